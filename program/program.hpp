@@ -1,0 +1,85 @@
+// The language between what runs (workloads/) and what it runs on (sim/): tasks with
+// dependencies, for classes of ranks that do the same.
+//
+// A task is an operator, a fused pipeline of operators, a rank's part in a transfer, or host
+// work. Tasks of one rank sit on streams; a stream runs one task at a time, the earliest ready
+// first. Times are the machine's to find.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/units.hpp"
+#include "program/operator.hpp"
+#include "program/transfer.hpp"
+
+namespace podsim {
+
+// `count` ranks with equal programs, folded into one.
+struct RankClass {
+    std::string name;
+    int count = 1;
+};
+
+// A queue of one rank's work. `core_share` is the part of the chip's cores its operators may
+// use: 1 for a chip whose kernels take it whole, less where an engine partitions the cores.
+struct Stream {
+    std::string name;
+    double core_share = 1.0;
+};
+
+// Operators run as one kernel: intermediate results stay on the chip and one launch is paid.
+// `on_chip` bytes of the stages' compulsory traffic never reach memory.
+struct Pipeline {
+    std::string name;
+    std::vector<int> operators;  // indices into Program::operators, in order
+    double on_chip = 0;
+};
+
+enum class TaskKind { compute, pipeline, transfer, host };
+
+struct Task {
+    TaskKind kind = TaskKind::compute;
+    int body = 0;        // index into operators, pipelines or instances; unused for host work
+    int rank_class = 0;
+    int stream = 0;
+    int layer = -1;      // -1: outside the layer stack
+    int micro_batch = 0;
+    std::string name;    // of host work; else the body's name is meant
+    Seconds host_time{0.0};
+    std::vector<int> after;  // tasks of the same class that must have ended
+};
+
+// One execution of a transfer: a task of every class that takes part.
+struct TransferInstance {
+    int transfer = 0;         // index into Program::transfers
+    std::vector<int> tasks;   // participants, in the order of the transfer's shares
+};
+
+struct Program {
+    std::vector<RankClass> classes;
+    std::vector<Stream> streams;
+    std::vector<Operator> operators;  // each distinct one once
+    std::vector<Pipeline> pipelines;
+    std::vector<Transfer> transfers;
+    std::vector<TransferInstance> instances;
+    std::vector<Task> tasks;
+
+    // Habits of the engine that runs it (harness parameters).
+    Seconds kernel_gap{0.0};  // idle time between one kernel's end and the next one's start
+    double rank_skew = 0;     // lateness of the slowest rank at a transfer, as a share of the
+                              // compute time since the transfer before it
+};
+
+// Index of an equal operator, added if new.
+int intern(Program& program, const Operator& op);
+
+// Work of all ranks in one run of the program.
+Flops total_work(const Program& program);
+
+// Throws std::invalid_argument: an index out of range, a dependency on a later task (so every
+// valid program is acyclic) or on another class, an instance whose tasks do not match its
+// transfer's shares, no tasks.
+void require_valid(const Program& program);
+
+}  // namespace podsim

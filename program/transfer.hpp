@@ -1,0 +1,54 @@
+// What the fabric is asked to move: one collective among the ranks of a group, as bytes per
+// rank. Who sits where and how long it takes is the fabric's business (interconnect/).
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/units.hpp"
+
+namespace podsim {
+
+// dispatch and combine are the two all-to-alls of expert parallelism.
+enum class TransferType { dispatch, combine, all_to_all, all_reduce, all_gather, reduce_scatter, send_recv };
+
+const std::vector<std::pair<const char*, TransferType>>& names_of(const TransferType*);
+std::string to_string(TransferType type);
+
+// What one rank of a class sends and receives in payload bytes, its own share that never leaves
+// the rank included (the fabric takes that out: it knows who is local).
+struct TransferShare {
+    int ranks = 0;  // members of the group in this class
+    Bytes send{0.0}, receive{0.0};
+};
+
+// A collective over a group of `group_ranks` members, every `stride`-th rank, placed one after
+// the other. Sizes follow nccl-tests: `size` is the buffer an all-reduce reduces, the result of
+// an all-gather, the input of a reduce-scatter, the send buffer of an all-to-all, the message of
+// a send. Dispatch and combine give what each class sends and receives in `shares`.
+struct Transfer {
+    std::string name;
+    TransferType type = TransferType::all_reduce;
+    int group_ranks = 1;
+    int stride = 1;
+    Bytes size{0.0};
+    double messages_per_rank = 0;       // tokens x copies of a dispatch: how many pieces it is cut into
+    std::vector<TransferShare> shares;  // empty: all ranks alike
+};
+
+// Payload a rank sends in expert-parallel dispatch or combine: tokens x copies x token bytes.
+Bytes expert_payload(double tokens, double copies, Bytes token_bytes);
+
+// Bytes of one token on its way to an expert: hidden elements and one 4-byte scale for each
+// `scale_block` of them (0: no scales).
+Bytes token_bytes(long hidden, double element_bytes, long scale_block);
+
+// nccl-tests: algorithm bandwidth = size / time; bus bandwidth corrects it to what a link must
+// carry: all-reduce 2(n-1)/n, all-gather, reduce-scatter and all-to-all (n-1)/n, send 1.
+double bus_factor(TransferType type, int ranks);
+
+// Throws std::invalid_argument: a group below 1, negative bytes, shares that do not add up.
+void require_valid(const Transfer& transfer);
+
+}  // namespace podsim
