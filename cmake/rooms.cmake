@@ -1,19 +1,32 @@
-# podsim_room(NAME [EXCLUDE regex...] LINK targets...): the OBJECT library podsim_NAME of
-# every source in NAME/ whose file name does not begin with one of the excluded words.
+# podsim_room(NAME [FOLDER folder] [ONLY word...] [EXCLUDE word...] [LINK targets...]): the
+# OBJECT library podsim_NAME of the sources in FOLDER/ (NAME/ when not given), of which only or
+# not those whose file name begins with one of the words. A room without sources is an INTERFACE.
 function(podsim_room name)
-  cmake_parse_arguments(ROOM "" "" "EXCLUDE;LINK" ${ARGN})
-  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${name}/*.cpp)
-  foreach(word ${ROOM_EXCLUDE})
-    list(FILTER sources EXCLUDE REGEX "/${name}/${word}[^/]*\\.cpp$")
+  cmake_parse_arguments(ROOM "" "FOLDER" "ONLY;EXCLUDE;LINK" ${ARGN})
+  if(NOT ROOM_FOLDER)
+    set(ROOM_FOLDER ${name})
+  endif()
+  set(folder ${CMAKE_SOURCE_DIR}/${ROOM_FOLDER})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${folder}/*.cpp)
+  foreach(word ${ROOM_ONLY})
+    list(FILTER sources INCLUDE REGEX "^${folder}/${word}[^/]*\\.cpp$")
   endforeach()
-  add_library(podsim_${name} OBJECT ${sources})
-  target_link_libraries(podsim_${name} PUBLIC podsim_options ${ROOM_LINK})
+  foreach(word ${ROOM_EXCLUDE})
+    list(FILTER sources EXCLUDE REGEX "^${folder}/${word}[^/]*\\.cpp$")
+  endforeach()
+  if(sources)
+    add_library(podsim_${name} OBJECT ${sources})
+    target_link_libraries(podsim_${name} PUBLIC podsim_options ${ROOM_LINK})
+  else()
+    add_library(podsim_${name} INTERFACE)
+    target_link_libraries(podsim_${name} INTERFACE podsim_options ${ROOM_LINK})
+  endif()
 endfunction()
 
-# An OBJECT library does not pull in the objects of those it depends on: list them all.
+# Linking an OBJECT library brings its own objects, but not the objects of the OBJECT libraries
+# that it depends on: list every room at the program.
 function(podsim_link_rooms target)
   foreach(room ${ARGN})
     target_link_libraries(${target} PRIVATE podsim_${room})
-    target_sources(${target} PRIVATE $<TARGET_OBJECTS:podsim_${room}>)
   endforeach()
 endfunction()
