@@ -1,0 +1,81 @@
+#include "chips/cost.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+
+#include "chips/attention_cost.hpp"
+#include "chips/gemm_cost.hpp"
+
+namespace podsim {
+
+const std::vector<std::pair<const char*, Fidelity>>& names_of(const Fidelity*) {
+    static const std::vector<std::pair<const char*, Fidelity>> names = {{"analytic", Fidelity::analytic},
+                                                                        {"tile", Fidelity::tile}};
+    return names;
+}
+
+std::string to_string(Fidelity fidelity) {
+    return fidelity == Fidelity::analytic ? "analytic" : "tile";
+}
+
+namespace {
+
+// Launch, then the slower of memory and vector units. Both fidelities alike.
+OperatorCost vector_cost(const VectorWork& work, const RankHardware& hardware,
+                         const VectorHabits& habits, double core_share) {
+    OperatorCost cost;
+    const BytesPerSecond bandwidth = hardware.hbm_bandwidth * habits.memory_efficiency;
+    cost.launch = habits.launch;
+    cost.hbm = Bytes(work.read + work.write);
+    cost.hbm_time = cost.hbm / bandwidth;
+    cost.vector = Flops(work.elements * work.flops_per_element) / hardware.peak_vector;
+    cost.on_vector_cores = hardware.separate_vector;
+    cost.time = cost.launch + max(cost.hbm_time, cost.vector / (habits.vector_efficiency * core_share));
+    cost.basis = habits.record.basis;
+    cost.held_out_error = habits.record.held_out_error;
+    return cost;
+}
+
+}  // namespace
+
+OperatorCost operator_cost(const OperatorBody& body, const RankHardware& hardware,
+                           const KernelLibrarySpec& library, Fidelity fidelity, double core_share) {
+    if (!(core_share > 0.0 && core_share <= 1.0)) {
+        throw std::invalid_argument(fmt::format("core share {} is not in (0, 1]", core_share));
+    }
+    if (const auto* gemm = std::get_if<Gemm>(&body)) {
+        return gemm_cost(*gemm, hardware, library, fidelity, core_share);
+    }
+    if (const auto* attention = std::get_if<Attention>(&body)) {
+        return attention_cost(*attention, hardware, library, fidelity, core_share);
+    }
+    return vector_cost(std::get<VectorWork>(body), hardware, library.vector, core_share);
+}
+
+Seconds roofline_bound(const OperatorBody& body, const RankHardware& hardware) {
+    const Seconds memory = compulsory_bytes_of(body) / hardware.hbm_bandwidth;
+    if (std::holds_alternative<VectorWork>(body)) {
+        return max(memory, work_of(body) / hardware.peak_vector);
+    }
+    return max(memory, matrix_work_of(body) / peak_for(hardware, compute_dtype_of(body)));
+}
+
+OperatorCost CostCache::cost(const OperatorBody& body, double core_share) {
+    if (!enabled_) {
+        ++misses_;
+        return operator_cost(body, hardware_, library_, fidelity_, core_share);
+    }
+    const std::string key = fmt::format("{} @{}", shape_of(body), core_share);
+    const auto found = costs_.find(key);
+    if (found != costs_.end()) {
+        ++hits_;
+        return found->second;
+    }
+    ++misses_;
+    return costs_.emplace(key, operator_cost(body, hardware_, library_, fidelity_, core_share)).first->second;
+}
+
+}  // namespace podsim

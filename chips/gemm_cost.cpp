@@ -1,0 +1,159 @@
+// For each candidate tile (TM, TN) and split s along K, with ks = K / s rounded up to 64:
+//
+//   tiles  = ceil(M/TM) ceil(N/TN) s groups        waves = ceil(tiles / cores)
+//   t_mma  = 2 max(TM, minimum rows) TN ks / (peak per core x matrix efficiency)
+//   t_load = (min(TM,M) b_a + min(TN,N) b_w) ks / feed per core
+//   t_core = waves (t_mma^p + t_load^p)^(1/p) + waves t_tile TM TN / 32768
+//   t_hbm  = bytes / min(HBM x memory efficiency, active cores x feed) + ramp
+//   t      = launch + (t_core^p + t_hbm^p)^(1/p) + [s > 1: second phase over the partial sums]
+//
+// and the answer is the least over the candidates, as a library's autotuner would choose. Padding
+// to whole tiles and whole waves is what separates it from a roofline. Operands are counted once
+// (the last-level cache holds what tiles of a wave share). Left out: cache misses between waves of
+// very large products, clock sinking under load.
+#include "chips/gemm_cost.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+namespace podsim {
+
+namespace {
+
+long ceil_div(long a, long b) { return (a + b - 1) / b; }
+
+struct Tiling {
+    long rows, columns, split;
+};
+
+struct Timing {
+    Seconds total{0.0}, hbm_time{0.0};
+    Bytes bytes{0.0};
+};
+
+// Everything about one product that does not depend on the tiling.
+struct Product {
+    const Gemm& gemm;
+    const GemmHabits& habits;
+    double p;
+    long cores;
+    long minimum_rows;
+    FlopsPerSecond core_peak;       // one core's sustained matrix rate
+    BytesPerSecond feed, memory;    // one core's feed; the attainable memory bandwidth
+};
+
+Timing time_of(const Product& product, const Tiling& tiling) {
+    const Gemm& g = product.gemm;
+    const double p = product.p;
+    const long slice = ceil_div(ceil_div(g.k, tiling.split), 64) * 64;
+    const long tiles = ceil_div(g.m, tiling.rows) * ceil_div(g.n, tiling.columns) * tiling.split * g.groups;
+    const long active = std::min(tiles, product.cores);
+    const double waves = static_cast<double>(ceil_div(tiles, product.cores));
+
+    const double area = static_cast<double>(tiling.rows * tiling.columns);
+    const Seconds multiply =
+        Flops(2.0 * static_cast<double>(std::max(tiling.rows, product.minimum_rows) * tiling.columns) *
+              static_cast<double>(slice)) /
+        product.core_peak;
+    const Seconds load = Bytes((static_cast<double>(std::min(tiling.rows, g.m)) * bytes_of(g.a) +
+                                static_cast<double>(std::min(tiling.columns, g.n)) * bytes_of(g.b)) *
+                               static_cast<double>(slice)) /
+                         product.feed;
+    const Seconds core = waves * smooth_maximum(multiply, load, p) +
+                         waves * (area / 32768.0) * product.habits.tile_overhead;
+
+    const BytesPerSecond bandwidth = min(product.memory, static_cast<double>(active) * product.feed);
+    Timing timing;
+    timing.bytes = compulsory_bytes_of(g);
+    Seconds stream = timing.bytes / bandwidth;
+    Seconds reduce(0.0);
+    if (tiling.split > 1) {
+        const Bytes partial_sums(static_cast<double>(g.m * g.n * g.groups * tiling.split) * 4.0 * 2.0);
+        timing.bytes += partial_sums;
+        reduce = product.habits.split_reduce + partial_sums / product.memory;
+    }
+    stream += stream_ramp(compulsory_bytes_of(g), product.habits.ramp, product.habits.ramp_bytes);
+    timing.hbm_time = timing.bytes / product.memory;
+    timing.total = product.habits.launch + smooth_maximum(core, stream, p) + reduce;
+    return timing;
+}
+
+}  // namespace
+
+Seconds smooth_maximum(Seconds a, Seconds b, double p) {
+    const Seconds large = max(a, b), small = min(a, b);
+    if (large <= Seconds(0.0)) return large;
+    return large * std::pow(1.0 + std::pow(small / large, p), 1.0 / p);
+}
+
+Seconds stream_ramp(Bytes bytes, Seconds ramp, Bytes ramp_bytes) {
+    return bytes / (bytes + ramp_bytes) * ramp;
+}
+
+long usable_cores(const RankHardware& hardware, double core_share) {
+    return std::max(1L, std::lround(static_cast<double>(hardware.matrix_cores) * core_share));
+}
+
+OperatorCost gemm_cost(const Gemm& gemm, const RankHardware& hardware, const KernelLibrarySpec& library,
+                       Fidelity fidelity, double core_share) {
+    const DType dtype = compute_dtype_of(gemm);
+    const GemmHabits& habits = gemm_habits(library, dtype);
+    const FlopsPerSecond peak = peak_for(hardware, dtype);
+    const long cores = usable_cores(hardware, core_share);
+    const double share = static_cast<double>(cores) / static_cast<double>(hardware.matrix_cores);
+
+    OperatorCost cost;
+    cost.launch = habits.launch;
+    cost.matrix = work_of(gemm) / peak;
+    cost.basis = habits.record.basis;
+    cost.held_out_error = habits.record.held_out_error;
+    const BytesPerSecond memory = hardware.hbm_bandwidth * habits.memory_efficiency;
+
+    if (fidelity == Fidelity::analytic) {
+        cost.hbm = compulsory_bytes_of(gemm);
+        cost.hbm_time = cost.hbm / memory;
+        cost.time = habits.launch + max(cost.matrix / (habits.matrix_efficiency * share), cost.hbm_time);
+        cost.choice = "roofline";
+        return cost;
+    }
+
+    const Product product{gemm,
+                          habits,
+                          library.smooth_maximum,
+                          cores,
+                          hardware.minimum_rows,
+                          peak / static_cast<double>(hardware.matrix_cores) * habits.matrix_efficiency,
+                          hardware.feed_per_core,
+                          memory};
+    static constexpr std::array<long, 5> sides = {16, 32, 64, 128, 256};
+    static constexpr std::array<long, 4> splits = {1, 2, 4, 8};
+    Timing best;
+    bool found = false;
+    for (const long rows : sides) {
+        for (const long columns : sides) {
+            if (Bytes(static_cast<double>(rows * columns) * 4.0) > hardware.accumulator) continue;
+            for (const long split : splits) {
+                if (split > 1 && gemm.k < 64 * split) continue;
+                const Timing timing = time_of(product, {rows, columns, split});
+                if (!found || timing.total < best.total) {
+                    best = timing;
+                    found = true;
+                    cost.choice = fmt::format("{}x{}{}", rows, columns,
+                                              split > 1 ? fmt::format(" split {}", split) : "");
+                }
+            }
+        }
+    }
+    if (!found) {
+        throw std::invalid_argument("the accumulator holds no tile, not even 16 x 16 sums of 4 bytes");
+    }
+    cost.time = best.total;
+    cost.hbm = best.bytes;
+    cost.hbm_time = best.hbm_time;
+    return cost;
+}
+
+}  // namespace podsim

@@ -1,0 +1,58 @@
+// The habits of one kernel library on one chip: the parameters of the cost model that are not on
+// a data sheet. Fitted on kernel tables (measured), carried over from a relative (derived) or
+// guessed (assumed); the record says which, and the result repeats it.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "base/document.hpp"
+#include "base/fit_record.hpp"
+#include "base/sourced.hpp"
+#include "base/units.hpp"
+#include "program/dtype.hpp"
+
+namespace podsim {
+
+// Dense and grouped products (modelling: tile + wave quantisation + latency ramp + smooth roofline).
+struct GemmHabits {
+    double matrix_efficiency = 0.8;   // sustained share of the matrix peak inside a tile
+    double memory_efficiency = 0.85;  // share of HBM peak a long stream reaches
+    Seconds launch{3e-6};             // fixed cost of a kernel
+    Seconds tile_overhead{0.0};       // un-overlapped prologue and epilogue of a 128 x 256 tile
+    Seconds ramp{0.0};                // latency until streaming, for transfers beyond ramp_bytes
+    Bytes ramp_bytes{1e6};
+    Seconds split_reduce{0.0};        // second phase of a split along K
+    FitRecord record;
+};
+
+struct AttentionHabits {
+    double matrix_efficiency = 0.6;
+    double memory_efficiency = 0.84;
+    Seconds launch{10e-6};
+    Seconds ramp{0.0};
+    Bytes ramp_bytes{1e6};
+    long row_block = 64;        // query rows a core works on at a time
+    FitRecord record;
+};
+
+struct VectorHabits {
+    double memory_efficiency = 0.8;
+    double vector_efficiency = 0.5;
+    Seconds launch{2e-6};
+    FitRecord record;
+};
+
+struct KernelLibrarySpec {
+    std::string name, chip, title;
+    double smooth_maximum = 4;             // p of (a^p + b^p)^(1/p)
+    std::map<DType, GemmHabits> gemm;      // by compute format
+    AttentionHabits attention_decode, attention_prefill;
+    VectorHabits vector;
+};
+
+KernelLibrarySpec read_kernel_library(const Node& document, const std::string& name);
+const GemmHabits& gemm_habits(const KernelLibrarySpec& library, DType dtype);  // std::invalid_argument
+nlohmann::ordered_json kernel_library_schema();
+
+}  // namespace podsim

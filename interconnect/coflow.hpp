@@ -1,0 +1,48 @@
+// A collective as one coflow: how many bytes cross each kind of port of each class of ranks, and
+// the latency in front. Never a flow per pair.
+//
+//   alone, class c:  T = latency + max over its ports of bytes / (port x efficiency)
+//
+// Several at a time share the ports; that sharing is the machine's (sim/), by weighted max-min
+// over coflows.
+#pragma once
+
+#include <vector>
+
+#include "base/fit_record.hpp"
+#include "base/units.hpp"
+#include "interconnect/collective_library.hpp"
+#include "interconnect/system.hpp"
+#include "program/transfer.hpp"
+
+namespace podsim {
+
+enum class Port { scale_up_send, scale_up_receive, scale_out_send, scale_out_receive };
+inline constexpr int kPorts = 4;
+
+struct CoflowShare {
+    int ranks = 1;
+    Bytes bytes[kPorts];        // payload that crosses each port of one rank
+    Seconds port_time[kPorts];  // those bytes at the attainable rate of the port
+    Bytes local{0.0};           // payload that never leaves the rank
+    Seconds wire{0.0};          // the longest of port_time
+};
+
+struct Coflow {
+    Seconds latency{0.0};  // software and wire latency before the last byte
+    std::vector<CoflowShare> shares;
+    const FitRecord* record = nullptr;  // of the library, which must outlive the coflow
+};
+
+// Throws std::invalid_argument: a group larger than `total_ranks`, a library without the type.
+Coflow make_coflow(const Transfer& transfer, const RankFabric& fabric,
+                   const CollectiveLibrarySpec& library, long total_ranks);
+
+// When each class is done, alone on the fabric, given when each enters: the transfer begins with
+// the last to enter, each class ends with its own bytes.
+std::vector<Seconds> completion_times(const Coflow& coflow, const std::vector<Seconds>& entries);
+
+// No implementation is faster: the bytes at the data sheet's port rates, without latency.
+Seconds wire_bound(const Transfer& transfer, const RankFabric& fabric, long total_ranks);
+
+}  // namespace podsim

@@ -1,0 +1,57 @@
+// What connects: a system's two kinds of links as ports of a chip and of a rank.
+#pragma once
+
+#include <string>
+
+#include "base/document.hpp"
+#include "base/sourced.hpp"
+#include "base/units.hpp"
+
+namespace podsim {
+
+// How pieces of a message choose among equal parallel planes: sprayed packet by packet (even), or
+// one plane a message (the fullest plane decides).
+enum class PlaneBalance { packet, message };
+const std::vector<std::pair<const char*, PlaneBalance>>& names_of(const PlaneBalance*);
+
+// Links of one reach. A switched level without oversubscription is ports alone.
+struct LinkLevelSpec {
+    std::string technology;
+    Sourced<BytesPerSecond> bandwidth;  // of a chip, per direction, all planes together
+    Sourced<long> domain;               // chips that reach each other over it
+    Sourced<long> planes{1, {}, {}, "", Confidence::vendor, ""};
+    long planes_down = 0;               // failed planes: the rest carry everything
+    PlaneBalance plane_balance = PlaneBalance::packet;
+    Sourced<Seconds> latency;           // one small message, end to end, in hardware
+    double oversubscription = 1;        // of its switches above the first tier; divides bandwidth
+};
+
+struct SystemSpec {
+    std::string name, title;
+    std::string chip;                   // configs/chips
+    long chips = 0;                     // it has in all
+    LinkLevelSpec scale_up;             // supernode links
+    LinkLevelSpec scale_out;            // network between domains
+    std::string collectives;            // default collective library
+    Sourced<Watts> power_per_chip;      // all-in: chip, host, network, cooling fans; nameplate
+};
+
+// The ports of one rank.
+struct RankFabric {
+    BytesPerSecond scale_up{0.0}, scale_out{0.0};   // data-sheet rate per direction
+    long domain_ranks = 1;                          // ranks within the scale-up domain
+    Seconds scale_up_latency{0.0}, scale_out_latency{0.0};
+    long scale_up_planes = 1, scale_out_planes = 1;
+    PlaneBalance scale_up_balance = PlaneBalance::packet, scale_out_balance = PlaneBalance::packet;
+};
+
+SystemSpec read_system(const Node& document, const std::string& name);
+RankFabric rank_fabric(const SystemSpec& system, int ranks_per_chip);
+nlohmann::ordered_json system_schema();
+
+// Load of the fullest of k planes over the mean, for m messages that each take one plane at
+// random: 1 + sqrt(2 (m/k) ln k) / (m/k) (balls into bins, the heavily loaded case); 1 when
+// sprayed or for a single plane.
+double plane_imbalance(PlaneBalance balance, double messages, long planes);
+
+}  // namespace podsim

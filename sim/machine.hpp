@@ -1,0 +1,73 @@
+// The machine: classes of equal ranks run a program on chips over a fabric.
+//
+// Each rank has its cores, memory and ports as resources; each running task uses shares of them,
+// and max-min fairness sets the speeds of tasks that run side by side (base/fluid.hpp). Transfers
+// join classes. The machine is a set of plain objects on a calendar; SystemC or a plain loop
+// drives it, with the same bytes out.
+#pragma once
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "base/calendar.hpp"
+#include "chips/cost.hpp"
+#include "interconnect/coflow.hpp"
+#include "program/program.hpp"
+
+namespace podsim {
+
+enum class Driver { systemc, plain };
+
+// Resources of one rank, in the order of every array below.
+enum class Resource { matrix_cores, vector_cores, memory, scale_up_send, scale_up_receive, scale_out_send, scale_out_receive };
+inline constexpr int kResources = 7;
+const char* name_of(Resource resource);
+
+// What happened to one task. start..end is without holes: gap and launch, then latency and the
+// wait for the slowest rank (transfers), then the work itself.
+struct TaskRecord {
+    Picoseconds ready = 0, start = 0, end = 0;
+    Picoseconds gap = 0;      // idle before the kernel (engine)
+    Picoseconds launch = 0;   // fixed part of the kernel (library)
+    Picoseconds latency = 0;  // software and wire latency of a transfer
+    Picoseconds skew = 0;     // wait for the slowest rank of the group
+    Picoseconds alone = 0;    // the rest, had it run alone; end - start may hold more (contention)
+    int cause = -1;           // the task whose end let this one start, -1 at time zero
+};
+
+// Amounts per rank of a class between two changes of speed.
+struct UsageSegment {
+    Picoseconds begin = 0, end = 0;
+    std::array<double, kResources> used{};  // seconds of each resource at its attainable rate
+    double matrix_seconds = 0;              // matrix work at peak rate
+    double hbm_bytes = 0;
+    std::array<double, kPorts> port_bytes{};
+};
+
+struct RunRecord {
+    Picoseconds end = 0;
+    std::vector<TaskRecord> tasks;                    // as in the program
+    std::vector<std::vector<UsageSegment>> usage;     // by class, in time order
+    std::vector<int> critical_path;                   // task ids from first to last, without holes
+    std::uint64_t events = 0;
+    int unfinished = 0;                               // tasks that never ended: must be 0
+};
+
+// Costs of everything in a program, one entry per operator, pipeline and transfer.
+struct ProgramCosts {
+    // [stream][operator]: streams with different core shares cost differently.
+    std::vector<std::vector<OperatorCost>> operators, pipelines;
+    std::vector<Coflow> coflows;
+};
+
+// Costs each distinct operator once per core share in use. A pipeline runs as one kernel: one
+// launch, the slower of its summed compute and its memory traffic less what stays on the chip.
+ProgramCosts cost_program(const Program& program, CostCache& cache, const RankFabric& fabric,
+                          const CollectiveLibrarySpec& library, long total_ranks);
+
+// Runs the program to its end. `hardware` gives the memory rate that landing bytes of transfers
+// use. Throws std::invalid_argument for an invalid program, std::logic_error when tasks are left.
+RunRecord run_program(const Program& program, const ProgramCosts& costs, const RankHardware& hardware, Driver driver);
+
+}  // namespace podsim
