@@ -18,10 +18,10 @@ struct Node {
     struct Entry;
 
     Kind kind = Kind::null;
-    std::string text;          // of a scalar, as written
-    bool quoted = false;       // "yes" is text, yes is not
-    Place place;               // of the value
-    std::vector<Node> items;   // of a list
+    std::string text;            // of a scalar, as written
+    bool quoted = false;         // "yes" is text, yes is not
+    Place place;                 // of the value
+    std::vector<Node> items;     // of a list
     std::vector<Entry> entries;  // of a map, in the order written
 
     const Node* find(std::string_view key) const;  // nullptr when absent, or not a map

@@ -17,9 +17,11 @@ struct FitRecord {
 
 template <class Form>
 void describe(Form& form, FitRecord& record) {
-    form.required("basis", record.basis, "measured, derived (carried over from a relative) or assumed");
+    form.required("basis", record.basis,
+                  "measured, derived (carried over from a relative) or assumed");
     form.optional("rows", record.rows, "number of measurements it was fitted on");
-    form.optional("held_out_error", record.held_out_error, "mean absolute relative error on rows not fitted on");
+    form.optional("held_out_error", record.held_out_error,
+                  "mean absolute relative error on rows not fitted on");
     form.required("source", record.source, "whose measurements, and where they were published");
     form.required("date", record.date, "when it was fitted, or the source published");
     form.optional("note", record.note, "what the reader of a result should know");
