@@ -2,6 +2,7 @@
 // was written, so that an error a hundred calls later can still say file, line and column.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,7 +19,7 @@ struct Node {
     struct Entry;
 
     Kind kind = Kind::null;
-    std::string text;            // of a scalar, as written
+    std::string text;            // of a scalar, as written; of a null, "" where nothing is written
     bool quoted = false;         // "yes" is text, yes is not
     Place place;                 // of the value
     std::vector<Node> items;     // of a list
@@ -58,6 +59,9 @@ void set_path(Node& root, const std::string& path, const std::string& value, con
 // back (every place says `file`). A tree survives the round trip in meaning.
 nlohmann::ordered_json to_json(const Node& node);
 Node from_json(const nlohmann::ordered_json& json, const std::string& file);
+
+// How a dotted path calls an element of a list: by its `name` where it has one, else by index.
+std::string item_label(const Node& list, std::size_t index);
 
 // Dotted path -> "file:line" of every scalar: the origin of each value of a resolved tree.
 std::vector<std::pair<std::string, std::string>> origins(const Node& root);
