@@ -2,8 +2,9 @@
 //
 //   tiles  = ceil(M/TM) ceil(N/TN) s groups        waves = ceil(tiles / cores)
 //   t_mma  = 2 max(TM, minimum rows) TN ks / (peak per core x matrix efficiency)
-//   t_load = (min(TM,M) b_a + min(TN,N) b_w) ks / feed per core
-//   t_core = waves (t_mma^p + t_load^p)^(1/p) + waves t_tile TM TN / 32768
+//   t_load = (min(TM,M) b_a + min(TN,N) b_w) ks / (feed per core x feed factor)
+//   t_step = ks / 64 x latency of a step along K
+//   t_core = waves (t_mma^p + t_load^p + t_step^p)^(1/p) + waves t_tile TM TN / 32768
 //   t_hbm  = bytes / min(HBM x memory efficiency, active cores x feed) + ramp
 //   t      = launch + (t_core^p + t_hbm^p)^(1/p) + [s > 1: second phase over the partial sums]
 //
@@ -61,8 +62,9 @@ Timing time_of(const Product& product, const Tiling& tiling) {
     const Seconds load = Bytes((static_cast<double>(std::min(tiling.rows, g.m)) * bytes_of(g.a) +
                                 static_cast<double>(std::min(tiling.columns, g.n)) * bytes_of(g.b)) *
                                static_cast<double>(slice)) /
-                         product.feed;
-    const Seconds core = waves * smooth_maximum(multiply, load, p) +
+                         (product.feed * product.habits.feed_factor);
+    const Seconds steps = static_cast<double>(slice) / 64.0 * product.habits.k_step;
+    const Seconds core = waves * smooth_maximum(smooth_maximum(multiply, load, p), steps, p) +
                          waves * (area / 32768.0) * product.habits.tile_overhead;
 
     const BytesPerSecond bandwidth = min(product.memory, static_cast<double>(active) * product.feed);
@@ -136,7 +138,7 @@ OperatorCost gemm_cost(const Gemm& gemm, const RankHardware& hardware, const Ker
         for (const long columns : sides) {
             if (Bytes(static_cast<double>(rows * columns) * 4.0) > hardware.accumulator) continue;
             for (const long split : splits) {
-                if (split > 1 && gemm.k < 64 * split) continue;
+                if (split > 1 && (!habits.splits_k || gemm.k < 64 * split)) continue;
                 const Timing timing = time_of(product, {rows, columns, split});
                 if (!found || timing.total < best.total) {
                     best = timing;

@@ -20,6 +20,9 @@ struct GemmHabits {
     double memory_efficiency = 0.85;  // share of HBM peak a long stream reaches
     Seconds launch{3e-6};             // fixed cost of a kernel
     Seconds tile_overhead{0.0};       // un-overlapped prologue and epilogue of a 128 x 256 tile
+    double feed_factor = 1;           // operand reuse between cores: multicast, panels kept on chip
+    Seconds k_step{0.0};              // latency of one 64-deep step along K that the pipeline can't hide
+    bool splits_k = true;             // the library tries splits along K
     Seconds ramp{0.0};                // latency until streaming, for transfers beyond ramp_bytes
     Bytes ramp_bytes{1e6};
     Seconds split_reduce{0.0};        // second phase of a split along K
@@ -33,6 +36,7 @@ struct AttentionHabits {
     Seconds ramp{0.0};
     Bytes ramp_bytes{1e6};
     long row_block = 64;        // query rows a core works on at a time
+    double split_overhead = 0;  // cost of one more split of the keys, in blocks of 64 keys
     FitRecord record;
 };
 

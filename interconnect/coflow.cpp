@@ -54,9 +54,20 @@ Volume volume_of(const Transfer& t, const TransferShare* share, double local) {
     return {};
 }
 
+// What padding every message to a multiple of `alignment` adds.
+// Messages are tokens, equal in size: one padding for all classes.
+double padding(const Transfer& t, Bytes alignment) {
+    if (alignment <= Bytes(0.0) || t.messages_per_rank <= 0 || t.size <= Bytes(0.0)) return 1.0;
+    const Bytes message = t.size / t.messages_per_rank;
+    return std::ceil(message / alignment) * alignment / message;
+}
+
 CoflowShare share_of(const Transfer& t, const TransferShare* share, double local, bool all_over_scale_out,
-                     const RankFabric& fabric, double up_efficiency, double out_efficiency) {
+                     Bytes alignment, const RankFabric& fabric, double up_efficiency, double out_efficiency) {
     Volume volume = volume_of(t, share, local);
+    const double pad = padding(t, alignment);
+    volume.send *= pad;
+    volume.receive *= pad;
     if (all_over_scale_out) {
         volume.reach.out += volume.reach.up;
         volume.reach.up = 0.0;
@@ -115,7 +126,8 @@ Coflow make_coflow(const Transfer& t, const RankFabric& fabric, const Collective
                          (leaves_domain ? fabric.scale_out_latency : fabric.scale_up_latency);
     }
     for (const TransferShare* part : parts_of(t)) {
-        coflow.shares.push_back(share_of(t, part, static_cast<double>(local), habits.local_over_scale_out, fabric,
+        coflow.shares.push_back(share_of(t, part, static_cast<double>(local), habits.local_over_scale_out,
+                                         habits.message_alignment, fabric,
                                          habits.scale_up_efficiency, habits.scale_out_efficiency));
     }
     return coflow;
@@ -137,7 +149,7 @@ Seconds wire_bound(const Transfer& t, const RankFabric& fabric, long total_ranks
     const double local = static_cast<double>(local_members(t, fabric));
     Seconds bound(0.0);
     for (const TransferShare* part : parts_of(t)) {
-        const auto share = share_of(t, part, local, false, fabric, 1.0, 1.0);
+        const auto share = share_of(t, part, local, false, Bytes(0.0), fabric, 1.0, 1.0);
         for (int port = 0; port < kPorts; ++port) {
             if (share.bytes[port] <= Bytes(0.0)) continue;
             bound = max(bound, share.bytes[port] / (port < 2 ? fabric.scale_up : fabric.scale_out));

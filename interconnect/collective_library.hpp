@@ -20,6 +20,7 @@ struct TransferHabits {
     Seconds per_doubling{0.0};
     double scale_up_efficiency = 0.9;   // share of the port a long transfer reaches, at most 1
     double scale_out_efficiency = 0.9;
+    Bytes message_alignment{0.0};       // dispatch and combine pad each token to a multiple of it; 0: not
     bool local_over_scale_out = false;  // peers on the same node are reached over the network too
     FitRecord record;
 };

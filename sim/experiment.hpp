@@ -1,0 +1,36 @@
+// From an experiment file to a Result: resolves every name, builds the programs, runs them,
+// audits what came out.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "base/catalog.hpp"
+#include "chips/cost.hpp"
+#include "sim/machine.hpp"
+#include "sim/result.hpp"
+
+namespace podsim {
+
+struct RunOptions {
+    Fidelity fidelity = Fidelity::tile;
+    Driver driver = Driver::systemc;
+    bool cache = true;
+    bool timeline = false;
+    bool neighbour = true;      // also answer at the neighbouring fidelity, for the gap
+    std::uint64_t seed = 1;
+    std::function<void(const std::string&)> progress;  // one line per alternative; may be empty
+};
+
+// Validates an experiment and everything it names without running it. Throws InputError with all
+// that is wrong.
+void check_experiment(const Node& experiment, Catalog& catalog);
+
+// Runs all alternatives. Throws InputError (bad input, memory that does not fit).
+// The caller looks at Result::audit_passed().
+Result run_experiment(const Node& experiment, Catalog& catalog, const RunOptions& options);
+
+// JSON Schema of experiment files.
+nlohmann::ordered_json experiment_schema();
+
+}  // namespace podsim

@@ -1,0 +1,51 @@
+// Published measurements as runnable cases: suites, their gates, and how far off we are.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "base/catalog.hpp"
+#include "base/document.hpp"
+#include "sim/experiment.hpp"
+
+namespace podsim {
+
+enum class CaseUse { fit, check, print };
+
+struct CaseReport {
+    std::string id, metric, unit, source, note;
+    double published = 0, simulated = 0, error = 0;  // error: simulated / published - 1
+    CaseUse use = CaseUse::check;
+    bool audit_passed = true;
+};
+
+// Ratio of one case's published value to another's, ours and theirs.
+struct PairReport {
+    std::string first, second;
+    double published = 0, simulated = 0, error = 0;
+};
+
+struct SuiteReport {
+    std::string suite, title;
+    std::vector<CaseReport> cases;
+    std::vector<PairReport> pairs;
+    double mape = 0, bias = 0, worst = 0;  // over cases with use `check`, fractions
+    std::optional<double> gate_mape, gate_worst;
+    bool passed = true;
+};
+
+// Reads a suite file and runs its cases. Throws InputError for anything wrong in it: exactly one
+// alternative a case, an unknown metric, a unit that does not fit the metric.
+SuiteReport run_suite(const Node& suite, const Catalog& catalog, const RunOptions& options);
+
+// {"suites": [{"suite", "mape", "bias", "worst", "passed", "cases": [{"id", "metric",
+// "published", "simulated", "error", "use"}]}]}
+nlohmann::ordered_json to_json(const std::vector<SuiteReport>& suites);
+
+nlohmann::ordered_json suite_schema();
+
+}  // namespace podsim

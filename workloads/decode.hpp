@@ -1,0 +1,45 @@
+// One decode step of a mixture-of-experts model under data, tensor and expert parallelism, as a
+// program: embedding, layers, head, draft modules, host. Knows no hardware.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "models/model.hpp"
+#include "program/program.hpp"
+#include "workloads/mapping.hpp"
+
+namespace podsim {
+
+struct DecodeSpec {
+    ModelSpec model;
+    Precision precision;
+    MappingSpec mapping;
+    ExpertsSpec experts;
+    SpeculationSpec speculation;
+    EngineSpec engine;
+    long sequences_per_rank = 1;  // of a data-parallel group, per rank of it
+    long context = 0;             // cached tokens a sequence attends to at the measured step
+};
+
+// What one rank of a class holds, by what fills it.
+struct MemoryNeed {
+    std::string rank_class;
+    std::vector<std::pair<std::string, Bytes>> parts;  // "attention weights", "kv cache", ...
+    Bytes total() const;
+};
+
+struct DecodeStep {
+    Program program;
+    std::vector<MemoryNeed> memory;   // by class
+    long sequences_per_group = 0;     // of one data-parallel group
+    double tokens_per_step = 1;       // emitted per sequence
+    int stack_begin_layer = 0;        // first MoE layer (or layer) of the repeated stack, for layer_time
+    int stack_end_layer = 0;          // one past the last
+};
+
+// Throws std::invalid_argument with the reason, and what would do: experts or heads that do not
+// divide, a mapping that does not add up, fewer sequences than micro-batches.
+DecodeStep build_decode_step(const DecodeSpec& spec);
+
+}  // namespace podsim

@@ -1,0 +1,37 @@
+#include "workloads/mapping.hpp"
+
+#include <algorithm>
+
+namespace podsim {
+
+const std::vector<std::pair<const char*, Popularity>>& names_of(const Popularity*) {
+    static const std::vector<std::pair<const char*, Popularity>> names = {{"balanced", Popularity::balanced}};
+    return names;
+}
+
+const std::vector<std::pair<const char*, Overlap>>& names_of(const Overlap*) {
+    static const std::vector<std::pair<const char*, Overlap>> names = {{"two_batch", Overlap::two_batch},
+                                                                       {"partitioned", Overlap::partitioned}};
+    return names;
+}
+
+const std::vector<std::pair<const char*, Fusion>>& names_of(const Fusion*) {
+    static const std::vector<std::pair<const char*, Fusion>> names = {{"vector_chains", Fusion::vector_chains},
+                                                                      {"mla_prolog", Fusion::mla_prolog}};
+    return names;
+}
+
+double SpeculationSpec::tokens_per_step() const {
+    double sum = 1, power = 1;
+    for (int i = 0; i < draft_tokens; ++i) {
+        power *= acceptance;
+        sum += power;
+    }
+    return sum;
+}
+
+bool EngineSpec::fuses(Fusion fusion) const {
+    return std::find(fused.begin(), fused.end(), fusion) != fused.end();
+}
+
+}  // namespace podsim

@@ -1,0 +1,70 @@
+// How a model is laid over ranks, and how an engine runs it: what an experiment says under
+// `mapping`, `experts` and `speculation`, and the engine's record.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/document.hpp"
+#include "base/fit_record.hpp"
+#include "base/sourced.hpp"
+#include "base/units.hpp"
+
+namespace podsim {
+
+struct MappingSpec {
+    int data_parallel = 1;      // groups that hold different sequences
+    int tensor_parallel = 1;    // ranks that share one group's attention and dense layers
+    int expert_parallel = 1;    // ranks over which one set of experts is spread
+    int pipeline_parallel = 1;
+    int micro_batches = 1;      // parts a step's batch is cut into, to overlap one's transfers with the other's compute
+    int ranks() const { return data_parallel * tensor_parallel * pipeline_parallel; }
+};
+
+enum class Popularity { balanced };
+const std::vector<std::pair<const char*, Popularity>>& names_of(const Popularity*);
+
+struct ExpertsSpec {
+    int redundant = 0;     // extra copies of routed experts
+    int shared_ranks = 0;  // ranks of each expert group that hold the shared expert alone; 0: on every rank
+    Popularity popularity = Popularity::balanced;
+};
+
+struct SpeculationSpec {
+    int draft_tokens = 0;
+    double acceptance = 0;  // chance that a draft token is accepted, given those before it were
+    // Tokens a sequence gains in a step: 1 + a + a^2 + ... + a^n.
+    double tokens_per_step() const;
+};
+
+// How compute and transfers of micro-batches share a rank.
+// two_batch: one compute stream taken in turn, transfers beside it (DeepSeek's inference system).
+// partitioned: cores split into an attention stream and an expert stream that also does dispatch
+// and combine (CloudMatrix-Infer: 16 cube cores and 8).
+enum class Overlap { two_batch, partitioned };
+const std::vector<std::pair<const char*, Overlap>>& names_of(const Overlap*);
+
+// vector_chains: neighbouring vector operators run as one kernel. mla_prolog: everything of an
+// attention block in front of the attention itself runs as one kernel.
+enum class Fusion { vector_chains, mla_prolog };
+const std::vector<std::pair<const char*, Fusion>>& names_of(const Fusion*);
+
+struct EngineSpec {
+    std::string name, title;
+    Overlap overlap = Overlap::two_batch;
+    double attention_core_share = 1, expert_core_share = 1;  // partitioned only
+    std::vector<Fusion> fused;
+    Sourced<Seconds> kernel_gap;      // between dependent kernels
+    Sourced<Seconds> host_step;       // scheduling, sampling results, launch: once a step, not hidden
+    Sourced<double> rank_skew;        // wait for the slowest rank, share of compute since the last transfer
+    Sourced<Bytes> memory_reserve;    // runtime, graphs, fragmentation
+    std::string fitted_case;          // the one published point it was fitted on, "" for none
+    FitRecord record;
+    bool fuses(Fusion fusion) const;
+};
+
+EngineSpec read_engine(const Node& document, const std::string& name);
+nlohmann::ordered_json engine_schema();
+
+}  // namespace podsim
