@@ -1,0 +1,22 @@
+#include "base/sourced.hpp"
+
+#include <utility>
+
+namespace podsim {
+
+const std::vector<std::pair<const char*, Confidence>>& names_of(const Confidence*) {
+    static const std::vector<std::pair<const char*, Confidence>> names{
+        {"vendor", Confidence::vendor},   {"measured", Confidence::measured},
+        {"derived", Confidence::derived}, {"estimate", Confidence::estimate},
+        {"rumour", Confidence::rumour},   {"assumed", Confidence::assumed}};
+    return names;
+}
+
+std::string to_string(Confidence confidence) {
+    for (const auto& [name, value] : names_of(&confidence)) {
+        if (value == confidence) return name;
+    }
+    return "unknown";
+}
+
+}  // namespace podsim
