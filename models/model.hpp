@@ -15,20 +15,20 @@ namespace podsim {
 
 // One architecture, families told apart by `family`. Sizes in elements.
 struct ModelSpec {
-    std::string name;     // "deepseek-r1"
-    std::string family;   // model_type of the config: "deepseek_v3"
+    std::string name;                   // "deepseek-r1"
+    std::string family;                 // model_type of the config: "deepseek_v3"
     long layers = 0, dense_layers = 0;  // dense_layers of them, the first ones, have a plain FFN
     long hidden = 0, vocabulary = 0;
     long heads = 0;
-    // Multi-head latent attention
+    // Multi-head latent attention; query_rank 0: queries are not compressed
     long query_rank = 0, kv_rank = 0, nope_head_dim = 0, rope_head_dim = 0, value_head_dim = 0;
     // Feed-forward
     long dense_intermediate = 0, expert_intermediate = 0;
     long routed_experts = 0, shared_experts = 0, experts_per_token = 0;
     long expert_groups = 1, groups_per_token = 1;
-    long draft_layers = 0;      // multi-token-prediction modules
+    long draft_layers = 0;  // multi-token-prediction modules
     bool tied_embedding = false;
-    long scale_block = 0;       // quantisation block of weights and activations, 0: per row
+    long scale_block = 0;  // elements that share a scale in FP8, 0: those of a row
     long max_context = 0;
 };
 
@@ -40,8 +40,8 @@ struct Precision {
 };
 
 // Reads a Hugging Face config.json (or YAML with the same keys). Keys that say nothing about
-// size are accepted and ignored; a missing size, an unknown model_type, experts or heads that do
-// not divide, zero or negative sizes are InputErrors with place and hint.
+// size are accepted and ignored; a missing size, an unknown model_type, expert groups that do not
+// divide, zero, negative or absurd sizes are InputErrors with place and hint, all at once.
 ModelSpec read_model(const Node& config, const std::string& name);
 std::vector<std::string> known_families();
 
@@ -49,11 +49,11 @@ std::vector<std::string> known_families();
 struct ParameterCount {
     double embedding = 0, head = 0, attention = 0, dense_ffn = 0, routed_experts = 0,
            shared_experts = 0, router = 0, norms = 0;
-    double draft = 0;                 // MTP modules, with their own embedding and head
-    double total() const;             // without draft
-    double active() const;            // top-k and shared experts, head, input embedding
+    double draft = 0;       // MTP modules; embedding and head are the main model's
+    double total() const;   // without draft
+    double active() const;  // top-k and shared experts, head, input embedding
     double active_without_embedding() const;
-    double active_routed = 0;         // the top-k experts of all MoE layers
+    double active_routed = 0;  // the top-k experts of all MoE layers
 };
 ParameterCount count_parameters(const ModelSpec& model);
 
@@ -62,7 +62,7 @@ ParameterCount count_parameters(const ModelSpec& model);
 double kv_elements_per_token_per_layer(const ModelSpec& model);
 Bytes kv_bytes_per_token(const ModelSpec& model, DType kv_cache);
 
-// Bytes of the weights one rank holds of one layer or table.
+// Bytes of the weights one rank holds of one layer or table, scales included.
 struct WeightBytes {
     Bytes attention{0.0};      // of one layer, divided by tensor parallel
     Bytes dense_ffn{0.0};      // of one dense layer, divided by tensor parallel
@@ -70,7 +70,8 @@ struct WeightBytes {
     Bytes routed_expert{0.0};  // of one expert of one layer
     Bytes shared_expert{0.0};  // all shared experts of one layer
     Bytes norms{0.0};          // of one layer
-    Bytes embedding{0.0}, head{0.0};
+    Bytes embedding{0.0};      // vocabulary divided by tensor parallel
+    Bytes head{0.0};           // likewise, with the final norm; of a tied one the norm alone
     Bytes draft_extra{0.0};    // of one MTP module beside its layer: its projection and norms
 };
 WeightBytes weight_bytes(const ModelSpec& model, const Precision& precision, int tensor_parallel);
@@ -85,35 +86,47 @@ struct StepShape {
 };
 
 // The operators of each block, in order, for one rank. Names are stable, they are the row names
-// of every breakdown.
+// of every breakdown. Operators named "quantise" are there only for activations (or a dispatch or
+// combine) of 8 bits or fewer. The output of a block is added to the residual by the norm that
+// begins the next one. A count below 1, or heads that do not divide, is a std::invalid_argument.
 //
-// Attention block: input norm, quantise, query/kv down-projection, their norms, quantise, query
-// up-projection, rotary, cache append; in decode the absorbed query product, latent attention and
-// the absorbed value product, in prefill the kv up-projection and expanded attention; quantise,
-// output projection. (Its all-reduce under tensor parallelism is the workload's.)
-std::vector<Operator> attention_block(const ModelSpec& model, const Precision& precision, const StepShape& shape);
+// Attention block: residual add and norm, quantise, query/kv down-projection, their norms,
+// quantise, query up-projection, rotary, cache append; in decode the absorbed query product, latent
+// attention and the absorbed value product, in prefill the kv up-projection and expanded attention;
+// quantise, output projection. (Its all-reduce under tensor parallelism is the workload's.)
+std::vector<Operator> attention_block(const ModelSpec& model, const Precision& precision,
+                                      const StepShape& shape);
 
 // Dense FFN block: residual add and norm, quantise, gate-and-up, SwiGLU with quantise, down.
-std::vector<Operator> dense_ffn_block(const ModelSpec& model, const Precision& precision, long tokens, int tensor_parallel);
+std::vector<Operator> dense_ffn_block(const ModelSpec& model, const Precision& precision,
+                                      long tokens, int tensor_parallel);
 
 // Before the experts: residual add and norm, gate product, top-k choice, quantise for dispatch.
 std::vector<Operator> router_block(const ModelSpec& model, const Precision& precision, long tokens);
 
-// `active_experts` local experts with `tokens_per_expert` each: grouped gate-and-up, SwiGLU with
-// quantise, grouped down. Used for routed experts, and with 1 for a rank's shared expert (names
-// begin with `prefix`: "expert" or "shared_expert").
-std::vector<Operator> expert_block(const ModelSpec& model, const Precision& precision, long active_experts,
-                                   long tokens_per_expert, const std::string& prefix);
+// `active_experts` local experts with `tokens_per_expert` each: conversion of the input where
+// dispatch and activations differ in format, grouped gate-and-up, SwiGLU with quantise, grouped
+// down, quantise for combine. `prefix` begins the names and says which experts: "expert" for
+// routed ones in precision.experts, "shared_expert" for all shared ones of a layer, one wide FFN
+// in precision.weights that counts as 1. No active experts, no operators.
+std::vector<Operator> expert_block(const ModelSpec& model, const Precision& precision,
+                                   long active_experts, long tokens_per_expert,
+                                   const std::string& prefix);
 
-// After combine: weighted sum of the k copies (and the shared expert's) into the residual.
-std::vector<Operator> combine_block(const ModelSpec& model, const Precision& precision, long tokens, long copies);
+// After combine: weighted sum of `copies` rows a token, which came in precision.combine: the k
+// routed ones and, where it is summed here, the shared expert's.
+std::vector<Operator> combine_block(const ModelSpec& model, const Precision& precision, long tokens,
+                                    long copies);
 
 // Embedding gather of the step's tokens; final norm, head, and sampling (softmax/arg-max) for
-// `outputs` positions.
-std::vector<Operator> embedding_block(const ModelSpec& model, const Precision& precision, long tokens);
-std::vector<Operator> head_block(const ModelSpec& model, const Precision& precision, long outputs, int tensor_parallel);
+// `outputs` positions (none for a chunk of prompt that is not the last: no operators).
+std::vector<Operator> embedding_block(const ModelSpec& model, const Precision& precision,
+                                      long tokens);
+std::vector<Operator> head_block(const ModelSpec& model, const Precision& precision, long outputs,
+                                 int tensor_parallel);
 
-// An MTP module's own part before its one layer: two norms, concatenation, projection 2 hidden -> hidden.
+// An MTP module's own part before its one layer: two norms, concatenation, projection 2 hidden ->
+// hidden.
 std::vector<Operator> draft_block(const ModelSpec& model, const Precision& precision, long tokens);
 
 }  // namespace podsim

@@ -1,0 +1,60 @@
+// Reads the sizes of a Hugging Face config.json: each key is asked for by name, every problem is
+// collected with its place, and finish() throws them all at once. Keys nobody asks for are
+// ignored: such a file also holds token ids, dropout rates and code references.
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/document.hpp"
+
+namespace podsim {
+
+class ConfigReader {
+  public:
+    // Throws InputError when the document is not a map. `config` must outlive the reader.
+    explicit ConfigReader(const Node& config);
+
+    // A whole number in [1, limit], or [0, limit] for a count. A key that is missing, null or
+    // wrong is noted and reads as 0, so that the reader can go on to the next one. The limits
+    // are far above any model: they catch a slipped unit before it becomes a hang.
+    long size(const std::string& key, long limit);
+    long count(const std::string& key, long limit);
+
+    // The same with a value for a key that is missing or null.
+    long size_or(const std::string& key, long limit, long absent);
+    long count_or(const std::string& key, long limit, long absent);
+
+    // The same for a key that must be there but may be null, which reads as 0: the config's way
+    // to say "without" (q_lora_rank: null).
+    long size_or_null(const std::string& key, long limit);
+
+    bool flag_or(const std::string& key, bool absent);
+
+    // Text that must be there; "" when it is not.
+    std::string text(const std::string& key);
+
+    // quantization_config.weight_block_size [b, b], or 0 without one.
+    long scale_block();
+
+    // Notes a problem of a key unless `holds`, at its value or, without one, at the map.
+    void require(bool holds, const std::string& key, const std::string& what);
+
+    const Place& place_of(const std::string& key) const;
+
+    // Throws InputError with everything noted. A missing key gets the nearest unused one as hint.
+    void finish();
+
+  private:
+    const Node* present(const std::string& key);  // nullptr when missing or null
+    long whole_number(const Node& node, const std::string& path, long least, long limit);
+    void note_missing(const std::string& key, const std::string& expected);
+
+    const Node& config_;
+    std::set<std::string> asked_;
+    std::vector<Diagnostic> problems_;
+    std::vector<std::size_t> missing_;  // which of them are missing keys
+};
+
+}  // namespace podsim

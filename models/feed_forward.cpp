@@ -1,0 +1,126 @@
+// The feed-forward half of a layer: a dense gated FFN, or a router, experts and their sum.
+//
+//   FFN(x) = W_down (silu(W_gate x) * W_up x)
+//   MoE(x) = sum over shared experts FFN_s(x) + sum over the chosen g_i FFN_i(x)
+//
+// with g the normalised scores of the k experts of largest sigmoid(W_r x) + bias within the best
+// groups (DeepSeek-V3, arXiv 2412.19437, equations 12-16).
+#include <fmt/format.h>
+
+#include <stdexcept>
+
+#include "models/model.hpp"
+#include "models/vector_operators.hpp"
+#include "models/weights.hpp"
+
+namespace podsim {
+
+namespace {
+
+constexpr double index_bytes = 4, score_bytes = 4;  // int32, fp32
+
+// Arithmetic on one score: the sigmoid (negate, exponential, add, divide), the bias, the two
+// best of each group when choice is limited by group, and k passes for the k best.
+double choice_work(const ModelSpec& model) {
+    const double sigmoid = 4, bias = 1, group_scores = model.expert_groups > 1 ? 2 : 0;
+    return sigmoid + bias + group_scores + static_cast<double>(model.experts_per_token);
+}
+
+// What reaches the experts: the dispatched format for routed ones, and the router's own result
+// for a shared one, which can be used as it is when it is in the experts' format.
+void convert_input(std::vector<Operator>& operators, const ModelSpec& model,
+                   const Precision& precision, long tokens, bool shared, const std::string& name) {
+    if (precision.dispatch == precision.activations) return;
+    const DType from = shared ? stream_format : precision.dispatch;
+    if (!is_quantised(from) && !is_quantised(precision.activations)) return;
+    operators.push_back(
+        convert(model, name + (is_quantised(precision.activations) ? "_quantise" : "_dequantise"),
+                tokens, model.hidden, from, precision.activations));
+}
+
+}  // namespace
+
+std::vector<Operator> dense_ffn_block(const ModelSpec& model, const Precision& precision,
+                                      long tokens, int tensor_parallel) {
+    require_at_least_one("tokens", tokens);
+    require_at_least_one("tensor parallel", tensor_parallel);
+    const long width = ceil_divide(model.dense_intermediate, tensor_parallel);
+    const DType act = precision.activations, weights = precision.weights;
+    std::vector<Operator> operators = {residual_norm("dense_ffn_norm", tokens, model.hidden)};
+    if (is_quantised(act)) {
+        operators.push_back(
+            convert(model, "dense_ffn_quantise", tokens, model.hidden, stream_format, act));
+    }
+    operators.push_back({"dense_ffn_gate_up",
+                         Gemm{tokens, 2 * width, model.hidden, 1, act, weights, stream_format}});
+    operators.push_back(swiglu(model, "dense_ffn_swiglu", tokens, width, act));
+    operators.push_back(
+        {"dense_ffn_down", Gemm{tokens, model.hidden, width, 1, act, weights, stream_format}});
+    return operators;
+}
+
+std::vector<Operator> router_block(const ModelSpec& model, const Precision& precision,
+                                   long tokens) {
+    require_at_least_one("tokens", tokens);
+    const auto rows = static_cast<double>(tokens);
+    const auto experts = static_cast<double>(model.routed_experts);
+    const auto chosen = static_cast<double>(model.experts_per_token);
+    std::vector<Operator> operators = {
+        residual_norm("router_norm", tokens, model.hidden),
+        // The scores are kept in fp32: a rounding there would change which experts win.
+        {"router_gate", Gemm{tokens, model.routed_experts, model.hidden, 1, stream_format,
+                             stream_format, DType::fp32}},
+        {"router_top_k",
+         VectorWork{"top_k", rows * experts, choice_work(model), (rows + 1) * experts * score_bytes,
+                    rows * chosen * (score_bytes + index_bytes)}}};
+    if (is_quantised(precision.dispatch)) {
+        operators.push_back(convert(model, "dispatch_quantise", tokens, model.hidden, stream_format,
+                                    precision.dispatch));
+    }
+    return operators;
+}
+
+std::vector<Operator> expert_block(const ModelSpec& model, const Precision& precision,
+                                   long active_experts, long tokens_per_expert,
+                                   const std::string& prefix) {
+    const bool shared = prefix == "shared_expert";
+    if (!shared && prefix != "expert") {
+        throw std::invalid_argument("expert block \"" + prefix +
+                                    "\", expected expert or shared_expert");
+    }
+    if (active_experts == 0 || (shared && model.shared_experts == 0)) return {};
+    require_at_least_one("active experts", active_experts);
+    require_at_least_one("tokens of an active expert", tokens_per_expert);
+    const long width = model.expert_intermediate * (shared ? model.shared_experts : 1);
+    const long tokens = active_experts * tokens_per_expert;
+    const DType act = precision.activations;
+    const DType weights = shared ? precision.weights : precision.experts;
+
+    std::vector<Operator> operators;
+    convert_input(operators, model, precision, tokens, shared, prefix);
+    operators.push_back({prefix + "_gate_up", Gemm{tokens_per_expert, 2 * width, model.hidden,
+                                                   active_experts, act, weights, stream_format}});
+    operators.push_back(swiglu(model, prefix + "_swiglu", tokens, width, act));
+    operators.push_back({prefix + "_down", Gemm{tokens_per_expert, model.hidden, width,
+                                                active_experts, act, weights, stream_format}});
+    if (!shared && is_quantised(precision.combine)) {
+        operators.push_back(convert(model, "expert_combine_quantise", tokens, model.hidden,
+                                    stream_format, precision.combine));
+    }
+    return operators;
+}
+
+std::vector<Operator> combine_block(const ModelSpec& model, const Precision& precision, long tokens,
+                                    long copies) {
+    require_at_least_one("tokens", tokens);
+    require_at_least_one("copies", copies);
+    const double size = static_cast<double>(tokens) * static_cast<double>(model.hidden);
+    const double rows = static_cast<double>(tokens) * static_cast<double>(copies);
+    return {
+        {"combine_sum",
+         VectorWork{"weighted_sum", size, 2 * static_cast<double>(copies),
+                    rows * (activation_bytes(model, precision.combine, model.hidden) + score_bytes),
+                    size * bytes_of(stream_format)}}};
+}
+
+}  // namespace podsim

@@ -1,0 +1,53 @@
+// Where tokens come in and go out: embedding, final norm, head and sampling, and the part of a
+// multi-token-prediction module that joins both ends.
+#include <stdexcept>
+
+#include "models/model.hpp"
+#include "models/vector_operators.hpp"
+#include "models/weights.hpp"
+
+namespace podsim {
+
+namespace {
+
+constexpr double index_bytes = 4;    // int32 token ids
+constexpr double sampling_work = 5;  // maximum, subtract, exponential, sum, compare
+
+}  // namespace
+
+std::vector<Operator> embedding_block(const ModelSpec& model, const Precision&, long tokens) {
+    require_at_least_one("tokens", tokens);
+    const double rows = static_cast<double>(tokens);
+    const double size = rows * static_cast<double>(model.hidden);
+    const double moved = size * bytes_of(DType::bf16);
+    return {{"embedding", VectorWork{"gather", size, 0, moved + rows * index_bytes, moved}}};
+}
+
+std::vector<Operator> head_block(const ModelSpec& model, const Precision&, long outputs,
+                                 int tensor_parallel) {
+    require_at_least_one("tensor parallel", tensor_parallel);
+    if (outputs == 0) return {};  // a chunk of prompt that is not the last has no output
+    require_at_least_one("outputs", outputs);
+    const long vocabulary = ceil_divide(model.vocabulary, tensor_parallel);
+    const double rows = static_cast<double>(outputs);
+    const double logits = rows * static_cast<double>(vocabulary);
+    return {residual_norm("final_norm", outputs, model.hidden),
+            {"head_projection",
+             Gemm{outputs, vocabulary, model.hidden, 1, DType::bf16, DType::bf16, DType::bf16}},
+            {"sampling", VectorWork{"sampling", logits, sampling_work,
+                                    logits * bytes_of(DType::bf16), rows * index_bytes}}};
+}
+
+std::vector<Operator> draft_block(const ModelSpec& model, const Precision&, long tokens) {
+    require_at_least_one("tokens", tokens);
+    const double size = 2 * static_cast<double>(tokens) * static_cast<double>(model.hidden);
+    const double moved = size * bytes_of(stream_format);
+    return {norm("draft_embedding_norm", tokens, model.hidden),
+            norm("draft_hidden_norm", tokens, model.hidden),
+            {"draft_concatenation", VectorWork{"concatenate", size, 0, moved, moved}},
+            // Not quantised in the published checkpoint.
+            {"draft_projection", Gemm{tokens, model.hidden, 2 * model.hidden, 1, DType::bf16,
+                                      DType::bf16, DType::bf16}}};
+}
+
+}  // namespace podsim

@@ -1,0 +1,60 @@
+#include "models/vector_operators.hpp"
+
+#include <fmt/format.h>
+
+#include <stdexcept>
+
+#include "models/weights.hpp"
+
+namespace podsim {
+
+namespace {
+
+constexpr double norm_work = 4;      // square, sum, scale, weight
+constexpr double quantise_work = 4;  // magnitude, maximum, scale, round
+constexpr double swiglu_work = 5;    // exponential, add, divide, two products
+
+}  // namespace
+
+Operator norm(const std::string& name, long tokens, long elements) {
+    const double size = static_cast<double>(tokens) * static_cast<double>(elements);
+    const double row = static_cast<double>(elements) * bytes_of(stream_format);
+    const double all = size * bytes_of(stream_format);
+    return {name, VectorWork{"rms_norm", size, norm_work, all + row, all}};
+}
+
+Operator residual_norm(const std::string& name, long tokens, long elements) {
+    const double size = static_cast<double>(tokens) * static_cast<double>(elements);
+    const double row = static_cast<double>(elements) * bytes_of(stream_format);
+    const double all = size * bytes_of(stream_format);
+    return {name, VectorWork{"residual_rms_norm", size, norm_work + 1, 2 * all + row, 2 * all}};
+}
+
+Operator convert(const ModelSpec& model, const std::string& name, long tokens, long elements,
+                 DType from, DType to) {
+    const auto rows = static_cast<double>(tokens);
+    const bool narrows = is_quantised(to);
+    return {name,
+            VectorWork{narrows ? "quantise" : "dequantise", rows * static_cast<double>(elements),
+                       narrows ? quantise_work : 1, rows * activation_bytes(model, from, elements),
+                       rows * activation_bytes(model, to, elements)}};
+}
+
+Operator swiglu(const ModelSpec& model, const std::string& name, long tokens, long width,
+                DType to) {
+    const auto rows = static_cast<double>(tokens);
+    const double size = rows * static_cast<double>(width);
+    const bool narrows = is_quantised(to);
+    return {name, VectorWork{narrows ? "swiglu_quantise" : "swiglu", size,
+                             narrows ? swiglu_work + quantise_work : swiglu_work,
+                             2 * size * bytes_of(stream_format),
+                             rows * activation_bytes(model, to, width)}};
+}
+
+void require_at_least_one(const char* what, long value) {
+    if (value < 1) {
+        throw std::invalid_argument(fmt::format("{} is {}, expected at least 1", what, value));
+    }
+}
+
+}  // namespace podsim

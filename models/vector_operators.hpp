@@ -1,0 +1,31 @@
+// The element-wise operators that every block is held together by, with the bytes they really
+// move. Work counts each arithmetic operation as one, an exponential or a division too: what
+// they cost is the chip's business.
+#pragma once
+
+#include <string>
+
+#include "models/model.hpp"
+
+namespace podsim {
+
+// The residual stream and everything between operators that is not quantised.
+constexpr DType stream_format = DType::bf16;
+
+// RMS norm of `tokens` rows of `elements`: y = x / sqrt(mean(x^2) + e) w.
+Operator norm(const std::string& name, long tokens, long elements);
+
+// r += x, y = norm(r), as one kernel: reads both, writes both.
+Operator residual_norm(const std::string& name, long tokens, long elements);
+
+// Rows of one format to another with the scales of each (models/weights.hpp).
+Operator convert(const ModelSpec& model, const std::string& name, long tokens, long elements,
+                 DType from, DType to);
+
+// y = silu(gate) up, and the conversion to `to` in the same kernel.
+Operator swiglu(const ModelSpec& model, const std::string& name, long tokens, long width, DType to);
+
+// Throws std::invalid_argument unless value is at least 1.
+void require_at_least_one(const char* what, long value);
+
+}  // namespace podsim

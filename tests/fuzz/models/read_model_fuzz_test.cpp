@@ -1,0 +1,181 @@
+// Whatever is done to a config.json, reading it ends in an InputError or in a model whose blocks
+// can be built.
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+
+#include <cmath>
+
+#include "tests/unit/models/r1.hpp"
+
+namespace podsim {
+namespace {
+
+const char* const valid = R"({
+  "architectures": ["DeepseekV3ForCausalLM"],
+  "model_type": "deepseek_v3",
+  "num_hidden_layers": 61,
+  "first_k_dense_replace": 3,
+  "moe_layer_freq": 1,
+  "hidden_size": 7168,
+  "vocab_size": 129280,
+  "num_attention_heads": 128,
+  "q_lora_rank": 1536,
+  "kv_lora_rank": 512,
+  "qk_nope_head_dim": 128,
+  "qk_rope_head_dim": 64,
+  "v_head_dim": 128,
+  "intermediate_size": 18432,
+  "moe_intermediate_size": 2048,
+  "n_routed_experts": 256,
+  "n_shared_experts": 1,
+  "num_experts_per_tok": 8,
+  "n_group": 8,
+  "topk_group": 4,
+  "num_nextn_predict_layers": 1,
+  "tie_word_embeddings": false,
+  "max_position_embeddings": 163840,
+  "quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]},
+  "rope_scaling": {"type": "yarn", "factor": 40}
+}
+)";
+
+void expect_usable(const ModelSpec& model) {
+    const ParameterCount count = count_parameters(model);
+    RC_ASSERT(std::isfinite(count.total()));
+    RC_ASSERT(count.active_without_embedding() > 0);
+    RC_ASSERT(count.active() <= count.total());
+    RC_ASSERT(kv_bytes_per_token(model, DType::bf16).value() > 0);
+    RC_ASSERT(weight_bytes(model, fp8_served(), 1).routed_expert.value() > 0);
+    StepShape shape{Phase::decode, 2, 1, 10, 1};
+    for (const Phase phase : {Phase::decode, Phase::prefill}) {
+        shape.phase = phase;
+        for (const Operator& op : attention_block(model, fp8_served(), shape)) require_valid(op);
+    }
+    for (const Operator& op : dense_ffn_block(model, fp8_served(), 2, 1)) require_valid(op);
+    for (const Operator& op : router_block(model, fp8_served(), 2)) require_valid(op);
+    for (const Operator& op : expert_block(model, fp8_served(), 1, 1, "expert")) require_valid(op);
+    for (const Operator& op : expert_block(model, fp8_served(), 1, 2, "shared_expert")) {
+        require_valid(op);
+    }
+    for (const Operator& op : head_block(model, fp8_served(), 2, 1)) require_valid(op);
+}
+
+// Whether it was accepted; every refusal has diagnostics that say something.
+bool accepted(const Node& config) {
+    try {
+        expect_usable(read_model(config, "fuzzed"));
+        return true;
+    } catch (const InputError& error) {
+        RC_ASSERT(!error.diagnostics().empty());
+        for (const Diagnostic& diagnostic : error.diagnostics())
+            RC_ASSERT(!diagnostic.what.empty());
+        return false;
+    }
+}
+
+Node any_value() {
+    Node node;
+    switch (*rc::gen::inRange(0, 4)) {
+        case 0:
+            break;
+        case 1:
+            node.kind = Node::Kind::list;
+            break;
+        case 2:
+            node.kind = Node::Kind::map;
+            break;
+        default:
+            node.kind = Node::Kind::scalar;
+            node.quoted = *rc::gen::inRange(0, 4) == 0;
+            node.text = *rc::gen::oneOf(
+                rc::gen::map(rc::gen::arbitrary<long>(), [](long n) { return std::to_string(n); }),
+                rc::gen::map(rc::gen::inRange<long>(-2, 300),
+                             [](long n) { return std::to_string(n); }),
+                rc::gen::element<std::string>("", "true", "1e9", "0x10", "nan", ".inf", "-", "07",
+                                              "99999999999999999999", "12 %", "3.5"),
+                rc::gen::arbitrary<std::string>());
+    }
+    for (int i = *rc::gen::inRange(0, 3); i > 0 && node.kind == Node::Kind::list; --i) {
+        node.items.push_back(any_value());
+    }
+    return node;
+}
+
+// Changes, drops, renames or adds values anywhere in the tree.
+void mutate(Node& node) {
+    if (node.kind == Node::Kind::list && !node.items.empty()) {
+        mutate(node.items[*rc::gen::inRange<std::size_t>(0, node.items.size())]);
+        return;
+    }
+    if (node.kind != Node::Kind::map || node.entries.empty()) {
+        node = any_value();
+        return;
+    }
+    const std::size_t index = *rc::gen::inRange<std::size_t>(0, node.entries.size());
+    const auto at = node.entries.begin() + static_cast<std::ptrdiff_t>(index);
+    switch (*rc::gen::inRange(0, 6)) {
+        case 0:
+            node.entries.erase(at);
+            break;
+        case 1:
+            at->key += "x";
+            break;
+        case 2:
+            mutate(at->value);
+            break;
+        default:
+            at->value = any_value();
+            break;
+    }
+}
+
+TEST(ReadModelFuzz, MutatedTrees) {
+    const Node original = parse_json(valid, "config.json");
+    ASSERT_TRUE(accepted(original));
+    int usable = 0, refused = 0;
+    EXPECT_TRUE(rc::check([&] {
+        for (int round = 0; round < 20; ++round) {
+            Node config = original;
+            for (int i = *rc::gen::inRange(1, 4); i > 0; --i) mutate(config);
+            accepted(config) ? ++usable : ++refused;
+        }
+    }));
+    // Both ends were reached, or the mutations prove nothing.
+    EXPECT_GT(usable, 50);
+    EXPECT_GT(refused, 50);
+}
+
+TEST(ReadModelFuzz, MutatedText) {
+    int usable = 0, refused = 0;
+    EXPECT_TRUE(rc::check([&] {
+        for (int round = 0; round < 20; ++round) {
+            std::string text = valid;
+            for (int i = *rc::gen::inRange(1, 4); i > 0; --i) {
+                const std::size_t at = *rc::gen::inRange<std::size_t>(0, text.size());
+                switch (*rc::gen::inRange(0, 3)) {
+                    case 0:
+                        text.erase(at, *rc::gen::inRange<std::size_t>(1, 12));
+                        break;
+                    case 1:
+                        text[at] = *rc::gen::element('0', '9', '-', '"', '}', 'a', ',');
+                        break;
+                    default:
+                        text.insert(at, text.substr(at, 9));
+                        break;
+                }
+                if (text.empty()) text = "x";
+            }
+            bool good = false;
+            try {
+                good = accepted(parse_json(text, "config.json"));
+            } catch (const InputError&) {
+            }
+            good ? ++usable : ++refused;
+        }
+    }));
+    EXPECT_GT(usable, 20);
+    EXPECT_GT(refused, 20);
+}
+
+}  // namespace
+}  // namespace podsim
