@@ -1,7 +1,7 @@
 // What happens next: events ordered by (time, class, sequence), time in whole picoseconds.
 //
 // A plain object without SystemC. Somebody drives it: the SystemC driver (systemc_driver.hpp)
-// or run_plain(); both call the same run_until_idle_at(), so both give the same bytes.
+// or run_plain(); both call the same run_at(), so both give the same bytes.
 #pragma once
 
 #include <cstdint>

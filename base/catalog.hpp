@@ -12,6 +12,8 @@ namespace podsim {
 
 // One `--set` of the command line: "chip:ascend-910c.hbm.bandwidth=4.8 TB/s" has kind "chip"
 // and name "ascend-910c"; "alternatives.H800.chips=64" has neither and goes to the experiment.
+// Names may hold dots (llama-3.1-70b): which part is the name is settled where it is looked up,
+// `name` being no more than the part before the first dot.
 struct Setting {
     std::string kind, name, path, value, text;  // text: as the user wrote it
 };
@@ -24,9 +26,10 @@ class Catalog {
 
     // The resolved document of `kind` ("chip", "system", "model", "kernels", "collectives",
     // "engine", "prices", "experiment") called `name`, or at path `name` when it holds a '/' or
-    // ends in .yaml/.yml/.json. `asked_at` is where the name was written. Throws InputError:
-    // unknown name (with the nearest), unreadable file, a cycle of `base:`, a base of another
-    // kind. The result no longer has the key `base`.
+    // ends in .yaml/.yml/.json: beside the file that names it, else from the working directory.
+    // `asked_at` is where the name was written. Throws InputError: unknown name (with the
+    // nearest), unreadable file, a cycle of `base:`, a base of another kind. The result no longer
+    // has the key `base`, and carries the settings made for it.
     // Documents are remembered, so that used_documents() can list what a run rests on.
     Node load(const std::string& kind, const std::string& name, const Place& asked_at,
               const std::string& path);
@@ -35,6 +38,7 @@ class Catalog {
     void embed(const std::string& kind, const std::string& name, Node document);
 
     std::vector<std::string> names(const std::string& kind) const;  // sorted
+    // The file a name stands for, seen from the working directory. Throws InputError.
     std::string file_of(const std::string& kind, const std::string& name) const;
 
     // Every document loaded so far, "chip/ascend-910c" -> resolved tree, sorted.
@@ -48,12 +52,24 @@ class Catalog {
     void apply_experiment_settings(Node& experiment);
 
   private:
+    // What was opened on the way of `base:`, as named and as found.
+    struct Step {
+        std::string name, file;
+    };
     Node load_resolved(const std::string& kind, const std::string& name, const Place& asked_at,
-                       const std::string& path, std::vector<std::string>& chain);
+                       const std::string& path, std::vector<Step>& chain);
+    std::string find_file(const std::string& kind, const std::string& name, const Place& asked_at,
+                          const std::string& path) const;
+    void refuse_other_kinds(const std::string& kind, const std::string& file, const Place& asked_at,
+                            const std::string& path) const;
+    void apply_settings(const std::string& kind, const std::string& name, Node& document);
+    std::string path_within(const Setting& setting, const std::string& name) const;
+
     std::string root_;
     std::vector<Setting> settings_;
     std::vector<bool> setting_used_;
     std::map<std::string, Node> embedded_, used_;
+    std::map<std::string, std::string> files_;  // of used_
 };
 
 // "chip" -> "chips", "prices" -> "prices": the folder of a kind under configs/.
