@@ -149,7 +149,7 @@ class DecodeBuilder {
                      false);
         }
         exchange("combine", TransferType::combine, load.combine);
-        const auto sum = combine_block(spec_.model, spec_.precision, tokens, layout_.copies_per_token + (layout_.shared_ranks == 0 ? spec_.model.shared_experts : 0));
+        const auto sum = combine_block(spec_.model, spec_.precision, tokens, layout_.copies_per_token + (layout_.shared_ranks == 0 && spec_.model.shared_experts > 0 ? 1 : 0));
         for (std::size_t c = 0; c < here_.size(); ++c) {
             extra_dependency_ = shared_end[c];
             chain_on(static_cast<int>(c), expert_stream_, sum, false);

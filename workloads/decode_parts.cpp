@@ -79,7 +79,7 @@ ExpertLayout expert_layout(const DecodeSpec& spec) {
             spec.model.routed_experts, spec.experts.redundant, layout.routed_ranks, layout.group_ranks, layout.shared_ranks, up));
     }
     layout.slots_per_rank = slots / layout.routed_ranks;
-    layout.copies_per_token = spec.model.experts_per_token + (layout.shared_ranks > 0 ? spec.model.shared_experts : 0);
+    layout.copies_per_token = spec.model.experts_per_token + (layout.shared_ranks > 0 && spec.model.shared_experts > 0 ? 1 : 0);
     return layout;
 }
 
@@ -96,7 +96,7 @@ ExpertLoad expert_load(const DecodeSpec& spec, const ExpertLayout& layout, long 
     }
     double per_shared_rank = 0;
     if (layout.shared_ranks > 0) {
-        per_shared_rank = tokens * group * static_cast<double>(spec.model.shared_experts) / layout.shared_ranks;
+        per_shared_rank = tokens * group / layout.shared_ranks;
         load.tokens_per_shared_rank = static_cast<long>(std::ceil(per_shared_rank));
     }
     load.dispatch = exchange_pattern(layout, tokens, per_routed_rank, per_shared_rank, dispatched_token(spec.model, spec.precision.dispatch));

@@ -14,9 +14,9 @@
 namespace podsim {
 
 struct MappingSpec {
-    int data_parallel = 1;      // groups that hold different sequences
+    int data_parallel = 0;      // groups that hold different sequences; 0: as many as the ranks allow
     int tensor_parallel = 1;    // ranks that share one group's attention and dense layers
-    int expert_parallel = 1;    // ranks over which one set of experts is spread
+    int expert_parallel = 0;    // ranks over which one set of experts is spread; 0: all
     int pipeline_parallel = 1;
     int micro_batches = 1;      // parts a step's batch is cut into, to overlap one's transfers with the other's compute
     int ranks() const { return data_parallel * tensor_parallel * pipeline_parallel; }

@@ -1,0 +1,83 @@
+#include "interconnect/system.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/form.hpp"
+
+namespace podsim {
+
+const std::vector<std::pair<const char*, PlaneBalance>>& names_of(const PlaneBalance*) {
+    static const std::vector<std::pair<const char*, PlaneBalance>> names = {{"packet", PlaneBalance::packet},
+                                                                            {"message", PlaneBalance::message}};
+    return names;
+}
+
+template <class Form>
+void describe(Form& form, LinkLevelSpec& level) {
+    form.required("technology", level.technology, "what the links are");
+    form.required("bandwidth", level.bandwidth, "of a chip, per direction, all planes together", positive());
+    form.required("domain", level.domain, "chips that reach each other over it", at_least(1));
+    form.optional("planes", level.planes, "parallel switch planes", at_least(1));
+    form.optional("planes_down", level.planes_down, "failed planes; the rest carry everything", non_negative());
+    form.optional("plane_balance", level.plane_balance, "packet: sprayed evenly; message: one plane a message");
+    form.required("latency", level.latency, "one small message end to end", non_negative());
+    form.optional("oversubscription", level.oversubscription, "of the switches above the first tier; divides the bandwidth", at_least(1));
+    if (form.ok() && level.planes_down >= level.planes.value) {
+        form.problem("planes_down", fmt::format("{} of {} planes down leave none", level.planes_down, level.planes.value));
+    }
+}
+
+template <class Form>
+void describe(Form& form, SystemSpec& system) {
+    form.required("title", system.title, "name in words");
+    form.required("chip", system.chip, "its chip, of configs/chips or a path");
+    form.required("chips", system.chips, "packages it has in all", at_least(1));
+    form.required("scale_up", system.scale_up, "supernode links");
+    form.required("scale_out", system.scale_out, "network between supernode domains");
+    form.required("collectives", system.collectives, "collective library it uses unless told otherwise");
+    form.required("power_per_chip", system.power_per_chip, "all-in nameplate power for one chip: host, network and fans included", positive());
+}
+
+SystemSpec read_system(const Node& document, const std::string& name) {
+    SystemSpec system = read<SystemSpec>(document, "");
+    system.name = name;
+    return system;
+}
+
+namespace {
+
+BytesPerSecond rate_of(const LinkLevelSpec& level, int ranks_per_chip) {
+    const double up = static_cast<double>(level.planes.value - level.planes_down) / static_cast<double>(level.planes.value);
+    return level.bandwidth.value * up / level.oversubscription / static_cast<double>(ranks_per_chip);
+}
+
+}  // namespace
+
+RankFabric rank_fabric(const SystemSpec& system, int ranks_per_chip) {
+    RankFabric fabric;
+    fabric.scale_up = rate_of(system.scale_up, ranks_per_chip);
+    fabric.scale_out = rate_of(system.scale_out, ranks_per_chip);
+    fabric.domain_ranks = system.scale_up.domain.value * ranks_per_chip;
+    fabric.scale_up_latency = system.scale_up.latency.value;
+    fabric.scale_out_latency = system.scale_out.latency.value;
+    fabric.scale_up_planes = system.scale_up.planes.value - system.scale_up.planes_down;
+    fabric.scale_out_planes = system.scale_out.planes.value - system.scale_out.planes_down;
+    fabric.scale_up_balance = system.scale_up.plane_balance;
+    fabric.scale_out_balance = system.scale_out.plane_balance;
+    return fabric;
+}
+
+double plane_imbalance(PlaneBalance balance, double messages, long planes) {
+    if (balance == PlaneBalance::packet || planes <= 1 || messages <= 0) return 1.0;
+    const double k = static_cast<double>(planes);
+    const double mean = messages / k;
+    // Few messages can at worst all meet on one plane.
+    return std::min(k, 1.0 + std::sqrt(2.0 * mean * std::log(k)) / mean);
+}
+
+nlohmann::ordered_json system_schema() { return schema<SystemSpec>("podsim system"); }
+
+}  // namespace podsim

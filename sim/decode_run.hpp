@@ -1,0 +1,27 @@
+// One decode alternative: finds its batch, refuses what does not fit, runs the step, and says
+// what users ask of it.
+#pragma once
+
+#include "sim/assemble.hpp"
+#include "sim/experiment.hpp"
+#include "sim/resolve.hpp"
+#include "workloads/decode.hpp"
+
+namespace podsim {
+
+struct RunCounts {
+    long events = 0, cache_hits = 0, cache_misses = 0;
+};
+
+// Throws InputError: a mapping that does not work out, memory that does not fit (with by how
+// much, and what would help), a latency target no batch keeps.
+AlternativeResult run_decode(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative,
+                             const RunOptions& options, RunCounts& counts);
+
+// The same checks without a run.
+void check_decode(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative);
+
+// Rows of MemoryUse, capacity from the data sheet.
+std::vector<MemoryUse> memory_use(const DecodeStep& step, const ResolvedAlternative& alternative);
+
+}  // namespace podsim

@@ -1,0 +1,102 @@
+#include "sim/experiment.hpp"
+
+#include <fmt/format.h>
+
+#include <stdexcept>
+
+#include "sim/audit.hpp"
+#include "sim/decode_run.hpp"
+#include "sim/resolve.hpp"
+#include "sim/single_run.hpp"
+
+namespace podsim {
+
+namespace {
+
+nlohmann::ordered_json configuration_of(const Node& experiment, const Catalog& catalog) {
+    nlohmann::ordered_json result;
+    result["experiment"] = to_json(experiment);
+    result["documents"] = nlohmann::ordered_json::object();
+    result["origins"] = nlohmann::ordered_json::object();
+    for (const auto& [path, origin] : origins(experiment)) result["origins"]["experiment." + path] = origin;
+    for (const auto& [name, document] : catalog.used_documents()) {
+        result["documents"][name] = to_json(document);
+        for (const auto& [path, origin] : origins(document)) result["origins"][name + "." + path] = origin;
+    }
+    return result;
+}
+
+AlternativeResult run_alternative(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative, const RunOptions& options, RunCounts& counts) {
+    AlternativeResult result;
+    switch (experiment.spec.workload.kind) {
+        case WorkloadKind::decode: result = run_decode(experiment, alternative, options, counts); break;
+        case WorkloadKind::kernel: result = run_operator(experiment, alternative, options, counts); break;
+        case WorkloadKind::collective: result = run_collective(experiment, alternative, options, counts); break;
+    }
+    result.name = alternative.name;
+    result.system = alternative.system.name;
+    result.chip = alternative.chip.name;
+    result.engine = alternative.engine ? alternative.engine->name : "";
+    result.kernels = alternative.kernels.name;
+    result.collectives = alternative.collectives.name;
+    result.fidelity = to_string(options.fidelity);
+    result.packages = alternative.packages;
+    result.ranks = alternative.ranks;
+    result.ranks_per_chip = alternative.chip.ranks;
+    return result;
+}
+
+std::string kind_word(WorkloadKind kind) {
+    for (const auto& [name, value] : names_of(static_cast<const WorkloadKind*>(nullptr))) {
+        if (value == kind) return name;
+    }
+    return "?";
+}
+
+}  // namespace
+
+void check_experiment(const Node& experiment, Catalog& catalog) {
+    Node document = experiment;
+    catalog.apply_experiment_settings(document);
+    const ResolvedExperiment resolved = resolve(document, catalog);
+    std::vector<Diagnostic> problems;
+    for (const auto& alternative : resolved.alternatives) {
+        try {
+            if (resolved.spec.workload.kind == WorkloadKind::decode) check_decode(resolved, alternative);
+            if (resolved.spec.workload.kind != WorkloadKind::decode) check_single(resolved, alternative);
+        } catch (const InputError& error) {
+            problems.insert(problems.end(), error.diagnostics().begin(), error.diagnostics().end());
+        }
+    }
+    if (!problems.empty()) throw InputError(std::move(problems));
+    catalog.require_all_settings_used();
+}
+
+Result run_experiment(const Node& experiment, Catalog& catalog, const RunOptions& options) {
+    // Everything wrong anywhere is said before the first run begins.
+    check_experiment(experiment, catalog);
+    Node document = experiment;
+    catalog.apply_experiment_settings(document);
+    const ResolvedExperiment resolved = resolve(document, catalog);
+
+    Result result;
+    result.experiment = resolved.spec.name;
+    result.kind = kind_word(resolved.spec.workload.kind);
+    result.seed = options.seed;
+    result.configuration = configuration_of(document, catalog);
+    RunCounts counts;
+    for (const auto& alternative : resolved.alternatives) {
+        if (options.progress) options.progress(alternative.name);
+        AlternativeResult one = run_alternative(resolved, alternative, options, counts);
+        one.audit = audit(one, result.kind, result.configuration);
+        result.alternatives.push_back(std::move(one));
+    }
+    result.switches.driver = options.driver == Driver::systemc ? "systemc" : "plain";
+    result.switches.cache = options.cache;
+    result.switches.events = counts.events;
+    result.switches.cache_hits = counts.cache_hits;
+    result.switches.cache_misses = counts.cache_misses;
+    return result;
+}
+
+}  // namespace podsim

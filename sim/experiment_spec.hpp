@@ -1,0 +1,72 @@
+// An experiment file as plain data, before any name in it is resolved.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/document.hpp"
+#include "base/units.hpp"
+#include "models/model.hpp"
+#include "program/operator.hpp"
+#include "program/transfer.hpp"
+#include "workloads/mapping.hpp"
+
+namespace podsim {
+
+// kernel: `operator` in the file (a C++ word).
+enum class WorkloadKind { kernel, collective, decode };
+const std::vector<std::pair<const char*, WorkloadKind>>& names_of(const WorkloadKind*);
+
+// How many sequences: exactly one of the three.
+struct BatchSpec {
+    std::optional<long> per_chip, per_rank;
+    std::optional<Seconds> latency_target;  // the largest batch whose time per output token keeps it
+    bool given() const { return per_chip || per_rank || latency_target; }
+};
+
+enum class OperatorType { gemm, attention, vector };
+const std::vector<std::pair<const char*, OperatorType>>& names_of(const OperatorType*);
+
+struct WorkloadSpec {
+    WorkloadKind kind = WorkloadKind::decode;
+    // decode
+    std::string model;
+    Tokens context{0.0};
+    BatchSpec batch;
+    SpeculationSpec speculation;
+    // operator, collective
+    std::optional<Operator> kernel;
+    std::optional<Transfer> collective;  // group_ranks and sizes filled in
+};
+
+struct PoolSpec {
+    std::string name, role;
+    std::string system, chip, engine, kernels, collectives;  // chip and below default to the system's
+    int chips = 0;
+    Precision precision;
+    MappingSpec mapping;
+    ExpertsSpec experts;
+    BatchSpec batch;      // instead of the workload's
+    Place place;          // of the pool
+    std::map<std::string, Place> key_places;  // of its keys, for errors found later
+    std::string path;     // "alternatives.H800"
+};
+
+struct AlternativeSpec {
+    std::string name;
+    std::vector<PoolSpec> pools;
+};
+
+struct ExperimentSpec {
+    std::string name;
+    WorkloadSpec workload;
+    std::vector<AlternativeSpec> alternatives;
+    std::string prices = "default";
+};
+
+// Throws InputError with everything wrong in the file itself.
+ExperimentSpec read_experiment(const Node& document);
+
+}  // namespace podsim

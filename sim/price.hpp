@@ -1,0 +1,47 @@
+// What a chip-hour costs: by renting it, and by owning it.
+//
+//   owned, per hour = ((chip + its share of the system) x CRF / (8766 h x use)
+//                      + all-in power x PUE x electricity) x (1 + operations)
+//   CRF = r (1 + r)^n / ((1 + r)^n - 1)   capital recovery over n years at interest r
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/document.hpp"
+#include "base/sourced.hpp"
+#include "base/units.hpp"
+#include "sim/result.hpp"
+
+namespace podsim {
+
+struct ChipPrice {
+    std::optional<Sourced<UsdPerSecond>> rental;
+    std::optional<Sourced<Usd>> purchase;
+};
+
+struct SystemPrice {
+    Sourced<Usd> share_per_chip;  // host, switches, optics, racks, for one chip
+};
+
+struct PriceSpec {
+    std::string name, title;
+    Sourced<UsdPerJoule> electricity;
+    Sourced<double> power_usage_effectiveness, interest, life_years, use, operations;
+    std::map<std::string, ChipPrice> chips;
+    std::map<std::string, SystemPrice> systems;
+};
+
+PriceSpec read_prices(const Node& document, const std::string& name);
+
+double capital_recovery_factor(double interest, double years);
+
+// The bases that are known for this chip in this system, rental first. Empty when none is.
+std::vector<CostBasis> cost_bases(const PriceSpec& prices, const std::string& chip, const std::string& system,
+                                  const Sourced<Watts>& power_per_chip);
+
+nlohmann::ordered_json price_schema();
+
+}  // namespace podsim

@@ -1,0 +1,46 @@
+// From names to Specs: everything one alternative of an experiment rests on.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/catalog.hpp"
+#include "chips/chip.hpp"
+#include "chips/kernel_library.hpp"
+#include "interconnect/collective_library.hpp"
+#include "interconnect/system.hpp"
+#include "models/model.hpp"
+#include "sim/experiment_spec.hpp"
+#include "sim/price.hpp"
+#include "workloads/mapping.hpp"
+
+namespace podsim {
+
+struct ResolvedAlternative {
+    std::string name;
+    PoolSpec pool;  // mapping filled in: no zeros left
+    SystemSpec system;
+    ChipSpec chip;
+    KernelLibrarySpec kernels;
+    CollectiveLibrarySpec collectives;
+    std::optional<EngineSpec> engine;  // of workloads that need one
+    int packages = 0, ranks = 0;
+    BatchSpec batch;                   // the pool's, or the workload's
+    std::vector<std::string> warnings;
+};
+
+struct ResolvedExperiment {
+    ExperimentSpec spec;
+    std::optional<ModelSpec> model;
+    PriceSpec prices;
+    std::vector<ResolvedAlternative> alternatives;
+};
+
+// Throws one InputError with every problem of the file and of all it names.
+ResolvedExperiment resolve(const Node& experiment, Catalog& catalog);
+
+// What is wrong at a key of a pool, or at the pool where the key is absent.
+Diagnostic at_key(const PoolSpec& pool, const std::string& key, std::string what, std::string hint = "");
+
+}  // namespace podsim

@@ -1,0 +1,117 @@
+#include "sim/single_run.hpp"
+
+#include <stdexcept>
+
+#include "sim/cost_metrics.hpp"
+
+namespace podsim {
+
+namespace {
+
+Program program_of(const WorkloadSpec& workload, const ResolvedAlternative& alternative) {
+    Program program;
+    program.streams = {{"stream", 1.0}};
+    Task task;
+    if (workload.kernel) {
+        program.classes = {{"ranks", alternative.ranks}};
+        task.kind = TaskKind::compute;
+        task.body = intern(program, *workload.kernel);
+        program.tasks = {task};
+        return program;
+    }
+    program.classes = {{"ranks", workload.collective->group_ranks}};
+    program.transfers = {*workload.collective};
+    program.instances = {{0, {0}}};
+    task.kind = TaskKind::transfer;
+    program.tasks = {task};
+    return program;
+}
+
+struct SingleRun {
+    Program program;
+    ProgramCosts costs;
+    RunRecord record;
+};
+
+SingleRun run_single(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative, CostCache& cache, const RankFabric& fabric, Driver driver) {
+    SingleRun run;
+    run.program = program_of(experiment.spec.workload, alternative);
+    const bool is_operator = experiment.spec.workload.kernel.has_value();
+    try {
+        run.costs = cost_program(run.program, cache, fabric, alternative.collectives, alternative.ranks);
+    } catch (const std::invalid_argument& error) {
+        throw InputError({at_key(alternative.pool, is_operator ? "kernels" : "chips", error.what())});
+    }
+    run.record = run_program(run.program, run.costs, cache.hardware(), driver);
+    return run;
+}
+
+AlternativeResult run_one(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative, const RunOptions& options, RunCounts& counts) {
+    const RankHardware hardware = rank_hardware(alternative.chip);
+    const RankFabric fabric = rank_fabric(alternative.system, alternative.chip.ranks);
+    CostCache cache(hardware, alternative.kernels, options.fidelity, options.cache);
+    const SingleRun run = run_single(experiment, alternative, cache, fabric, options.driver);
+    counts.events += static_cast<long>(run.record.events);
+    counts.cache_hits += cache.hits();
+    counts.cache_misses += cache.misses();
+
+    const AssemblyInput input{run.program, run.costs, run.record, hardware, fabric, alternative.ranks, {}};
+    AlternativeResult result;
+    result.warnings = alternative.warnings;
+    result.iteration_seconds = to_seconds(run.record.end).value();
+    result.breakdown = breakdown_of(input);
+    result.operators = operator_rows(input);
+    result.resources = resource_use(input);
+    result.bounds = bounds_of(input);
+    result.totals = totals_of(input);
+    if (options.timeline) result.timeline = timeline_of(input, 0);
+    const auto& workload = experiment.spec.workload;
+    const Provenance provenance = provenance_of(input);
+    const auto add = [&](const char* name, double value, const char* unit) { result.metrics.push_back({name, value, unit, {}, {}, provenance}); };
+    const double time = result.iteration_seconds;
+    if (workload.kernel) {
+        add("operator_time", time * 1e6, "us");
+        add("achieved_flops", result.totals.flops / time / alternative.packages / 1e12, "TFLOPS");
+        add("achieved_bandwidth", result.totals.hbm_bytes / time / alternative.packages / 1e9, "GB/s");
+        for (const auto& row : result.operators) {
+            if (!row.warning.empty()) result.warnings.push_back(row.name + ": " + row.warning);
+        }
+        if (options.neighbour) {
+            const Fidelity other = options.fidelity == Fidelity::tile ? Fidelity::analytic : Fidelity::tile;
+            CostCache neighbour(hardware, alternative.kernels, other, true);
+            result.neighbour = to_string(other);
+            result.neighbour_gap = to_seconds(run_single(experiment, alternative, neighbour, fabric, Driver::plain).record.end).value() / time - 1.0;
+        }
+    } else {
+        const Transfer& transfer = *workload.collective;
+        const double algorithm = transfer.size.value() / time;
+        add("collective_time", time * 1e6, "us");
+        add("algorithm_bandwidth", algorithm / 1e9, "GB/s");
+        add("bus_bandwidth", algorithm * bus_factor(transfer.type, transfer.group_ranks) / 1e9, "GB/s");
+    }
+    return result;
+}
+
+}  // namespace
+
+AlternativeResult run_operator(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative, const RunOptions& options, RunCounts& counts) {
+    AlternativeResult result = run_one(experiment, alternative, options, counts);
+    add_cost_metrics(result, experiment.prices, alternative);
+    return result;
+}
+
+AlternativeResult run_collective(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative, const RunOptions& options, RunCounts& counts) {
+    return run_one(experiment, alternative, options, counts);
+}
+
+void check_single(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative) {
+    CostCache cache(rank_hardware(alternative.chip), alternative.kernels, Fidelity::analytic, true);
+    const Program program = program_of(experiment.spec.workload, alternative);
+    try {
+        (void)cost_program(program, cache, rank_fabric(alternative.system, alternative.chip.ranks), alternative.collectives, alternative.ranks);
+    } catch (const std::invalid_argument& error) {
+        throw InputError({at_key(alternative.pool, experiment.spec.workload.kernel ? "kernels" : "chips", error.what())});
+    }
+}
+
+}  // namespace podsim
