@@ -28,7 +28,8 @@ constexpr double kKeyBlock = 64.0;
 }  // namespace
 
 OperatorCost attention_cost(const Attention& a, const RankHardware& hardware,
-                            const KernelLibrarySpec& library, Fidelity fidelity, double core_share) {
+                            const KernelLibrarySpec& library, Fidelity fidelity,
+                            double core_share) {
     const AttentionHabits& habits =
         a.phase == Phase::decode ? library.attention_decode : library.attention_prefill;
     const FlopsPerSecond peak = peak_for(hardware, a.compute);
@@ -44,7 +45,8 @@ OperatorCost attention_cost(const Attention& a, const RankHardware& hardware,
     cost.basis = habits.record.basis;
     cost.held_out_error = habits.record.held_out_error;
     if (fidelity == Fidelity::analytic) {
-        cost.time = habits.launch + max(cost.matrix / (habits.matrix_efficiency * share), cost.hbm_time);
+        cost.time =
+            habits.launch + max(cost.matrix / (habits.matrix_efficiency * share), cost.hbm_time);
         cost.choice = "roofline";
         return cost;
     }
@@ -52,9 +54,9 @@ OperatorCost attention_cost(const Attention& a, const RankHardware& hardware,
     const double rows = static_cast<double>(a.heads / std::max(1L, a.kv_heads) * a.query);
     const double row_blocks = std::ceil(rows / static_cast<double>(habits.row_block));
     // Mean keys a query sees: all of them in decode, the causal mean in prefill.
-    const double keys = a.phase == Phase::decode
-                            ? static_cast<double>(a.context)
-                            : static_cast<double>(a.context) - (static_cast<double>(a.query) - 1.0) / 2.0;
+    const double keys = a.phase == Phase::decode ? static_cast<double>(a.context)
+                                                 : static_cast<double>(a.context) -
+                                                       (static_cast<double>(a.query) - 1.0) / 2.0;
     const double pieces = static_cast<double>(a.batch * a.kv_heads) * row_blocks;
     const double blocks = std::ceil(keys / kKeyBlock);
     double span = std::numeric_limits<double>::infinity();
@@ -63,8 +65,8 @@ OperatorCost attention_cost(const Attention& a, const RankHardware& hardware,
                                   (std::ceil(blocks / splits) + habits.split_overhead));
     }
     const Seconds per_block =
-        Flops(2.0 * static_cast<double>(a.head_dim_qk + a.head_dim_v) * static_cast<double>(habits.row_block) *
-              kKeyBlock) /
+        Flops(2.0 * static_cast<double>(a.head_dim_qk + a.head_dim_v) *
+              static_cast<double>(habits.row_block) * kKeyBlock) /
         (peak / static_cast<double>(hardware.matrix_cores) * habits.matrix_efficiency);
     const Seconds stream = cost.hbm_time + stream_ramp(cost.hbm, habits.ramp, habits.ramp_bytes);
     cost.time = habits.launch + smooth_maximum(span * per_block, stream, library.smooth_maximum);

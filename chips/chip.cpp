@@ -22,9 +22,12 @@ void describe(Form& form, CoresSpec& cores) {
     form.optional("separate_vector", cores.separate_vector,
                   "vector cores are apart from the matrix cores and run beside them");
     form.required("clock", cores.clock, "clock behind the peaks", positive());
-    form.required("macs_per_cycle", cores.macs_per_cycle, "multiply-accumulates a cycle of one core's matrix unit", at_least(1));
-    form.required("minimum_rows", cores.minimum_rows, "rows a matrix instruction pads to", at_least(1));
-    form.required("accumulator", cores.accumulator, "space for the sums of one tile, per core", positive());
+    form.required("macs_per_cycle", cores.macs_per_cycle,
+                  "multiply-accumulates a cycle of one core's matrix unit", at_least(1));
+    form.required("minimum_rows", cores.minimum_rows, "rows a matrix instruction pads to",
+                  at_least(1));
+    form.required("accumulator", cores.accumulator, "space for the sums of one tile, per core",
+                  positive());
     form.required("l2", cores.l2, "last-level cache or buffer of the package", positive());
     form.required("feed", cores.feed, "rate from that cache into one core", positive());
 }
@@ -34,11 +37,14 @@ void describe(Form& form, ChipSpec& chip) {
     form.required("title", chip.title, "name in words");
     form.optional("vendor", chip.vendor, "who sells it");
     form.optional("year", chip.year, "first shipped", at_least(1990));
-    form.required("ranks", chip.ranks, "programs a package runs: dies that share nothing", at_least(1));
+    form.required("ranks", chip.ranks, "programs a package runs: dies that share nothing",
+                  at_least(1));
     form.required("hbm", chip.hbm, "memory");
     form.required("cores", chip.cores, "compute cores and what feeds them");
-    form.required("peak_matrix", chip.peak_matrix, "dense peak of the matrix units alone, by format", positive());
-    form.optional("peak_published", chip.peak_published, "dense peak on the data sheet, by format", positive());
+    form.required("peak_matrix", chip.peak_matrix,
+                  "dense peak of the matrix units alone, by format", positive());
+    form.optional("peak_published", chip.peak_published, "dense peak on the data sheet, by format",
+                  positive());
     form.required("peak_vector", chip.peak_vector, "FP32 peak of the vector units", positive());
     form.required("power", chip.power, "thermal design power of the package", positive());
     form.required("kernels", chip.kernels, "kernel library it uses unless told otherwise");
@@ -48,20 +54,27 @@ void describe(Form& form, ChipSpec& chip) {
         const std::string key = "peak_matrix." + to_string(dtype);
         const auto macs = chip.cores.macs_per_cycle.find(dtype);
         if (macs == chip.cores.macs_per_cycle.end()) {
-            form.problem("peak_matrix", fmt::format("{} has a peak but cores.macs_per_cycle does not name it", key));
+            form.problem(
+                "peak_matrix",
+                fmt::format("{} has a peak but cores.macs_per_cycle does not name it", key));
             continue;
         }
-        const double cores_peak = static_cast<double>(chip.cores.matrix.value) * static_cast<double>(macs->second.value) * 2.0 * chip.cores.clock.value.value();
+        const double cores_peak = static_cast<double>(chip.cores.matrix.value) *
+                                  static_cast<double>(macs->second.value) * 2.0 *
+                                  chip.cores.clock.value.value();
         if (std::abs(peak.value.value() / cores_peak - 1.0) > 0.02) {
-            form.problem("peak_matrix", fmt::format("{} is {}, but {} cores x {} MAC x 2 x {} give {}", key, to_string(peak.value),
-                                                    chip.cores.matrix.value, macs->second.value, to_string(chip.cores.clock.value),
-                                                    to_string(FlopsPerSecond(cores_peak))),
+            form.problem("peak_matrix",
+                         fmt::format("{} is {}, but {} cores x {} MAC x 2 x {} give {}", key,
+                                     to_string(peak.value), chip.cores.matrix.value,
+                                     macs->second.value, to_string(chip.cores.clock.value),
+                                     to_string(FlopsPerSecond(cores_peak))),
                          "correct one of them; they may differ by 2 %");
         }
     }
     if (chip.peak_matrix.empty()) form.problem("peak_matrix", "names no format");
     if (chip.cores.matrix.value % chip.ranks != 0) {
-        form.problem("ranks", fmt::format("{} ranks do not divide {} matrix cores", chip.ranks, chip.cores.matrix.value));
+        form.problem("ranks", fmt::format("{} ranks do not divide {} matrix cores", chip.ranks,
+                                          chip.cores.matrix.value));
     }
 }
 
@@ -84,7 +97,8 @@ RankHardware rank_hardware(const ChipSpec& chip) {
     hardware.accumulator = chip.cores.accumulator.value;
     hardware.feed_per_core = chip.cores.feed.value;
     hardware.minimum_rows = chip.cores.minimum_rows.value;
-    for (const auto& [dtype, peak] : chip.peak_matrix) hardware.peak_matrix[dtype] = peak.value / ranks;
+    for (const auto& [dtype, peak] : chip.peak_matrix)
+        hardware.peak_matrix[dtype] = peak.value / ranks;
     return hardware;
 }
 
@@ -97,7 +111,9 @@ FlopsPerSecond peak_for(const RankHardware& hardware, DType dtype) {
         if (wider == nullptr || bytes_of(entry.first) < bytes_of(wider->first)) wider = &entry;
     }
     if (wider == nullptr) {
-        throw std::invalid_argument(fmt::format("the chip's matrix units have no rate for {} nor for a wider format", to_string(dtype)));
+        throw std::invalid_argument(
+            fmt::format("the chip's matrix units have no rate for {} nor for a wider format",
+                        to_string(dtype)));
     }
     return wider->second;
 }
@@ -108,6 +124,8 @@ FlopsPerSecond published_peak_for(const ChipSpec& chip, DType dtype) {
     return peak_for(rank_hardware(chip), dtype) * static_cast<double>(chip.ranks);
 }
 
-nlohmann::ordered_json chip_schema() { return schema<ChipSpec>("podsim chip"); }
+nlohmann::ordered_json chip_schema() {
+    return schema<ChipSpec>("podsim chip");
+}
 
 }  // namespace podsim

@@ -20,28 +20,29 @@ struct HbmSpec {
 // Cores of the package. A GPU's streaming multiprocessor has matrix and vector units in one
 // core; a DaVinci die has cube cores and vector cores apart (`vector`), which run side by side.
 struct CoresSpec {
-    Sourced<long> matrix;                    // cores with a matrix unit
-    Sourced<long> vector;                    // vector cores
-    bool separate_vector = false;            // vector work leaves the matrix cores free
+    Sourced<long> matrix;          // cores with a matrix unit
+    Sourced<long> vector;          // vector cores
+    bool separate_vector = false;  // vector work leaves the matrix cores free
     Sourced<Hertz> clock;
-    std::map<DType, Sourced<long>> macs_per_cycle;  // multiply-accumulates of one core's matrix unit
-    Sourced<long> minimum_rows;              // rows a matrix instruction pads to
-    Sourced<Bytes> accumulator;              // on-chip space for a tile's sums, per core, usable at once
-    Sourced<Bytes> l2;                       // last-level cache or buffer of the package
-    Sourced<BytesPerSecond> feed;            // from that cache into one core
+    std::map<DType, Sourced<long>>
+        macs_per_cycle;            // multiply-accumulates of one core's matrix unit
+    Sourced<long> minimum_rows;    // rows a matrix instruction pads to
+    Sourced<Bytes> accumulator;    // on-chip space for a tile's sums, per core, usable at once
+    Sourced<Bytes> l2;             // last-level cache or buffer of the package
+    Sourced<BytesPerSecond> feed;  // from that cache into one core
 };
 
 struct ChipSpec {
     std::string name, title, vendor;
     int year = 0;
-    int ranks = 1;                        // programs a package runs: dies that share nothing
+    int ranks = 1;  // programs a package runs: dies that share nothing
     HbmSpec hbm;
     CoresSpec cores;
     std::map<DType, Sourced<FlopsPerSecond>> peak_matrix;     // matrix units of the package
     std::map<DType, Sourced<FlopsPerSecond>> peak_published;  // data sheet
-    Sourced<FlopsPerSecond> peak_vector;  // FP32, of the package
-    Sourced<Watts> power;                 // thermal design power of the package
-    std::string kernels;                  // default kernel library
+    Sourced<FlopsPerSecond> peak_vector;                      // FP32, of the package
+    Sourced<Watts> power;                                     // thermal design power of the package
+    std::string kernels;                                      // default kernel library
 };
 
 // The share of a chip that one program has: everything divided by the package's ranks.

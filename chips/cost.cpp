@@ -12,8 +12,8 @@
 namespace podsim {
 
 const std::vector<std::pair<const char*, Fidelity>>& names_of(const Fidelity*) {
-    static const std::vector<std::pair<const char*, Fidelity>> names = {{"analytic", Fidelity::analytic},
-                                                                        {"tile", Fidelity::tile}};
+    static const std::vector<std::pair<const char*, Fidelity>> names = {
+        {"analytic", Fidelity::analytic}, {"tile", Fidelity::tile}};
     return names;
 }
 
@@ -33,7 +33,8 @@ OperatorCost vector_cost(const VectorWork& work, const RankHardware& hardware,
     cost.hbm_time = cost.hbm / bandwidth;
     cost.vector = Flops(work.elements * work.flops_per_element) / hardware.peak_vector;
     cost.on_vector_cores = hardware.separate_vector;
-    cost.time = cost.launch + max(cost.hbm_time, cost.vector / (habits.vector_efficiency * core_share));
+    cost.time =
+        cost.launch + max(cost.hbm_time, cost.vector / (habits.vector_efficiency * core_share));
     cost.basis = habits.record.basis;
     cost.held_out_error = habits.record.held_out_error;
     return cost;
@@ -75,7 +76,8 @@ OperatorCost CostCache::cost(const OperatorBody& body, double core_share) {
         return found->second;
     }
     ++misses_;
-    return costs_.emplace(key, operator_cost(body, hardware_, library_, fidelity_, core_share)).first->second;
+    return costs_.emplace(key, operator_cost(body, hardware_, library_, fidelity_, core_share))
+        .first->second;
 }
 
 }  // namespace podsim

@@ -19,17 +19,17 @@ const std::vector<std::pair<const char*, Fidelity>>& names_of(const Fidelity*);
 std::string to_string(Fidelity fidelity);
 
 struct OperatorCost {
-    Seconds time{0.0};        // alone on the rank, launch included
-    Seconds launch{0.0};      // the fixed part of it
-    Seconds matrix{0.0};      // at full rate of the matrix units: work / peak of the format
-    Seconds vector{0.0};      // at full rate of the vector units
-    Bytes hbm{0.0};           // bytes that cross memory
-    Seconds hbm_time{0.0};    // those bytes at the bandwidth the library attains
+    Seconds time{0.0};             // alone on the rank, launch included
+    Seconds launch{0.0};           // the fixed part of it
+    Seconds matrix{0.0};           // at full rate of the matrix units: work / peak of the format
+    Seconds vector{0.0};           // at full rate of the vector units
+    Bytes hbm{0.0};                // bytes that cross memory
+    Seconds hbm_time{0.0};         // those bytes at the bandwidth the library attains
     bool on_vector_cores = false;  // leaves matrix cores free (chips with separate vector cores)
-    std::string choice;       // tile and split chosen, for the per-operator table
+    std::string choice;            // tile and split chosen, for the per-operator table
     Confidence basis = Confidence::assumed;
     double held_out_error = 0;
-    std::string warning;      // a shape outside what the library's calibration covers
+    std::string warning;  // a shape outside what the library's calibration covers
 };
 
 // `core_share` of the rank's cores may be used (an engine that partitions them); memory bandwidth
@@ -46,7 +46,10 @@ Seconds roofline_bound(const OperatorBody& body, const RankHardware& hardware);
 class CostCache {
   public:
     CostCache(RankHardware hardware, KernelLibrarySpec library, Fidelity fidelity, bool enabled)
-        : hardware_(std::move(hardware)), library_(std::move(library)), fidelity_(fidelity), enabled_(enabled) {}
+        : hardware_(std::move(hardware)),
+          library_(std::move(library)),
+          fidelity_(fidelity),
+          enabled_(enabled) {}
 
     OperatorCost cost(const OperatorBody& body, double core_share);
     const RankHardware& hardware() const { return hardware_; }

@@ -24,7 +24,9 @@ namespace podsim {
 
 namespace {
 
-long ceil_div(long a, long b) { return (a + b - 1) / b; }
+long ceil_div(long a, long b) {
+    return (a + b - 1) / b;
+}
 
 struct Tiling {
     long rows, columns, split;
@@ -42,38 +44,43 @@ struct Product {
     double p;
     long cores;
     long minimum_rows;
-    FlopsPerSecond core_peak;       // one core's sustained matrix rate
-    BytesPerSecond feed, memory;    // one core's feed; the attainable memory bandwidth
+    FlopsPerSecond core_peak;     // one core's sustained matrix rate
+    BytesPerSecond feed, memory;  // one core's feed; the attainable memory bandwidth
 };
 
 Timing time_of(const Product& product, const Tiling& tiling) {
     const Gemm& g = product.gemm;
     const double p = product.p;
     const long slice = ceil_div(ceil_div(g.k, tiling.split), 64) * 64;
-    const long tiles = ceil_div(g.m, tiling.rows) * ceil_div(g.n, tiling.columns) * tiling.split * g.groups;
+    const long tiles =
+        ceil_div(g.m, tiling.rows) * ceil_div(g.n, tiling.columns) * tiling.split * g.groups;
     const long active = std::min(tiles, product.cores);
     const double waves = static_cast<double>(ceil_div(tiles, product.cores));
 
     const double area = static_cast<double>(tiling.rows * tiling.columns);
     const Seconds multiply =
-        Flops(2.0 * static_cast<double>(std::max(tiling.rows, product.minimum_rows) * tiling.columns) *
+        Flops(2.0 *
+              static_cast<double>(std::max(tiling.rows, product.minimum_rows) * tiling.columns) *
               static_cast<double>(slice)) /
         product.core_peak;
-    const Seconds load = Bytes((static_cast<double>(std::min(tiling.rows, g.m)) * bytes_of(g.a) +
-                                static_cast<double>(std::min(tiling.columns, g.n)) * bytes_of(g.b)) *
-                               static_cast<double>(slice)) /
-                         (product.feed * product.habits.feed_factor);
+    const Seconds load =
+        Bytes((static_cast<double>(std::min(tiling.rows, g.m)) * bytes_of(g.a) +
+               static_cast<double>(std::min(tiling.columns, g.n)) * bytes_of(g.b)) *
+              static_cast<double>(slice)) /
+        (product.feed * product.habits.feed_factor);
     const Seconds steps = static_cast<double>(slice) / 64.0 * product.habits.k_step;
     const Seconds core = waves * smooth_maximum(smooth_maximum(multiply, load, p), steps, p) +
                          waves * (area / 32768.0) * product.habits.tile_overhead;
 
-    const BytesPerSecond bandwidth = min(product.memory, static_cast<double>(active) * product.feed);
+    const BytesPerSecond bandwidth =
+        min(product.memory, static_cast<double>(active) * product.feed);
     Timing timing;
     timing.bytes = compulsory_bytes_of(g);
     Seconds stream = timing.bytes / bandwidth;
     Seconds reduce(0.0);
     if (tiling.split > 1) {
-        const Bytes partial_sums(static_cast<double>(g.m * g.n * g.groups * tiling.split) * 4.0 * 2.0);
+        const Bytes partial_sums(static_cast<double>(g.m * g.n * g.groups * tiling.split) * 4.0 *
+                                 2.0);
         timing.bytes += partial_sums;
         reduce = product.habits.split_reduce + partial_sums / product.memory;
     }
@@ -99,8 +106,8 @@ long usable_cores(const RankHardware& hardware, double core_share) {
     return std::max(1L, std::lround(static_cast<double>(hardware.matrix_cores) * core_share));
 }
 
-OperatorCost gemm_cost(const Gemm& gemm, const RankHardware& hardware, const KernelLibrarySpec& library,
-                       Fidelity fidelity, double core_share) {
+OperatorCost gemm_cost(const Gemm& gemm, const RankHardware& hardware,
+                       const KernelLibrarySpec& library, Fidelity fidelity, double core_share) {
     const DType dtype = compute_dtype_of(gemm);
     const GemmHabits& habits = gemm_habits(library, dtype);
     const FlopsPerSecond peak = peak_for(hardware, dtype);
@@ -117,19 +124,21 @@ OperatorCost gemm_cost(const Gemm& gemm, const RankHardware& hardware, const Ker
     if (fidelity == Fidelity::analytic) {
         cost.hbm = compulsory_bytes_of(gemm);
         cost.hbm_time = cost.hbm / memory;
-        cost.time = habits.launch + max(cost.matrix / (habits.matrix_efficiency * share), cost.hbm_time);
+        cost.time =
+            habits.launch + max(cost.matrix / (habits.matrix_efficiency * share), cost.hbm_time);
         cost.choice = "roofline";
         return cost;
     }
 
-    const Product product{gemm,
-                          habits,
-                          library.smooth_maximum,
-                          cores,
-                          hardware.minimum_rows,
-                          peak / static_cast<double>(hardware.matrix_cores) * habits.matrix_efficiency,
-                          hardware.feed_per_core,
-                          memory};
+    const Product product{
+        gemm,
+        habits,
+        library.smooth_maximum,
+        cores,
+        hardware.minimum_rows,
+        peak / static_cast<double>(hardware.matrix_cores) * habits.matrix_efficiency,
+        hardware.feed_per_core,
+        memory};
     static constexpr std::array<long, 5> sides = {16, 32, 64, 128, 256};
     static constexpr std::array<long, 4> splits = {1, 2, 4, 8};
     Timing best;
@@ -150,7 +159,8 @@ OperatorCost gemm_cost(const Gemm& gemm, const RankHardware& hardware, const Ker
         }
     }
     if (!found) {
-        throw std::invalid_argument("the accumulator holds no tile, not even 16 x 16 sums of 4 bytes");
+        throw std::invalid_argument(
+            "the accumulator holds no tile, not even 16 x 16 sums of 4 bytes");
     }
     cost.time = best.total;
     cost.hbm = best.bytes;

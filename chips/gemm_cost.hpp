@@ -6,8 +6,8 @@
 
 namespace podsim {
 
-OperatorCost gemm_cost(const Gemm& gemm, const RankHardware& hardware, const KernelLibrarySpec& library,
-                       Fidelity fidelity, double core_share);
+OperatorCost gemm_cost(const Gemm& gemm, const RankHardware& hardware,
+                       const KernelLibrarySpec& library, Fidelity fidelity, double core_share);
 
 // (a^p + b^p)^(1/p): the larger of two overlapping times, plus what their interleaving loses.
 Seconds smooth_maximum(Seconds a, Seconds b, double p);

@@ -14,18 +14,19 @@
 
 namespace podsim {
 
-// Dense and grouped products (modelling: tile + wave quantisation + latency ramp + smooth roofline).
+// Dense and grouped products (modelling: tile + wave quantisation + latency ramp + smooth
+// roofline).
 struct GemmHabits {
     double matrix_efficiency = 0.8;   // sustained share of the matrix peak inside a tile
     double memory_efficiency = 0.85;  // share of HBM peak a long stream reaches
     Seconds launch{3e-6};             // fixed cost of a kernel
     Seconds tile_overhead{0.0};       // un-overlapped prologue and epilogue of a 128 x 256 tile
     double feed_factor = 1;           // operand reuse between cores: multicast, panels kept on chip
-    Seconds k_step{0.0};              // latency of one 64-deep step along K that the pipeline can't hide
-    bool splits_k = true;             // the library tries splits along K
-    Seconds ramp{0.0};                // latency until streaming, for transfers beyond ramp_bytes
+    Seconds k_step{0.0};   // latency of one 64-deep step along K that the pipeline can't hide
+    bool splits_k = true;  // the library tries splits along K
+    Seconds ramp{0.0};     // latency until streaming, for transfers beyond ramp_bytes
     Bytes ramp_bytes{1e6};
-    Seconds split_reduce{0.0};        // second phase of a split along K
+    Seconds split_reduce{0.0};  // second phase of a split along K
     FitRecord record;
 };
 
@@ -49,14 +50,15 @@ struct VectorHabits {
 
 struct KernelLibrarySpec {
     std::string name, chip, title;
-    double smooth_maximum = 4;             // p of (a^p + b^p)^(1/p)
-    std::map<DType, GemmHabits> gemm;      // by compute format
+    double smooth_maximum = 4;         // p of (a^p + b^p)^(1/p)
+    std::map<DType, GemmHabits> gemm;  // by compute format
     AttentionHabits attention_decode, attention_prefill;
     VectorHabits vector;
 };
 
 KernelLibrarySpec read_kernel_library(const Node& document, const std::string& name);
-const GemmHabits& gemm_habits(const KernelLibrarySpec& library, DType dtype);  // std::invalid_argument
+const GemmHabits& gemm_habits(const KernelLibrarySpec& library,
+                              DType dtype);  // std::invalid_argument
 nlohmann::ordered_json kernel_library_schema();
 
 }  // namespace podsim

@@ -13,14 +13,17 @@
 
 namespace podsim {
 
-// T = base + per_peer (P - 1) + per_doubling log2(P / 8, at least 1) + bytes on the fullest port.
+// T = base + per_peer (P - 1) + per_doubling log2(P / 8, at least 1) + per_message m
+//     + bytes on the fullest port, for m messages a rank (tokens x copies of a dispatch).
 struct TransferHabits {
     Seconds base{0.0};
     Seconds per_peer{0.0};
     Seconds per_doubling{0.0};
-    double scale_up_efficiency = 0.9;   // share of the port a long transfer reaches, at most 1
+    Seconds per_message{0.0};          // the issuing cores' time for each message
+    double scale_up_efficiency = 0.9;  // share of the port a long transfer reaches, at most 1
     double scale_out_efficiency = 0.9;
-    Bytes message_alignment{0.0};       // dispatch and combine pad each token to a multiple of it; 0: not
+    Bytes message_alignment{
+        0.0};  // dispatch and combine pad each token to a multiple of it; 0: not
     bool local_over_scale_out = false;  // peers on the same node are reached over the network too
     FitRecord record;
 };

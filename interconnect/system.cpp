@@ -10,23 +10,28 @@
 namespace podsim {
 
 const std::vector<std::pair<const char*, PlaneBalance>>& names_of(const PlaneBalance*) {
-    static const std::vector<std::pair<const char*, PlaneBalance>> names = {{"packet", PlaneBalance::packet},
-                                                                            {"message", PlaneBalance::message}};
+    static const std::vector<std::pair<const char*, PlaneBalance>> names = {
+        {"packet", PlaneBalance::packet}, {"message", PlaneBalance::message}};
     return names;
 }
 
 template <class Form>
 void describe(Form& form, LinkLevelSpec& level) {
     form.required("technology", level.technology, "what the links are");
-    form.required("bandwidth", level.bandwidth, "of a chip, per direction, all planes together", positive());
+    form.required("bandwidth", level.bandwidth, "of a chip, per direction, all planes together",
+                  positive());
     form.required("domain", level.domain, "chips that reach each other over it", at_least(1));
     form.optional("planes", level.planes, "parallel switch planes", at_least(1));
-    form.optional("planes_down", level.planes_down, "failed planes; the rest carry everything", non_negative());
-    form.optional("plane_balance", level.plane_balance, "packet: sprayed evenly; message: one plane a message");
+    form.optional("planes_down", level.planes_down, "failed planes; the rest carry everything",
+                  non_negative());
+    form.optional("plane_balance", level.plane_balance,
+                  "packet: sprayed evenly; message: one plane a message");
     form.required("latency", level.latency, "one small message end to end", non_negative());
-    form.optional("oversubscription", level.oversubscription, "of the switches above the first tier; divides the bandwidth", at_least(1));
+    form.optional("oversubscription", level.oversubscription,
+                  "of the switches above the first tier; divides the bandwidth", at_least(1));
     if (form.ok() && level.planes_down >= level.planes.value) {
-        form.problem("planes_down", fmt::format("{} of {} planes down leave none", level.planes_down, level.planes.value));
+        form.problem("planes_down", fmt::format("{} of {} planes down leave none",
+                                                level.planes_down, level.planes.value));
     }
 }
 
@@ -37,8 +42,11 @@ void describe(Form& form, SystemSpec& system) {
     form.required("chips", system.chips, "packages it has in all", at_least(1));
     form.required("scale_up", system.scale_up, "supernode links");
     form.required("scale_out", system.scale_out, "network between supernode domains");
-    form.required("collectives", system.collectives, "collective library it uses unless told otherwise");
-    form.required("power_per_chip", system.power_per_chip, "all-in nameplate power for one chip: host, network and fans included", positive());
+    form.required("collectives", system.collectives,
+                  "collective library it uses unless told otherwise");
+    form.required("power_per_chip", system.power_per_chip,
+                  "all-in nameplate power for one chip: host, network and fans included",
+                  positive());
 }
 
 SystemSpec read_system(const Node& document, const std::string& name) {
@@ -50,8 +58,10 @@ SystemSpec read_system(const Node& document, const std::string& name) {
 namespace {
 
 BytesPerSecond rate_of(const LinkLevelSpec& level, int ranks_per_chip) {
-    const double up = static_cast<double>(level.planes.value - level.planes_down) / static_cast<double>(level.planes.value);
-    return level.bandwidth.value * up / level.oversubscription / static_cast<double>(ranks_per_chip);
+    const double up = static_cast<double>(level.planes.value - level.planes_down) /
+                      static_cast<double>(level.planes.value);
+    return level.bandwidth.value * up / level.oversubscription /
+           static_cast<double>(ranks_per_chip);
 }
 
 }  // namespace
@@ -78,6 +88,8 @@ double plane_imbalance(PlaneBalance balance, double messages, long planes) {
     return std::min(k, 1.0 + std::sqrt(2.0 * mean * std::log(k)) / mean);
 }
 
-nlohmann::ordered_json system_schema() { return schema<SystemSpec>("podsim system"); }
+nlohmann::ordered_json system_schema() {
+    return schema<SystemSpec>("podsim system");
+}
 
 }  // namespace podsim

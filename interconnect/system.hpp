@@ -20,26 +20,26 @@ struct LinkLevelSpec {
     Sourced<BytesPerSecond> bandwidth;  // of a chip, per direction, all planes together
     Sourced<long> domain;               // chips that reach each other over it
     Sourced<long> planes{1, {}, {}, "", Confidence::vendor, ""};
-    long planes_down = 0;               // failed planes: the rest carry everything
+    long planes_down = 0;  // failed planes: the rest carry everything
     PlaneBalance plane_balance = PlaneBalance::packet;
-    Sourced<Seconds> latency;           // one small message, end to end, in hardware
-    double oversubscription = 1;        // of its switches above the first tier; divides bandwidth
+    Sourced<Seconds> latency;     // one small message, end to end, in hardware
+    double oversubscription = 1;  // of its switches above the first tier; divides bandwidth
 };
 
 struct SystemSpec {
     std::string name, title;
-    std::string chip;                   // configs/chips
-    long chips = 0;                     // it has in all
-    LinkLevelSpec scale_up;             // supernode links
-    LinkLevelSpec scale_out;            // network between domains
-    std::string collectives;            // default collective library
-    Sourced<Watts> power_per_chip;      // all-in: chip, host, network, cooling fans; nameplate
+    std::string chip;               // configs/chips
+    long chips = 0;                 // it has in all
+    LinkLevelSpec scale_up;         // supernode links
+    LinkLevelSpec scale_out;        // network between domains
+    std::string collectives;        // default collective library
+    Sourced<Watts> power_per_chip;  // all-in: chip, host, network, cooling fans; nameplate
 };
 
 // The ports of one rank.
 struct RankFabric {
-    BytesPerSecond scale_up{0.0}, scale_out{0.0};   // data-sheet rate per direction
-    long domain_ranks = 1;                          // ranks within the scale-up domain
+    BytesPerSecond scale_up{0.0}, scale_out{0.0};  // data-sheet rate per direction
+    long domain_ranks = 1;                         // ranks within the scale-up domain
     Seconds scale_up_latency{0.0}, scale_out_latency{0.0};
     long scale_up_planes = 1, scale_out_planes = 1;
     PlaneBalance scale_up_balance = PlaneBalance::packet, scale_out_balance = PlaneBalance::packet;

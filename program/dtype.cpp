@@ -18,12 +18,16 @@ std::string to_string(DType dtype) {
 
 double bytes_of(DType dtype) {
     switch (dtype) {
-        case DType::fp32: return 4.0;
+        case DType::fp32:
+            return 4.0;
         case DType::bf16:
-        case DType::fp16: return 2.0;
+        case DType::fp16:
+            return 2.0;
         case DType::fp8:
-        case DType::int8: return 1.0;
-        case DType::fp4: return 0.5;
+        case DType::int8:
+            return 1.0;
+        case DType::fp4:
+            return 0.5;
     }
     return 0.0;
 }

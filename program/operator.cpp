@@ -25,7 +25,8 @@ double visible_pairs(const Attention& a) {
 
 void require_positive(const std::string& name, const char* field, double value) {
     if (!(value >= 1)) {
-        throw std::invalid_argument(fmt::format("{}: {} is {}, expected at least 1", name, field, value));
+        throw std::invalid_argument(
+            fmt::format("{}: {} is {}, expected at least 1", name, field, value));
     }
 }
 
@@ -52,46 +53,49 @@ Flops matrix_work_of(const OperatorBody& body) {
 
 Bytes compulsory_bytes_of(const OperatorBody& body) {
     return std::visit(
-        Overloaded{
-            [](const Gemm& g) {
-                const double m = static_cast<double>(g.m), n = static_cast<double>(g.n),
-                             k = static_cast<double>(g.k);
-                return Bytes(static_cast<double>(g.groups) *
-                             (m * k * bytes_of(g.a) + n * k * bytes_of(g.b) + m * n * bytes_of(g.c)));
-            },
-            [](const Attention& a) {
-                // The latent form keeps key and value in one entry of head_dim_qk elements.
-                const double entry = a.form == AttentionForm::mla_absorbed
-                                         ? static_cast<double>(a.head_dim_qk)
-                                         : static_cast<double>(a.kv_heads) *
-                                               static_cast<double>(a.head_dim_qk + a.head_dim_v);
-                const double batch = static_cast<double>(a.batch);
-                const double kv = batch * static_cast<double>(a.context) * entry * bytes_of(a.kv);
-                const double query_and_output = batch * static_cast<double>(a.query) *
-                                                static_cast<double>(a.heads) *
-                                                static_cast<double>(a.head_dim_qk + a.head_dim_v) *
-                                                bytes_of(a.compute);
-                return Bytes(kv + query_and_output);
-            },
-            [](const VectorWork& v) { return Bytes(v.read + v.write); }},
+        Overloaded{[](const Gemm& g) {
+                       const double m = static_cast<double>(g.m), n = static_cast<double>(g.n),
+                                    k = static_cast<double>(g.k);
+                       return Bytes(
+                           static_cast<double>(g.groups) *
+                           (m * k * bytes_of(g.a) + n * k * bytes_of(g.b) + m * n * bytes_of(g.c)));
+                   },
+                   [](const Attention& a) {
+                       // The latent form keeps key and value in one entry of head_dim_qk elements.
+                       const double entry =
+                           a.form == AttentionForm::mla_absorbed
+                               ? static_cast<double>(a.head_dim_qk)
+                               : static_cast<double>(a.kv_heads) *
+                                     static_cast<double>(a.head_dim_qk + a.head_dim_v);
+                       const double batch = static_cast<double>(a.batch);
+                       const double kv =
+                           batch * static_cast<double>(a.context) * entry * bytes_of(a.kv);
+                       const double query_and_output =
+                           batch * static_cast<double>(a.query) * static_cast<double>(a.heads) *
+                           static_cast<double>(a.head_dim_qk + a.head_dim_v) * bytes_of(a.compute);
+                       return Bytes(kv + query_and_output);
+                   },
+                   [](const VectorWork& v) { return Bytes(v.read + v.write); }},
         body);
 }
 
 DType compute_dtype_of(const OperatorBody& body) {
     // A product runs at the rate of its wider operand: INT4 weights on BF16 activations are
     // expanded first.
-    return std::visit(Overloaded{[](const Gemm& g) { return bytes_of(g.a) >= bytes_of(g.b) ? g.a : g.b; },
-                                 [](const Attention& a) { return a.compute; },
-                                 [](const VectorWork&) { return DType::fp32; }},
-                      body);
+    return std::visit(
+        Overloaded{[](const Gemm& g) { return bytes_of(g.a) >= bytes_of(g.b) ? g.a : g.b; },
+                   [](const Attention& a) { return a.compute; },
+                   [](const VectorWork&) { return DType::fp32; }},
+        body);
 }
 
 std::string kind_of(const OperatorBody& body) {
-    return std::visit(
-        Overloaded{[](const Gemm& g) { return std::string(g.groups > 1 ? "grouped_gemm" : "gemm"); },
-                   [](const Attention&) { return std::string("attention"); },
-                   [](const VectorWork&) { return std::string("vector"); }},
-        body);
+    return std::visit(Overloaded{[](const Gemm& g) {
+                                     return std::string(g.groups > 1 ? "grouped_gemm" : "gemm");
+                                 },
+                                 [](const Attention&) { return std::string("attention"); },
+                                 [](const VectorWork&) { return std::string("vector"); }},
+                      body);
 }
 
 std::string shape_of(const OperatorBody& body) {
@@ -116,32 +120,33 @@ std::string shape_of(const OperatorBody& body) {
 
 void require_valid(const Operator& op) {
     const auto& name = op.name;
-    std::visit(Overloaded{[&](const Gemm& g) {
-                              require_positive(name, "m", static_cast<double>(g.m));
-                              require_positive(name, "n", static_cast<double>(g.n));
-                              require_positive(name, "k", static_cast<double>(g.k));
-                              require_positive(name, "groups", static_cast<double>(g.groups));
-                          },
-                          [&](const Attention& a) {
-                              require_positive(name, "batch", static_cast<double>(a.batch));
-                              require_positive(name, "query", static_cast<double>(a.query));
-                              require_positive(name, "heads", static_cast<double>(a.heads));
-                              require_positive(name, "kv_heads", static_cast<double>(a.kv_heads));
-                              require_positive(name, "head_dim_qk", static_cast<double>(a.head_dim_qk));
-                              require_positive(name, "head_dim_v", static_cast<double>(a.head_dim_v));
-                              if (a.context < a.query) {
-                                  throw std::invalid_argument(fmt::format(
-                                      "{}: context {} is shorter than the {} query tokens it holds",
-                                      name, a.context, a.query));
-                              }
-                          },
-                          [&](const VectorWork& v) {
-                              require_positive(name, "elements", v.elements);
-                              if (!(v.read >= 0) || !(v.write >= 0) || !(v.flops_per_element >= 0)) {
-                                  throw std::invalid_argument(name + ": negative bytes or work");
-                              }
-                          }},
-               op.body);
+    std::visit(
+        Overloaded{[&](const Gemm& g) {
+                       require_positive(name, "m", static_cast<double>(g.m));
+                       require_positive(name, "n", static_cast<double>(g.n));
+                       require_positive(name, "k", static_cast<double>(g.k));
+                       require_positive(name, "groups", static_cast<double>(g.groups));
+                   },
+                   [&](const Attention& a) {
+                       require_positive(name, "batch", static_cast<double>(a.batch));
+                       require_positive(name, "query", static_cast<double>(a.query));
+                       require_positive(name, "heads", static_cast<double>(a.heads));
+                       require_positive(name, "kv_heads", static_cast<double>(a.kv_heads));
+                       require_positive(name, "head_dim_qk", static_cast<double>(a.head_dim_qk));
+                       require_positive(name, "head_dim_v", static_cast<double>(a.head_dim_v));
+                       if (a.context < a.query) {
+                           throw std::invalid_argument(fmt::format(
+                               "{}: context {} is shorter than the {} query tokens it holds", name,
+                               a.context, a.query));
+                       }
+                   },
+                   [&](const VectorWork& v) {
+                       require_positive(name, "elements", v.elements);
+                       if (!(v.read >= 0) || !(v.write >= 0) || !(v.flops_per_element >= 0)) {
+                           throw std::invalid_argument(name + ": negative bytes or work");
+                       }
+                   }},
+        op.body);
 }
 
 }  // namespace podsim

@@ -45,10 +45,12 @@ void require_valid(const Program& program) {
     for (const auto& op : program.operators) require_valid(op);
     for (const auto& transfer : program.transfers) require_valid(transfer);
     for (const auto& rank_class : program.classes) {
-        if (rank_class.count < 1) throw std::invalid_argument(rank_class.name + ": a class without ranks");
+        if (rank_class.count < 1)
+            throw std::invalid_argument(rank_class.name + ": a class without ranks");
     }
     for (const auto& pipeline : program.pipelines) {
-        if (pipeline.operators.empty()) throw std::invalid_argument(pipeline.name + ": an empty pipeline");
+        if (pipeline.operators.empty())
+            throw std::invalid_argument(pipeline.name + ": an empty pipeline");
         for (const int op : pipeline.operators) {
             require_index("pipeline operator", op, program.operators.size(), 0);
         }
@@ -58,16 +60,24 @@ void require_valid(const Program& program) {
         require_index("class", task.rank_class, program.classes.size(), i);
         require_index("stream", task.stream, program.streams.size(), i);
         switch (task.kind) {
-            case TaskKind::compute: require_index("operator", task.body, program.operators.size(), i); break;
-            case TaskKind::pipeline: require_index("pipeline", task.body, program.pipelines.size(), i); break;
-            case TaskKind::transfer: require_index("instance", task.body, program.instances.size(), i); break;
-            case TaskKind::host: break;
+            case TaskKind::compute:
+                require_index("operator", task.body, program.operators.size(), i);
+                break;
+            case TaskKind::pipeline:
+                require_index("pipeline", task.body, program.pipelines.size(), i);
+                break;
+            case TaskKind::transfer:
+                require_index("instance", task.body, program.instances.size(), i);
+                break;
+            case TaskKind::host:
+                break;
         }
         for (const int before : task.after) {
             require_index("dependency", before, i, i);
             if (program.tasks[static_cast<std::size_t>(before)].rank_class != task.rank_class) {
                 throw std::invalid_argument(fmt::format(
-                    "task {} waits for task {} of another class: only transfers join classes", i, before));
+                    "task {} waits for task {} of another class: only transfers join classes", i,
+                    before));
             }
         }
     }
@@ -75,7 +85,8 @@ void require_valid(const Program& program) {
         const auto& instance = program.instances[i];
         require_index("transfer", instance.transfer, program.transfers.size(), i);
         const auto& transfer = program.transfers[static_cast<std::size_t>(instance.transfer)];
-        const std::size_t parts = transfer.shares.empty() ? instance.tasks.size() : transfer.shares.size();
+        const std::size_t parts =
+            transfer.shares.empty() ? instance.tasks.size() : transfer.shares.size();
         if (instance.tasks.empty() || instance.tasks.size() != parts) {
             throw std::invalid_argument(fmt::format("{}: {} tasks take part, its shares name {}",
                                                     transfer.name, instance.tasks.size(), parts));
@@ -84,7 +95,8 @@ void require_valid(const Program& program) {
             require_index("participant", task, program.tasks.size(), i);
             const auto& part = program.tasks[static_cast<std::size_t>(task)];
             if (part.kind != TaskKind::transfer || part.body != static_cast<int>(i)) {
-                throw std::invalid_argument(fmt::format("{}: task {} does not take part in it", transfer.name, task));
+                throw std::invalid_argument(
+                    fmt::format("{}: task {} does not take part in it", transfer.name, task));
             }
         }
     }

@@ -2,8 +2,8 @@
 // dependencies, for classes of ranks that do the same.
 //
 // A task is an operator, a fused pipeline of operators, a rank's part in a transfer, or host
-// work. Tasks of one rank sit on streams; a stream runs one task at a time, the earliest ready
-// first. Times are the machine's to find.
+// work. Tasks of one rank sit on streams; a stream runs one task at a time: the one that follows
+// what it just ran, else the earliest ready. Times are the machine's to find.
 #pragma once
 
 #include <string>
@@ -40,20 +40,20 @@ enum class TaskKind { compute, pipeline, transfer, host };
 
 struct Task {
     TaskKind kind = TaskKind::compute;
-    int body = 0;        // index into operators, pipelines or instances; unused for host work
+    int body = 0;  // index into operators, pipelines or instances; unused for host work
     int rank_class = 0;
     int stream = 0;
-    int layer = -1;      // -1: outside the layer stack
+    int layer = -1;  // -1: outside the layer stack
     int micro_batch = 0;
-    std::string name;    // of host work; else the body's name is meant
+    std::string name;  // of host work; else the body's name is meant
     Seconds host_time{0.0};
     std::vector<int> after;  // tasks of the same class that must have ended
 };
 
 // One execution of a transfer: a task of every class that takes part.
 struct TransferInstance {
-    int transfer = 0;         // index into Program::transfers
-    std::vector<int> tasks;   // participants, in the order of the transfer's shares
+    int transfer = 0;        // index into Program::transfers
+    std::vector<int> tasks;  // participants, in the order of the transfer's shares
 };
 
 struct Program {

@@ -9,12 +9,9 @@ namespace podsim {
 
 const std::vector<std::pair<const char*, TransferType>>& names_of(const TransferType*) {
     static const std::vector<std::pair<const char*, TransferType>> names = {
-        {"dispatch", TransferType::dispatch},
-        {"combine", TransferType::combine},
-        {"all_to_all", TransferType::all_to_all},
-        {"all_reduce", TransferType::all_reduce},
-        {"all_gather", TransferType::all_gather},
-        {"reduce_scatter", TransferType::reduce_scatter},
+        {"dispatch", TransferType::dispatch},     {"combine", TransferType::combine},
+        {"all_to_all", TransferType::all_to_all}, {"all_reduce", TransferType::all_reduce},
+        {"all_gather", TransferType::all_gather}, {"reduce_scatter", TransferType::reduce_scatter},
         {"send_recv", TransferType::send_recv}};
     return names;
 }
@@ -32,27 +29,33 @@ Bytes expert_payload(double tokens, double copies, Bytes bytes_per_token) {
 
 Bytes token_bytes(long hidden, double element_bytes, long scale_block) {
     const double scales =
-        scale_block > 0 ? 4.0 * std::ceil(static_cast<double>(hidden) / static_cast<double>(scale_block)) : 0.0;
+        scale_block > 0
+            ? 4.0 * std::ceil(static_cast<double>(hidden) / static_cast<double>(scale_block))
+            : 0.0;
     return Bytes(static_cast<double>(hidden) * element_bytes + scales);
 }
 
 double bus_factor(TransferType type, int ranks) {
     const double n = ranks;
     switch (type) {
-        case TransferType::all_reduce: return 2.0 * (n - 1.0) / n;
+        case TransferType::all_reduce:
+            return 2.0 * (n - 1.0) / n;
         case TransferType::all_gather:
         case TransferType::reduce_scatter:
         case TransferType::all_to_all:
         case TransferType::dispatch:
-        case TransferType::combine: return (n - 1.0) / n;
-        case TransferType::send_recv: return 1.0;
+        case TransferType::combine:
+            return (n - 1.0) / n;
+        case TransferType::send_recv:
+            return 1.0;
     }
     return 1.0;
 }
 
 void require_valid(const Transfer& t) {
     if (t.group_ranks < 1 || t.stride < 1) {
-        throw std::invalid_argument(fmt::format("{}: a group of {} ranks with stride {}", t.name, t.group_ranks, t.stride));
+        throw std::invalid_argument(
+            fmt::format("{}: a group of {} ranks with stride {}", t.name, t.group_ranks, t.stride));
     }
     if (!(t.size >= Bytes(0.0)) || !std::isfinite(t.size.value())) {
         throw std::invalid_argument(t.name + ": negative or infinite size");
@@ -69,10 +72,12 @@ void require_valid(const Transfer& t) {
         received += share.ranks * share.receive.value();
     }
     if (members != t.group_ranks) {
-        throw std::invalid_argument(fmt::format("{}: shares hold {} ranks, the group has {}", t.name, members, t.group_ranks));
+        throw std::invalid_argument(fmt::format("{}: shares hold {} ranks, the group has {}",
+                                                t.name, members, t.group_ranks));
     }
     if (std::abs(sent - received) > 1e-9 * (sent + received)) {
-        throw std::invalid_argument(fmt::format("{}: {} bytes sent but {} received", t.name, sent, received));
+        throw std::invalid_argument(
+            fmt::format("{}: {} bytes sent but {} received", t.name, sent, received));
     }
 }
 

@@ -11,7 +11,15 @@
 namespace podsim {
 
 // dispatch and combine are the two all-to-alls of expert parallelism.
-enum class TransferType { dispatch, combine, all_to_all, all_reduce, all_gather, reduce_scatter, send_recv };
+enum class TransferType {
+    dispatch,
+    combine,
+    all_to_all,
+    all_reduce,
+    all_gather,
+    reduce_scatter,
+    send_recv
+};
 
 const std::vector<std::pair<const char*, TransferType>>& names_of(const TransferType*);
 std::string to_string(TransferType type);
@@ -33,7 +41,7 @@ struct Transfer {
     int group_ranks = 1;
     int stride = 1;
     Bytes size{0.0};
-    double messages_per_rank = 0;       // tokens x copies of a dispatch: how many pieces it is cut into
+    double messages_per_rank = 0;  // tokens x copies of a dispatch: how many pieces it is cut into
     std::vector<TransferShare> shares;  // empty: all ranks alike
 };
 

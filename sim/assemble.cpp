@@ -14,7 +14,9 @@ const auto& at(const T& container, int index) {
     return container[static_cast<std::size_t>(index)];
 }
 
-double seconds_of(Picoseconds time) { return static_cast<double>(time) * 1e-12; }
+double seconds_of(Picoseconds time) {
+    return static_cast<double>(time) * 1e-12;
+}
 
 const OperatorCost& cost_of(const AssemblyInput& in, const Task& task) {
     const auto& costs = task.kind == TaskKind::compute ? in.costs.operators : in.costs.pipelines;
@@ -38,27 +40,35 @@ const CoflowShare& share_of(const AssemblyInput& in, const Task& task, int id) {
 
 std::string name_of_task(const AssemblyInput& in, const Task& task) {
     switch (task.kind) {
-        case TaskKind::compute: return at(in.program.operators, task.body).name;
-        case TaskKind::pipeline: return at(in.program.pipelines, task.body).name;
-        case TaskKind::transfer: return transfer_of(in, task).name;
-        case TaskKind::host: return task.name;
+        case TaskKind::compute:
+            return at(in.program.operators, task.body).name;
+        case TaskKind::pipeline:
+            return at(in.program.pipelines, task.body).name;
+        case TaskKind::transfer:
+            return transfer_of(in, task).name;
+        case TaskKind::host:
+            return task.name;
     }
     return "?";
 }
 
-bool begins_with(const std::string& text, const char* start) { return text.rfind(start, 0) == 0; }
+bool begins_with(const std::string& text, const char* start) {
+    return text.rfind(start, 0) == 0;
+}
 
 // The reader's word for an operator: what part of the model it is.
 std::string part_word(const Operator& op) {
     if (std::holds_alternative<VectorWork>(op.body)) return "vector operators";
     if (std::holds_alternative<Attention>(op.body)) return "attention";
-    if (begins_with(op.name, "expert") || begins_with(op.name, "shared_expert")) return "expert products";
+    if (begins_with(op.name, "expert") || begins_with(op.name, "shared_expert"))
+        return "expert products";
     return "projections and other products";
 }
 
 std::string part_word(const AssemblyInput& in, const Task& task) {
     switch (task.kind) {
-        case TaskKind::compute: return part_word(at(in.program.operators, task.body));
+        case TaskKind::compute:
+            return part_word(at(in.program.operators, task.body));
         case TaskKind::pipeline: {
             // A kernel that holds a product is a product.
             std::string word = "vector operators";
@@ -68,8 +78,10 @@ std::string part_word(const AssemblyInput& in, const Task& task) {
             }
             return word;
         }
-        case TaskKind::transfer: return transfer_of(in, task).name + " on the wire";
-        case TaskKind::host: return "host";
+        case TaskKind::transfer:
+            return transfer_of(in, task).name + " on the wire";
+        case TaskKind::host:
+            return "host";
     }
     return "?";
 }
@@ -93,15 +105,20 @@ std::vector<Slice> slices_of(const AssemblyInput& in, int id) {
     if (task.kind == TaskKind::host) {
         slices.push_back({"host", in.evidence.host, 0, seconds_of(r.end - r.start)});
     } else if (task.kind == TaskKind::transfer) {
-        const FitRecord& record = *at(in.costs.coflows, at(in.program.instances, task.body).transfer).record;
-        slices.push_back({"transfer latency", record.basis, record.held_out_error, seconds_of(r.latency)});
+        const FitRecord& record =
+            *at(in.costs.coflows, at(in.program.instances, task.body).transfer).record;
+        slices.push_back(
+            {"transfer latency", record.basis, record.held_out_error, seconds_of(r.latency)});
         slices.push_back({"wait for the slowest rank", in.evidence.skew, 0, seconds_of(r.skew)});
-        slices.push_back({part_word(in, task), record.basis, record.held_out_error, seconds_of(work)});
-        slices.push_back({"contention", record.basis, record.held_out_error, seconds_of(contention)});
+        slices.push_back(
+            {part_word(in, task), record.basis, record.held_out_error, seconds_of(work)});
+        slices.push_back(
+            {"contention", record.basis, record.held_out_error, seconds_of(contention)});
     } else {
         const OperatorCost& cost = cost_of(in, task);
         slices.push_back({"kernel gaps", in.evidence.gap, 0, seconds_of(r.gap)});
-        slices.push_back({"kernel launches", cost.basis, cost.held_out_error, seconds_of(r.launch)});
+        slices.push_back(
+            {"kernel launches", cost.basis, cost.held_out_error, seconds_of(r.launch)});
         slices.push_back({part_word(in, task), cost.basis, cost.held_out_error, seconds_of(work)});
         slices.push_back({"contention", cost.basis, cost.held_out_error, seconds_of(contention)});
     }
@@ -109,7 +126,9 @@ std::vector<Slice> slices_of(const AssemblyInput& in, int id) {
 }
 
 // A task's time had it run alone on its rank.
-double alone_seconds(const TaskRecord& r) { return seconds_of(r.gap + r.launch + r.latency + r.skew + r.alone); }
+double alone_seconds(const TaskRecord& r) {
+    return seconds_of(r.gap + r.launch + r.latency + r.skew + r.alone);
+}
 
 double flops_of(const AssemblyInput& in, const Task& task, bool matrix_only) {
     const auto work = [&](int op) {
@@ -126,29 +145,36 @@ double flops_of(const AssemblyInput& in, const Task& task, bool matrix_only) {
 
 double roofline_of(const AssemblyInput& in, const Task& task, int id) {
     switch (task.kind) {
-        case TaskKind::compute: return roofline_bound(at(in.program.operators, task.body).body, in.hardware).value();
+        case TaskKind::compute:
+            return roofline_bound(at(in.program.operators, task.body).body, in.hardware).value();
         case TaskKind::pipeline: {
             const auto& pipeline = at(in.program.pipelines, task.body);
             double compute = 0, traffic = 0;
             for (const int op : pipeline.operators) {
                 const auto& body = at(in.program.operators, op).body;
                 if (!std::holds_alternative<VectorWork>(body)) {
-                    compute += (matrix_work_of(body) / peak_for(in.hardware, compute_dtype_of(body))).value();
+                    compute +=
+                        (matrix_work_of(body) / peak_for(in.hardware, compute_dtype_of(body)))
+                            .value();
                 }
                 traffic += compulsory_bytes_of(body).value();
             }
-            return std::max(compute, std::max(0.0, traffic - pipeline.on_chip) / in.hardware.hbm_bandwidth.value());
+            return std::max(compute, std::max(0.0, traffic - pipeline.on_chip) /
+                                         in.hardware.hbm_bandwidth.value());
         }
         case TaskKind::transfer: {
             const CoflowShare& share = share_of(in, task, id);
             double longest = 0;
             for (int port = 0; port < kPorts; ++port) {
                 if (share.bytes[port] <= Bytes(0.0)) continue;
-                longest = std::max(longest, (share.bytes[port] / (port < 2 ? in.fabric.scale_up : in.fabric.scale_out)).value());
+                longest = std::max(longest, (share.bytes[port] /
+                                             (port < 2 ? in.fabric.scale_up : in.fabric.scale_out))
+                                                .value());
             }
             return longest;
         }
-        case TaskKind::host: return 0;
+        case TaskKind::host:
+            return 0;
     }
     return 0;
 }
@@ -166,11 +192,13 @@ double schedule(const AssemblyInput& in, bool serial) {
     // program order, but not each other's: sweep until nothing waits.
     std::vector<char> done(tasks.size(), 0);
     std::vector<std::vector<std::size_t>> by_class(in.program.classes.size());
-    for (std::size_t i = 0; i < tasks.size(); ++i) by_class[static_cast<std::size_t>(tasks[i].rank_class)].push_back(i);
+    for (std::size_t i = 0; i < tasks.size(); ++i)
+        by_class[static_cast<std::size_t>(tasks[i].rank_class)].push_back(i);
     std::vector<std::size_t> next(by_class.size(), 0);
     const auto ready_at = [&](std::size_t i) {
         double ready = serial ? rank_free[static_cast<std::size_t>(tasks[i].rank_class)] : 0.0;
-        for (const int before : tasks[i].after) ready = std::max(ready, end[static_cast<std::size_t>(before)]);
+        for (const int before : tasks[i].after)
+            ready = std::max(ready, end[static_cast<std::size_t>(before)]);
         return ready;
     };
     const auto finish = [&](std::size_t i, double start) {
@@ -196,7 +224,8 @@ double schedule(const AssemblyInput& in, bool serial) {
                     }
                     if (present[instance] < members.size()) break;
                     for (const int member : members) {
-                        if (done[static_cast<std::size_t>(member)] == 2) finish(static_cast<std::size_t>(member), entered[instance]);
+                        if (done[static_cast<std::size_t>(member)] == 2)
+                            finish(static_cast<std::size_t>(member), entered[instance]);
                     }
                 }
                 ++next[c];
@@ -211,12 +240,17 @@ double schedule(const AssemblyInput& in, bool serial) {
 
 std::string basis_word(Confidence confidence) {
     switch (confidence) {
-        case Confidence::vendor: return "specified";
-        case Confidence::measured: return "measured";
-        case Confidence::derived: return "derived";
+        case Confidence::vendor:
+            return "specified";
+        case Confidence::measured:
+            return "measured";
+        case Confidence::derived:
+            return "derived";
         case Confidence::estimate:
-        case Confidence::rumour: return "estimated";
-        case Confidence::assumed: return "assumed";
+        case Confidence::rumour:
+            return "estimated";
+        case Confidence::assumed:
+            return "assumed";
     }
     return "assumed";
 }
@@ -231,7 +265,8 @@ std::vector<BreakdownPart> breakdown_of(const AssemblyInput& in) {
     for (const auto& [part, time] : parts) {
         if (time > 0) rows.push_back({part, time, whole > 0 ? time / whole : 0.0});
     }
-    std::stable_sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.seconds > b.seconds; });
+    std::stable_sort(rows.begin(), rows.end(),
+                     [](const auto& a, const auto& b) { return a.seconds > b.seconds; });
     return rows;
 }
 
@@ -262,8 +297,11 @@ std::vector<OperatorRow> operator_rows(const AssemblyInput& in) {
         const Task& task = in.program.tasks[i];
         const TaskRecord& r = in.record.tasks[i];
         const int id = static_cast<int>(i);
-        const int body = task.kind == TaskKind::transfer ? at(in.program.instances, task.body).transfer : task.body;
-        const auto [it, fresh] = index.try_emplace({task.rank_class, task.stream, static_cast<int>(task.kind), body}, rows.size());
+        const int body = task.kind == TaskKind::transfer
+                             ? at(in.program.instances, task.body).transfer
+                             : task.body;
+        const auto [it, fresh] = index.try_emplace(
+            {task.rank_class, task.stream, static_cast<int>(task.kind), body}, rows.size());
         if (fresh) {
             OperatorRow row;
             row.name = name_of_task(in, task);
@@ -275,15 +313,21 @@ std::vector<OperatorRow> operator_rows(const AssemblyInput& in) {
             double peak_share = 0;
             if (task.kind == TaskKind::compute || task.kind == TaskKind::pipeline) {
                 const OperatorCost& cost = cost_of(in, task);
-                row.kind = task.kind == TaskKind::compute ? kind_of(at(in.program.operators, task.body).body) : "pipeline";
-                row.shape = task.kind == TaskKind::compute ? shape_of(at(in.program.operators, task.body).body) : "";
+                row.kind = task.kind == TaskKind::compute
+                               ? kind_of(at(in.program.operators, task.body).body)
+                               : "pipeline";
+                row.shape = task.kind == TaskKind::compute
+                                ? shape_of(at(in.program.operators, task.body).body)
+                                : "";
                 row.choice = cost.choice;
                 row.basis = basis_word(cost.basis);
                 row.warning = cost.warning;
                 row.bytes_each = cost.hbm.value();
                 const double time = cost.time.value();
                 if (time > 0) {
-                    peak_share = std::max(cost.matrix.value(), (cost.hbm / in.hardware.hbm_bandwidth).value()) / time;
+                    peak_share = std::max(cost.matrix.value(),
+                                          (cost.hbm / in.hardware.hbm_bandwidth).value()) /
+                                 time;
                     row.achieved_flops = row.flops_each / time;
                     row.achieved_bandwidth = row.bytes_each / time;
                 }
@@ -292,7 +336,8 @@ std::vector<OperatorRow> operator_rows(const AssemblyInput& in) {
                 const Coflow& coflow = at(in.costs.coflows, body);
                 row.kind = to_string(transfer_of(in, task).type);
                 row.basis = basis_word(coflow.record->basis);
-                for (const Bytes b : share.bytes) row.bytes_each += b.value() / 2.0;  // send and receive ports: mean of both
+                for (const Bytes b : share.bytes)
+                    row.bytes_each += b.value() / 2.0;  // send and receive ports: mean of both
                 const double time = (coflow.latency + share.wire).value();
                 if (time > 0) {
                     row.achieved_bandwidth = row.bytes_each / time;
@@ -326,20 +371,26 @@ std::vector<ResourceUse> resource_use(const AssemblyInput& in) {
             std::array<double, kKinds> amount{};
             amount[0] = segment.matrix_seconds;
             amount[1] = segment.hbm_bytes;
-            for (std::size_t port = 0; port < kPorts; ++port) amount[2 + port] = segment.port_bytes[port];
-            const double begin = seconds_of(segment.begin) / whole * kWindows, end = seconds_of(segment.end) / whole * kWindows;
+            for (std::size_t port = 0; port < kPorts; ++port)
+                amount[2 + port] = segment.port_bytes[port];
+            const double begin = seconds_of(segment.begin) / whole * kWindows,
+                         end = seconds_of(segment.end) / whole * kWindows;
             for (int k = 0; k < kKinds; ++k) {
                 const auto kind = static_cast<std::size_t>(k);
                 amounts[kind] += amount[kind];
                 if (amount[kind] <= 0 || end <= begin) continue;
                 for (int w = static_cast<int>(begin); w < kWindows && w < end; ++w) {
-                    const double overlap = std::min(end, w + 1.0) - std::max(begin, static_cast<double>(w));
-                    if (overlap > 0) windows[kind][static_cast<std::size_t>(w)] += amount[kind] * overlap / (end - begin);
+                    const double overlap =
+                        std::min(end, w + 1.0) - std::max(begin, static_cast<double>(w));
+                    if (overlap > 0)
+                        windows[kind][static_cast<std::size_t>(w)] +=
+                            amount[kind] * overlap / (end - begin);
                 }
             }
         }
-        const std::array<std::string, kKinds> names = {"matrix units",   "HBM",           "scale-up send",
-                                                       "scale-up receive", "scale-out send", "scale-out receive"};
+        const std::array<std::string, kKinds> names = {"matrix units",   "HBM",
+                                                       "scale-up send",  "scale-up receive",
+                                                       "scale-out send", "scale-out receive"};
         for (int k = 0; k < kKinds; ++k) {
             const auto kind = static_cast<std::size_t>(k);
             ResourceUse use;
@@ -370,13 +421,16 @@ Bounds bounds_of(const AssemblyInput& in) {
     for (const auto& use : resource_use(in)) {
         bounds.roofline = std::max(bounds.roofline, use.amount / use.capacity);
     }
-    std::vector<std::vector<double>> streams(classes, std::vector<double>(in.program.streams.size(), 0.0));
+    std::vector<std::vector<double>> streams(classes,
+                                             std::vector<double>(in.program.streams.size(), 0.0));
     for (std::size_t i = 0; i < in.program.tasks.size(); ++i) {
         const Task& task = in.program.tasks[i];
-        streams[static_cast<std::size_t>(task.rank_class)][static_cast<std::size_t>(task.stream)] += alone_seconds(in.record.tasks[i]);
+        streams[static_cast<std::size_t>(task.rank_class)][static_cast<std::size_t>(task.stream)] +=
+            alone_seconds(in.record.tasks[i]);
     }
     for (const auto& rank : streams) {
-        for (const double busy : rank) bounds.perfect_overlap = std::max(bounds.perfect_overlap, busy);
+        for (const double busy : rank)
+            bounds.perfect_overlap = std::max(bounds.perfect_overlap, busy);
     }
     bounds.critical_path = schedule(in, false);
     bounds.serial = schedule(in, true);
@@ -412,8 +466,9 @@ std::vector<TimelineEvent> timeline_of(const AssemblyInput& in, int rank_class) 
         Picoseconds now = r.start;
         const auto add = [&](const char* part, Picoseconds length) {
             if (length <= 0) return;
-            events.push_back({name_of_task(in, task), at(in.program.streams, task.stream).name, part, seconds_of(now),
-                              seconds_of(length), task.layer, task.micro_batch});
+            events.push_back({name_of_task(in, task), at(in.program.streams, task.stream).name,
+                              part, seconds_of(now), seconds_of(length), task.layer,
+                              task.micro_batch});
             now += length;
         };
         add("gap", r.gap);

@@ -6,27 +6,42 @@
 
 namespace podsim {
 
-void add_cost_metrics(AlternativeResult& result, const PriceSpec& prices, const ResolvedAlternative& alternative) {
-    result.cost = cost_bases(prices, alternative.chip.name, alternative.system.name, alternative.system.power_per_chip);
+void add_cost_metrics(AlternativeResult& result, const PriceSpec& prices,
+                      const ResolvedAlternative& alternative) {
+    result.cost = cost_bases(prices, alternative.chip.name, alternative.system.name,
+                             alternative.system.power_per_chip);
     if (result.cost.empty()) {
-        result.warnings.push_back(fmt::format("prices {} know no price of {} in {}: no cost is given", prices.name, alternative.chip.name, alternative.system.name));
+        result.warnings.push_back(
+            fmt::format("prices {} know no price of {} in {}: no cost is given", prices.name,
+                        alternative.chip.name, alternative.system.name));
         return;
     }
-    const Provenance provenance = result.metrics.empty() ? Provenance{} : result.metrics.front().rests_on;
+    const Provenance provenance =
+        result.metrics.empty() ? Provenance{} : result.metrics.front().rests_on;
     const Metric* rate = result.metric("decode_tokens_per_second_per_chip");
     const Metric* achieved = result.metric("achieved_flops");
-    const double tokens = rate != nullptr ? rate->value : 0.0, flops_achieved = achieved != nullptr ? achieved->value * 1e12 : 0.0;
-    const FlopsPerSecond peak = published_peak_for(alternative.chip, alternative.pool.precision.weights);
+    const double tokens = rate != nullptr ? rate->value : 0.0,
+                 flops_achieved = achieved != nullptr ? achieved->value * 1e12 : 0.0;
+    const FlopsPerSecond peak =
+        published_peak_for(alternative.chip, alternative.pool.precision.weights);
     for (std::size_t i = 0; i < result.cost.size(); ++i) {
         const CostBasis& basis = result.cost[i];
         const std::string suffix = i == 0 ? "" : "_" + basis.name;
         const UsdPerSecond price = usd_per_hour(basis.usd_per_hour_per_chip);
-        const auto add = [&](const std::string& name, double value, const char* unit) { result.metrics.push_back({name + suffix, value, unit, {}, {}, provenance}); };
+        const auto add = [&](const std::string& name, double value, const char* unit) {
+            result.metrics.push_back({name + suffix, value, unit, {}, {}, provenance});
+        };
         add("usd_per_hour_per_chip", basis.usd_per_hour_per_chip, "USD/h");
-        if (tokens > 0) add("usd_per_million_output_tokens", per_million_tokens(usd_per_token(price, TokensPerSecond(tokens))), "USD/Mtok");
+        if (tokens > 0)
+            add("usd_per_million_output_tokens",
+                per_million_tokens(usd_per_token(price, TokensPerSecond(tokens))), "USD/Mtok");
         add("usd_per_eflop_hour_peak", per_eflop_hour(usd_per_flop(price, peak)), "USD/EFLOP-h");
-        if (flops_achieved > 0) add("usd_per_eflop_hour_achieved", per_eflop_hour(usd_per_flop(price, FlopsPerSecond(flops_achieved))), "USD/EFLOP-h");
-        if (basis.confidence == "rumour") result.warnings.push_back(fmt::format("the {} price of {} is a rumour ({})", basis.name, alternative.chip.name, basis.source));
+        if (flops_achieved > 0)
+            add("usd_per_eflop_hour_achieved",
+                per_eflop_hour(usd_per_flop(price, FlopsPerSecond(flops_achieved))), "USD/EFLOP-h");
+        if (basis.confidence == "rumour")
+            result.warnings.push_back(fmt::format("the {} price of {} is a rumour ({})", basis.name,
+                                                  alternative.chip.name, basis.source));
     }
 }
 

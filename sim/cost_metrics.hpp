@@ -11,6 +11,7 @@ namespace podsim {
 // (where tokens come out), usd_per_eflop_hour_peak and _achieved. The first basis has the plain
 // names, others end in _BASIS. Peak is the published peak of the weights' format. Without a price
 // a warning says so and no metric is added.
-void add_cost_metrics(AlternativeResult& result, const PriceSpec& prices, const ResolvedAlternative& alternative);
+void add_cost_metrics(AlternativeResult& result, const PriceSpec& prices,
+                      const ResolvedAlternative& alternative);
 
 }  // namespace podsim

@@ -15,8 +15,9 @@ struct RunCounts {
 
 // Throws InputError: a mapping that does not work out, memory that does not fit (with by how
 // much, and what would help), a latency target no batch keeps.
-AlternativeResult run_decode(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative,
-                             const RunOptions& options, RunCounts& counts);
+AlternativeResult run_decode(const ResolvedExperiment& experiment,
+                             const ResolvedAlternative& alternative, const RunOptions& options,
+                             RunCounts& counts);
 
 // The same checks without a run.
 void check_decode(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative);

@@ -18,20 +18,30 @@ nlohmann::ordered_json configuration_of(const Node& experiment, const Catalog& c
     result["experiment"] = to_json(experiment);
     result["documents"] = nlohmann::ordered_json::object();
     result["origins"] = nlohmann::ordered_json::object();
-    for (const auto& [path, origin] : origins(experiment)) result["origins"]["experiment." + path] = origin;
+    for (const auto& [path, origin] : origins(experiment))
+        result["origins"]["experiment." + path] = origin;
     for (const auto& [name, document] : catalog.used_documents()) {
         result["documents"][name] = to_json(document);
-        for (const auto& [path, origin] : origins(document)) result["origins"][name + "." + path] = origin;
+        for (const auto& [path, origin] : origins(document))
+            result["origins"][name + "." + path] = origin;
     }
     return result;
 }
 
-AlternativeResult run_alternative(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative, const RunOptions& options, RunCounts& counts) {
+AlternativeResult run_alternative(const ResolvedExperiment& experiment,
+                                  const ResolvedAlternative& alternative, const RunOptions& options,
+                                  RunCounts& counts) {
     AlternativeResult result;
     switch (experiment.spec.workload.kind) {
-        case WorkloadKind::decode: result = run_decode(experiment, alternative, options, counts); break;
-        case WorkloadKind::kernel: result = run_operator(experiment, alternative, options, counts); break;
-        case WorkloadKind::collective: result = run_collective(experiment, alternative, options, counts); break;
+        case WorkloadKind::decode:
+            result = run_decode(experiment, alternative, options, counts);
+            break;
+        case WorkloadKind::kernel:
+            result = run_operator(experiment, alternative, options, counts);
+            break;
+        case WorkloadKind::collective:
+            result = run_collective(experiment, alternative, options, counts);
+            break;
     }
     result.name = alternative.name;
     result.system = alternative.system.name;
@@ -62,8 +72,10 @@ void check_experiment(const Node& experiment, Catalog& catalog) {
     std::vector<Diagnostic> problems;
     for (const auto& alternative : resolved.alternatives) {
         try {
-            if (resolved.spec.workload.kind == WorkloadKind::decode) check_decode(resolved, alternative);
-            if (resolved.spec.workload.kind != WorkloadKind::decode) check_single(resolved, alternative);
+            if (resolved.spec.workload.kind == WorkloadKind::decode)
+                check_decode(resolved, alternative);
+            if (resolved.spec.workload.kind != WorkloadKind::decode)
+                check_single(resolved, alternative);
         } catch (const InputError& error) {
             problems.insert(problems.end(), error.diagnostics().begin(), error.diagnostics().end());
         }

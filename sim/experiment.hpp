@@ -17,7 +17,7 @@ struct RunOptions {
     Driver driver = Driver::systemc;
     bool cache = true;
     bool timeline = false;
-    bool neighbour = true;      // also answer at the neighbouring fidelity, for the gap
+    bool neighbour = true;  // also answer at the neighbouring fidelity, for the gap
     std::uint64_t seed = 1;
     std::function<void(const std::string&)> progress;  // one line per alternative; may be empty
 };

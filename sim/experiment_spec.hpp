@@ -22,7 +22,8 @@ const std::vector<std::pair<const char*, WorkloadKind>>& names_of(const Workload
 // How many sequences: exactly one of the three.
 struct BatchSpec {
     std::optional<long> per_chip, per_rank;
-    std::optional<Seconds> latency_target;  // the largest batch whose time per output token keeps it
+    std::optional<Seconds>
+        latency_target;  // the largest batch whose time per output token keeps it
     bool given() const { return per_chip || per_rank || latency_target; }
 };
 
@@ -43,15 +44,16 @@ struct WorkloadSpec {
 
 struct PoolSpec {
     std::string name, role;
-    std::string system, chip, engine, kernels, collectives;  // chip and below default to the system's
+    std::string system, chip, engine, kernels,
+        collectives;  // chip and below default to the system's
     int chips = 0;
     Precision precision;
     MappingSpec mapping;
     ExpertsSpec experts;
-    BatchSpec batch;      // instead of the workload's
-    Place place;          // of the pool
+    BatchSpec batch;                          // instead of the workload's
+    Place place;                              // of the pool
     std::map<std::string, Place> key_places;  // of its keys, for errors found later
-    std::string path;     // "alternatives.H800"
+    std::string path;                         // "alternatives.H800"
 };
 
 struct AlternativeSpec {

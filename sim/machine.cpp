@@ -13,9 +13,9 @@
 namespace podsim {
 
 const char* name_of(Resource resource) {
-    static constexpr const char* names[kResources] = {"matrix cores",    "vector cores",   "memory",
-                                                      "scale-up send",   "scale-up receive",
-                                                      "scale-out send",  "scale-out receive"};
+    static constexpr const char* names[kResources] = {
+        "matrix cores",     "vector cores",   "memory",           "scale-up send",
+        "scale-up receive", "scale-out send", "scale-out receive"};
     return names[static_cast<int>(resource)];
 }
 
@@ -33,17 +33,18 @@ struct Activity {
     double duration = 0;   // the same at the beginning
     double speed = 0;
     FluidActivity demand;
-    UsageSegment total;    // what it uses over its whole duration
+    UsageSegment total;  // what it uses over its whole duration
 };
 
 // One class of ranks: its streams and what runs on them.
 struct Rank {
-    std::vector<std::set<std::pair<Picoseconds, int>>> waiting;  // per stream: (ready, task), non-transfers
-    std::vector<int> running;                                    // per stream: task or -1
-    std::vector<int> last;                                       // per stream: task that ended last, or -1
+    std::vector<std::set<std::pair<Picoseconds, int>>>
+        waiting;               // per stream: (ready, task), non-transfers
+    std::vector<int> running;  // per stream: task or -1
+    std::vector<int> last;     // per stream: task that ended last, or -1
     std::vector<Activity> active;
-    Picoseconds settled = 0;          // progress is accounted up to here
-    std::uint64_t generation = 0;     // of the pending completion event
+    Picoseconds settled = 0;                     // progress is accounted up to here
+    std::uint64_t generation = 0;                // of the pending completion event
     std::vector<double> compute_since_transfer;  // by micro-batch, seconds
 };
 
@@ -62,7 +63,8 @@ class Machine {
         int micro_batches = 1;
         for (std::size_t i = 0; i < tasks; ++i) {
             missing_[i] = static_cast<int>(program.tasks[i].after.size());
-            for (const int before : program.tasks[i].after) at(followers_, before).push_back(static_cast<int>(i));
+            for (const int before : program.tasks[i].after)
+                at(followers_, before).push_back(static_cast<int>(i));
             micro_batches = std::max(micro_batches, program.tasks[i].micro_batch + 1);
         }
         ranks_.resize(program.classes.size());
@@ -90,7 +92,8 @@ class Machine {
         record_.events = calendar_.events_run();
         record_.unfinished = unfinished_;
         if (unfinished_ != 0) {
-            throw std::logic_error(fmt::format("{} of {} tasks never ran", unfinished_, program_.tasks.size()));
+            throw std::logic_error(
+                fmt::format("{} of {} tasks never ran", unfinished_, program_.tasks.size()));
         }
         find_critical_path();
         return std::move(record_);
@@ -114,6 +117,21 @@ class Machine {
         }
     }
 
+    // A stream stays with the chain it is on: engines enqueue a stage of one micro-batch as a
+    // whole. Taking turns kernel by kernel would keep two micro-batches in step, so that both
+    // compute and then both communicate. Otherwise the earliest ready.
+    std::set<std::pair<Picoseconds, int>>::iterator choose(Rank& rank, std::size_t stream) {
+        auto& waiting = rank.waiting[stream];
+        const int before = rank.last[stream];
+        if (before >= 0) {
+            for (const int next : at(followers_, before)) {
+                const auto found = waiting.find({at(record_.tasks, next).ready, next});
+                if (found != waiting.end()) return found;
+            }
+        }
+        return waiting.begin();
+    }
+
     // A transfer takes the streams of all its participants at once, so that no two can wait for
     // each other; anything else takes its own stream. Earliest ready first.
     void start_what_can() {
@@ -129,8 +147,9 @@ class Machine {
         for (auto& rank : ranks_) {
             for (std::size_t s = 0; s < rank.running.size(); ++s) {
                 if (rank.running[s] >= 0 || rank.waiting[s].empty()) continue;
-                const int id = rank.waiting[s].begin()->second;
-                rank.waiting[s].erase(rank.waiting[s].begin());
+                const auto next = choose(rank, s);
+                const int id = next->second;
+                rank.waiting[s].erase(next);
                 start_single(id);
             }
         }
@@ -151,7 +170,8 @@ class Machine {
         TaskRecord& record = at(record_.tasks, id);
         record.start = calendar_.now();
         const int before = at(rank.last, t.stream);
-        if (record.start > record.ready && before >= 0 && at(record_.tasks, before).end == record.start) {
+        if (record.start > record.ready && before >= 0 &&
+            at(record_.tasks, before).end == record.start) {
             record.cause = before;
         }
         return record;
@@ -162,11 +182,13 @@ class Machine {
         TaskRecord& record = occupy(id);
         if (t.kind == TaskKind::host) {
             record.alone = to_picoseconds(t.host_time);
-            calendar_.at(record.start + record.alone, EventClass::completion, [this, id] { finish(id); });
+            calendar_.at(record.start + record.alone, EventClass::completion,
+                         [this, id] { finish(id); });
             return;
         }
-        const OperatorCost& cost = t.kind == TaskKind::compute ? at(at(costs_.operators, t.stream), t.body)
-                                                               : at(at(costs_.pipelines, t.stream), t.body);
+        const OperatorCost& cost = t.kind == TaskKind::compute
+                                       ? at(at(costs_.operators, t.stream), t.body)
+                                       : at(at(costs_.pipelines, t.stream), t.body);
         record.gap = to_picoseconds(program_.kernel_gap);
         record.launch = to_picoseconds(cost.launch);
         const Seconds work = cost.time - cost.launch;
@@ -176,10 +198,12 @@ class Machine {
         activity.task = id;
         activity.remaining = activity.duration = work.value();
         const double share = at(program_.streams, t.stream).core_share;
-        const Resource cores = cost.on_vector_cores ? Resource::vector_cores : Resource::matrix_cores;
+        const Resource cores =
+            cost.on_vector_cores ? Resource::vector_cores : Resource::matrix_cores;
         activity.demand.usage.emplace_back(static_cast<int>(cores), share);
         if (work > Seconds(0.0)) {
-            activity.demand.usage.emplace_back(static_cast<int>(Resource::memory), std::min(1.0, cost.hbm_time / work));
+            activity.demand.usage.emplace_back(static_cast<int>(Resource::memory),
+                                               std::min(1.0, cost.hbm_time / work));
         }
         activity.total.matrix_seconds = cost.matrix.value();
         activity.total.hbm_bytes = cost.hbm.value();
@@ -194,14 +218,16 @@ class Machine {
         for (const int id : instance.tasks) {
             const Rank& rank = at(ranks_, task(id).rank_class);
             compute = std::max(compute, at(rank.compute_since_transfer, task(id).micro_batch));
-            if (at(record_.tasks, id).ready > at(record_.tasks, last_entered).ready) last_entered = id;
+            if (at(record_.tasks, id).ready > at(record_.tasks, last_entered).ready)
+                last_entered = id;
         }
         const Picoseconds skew = to_picoseconds(Seconds(program_.rank_skew * compute));
         int stream_cause = -1;
         for (std::size_t part = 0; part < instance.tasks.size(); ++part) {
             const int id = instance.tasks[part];
             TaskRecord& record = occupy(id);
-            if (record.cause >= 0 && at(record_.tasks, record.cause).end == record.start) stream_cause = record.cause;
+            if (record.cause >= 0 && at(record_.tasks, record.cause).end == record.start)
+                stream_cause = record.cause;
             record.latency = to_picoseconds(coflow.latency);
             record.skew = skew;
             const CoflowShare& share = coflow.shares[std::min(part, coflow.shares.size() - 1)];
@@ -214,12 +240,15 @@ class Machine {
                 if (share.port_time[port] <= Seconds(0.0)) continue;
                 activity.demand.usage.emplace_back(static_cast<int>(Resource::scale_up_send) + port,
                                                    share.port_time[port] / share.wire);
-                activity.total.port_bytes[static_cast<std::size_t>(port)] = share.bytes[port].value();
-                activity.total.hbm_bytes += share.bytes[port].value();  // read to send, written on landing
+                activity.total.port_bytes[static_cast<std::size_t>(port)] =
+                    share.bytes[port].value();
+                activity.total.hbm_bytes +=
+                    share.bytes[port].value();  // read to send, written on landing
             }
             if (share.wire > Seconds(0.0)) {
                 const Seconds memory = Bytes(activity.total.hbm_bytes) / hardware_.hbm_bandwidth;
-                activity.demand.usage.emplace_back(static_cast<int>(Resource::memory), std::min(1.0, memory / share.wire));
+                activity.demand.usage.emplace_back(static_cast<int>(Resource::memory),
+                                                   std::min(1.0, memory / share.wire));
             }
             begin_later(record.start + record.latency + record.skew, std::move(activity));
         }
@@ -253,11 +282,13 @@ class Machine {
         for (auto& activity : rank.active) {
             const double progress = std::min(activity.remaining, elapsed * activity.speed);
             activity.remaining -= progress;
-            for (const auto& [resource, usage] : activity.demand.usage) segment.used[static_cast<std::size_t>(resource)] += usage * progress;
+            for (const auto& [resource, usage] : activity.demand.usage)
+                segment.used[static_cast<std::size_t>(resource)] += usage * progress;
             const double part = activity.duration > 0 ? progress / activity.duration : 0.0;
             segment.matrix_seconds += part * activity.total.matrix_seconds;
             segment.hbm_bytes += part * activity.total.hbm_bytes;
-            for (std::size_t port = 0; port < kPorts; ++port) segment.port_bytes[port] += part * activity.total.port_bytes[port];
+            for (std::size_t port = 0; port < kPorts; ++port)
+                segment.port_bytes[port] += part * activity.total.port_bytes[port];
         }
         if (!rank.active.empty()) at(record_.usage, rank_class).push_back(segment);
         rank.settled = now;
@@ -339,7 +370,9 @@ class Machine {
         while (id >= 0) {
             const TaskRecord& record = at(record_.tasks, id);
             if (record.end != reached) {
-                throw std::logic_error(fmt::format("a hole of {} ps in front of the task that follows task {}", reached - record.end, id));
+                throw std::logic_error(
+                    fmt::format("a hole of {} ps in front of the task that follows task {}",
+                                reached - record.end, id));
             }
             record_.critical_path.push_back(id);
             reached = record.start;
@@ -363,7 +396,8 @@ class Machine {
     bool start_pending_ = false;
 };
 
-OperatorCost pipeline_cost(const Program& program, const Pipeline& pipeline, const std::vector<OperatorCost>& operators) {
+OperatorCost pipeline_cost(const Program& program, const Pipeline& pipeline,
+                           const std::vector<OperatorCost>& operators) {
     OperatorCost cost;
     Seconds core(0.0), memory(0.0);
     double weight = 0;
@@ -400,21 +434,26 @@ OperatorCost pipeline_cost(const Program& program, const Pipeline& pipeline, con
 ProgramCosts cost_program(const Program& program, CostCache& cache, const RankFabric& fabric,
                           const CollectiveLibrarySpec& library, long total_ranks) {
     ProgramCosts costs;
-    // Which stream needs which operator: an operator that never runs on a stream costs nothing there.
-    std::vector<std::vector<char>> needed(program.streams.size(), std::vector<char>(program.operators.size(), 0));
+    // Which stream needs which operator: an operator that never runs on a stream costs nothing
+    // there.
+    std::vector<std::vector<char>> needed(program.streams.size(),
+                                          std::vector<char>(program.operators.size(), 0));
     for (const auto& task : program.tasks) {
         if (task.kind == TaskKind::compute) at(at(needed, task.stream), task.body) = 1;
         if (task.kind == TaskKind::pipeline) {
-            for (const int op : at(program.pipelines, task.body).operators) at(at(needed, task.stream), op) = 1;
+            for (const int op : at(program.pipelines, task.body).operators)
+                at(at(needed, task.stream), op) = 1;
         }
     }
     for (std::size_t s = 0; s < program.streams.size(); ++s) {
         std::vector<OperatorCost> operators(program.operators.size());
         for (std::size_t i = 0; i < program.operators.size(); ++i) {
-            if (needed[s][i]) operators[i] = cache.cost(program.operators[i].body, program.streams[s].core_share);
+            if (needed[s][i])
+                operators[i] = cache.cost(program.operators[i].body, program.streams[s].core_share);
         }
         std::vector<OperatorCost> pipelines;
-        for (const auto& pipeline : program.pipelines) pipelines.push_back(pipeline_cost(program, pipeline, operators));
+        for (const auto& pipeline : program.pipelines)
+            pipelines.push_back(pipeline_cost(program, pipeline, operators));
         costs.operators.push_back(std::move(operators));
         costs.pipelines.push_back(std::move(pipelines));
     }
@@ -424,7 +463,8 @@ ProgramCosts cost_program(const Program& program, CostCache& cache, const RankFa
     return costs;
 }
 
-RunRecord run_program(const Program& program, const ProgramCosts& costs, const RankHardware& hardware, Driver driver) {
+RunRecord run_program(const Program& program, const ProgramCosts& costs,
+                      const RankHardware& hardware, Driver driver) {
     require_valid(program);
     return Machine(program, costs, hardware).run(driver);
 }

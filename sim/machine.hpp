@@ -20,7 +20,15 @@ namespace podsim {
 enum class Driver { systemc, plain };
 
 // Resources of one rank, in the order of every array below.
-enum class Resource { matrix_cores, vector_cores, memory, scale_up_send, scale_up_receive, scale_out_send, scale_out_receive };
+enum class Resource {
+    matrix_cores,
+    vector_cores,
+    memory,
+    scale_up_send,
+    scale_up_receive,
+    scale_out_send,
+    scale_out_receive
+};
 inline constexpr int kResources = 7;
 const char* name_of(Resource resource);
 
@@ -47,11 +55,11 @@ struct UsageSegment {
 
 struct RunRecord {
     Picoseconds end = 0;
-    std::vector<TaskRecord> tasks;                    // as in the program
-    std::vector<std::vector<UsageSegment>> usage;     // by class, in time order
-    std::vector<int> critical_path;                   // task ids from first to last, without holes
+    std::vector<TaskRecord> tasks;                 // as in the program
+    std::vector<std::vector<UsageSegment>> usage;  // by class, in time order
+    std::vector<int> critical_path;                // task ids from first to last, without holes
     std::uint64_t events = 0;
-    int unfinished = 0;                               // tasks that never ended: must be 0
+    int unfinished = 0;  // tasks that never ended: must be 0
 };
 
 // Costs of everything in a program, one entry per operator, pipeline and transfer.
@@ -68,6 +76,7 @@ ProgramCosts cost_program(const Program& program, CostCache& cache, const RankFa
 
 // Runs the program to its end. `hardware` gives the memory rate that landing bytes of transfers
 // use. Throws std::invalid_argument for an invalid program, std::logic_error when tasks are left.
-RunRecord run_program(const Program& program, const ProgramCosts& costs, const RankHardware& hardware, Driver driver);
+RunRecord run_program(const Program& program, const ProgramCosts& costs,
+                      const RankHardware& hardware, Driver driver);
 
 }  // namespace podsim

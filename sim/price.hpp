@@ -39,8 +39,8 @@ PriceSpec read_prices(const Node& document, const std::string& name);
 double capital_recovery_factor(double interest, double years);
 
 // The bases that are known for this chip in this system, rental first. Empty when none is.
-std::vector<CostBasis> cost_bases(const PriceSpec& prices, const std::string& chip, const std::string& system,
-                                  const Sourced<Watts>& power_per_chip);
+std::vector<CostBasis> cost_bases(const PriceSpec& prices, const std::string& chip,
+                                  const std::string& system, const Sourced<Watts>& power_per_chip);
 
 nlohmann::ordered_json price_schema();
 

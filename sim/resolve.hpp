@@ -26,7 +26,7 @@ struct ResolvedAlternative {
     CollectiveLibrarySpec collectives;
     std::optional<EngineSpec> engine;  // of workloads that need one
     int packages = 0, ranks = 0;
-    BatchSpec batch;                   // the pool's, or the workload's
+    BatchSpec batch;  // the pool's, or the workload's
     std::vector<std::string> warnings;
 };
 
@@ -41,6 +41,7 @@ struct ResolvedExperiment {
 ResolvedExperiment resolve(const Node& experiment, Catalog& catalog);
 
 // What is wrong at a key of a pool, or at the pool where the key is absent.
-Diagnostic at_key(const PoolSpec& pool, const std::string& key, std::string what, std::string hint = "");
+Diagnostic at_key(const PoolSpec& pool, const std::string& key, std::string what,
+                  std::string hint = "");
 
 }  // namespace podsim

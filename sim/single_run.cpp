@@ -33,20 +33,25 @@ struct SingleRun {
     RunRecord record;
 };
 
-SingleRun run_single(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative, CostCache& cache, const RankFabric& fabric, Driver driver) {
+SingleRun run_single(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative,
+                     CostCache& cache, const RankFabric& fabric, Driver driver) {
     SingleRun run;
     run.program = program_of(experiment.spec.workload, alternative);
     const bool is_operator = experiment.spec.workload.kernel.has_value();
     try {
-        run.costs = cost_program(run.program, cache, fabric, alternative.collectives, alternative.ranks);
+        run.costs =
+            cost_program(run.program, cache, fabric, alternative.collectives, alternative.ranks);
     } catch (const std::invalid_argument& error) {
-        throw InputError({at_key(alternative.pool, is_operator ? "kernels" : "chips", error.what())});
+        throw InputError(
+            {at_key(alternative.pool, is_operator ? "kernels" : "chips", error.what())});
     }
     run.record = run_program(run.program, run.costs, cache.hardware(), driver);
     return run;
 }
 
-AlternativeResult run_one(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative, const RunOptions& options, RunCounts& counts) {
+AlternativeResult run_one(const ResolvedExperiment& experiment,
+                          const ResolvedAlternative& alternative, const RunOptions& options,
+                          RunCounts& counts) {
     const RankHardware hardware = rank_hardware(alternative.chip);
     const RankFabric fabric = rank_fabric(alternative.system, alternative.chip.ranks);
     CostCache cache(hardware, alternative.kernels, options.fidelity, options.cache);
@@ -55,7 +60,8 @@ AlternativeResult run_one(const ResolvedExperiment& experiment, const ResolvedAl
     counts.cache_hits += cache.hits();
     counts.cache_misses += cache.misses();
 
-    const AssemblyInput input{run.program, run.costs, run.record, hardware, fabric, alternative.ranks, {}};
+    const AssemblyInput input{run.program, run.costs,         run.record, hardware,
+                              fabric,      alternative.ranks, {}};
     AlternativeResult result;
     result.warnings = alternative.warnings;
     result.iteration_seconds = to_seconds(run.record.end).value();
@@ -67,40 +73,54 @@ AlternativeResult run_one(const ResolvedExperiment& experiment, const ResolvedAl
     if (options.timeline) result.timeline = timeline_of(input, 0);
     const auto& workload = experiment.spec.workload;
     const Provenance provenance = provenance_of(input);
-    const auto add = [&](const char* name, double value, const char* unit) { result.metrics.push_back({name, value, unit, {}, {}, provenance}); };
+    const auto add = [&](const char* name, double value, const char* unit) {
+        result.metrics.push_back({name, value, unit, {}, {}, provenance});
+    };
     const double time = result.iteration_seconds;
     if (workload.kernel) {
         add("operator_time", time * 1e6, "us");
         add("achieved_flops", result.totals.flops / time / alternative.packages / 1e12, "TFLOPS");
-        add("achieved_bandwidth", result.totals.hbm_bytes / time / alternative.packages / 1e9, "GB/s");
+        add("achieved_bandwidth", result.totals.hbm_bytes / time / alternative.packages / 1e9,
+            "GB/s");
         for (const auto& row : result.operators) {
             if (!row.warning.empty()) result.warnings.push_back(row.name + ": " + row.warning);
         }
         if (options.neighbour) {
-            const Fidelity other = options.fidelity == Fidelity::tile ? Fidelity::analytic : Fidelity::tile;
+            const Fidelity other =
+                options.fidelity == Fidelity::tile ? Fidelity::analytic : Fidelity::tile;
             CostCache neighbour(hardware, alternative.kernels, other, true);
             result.neighbour = to_string(other);
-            result.neighbour_gap = to_seconds(run_single(experiment, alternative, neighbour, fabric, Driver::plain).record.end).value() / time - 1.0;
+            result.neighbour_gap =
+                to_seconds(run_single(experiment, alternative, neighbour, fabric, Driver::plain)
+                               .record.end)
+                        .value() /
+                    time -
+                1.0;
         }
     } else {
         const Transfer& transfer = *workload.collective;
         const double algorithm = transfer.size.value() / time;
         add("collective_time", time * 1e6, "us");
         add("algorithm_bandwidth", algorithm / 1e9, "GB/s");
-        add("bus_bandwidth", algorithm * bus_factor(transfer.type, transfer.group_ranks) / 1e9, "GB/s");
+        add("bus_bandwidth", algorithm * bus_factor(transfer.type, transfer.group_ranks) / 1e9,
+            "GB/s");
     }
     return result;
 }
 
 }  // namespace
 
-AlternativeResult run_operator(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative, const RunOptions& options, RunCounts& counts) {
+AlternativeResult run_operator(const ResolvedExperiment& experiment,
+                               const ResolvedAlternative& alternative, const RunOptions& options,
+                               RunCounts& counts) {
     AlternativeResult result = run_one(experiment, alternative, options, counts);
     add_cost_metrics(result, experiment.prices, alternative);
     return result;
 }
 
-AlternativeResult run_collective(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative, const RunOptions& options, RunCounts& counts) {
+AlternativeResult run_collective(const ResolvedExperiment& experiment,
+                                 const ResolvedAlternative& alternative, const RunOptions& options,
+                                 RunCounts& counts) {
     return run_one(experiment, alternative, options, counts);
 }
 
@@ -108,9 +128,12 @@ void check_single(const ResolvedExperiment& experiment, const ResolvedAlternativ
     CostCache cache(rank_hardware(alternative.chip), alternative.kernels, Fidelity::analytic, true);
     const Program program = program_of(experiment.spec.workload, alternative);
     try {
-        (void)cost_program(program, cache, rank_fabric(alternative.system, alternative.chip.ranks), alternative.collectives, alternative.ranks);
+        (void)cost_program(program, cache, rank_fabric(alternative.system, alternative.chip.ranks),
+                           alternative.collectives, alternative.ranks);
     } catch (const std::invalid_argument& error) {
-        throw InputError({at_key(alternative.pool, experiment.spec.workload.kernel ? "kernels" : "chips", error.what())});
+        throw InputError(
+            {at_key(alternative.pool, experiment.spec.workload.kernel ? "kernels" : "chips",
+                    error.what())});
     }
 }
 

@@ -34,7 +34,8 @@ class DecodeBuilder {
         std::vector<std::vector<int>> ends(step_.program.classes.size());
         for (int part = 0; part < parts; ++part) {
             // As even as whole sequences allow: the first parts hold one more.
-            const long sequences = step_.sequences_per_group / parts + (part < step_.sequences_per_group % parts ? 1 : 0);
+            const long sequences = step_.sequences_per_group / parts +
+                                   (part < step_.sequences_per_group % parts ? 1 : 0);
             begin_part(part, sequences);
             run_part();
             for (std::size_t c = 0; c < ends.size(); ++c) ends[c].push_back(here_[c]);
@@ -101,13 +102,15 @@ class DecodeBuilder {
             run_layer(query, layer < model.dense_layers);
         }
         layer_ = -1;
-        chain(attention_stream_, head_block(model, precision, tokens, spec_.mapping.tensor_parallel));
+        chain(attention_stream_,
+              head_block(model, precision, tokens, spec_.mapping.tensor_parallel));
         for (int pass = 0; pass < spec_.speculation.draft_tokens; ++pass) {
             const long pass_query = pass == 0 ? query : 1;
             chain(attention_stream_, embedding_block(model, precision, sequences_ * pass_query));
             chain(attention_stream_, draft_block(model, precision, sequences_ * pass_query));
             run_layer(pass_query, false);
-            chain(attention_stream_, head_block(model, precision, sequences_, spec_.mapping.tensor_parallel));
+            chain(attention_stream_,
+                  head_block(model, precision, sequences_, spec_.mapping.tensor_parallel));
         }
     }
 
@@ -115,17 +118,21 @@ class DecodeBuilder {
         const int tensor = spec_.mapping.tensor_parallel;
         const StepShape shape{Phase::decode, sequences_, query, spec_.context, tensor};
         const long tokens = shape.tokens();
-        const Bytes hidden_bytes(static_cast<double>(tokens * spec_.model.hidden) * bytes_of(DType::bf16));
+        const Bytes hidden_bytes(static_cast<double>(tokens * spec_.model.hidden) *
+                                 bytes_of(DType::bf16));
         chain(attention_stream_, attention_block(spec_.model, spec_.precision, shape), true);
         if (dense) {
-            if (tensor > 1) join("attention all-reduce", TransferType::all_reduce, tensor, hidden_bytes);
+            if (tensor > 1)
+                join("attention all-reduce", TransferType::all_reduce, tensor, hidden_bytes);
             chain(expert_stream_, dense_ffn_block(spec_.model, spec_.precision, tokens, tensor));
-            if (tensor > 1) join("dense all-reduce", TransferType::all_reduce, tensor, hidden_bytes);
+            if (tensor > 1)
+                join("dense all-reduce", TransferType::all_reduce, tensor, hidden_bytes);
             return;
         }
         // Within a tensor-parallel group each rank takes its part of the tokens to the experts.
         const long own = (tokens + tensor - 1) / tensor;
-        if (tensor > 1) join("attention reduce-scatter", TransferType::reduce_scatter, tensor, hidden_bytes);
+        if (tensor > 1)
+            join("attention reduce-scatter", TransferType::reduce_scatter, tensor, hidden_bytes);
         chain(expert_stream_, router_block(spec_.model, spec_.precision, own));
         run_experts(own);
         if (tensor > 1) join("hidden all-gather", TransferType::all_gather, tensor, hidden_bytes);
@@ -136,7 +143,8 @@ class DecodeBuilder {
         const std::vector<int> routed_here = here_;
         std::vector<int> shared_end(here_.size(), -1);
         if (layout_.shared_ranks == 0 && spec_.model.shared_experts > 0) {
-            chain(expert_stream_, expert_block(spec_.model, spec_.precision, 1, tokens, "shared_expert"));
+            chain(expert_stream_,
+                  expert_block(spec_.model, spec_.precision, 1, tokens, "shared_expert"));
             shared_end = here_;
             here_ = routed_here;
         }
@@ -144,12 +152,17 @@ class DecodeBuilder {
         for (std::size_t c = 0; c < here_.size(); ++c) {
             const bool holds_shared = c == 1;
             chain_on(static_cast<int>(c), expert_stream_,
-                     holds_shared ? expert_block(spec_.model, spec_.precision, 1, load.tokens_per_shared_rank, "shared_expert")
-                                  : expert_block(spec_.model, spec_.precision, load.active_experts, load.tokens_per_expert, "expert"),
+                     holds_shared ? expert_block(spec_.model, spec_.precision, 1,
+                                                 load.tokens_per_shared_rank, "shared_expert")
+                                  : expert_block(spec_.model, spec_.precision, load.active_experts,
+                                                 load.tokens_per_expert, "expert"),
                      false);
         }
         exchange("combine", TransferType::combine, load.combine);
-        const auto sum = combine_block(spec_.model, spec_.precision, tokens, layout_.copies_per_token + (layout_.shared_ranks == 0 && spec_.model.shared_experts > 0 ? 1 : 0));
+        const auto sum = combine_block(
+            spec_.model, spec_.precision, tokens,
+            layout_.copies_per_token +
+                (layout_.shared_ranks == 0 && spec_.model.shared_experts > 0 ? 1 : 0));
         for (std::size_t c = 0; c < here_.size(); ++c) {
             extra_dependency_ = shared_end[c];
             chain_on(static_cast<int>(c), expert_stream_, sum, false);
@@ -158,11 +171,14 @@ class DecodeBuilder {
     }
 
     void chain(int stream, const std::vector<Operator>& operators, bool is_attention = false) {
-        for (std::size_t c = 0; c < here_.size(); ++c) chain_on(static_cast<int>(c), stream, operators, is_attention);
+        for (std::size_t c = 0; c < here_.size(); ++c)
+            chain_on(static_cast<int>(c), stream, operators, is_attention);
     }
 
-    void chain_on(int rank_class, int stream, const std::vector<Operator>& operators, bool is_attention) {
-        for (const auto& kernel : kernels_of(step_.program, operators, spec_.engine, is_attention)) {
+    void chain_on(int rank_class, int stream, const std::vector<Operator>& operators,
+                  bool is_attention) {
+        for (const auto& kernel :
+             kernels_of(step_.program, operators, spec_.engine, is_attention)) {
             Task task;
             task.kind = kernel.pipeline ? TaskKind::pipeline : TaskKind::compute;
             task.body = kernel.body;

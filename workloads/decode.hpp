@@ -31,11 +31,11 @@ struct MemoryNeed {
 
 struct DecodeStep {
     Program program;
-    std::vector<MemoryNeed> memory;   // by class
-    long sequences_per_group = 0;     // of one data-parallel group
-    double tokens_per_step = 1;       // emitted per sequence
-    int stack_begin_layer = 0;        // first MoE layer (or layer) of the repeated stack, for layer_time
-    int stack_end_layer = 0;          // one past the last
+    std::vector<MemoryNeed> memory;  // by class
+    long sequences_per_group = 0;    // of one data-parallel group
+    double tokens_per_step = 1;      // emitted per sequence
+    int stack_begin_layer = 0;  // first MoE layer (or layer) of the repeated stack, for layer_time
+    int stack_end_layer = 0;    // one past the last
 };
 
 // Throws std::invalid_argument with the reason, and what would do: experts or heads that do not

@@ -10,24 +10,31 @@ namespace podsim {
 
 namespace {
 
-bool has_experts(const ModelSpec& model) { return model.dense_layers < model.layers && model.routed_experts > 0; }
+bool has_experts(const ModelSpec& model) {
+    return model.dense_layers < model.layers && model.routed_experts > 0;
+}
 
 // Bytes of a token on its way to an expert: block-quantised formats carry a 4-byte scale a block,
 // other 8-bit formats one a token.
 Bytes dispatched_token(const ModelSpec& model, DType dtype) {
     const double element = bytes_of(dtype);
-    const long block = element > 1.0 ? 0 : (dtype == DType::fp8 && model.scale_block > 0 ? model.scale_block : model.hidden);
+    const long block =
+        element > 1.0
+            ? 0
+            : (dtype == DType::fp8 && model.scale_block > 0 ? model.scale_block : model.hidden);
     return token_bytes(model.hidden, element, block);
 }
 
-Transfer exchange_pattern(const ExpertLayout& layout, double tokens, double per_routed_rank, double per_shared_rank, Bytes token) {
+Transfer exchange_pattern(const ExpertLayout& layout, double tokens, double per_routed_rank,
+                          double per_shared_rank, Bytes token) {
     Transfer transfer;
     transfer.group_ranks = layout.group_ranks;
     const Bytes own = expert_payload(tokens, static_cast<double>(layout.copies_per_token), token);
     transfer.messages_per_rank = tokens * static_cast<double>(layout.copies_per_token);
     transfer.size = own;
     transfer.shares.push_back({layout.routed_ranks, own, per_routed_rank * token});
-    if (layout.shared_ranks > 0) transfer.shares.push_back({layout.shared_ranks, own, per_shared_rank * token});
+    if (layout.shared_ranks > 0)
+        transfer.shares.push_back({layout.shared_ranks, own, per_shared_rank * token});
     return transfer;
 }
 
@@ -48,10 +55,12 @@ Kernel make_kernel(Program& program, const std::vector<const Operator*>& run) {
         // Between two vector operators the result of the first is neither written nor read again.
         const auto* before = std::get_if<VectorWork>(&run[i - 1]->body);
         const auto* next = std::get_if<VectorWork>(&run[i]->body);
-        if (before != nullptr && next != nullptr) pipeline.on_chip += 2.0 * std::min(before->write, next->read);
+        if (before != nullptr && next != nullptr)
+            pipeline.on_chip += 2.0 * std::min(before->write, next->read);
     }
     for (std::size_t i = 0; i < program.pipelines.size(); ++i) {
-        if (program.pipelines[i].operators == pipeline.operators) return {true, static_cast<int>(i)};
+        if (program.pipelines[i].operators == pipeline.operators)
+            return {true, static_cast<int>(i)};
     }
     program.pipelines.push_back(std::move(pipeline));
     return {true, static_cast<int>(program.pipelines.size()) - 1};
@@ -67,46 +76,56 @@ ExpertLayout expert_layout(const DecodeSpec& spec) {
     layout.routed_ranks = layout.group_ranks - layout.shared_ranks;
     if (!has_experts(spec.model)) return layout;
     if (layout.routed_ranks < 1) {
-        throw std::invalid_argument(fmt::format("experts.shared_ranks {} leaves no rank of expert_parallel {} for routed experts",
-                                                layout.shared_ranks, layout.group_ranks));
+        throw std::invalid_argument(fmt::format(
+            "experts.shared_ranks {} leaves no rank of expert_parallel {} for routed experts",
+            layout.shared_ranks, layout.group_ranks));
     }
     const long slots = spec.model.routed_experts + spec.experts.redundant;
     if (slots % layout.routed_ranks != 0) {
-        const long up = (slots / layout.routed_ranks + 1) * layout.routed_ranks - spec.model.routed_experts;
-        throw std::invalid_argument(fmt::format(
-            "{} routed + {} redundant experts do not divide over {} ranks (expert_parallel {} less {} shared-expert ranks); "
-            "experts.redundant: {} would",
-            spec.model.routed_experts, spec.experts.redundant, layout.routed_ranks, layout.group_ranks, layout.shared_ranks, up));
+        const long up =
+            (slots / layout.routed_ranks + 1) * layout.routed_ranks - spec.model.routed_experts;
+        throw std::invalid_argument(
+            fmt::format("{} routed + {} redundant experts do not divide over {} ranks "
+                        "(expert_parallel {} less {} shared-expert ranks); "
+                        "experts.redundant: {} would",
+                        spec.model.routed_experts, spec.experts.redundant, layout.routed_ranks,
+                        layout.group_ranks, layout.shared_ranks, up));
     }
     layout.slots_per_rank = slots / layout.routed_ranks;
-    layout.copies_per_token = spec.model.experts_per_token + (layout.shared_ranks > 0 && spec.model.shared_experts > 0 ? 1 : 0);
+    layout.copies_per_token = spec.model.experts_per_token +
+                              (layout.shared_ranks > 0 && spec.model.shared_experts > 0 ? 1 : 0);
     return layout;
 }
 
 ExpertLoad expert_load(const DecodeSpec& spec, const ExpertLayout& layout, long tokens_per_rank) {
     const double tokens = static_cast<double>(tokens_per_rank), group = layout.group_ranks;
-    const double per_routed_rank = tokens * group * static_cast<double>(spec.model.experts_per_token) / layout.routed_ranks;
+    const double per_routed_rank =
+        tokens * group * static_cast<double>(spec.model.experts_per_token) / layout.routed_ranks;
     ExpertLoad load;
     // Balanced: every slot gets its share; with fewer assignments than slots, one token each.
     if (per_routed_rank < static_cast<double>(layout.slots_per_rank)) {
         load.active_experts = std::max(1L, static_cast<long>(std::ceil(per_routed_rank)));
     } else {
         load.active_experts = std::max(1L, layout.slots_per_rank);
-        load.tokens_per_expert = static_cast<long>(std::ceil(per_routed_rank / static_cast<double>(load.active_experts)));
+        load.tokens_per_expert = static_cast<long>(
+            std::ceil(per_routed_rank / static_cast<double>(load.active_experts)));
     }
     double per_shared_rank = 0;
     if (layout.shared_ranks > 0) {
         per_shared_rank = tokens * group / layout.shared_ranks;
         load.tokens_per_shared_rank = static_cast<long>(std::ceil(per_shared_rank));
     }
-    load.dispatch = exchange_pattern(layout, tokens, per_routed_rank, per_shared_rank, dispatched_token(spec.model, spec.precision.dispatch));
-    load.combine = exchange_pattern(layout, tokens, per_routed_rank, per_shared_rank, dispatched_token(spec.model, spec.precision.combine));
+    load.dispatch = exchange_pattern(layout, tokens, per_routed_rank, per_shared_rank,
+                                     dispatched_token(spec.model, spec.precision.dispatch));
+    load.combine = exchange_pattern(layout, tokens, per_routed_rank, per_shared_rank,
+                                    dispatched_token(spec.model, spec.precision.combine));
     // Results flow back: what a rank received it now sends.
     for (auto& share : load.combine.shares) std::swap(share.send, share.receive);
     return load;
 }
 
-std::vector<Kernel> kernels_of(Program& program, const std::vector<Operator>& operators, const EngineSpec& engine, bool is_attention) {
+std::vector<Kernel> kernels_of(Program& program, const std::vector<Operator>& operators,
+                               const EngineSpec& engine, bool is_attention) {
     std::vector<Kernel> kernels;
     std::vector<const Operator*> run;
     bool prolog = is_attention && engine.fuses(Fusion::mla_prolog);
@@ -125,8 +144,9 @@ std::vector<Kernel> kernels_of(Program& program, const std::vector<Operator>& op
 }
 
 bool same_transfer(const Transfer& a, const Transfer& b) {
-    if (a.name != b.name || a.type != b.type || a.group_ranks != b.group_ranks || a.stride != b.stride ||
-        a.size != b.size || a.messages_per_rank != b.messages_per_rank || a.shares.size() != b.shares.size()) {
+    if (a.name != b.name || a.type != b.type || a.group_ranks != b.group_ranks ||
+        a.stride != b.stride || a.size != b.size || a.messages_per_rank != b.messages_per_rank ||
+        a.shares.size() != b.shares.size()) {
         return false;
     }
     for (std::size_t i = 0; i < a.shares.size(); ++i) {
@@ -148,71 +168,102 @@ std::vector<MemoryNeed> decode_memory(const DecodeSpec& spec, const ExpertLayout
     const ModelSpec& model = spec.model;
     const int tensor = spec.mapping.tensor_parallel;
     const WeightBytes weights = weight_bytes(model, spec.precision, tensor);
-    const double drafts = spec.speculation.draft_tokens > 0 ? static_cast<double>(model.draft_layers) : 0.0;
+    const double drafts =
+        spec.speculation.draft_tokens > 0 ? static_cast<double>(model.draft_layers) : 0.0;
     const double layers = static_cast<double>(model.layers) + drafts;
     const double moe_layers = static_cast<double>(model.layers - model.dense_layers) + drafts;
     const double sequences = static_cast<double>(spec.sequences_per_rank * tensor);
     const double tokens = sequences * static_cast<double>(1 + spec.speculation.draft_tokens);
 
     MemoryNeed common;
-    common.parts.emplace_back("attention weights", layers * (weights.attention + weights.norms) + drafts * weights.draft_extra);
-    common.parts.emplace_back("dense FFN weights", static_cast<double>(model.dense_layers) * weights.dense_ffn);
+    common.parts.emplace_back("attention weights", layers * (weights.attention + weights.norms) +
+                                                       drafts * weights.draft_extra);
+    common.parts.emplace_back("dense FFN weights",
+                              static_cast<double>(model.dense_layers) * weights.dense_ffn);
     common.parts.emplace_back("embedding and head", weights.embedding + weights.head);
     // The latent cache of MLA is whole on every rank of a tensor-parallel group. The draft
     // modules' layer keeps a cache too.
-    const Bytes per_layer = kv_bytes_per_token(model, spec.precision.kv_cache) / static_cast<double>(model.layers);
-    common.parts.emplace_back("KV cache", sequences * static_cast<double>(spec.context) * layers * per_layer);
+    const Bytes per_layer =
+        kv_bytes_per_token(model, spec.precision.kv_cache) / static_cast<double>(model.layers);
+    common.parts.emplace_back("KV cache",
+                              sequences * static_cast<double>(spec.context) * layers * per_layer);
     // Live at once: hidden states and residual in BF16, the widest product, the logits in FP32.
-    const double widest = static_cast<double>(std::max({model.heads * (model.kv_rank + model.rope_head_dim) / tensor, 2 * model.dense_intermediate / tensor, model.hidden}));
-    const double activations = tokens * (4.0 * static_cast<double>(model.hidden) + 2.0 * widest) * 2.0 +
-                               tokens * static_cast<double>(model.vocabulary) / tensor * 4.0;
+    const double widest =
+        static_cast<double>(std::max({model.heads * (model.kv_rank + model.rope_head_dim) / tensor,
+                                      2 * model.dense_intermediate / tensor, model.hidden}));
+    const double activations =
+        tokens * (4.0 * static_cast<double>(model.hidden) + 2.0 * widest) * 2.0 +
+        tokens * static_cast<double>(model.vocabulary) / tensor * 4.0;
     common.parts.emplace_back("activations", Bytes(activations));
     common.parts.emplace_back("runtime reserve", spec.engine.memory_reserve.value);
 
     std::vector<MemoryNeed> needs;
     const bool apart = layout.shared_ranks > 0;
-    const auto load = has_experts(model) && layout.group_ranks > 0 ? expert_load(spec, layout, static_cast<long>(std::ceil(tokens / tensor))) : ExpertLoad{};
+    const auto load = has_experts(model) && layout.group_ranks > 0
+                          ? expert_load(spec, layout, static_cast<long>(std::ceil(tokens / tensor)))
+                          : ExpertLoad{};
     const auto finish = [&](const std::string& name, Bytes experts, Bytes shared, double received) {
         MemoryNeed need = common;
         need.rank_class = name;
         need.parts.emplace_back("routed experts", moe_layers * experts);
         need.parts.emplace_back("shared expert", moe_layers * shared);
         need.parts.emplace_back("router", moe_layers * weights.router);
-        need.parts.emplace_back("exchange buffers", received * (dispatched_token(model, spec.precision.dispatch) + dispatched_token(model, spec.precision.combine)));
+        need.parts.emplace_back("exchange buffers",
+                                received * (dispatched_token(model, spec.precision.dispatch) +
+                                            dispatched_token(model, spec.precision.combine)));
         needs.push_back(std::move(need));
     };
     const double per_rank = static_cast<double>(load.active_experts * load.tokens_per_expert);
-    finish(apart ? "routed-expert ranks" : "ranks", static_cast<double>(layout.slots_per_rank) * weights.routed_expert, apart ? Bytes(0.0) : weights.shared_expert, per_rank);
-    if (apart) finish("shared-expert ranks", Bytes(0.0), weights.shared_expert, static_cast<double>(load.tokens_per_shared_rank));
+    finish(apart ? "routed-expert ranks" : "ranks",
+           static_cast<double>(layout.slots_per_rank) * weights.routed_expert,
+           apart ? Bytes(0.0) : weights.shared_expert, per_rank);
+    if (apart)
+        finish("shared-expert ranks", Bytes(0.0), weights.shared_expert,
+               static_cast<double>(load.tokens_per_shared_rank));
     return needs;
 }
 
 void require_consistent(const DecodeSpec& spec) {
     const auto& m = spec.mapping;
     if (m.pipeline_parallel != 1) {
-        throw std::invalid_argument(fmt::format("mapping.pipeline_parallel {}: a decode step is modelled without pipeline stages, expected 1", m.pipeline_parallel));
+        throw std::invalid_argument(
+            fmt::format("mapping.pipeline_parallel {}: a decode step is modelled without pipeline "
+                        "stages, expected 1",
+                        m.pipeline_parallel));
     }
-    if (m.data_parallel < 1 || m.tensor_parallel < 1 || m.expert_parallel < 1 || m.micro_batches < 1) {
+    if (m.data_parallel < 1 || m.tensor_parallel < 1 || m.expert_parallel < 1 ||
+        m.micro_batches < 1) {
         throw std::invalid_argument("mapping: every degree is at least 1");
     }
     if (m.ranks() % m.expert_parallel != 0) {
-        throw std::invalid_argument(fmt::format("mapping.expert_parallel {} does not divide the {} ranks of data_parallel {} x tensor_parallel {}",
-                                                m.expert_parallel, m.ranks(), m.data_parallel, m.tensor_parallel));
+        throw std::invalid_argument(
+            fmt::format("mapping.expert_parallel {} does not divide the {} ranks of data_parallel "
+                        "{} x tensor_parallel {}",
+                        m.expert_parallel, m.ranks(), m.data_parallel, m.tensor_parallel));
     }
     if (spec.model.heads % m.tensor_parallel != 0) {
-        throw std::invalid_argument(fmt::format("mapping.tensor_parallel {} does not divide the model's {} heads", m.tensor_parallel, spec.model.heads));
+        throw std::invalid_argument(
+            fmt::format("mapping.tensor_parallel {} does not divide the model's {} heads",
+                        m.tensor_parallel, spec.model.heads));
     }
     if (spec.sequences_per_rank * m.tensor_parallel < m.micro_batches) {
-        throw std::invalid_argument(fmt::format("mapping.micro_batches {} with {} sequence(s) a rank: each part needs at least one", m.micro_batches, spec.sequences_per_rank));
+        throw std::invalid_argument(fmt::format(
+            "mapping.micro_batches {} with {} sequence(s) a rank: each part needs at least one",
+            m.micro_batches, spec.sequences_per_rank));
     }
     if (m.micro_batches > 2) {
-        throw std::invalid_argument(fmt::format("mapping.micro_batches {}: engines cut a step into 1 or 2 parts", m.micro_batches));
+        throw std::invalid_argument(fmt::format(
+            "mapping.micro_batches {}: engines cut a step into 1 or 2 parts", m.micro_batches));
     }
     if (spec.context < 1 + spec.speculation.draft_tokens) {
-        throw std::invalid_argument(fmt::format("context of {} tokens is shorter than the {} query tokens of a step", spec.context, 1 + spec.speculation.draft_tokens));
+        throw std::invalid_argument(
+            fmt::format("context of {} tokens is shorter than the {} query tokens of a step",
+                        spec.context, 1 + spec.speculation.draft_tokens));
     }
     if (spec.speculation.draft_tokens > 0 && spec.model.draft_layers == 0) {
-        throw std::invalid_argument(fmt::format("speculation.draft_tokens {}: {} has no draft (multi-token-prediction) module", spec.speculation.draft_tokens, spec.model.name));
+        throw std::invalid_argument(fmt::format(
+            "speculation.draft_tokens {}: {} has no draft (multi-token-prediction) module",
+            spec.speculation.draft_tokens, spec.model.name));
     }
     (void)expert_layout(spec);
 }

@@ -10,12 +10,13 @@ namespace podsim {
 
 // Expert slots of one expert-parallel group.
 struct ExpertLayout {
-    int groups = 1;             // expert-parallel groups in the pool
+    int groups = 1;  // expert-parallel groups in the pool
     int group_ranks = 1;
-    int routed_ranks = 1;       // of a group, holding routed experts
-    int shared_ranks = 0;       // of a group, holding the shared expert alone
-    long slots_per_rank = 0;    // routed experts and copies a rank holds
-    long copies_per_token = 0;  // destinations of a token: top-k, and the shared expert's rank if apart
+    int routed_ranks = 1;     // of a group, holding routed experts
+    int shared_ranks = 0;     // of a group, holding the shared expert alone
+    long slots_per_rank = 0;  // routed experts and copies a rank holds
+    long copies_per_token =
+        0;  // destinations of a token: top-k, and the shared expert's rank if apart
 };
 
 // Throws std::invalid_argument where routed + redundant experts do not divide over the ranks
@@ -34,7 +35,8 @@ struct Kernel {
     bool pipeline = false;
     int body = 0;  // index into operators or pipelines
 };
-std::vector<Kernel> kernels_of(Program& program, const std::vector<Operator>& operators, const EngineSpec& engine, bool is_attention);
+std::vector<Kernel> kernels_of(Program& program, const std::vector<Operator>& operators,
+                               const EngineSpec& engine, bool is_attention);
 
 bool same_transfer(const Transfer& a, const Transfer& b);
 

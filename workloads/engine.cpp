@@ -9,19 +9,29 @@ template <class Form>
 void describe(Form& form, EngineSpec& engine) {
     form.required("title", engine.title, "name in words");
     form.required("overlap", engine.overlap, "how two micro-batches share a rank");
-    form.optional("attention_core_share", engine.attention_core_share, "cores of the attention stream (partitioned)", share_above_zero());
-    form.optional("expert_core_share", engine.expert_core_share, "cores of the expert stream (partitioned)", share_above_zero());
+    form.optional("attention_core_share", engine.attention_core_share,
+                  "cores of the attention stream (partitioned)", share_above_zero());
+    form.optional("expert_core_share", engine.expert_core_share,
+                  "cores of the expert stream (partitioned)", share_above_zero());
     form.optional("fused", engine.fused, "what runs as one kernel");
-    form.required("kernel_gap", engine.kernel_gap, "idle time between dependent kernels", non_negative());
-    form.required("host_step", engine.host_step, "host work of a step that nothing hides", non_negative());
-    form.required("rank_skew", engine.rank_skew, "wait for the slowest rank at a transfer, as a share of the compute since the last one", non_negative());
-    form.required("memory_reserve", engine.memory_reserve, "memory of a rank that is not for the model", non_negative());
-    form.optional("fitted_case", engine.fitted_case, "the one published point the record was fitted on");
+    form.required("kernel_gap", engine.kernel_gap, "idle time between dependent kernels",
+                  non_negative());
+    form.required("host_step", engine.host_step, "host work of a step that nothing hides",
+                  non_negative());
+    form.required(
+        "rank_skew", engine.rank_skew,
+        "wait for the slowest rank at a transfer, as a share of the compute since the last one",
+        non_negative());
+    form.required("memory_reserve", engine.memory_reserve,
+                  "memory of a rank that is not for the model", non_negative());
+    form.optional("fitted_case", engine.fitted_case,
+                  "the one published point the record was fitted on");
     form.required("record", engine.record, "where the parameters come from");
     if (!form.ok() || engine.overlap != Overlap::partitioned) return;
     if (engine.attention_core_share + engine.expert_core_share > 1.0 + 1e-9) {
-        form.problem("attention_core_share", fmt::format("with expert_core_share they are {} of the cores, more than all",
-                                                         engine.attention_core_share + engine.expert_core_share));
+        form.problem("attention_core_share",
+                     fmt::format("with expert_core_share they are {} of the cores, more than all",
+                                 engine.attention_core_share + engine.expert_core_share));
     }
 }
 
@@ -31,6 +41,8 @@ EngineSpec read_engine(const Node& document, const std::string& name) {
     return engine;
 }
 
-nlohmann::ordered_json engine_schema() { return schema<EngineSpec>("podsim engine"); }
+nlohmann::ordered_json engine_schema() {
+    return schema<EngineSpec>("podsim engine");
+}
 
 }  // namespace podsim

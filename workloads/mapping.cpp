@@ -5,19 +5,20 @@
 namespace podsim {
 
 const std::vector<std::pair<const char*, Popularity>>& names_of(const Popularity*) {
-    static const std::vector<std::pair<const char*, Popularity>> names = {{"balanced", Popularity::balanced}};
+    static const std::vector<std::pair<const char*, Popularity>> names = {
+        {"balanced", Popularity::balanced}};
     return names;
 }
 
 const std::vector<std::pair<const char*, Overlap>>& names_of(const Overlap*) {
-    static const std::vector<std::pair<const char*, Overlap>> names = {{"two_batch", Overlap::two_batch},
-                                                                       {"partitioned", Overlap::partitioned}};
+    static const std::vector<std::pair<const char*, Overlap>> names = {
+        {"two_batch", Overlap::two_batch}, {"partitioned", Overlap::partitioned}};
     return names;
 }
 
 const std::vector<std::pair<const char*, Fusion>>& names_of(const Fusion*) {
-    static const std::vector<std::pair<const char*, Fusion>> names = {{"vector_chains", Fusion::vector_chains},
-                                                                      {"mla_prolog", Fusion::mla_prolog}};
+    static const std::vector<std::pair<const char*, Fusion>> names = {
+        {"vector_chains", Fusion::vector_chains}, {"mla_prolog", Fusion::mla_prolog}};
     return names;
 }
 

@@ -14,11 +14,12 @@
 namespace podsim {
 
 struct MappingSpec {
-    int data_parallel = 0;      // groups that hold different sequences; 0: as many as the ranks allow
-    int tensor_parallel = 1;    // ranks that share one group's attention and dense layers
-    int expert_parallel = 0;    // ranks over which one set of experts is spread; 0: all
+    int data_parallel = 0;    // groups that hold different sequences; 0: as many as the ranks allow
+    int tensor_parallel = 1;  // ranks that share one group's attention and dense layers
+    int expert_parallel = 0;  // ranks over which one set of experts is spread; 0: all
     int pipeline_parallel = 1;
-    int micro_batches = 1;      // parts a step's batch is cut into, to overlap one's transfers with the other's compute
+    int micro_batches =
+        1;  // parts a step's batch is cut into, to overlap one's transfers with the other's compute
     int ranks() const { return data_parallel * tensor_parallel * pipeline_parallel; }
 };
 
@@ -26,8 +27,9 @@ enum class Popularity { balanced };
 const std::vector<std::pair<const char*, Popularity>>& names_of(const Popularity*);
 
 struct ExpertsSpec {
-    int redundant = 0;     // extra copies of routed experts
-    int shared_ranks = 0;  // ranks of each expert group that hold the shared expert alone; 0: on every rank
+    int redundant = 0;  // extra copies of routed experts
+    int shared_ranks =
+        0;  // ranks of each expert group that hold the shared expert alone; 0: on every rank
     Popularity popularity = Popularity::balanced;
 };
 
@@ -55,11 +57,12 @@ struct EngineSpec {
     Overlap overlap = Overlap::two_batch;
     double attention_core_share = 1, expert_core_share = 1;  // partitioned only
     std::vector<Fusion> fused;
-    Sourced<Seconds> kernel_gap;      // between dependent kernels
-    Sourced<Seconds> host_step;       // scheduling, sampling results, launch: once a step, not hidden
-    Sourced<double> rank_skew;        // wait for the slowest rank, share of compute since the last transfer
-    Sourced<Bytes> memory_reserve;    // runtime, graphs, fragmentation
-    std::string fitted_case;          // the one published point it was fitted on, "" for none
+    Sourced<Seconds> kernel_gap;  // between dependent kernels
+    Sourced<Seconds> host_step;   // scheduling, sampling results, launch: once a step, not hidden
+    Sourced<double>
+        rank_skew;  // wait for the slowest rank, share of compute since the last transfer
+    Sourced<Bytes> memory_reserve;  // runtime, graphs, fragmentation
+    std::string fitted_case;        // the one published point it was fitted on, "" for none
     FitRecord record;
     bool fuses(Fusion fusion) const;
 };

@@ -1,0 +1,121 @@
+#include "sim/audit.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "sim/audit_closed_form.hpp"
+#include "sim/audit_laws.hpp"
+
+namespace podsim {
+
+namespace {
+
+void work_finished(const AuditCase& audited, AuditFindings& findings) {
+    const auto& totals = audited.result.totals;
+    findings.check("all work finished", totals.tasks > 0 && totals.unfinished == 0,
+                   fmt::format("{} of {} tasks unfinished", totals.unfinished, totals.tasks));
+}
+
+void chips_are_packages(const AuditCase& audited, AuditFindings& findings) {
+    const auto& result = audited.result;
+    const auto& hardware = audited.facts.hardware;
+    double in_memory = 0;
+    for (const auto& use : result.memory) in_memory += use.ranks;
+    const double mapped = audited.facts.mapping.ranks();
+    const bool ranks_agree =
+        audited.kind != "decode" || (mapped == audited.ranks() && in_memory == mapped);
+    findings.check("chips counted as packages",
+                   result.packages == audited.facts.chips &&
+                       result.ranks_per_chip == hardware.ranks_per_chip &&
+                       result.ranks == audited.ranks() && ranks_agree &&
+                       result.chip == hardware.chip && result.system == hardware.system &&
+                       audited.facts.chips <= hardware.system_chips,
+                   fmt::format("{} packages of {} with {} ranks each, {} ranks; the experiment "
+                               "asks for {} of {} with {} each, {} has {}",
+                               result.packages, result.chip, result.ranks_per_chip, result.ranks,
+                               audited.facts.chips, hardware.chip, hardware.ranks_per_chip,
+                               hardware.system, hardware.system_chips));
+}
+
+void breakdown_sums(const AuditCase& audited, AuditFindings& findings) {
+    const auto& result = audited.result;
+    const double took = result.iteration_seconds;
+    double seconds = 0, shares = 0, critical = 0;
+    bool parts_fit = true;
+    for (const auto& part : result.breakdown) {
+        seconds += part.seconds;
+        shares += part.share;
+        parts_fit = parts_fit && part.seconds >= 0 && same(part.share, part.seconds / took);
+    }
+    for (const auto& row : result.operators) critical += row.seconds_critical;
+    findings.check("the breakdown sums to the whole",
+                   took > 0 && parts_fit && same(seconds, took) && same(shares, 1) &&
+                       (result.operators.empty() || same(critical, took)),
+                   fmt::format("parts {} ({:.9g} of the whole), operators on the critical path {}, "
+                               "the run {}",
+                               time_text(seconds), shares, time_text(critical), time_text(took)));
+}
+
+void provenance_sums(const AuditCase& audited, AuditFindings& findings) {
+    const auto& metrics = audited.result.metrics;
+    std::string culprit = metrics.empty() ? "no metric" : "";
+    for (const auto& metric : metrics) {
+        double sum = 0, least = 0;
+        for (const auto& [basis, share] : metric.rests_on.shares) {
+            sum += share;
+            least = std::min(least, share);
+        }
+        if (culprit.empty() && !(same(sum, 1) && least >= 0)) {
+            culprit = fmt::format("{}: shares sum to {:.9g}", metric.name, sum);
+        }
+    }
+    findings.check_none("provenance shares sum to one", culprit,
+                        fmt::format("{} metrics", metrics.size()));
+}
+
+void operator_work(const AuditCase& audited, AuditFindings& findings) {
+    const double expected = operator_flops(audited.facts.the_operator);
+    const double executed = audited.result.totals.matrix_flops;
+    findings.check("FLOPs executed = FLOPs of the graph", same(executed, expected),
+                   fmt::format("{} executed by the matrix units, the shape makes {}",
+                               work_text(executed), work_text(expected)));
+}
+
+void collective_traffic(const AuditCase& audited, AuditFindings& findings) {
+    const auto per_rank = collective_bytes(audited.facts.collective);
+    if (!per_rank) return;
+    const double group = audited.facts.collective.value("ranks", 0.0);
+    const double sent = audited.result.totals.sent_bytes;
+    findings.check("links carry what the experts exchange", at_least(sent, *per_rank * group),
+                   fmt::format("{} sent, tokens make {} for each of {} ranks", bytes_text(sent),
+                               bytes_text(*per_rank), group));
+}
+
+}  // namespace
+
+std::vector<AuditFinding> audit(const AlternativeResult& alternative, const std::string& kind,
+                                const nlohmann::ordered_json& configuration) {
+    constexpr const char* law = "the configuration says what was run";
+    try {
+        const AuditCase audited{alternative, kind,
+                                read_audit_facts(configuration, alternative.name, kind)};
+        AuditFindings findings;
+        findings.check(law, true, "read again from the result");
+        work_finished(audited, findings);
+        if (kind != "operator") chips_are_packages(audited, findings);
+        audit_resources(audited, findings);
+        breakdown_sums(audited, findings);
+        provenance_sums(audited, findings);
+        if (kind == "operator") operator_work(audited, findings);
+        if (kind == "collective") collective_traffic(audited, findings);
+        if (kind == "decode") audit_decode(audited, findings);
+        audit_prices(audited, findings);
+        return findings.take();
+    } catch (const std::exception& error) {
+        return {{law, false, error.what()}};
+    }
+}
+
+}  // namespace podsim

@@ -1,0 +1,195 @@
+#include "sim/audit_closed_form.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+
+namespace podsim {
+
+namespace {
+
+// Doubles hold these counts exactly up to 2^53; quotients of them may be off by a rounding.
+bool is_whole(double value) {
+    return std::abs(value - std::round(value)) <= 1e-9 * std::max(1.0, std::abs(value));
+}
+
+double rounded_up(double value) {
+    return is_whole(value) ? std::round(value) : std::ceil(value);
+}
+
+// Multiply-adds of one token.
+struct PerToken {
+    double attention = 0;  // with its core, on all ranks of a tensor-parallel group
+    double dense = 0, router = 0, expert = 0, shared = 0, head = 0, draft_projection = 0;
+    double moe(const AuditModel& model) const {
+        return router + model.experts_per_token * expert + shared;
+    }
+};
+
+PerToken work_per_token(const AuditFacts& facts, const AuditModel& m) {
+    const double tensor = facts.mapping.tensor_parallel;
+    const double queries = m.heads * (m.nope + m.rope);
+    PerToken work;
+    // Down-projections yield what every rank of the group needs whole: each computes them.
+    const double down = m.hidden * (m.query_rank + m.kv_rank + m.rope) * tensor;
+    const double up = (m.query_rank > 0 ? m.query_rank : m.hidden) * queries;
+    const double absorbed = m.heads * m.kv_rank * (m.nope + m.value);
+    const double output = m.heads * m.value * m.hidden;
+    const double core = m.heads * facts.decode->context * (2 * m.kv_rank + m.rope);
+    work.attention = down + up + absorbed + output + core;
+    work.dense = 3 * m.hidden * tensor * std::ceil(m.dense_intermediate / tensor);
+    work.router = m.hidden * m.routed_experts;
+    work.expert = 3 * m.hidden * m.expert_intermediate;
+    work.shared = work.expert * m.shared_experts;
+    work.head = m.hidden * tensor * std::ceil(m.vocabulary / tensor);
+    work.draft_projection = 2 * m.hidden * m.hidden * tensor;
+    return work;
+}
+
+// One pass of a MoE layer over `tokens` of one data-parallel group: what rounding to whole tokens
+// adds on all ranks, in multiply-adds.
+double moe_rounding(const AuditFacts& facts, const AuditModel& m, const PerToken& work,
+                    double tokens) {
+    const AuditMapping& map = facts.mapping;
+    const double own = rounded_up(tokens / map.tensor_parallel);  // of one rank
+    double extra = (own * map.ranks() - tokens * map.data_parallel) * work.moe(m);
+    const double groups = map.ranks() / map.expert_parallel;
+    const double routed_ranks = map.expert_parallel - map.shared_ranks;
+    const double slots = (m.routed_experts + map.redundant_experts) / routed_ranks;
+    const double arriving = own * map.expert_parallel * m.experts_per_token / routed_ranks;
+    const bool each_whole = is_whole(arriving < slots ? arriving : arriving / slots);
+    if (!each_whole) extra += groups * routed_ranks * slots * work.expert;
+    if (map.shared_ranks > 0) {
+        const double shared = own * map.expert_parallel / map.shared_ranks;
+        if (!is_whole(shared)) extra += groups * map.shared_ranks * work.shared;
+    }
+    return extra;
+}
+
+// Weights that one rank reads at least once, without scales, routers and norms.
+double weight_bytes_per_rank(const AuditFacts& facts, const AuditModel& m, double moe_passes,
+                             double tokens_per_rank) {
+    const AuditMapping& map = facts.mapping;
+    const AuditFormats& formats = facts.formats;
+    const double narrow = std::min(formats.weights, formats.attention);
+    const double queries = m.heads * (m.nope + m.rope) / map.tensor_parallel;
+    const double attention =
+        m.hidden * (m.query_rank + m.kv_rank + m.rope) +
+        (m.query_rank > 0 ? m.query_rank : m.hidden) * queries +
+        m.heads / map.tensor_parallel * (m.kv_rank * (m.nope + m.value) + m.value * m.hidden);
+    const double expert = 3 * m.hidden * m.expert_intermediate;
+    const double routed_ranks = map.expert_parallel - map.shared_ranks;
+    const double slots = (m.routed_experts + map.redundant_experts) / routed_ranks;
+    const double arriving =
+        tokens_per_rank * map.expert_parallel * m.experts_per_token / routed_ranks;
+    // Means over the ranks of an expert group, those with the shared expert alone included.
+    const double routed =
+        std::min(slots, arriving) * expert * routed_ranks / map.expert_parallel * formats.experts;
+    const double shared = expert * m.shared_experts * formats.weights *
+                          (map.shared_ranks > 0 ? map.shared_ranks / map.expert_parallel : 1.0);
+    return (m.dense_layers + moe_passes) * attention * narrow +
+           m.dense_layers * 3 * m.hidden * m.dense_intermediate / map.tensor_parallel *
+               formats.weights +
+           moe_passes * (routed + shared) +
+           m.hidden * m.vocabulary / map.tensor_parallel * std::min(narrow, 2.0);
+}
+
+double at(const nlohmann::ordered_json& tree, const char* key) {
+    const auto found = tree.find(key);
+    if (found == tree.end() || !found->is_number()) {
+        throw std::runtime_error(std::string("workload: has no number ") + key);
+    }
+    return found->get<double>();
+}
+
+double at_or(const nlohmann::ordered_json& tree, const char* key, double absent) {
+    return tree.contains(key) ? at(tree, key) : absent;
+}
+
+std::string word(const nlohmann::ordered_json& tree, const char* key) {
+    const auto found = tree.find(key);
+    if (found == tree.end() || !found->is_string()) {
+        throw std::runtime_error(std::string("workload: has no ") + key);
+    }
+    return found->get<std::string>();
+}
+
+}  // namespace
+
+ClosedForm closed_form(const AuditFacts& facts, const AuditModel& m, double sequences) {
+    const AuditMapping& map = facts.mapping;
+    const AuditDecode& decode = *facts.decode;
+    const double query = 1 + decode.draft_tokens;
+    const double moe_layers = m.layers - m.dense_layers;
+    // Query tokens that pass through a MoE layer: all layers of the main pass, and the drafts'.
+    const double draft_queries = decode.draft_tokens > 0 ? query + decode.draft_tokens - 1 : 0;
+    const double moe_queries = moe_layers * query + draft_queries;
+    const PerToken work = work_per_token(facts, m);
+
+    ClosedForm form;
+    form.matrix_flops = 2 * sequences *
+                        (m.dense_layers * query * (work.attention + work.dense) +
+                         moe_queries * (work.attention + work.moe(m)) + query * work.head +
+                         draft_queries * work.draft_projection + decode.draft_tokens * work.head);
+
+    // Whole sequences to each micro-batch, as even as they divide; the first hold one more.
+    const double per_group = sequences / map.data_parallel;
+    const double even = std::floor(per_group / map.micro_batches);
+    const double larger = per_group - even * map.micro_batches;
+    for (double part = 0; part < map.micro_batches; ++part) {
+        const double tokens = even + (part < larger ? 1 : 0);
+        form.rounding_flops += 2 * moe_layers * moe_rounding(facts, m, work, tokens * query);
+        for (double pass = 0; pass < decode.draft_tokens; ++pass) {
+            form.rounding_flops +=
+                2 * moe_rounding(facts, m, work, tokens * (pass == 0 ? query : 1));
+        }
+    }
+
+    const double cache = sequences * decode.context * (m.kv_rank + m.rope) *
+                         facts.formats.kv_cache * (m.layers + decode.draft_tokens);
+    // A module of drafts may serve several passes from weights read once.
+    const double moe_passes = moe_layers + (decode.draft_tokens > 0 ? 1 : 0);
+    form.memory_bytes =
+        cache +
+        map.ranks() * weight_bytes_per_rank(facts, m, moe_passes, sequences * query / map.ranks());
+
+    const double copies = m.experts_per_token + (map.shared_ranks > 0 ? m.shared_experts : 0);
+    const double payload = sequences * moe_queries * copies * m.hidden *
+                           (facts.formats.dispatch + facts.formats.combine);
+    const double group = map.expert_parallel;
+    const double local =
+        std::min(group, facts.hardware.domain_chips * facts.hardware.ranks_per_chip);
+    form.exchange_bytes = payload * (group - 1) / group;
+    form.scale_out_bytes = payload * (group - local) / group;
+    return form;
+}
+
+double operator_flops(const nlohmann::ordered_json& op) {
+    const std::string type = word(op, "type");
+    if (type == "gemm") {
+        return 2 * at(op, "m") * at(op, "n") * at(op, "k") * at_or(op, "groups", 1);
+    }
+    if (type != "attention") return 0;
+    const double query = at(op, "query"), context = at(op, "context");
+    // Causal prefill: token i of the new ones sees those before it and itself.
+    const double pairs = word(op, "phase") == "decode"
+                             ? query * context
+                             : query * (context - query) + query * (query + 1) / 2;
+    const auto dims = op.find("head_dims");
+    if (dims == op.end() || dims->size() != 2) throw std::runtime_error("workload: no head_dims");
+    return 2 * ((*dims)[0].get<double>() + (*dims)[1].get<double>()) * at(op, "heads") *
+           at(op, "batch") * pairs;
+}
+
+std::optional<double> collective_bytes(const nlohmann::ordered_json& collective) {
+    const std::string type = word(collective, "type");
+    if (type != "dispatch" && type != "combine") return {};
+    const double block = at_or(collective, "scale_block", 0), hidden = at(collective, "hidden");
+    const double scales = block > 0 ? 4 * std::ceil(hidden / block) : 0;
+    const double token = hidden * at_or(collective, "element_bytes", 2) + scales;
+    const double ranks = at(collective, "ranks");
+    return at(collective, "tokens_per_rank") * at(collective, "top_k") * token * (ranks - 1) /
+           ranks;
+}
+
+}  // namespace podsim

@@ -1,0 +1,45 @@
+// What a step must do, from the model's config alone: the work of its products, the bytes its
+// memory and its links cannot avoid. Written a second time on purpose, without the models, the
+// workloads and the fabric, so that a slip there cannot hide here.
+//
+// Per token and layer, in products of a multiply and an add (DeepSeek-V2, arXiv 2405.04434,
+// section 2.1, decode with absorbed projections; DeepSeek-V3, arXiv 2412.19437, section 2.1;
+// d hidden, h heads, q and c the query and kv ranks, n, r and v the head's parts):
+//
+//   attention, linear   d q + q h (n + r) + d (c + r) + h n c + h c v + h v d
+//   attention, core     h S (2 c + r) for a context of S
+//   dense FFN           3 d f          MoE   d E + 3 d m (k + shared)
+//   head                d V a position
+//
+// Drafts: the main pass and its head work on 1 + n tokens a sequence, the first draft pass too,
+// the others on one; a draft pass is a product 2 d x d, one MoE layer, and the head on one
+// position a sequence.
+#pragma once
+
+#include "sim/audit_facts.hpp"
+
+namespace podsim {
+
+// Of all ranks together, in one step.
+struct ClosedForm {
+    double matrix_flops = 0;
+    // What executing whole tokens may add: each rank's share of tokens is rounded up to a whole
+    // one, and so is each expert's; at most one token an expert slot, layer and micro-batch, and
+    // none where the shares come out whole.
+    double rounding_flops = 0;
+    double memory_bytes = 0;     // weights of every rank and the cache, each read once
+    double exchange_bytes = 0;   // dispatch and combine: payload that leaves its rank
+    double scale_out_bytes = 0;  // the part of it that leaves its scale-up domain
+};
+
+// `sequences` of all ranks together.
+ClosedForm closed_form(const AuditFacts& facts, const AuditModel& model, double sequences);
+
+// FLOP of one operator as the experiment writes it. Throws std::runtime_error for keys it misses.
+double operator_flops(const nlohmann::ordered_json& the_operator);
+
+// Payload in bytes that one rank sends beyond itself in dispatch or combine, scales included;
+// nothing for other collectives.
+std::optional<double> collective_bytes(const nlohmann::ordered_json& collective);
+
+}  // namespace podsim

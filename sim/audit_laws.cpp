@@ -1,0 +1,62 @@
+#include "sim/audit_laws.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace podsim {
+
+double AuditCase::ranks_of(const std::string& rank_class) const {
+    for (const auto& use : result.memory) {
+        if (use.rank_class == rank_class) return use.ranks;
+    }
+    return working_ranks();
+}
+
+std::optional<double> AuditCase::metric(const std::string& name, Dimension dimension) const {
+    for (const auto& metric : result.metrics) {
+        if (metric.name != name) continue;
+        try {
+            return parse_quantity(fmt::format("{:.17g} {}", metric.value, metric.unit), dimension);
+        } catch (const UnitError&) {
+            return std::nan("");
+        }
+    }
+    return {};
+}
+
+void AuditFindings::check(const char* law, bool passed, std::string detail) {
+    findings_.push_back({law, passed, std::move(detail)});
+}
+
+void AuditFindings::check_none(const char* law, const std::string& culprit, std::string otherwise) {
+    check(law, culprit.empty(), culprit.empty() ? std::move(otherwise) : culprit);
+}
+
+bool same(double a, double b, double tolerance) {
+    return std::abs(a - b) <= tolerance * std::max(std::abs(a), std::abs(b));
+}
+
+bool at_least(double value, double bound) {
+    return value >= bound * (1 - exact_tolerance);
+}
+
+std::string time_text(double seconds) {
+    return format_quantity(seconds, Seconds::dimension);
+}
+std::string bytes_text(double bytes) {
+    return format_quantity(bytes, Bytes::dimension);
+}
+std::string rate_text(double bytes_per_second) {
+    return format_quantity(bytes_per_second, BytesPerSecond::dimension);
+}
+std::string work_text(double flops) {
+    return format_quantity(flops, Flops::dimension);
+}
+
+bool begins_with(const std::string& text, const char* start) {
+    return text.rfind(start, 0) == 0;
+}
+
+}  // namespace podsim

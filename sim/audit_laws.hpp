@@ -1,0 +1,64 @@
+// What the audit's laws share: the case, and how findings are written down.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/units.hpp"
+#include "sim/audit_facts.hpp"
+#include "sim/result.hpp"
+
+namespace podsim {
+
+struct AuditCase {
+    const AlternativeResult& result;
+    std::string kind;
+    AuditFacts facts;
+
+    double ranks() const { return facts.chips * facts.hardware.ranks_per_chip; }
+    // At work: an operator runs on one.
+    double working_ranks() const { return kind == "operator" ? 1.0 : ranks(); }
+    double of_rank(double of_package) const { return of_package / facts.hardware.ranks_per_chip; }
+
+    // Ranks that a row of a class stands for.
+    double ranks_of(const std::string& rank_class) const;
+
+    // A metric in base units; nothing when the result does not give it, NaN when it is no number
+    // of this dimension.
+    std::optional<double> metric(const std::string& name, Dimension dimension) const;
+};
+
+class AuditFindings {
+  public:
+    void check(const char* law, bool passed, std::string detail);
+    // A law over many things: `culprit` says what breaks it, "" when nothing does.
+    void check_none(const char* law, const std::string& culprit, std::string otherwise);
+    std::vector<AuditFinding> take() { return std::move(findings_); }
+
+  private:
+    std::vector<AuditFinding> findings_;
+};
+
+// Sums of some ten thousand doubles agree to about 1e-12.
+constexpr double exact_tolerance = 1e-9;
+// Times are whole picoseconds: a chain of ten thousand tasks may be off by as many of them.
+constexpr double rounded_tolerance = 1e-6;
+
+// False for a NaN on either side.
+bool same(double a, double b, double tolerance = exact_tolerance);
+bool at_least(double value, double bound);
+
+std::string time_text(double seconds);
+std::string bytes_text(double bytes);
+std::string rate_text(double bytes_per_second);
+std::string work_text(double flops);
+
+bool begins_with(const std::string& text, const char* start);
+
+// The laws, by what they look at.
+void audit_resources(const AuditCase& audited, AuditFindings& findings);  // bounds, use, ports
+void audit_decode(const AuditCase& audited, AuditFindings& findings);     // one step of a model
+void audit_prices(const AuditCase& audited, AuditFindings& findings);
+
+}  // namespace podsim
