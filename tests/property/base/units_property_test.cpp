@@ -2,7 +2,6 @@
 #include <rapidcheck.h>
 
 #include <cmath>
-#include <regex>
 #include <string>
 
 #include "base/units.hpp"

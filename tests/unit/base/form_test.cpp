@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
-#include <regex>
 
 #include "base/fit_record.hpp"
 
@@ -334,8 +333,7 @@ TEST(Schema, SaysWhatTheReaderTakes) {
     EXPECT_EQ(keys["launch"]["default"], "3 us");
     EXPECT_EQ(keys["launch"]["description"],
               "fixed cost of a kernel; a time such as 929 ns; a value of 0 or more");
-    EXPECT_TRUE(
-        std::regex_match("2.5 us", std::regex(keys["launch"]["pattern"].get<std::string>())));
+    EXPECT_THAT("2.5 us", ::testing::MatchesRegex(keys["launch"]["pattern"].get<std::string>()));
     const auto& efficiency = keys["memory"]["properties"]["efficiency"];
     EXPECT_EQ(efficiency["anyOf"][0].dump(),
               R"({"type":"number","exclusiveMinimum":0.0,"maximum":1.0})");
