@@ -2,8 +2,9 @@
 // dependencies, for classes of ranks that do the same.
 //
 // A task is an operator, a fused pipeline of operators, a rank's part in a transfer, or host
-// work. Tasks of one rank sit on streams; a stream runs one task at a time: the one that follows
-// what it just ran, else the earliest ready. Times are the machine's to find.
+// work. Tasks of one rank sit on streams; a stream runs one task at a time: of the highest
+// priority, the one that follows what it just ran, else the earliest ready. Times are the machine's
+// to find.
 #pragma once
 
 #include <string>
@@ -45,6 +46,7 @@ struct Task {
     int stream = 0;
     int layer = -1;  // -1: outside the layer stack
     int micro_batch = 0;
+    int priority = 0;  // of ready tasks on a stream the highest goes first
     std::string name;  // of host work; else the body's name is meant
     Seconds host_time{0.0};
     std::vector<int> after;  // tasks of the same class that must have ended

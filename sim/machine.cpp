@@ -36,12 +36,19 @@ struct Activity {
     UsageSegment total;  // what it uses over its whole duration
 };
 
+// A ready task in the queue of its stream, in the order they are taken.
+struct Waiting {
+    int negative_priority;
+    Picoseconds ready;
+    int task;
+    auto operator<=>(const Waiting&) const = default;
+};
+
 // One class of ranks: its streams and what runs on them.
 struct Rank {
-    std::vector<std::set<std::pair<Picoseconds, int>>>
-        waiting;               // per stream: (ready, task), non-transfers
-    std::vector<int> running;  // per stream: task or -1
-    std::vector<int> last;     // per stream: task that ended last, or -1
+    std::vector<std::set<Waiting>> waiting;  // per stream, transfers apart
+    std::vector<int> running;                // per stream: task or -1
+    std::vector<int> last;                   // per stream: task that ended last, or -1
     std::vector<Activity> active;
     Picoseconds settled = 0;                     // progress is accounted up to here
     std::uint64_t generation = 0;                // of the pending completion event
@@ -113,23 +120,29 @@ class Machine {
                 eligible_.insert({calendar_.now(), t.body});
             }
         } else {
-            at(at(ranks_, t.rank_class).waiting, t.stream).insert({calendar_.now(), id});
+            at(at(ranks_, t.rank_class).waiting, t.stream).insert(waiting_of(id));
         }
     }
 
-    // A stream stays with the chain it is on: engines enqueue a stage of one micro-batch as a
-    // whole. Taking turns kernel by kernel would keep two micro-batches in step, so that both
-    // compute and then both communicate. Otherwise the earliest ready.
-    std::set<std::pair<Picoseconds, int>>::iterator choose(Rank& rank, std::size_t stream) {
+    // Of the highest priority a stream stays with the chain it is on: engines enqueue a
+    // micro-batch's kernels as a whole, and taking turns kernel by kernel would keep two
+    // micro-batches in step, so that both compute and then both communicate. Otherwise the earliest
+    // ready.
+    std::set<Waiting>::iterator choose(Rank& rank, std::size_t stream) {
         auto& waiting = rank.waiting[stream];
+        const auto first = waiting.begin();
         const int before = rank.last[stream];
-        if (before >= 0) {
-            for (const int next : at(followers_, before)) {
-                const auto found = waiting.find({at(record_.tasks, next).ready, next});
-                if (found != waiting.end()) return found;
-            }
+        if (before < 0) return first;
+        for (const int next : at(followers_, before)) {
+            if (task(next).priority != -first->negative_priority) continue;
+            const auto found = waiting.find(waiting_of(next));
+            if (found != waiting.end()) return found;
         }
-        return waiting.begin();
+        return first;
+    }
+
+    Waiting waiting_of(int id) const {
+        return {-task(id).priority, at(record_.tasks, id).ready, id};
     }
 
     // A transfer takes the streams of all its participants at once, so that no two can wait for
@@ -148,7 +161,7 @@ class Machine {
             for (std::size_t s = 0; s < rank.running.size(); ++s) {
                 if (rank.running[s] >= 0 || rank.waiting[s].empty()) continue;
                 const auto next = choose(rank, s);
-                const int id = next->second;
+                const int id = next->task;
                 rank.waiting[s].erase(next);
                 start_single(id);
             }

@@ -77,11 +77,18 @@ class DecodeBuilder {
             attention_stream_ = 0;
             expert_stream_ = transfer_stream_ = 1;
         } else {
-            program.streams = {{"compute", 1.0}, {"transfers", 1.0}, {"host", 1.0}};
+            // Transfers leave the cores alone (RDMA, DMA engines): those of one micro-batch and
+            // of the other run side by side and share the ports.
+            program.streams = {{"compute", 1.0}};
+            for (int part = 0; part < spec_.mapping.micro_batches; ++part) {
+                program.streams.push_back({fmt::format("transfers {}", part), 1.0});
+            }
+            program.streams.push_back({"host", 1.0});
             attention_stream_ = expert_stream_ = 0;
             transfer_stream_ = 1;
+            transfer_stream_per_part_ = true;
         }
-        host_stream_ = 2;
+        host_stream_ = static_cast<int>(program.streams.size()) - 1;
     }
 
     void begin_part(int part, long sequences) {
@@ -149,6 +156,7 @@ class DecodeBuilder {
             here_ = routed_here;
         }
         exchange("dispatch", TransferType::dispatch, load.dispatch);
+        priority_ = spec_.engine.experts_first ? 1 : 0;
         for (std::size_t c = 0; c < here_.size(); ++c) {
             const bool holds_shared = c == 1;
             chain_on(static_cast<int>(c), expert_stream_,
@@ -159,6 +167,7 @@ class DecodeBuilder {
                      false);
         }
         exchange("combine", TransferType::combine, load.combine);
+        priority_ = 0;
         const auto sum = combine_block(
             spec_.model, spec_.precision, tokens,
             layout_.copies_per_token +
@@ -173,6 +182,10 @@ class DecodeBuilder {
     void chain(int stream, const std::vector<Operator>& operators, bool is_attention = false) {
         for (std::size_t c = 0; c < here_.size(); ++c)
             chain_on(static_cast<int>(c), stream, operators, is_attention);
+    }
+
+    int transfer_stream() const {
+        return transfer_stream_ + (transfer_stream_per_part_ ? part_ : 0);
     }
 
     void chain_on(int rank_class, int stream, const std::vector<Operator>& operators,
@@ -192,6 +205,7 @@ class DecodeBuilder {
         task.stream = stream;
         task.layer = layer_;
         task.micro_batch = part_;
+        task.priority = priority_;
         if (here >= 0) task.after.push_back(here);
         if (extra_dependency_ >= 0) {
             task.after.push_back(extra_dependency_);
@@ -213,7 +227,7 @@ class DecodeBuilder {
             Task task;
             task.kind = TaskKind::transfer;
             task.body = static_cast<int>(step_.program.instances.size());
-            push(task, static_cast<int>(c), transfer_stream_);
+            push(task, static_cast<int>(c), transfer_stream());
             step_.program.instances.push_back({id, {here_[c]}});
         }
     }
@@ -229,7 +243,7 @@ class DecodeBuilder {
             Task task;
             task.kind = TaskKind::transfer;
             task.body = static_cast<int>(step_.program.instances.size());
-            push(task, static_cast<int>(c), transfer_stream_);
+            push(task, static_cast<int>(c), transfer_stream());
             instance.tasks.push_back(here_[c]);
         }
         step_.program.instances.push_back(std::move(instance));
@@ -248,7 +262,8 @@ class DecodeBuilder {
     ExpertLayout layout_;
     DecodeStep step_;
     int attention_stream_ = 0, expert_stream_ = 0, transfer_stream_ = 1, host_stream_ = 2;
-    int part_ = 0, layer_ = -1, extra_dependency_ = -1;
+    int part_ = 0, layer_ = -1, priority_ = 0, extra_dependency_ = -1;
+    bool transfer_stream_per_part_ = false;
     long sequences_ = 0;
     std::vector<int> here_;  // by class: the task the next one follows
 };

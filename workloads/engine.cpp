@@ -13,6 +13,8 @@ void describe(Form& form, EngineSpec& engine) {
                   "cores of the attention stream (partitioned)", share_above_zero());
     form.optional("expert_core_share", engine.expert_core_share,
                   "cores of the expert stream (partitioned)", share_above_zero());
+    form.optional("experts_first", engine.experts_first,
+                  "a micro-batch's experts come in between the other's attention kernels");
     form.optional("fused", engine.fused, "what runs as one kernel");
     form.required("kernel_gap", engine.kernel_gap, "idle time between dependent kernels",
                   non_negative());

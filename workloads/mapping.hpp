@@ -56,6 +56,8 @@ struct EngineSpec {
     std::string name, title;
     Overlap overlap = Overlap::two_batch;
     double attention_core_share = 1, expert_core_share = 1;  // partitioned only
+    bool experts_first =
+        false;  // a micro-batch's experts come in between the other's attention kernels
     std::vector<Fusion> fused;
     Sourced<Seconds> kernel_gap;  // between dependent kernels
     Sourced<Seconds> host_step;   // scheduling, sampling results, launch: once a step, not hidden
