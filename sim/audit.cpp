@@ -75,22 +75,44 @@ void provenance_sums(const AuditCase& audited, AuditFindings& findings) {
                         fmt::format("{} metrics", metrics.size()));
 }
 
+// Every rank runs the operator.
 void operator_work(const AuditCase& audited, AuditFindings& findings) {
-    const double expected = operator_flops(audited.facts.the_operator);
+    const double expected = operator_flops(audited.facts.the_operator) * audited.ranks();
     const double executed = audited.result.totals.matrix_flops;
     findings.check("FLOPs executed = FLOPs of the graph", same(executed, expected),
-                   fmt::format("{} executed by the matrix units, the shape makes {}",
-                               work_text(executed), work_text(expected)));
+                   fmt::format("{} executed by the matrix units, the shape on {} ranks makes {}",
+                               work_text(executed), audited.ranks(), work_text(expected)));
 }
 
 void collective_traffic(const AuditCase& audited, AuditFindings& findings) {
     const auto per_rank = collective_bytes(audited.facts.collective);
     if (!per_rank) return;
-    const double group = audited.facts.collective.value("ranks", 0.0);
     const double sent = audited.result.totals.sent_bytes;
-    findings.check("links carry what the experts exchange", at_least(sent, *per_rank * group),
+    findings.check("links carry what the experts exchange",
+                   at_least(sent, *per_rank * audited.working_ranks()),
                    fmt::format("{} sent, tokens make {} for each of {} ranks", bytes_text(sent),
-                               bytes_text(*per_rank), group));
+                               bytes_text(*per_rank), audited.working_ranks()));
+}
+
+void single_rates_follow(const AuditCase& audited, AuditFindings& findings) {
+    const auto& result = audited.result;
+    const double machine_seconds = result.iteration_seconds * audited.facts.chips;
+    std::string culprit;
+    const auto compare = [&](const std::string& name, Dimension dimension, double expected) {
+        const auto given = audited.metric(name, dimension);
+        if (!culprit.empty() || (given && same(*given, expected))) return;
+        culprit = fmt::format("{}: {} in the result, {} follows", name,
+                              given ? format_quantity(*given, dimension) : "nothing",
+                              format_quantity(expected, dimension));
+    };
+    compare(audited.kind + "_time", Seconds::dimension, result.iteration_seconds);
+    if (audited.kind == "operator") {
+        compare("achieved_flops", FlopsPerSecond::dimension, result.totals.flops / machine_seconds);
+        compare("achieved_bandwidth", BytesPerSecond::dimension,
+                result.totals.hbm_bytes / machine_seconds);
+    }
+    findings.check_none("rates follow from tokens, time and chips", culprit,
+                        time_text(result.iteration_seconds));
 }
 
 }  // namespace
@@ -104,12 +126,13 @@ std::vector<AuditFinding> audit(const AlternativeResult& alternative, const std:
         AuditFindings findings;
         findings.check(law, true, "read again from the result");
         work_finished(audited, findings);
-        if (kind != "operator") chips_are_packages(audited, findings);
+        chips_are_packages(audited, findings);
         audit_resources(audited, findings);
         breakdown_sums(audited, findings);
         provenance_sums(audited, findings);
         if (kind == "operator") operator_work(audited, findings);
         if (kind == "collective") collective_traffic(audited, findings);
+        if (kind != "decode") single_rates_follow(audited, findings);
         if (kind == "decode") audit_decode(audited, findings);
         audit_prices(audited, findings);
         return findings.take();

@@ -7,6 +7,10 @@
 
 namespace podsim {
 
+double AuditCase::working_ranks() const {
+    return kind == "collective" ? facts.collective.value("ranks", ranks()) : ranks();
+}
+
 double AuditCase::ranks_of(const std::string& rank_class) const {
     for (const auto& use : result.memory) {
         if (use.rank_class == rank_class) return use.ranks;

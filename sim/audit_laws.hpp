@@ -17,8 +17,8 @@ struct AuditCase {
     AuditFacts facts;
 
     double ranks() const { return facts.chips * facts.hardware.ranks_per_chip; }
-    // At work: an operator runs on one.
-    double working_ranks() const { return kind == "operator" ? 1.0 : ranks(); }
+    // At work: a collective may leave some idle.
+    double working_ranks() const;
     double of_rank(double of_package) const { return of_package / facts.hardware.ranks_per_chip; }
 
     // Ranks that a row of a class stands for.
