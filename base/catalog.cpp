@@ -173,7 +173,7 @@ std::string Catalog::find_file(const std::string& kind, const std::string& name,
         throw InputError(asked_at, path, fmt::format("no such file: {}", name),
                          twice ? fmt::format("looked for {} and {}", beside.string(), name) : "");
     }
-    const std::string file = file_in(fs::path(root_) / folder_of_kind(kind), name);
+    std::string file = file_in(fs::path(root_) / folder_of_kind(kind), name);
     if (!name.empty() && !file.empty()) return file;
     for (const KindOfDocument& other : kinds) {
         const std::string elsewhere = file_in(fs::path(root_) / other.folder, name);

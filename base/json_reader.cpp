@@ -152,14 +152,14 @@ class Walk {
 
 }  // namespace
 
-Node parse_json(const std::string& given, const std::string& file) {
-    const std::string text = plain_text(given, file);
-    if (text.find_first_not_of(" \t\n") == std::string::npos) {
+Node parse_json(const std::string& text, const std::string& file) {
+    const std::string plain = plain_text(text, file);
+    if (plain.find_first_not_of(" \t\n") == std::string::npos) {
         throw InputError({file}, "", "the file is empty");
     }
-    SyntaxCheck syntax(text, file);
-    nlohmann::json::sax_parse(text, &syntax);
-    Walk walk(text, file);
+    SyntaxCheck syntax(plain, file);
+    nlohmann::json::sax_parse(plain, &syntax);
+    Walk walk(plain, file);
     Node root = walk.value();
     if (!walk.problems.empty()) throw InputError(std::move(walk.problems));
     return root;

@@ -26,7 +26,7 @@ sc_core::sc_time to_sc_time(Picoseconds time) {
 class CalendarDriver : public sc_core::sc_module {
   public:
     SC_HAS_PROCESS(CalendarDriver);
-    CalendarDriver(sc_core::sc_module_name name, Calendar& calendar)
+    CalendarDriver(const sc_core::sc_module_name& name, Calendar& calendar)
         : sc_module(name), calendar_(calendar), due_("due") {
         SC_METHOD(run_due);
         sensitive << due_;

@@ -3,12 +3,13 @@
 //
 // What yaml-cpp 0.7 lets pass and this reader does not: duplicate keys (it keeps the first),
 // `<<` (left unmerged), a quote that is never closed (ends silently at the end of the file),
-// tabs as indentation (an error of another name), keys that are no text, tags.
+// a last key without its colon (a key without a value), tabs as indentation (an error of another
+// name), keys that are no text, tags.
 #include <fmt/format.h>
 #include <yaml-cpp/eventhandler.h>
-#include <yaml-cpp/exceptions.h>
-#include <yaml-cpp/parser.h>
+#include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <map>
 #include <sstream>
 
@@ -49,7 +50,10 @@ class TreeBuilder : public YAML::EventHandler {
                               std::string_view(" \t\n,]}#").find(rest[length]) != std::string::npos;
             if (rest.substr(0, length) == word && ends) node.text = word;
         }
-        if (node.text.empty()) node.place = place_of_nothing(mark, offset);
+        if (node.text.empty()) {
+            node.place = place_of_nothing(mark, offset);
+            require_colon();
+        }
         add(std::move(node));
     }
 
@@ -68,10 +72,14 @@ class TreeBuilder : public YAML::EventHandler {
         node.text = value;
         node.quoted = tag == "!";
         node.place = place(mark);
-        check(mark, tag == "!" ? "?" : tag, anchor);
-        if (node.quoted && !quote_closes(static_cast<std::size_t>(mark.pos))) {
+        // yaml-cpp's tag of quoted text, and the one of a lone '!'.
+        const auto offset = static_cast<std::size_t>(mark.pos);
+        const bool lone_tag = tag == "!" && offset < text_.size() && text_[offset] == '!';
+        check(mark, node.quoted && !lone_tag ? "?" : tag, anchor);
+        if (node.quoted && !quote_closes(offset)) {
             problem(node.place, "this quote is never closed");
         }
+        offset_ = offset;
         add(std::move(node));
     }
 
@@ -92,6 +100,7 @@ class TreeBuilder : public YAML::EventHandler {
         bool flow = false;
         bool has_key = false;  // of a map: the next event is the value of `key`
         Node key;
+        std::size_t key_offset = 0;
         std::map<std::string, int> lines;  // of a map: where each key was written
     };
 
@@ -127,7 +136,24 @@ class TreeBuilder : public YAML::EventHandler {
         if (frame.node.kind == Node::Kind::map && frame.has_key) return frame.key.place;
         if (frame.flow || offset == 0) return place(mark);
         const auto dash = text_.rfind('-', offset - 1);
-        return dash == std::string::npos ? place(mark) : place_at(text_, dash, file_);
+        if (dash == std::string::npos) return place(mark);
+        const auto lines = std::count(text_.begin() + static_cast<std::ptrdiff_t>(dash),
+                                      text_.begin() + static_cast<std::ptrdiff_t>(offset), '\n');
+        const auto before = dash == 0 ? std::string::npos : text_.rfind('\n', dash - 1);
+        const std::size_t column = before == std::string::npos ? dash + 1 : dash - before;
+        return {file_, mark.line + 1 - static_cast<int>(lines), static_cast<int>(column)};
+    }
+
+    // "chips:3" at the end of a map is to yaml-cpp a key of that name without a value.
+    void require_colon() {
+        if (frames_.empty() || !frames_.back().has_key || frames_.back().key.quoted) return;
+        const Frame& frame = frames_.back();
+        const auto end = text_.find_first_not_of(" \n", frame.key_offset + frame.key.text.size());
+        const char next = end == std::string::npos ? '\0' : text_[end];
+        // In braces or brackets that are never closed the syntax error says more.
+        if (next == ':' || (frame.flow && next != ',' && next != '}')) return;
+        problem(frame.key.place, "a key without a value",
+                "a key is followed by a colon and a space");
     }
 
     // Whether the quoted scalar that begins at `offset` ends with its quote.
@@ -197,12 +223,14 @@ class TreeBuilder : public YAML::EventHandler {
             }
         }
         frame.key = std::move(key);
+        frame.key_offset = offset_;
         frame.has_key = true;
     }
 
     const std::string& text_;
     const std::string& file_;
     std::vector<Frame> frames_;
+    std::size_t offset_ = 0;  // of the last scalar
 };
 
 // A tab before the first word of a line is never meant, and the parsers' words for it differ.
@@ -236,14 +264,14 @@ std::string hint_for_syntax(const std::string& message) {
 
 }  // namespace
 
-Node parse_yaml(const std::string& given, const std::string& file) {
-    const std::string text = plain_text(given, file);
-    std::vector<Diagnostic> tabs = tabs_as_indentation(text, file);
+Node parse_yaml(const std::string& text, const std::string& file) {
+    const std::string plain = plain_text(text, file);
+    std::vector<Diagnostic> tabs = tabs_as_indentation(plain, file);
     if (!tabs.empty()) throw InputError(std::move(tabs));
 
-    TreeBuilder builder(text, file);
+    TreeBuilder builder(plain, file);
     try {
-        std::istringstream stream(text);
+        std::istringstream stream(plain);
         YAML::Parser parser(stream);
         while (builder.documents < 2 && parser.HandleNextDocument(builder)) {
         }

@@ -74,7 +74,7 @@ TEST(Yaml, SpecialWordsStayText) {
 // yaml-cpp marks an absent value at the next token; we say the key, or the dash of the list.
 TEST(Yaml, NothingIsPlacedWhereItIsMissing) {
     const Node root = parse_yaml(
-        "a:\nb: ~\nc: null\nnullable: 1\nd: [x, ~]\ne:\n  -\n  - 1\nf: {g: }\n", "f.yaml");
+        "a:\nb: ~\nc: null\nnullable: 1\nd: [\u00e4, ~]\ne:\n  -\n  - 1\nf: {g: }\n", "f.yaml");
     EXPECT_EQ(root.find("a")->kind, Node::Kind::null);
     EXPECT_EQ(root.find("a")->text, "");
     EXPECT_EQ(at(root.find("a")->place), "1:1");
@@ -83,7 +83,7 @@ TEST(Yaml, NothingIsPlacedWhereItIsMissing) {
     EXPECT_EQ(root.find("c")->kind, Node::Kind::null);
     EXPECT_EQ(root.find("c")->text, "null");
     EXPECT_EQ(root.find("nullable")->text, "1");
-    EXPECT_EQ(at(root.find("d")->items[1].place), "5:8");
+    EXPECT_EQ(at(root.find("d")->items[1].place), "5:9");  // columns count bytes
     EXPECT_EQ(at(root.find("e")->items[0].place), "7:3");
     EXPECT_EQ(at(root.find("f")->find("g")->place), "9:5");
 }
@@ -99,6 +99,9 @@ TEST(Yaml, EveryProblemOfADocumentIsTold) {
                                  HasSubstr("use base:")));
     EXPECT_THAT(yaml_error("- a\n- b: !!str 5\n"),
                 HasSubstr("f.yaml:2:6: 1.b: tags (!) are not supported"));
+    EXPECT_THAT(yaml_error("a: !\nb: ! x\n"),
+                ::testing::AllOf(HasSubstr("f.yaml:1:4: a: tags (!) are not supported"),
+                                 HasSubstr("f.yaml:2:4: b: tags (!) are not supported")));
     EXPECT_THAT(yaml_error("a: 1\n? [x]\n: 2\n"),
                 HasSubstr("f.yaml:2:3: a key is a text, this is none"));
     EXPECT_THAT(yaml_error("\"\": 1\n"), HasSubstr("f.yaml:1:1: a key is a text"));
@@ -117,6 +120,17 @@ TEST(Yaml, SyntaxErrorsSayWhereAndHowToGetOut) {
                 HasSubstr("f.yaml:1:4: a: this quote is never closed"));
     EXPECT_THAT(yaml_error("a: \"x\\\"\n"), HasSubstr("f.yaml:1:4: a: this quote is never closed"));
     EXPECT_EQ(yaml_error("a: 'it''s'\nb: \"x\\\"\"\nc: |\n  'text\n"), "");
+}
+
+TEST(Yaml, AMissingSpaceBehindAColonIsTold) {
+    EXPECT_EQ(yaml_error("a: 1\nchips:3\n"),
+              "f.yaml:2:1: chips:3: a key without a value (a key is followed by a colon and a "
+              "space)");
+    EXPECT_THAT(yaml_error("a: [1, 2\nb: 3\n"), ::testing::StartsWith("f.yaml:2:2: not YAML"));
+    EXPECT_THAT(yaml_error("a: {b: 1, chips:3}\n"),
+                HasSubstr("f.yaml:1:11: a.chips:3: a key with"));
+    EXPECT_THAT(yaml_error("a: {b: 1, c}\n"), HasSubstr("f.yaml:1:11: a.c: a key without a value"));
+    EXPECT_EQ(yaml_error("a:\nb : \n\"c\":\nd: {e: , f: 1}\ng:   # nothing\n"), "");
 }
 
 TEST(Yaml, TabsAreNamed) {

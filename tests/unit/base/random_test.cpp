@@ -30,11 +30,11 @@ TEST(Random, ADrawBelongsToItsName) {
 // draws are fixed, so this either holds or does not.
 TEST(Random, DrawsAreUniformAlongEveryId) {
     const auto chi_squared = [](auto draw) {
-        constexpr int count = 65536, bins = 64;
+        constexpr int count = 65536, bins = 64, each = count / bins;
         std::vector<int> filled(bins, 0);
         for (int i = 0; i < count; ++i) ++filled[static_cast<std::size_t>(draw(i) * bins)];
         double sum = 0.0;
-        for (const int n : filled) sum += std::pow(n - count / bins, 2) / (count / bins);
+        for (const int n : filled) sum += std::pow(n - each, 2) / each;
         return sum;
     };
     EXPECT_LT(chi_squared([](int i) { return uniform(42, i); }), 103);
