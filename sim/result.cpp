@@ -54,14 +54,10 @@ Json to_json(const OperatorRow& row) {
 Json to_json(const ResourceUse& use) {
     Json windows = Json::array();
     for (const double window : use.windows) windows.push_back(number(window));
-    return {{"resource", use.resource},
-            {"rank_class", use.rank_class},
-            {"mean", number(use.mean)},
-            {"peak", number(use.peak)},
-            {"amount", number(use.amount)},
-            {"unit", use.unit},
-            {"capacity", number(use.capacity)},
-            {"windows", windows}};
+    return {{"resource", use.resource},         {"rank_class", use.rank_class},
+            {"mean", number(use.mean)},         {"peak", number(use.peak)},
+            {"amount", number(use.amount)},     {"unit", use.unit},
+            {"capacity", number(use.capacity)}, {"windows", windows}};
 }
 
 Json to_json(const MemoryUse& use) {
@@ -107,13 +103,14 @@ Json to_json(const CostBasis& cost) {
 }
 
 Json to_json(const BreakdownPart& part) {
-    return {
-        {"part", part.part}, {"seconds", number(part.seconds)}, {"share", number(part.share)}};
+    return {{"part", part.part}, {"seconds", number(part.seconds)}, {"share", number(part.share)}};
 }
 
 Json to_json(const AuditFinding& finding) {
     return {{"law", finding.law}, {"passed", finding.passed}, {"detail", finding.detail}};
 }
+
+Json to_json(const AlternativeResult& alternative);
 
 template <class T>
 Json list(const std::vector<T>& items) {
@@ -210,9 +207,9 @@ std::string operators_csv(const Result& result) {
         "achieved_bandwidth,share_of_peak,roofline_seconds,warning\n";
     for (const AlternativeResult& alternative : result.alternatives) {
         for (const OperatorRow& row : alternative.operators) {
-            for (const std::string* text : {&alternative.name, &row.name, &row.kind,
-                                            &row.rank_class, &row.stream, &row.shape, &row.choice,
-                                            &row.basis}) {
+            for (const std::string* text :
+                 {&alternative.name, &row.name, &row.kind, &row.rank_class, &row.stream, &row.shape,
+                  &row.choice, &row.basis}) {
                 csv += csv_field(*text) + ",";
             }
             csv += fmt::format("{},", row.count);

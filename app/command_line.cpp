@@ -1,0 +1,255 @@
+#include "app/command_line.hpp"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+#include <memory>
+
+#include "app/kinds.hpp"
+#include "base/diagnostic.hpp"
+#include "sim/result.hpp"
+
+namespace podsim {
+
+namespace {
+
+// One verb's parser and what has to be looked at after it.
+struct Verb {
+    std::string name;
+    std::unique_ptr<CLI::App> app;
+    std::string fidelity, driver = "systemc";  // text until checked with a hint
+
+    explicit Verb(const std::string& verb) : name(verb) {
+        for (const auto& [known, sentence] : verb_table()) {
+            if (known != verb) continue;
+            app = std::make_unique<CLI::App>(sentence, "podsim " + verb);
+        }
+        app->get_formatter()->column_width(24);
+        app->get_formatter()->label("REQUIRED", "");
+        app->get_formatter()->label("TEXT", "");
+        app->set_help_flag("-h,--help", "this text");
+        // So that an unknown option comes to us, who know the nearest one.
+        app->allow_extras();
+    }
+
+    Place place() const { return {"podsim " + name, 0, 0}; }
+    [[noreturn]] void fail(const std::string& path, const std::string& what,
+                           const std::string& hint) const {
+        throw InputError(place(), path, what, hint);
+    }
+
+    std::vector<std::string> option_names() const {
+        std::vector<std::string> names;
+        for (const CLI::Option* option : app->get_options()) {
+            for (const std::string& text : option->get_lnames()) names.push_back("--" + text);
+            for (const std::string& text : option->get_snames()) names.push_back("-" + text);
+        }
+        return names;
+    }
+
+    // Whether the verb is to be done; false for --help.
+    bool parse(const std::vector<std::string>& arguments) {
+        std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
+        try {
+            app->parse(std::move(reversed));
+        } catch (const CLI::CallForHelp&) {
+            return false;
+        } catch (const CLI::ParseError& error) {
+            // A slip in an option's name is what makes the rest of the line not fit.
+            refuse_unknown_options();
+            fail("", error.what(), fmt::format("see podsim {} --help", name));
+        }
+        refuse_unknown_options();
+        return true;
+    }
+
+    void refuse_unknown_options() const {
+        std::vector<Diagnostic> problems;
+        for (const std::string& text : app->remaining()) {
+            const std::string option = text.substr(0, text.find('='));
+            const std::string nearest = nearest_name(option, option_names());
+            const bool is_option = text.size() > 1 && text[0] == '-';
+            problems.push_back(
+                {place(), "",
+                 (is_option ? "unknown option " + option : "more arguments than expected: " + text),
+                 (nearest.empty() ? "" : "did you mean " + nearest + "? ") +
+                     fmt::format("see podsim {} --help", name)});
+        }
+        if (!problems.empty()) throw InputError(std::move(problems));
+    }
+
+    void add(InputOptions& inputs, bool settings) {
+        app->add_option("--configs", inputs.configs, "folder of chips/, systems/, models/ ...")
+            ->type_name("DIR");
+        if (!settings) return;
+        app->add_option("--set", inputs.settings,
+                        "change a value: chip:h800.hbm.bandwidth='4 TB/s'")
+            ->type_name("PATH=VALUE")
+            ->expected(1)
+            ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+            ->allow_extra_args(false);
+    }
+
+    template <class E>
+    E choice(const std::string& option, const std::string& wanted,
+             const std::vector<std::pair<const char*, E>>& known) const {
+        std::vector<std::string> names;
+        for (const auto& [text, value] : known) {
+            if (text == wanted) return value;
+            names.emplace_back(text);
+        }
+        throw InputError({unknown_name(place(), option, option.substr(2), wanted, names)});
+    }
+};
+
+Command parse_run(const std::vector<std::string>& arguments) {
+    Verb verb("run");
+    RunCommand run;
+    std::string seed;
+    CLI::App& app = *verb.app;
+    app.add_option("FILE", run.files, "experiment, or a result.json to run again")->required();
+    app.add_option("--out", run.out, "where results go [results/<name of FILE>]")->type_name("DIR");
+    app.add_option("--fidelity", verb.fidelity, "analytic or tile [tile]")->type_name("LEVEL");
+    verb.add(run.inputs, true);
+    app.add_option("--seed", seed, "of the random numbers [1]")->type_name("N");
+    app.add_flag("--json", run.json, "the result as JSON instead of the table");
+    app.add_flag("--timeline", run.timeline, "write timeline.json for ui.perfetto.dev");
+    app.add_option("--driver", verb.driver, "systemc or plain: the same bytes come out")
+        ->type_name("NAME");
+    bool no_cache = false;
+    app.add_flag("--no-cache", no_cache, "cost every operator anew");
+    app.add_flag("--quiet", run.quiet, "print nothing but errors");
+    if (!verb.parse(arguments)) return PrintCommand{app.help()};
+    run.cache = !no_cache;
+    if (!verb.fidelity.empty()) {
+        run.fidelity = verb.choice("--fidelity", verb.fidelity,
+                                   names_of(static_cast<const Fidelity*>(nullptr)));
+    }
+    run.driver = verb.choice<Driver>("--driver", verb.driver,
+                                     {{"systemc", Driver::systemc}, {"plain", Driver::plain}});
+    if (!seed.empty()) {
+        std::uint64_t value = 0;
+        const auto [end, error] = std::from_chars(seed.data(), seed.data() + seed.size(), value);
+        if (error != std::errc() || end != seed.data() + seed.size()) {
+            verb.fail("--seed", seed + " is not a whole number from 0 to 2^64 - 1", "");
+        }
+        run.seed = value;
+    }
+    return run;
+}
+
+Command parse_list(const std::vector<std::string>& arguments) {
+    Verb verb("list");
+    ListCommand list;
+    verb.app->add_option("KIND", list.kind, "podsim list alone names the kinds");
+    verb.app->add_flag("--json", list.json, "as JSON");
+    verb.app->add_option("--suites", list.suites, "folder of validation suites")->type_name("DIR");
+    verb.add(list.inputs, false);
+    if (!verb.parse(arguments)) return PrintCommand{verb.app->help()};
+    if (!list.kind.empty()) list.kind = find_kind(list.kind, verb.place()).plural;
+    return list;
+}
+
+Command parse_show(const std::vector<std::string>& arguments) {
+    Verb verb("show");
+    ShowCommand show;
+    verb.app->add_option("KIND", show.kind, "chip, system, model ... (podsim list)")->required();
+    verb.app->add_option("NAME", show.names, "names or files")->required();
+    verb.app->add_flag("--json", show.json, "as JSON");
+    verb.app->add_option("--suites", show.suites, "folder of validation suites")->type_name("DIR");
+    verb.add(show.inputs, true);
+    if (!verb.parse(arguments)) return PrintCommand{verb.app->help()};
+    show.kind = find_kind(show.kind, verb.place()).plural;
+    return show;
+}
+
+Command parse_check(const std::vector<std::string>& arguments) {
+    Verb verb("check");
+    CheckCommand check;
+    verb.app->add_option("FILE", check.files, "any file of configs/ or bench/validation/")
+        ->required();
+    verb.add(check.inputs, true);
+    if (!verb.parse(arguments)) return PrintCommand{verb.app->help()};
+    return check;
+}
+
+Command parse_validate(const std::vector<std::string>& arguments) {
+    Verb verb("validate");
+    ValidateCommand validate;
+    verb.app->add_option("SUITE", validate.suites, "suites or files; none: all suites");
+    verb.app->add_flag("--json", validate.json, "as JSON");
+    verb.app->add_flag("--summary", validate.summary, "one line per suite");
+    verb.app->add_option("--suites", validate.suites_folder, "folder of validation suites")
+        ->type_name("DIR");
+    verb.add(validate.inputs, true);
+    if (!verb.parse(arguments)) return PrintCommand{verb.app->help()};
+    return validate;
+}
+
+Command parse_schema(const std::vector<std::string>& arguments) {
+    Verb verb("schema");
+    SchemaCommand schema;
+    verb.app->add_option("--out", schema.out, "where they go [docs/schemas]")->type_name("DIR");
+    verb.add(schema.inputs, false);
+    if (!verb.parse(arguments)) return PrintCommand{verb.app->help()};
+    return schema;
+}
+
+std::string overview() {
+    std::string text =
+        "podsim simulates clusters of AI accelerators: how fast, how full, how dear, and why.\n\n"
+        "Usage: podsim VERB [ARGS]\n\nVerbs:\n";
+    for (const auto& [name, sentence] : verb_table()) {
+        text += fmt::format("  {:<10}{}\n", name, sentence);
+    }
+    text +=
+        "\nOptions:\n"
+        "  --help    this text; podsim VERB --help for one verb\n"
+        "  --version the program's and its models' version\n\n"
+        "Exit status: 0 ok, 1 a check failed, 2 bad input, 3 audit, 4 internal error.\n";
+    return text;
+}
+
+}  // namespace
+
+const std::vector<std::pair<std::string, std::string>>& verb_table() {
+    static const std::vector<std::pair<std::string, std::string>> verbs = {
+        {"run", "Run experiments, compare their alternatives, write the results."},
+        {"validate", "Hold podsim against published measurements."},
+        {"list", "What exists: chips, systems, models, metrics ..."},
+        {"show", "One thing with every number's source."},
+        {"check", "Validate configuration files without running them."},
+        {"schema", "Write JSON Schemas of the configuration files."},
+    };
+    return verbs;
+}
+
+Command parse_command_line(const std::vector<std::string>& arguments) {
+    const Place place{"podsim", 0, 0};
+    if (arguments.empty()) {
+        throw InputError(place, "", "a verb is missing", "see podsim --help");
+    }
+    const std::string& first = arguments.front();
+    if (first == "--help" || first == "-h" || first == "help") return PrintCommand{overview()};
+    if (first == "--version") {
+        return PrintCommand{
+            fmt::format("podsim {}, model code {}\n", PODSIM_VERSION, kModelCodeVersion)};
+    }
+    const std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
+    if (first == "run") return parse_run(rest);
+    if (first == "list") return parse_list(rest);
+    if (first == "show") return parse_show(rest);
+    if (first == "check") return parse_check(rest);
+    if (first == "validate") return parse_validate(rest);
+    if (first == "schema") return parse_schema(rest);
+    if (first[0] == '-') {
+        throw InputError(place, "", "unknown option " + first,
+                         "options follow the verb: podsim VERB [ARGS]; see podsim --help");
+    }
+    std::vector<std::string> names;
+    for (const auto& verb : verb_table()) names.push_back(verb.first);
+    throw InputError({unknown_name(place, "", "verb", first, names)});
+}
+
+}  // namespace podsim

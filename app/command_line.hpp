@@ -1,0 +1,78 @@
+// What the user asked for, as plain data. Behind it is CLI11, which only command_line.cpp sees.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "chips/cost.hpp"
+#include "sim/machine.hpp"
+
+namespace podsim {
+
+// Where the inputs come from and what is changed in them.
+struct InputOptions {
+    std::string configs;                // "": found by find_configs_root
+    std::vector<std::string> settings;  // --set, as written
+};
+
+struct RunCommand {
+    std::vector<std::string> files;
+    std::string out;                    // "": results/<stem of the file>
+    std::optional<Fidelity> fidelity;   // absent: tile, or that of the result run again
+    std::optional<std::uint64_t> seed;  // absent: 1, or that of the result run again
+    Driver driver = Driver::systemc;
+    bool cache = true, json = false, timeline = false, quiet = false;
+    InputOptions inputs;
+};
+
+struct ListCommand {
+    std::string kind;  // "": the kinds themselves
+    bool json = false;
+    std::string suites;
+    InputOptions inputs;
+};
+
+struct ShowCommand {
+    std::string kind;
+    std::vector<std::string> names;
+    bool json = false;
+    std::string suites;
+    InputOptions inputs;
+};
+
+struct CheckCommand {
+    std::vector<std::string> files;
+    InputOptions inputs;
+};
+
+struct ValidateCommand {
+    std::vector<std::string> suites;  // names or files; none: all
+    std::string suites_folder;        // "": found by find_suites_folder
+    bool json = false, summary = false;
+    InputOptions inputs;
+};
+
+struct SchemaCommand {
+    std::string out;  // "": docs/schemas beside the configurations
+    InputOptions inputs;
+};
+
+// --help and --version.
+struct PrintCommand {
+    std::string text;
+};
+
+using Command = std::variant<PrintCommand, RunCommand, ListCommand, ShowCommand, CheckCommand,
+                             ValidateCommand, SchemaCommand>;
+
+// `arguments` without the program's name. Throws InputError with everything wrong in them.
+Command parse_command_line(const std::vector<std::string>& arguments);
+
+// Every verb with one sentence.
+const std::vector<std::pair<std::string, std::string>>& verb_table();
+
+}  // namespace podsim

@@ -1,0 +1,147 @@
+#include "app/document_check.hpp"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "app/rerun.hpp"
+#include "chips/chip.hpp"
+#include "chips/kernel_library.hpp"
+#include "interconnect/collective_library.hpp"
+#include "interconnect/system.hpp"
+#include "models/model.hpp"
+#include "sim/experiment.hpp"
+#include "sim/price.hpp"
+#include "sim/validation_suite.hpp"
+#include "workloads/mapping.hpp"
+
+namespace podsim {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// Keys that a document of the kind has and no other; one of them is enough.
+struct Mark {
+    const char* kind;
+    std::vector<const char*> keys;
+};
+
+const std::vector<Mark>& marks() {
+    static const std::vector<Mark> all = {
+        {"result", {"configuration"}},
+        {"suite", {"suite", "cases", "gates"}},
+        {"experiment", {"experiment", "alternatives", "workload"}},
+        {"chip", {"hbm", "cores", "peak_matrix", "macs_per_cycle"}},
+        {"system", {"scale_up", "scale_out"}},
+        {"kernels", {"gemm", "attention_decode", "attention_prefill"}},
+        {"collectives", {"transfers"}},
+        {"engine", {"overlap", "kernel_gap", "host_step", "rank_skew"}},
+        {"prices", {"electricity", "power_usage_effectiveness", "chips", "systems"}},
+        {"model", {"model_type", "hidden_size", "num_hidden_layers"}},
+    };
+    return all;
+}
+
+Node read_any(const std::string& path) {
+    return fs::path(path).extension() == ".json" ? read_json(path) : read_yaml(path);
+}
+
+std::string kind_of_folder(const std::string& path) {
+    const std::string folder = fs::absolute(path).parent_path().filename().string();
+    if (folder == "validation") return "suite";
+    for (const std::string& kind : document_kinds()) {
+        if (folder == folder_of_kind(kind)) return kind;
+    }
+    return "";
+}
+
+std::string kind_of_keys(const Node& document) {
+    for (const Mark& mark : marks()) {
+        const auto has = [&](const char* key) { return document.find(key) != nullptr; };
+        if (std::any_of(mark.keys.begin(), mark.keys.end(), has)) return mark.kind;
+    }
+    return "";
+}
+
+std::string kind_of_base(const Node& document, const Catalog& catalog) {
+    const Node* base = document.find("base");
+    if (base == nullptr) return "";
+    for (const std::string& kind : document_kinds()) {
+        const std::vector<std::string> names = catalog.names(kind);
+        if (std::find(names.begin(), names.end(), base->text) != names.end()) return kind;
+    }
+    return "";
+}
+
+void append(std::vector<Diagnostic>& problems, const InputError& error) {
+    problems.insert(problems.end(), error.diagnostics().begin(), error.diagnostics().end());
+}
+
+void check_named(const std::string& kind, const Node& document, const std::string& path,
+                 Catalog& catalog) {
+    // A document may name others: they have to be there.
+    const auto load = [&](const char* other, const std::string& name, const char* key) {
+        const Node* node = document.find(key);
+        if (!name.empty() && node != nullptr) catalog.load(other, name, node->place, key);
+    };
+    if (kind == "chip") {
+        load("kernels", read_chip(document, path).kernels, "kernels");
+    } else if (kind == "system") {
+        const SystemSpec system = read_system(document, path);
+        std::vector<Diagnostic> problems;
+        for (const auto& [other, name] : {std::pair<const char*, std::string>{"chip", system.chip},
+                                          {"collectives", system.collectives}}) {
+            try {
+                load(other, name, other);
+            } catch (const InputError& error) {
+                append(problems, error);
+            }
+        }
+        if (!problems.empty()) throw InputError(std::move(problems));
+    } else if (kind == "kernels") {
+        load("chip", read_kernel_library(document, path).chip, "chip");
+    } else if (kind == "collectives") {
+        read_collective_library(document, path);
+    } else if (kind == "engine") {
+        read_engine(document, path);
+    } else if (kind == "prices") {
+        read_prices(document, path);
+    } else if (kind == "model") {
+        read_model(document, path);
+    } else {
+        throw InputError({path, 0, 0}, "", "files of kind " + kind + " cannot be checked yet");
+    }
+}
+
+}  // namespace
+
+std::string kind_of_file(const std::string& path, const Catalog& catalog) {
+    const Node document = read_any(path);
+    if (document.kind != Node::Kind::map) {
+        throw InputError(document.place, "", "a map of keys was expected");
+    }
+    if (std::string kind = kind_of_folder(path); !kind.empty()) return kind;
+    if (std::string kind = kind_of_keys(document); !kind.empty()) return kind;
+    if (std::string kind = kind_of_base(document, catalog); !kind.empty()) return kind;
+    std::string known;
+    for (const Mark& mark : marks()) known += (known.empty() ? "" : ", ") + std::string(mark.kind);
+    throw InputError({path, 0, 0}, "", "its keys do not tell what kind of file this is",
+                     "expected one of: " + known);
+}
+
+void check_file(const std::string& path, const Catalog& catalog) {
+    const std::string kind = kind_of_file(path, catalog);
+    if (kind == "suite") {
+        prepare_suite(read_yaml(path), catalog);
+        return;
+    }
+    Catalog own = catalog;
+    if (kind == "experiment" || kind == "result") {
+        const Experiment experiment = load_experiment(path, own, {path, 0, 0});
+        check_experiment(experiment.document, own);
+        return;
+    }
+    check_named(kind, own.load(kind, path, {path, 0, 0}, ""), path, own);
+}
+
+}  // namespace podsim

@@ -1,0 +1,32 @@
+#include "app/kinds.hpp"
+
+namespace podsim {
+
+const std::vector<Kind>& kinds() {
+    static const std::vector<Kind> all = {
+        {"chips", "chip", "what computes: cores, memory, peaks, power", true},
+        {"systems", "system", "what connects chips: supernode and network", true},
+        {"models", "model", "AI models by the keys of their config.json", true},
+        {"kernels", "kernels", "habits of a kernel library on a chip, with their fit", true},
+        {"collectives", "collectives", "habits of a collective library on a fabric", true},
+        {"engines", "engine", "how a serving engine runs a step", true},
+        {"prices", "prices", "what chips cost to rent and to own", true},
+        {"experiments", "experiment", "workloads and the alternatives they compare", true},
+        {"metrics", "metric", "what a result says, with its unit", false},
+        {"families", "family", "model architectures that podsim knows", false},
+        {"suites", "suite", "published measurements to validate against", false},
+        {"verbs", "verb", "what podsim does", false},
+    };
+    return all;
+}
+
+const Kind& find_kind(const std::string& name, const Place& place) {
+    std::vector<std::string> names;
+    for (const Kind& kind : kinds()) {
+        if (name == kind.plural || name == kind.singular) return kind;
+        names.push_back(kind.plural);
+    }
+    throw InputError({unknown_name(place, "", "kind", name, names)});
+}
+
+}  // namespace podsim

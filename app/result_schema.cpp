@@ -1,0 +1,190 @@
+#include "app/result_schema.hpp"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "sim/result.hpp"
+
+namespace podsim {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Properties = std::vector<std::pair<std::string, Json>>;
+
+Json text(const std::string& description) {
+    return {{"type", "string"}, {"description", description}};
+}
+
+Json number(const std::string& description) {
+    // What isn't finite is null.
+    return {{"type", {"number", "null"}}, {"description", description}};
+}
+
+Json whole(const std::string& description) {
+    return {{"type", "integer"}, {"description", description}};
+}
+
+Json flag(const std::string& description) {
+    return {{"type", "boolean"}, {"description", description}};
+}
+
+Json list(const Json& items, const std::string& description) {
+    return {{"type", "array"}, {"description", description}, {"items", items}};
+}
+
+Json any_key(const Json& value, const std::string& description) {
+    return {{"type", "object"}, {"description", description}, {"additionalProperties", value}};
+}
+
+// All properties are there always, but the named optional ones.
+Json object(const Properties& properties, const std::vector<std::string>& optional = {}) {
+    Json json = {{"type", "object"}, {"properties", Json::object()}, {"required", Json::array()}};
+    for (const auto& [key, value] : properties) {
+        json["properties"][key] = value;
+        if (std::find(optional.begin(), optional.end(), key) == optional.end()) {
+            json["required"].push_back(key);
+        }
+    }
+    json["additionalProperties"] = false;
+    return json;
+}
+
+Json metric() {
+    const Json rests_on = object(
+        {{"shares", any_key(number(""), "share of the time by what it rests on, summing to 1")},
+         {"measured_error", number("mean held-out error of the measured share")}});
+    return object({{"value", number("in unit")},
+                   {"unit", text("tok/s, ms, USD/Mtok, ...")},
+                   {"low", number("lowest value the inputs allow")},
+                   {"high", number("highest value the inputs allow")},
+                   {"rests_on", rests_on}},
+                  {"low", "high"});
+}
+
+Json operator_row() {
+    return object({{"name", text("what the model calls it")},
+                   {"kind", text("gemm, attention, vector, pipeline, dispatch, ...")},
+                   {"rank_class", text("ranks that run it")},
+                   {"stream", text("stream of the rank")},
+                   {"shape", text("sizes and formats")},
+                   {"choice", text("tile and split chosen")},
+                   {"basis", text("what its time rests on")},
+                   {"warning", text("a shape outside what a calibration covers")},
+                   {"count", whole("executions on one rank in the step")},
+                   {"seconds_each", number("alone")},
+                   {"seconds_total", number("occupied, waiting and contention included")},
+                   {"seconds_critical", number("of the critical path")},
+                   {"flops_each", number("work of one execution")},
+                   {"bytes_each", number("bytes of one execution")},
+                   {"achieved_flops", number("per second, alone")},
+                   {"achieved_bandwidth", number("bytes per second, alone")},
+                   {"share_of_peak", number("of the matrix or the memory peak, the higher")},
+                   {"roofline_seconds", number("no implementation is faster")}});
+}
+
+Json resource() {
+    return object({{"resource", text("matrix units, HBM, a direction of a link")},
+                   {"rank_class", text("of one rank of this class")},
+                   {"mean", number("share of the data sheet's rate over the step")},
+                   {"peak", number("largest share of any window")},
+                   {"amount", number("what was used")},
+                   {"unit", text("of amount")},
+                   {"capacity", number("data-sheet rate in unit per second")},
+                   {"windows", list(number(""), "share in each of equal parts of the step")}});
+}
+
+Json memory() {
+    const Json part = object({{"part", text("what fills it")}, {"bytes", number("")}});
+    return object({{"rank_class", text("of one rank of this class")},
+                   {"ranks", whole("in the class")},
+                   {"parts", list(part, "summing to total")},
+                   {"total", number("bytes")},
+                   {"capacity", number("bytes")}});
+}
+
+Json totals() {
+    return object({{"flops", number("work of all operators")},
+                   {"matrix_flops", number("work of the matrix units")},
+                   {"hbm_bytes", number("across memory")},
+                   {"sent_bytes", number("out of all ports")},
+                   {"received_bytes", number("into all ports")},
+                   {"tokens_in", number("query tokens entered")},
+                   {"tokens_out", number("tokens emitted")},
+                   {"sequences", number("")},
+                   {"tasks", whole("")},
+                   {"unfinished", whole("0, or the run did not end")}});
+}
+
+Json alternative() {
+    const Json breakdown = object({{"part", text("part of the critical path")},
+                                   {"seconds", number("")},
+                                   {"share", number("of the whole")}});
+    const Json bounds = object({{"roofline", number("busiest resource at data-sheet rates")},
+                                {"critical_path", number("longest chain, each task alone")},
+                                {"perfect_overlap", number("busiest stream")},
+                                {"serial", number("one after the other")}});
+    const Json cost = object({{"basis", text("rental or owned")},
+                              {"usd_per_hour_per_chip", number("")},
+                              {"confidence", text("of the price")},
+                              {"source", text("of the price")},
+                              {"parts", any_key(number("USD/h"), "summing to the whole")}});
+    const Json audit =
+        object({{"law", text("")}, {"passed", flag("")}, {"detail", text("the numbers compared")}});
+    Json neighbour = object({{"fidelity", text("the neighbouring fidelity")},
+                             {"gap", number("its time over this one, less 1")}});
+    neighbour["type"] = {"object", "null"};
+    return object({{"name", text("column of the comparison")},
+                   {"system", text("of configs/systems")},
+                   {"chip", text("of configs/chips")},
+                   {"engine", text("of configs/engines")},
+                   {"kernels", text("of configs/kernels")},
+                   {"collectives", text("of configs/collectives")},
+                   {"fidelity", text("analytic or tile")},
+                   {"packages", whole("chips as their vendor sells them")},
+                   {"ranks", whole("programs they run")},
+                   {"ranks_per_chip", whole("")},
+                   {"iteration_seconds", number("of the step, operator or collective")},
+                   {"metrics", any_key(metric(), "by name; podsim list metrics")},
+                   {"breakdown", list(breakdown, "where the time goes, summing to the whole")},
+                   {"operators", list(operator_row(), "one row per distinct operator")},
+                   {"resources", list(resource(), "how full each was")},
+                   {"memory", list(memory(), "by class of ranks")},
+                   {"bounds", bounds},
+                   {"totals", totals()},
+                   {"cost", list(cost, "by basis")},
+                   {"audit", list(audit, "every law, held or broken")},
+                   {"warnings", list(text(""), "")},
+                   {"neighbour", neighbour}});
+}
+
+}  // namespace
+
+nlohmann::ordered_json result_schema() {
+    const Json switches = object({{"driver", text("systemc or plain")},
+                                  {"cache", flag("")},
+                                  {"host_seconds", number("")},
+                                  {"peak_memory_bytes", number("")},
+                                  {"events", whole("")},
+                                  {"cache_hits", whole("")},
+                                  {"cache_misses", whole("")}});
+    Json configuration = {{"type", "object"},
+                          {"description", "every input, with the file and line of each value"}};
+    Json json = {{"$schema", "https://json-schema.org/draft/2020-12/schema"},
+                 {"title", "podsim result"}};
+    json.update(object({{"schema_version", {{"const", kResultSchemaVersion}}},
+                        {"model_code_version", text("changes when an answer may change")},
+                        {"experiment", text("what is compared")},
+                        {"kind", text("decode, operator, collective, ...")},
+                        {"seed", whole("of the random numbers")},
+                        {"alternatives", list(alternative(), "columns of the comparison")},
+                        {"configuration", configuration},
+                        {"switches", switches}}));
+    json["properties"]["switches"]["description"] =
+        "facts that may differ between equal runs; everything else is the same, byte for byte";
+    return json;
+}
+
+}  // namespace podsim
