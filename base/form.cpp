@@ -237,6 +237,7 @@ const Node* ReadForm::take(const char* key, bool needed, const char* help) {
 }
 
 void ReadForm::report_unknown_keys() {
+    if (ignore_unknown_) return;
     for (const Node::Entry& entry : node_.entries) {
         if (std::find(known_.begin(), known_.end(), entry.key) != known_.end()) continue;
         problems_.push_back(unknown_name(entry.place, form_detail::join(path_, entry.key), "key",

@@ -152,6 +152,9 @@ class ReadForm {
     // Records what is wrong with `key`: at its value, or at this map where it is absent.
     void problem(const std::string& key, const std::string& what, const std::string& hint = "");
 
+    // For a description that stops early, as where the kind that decides about the other keys
+    // cannot be read: what it did not ask for is then not called unknown.
+    void ignore_unknown_keys() { ignore_unknown_ = true; }
     // Keys nobody asked for; to be called after the description.
     void report_unknown_keys();
 
@@ -162,6 +165,7 @@ class ReadForm {
     std::string path_;
     Problems& problems_;
     std::size_t before_;
+    bool ignore_unknown_ = false;
     std::vector<std::string> known_;
 };
 
@@ -213,6 +217,7 @@ class SchemaForm {
 
     bool has(const char*) const { return false; }
     bool ok() const { return false; }
+    void ignore_unknown_keys() {}
     void problem(const std::string&, const std::string&, const std::string& = "") {}
 
     nlohmann::ordered_json take() { return std::move(schema_); }

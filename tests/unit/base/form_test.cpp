@@ -266,6 +266,29 @@ void describe(Form& form, ThrowingSpec&) {
     throw InputError({"g.yaml", 1, 1}, "y", "is wrong");
 }
 
+struct VariantSpec {
+    Format kind = Format::bf16;
+    int rows = 0;
+};
+template <class Form>
+void describe(Form& form, VariantSpec& spec) {
+    form.required("kind", spec.kind, "what decides about the rest");
+    if (!form.ok()) return form.ignore_unknown_keys();
+    if (spec.kind == Format::fp8) form.required("rows", spec.rows, "of fp8");
+}
+
+TEST(ReadForm, KeysOfAnUnreadableKindAreNotJudged) {
+    const auto problems_of = [](const std::string& text) {
+        VariantSpec spec;
+        Problems problems;
+        read_into(parse_yaml(text, "f.yaml"), "", spec, problems);
+        return problems.size();
+    };
+    EXPECT_EQ(problems_of("kind: fp9\nrows: 3\n"), 1u);
+    EXPECT_EQ(problems_of("kind: fp8\nrows: 3\n"), 0u);
+    EXPECT_EQ(problems_of("kind: bf16\nrows: 3\n"), 1u);
+}
+
 TEST(ReadForm, CollectsForCallersThatGoOn) {
     const Node node = parse_yaml("a: {capacity: 1}\nb: {x: y}\n", "f.yaml");
     Problems problems;
