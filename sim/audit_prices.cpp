@@ -26,14 +26,16 @@ void audit_prices(const AuditCase& audited, AuditFindings& findings) {
         }
         const auto compare = [&](const char* name, Dimension dimension, double expected) {
             const auto given = audited.metric(name + suffix, dimension);
-            if (!given || !culprit.empty() || same(*given, expected)) return;
+            if (!culprit.empty() || (given && same(*given, expected))) return;
             culprit = fmt::format("{}{}: {} in the result, {} follows", name, suffix,
-                                  format_quantity(*given, dimension),
+                                  given ? format_quantity(*given, dimension) : "nothing",
                                   format_quantity(expected, dimension));
         };
         compare("usd_per_hour_per_chip", UsdPerSecond::dimension, price);
         if (audited.kind == "decode") {
             compare("usd_per_million_output_tokens", UsdPerToken::dimension, price / tokens);
+        }
+        if (achieved > 0) {
             compare("usd_per_eflop_hour_achieved", UsdPerFlop::dimension, price / achieved);
         }
         if (published_peak) {
