@@ -140,7 +140,7 @@ void check_dtype_keys(Form& form, const std::map<std::string, DType>& dtypes,
 template <class Form>
 void describe(Form& form, OperatorForm& op) {
     form.required("type", op.type, "gemm, attention or vector");
-    if (!kAllVariants<Form> && !form.ok()) return;
+    if (!kAllVariants<Form> && !form.ok()) return form.ignore_unknown_keys();
     const bool gemm = op.type == OperatorType::gemm, attention = op.type == OperatorType::attention,
                vector = op.type == OperatorType::vector;
     form.optional("dtypes", op.dtypes,
@@ -231,7 +231,7 @@ void describe(Form& form, CollectiveForm& collective) {
         "type", collective.type,
         "dispatch, combine, all_to_all, all_reduce, all_gather, reduce_scatter or send_recv");
     form.required("ranks", collective.ranks, "members of the group", at_least(1));
-    if (!kAllVariants<Form> && !form.ok()) return;
+    if (!kAllVariants<Form> && !form.ok()) return form.ignore_unknown_keys();
     const bool tokens = collective.by_tokens();
     of_variant(form, !tokens, "bytes", collective.bytes, "buffer, as nccl-tests count it",
                positive());
@@ -271,7 +271,7 @@ Transfer to_transfer(const CollectiveForm& form) {
 template <class Form>
 void describe(Form& form, WorkloadSpec& workload) {
     form.required("kind", workload.kind, "what is run");
-    if (!kAllVariants<Form> && !form.ok()) return;
+    if (!kAllVariants<Form> && !form.ok()) return form.ignore_unknown_keys();
     const bool decode = workload.kind == WorkloadKind::decode;
     of_variant(form, decode, "model", workload.model,
                "decode: of configs/models, or a path to a config.json");
