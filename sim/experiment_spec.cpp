@@ -357,6 +357,10 @@ namespace {
 
 // Where each pool and its keys stand, for errors that only show when names are resolved.
 void remember_places(const Node& document, ExperimentSpec& experiment) {
+    for (const char* key : {"batch_per_chip", "batch_per_rank", "latency_target"}) {
+        const Node* value = document.find("workload")->find(key);
+        if (value != nullptr) experiment.workload.batch_place = value->place;
+    }
     const Node* list = document.find("alternatives");
     if (list == nullptr) return;
     for (std::size_t i = 0; i < experiment.alternatives.size() && i < list->items.size(); ++i) {

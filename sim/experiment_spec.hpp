@@ -36,6 +36,7 @@ struct WorkloadSpec {
     std::string model;
     Tokens context{0.0};
     BatchSpec batch;
+    Place batch_place;                   // of the key that gives it
     SpeculationSpec speculation;
     // operator, collective
     std::optional<Operator> kernel;

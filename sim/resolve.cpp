@@ -74,16 +74,23 @@ void fill_mapping(ResolvedAlternative& alternative, WorkloadKind kind, Problems&
     }
 }
 
-void check_batch(ResolvedAlternative& alternative, Problems& problems) {
-    if (!alternative.batch.per_chip || *alternative.batch.per_chip % alternative.chip.ranks == 0)
-        return;
+void check_batch(const ResolvedAlternative& alternative, const WorkloadSpec& workload,
+                 Problems& problems) {
     const long ranks = alternative.chip.ranks;
-    problems.push_back(
+    if (!alternative.batch.per_chip || *alternative.batch.per_chip % ranks == 0) return;
+    const long batch = *alternative.batch.per_chip;
+    Diagnostic problem =
         at_key(alternative.pool, "batch_per_chip",
-               fmt::format("batch_per_chip {} does not divide over the {} ranks of a {}",
-                           *alternative.batch.per_chip, ranks, alternative.chip.name),
-               fmt::format("{} or {} would", *alternative.batch.per_chip / ranks * ranks,
-                           (*alternative.batch.per_chip / ranks + 1) * ranks)));
+               fmt::format("{} sequences do not divide over the {} ranks of one {} ({})", batch,
+                           ranks, alternative.chip.name, alternative.name),
+               batch < ranks ? fmt::format("{} would", ranks)
+                             : fmt::format("{} or {} would", batch / ranks * ranks,
+                                           (batch / ranks + 1) * ranks));
+    if (!alternative.pool.batch.given()) {
+        problem.place = workload.batch_place;
+        problem.path = "workload.batch_per_chip";
+    }
+    problems.push_back(std::move(problem));
 }
 
 ResolvedAlternative resolve_alternative(const AlternativeSpec& spec, const WorkloadSpec& workload,
@@ -130,7 +137,7 @@ ResolvedAlternative resolve_alternative(const AlternativeSpec& spec, const Workl
     result.ranks = pool.chips * result.chip.ranks;
     result.batch = pool.batch.given() ? pool.batch : workload.batch;
     fill_mapping(result, workload.kind, problems);
-    check_batch(result, problems);
+    check_batch(result, workload, problems);
     if (problems.size() == before) mark_carried_over(result);
     return result;
 }
