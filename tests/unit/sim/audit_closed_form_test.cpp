@@ -1,0 +1,133 @@
+// What the audit works out by itself: the work and the bytes of a step, from its configuration.
+#include "sim/audit_closed_form.hpp"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <regex>
+
+#include "tests/unit/sim/audit_cases.hpp"
+
+namespace podsim {
+namespace {
+
+TEST(AuditClosedForm, ClosedFormsMatchTheHandWorkedStep) {
+    const AuditFacts facts = read_audit_facts(hand_worked_configuration(), "toy", "decode");
+    const ClosedForm form = closed_form(facts, *facts.decode->model, 8);
+    EXPECT_DOUBLE_EQ(form.matrix_flops, 88320);
+    EXPECT_DOUBLE_EQ(form.rounding_flops, 0);  // 4 tokens x 4 ranks x 2 / 4 = 8 on one slot
+    // Cache 8 x 16 x 6 x 2 B x 3 layers = 4608; weights of a rank 2 B x (3 x 176 + 384 + 2 x
+    // (96 + 96) + 80) = 2752.
+    EXPECT_DOUBLE_EQ(form.memory_bytes, 4608 + 4 * 2752);
+    // 8 sequences x 4 tokens through MoE layers x 2 copies x 8 x (2 + 2) B = 2048, a quarter of
+    // which stays on its rank and a half in its domain of two ranks.
+    EXPECT_DOUBLE_EQ(form.exchange_bytes, 1536);
+    EXPECT_DOUBLE_EQ(form.scale_out_bytes, 1024);
+}
+
+TEST(AuditClosedForm, RoundingIsOneTokenAnExpertSlotLayerAndMicroBatch) {
+    Json configuration = hand_worked_configuration();
+    configuration["documents"]["model/toy-model"]["n_routed_experts"] = 12;  // 3 slots a rank
+    const AuditFacts facts = read_audit_facts(configuration, "toy", "decode");
+    // 8 tokens on 3 slots do not come out whole: up to 3 more tokens on each of 4 ranks, in the
+    // MoE layer and in the draft's, 2 x 96 FLOP each.
+    EXPECT_DOUBLE_EQ(closed_form(facts, *facts.decode->model, 8).rounding_flops,
+                     2 * 4 * 3 * 2 * 96.0);
+}
+
+TEST(AuditClosedForm, TensorParallelRanksRepeatTheDownProjections) {
+    Json configuration = hand_worked_configuration();
+    configuration["experiment"]["alternatives"][1]["mapping"] = {{"tensor_parallel", 2}};
+    const AuditFacts facts = read_audit_facts(configuration, "toy", "decode");
+    EXPECT_DOUBLE_EQ(facts.mapping.data_parallel, 2);
+    // Per sequence 6 token-layers of attention (2 x 2 and the draft's 2) repeat 80, and 2 tokens
+    // repeat the draft's projection of 128.
+    EXPECT_DOUBLE_EQ(closed_form(facts, *facts.decode->model, 8).matrix_flops,
+                     88320 + 2 * 8 * (6 * 80 + 2 * 128.0));
+}
+
+TEST(AuditClosedForm, ConfigurationThatIsNotTheResults) {
+    Audited lost = hand_worked_step();
+    lost.configuration["documents"].erase("chip/toy-chip");
+    EXPECT_EQ(lost.broken(), Laws{kConfiguration});
+    Audited renamed = hand_worked_step();
+    renamed.result.name = "nobody";
+    EXPECT_EQ(renamed.broken(), Laws{kConfiguration});
+    Audited unit = hand_worked_step();
+    unit.configuration["documents"]["chip/toy-chip"]["hbm"]["capacity"] = 32;
+    EXPECT_EQ(unit.broken(), Laws{kConfiguration});
+    Audited kind = hand_worked_step();
+    kind.kind = "collective";
+    EXPECT_EQ(kind.broken(), Laws{kConfiguration});
+    Audited empty = hand_worked_step();
+    empty.configuration = nullptr;
+    EXPECT_EQ(empty.broken(), Laws{kConfiguration});
+}
+
+TEST(AuditClosedForm, OneOperator) {
+    const Audited sound = audited_run(R"(
+experiment: a product
+workload: {kind: operator, operator: {type: gemm, m: 4096, n: 7168, k: 2048, dtypes: {a: int8, b: int8}}}
+alternatives: [{name: one, system: cloudmatrix384, chips: 1}]
+)");
+    EXPECT_EQ(sound.broken(), Laws{});
+    EXPECT_DOUBLE_EQ(sound.result.totals.matrix_flops, 2 * 2.0 * 4096 * 7168 * 2048);  // two dies
+    Audited other = sound;
+    other.configuration["experiment"]["workload"]["operator"]["k"] = 4096;
+    EXPECT_EQ(other.broken(), Laws{kWork});
+    Audited rate = sound;
+    rate.metric("achieved_flops").value *= 2;
+    EXPECT_EQ(rate.broken(), Laws{kRates});
+    const Audited attention = audited_run(R"(
+experiment: causal attention
+workload:
+  kind: operator
+  operator: {type: attention, form: gqa, phase: prefill, batch: 2, query: 1024, context: 4096,
+             heads: 32, kv_heads: 8, head_dims: [128, 128]}
+alternatives: [{name: one, system: h800-ib, chips: 1}]
+)");
+    EXPECT_EQ(attention.broken(), Laws{});
+}
+
+TEST(AuditClosedForm, OneCollective) {
+    const Audited sound = audited_run(R"(
+experiment: dispatch
+workload:
+  kind: collective
+  collective: {type: dispatch, ranks: 8, tokens_per_rank: 128, hidden: 7168, top_k: 8,
+               element_bytes: 1, scale_block: 128}
+alternatives: [{name: one, system: h800-ib, chips: 16}]
+)");
+    EXPECT_EQ(sound.broken(), Laws{});
+    Audited more = sound;
+    more.configuration["experiment"]["workload"]["collective"]["top_k"] = 9;
+    EXPECT_EQ(more.broken(), Laws{kExchange});
+    Audited fast = sound;
+    fast.metric("collective_time").value /= 8;
+    EXPECT_EQ(fast.broken(), Laws{kRates});
+}
+
+// It shares no code with what it judges.
+TEST(AuditClosedForm, IncludesNeitherModelsNorMachines) {
+    const std::regex include(R"re(^\s*#\s*include\s*"([^"]+)")re");
+    const Laws allowed = {"base/units.hpp", "sim/result.hpp"};
+    int files = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(PODSIM_SOURCE_DIR "/sim")) {
+        const std::string name = entry.path().filename().string();
+        if (name.rfind("audit", 0) != 0) continue;
+        ++files;
+        std::ifstream file(entry.path());
+        for (std::string line; std::getline(file, line);) {
+            std::smatch match;
+            if (!std::regex_search(line, match, include)) continue;
+            const std::string header = match[1];
+            EXPECT_TRUE(allowed.count(header) == 1 || header.rfind("sim/audit", 0) == 0)
+                << name << " includes " << header;
+        }
+    }
+    EXPECT_GE(files, 3);
+}
+
+}  // namespace
+}  // namespace podsim
