@@ -72,7 +72,8 @@ std::string kind_of(const OperatorBody& body);
 // Shape and formats as text; equal text means equal cost on the same chip and library.
 std::string shape_of(const OperatorBody& body);
 
-// Throws std::invalid_argument naming the field: a size below 1, context below query.
+// Throws std::invalid_argument naming the field: a size below 1, context below query, heads that
+// do not divide over kv_heads, vector work or bytes below zero or without end.
 void require_valid(const Operator& op);
 
 }  // namespace podsim

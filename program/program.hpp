@@ -79,9 +79,11 @@ int intern(Program& program, const Operator& op);
 // Work of all ranks in one run of the program.
 Flops total_work(const Program& program);
 
-// Throws std::invalid_argument: an index out of range, a dependency on a later task (so every
-// valid program is acyclic) or on another class, an instance whose tasks do not match its
-// transfer's shares, no tasks.
+// Throws std::invalid_argument: no tasks, an invalid operator or transfer, an index out of range, a
+// dependency on a later task or on another class, a transfer task and an instance that do not name
+// each other, participants that do not match the transfer's shares, transfers that wait for each
+// other in a circle, a core share outside (0, 1], a time below zero, more bytes on the chip than a
+// pipeline has. What passes can run to its end.
 void require_valid(const Program& program);
 
 }  // namespace podsim

@@ -52,20 +52,19 @@ double bus_factor(TransferType type, int ranks) {
     return 1.0;
 }
 
-void require_valid(const Transfer& t) {
-    if (t.group_ranks < 1 || t.stride < 1) {
-        throw std::invalid_argument(
-            fmt::format("{}: a group of {} ranks with stride {}", t.name, t.group_ranks, t.stride));
-    }
-    if (!(t.size >= Bytes(0.0)) || !std::isfinite(t.size.value())) {
-        throw std::invalid_argument(t.name + ": negative or infinite size");
-    }
-    if (t.shares.empty()) return;
+namespace {
+
+bool is_amount(double value) {
+    return value >= 0 && std::isfinite(value);
+}
+
+void require_shares_add_up(const Transfer& t) {
     int members = 0;
     double sent = 0, received = 0;
     for (const auto& share : t.shares) {
-        if (share.ranks < 1 || !(share.send >= Bytes(0.0)) || !(share.receive >= Bytes(0.0))) {
-            throw std::invalid_argument(t.name + ": a share without ranks or with negative bytes");
+        if (share.ranks < 1) throw std::invalid_argument(t.name + ": a share without ranks");
+        if (!is_amount(share.send.value()) || !is_amount(share.receive.value())) {
+            throw std::invalid_argument(t.name + ": a share with negative or infinite bytes");
         }
         members += share.ranks;
         sent += share.ranks * share.send.value();
@@ -79,6 +78,22 @@ void require_valid(const Transfer& t) {
         throw std::invalid_argument(
             fmt::format("{}: {} bytes sent but {} received", t.name, sent, received));
     }
+}
+
+}  // namespace
+
+void require_valid(const Transfer& t) {
+    if (t.group_ranks < 1 || t.stride < 1) {
+        throw std::invalid_argument(
+            fmt::format("{}: a group of {} ranks with stride {}", t.name, t.group_ranks, t.stride));
+    }
+    if (!is_amount(t.size.value())) {
+        throw std::invalid_argument(t.name + ": negative or infinite size");
+    }
+    if (!is_amount(t.messages_per_rank)) {
+        throw std::invalid_argument(t.name + ": negative or infinite number of messages");
+    }
+    if (!t.shares.empty()) require_shares_add_up(t);
 }
 
 }  // namespace podsim

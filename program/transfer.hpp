@@ -34,7 +34,8 @@ struct TransferShare {
 // A collective over a group of `group_ranks` members, every `stride`-th rank, placed one after
 // the other. Sizes follow nccl-tests: `size` is the buffer an all-reduce reduces, the result of
 // an all-gather, the input of a reduce-scatter, the send buffer of an all-to-all, the message of
-// a send. Dispatch and combine give what each class sends and receives in `shares`.
+// a send. Dispatch and combine give what each class sends and receives in `shares`; `size` is then
+// the payload behind `messages_per_rank` messages, from which a message's length follows.
 struct Transfer {
     std::string name;
     TransferType type = TransferType::all_reduce;
@@ -56,7 +57,8 @@ Bytes token_bytes(long hidden, double element_bytes, long scale_block);
 // carry: all-reduce 2(n-1)/n, all-gather, reduce-scatter and all-to-all (n-1)/n, send 1.
 double bus_factor(TransferType type, int ranks);
 
-// Throws std::invalid_argument: a group below 1, negative bytes, shares that do not add up.
+// Throws std::invalid_argument: a group below 1, bytes or messages below zero or without end,
+// shares that do not add up.
 void require_valid(const Transfer& transfer);
 
 }  // namespace podsim
