@@ -2,7 +2,9 @@
 // program: embedding, layers, head, draft modules, host. Knows no hardware.
 #pragma once
 
+#include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "models/model.hpp"
@@ -38,8 +40,15 @@ struct DecodeStep {
     int stack_end_layer = 0;    // one past the last
 };
 
-// Throws std::invalid_argument with the reason, and what would do: experts or heads that do not
-// divide, a mapping that does not add up, fewer sequences than micro-batches.
+// A step that cannot be laid out, with the key of an experiment that says so.
+struct DecodeError : std::invalid_argument {
+    DecodeError(std::string where, const std::string& what)
+        : std::invalid_argument(where + " " + what), key(std::move(where)) {}
+    std::string key;  // "mapping.expert_parallel", "experts.redundant", "context", ...
+};
+
+// Throws DecodeError with the reason, and what would do: experts or heads that do not divide, a
+// mapping that does not add up, fewer sequences than micro-batches, drafts without a draft module.
 DecodeStep build_decode_step(const DecodeSpec& spec);
 
 }  // namespace podsim

@@ -10,19 +10,23 @@ namespace podsim {
 
 namespace {
 
+// A draft module's layer is a MoE layer, also of a model whose other layers are all dense.
 bool has_experts(const ModelSpec& model) {
-    return model.dense_layers < model.layers && model.routed_experts > 0;
+    return model.routed_experts > 0 &&
+           (model.dense_layers < model.layers || model.draft_layers > 0);
 }
 
-// Bytes of a token on its way to an expert: block-quantised formats carry a 4-byte scale a block,
-// other 8-bit formats one a token.
+// Elements of a token that share 4 bytes of scales on their way to an expert: those of an FP8
+// block where the model has blocks; 128 in FP4 (one byte for 32, OCP Microscaling MX v1.0); else
+// the whole token. 0: no scales.
+long scale_block_of(const ModelSpec& model, DType dtype) {
+    if (bytes_of(dtype) > 1.0) return 0;
+    if (dtype == DType::fp4) return 128;
+    return dtype == DType::fp8 && model.scale_block > 0 ? model.scale_block : model.hidden;
+}
+
 Bytes dispatched_token(const ModelSpec& model, DType dtype) {
-    const double element = bytes_of(dtype);
-    const long block =
-        element > 1.0
-            ? 0
-            : (dtype == DType::fp8 && model.scale_block > 0 ? model.scale_block : model.hidden);
-    return token_bytes(model.hidden, element, block);
+    return token_bytes(model.hidden, bytes_of(dtype), scale_block_of(model, dtype));
 }
 
 Transfer exchange_pattern(const ExpertLayout& layout, double tokens, double per_routed_rank,
@@ -74,26 +78,31 @@ ExpertLayout expert_layout(const DecodeSpec& spec) {
     layout.groups = spec.mapping.ranks() / layout.group_ranks;
     layout.shared_ranks = spec.experts.shared_ranks;
     layout.routed_ranks = layout.group_ranks - layout.shared_ranks;
+    if (layout.shared_ranks > 0 && (!has_experts(spec.model) || spec.model.shared_experts == 0)) {
+        throw DecodeError("experts.shared_ranks",
+                          fmt::format("is {}, but {} has no shared expert to hold, expected 0",
+                                      layout.shared_ranks, spec.model.name));
+    }
     if (!has_experts(spec.model)) return layout;
     if (layout.routed_ranks < 1) {
-        throw std::invalid_argument(fmt::format(
-            "experts.shared_ranks {} leaves no rank of expert_parallel {} for routed experts",
-            layout.shared_ranks, layout.group_ranks));
+        throw DecodeError("experts.shared_ranks",
+                          fmt::format("is {}: no rank of expert_parallel {} is left for routed "
+                                      "experts",
+                                      layout.shared_ranks, layout.group_ranks));
     }
     const long slots = spec.model.routed_experts + spec.experts.redundant;
     if (slots % layout.routed_ranks != 0) {
         const long up =
             (slots / layout.routed_ranks + 1) * layout.routed_ranks - spec.model.routed_experts;
-        throw std::invalid_argument(
-            fmt::format("{} routed + {} redundant experts do not divide over {} ranks "
-                        "(expert_parallel {} less {} shared-expert ranks); "
-                        "experts.redundant: {} would",
-                        spec.model.routed_experts, spec.experts.redundant, layout.routed_ranks,
-                        layout.group_ranks, layout.shared_ranks, up));
+        throw DecodeError(
+            "experts.redundant",
+            fmt::format("is {}: {} routed + {} redundant experts do not divide over {} ranks "
+                        "(expert_parallel {} less {} shared-expert ranks); {} redundant would",
+                        spec.experts.redundant, spec.model.routed_experts, spec.experts.redundant,
+                        layout.routed_ranks, layout.group_ranks, layout.shared_ranks, up));
     }
     layout.slots_per_rank = slots / layout.routed_ranks;
-    layout.copies_per_token = spec.model.experts_per_token +
-                              (layout.shared_ranks > 0 && spec.model.shared_experts > 0 ? 1 : 0);
+    layout.copies_per_token = spec.model.experts_per_token + (layout.shared_ranks > 0 ? 1 : 0);
     return layout;
 }
 
@@ -102,7 +111,6 @@ ExpertLoad expert_load(const DecodeSpec& spec, const ExpertLayout& layout, long 
     const double per_routed_rank =
         tokens * group * static_cast<double>(spec.model.experts_per_token) / layout.routed_ranks;
     ExpertLoad load;
-    // Balanced: every slot gets its share; with fewer assignments than slots, one token each.
     if (per_routed_rank < static_cast<double>(layout.slots_per_rank)) {
         load.active_experts = std::max(1L, static_cast<long>(std::ceil(per_routed_rank)));
     } else {
@@ -199,71 +207,92 @@ std::vector<MemoryNeed> decode_memory(const DecodeSpec& spec, const ExpertLayout
 
     std::vector<MemoryNeed> needs;
     const bool apart = layout.shared_ranks > 0;
-    const auto load = has_experts(model) && layout.group_ranks > 0
-                          ? expert_load(spec, layout, static_cast<long>(std::ceil(tokens / tensor)))
-                          : ExpertLoad{};
-    const auto finish = [&](const std::string& name, Bytes experts, Bytes shared, double received) {
+    const auto add = [&](const std::string& name, Bytes routed, Bytes shared, long received) {
         MemoryNeed need = common;
         need.rank_class = name;
-        need.parts.emplace_back("routed experts", moe_layers * experts);
+        need.parts.emplace_back("routed experts", moe_layers * routed);
         need.parts.emplace_back("shared expert", moe_layers * shared);
         need.parts.emplace_back("router", moe_layers * weights.router);
-        need.parts.emplace_back("exchange buffers",
-                                received * (dispatched_token(model, spec.precision.dispatch) +
-                                            dispatched_token(model, spec.precision.combine)));
+        need.parts.emplace_back(
+            "exchange buffers",
+            static_cast<double>(received) * (dispatched_token(model, spec.precision.dispatch) +
+                                             dispatched_token(model, spec.precision.combine)));
         needs.push_back(std::move(need));
     };
-    const double per_rank = static_cast<double>(load.active_experts * load.tokens_per_expert);
-    finish(apart ? "routed-expert ranks" : "ranks",
-           static_cast<double>(layout.slots_per_rank) * weights.routed_expert,
-           apart ? Bytes(0.0) : weights.shared_expert, per_rank);
+    if (!has_experts(model)) {
+        add("ranks", Bytes(0.0), Bytes(0.0), 0);
+        return needs;
+    }
+    const auto load = expert_load(spec, layout, static_cast<long>(std::ceil(tokens / tensor)));
+    add(apart ? "routed-expert ranks" : "ranks",
+        static_cast<double>(layout.slots_per_rank) * weights.routed_expert,
+        apart ? Bytes(0.0) : weights.shared_expert, load.active_experts * load.tokens_per_expert);
     if (apart)
-        finish("shared-expert ranks", Bytes(0.0), weights.shared_expert,
-               static_cast<double>(load.tokens_per_shared_rank));
+        add("shared-expert ranks", Bytes(0.0), weights.shared_expert, load.tokens_per_shared_rank);
     return needs;
 }
 
 void require_consistent(const DecodeSpec& spec) {
     const auto& m = spec.mapping;
+    const auto at_least_one = [](const char* key, long value) {
+        if (value < 1) throw DecodeError(key, fmt::format("is {}, expected at least 1", value));
+    };
+    at_least_one("mapping.data_parallel", m.data_parallel);
+    at_least_one("mapping.tensor_parallel", m.tensor_parallel);
+    at_least_one("mapping.expert_parallel", m.expert_parallel);
+    at_least_one("mapping.micro_batches", m.micro_batches);
     if (m.pipeline_parallel != 1) {
-        throw std::invalid_argument(
-            fmt::format("mapping.pipeline_parallel {}: a decode step is modelled without pipeline "
-                        "stages, expected 1",
-                        m.pipeline_parallel));
-    }
-    if (m.data_parallel < 1 || m.tensor_parallel < 1 || m.expert_parallel < 1 ||
-        m.micro_batches < 1) {
-        throw std::invalid_argument("mapping: every degree is at least 1");
+        throw DecodeError("mapping.pipeline_parallel",
+                          fmt::format("is {}: a decode step is modelled without pipeline stages, "
+                                      "expected 1",
+                                      m.pipeline_parallel));
     }
     if (m.ranks() % m.expert_parallel != 0) {
-        throw std::invalid_argument(
-            fmt::format("mapping.expert_parallel {} does not divide the {} ranks of data_parallel "
-                        "{} x tensor_parallel {}",
+        throw DecodeError(
+            "mapping.expert_parallel",
+            fmt::format("{} does not divide the {} ranks of data_parallel {} x "
+                        "tensor_parallel {}",
                         m.expert_parallel, m.ranks(), m.data_parallel, m.tensor_parallel));
     }
     if (spec.model.heads % m.tensor_parallel != 0) {
-        throw std::invalid_argument(
-            fmt::format("mapping.tensor_parallel {} does not divide the model's {} heads",
-                        m.tensor_parallel, spec.model.heads));
+        throw DecodeError("mapping.tensor_parallel",
+                          fmt::format("{} does not divide the model's {} heads", m.tensor_parallel,
+                                      spec.model.heads));
     }
-    if (spec.sequences_per_rank * m.tensor_parallel < m.micro_batches) {
-        throw std::invalid_argument(fmt::format(
-            "mapping.micro_batches {} with {} sequence(s) a rank: each part needs at least one",
-            m.micro_batches, spec.sequences_per_rank));
+    if (spec.experts.shared_ranks % m.tensor_parallel != 0) {
+        throw DecodeError(
+            "experts.shared_ranks",
+            fmt::format("is {}: a tensor-parallel group of {} ranks would hold both "
+                        "shared and routed experts, expected a multiple of {}",
+                        spec.experts.shared_ranks, m.tensor_parallel, m.tensor_parallel));
+    }
+    if (spec.experts.shared_ranks > 0 && m.expert_parallel % m.tensor_parallel != 0) {
+        throw DecodeError("mapping.expert_parallel",
+                          fmt::format("is {}: with ranks for the shared expert a multiple of "
+                                      "tensor_parallel {} is expected",
+                                      m.expert_parallel, m.tensor_parallel));
     }
     if (m.micro_batches > 2) {
-        throw std::invalid_argument(fmt::format(
-            "mapping.micro_batches {}: engines cut a step into 1 or 2 parts", m.micro_batches));
+        throw DecodeError(
+            "mapping.micro_batches",
+            fmt::format("is {}: engines cut a step into 1 or 2 parts", m.micro_batches));
+    }
+    if (spec.sequences_per_rank * m.tensor_parallel < m.micro_batches) {
+        throw DecodeError("mapping.micro_batches",
+                          fmt::format("is {} with {} sequence{} a rank: each part needs at least "
+                                      "one",
+                                      m.micro_batches, spec.sequences_per_rank,
+                                      spec.sequences_per_rank == 1 ? "" : "s"));
     }
     if (spec.context < 1 + spec.speculation.draft_tokens) {
-        throw std::invalid_argument(
-            fmt::format("context of {} tokens is shorter than the {} query tokens of a step",
-                        spec.context, 1 + spec.speculation.draft_tokens));
+        throw DecodeError("context",
+                          fmt::format("of {} tokens is shorter than the {} query tokens of a step",
+                                      spec.context, 1 + spec.speculation.draft_tokens));
     }
     if (spec.speculation.draft_tokens > 0 && spec.model.draft_layers == 0) {
-        throw std::invalid_argument(fmt::format(
-            "speculation.draft_tokens {}: {} has no draft (multi-token-prediction) module",
-            spec.speculation.draft_tokens, spec.model.name));
+        throw DecodeError("speculation.draft_tokens",
+                          fmt::format("is {}: {} has no draft (multi-token-prediction) module",
+                                      spec.speculation.draft_tokens, spec.model.name));
     }
     (void)expert_layout(spec);
 }

@@ -1,0 +1,248 @@
+// What holds for every model, mapping and engine that a decode step can be built for.
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "tests/unit/workloads/decode_specs.hpp"
+#include "workloads/decode_parts.hpp"
+
+namespace podsim {
+namespace {
+
+long any(long least, long most) {
+    return *rc::gen::inRange<long>(least, most + 1);
+}
+int any_int(int least, int most) {
+    return *rc::gen::inRange(least, most + 1);
+}
+
+ModelSpec any_model(int tensor_parallel) {
+    ModelSpec model = r1();
+    model.layers = any(1, 6);
+    model.dense_layers = any(0, model.layers);
+    model.hidden = any(1, 40) * 32;
+    model.vocabulary = any(1, 50) * tensor_parallel;
+    model.heads = any(1, 8) * tensor_parallel;
+    model.query_rank = any(0, 60);
+    model.kv_rank = any(1, 60);
+    model.dense_intermediate = any(1, 50) * tensor_parallel;
+    model.expert_intermediate = any(1, 50);
+    model.expert_groups = model.groups_per_token = 1;
+    model.routed_experts = any(1, 64);
+    model.experts_per_token = any(1, model.routed_experts);
+    model.shared_experts = any(0, 2);
+    model.draft_layers = 1;
+    model.scale_block = *rc::gen::element(0L, 32L, 128L);
+    return model;
+}
+
+DType any_format() {
+    return *rc::gen::element(DType::bf16, DType::fp8, DType::int8, DType::fp4);
+}
+
+// Any step that adds up: groups of ranks, ranks for the shared expert or not, copies so that the
+// experts divide.
+DecodeSpec any_step() {
+    DecodeSpec spec;
+    const int tensor = *rc::gen::element(1, 2, 4);
+    spec.model = any_model(tensor);
+    spec.precision.weights = spec.precision.experts = any_format();
+    spec.precision.activations = any_format();
+    spec.precision.dispatch = any_format();
+    spec.precision.combine = any_format();
+    const int shared = spec.model.shared_experts > 0 ? any_int(0, 3) * tensor : 0;
+    const int routed = any_int(1, 8) * tensor;
+    const int expert_parallel = routed + shared, groups = any_int(1, 3);
+    spec.mapping = {expert_parallel * groups / tensor, tensor, expert_parallel, 1, any_int(1, 2)};
+    const long missing = (routed - spec.model.routed_experts % routed) % routed;
+    spec.experts.redundant = static_cast<int>(missing) + routed * any_int(0, 1);
+    spec.experts.shared_ranks = shared;
+    spec.speculation = {any_int(0, 3), 0.5};
+    spec.engine = bare_engine();
+    spec.engine.overlap = *rc::gen::element(Overlap::two_batch, Overlap::partitioned);
+    spec.engine.attention_core_share = spec.engine.expert_core_share = 0.5;
+    spec.engine.experts_first = *rc::gen::arbitrary<bool>();
+    if (*rc::gen::arbitrary<bool>()) spec.engine.fused.push_back(Fusion::vector_chains);
+    if (*rc::gen::arbitrary<bool>()) spec.engine.fused.push_back(Fusion::mla_prolog);
+    spec.sequences_per_rank = any(2, 30);
+    spec.context = any(4, 3000);
+    return spec;
+}
+
+double ceil_of(double a, double b) {
+    return std::ceil(a / b - 1e-12);
+}
+
+// Matrix work of the whole step from the sizes of the model alone. Each rank of a group computes
+// the down-projections of all the group's tokens; experts work on whole tokens.
+double closed_form(const DecodeSpec& spec) {
+    const ModelSpec& m = spec.model;
+    const double tensor = spec.mapping.tensor_parallel, groups = spec.mapping.data_parallel;
+    const double ranks = tensor * groups, expert_parallel = spec.mapping.expert_parallel;
+    const double shared_ranks = spec.experts.shared_ranks,
+                 routed_ranks = expert_parallel - shared_ranks;
+    const double d = static_cast<double>(m.hidden), r = static_cast<double>(m.kv_rank),
+                 p = static_cast<double>(m.rope_head_dim), q = static_cast<double>(m.query_rank),
+                 n = static_cast<double>(m.nope_head_dim),
+                 v = static_cast<double>(m.value_head_dim), heads = static_cast<double>(m.heads),
+                 s = static_cast<double>(spec.context);
+    const double down = d * (q + r + p) * tensor;
+    const double up = (m.query_rank > 0 ? q : d) * heads * (n + p);
+    const double absorbed = heads * r * (n + v), output = heads * v * d;
+    const double core = heads * s * (2 * r + p);
+    const double expert = 3 * d * static_cast<double>(m.expert_intermediate);
+    const double slots =
+        (static_cast<double>(m.routed_experts) + spec.experts.redundant) / routed_ranks;
+    const double top_k = static_cast<double>(m.experts_per_token);
+    const double head = d * static_cast<double>(m.vocabulary);
+
+    // Multiply-adds of all ranks in one layer, for `tokens` of each group.
+    const auto attention = [&](double tokens) {
+        return groups * tokens * (down + up + absorbed + output + core);
+    };
+    const auto moe = [&](double tokens) {
+        const double own = ceil_of(tokens, tensor);
+        const double arriving = own * expert_parallel * top_k / routed_ranks;
+        const double done =
+            arriving < slots ? ceil_of(arriving, 1) : slots * ceil_of(arriving, slots);
+        const double shared_tokens =
+            shared_ranks > 0 ? shared_ranks * ceil_of(own * expert_parallel, shared_ranks)
+                             : expert_parallel * own;
+        const double expert_groups = ranks / expert_parallel;
+        return ranks * own * d * static_cast<double>(m.routed_experts) +
+               expert_groups * expert *
+                   (routed_ranks * done + shared_tokens * static_cast<double>(m.shared_experts));
+    };
+    const double all = static_cast<double>(spec.sequences_per_rank) * tensor;
+    const double query = 1 + spec.speculation.draft_tokens;
+    double sum = 0;
+    for (int part = 0; part < spec.mapping.micro_batches; ++part) {
+        const double sequences = spec.mapping.micro_batches == 1 ? all
+                                 : part == 0                     ? std::ceil(all / 2)
+                                                                 : std::floor(all / 2);
+        const double tokens = sequences * query;
+        const double dense_layers = static_cast<double>(m.dense_layers);
+        const double moe_layers = static_cast<double>(m.layers) - dense_layers;
+        sum += static_cast<double>(m.layers) * attention(tokens) + moe_layers * moe(tokens) +
+               dense_layers * groups * tokens * 3 * d * static_cast<double>(m.dense_intermediate) +
+               groups * tokens * head;
+        for (int pass = 0; pass < spec.speculation.draft_tokens; ++pass) {
+            const double drafted = pass == 0 ? tokens : sequences;
+            sum += groups * tensor * drafted * 2 * d * d + attention(drafted) + moe(drafted) +
+                   groups * sequences * head;
+        }
+    }
+    return 2 * sum;
+}
+
+double matrix_work(const Program& program) {
+    double sum = 0;
+    const auto of = [&](int op) {
+        return matrix_work_of(program.operators[static_cast<std::size_t>(op)].body).value();
+    };
+    for (const Task& task : program.tasks) {
+        const double count = program.classes[static_cast<std::size_t>(task.rank_class)].count;
+        if (task.kind == TaskKind::compute) sum += count * of(task.body);
+        if (task.kind != TaskKind::pipeline) continue;
+        for (const int op : program.pipelines[static_cast<std::size_t>(task.body)].operators)
+            sum += count * of(op);
+    }
+    return sum;
+}
+
+TEST(DecodeProperty, EveryStepThatAddsUpIsAValidProgramOfTheModelsWork) {
+    EXPECT_TRUE(rc::check([] {
+        const DecodeSpec spec = any_step();
+        const DecodeStep step = build_decode_step(spec);
+        require_valid(step.program);
+        int ranks = 0;
+        for (const RankClass& each : step.program.classes) ranks += each.count;
+        RC_ASSERT(ranks == spec.mapping.ranks());
+        const double expected = closed_form(spec);
+        RC_ASSERT(std::abs(matrix_work(step.program) - expected) <= 1e-12 * expected);
+    }));
+}
+
+TEST(DecodeProperty, FusionKeepsTheWork) {
+    EXPECT_TRUE(rc::check([] {
+        DecodeSpec spec = any_step();
+        const double with = total_work(build_decode_step(spec).program).value();
+        spec.engine.fused = {};
+        const double without = total_work(build_decode_step(spec).program).value();
+        RC_ASSERT(std::abs(with - without) <= 1e-12 * without);
+    }));
+}
+
+// What leaves a rank arrives somewhere; every assignment has its place in some expert's batch.
+TEST(DecodeProperty, TokensAreConserved) {
+    EXPECT_TRUE(rc::check([] {
+        const DecodeSpec spec = any_step();
+        const ExpertLayout layout = expert_layout(spec);
+        const long tokens = any(1, 500);
+        const ExpertLoad load = expert_load(spec, layout, tokens);
+        for (const Transfer* transfer : {&load.dispatch, &load.combine}) {
+            double sent = 0, received = 0, members = 0;
+            for (const TransferShare& share : transfer->shares) {
+                sent += share.ranks * share.send.value();
+                received += share.ranks * share.receive.value();
+                members += share.ranks;
+            }
+            RC_ASSERT(members == layout.group_ranks);
+            RC_ASSERT(std::abs(sent - received) <= 1e-9 * sent);
+        }
+        // Of the group: assignments, and the slots that they are rounded up to.
+        const double assigned =
+            static_cast<double>(tokens * spec.model.experts_per_token) * layout.group_ranks;
+        const double placed =
+            static_cast<double>(load.active_experts * load.tokens_per_expert) * layout.routed_ranks;
+        RC_ASSERT(placed >= assigned - 1e-6);
+        RC_ASSERT(placed <
+                  assigned + static_cast<double>(load.active_experts) * layout.routed_ranks);
+        RC_ASSERT(load.active_experts <= layout.slots_per_rank);
+    }));
+}
+
+// Twice the groups, each with the same work and its own experts: the same program for twice as
+// many ranks.
+TEST(DecodeProperty, MoreGroupsDoTheSame) {
+    EXPECT_TRUE(rc::check([] {
+        DecodeSpec spec = any_step();
+        const DecodeStep one = build_decode_step(spec);
+        spec.mapping.data_parallel *= 2;
+        const DecodeStep two = build_decode_step(spec);
+        RC_ASSERT(one.program.tasks.size() == two.program.tasks.size());
+        RC_ASSERT(one.program.operators.size() == two.program.operators.size());
+        for (std::size_t i = 0; i < one.program.operators.size(); ++i)
+            RC_ASSERT(one.program.operators[i].body == two.program.operators[i].body);
+        for (std::size_t i = 0; i < one.program.transfers.size(); ++i)
+            RC_ASSERT(same_transfer(one.program.transfers[i], two.program.transfers[i]));
+        for (std::size_t c = 0; c < one.program.classes.size(); ++c) {
+            RC_ASSERT(2 * one.program.classes[c].count == two.program.classes[c].count);
+            RC_ASSERT(one.memory[c].total() == two.memory[c].total());
+        }
+    }));
+}
+
+// A longer context or one more sequence never needs less memory.
+TEST(DecodeProperty, MemoryGrowsWithWhatIsHeld) {
+    EXPECT_TRUE(rc::check([] {
+        DecodeSpec spec = any_step();
+        const auto fullest = [&] {
+            Bytes most(0.0);
+            for (const MemoryNeed& need : build_decode_step(spec).memory)
+                most = max(most, need.total());
+            return most;
+        };
+        const Bytes before = fullest();
+        spec.context += any(0, 100);
+        const Bytes longer = fullest();
+        RC_ASSERT(longer >= before);
+        spec.sequences_per_rank += any(0, 10);
+        RC_ASSERT(fullest() >= longer);
+    }));
+}
+
+}  // namespace
+}  // namespace podsim

@@ -1,0 +1,88 @@
+// Decode steps that the tests of workloads/ and sim/ share.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "tests/unit/models/r1.hpp"
+#include "workloads/decode.hpp"
+
+namespace podsim {
+
+// An engine without habits: no gaps, no host work, nothing fused, nothing reserved.
+inline EngineSpec bare_engine() {
+    EngineSpec engine;
+    engine.name = engine.title = "bare";
+    return engine;
+}
+
+inline Precision int8_served() {
+    Precision precision;
+    precision.weights = precision.experts = precision.activations = precision.dispatch =
+        DType::int8;
+    return precision;
+}
+
+// DeepSeek-R1 on CloudMatrix384 (arXiv 2506.12708): 288 ranks with one routed expert each (256 and
+// 32 copies), 32 ranks with the shared expert, 48 sequences a rank, one draft token.
+inline DecodeSpec ep320() {
+    DecodeSpec spec;
+    spec.model = r1();
+    spec.precision = int8_served();
+    spec.mapping = {320, 1, 320, 1, 2};
+    spec.experts = {32, 32, Popularity::balanced};
+    spec.speculation = {1, 0.7};
+    spec.engine = bare_engine();
+    spec.sequences_per_rank = 48;
+    spec.context = 4224;
+    return spec;
+}
+
+// As many ranks as `expert_parallel`, the shared expert on each, no drafts, one micro-batch.
+inline DecodeSpec plain_step(int expert_parallel, int redundant = 0) {
+    DecodeSpec spec = ep320();
+    spec.mapping = {expert_parallel, 1, expert_parallel, 1, 1};
+    spec.experts = {redundant, 0, Popularity::balanced};
+    spec.speculation = {};
+    return spec;
+}
+
+inline std::string name_of(const Program& program, const Task& task) {
+    const auto body = static_cast<std::size_t>(task.body);
+    switch (task.kind) {
+        case TaskKind::compute:
+            return program.operators[body].name;
+        case TaskKind::pipeline:
+            return program.pipelines[body].name;
+        case TaskKind::transfer:
+            return program.transfers[static_cast<std::size_t>(program.instances[body].transfer)]
+                .name;
+        case TaskKind::host:
+            return task.name;
+    }
+    return "";
+}
+
+// Ids of the tasks of a name, in program order.
+inline std::vector<int> tasks_named(const Program& program, const std::string& name) {
+    std::vector<int> ids;
+    for (std::size_t i = 0; i < program.tasks.size(); ++i) {
+        if (name_of(program, program.tasks[i]) == name) ids.push_back(static_cast<int>(i));
+    }
+    return ids;
+}
+
+// The key and text of the DecodeError that a step meets; empty when there is none.
+struct Refusal {
+    std::string key, text;
+};
+inline Refusal refusal_of(const DecodeSpec& spec) {
+    try {
+        build_decode_step(spec);
+    } catch (const DecodeError& error) {
+        return {error.key, error.what()};
+    }
+    return {};
+}
+
+}  // namespace podsim

@@ -1,0 +1,316 @@
+// The tasks of a decode step, their order, and what they wait for.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "tests/unit/workloads/decode_specs.hpp"
+
+namespace podsim {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+const Task& task(const DecodeStep& step, int id) {
+    return step.program.tasks[static_cast<std::size_t>(id)];
+}
+
+// Names of one layer of one class and micro-batch, in program order.
+std::vector<std::string> layer_of(const DecodeStep& step, int layer, int rank_class) {
+    std::vector<std::string> result;
+    for (const Task& t : step.program.tasks) {
+        if (t.layer == layer && t.rank_class == rank_class && t.micro_batch == 0)
+            result.push_back(name_of(step.program, t));
+    }
+    return result;
+}
+
+// Batches that the attention kernels of a step work on, by micro-batch.
+std::vector<long> attention_batches(const DecodeStep& step, int micro_batch) {
+    std::vector<long> result;
+    for (const Task& t : step.program.tasks) {
+        if (t.kind != TaskKind::compute || t.micro_batch != micro_batch || t.rank_class != 0)
+            continue;
+        const auto& body = step.program.operators[static_cast<std::size_t>(t.body)].body;
+        if (const auto* attention = std::get_if<Attention>(&body))
+            result.push_back(attention->batch);
+    }
+    return result;
+}
+
+TEST(DecodeStep, ALayerIsAttentionRouterDispatchExpertsCombine) {
+    const DecodeStep step = build_decode_step(ep320());
+    const auto routed = layer_of(step, 3, 0), shared = layer_of(step, 3, 1);
+    const auto index = [](const std::vector<std::string>& names, const std::string& name) {
+        return std::find(names.begin(), names.end(), name) - names.begin();
+    };
+    const auto count = static_cast<long>(routed.size());
+    EXPECT_LT(index(routed, "latent_attention"), index(routed, "router_gate"));
+    EXPECT_LT(index(routed, "router_gate"), index(routed, "dispatch"));
+    EXPECT_LT(index(routed, "dispatch"), index(routed, "expert_gate_up"));
+    EXPECT_LT(index(routed, "expert_down"), index(routed, "combine"));
+    EXPECT_LT(index(routed, "combine"), count);
+    EXPECT_EQ(routed.back(), "combine_sum");
+    EXPECT_THAT(shared, Contains("shared_expert_gate_up"));
+    EXPECT_THAT(shared, ::testing::Not(Contains("expert_gate_up")));
+    EXPECT_THAT(routed, ::testing::Not(Contains("shared_expert_gate_up")));
+    EXPECT_EQ(step.stack_begin_layer, 3);
+    EXPECT_EQ(step.stack_end_layer, 61);
+}
+
+// 288 and 32 ranks take part in each dispatch by one task each.
+TEST(DecodeStep, ATransferJoinsBothClasses) {
+    const DecodeStep step = build_decode_step(ep320());
+    ASSERT_EQ(step.program.classes.size(), 2u);
+    EXPECT_EQ(step.program.classes[0].count, 288);
+    EXPECT_EQ(step.program.classes[1].count, 32);
+    // 58 layers and a draft's, two micro-batches, dispatch and combine
+    EXPECT_EQ(step.program.instances.size(), 59u * 2 * 2);
+    for (const TransferInstance& instance : step.program.instances) {
+        ASSERT_EQ(instance.tasks.size(), 2u);
+        EXPECT_EQ(task(step, instance.tasks[0]).rank_class, 0);
+        EXPECT_EQ(task(step, instance.tasks[1]).rank_class, 1);
+    }
+}
+
+TEST(DecodeStep, TheSharedExpertRunsBesideDispatch) {
+    const DecodeStep step = build_decode_step(plain_step(128));
+    const int dispatch = tasks_named(step.program, "dispatch").front();
+    const int shared = tasks_named(step.program, "shared_expert_gate_up").front();
+    const int combine = tasks_named(step.program, "combine").front();
+    const int sum = tasks_named(step.program, "combine_sum").front();
+    int begin = shared;  // of the shared expert's kernels
+    while (task(step, begin - 1).kind == TaskKind::compute &&
+           name_of(step.program, task(step, begin - 1)).rfind("shared_expert", 0) == 0)
+        --begin;
+    EXPECT_EQ(task(step, dispatch).after, task(step, begin).after);
+    const int shared_end = dispatch - 1;
+    EXPECT_THAT(name_of(step.program, task(step, shared_end)), HasSubstr("shared_expert"));
+    EXPECT_THAT(task(step, sum).after, ElementsAre(combine, shared_end));
+}
+
+TEST(DecodeStep, OneRankHasNothingToExchange) {
+    const DecodeStep step = build_decode_step(plain_step(1));
+    EXPECT_TRUE(step.program.instances.empty());
+    const int sum = tasks_named(step.program, "combine_sum").front();
+    EXPECT_EQ(task(step, sum).after.size(), 2u);  // routed and shared experts
+}
+
+TEST(DecodeStep, TheHostComesLastAndOnce) {
+    DecodeSpec spec = ep320();
+    spec.engine.host_step.value = Seconds(1e-3);
+    const DecodeStep step = build_decode_step(spec);
+    const auto hosts = tasks_named(step.program, "host step");
+    ASSERT_EQ(hosts.size(), 2u);  // one a class
+    for (const int id : hosts) {
+        EXPECT_EQ(task(step, id).host_time.value(), 1e-3);
+        ASSERT_EQ(task(step, id).after.size(), 2u);  // both micro-batches
+        EXPECT_EQ(task(step, task(step, id).after[0]).micro_batch, 0);
+        EXPECT_EQ(task(step, task(step, id).after[1]).micro_batch, 1);
+    }
+}
+
+TEST(DecodeStep, MicroBatchesAreAsEvenAsWholeSequencesAllow) {
+    DecodeSpec spec = ep320();
+    spec.sequences_per_rank = 49;
+    const DecodeStep step = build_decode_step(spec);
+    EXPECT_EQ(step.sequences_per_group, 49);
+    // 61 layers, and the draft module's one
+    EXPECT_EQ(attention_batches(step, 0), std::vector<long>(62, 25));
+    EXPECT_EQ(attention_batches(step, 1), std::vector<long>(62, 24));
+}
+
+// Of three drafts the first pass takes all four tokens of a sequence, the others one each.
+TEST(DecodeStep, DraftPassesFollowTheHead) {
+    DecodeSpec spec = plain_step(128);
+    spec.speculation = {3, 0.5};
+    const DecodeStep step = build_decode_step(spec);
+    EXPECT_DOUBLE_EQ(step.tokens_per_step, 1.875);
+    std::vector<long> queries;
+    for (const int id : tasks_named(step.program, "latent_attention")) {
+        const auto body = static_cast<std::size_t>(task(step, id).body);
+        queries.push_back(std::get<Attention>(step.program.operators[body].body).query);
+    }
+    ASSERT_EQ(queries.size(), 64u);
+    EXPECT_EQ(std::count(queries.begin(), queries.end(), 4), 62);
+    EXPECT_EQ(queries[62], 1);
+    EXPECT_EQ(queries[63], 1);
+    // The main head checks 4 x 48 tokens, the drafts' heads draw 48 each.
+    std::vector<long> rows;
+    for (const int id : tasks_named(step.program, "head_projection")) {
+        const auto body = static_cast<std::size_t>(task(step, id).body);
+        rows.push_back(std::get<Gemm>(step.program.operators[body].body).m);
+    }
+    EXPECT_THAT(rows, ElementsAre(192, 48, 48, 48));
+    // Tasks of drafts belong to no layer of the stack.
+    EXPECT_EQ(task(step, tasks_named(step.program, "latent_attention").back()).layer, -1);
+}
+
+// Groups of 4 ranks, 12 sequences a rank: 48 tokens of 14,336 B reduced in dense layers; in MoE
+// layers scattered, 12 tokens to each rank's experts, and gathered.
+TEST(DecodeStep, TensorParallelGroupsReduce) {
+    DecodeSpec spec = plain_step(64);
+    spec.mapping = {16, 4, 64, 1, 1};
+    spec.sequences_per_rank = 12;
+    const DecodeStep step = build_decode_step(spec);
+    EXPECT_EQ(step.sequences_per_group, 48);
+    const auto expect = [&](const char* name, TransferType type, std::size_t times) {
+        const auto ids = tasks_named(step.program, name);
+        EXPECT_EQ(ids.size(), times) << name;
+        const auto instance = static_cast<std::size_t>(task(step, ids.front()).body);
+        const auto& transfer =
+            step.program
+                .transfers[static_cast<std::size_t>(step.program.instances[instance].transfer)];
+        EXPECT_EQ(transfer.type, type) << name;
+        EXPECT_EQ(transfer.group_ranks, 4) << name;
+        EXPECT_DOUBLE_EQ(transfer.size.value(), 48.0 * 14336) << name;
+    };
+    expect("attention all-reduce", TransferType::all_reduce, 3);
+    expect("dense all-reduce", TransferType::all_reduce, 3);
+    expect("attention reduce-scatter", TransferType::reduce_scatter, 58);
+    expect("hidden all-gather", TransferType::all_gather, 58);
+    const auto router =
+        static_cast<std::size_t>(task(step, tasks_named(step.program, "router_gate").front()).body);
+    EXPECT_EQ(std::get<Gemm>(step.program.operators[router].body).m, 12);
+    for (const auto& transfer : step.program.transfers) {
+        if (transfer.type != TransferType::dispatch) continue;
+        EXPECT_DOUBLE_EQ(transfer.size.value(), 12 * 8 * 7172.0);
+    }
+}
+
+std::vector<std::string> stream_names(const DecodeStep& step) {
+    std::vector<std::string> result;
+    for (const Stream& stream : step.program.streams) result.push_back(stream.name);
+    return result;
+}
+
+TEST(DecodeStep, TwoBatchesTakeTurnsOnTheCoresAndTransferSideBySide) {
+    const DecodeStep step = build_decode_step(ep320());
+    EXPECT_THAT(stream_names(step), ElementsAre("compute", "transfers 0", "transfers 1", "host"));
+    const auto dispatches = tasks_named(step.program, "dispatch");
+    EXPECT_EQ(task(step, dispatches.front()).stream, 1);
+    EXPECT_EQ(task(step, dispatches.back()).stream, 2);
+}
+
+TEST(DecodeStep, APartitionedEngineSplitsTheCores) {
+    DecodeSpec spec = ep320();
+    spec.engine.overlap = Overlap::partitioned;
+    spec.engine.attention_core_share = 0.6;
+    spec.engine.expert_core_share = 0.4;
+    const DecodeStep step = build_decode_step(spec);
+    EXPECT_THAT(stream_names(step), ElementsAre("attention", "experts", "host"));
+    EXPECT_EQ(step.program.streams[0].core_share, 0.6);
+    EXPECT_EQ(step.program.streams[1].core_share, 0.4);
+    EXPECT_EQ(task(step, tasks_named(step.program, "latent_attention").front()).stream, 0);
+    for (const char* name : {"router_gate", "dispatch", "expert_gate_up", "combine"})
+        EXPECT_EQ(task(step, tasks_named(step.program, name).front()).stream, 1) << name;
+
+    // With one micro-batch there is nothing to run beside: the cores stay together.
+    spec.mapping.micro_batches = 1;
+    const DecodeStep one = build_decode_step(spec);
+    EXPECT_EQ(one.program.streams.front().core_share, 1.0);
+    EXPECT_THAT(stream_names(one), ElementsAre("compute", "transfers 0", "host"));
+}
+
+TEST(DecodeStep, ExpertsGoFirstWhereTheEngineSaysSo) {
+    DecodeSpec spec = ep320();
+    for (const bool first : {false, true}) {
+        spec.engine.experts_first = first;
+        const DecodeStep step = build_decode_step(spec);
+        const auto priority = [&](const char* name) {
+            return task(step, tasks_named(step.program, name).front()).priority;
+        };
+        EXPECT_EQ(priority("expert_gate_up"), first ? 1 : 0);
+        EXPECT_EQ(priority("expert_down"), first ? 1 : 0);
+        EXPECT_EQ(priority("latent_attention"), 0);
+        EXPECT_EQ(priority("router_gate"), 0);
+        EXPECT_EQ(priority("combine_sum"), 0);
+    }
+}
+
+TEST(DecodeStep, CarriesTheEnginesHabits) {
+    DecodeSpec spec = ep320();
+    spec.engine.kernel_gap.value = Seconds(1e-6);
+    spec.engine.rank_skew.value = 0.05;
+    const Program& program = build_decode_step(spec).program;
+    EXPECT_EQ(program.kernel_gap.value(), 1e-6);
+    EXPECT_EQ(program.rank_skew, 0.05);
+}
+
+TEST(DecodeStep, ADenseModelNeedsNoExperts) {
+    DecodeSpec spec = plain_step(8);
+    spec.model.dense_layers = spec.model.layers;
+    spec.model.draft_layers = 0;
+    const DecodeStep step = build_decode_step(spec);
+    EXPECT_TRUE(tasks_named(step.program, "dispatch").empty());
+    EXPECT_TRUE(tasks_named(step.program, "router_gate").empty());
+    EXPECT_EQ(step.stack_begin_layer, 0);
+}
+
+// All layers dense, but for that of the draft module.
+TEST(DecodeStep, ADraftModuleHasExpertsOfItsOwn) {
+    DecodeSpec spec = plain_step(128);
+    spec.model.dense_layers = spec.model.layers;
+    spec.speculation = {1, 0.5};
+    const DecodeStep step = build_decode_step(spec);
+    ASSERT_EQ(tasks_named(step.program, "dispatch").size(), 1u);
+    const auto& dispatch = step.program.transfers.front();
+    EXPECT_DOUBLE_EQ(dispatch.size.value(), 96 * 8 * 7172.0);
+}
+
+DecodeSpec changed(void (*change)(DecodeSpec&)) {
+    DecodeSpec spec = ep320();
+    change(spec);
+    return spec;
+}
+
+TEST(DecodeStep, SaysWhatDoesNotAddUp) {
+    const auto expect = [](void (*change)(DecodeSpec&), const char* key, const char* text) {
+        const Refusal refusal = refusal_of(changed(change));
+        EXPECT_EQ(refusal.key, key);
+        EXPECT_THAT(refusal.text, HasSubstr(text));
+    };
+    expect([](DecodeSpec& s) { s.mapping.data_parallel = 0; }, "mapping.data_parallel",
+           "is 0, expected at least 1");
+    expect([](DecodeSpec& s) { s.mapping.tensor_parallel = 0; }, "mapping.tensor_parallel",
+           "is 0, expected at least 1");
+    expect([](DecodeSpec& s) { s.mapping.expert_parallel = 0; }, "mapping.expert_parallel",
+           "is 0, expected at least 1");
+    expect([](DecodeSpec& s) { s.mapping.micro_batches = 0; }, "mapping.micro_batches",
+           "is 0, expected at least 1");
+    expect([](DecodeSpec& s) { s.mapping.pipeline_parallel = 2; }, "mapping.pipeline_parallel",
+           "without pipeline stages");
+    expect([](DecodeSpec& s) { s.mapping.expert_parallel = 300; }, "mapping.expert_parallel",
+           "300 does not divide the 320 ranks of data_parallel 320 x tensor_parallel 1");
+    expect(
+        [](DecodeSpec& s) {
+            s.mapping.tensor_parallel = 3;
+            s.mapping.expert_parallel = 960;
+        },
+        "mapping.tensor_parallel", "3 does not divide the model's 128 heads");
+    expect(
+        [](DecodeSpec& s) {
+            s.mapping = {40, 8, 320, 1, 2};
+            s.experts.shared_ranks = 30;
+        },
+        "experts.shared_ranks", "expected a multiple of 8");
+    expect(
+        [](DecodeSpec& s) {
+            s.mapping = {40, 8, 20, 1, 2};
+            s.experts.shared_ranks = 16;
+        },
+        "mapping.expert_parallel", "a multiple of tensor_parallel 8 is expected");
+    expect([](DecodeSpec& s) { s.mapping.micro_batches = 3; }, "mapping.micro_batches",
+           "engines cut a step into 1 or 2 parts");
+    expect([](DecodeSpec& s) { s.sequences_per_rank = 1; }, "mapping.micro_batches",
+           "is 2 with 1 sequence a rank: each part needs at least one");
+    expect([](DecodeSpec& s) { s.context = 1; }, "context",
+           "of 1 tokens is shorter than the 2 query tokens of a step");
+    expect([](DecodeSpec& s) { s.model.draft_layers = 0; }, "speculation.draft_tokens",
+           "is 1: deepseek-r1 has no draft (multi-token-prediction) module");
+}
+
+}  // namespace
+}  // namespace podsim

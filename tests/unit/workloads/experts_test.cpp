@@ -1,0 +1,125 @@
+// Who holds which experts, and what reaches them.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/workloads/decode_specs.hpp"
+#include "workloads/decode_parts.hpp"
+
+namespace podsim {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+// 256 + 32 copies over 320 - 32 ranks: one each. A token goes to 8 and to a shared-expert rank.
+TEST(ExpertLayout, OfR1On320Ranks) {
+    const ExpertLayout layout = expert_layout(ep320());
+    EXPECT_EQ(layout.groups, 1);
+    EXPECT_EQ(layout.group_ranks, 320);
+    EXPECT_EQ(layout.routed_ranks, 288);
+    EXPECT_EQ(layout.shared_ranks, 32);
+    EXPECT_EQ(layout.slots_per_rank, 1);
+    EXPECT_EQ(layout.copies_per_token, 9);
+}
+
+TEST(ExpertLayout, SlotsAreRoutedAndRedundantOverRanks) {
+    EXPECT_EQ(expert_layout(plain_step(144, 32)).slots_per_rank, 2);  // 288 / 144
+    EXPECT_EQ(expert_layout(plain_step(128)).slots_per_rank, 2);      // 256 / 128
+    EXPECT_EQ(expert_layout(plain_step(128)).copies_per_token, 8);    // the shared one is at home
+}
+
+TEST(ExpertLayout, GroupsHoldAllExpertsEach) {
+    DecodeSpec spec = plain_step(64);
+    spec.mapping.data_parallel = 256;
+    EXPECT_EQ(expert_layout(spec).groups, 4);
+    EXPECT_EQ(expert_layout(spec).slots_per_rank, 4);
+}
+
+TEST(ExpertLayout, SaysWhichNumberWouldDivide) {
+    const DecodeSpec spec = plain_step(144);
+    const Refusal refusal = refusal_of(spec);
+    EXPECT_EQ(refusal.key, "experts.redundant");
+    EXPECT_THAT(refusal.text, AllOf(HasSubstr("256 routed + 0 redundant experts do not divide over "
+                                              "144 ranks"),
+                                    HasSubstr("32 redundant would")));
+    DecodeSpec advised = spec;
+    advised.experts.redundant = 32;
+    EXPECT_EQ(refusal_of(advised).text, "");
+}
+
+TEST(ExpertLayout, RefusesSharedRanksWithNothingToHold) {
+    DecodeSpec all_shared = plain_step(32);
+    all_shared.experts.shared_ranks = 32;
+    EXPECT_EQ(refusal_of(all_shared).key, "experts.shared_ranks");
+    EXPECT_THAT(refusal_of(all_shared).text, HasSubstr("no rank of expert_parallel 32 is left"));
+
+    DecodeSpec no_shared = ep320();
+    no_shared.model.shared_experts = 0;
+    EXPECT_EQ(refusal_of(no_shared).key, "experts.shared_ranks");
+    EXPECT_THAT(refusal_of(no_shared).text, HasSubstr("deepseek-r1 has no shared expert to hold"));
+
+    DecodeSpec dense = ep320();
+    dense.model.dense_layers = dense.model.layers;
+    dense.model.draft_layers = 0;
+    dense.speculation = {};
+    EXPECT_EQ(refusal_of(dense).key, "experts.shared_ranks");
+}
+
+// 48 tokens x 320 ranks x 8 / 288 ranks = 426.7 for the one expert of a rank; 48 x 320 / 32 = 480
+// for the shared one. INT8 token: 7168 B and a 4-byte scale; BF16: 14,336 B.
+TEST(ExpertLoad, OfR1On320Ranks) {
+    const DecodeSpec spec = ep320();
+    const ExpertLoad load = expert_load(spec, expert_layout(spec), 48);
+    EXPECT_EQ(load.active_experts, 1);
+    EXPECT_EQ(load.tokens_per_expert, 427);
+    EXPECT_EQ(load.tokens_per_shared_rank, 480);
+
+    ASSERT_EQ(load.dispatch.shares.size(), 2u);
+    EXPECT_EQ(load.dispatch.group_ranks, 320);
+    EXPECT_DOUBLE_EQ(load.dispatch.messages_per_rank, 432);  // 48 x 9
+    EXPECT_DOUBLE_EQ(load.dispatch.size.value(), 3098304);   // 432 x 7172
+    EXPECT_EQ(load.dispatch.shares[0].ranks, 288);
+    EXPECT_DOUBLE_EQ(load.dispatch.shares[0].send.value(), 3098304);
+    EXPECT_DOUBLE_EQ(load.dispatch.shares[0].receive.value(), 1280.0 / 3 * 7172);
+    EXPECT_EQ(load.dispatch.shares[1].ranks, 32);
+    EXPECT_DOUBLE_EQ(load.dispatch.shares[1].send.value(), 3098304);
+    EXPECT_DOUBLE_EQ(load.dispatch.shares[1].receive.value(), 480 * 7172);
+
+    // What was received is sent back, wider.
+    EXPECT_DOUBLE_EQ(load.combine.shares[0].send.value(), 1280.0 / 3 * 14336);
+    EXPECT_DOUBLE_EQ(load.combine.shares[0].receive.value(), 432 * 14336);
+    EXPECT_DOUBLE_EQ(load.combine.shares[1].send.value(), 480 * 14336);
+}
+
+TEST(ExpertLoad, FewerTokensThanSlotsWakeFewerExperts) {
+    const DecodeSpec spec = plain_step(16);  // 16 slots a rank
+    const ExpertLayout layout = expert_layout(spec);
+    const ExpertLoad one = expert_load(spec, layout, 1);  // 1 x 16 x 8 / 16 = 8 assignments
+    EXPECT_EQ(one.active_experts, 8);
+    EXPECT_EQ(one.tokens_per_expert, 1);
+    const ExpertLoad two = expert_load(spec, layout, 2);  // 16: each slot one
+    EXPECT_EQ(two.active_experts, 16);
+    EXPECT_EQ(two.tokens_per_expert, 1);
+    const ExpertLoad three = expert_load(spec, layout, 3);  // 24 / 16 = 1.5, rounded up
+    EXPECT_EQ(three.active_experts, 16);
+    EXPECT_EQ(three.tokens_per_expert, 2);
+}
+
+// Scales travel along: 4 B a block of 128 in FP8, 4 B a token in INT8, 1 B for 32 in FP4.
+TEST(ExpertLoad, TokensCarryTheirScales) {
+    DecodeSpec spec = plain_step(128);
+    const auto token = [&](DType dtype) {
+        spec.precision.dispatch = dtype;
+        const ExpertLoad load = expert_load(spec, expert_layout(spec), 1);
+        return load.dispatch.size.value() / 8;
+    };
+    EXPECT_DOUBLE_EQ(token(DType::bf16), 14336);
+    EXPECT_DOUBLE_EQ(token(DType::fp8), 7168 + 4 * 56);
+    EXPECT_DOUBLE_EQ(token(DType::int8), 7168 + 4);
+    EXPECT_DOUBLE_EQ(token(DType::fp4), 3584 + 224);
+    spec.model.scale_block = 0;
+    EXPECT_DOUBLE_EQ(token(DType::fp8), 7168 + 4);
+}
+
+}  // namespace
+}  // namespace podsim
