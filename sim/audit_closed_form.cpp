@@ -153,7 +153,8 @@ ClosedForm closed_form(const AuditFacts& facts, const AuditModel& m, double sequ
         cache +
         map.ranks() * weight_bytes_per_rank(facts, m, moe_passes, sequences * query / map.ranks());
 
-    const double copies = m.experts_per_token + (map.shared_ranks > 0 ? m.shared_experts : 0);
+    // A token goes once to the rank with the shared experts, however many those are.
+    const double copies = m.experts_per_token + (map.shared_ranks > 0 ? 1 : 0);
     const double payload = sequences * moe_queries * copies * m.hidden *
                            (facts.formats.dispatch + facts.formats.combine);
     const double group = map.expert_parallel;

@@ -40,6 +40,20 @@ void run_case(PreparedCase& one, const Catalog& catalog, const RunOptions& optio
     report.audit_passed = result.audit_passed();
 }
 
+void compare_pair(PairReport& pair, const std::vector<PreparedCase>& cases) {
+    const auto find = [&](const std::string& id) -> const PreparedCase& {
+        return *std::find_if(cases.begin(), cases.end(),
+                             [&](const auto& one) { return one.report.id == id; });
+    };
+    const PreparedCase &first = find(pair.first), &second = find(pair.second);
+    const double units = first.unit / second.unit;
+    pair.published = first.report.published / second.report.published * units;
+    pair.simulated = first.report.simulated / second.report.simulated * units;
+    pair.error = pair.simulated / pair.published - 1;
+}
+
+}  // namespace
+
 void score(SuiteReport& report) {
     double sum = 0, absolute = 0, count = 0;
     for (const auto& one : report.cases) {
@@ -58,20 +72,6 @@ void score(SuiteReport& report) {
     if (report.gate_mape && !(report.mape <= *report.gate_mape)) report.passed = false;
     if (report.gate_worst && !(std::abs(report.worst) <= *report.gate_worst)) report.passed = false;
 }
-
-void compare_pair(PairReport& pair, const std::vector<PreparedCase>& cases) {
-    const auto find = [&](const std::string& id) -> const PreparedCase& {
-        return *std::find_if(cases.begin(), cases.end(),
-                             [&](const auto& one) { return one.report.id == id; });
-    };
-    const PreparedCase &first = find(pair.first), &second = find(pair.second);
-    const double units = first.unit / second.unit;
-    pair.published = first.report.published / second.report.published * units;
-    pair.simulated = first.report.simulated / second.report.simulated * units;
-    pair.error = pair.simulated / pair.published - 1;
-}
-
-}  // namespace
 
 SuiteReport run_suite(const Node& suite, const Catalog& catalog, const RunOptions& options) {
     PreparedSuite prepared = prepare_suite(suite, catalog);

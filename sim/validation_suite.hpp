@@ -28,4 +28,8 @@ struct PreparedSuite {
 // Throws InputError; the experiments are checked as far as `catalog` knows what they name.
 PreparedSuite prepare_suite(const Node& document, const Catalog& catalog);
 
+// Fills mape, bias and worst over the cases that count, and passed: gates kept, no case without an
+// error that is a number, no case that breaks a law of the audit.
+void score(SuiteReport& report);
+
 }  // namespace podsim
