@@ -198,7 +198,7 @@ Command parse_schema(const std::vector<std::string>& arguments) {
 
 std::string overview() {
     std::string text =
-        "podsim simulates clusters of AI accelerators: how fast, how full, how dear, and why.\n\n"
+        "podsim simulates clusters of AI accelerators: how fast, how full, how dear, why.\n\n"
         "Usage: podsim VERB [ARGS]\n\nVerbs:\n";
     for (const auto& [name, sentence] : verb_table()) {
         text += fmt::format("  {:<10}{}\n", name, sentence);

@@ -224,6 +224,10 @@ Section breakdown_section(const Alternatives& all) {
     for (auto& [part, largest] : parts) {
         for (const AlternativeResult& a : all) largest = std::max(largest, share_of(a, part));
     }
+    // What rounds to nothing everywhere is left out.
+    parts.erase(std::remove_if(parts.begin(), parts.end(),
+                               [](const auto& part) { return part.second < 0.0005; }),
+                parts.end());
     std::stable_sort(parts.begin(), parts.end(),
                      [](const auto& x, const auto& y) { return x.second > y.second; });
     const double longest = parts.empty() ? 1.0 : std::max(parts.front().second, 1e-9);

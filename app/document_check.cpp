@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "app/input_file.hpp"
 #include "app/rerun.hpp"
 #include "chips/chip.hpp"
 #include "chips/kernel_library.hpp"
@@ -63,14 +64,28 @@ std::string kind_of_keys(const Node& document) {
     return "";
 }
 
-std::string kind_of_base(const Node& document, const Catalog& catalog) {
+std::string kind_of(const std::string& path, const Catalog& catalog, std::size_t depth);
+
+// The kind of what a file starts from: a file of its own, or a name of some kind.
+std::string kind_of_base(const Node& document, const Catalog& catalog, std::size_t depth) {
+    constexpr std::size_t longest_chain = 16;
     const Node* base = document.find("base");
     if (base == nullptr) return "";
-    for (const std::string& kind : document_kinds()) {
-        const std::vector<std::string> names = catalog.names(kind);
-        if (std::find(names.begin(), names.end(), base->text) != names.end()) return kind;
+    if (means_file(base->text)) {
+        const fs::path beside = fs::path(base->place.file).parent_path() / base->text;
+        const std::string file = beside.lexically_normal().string();
+        if (depth < longest_chain) return kind_of(file, catalog, depth + 1);
+        throw InputError(base->place, "base",
+                         "a circle of base:, or more than 16 files in a chain");
     }
-    return "";
+    std::vector<std::string> known;
+    for (const std::string& kind : document_kinds()) {
+        for (const std::string& name : catalog.names(kind)) {
+            if (name == base->text) return kind;
+            known.push_back(name);
+        }
+    }
+    throw InputError({unknown_name(base->place, "base", "document", base->text, known)});
 }
 
 void append(std::vector<Diagnostic>& problems, const InputError& error) {
@@ -115,18 +130,27 @@ void check_named(const std::string& kind, const Node& document, const std::strin
 
 }  // namespace
 
-std::string kind_of_file(const std::string& path, const Catalog& catalog) {
+namespace {
+
+std::string kind_of(const std::string& path, const Catalog& catalog, std::size_t depth) {
+    require_input_file(path);
     const Node document = read_any(path);
     if (document.kind != Node::Kind::map) {
         throw InputError(document.place, "", "a map of keys was expected");
     }
     if (std::string kind = kind_of_folder(path); !kind.empty()) return kind;
     if (std::string kind = kind_of_keys(document); !kind.empty()) return kind;
-    if (std::string kind = kind_of_base(document, catalog); !kind.empty()) return kind;
+    if (std::string kind = kind_of_base(document, catalog, depth); !kind.empty()) return kind;
     std::string known;
     for (const Mark& mark : marks()) known += (known.empty() ? "" : ", ") + std::string(mark.kind);
     throw InputError({path, 0, 0}, "", "its keys do not tell what kind of file this is",
                      "expected one of: " + known);
+}
+
+}  // namespace
+
+std::string kind_of_file(const std::string& path, const Catalog& catalog) {
+    return kind_of(path, catalog, 0);
 }
 
 void check_file(const std::string& path, const Catalog& catalog) {

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "app/command_line.hpp"
+#include "app/input_file.hpp"
 #include "app/kinds.hpp"
 #include "app/metric_table.hpp"
 #include "base/text_file.hpp"
@@ -73,8 +74,8 @@ std::vector<std::string> suite_names(const std::string& suites_folder) {
 
 std::string suite_file(const std::string& name, const std::string& suites_folder,
                        const Place& place) {
-    const fs::path path(name);
-    if (path.has_parent_path() || path.extension() == ".yaml" || path.extension() == ".yml") {
+    if (means_file(name)) {
+        require_input_file(name);
         return name;
     }
     for (const char* ending : {".yaml", ".yml"}) {

@@ -21,12 +21,17 @@ const std::vector<Kind>& kinds() {
 }
 
 const Kind& find_kind(const std::string& name, const Place& place) {
-    std::vector<std::string> names;
+    std::vector<std::string> forms;
+    std::string known;
     for (const Kind& kind : kinds()) {
         if (name == kind.plural || name == kind.singular) return kind;
-        names.push_back(kind.plural);
+        forms.push_back(kind.plural);
+        forms.push_back(kind.singular);
+        known += (known.empty() ? "known: " : ", ") + kind.plural;
     }
-    throw InputError({unknown_name(place, "", "kind", name, names)});
+    const std::string nearest = nearest_name(name, forms);
+    throw InputError(place, "", "unknown kind " + name,
+                     (nearest.empty() ? "" : "did you mean " + nearest + "? ") + known);
 }
 
 }  // namespace podsim

@@ -110,6 +110,8 @@ void write_files(const std::vector<OutputFile>& files) {
     std::vector<std::pair<fs::path, fs::path>> renames;
     for (const OutputFile& file : files) {
         const fs::path path(file.path);
+        if (fs::is_directory(path))
+            fail(path.string(), "is a folder, it cannot be written over", 0);
         leftovers.make_folder(path.parent_path());
         const fs::path temporary =
             path.parent_path() / fmt::format(".{}.{}.tmp", path.filename().string(), getpid());

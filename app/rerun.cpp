@@ -1,9 +1,12 @@
 #include "app/rerun.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
+
+#include "app/input_file.hpp"
 
 namespace podsim {
 
@@ -85,8 +88,13 @@ Experiment load_result(const Node& result, const std::string& file, Catalog& cat
             throw InputError(entry.place, "configuration.documents",
                              entry.key + " is not of the form kind/name");
         }
-        catalog.embed(entry.key.substr(0, slash), entry.key.substr(slash + 1),
-                      carried.tree(entry.value, entry.key));
+        const std::string kind = entry.key.substr(0, slash);
+        const std::vector<std::string> known = document_kinds();
+        if (std::find(known.begin(), known.end(), kind) == known.end()) {
+            throw InputError(
+                {unknown_name(entry.place, "configuration.documents", "kind", kind, known)});
+        }
+        catalog.embed(kind, entry.key.substr(slash + 1), carried.tree(entry.value, entry.key));
     }
     for (const auto& [name, fidelity] : names_of(static_cast<const Fidelity*>(nullptr))) {
         if (fidelity_of_result(result) == name) experiment.fidelity = fidelity;
@@ -111,6 +119,7 @@ Experiment load_result(const Node& result, const std::string& file, Catalog& cat
 
 Experiment load_experiment(const std::string& file, Catalog& catalog, const Place& asked_at) {
     const fs::path path(file);
+    if (means_file(file)) require_input_file(file);
     if (path.extension() == ".json") {
         const Node json = read_json(file);
         if (json.find("configuration") != nullptr) {
