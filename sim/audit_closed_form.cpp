@@ -165,7 +165,8 @@ ClosedForm closed_form(const AuditFacts& facts, const AuditModel& m, double sequ
     return form;
 }
 
-double operator_flops(const nlohmann::ordered_json& op) {
+double operator_flops(const nlohmann::ordered_json& the_operator) {
+    const auto& op = the_operator;
     const std::string type = word(op, "type");
     if (type == "gemm") {
         return 2 * at(op, "m") * at(op, "n") * at(op, "k") * at_or(op, "groups", 1);

@@ -71,7 +71,7 @@ Tree document(const Json& configuration, const std::string& kind, const std::str
 Tree pool_of(const Tree& experiment, const std::string& name) {
     const Tree alternatives = get(experiment, "alternatives");
     for (const auto& item : *alternatives.json) {
-        const Tree alternative{&item, alternatives.name + "." + name};
+        Tree alternative{&item, alternatives.name + "." + name};
         if (text(get(alternative, "name")) != name) continue;
         const auto pools = find(alternative, "pools");
         if (!pools) return alternative;

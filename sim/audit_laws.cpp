@@ -34,8 +34,9 @@ void AuditFindings::check(const char* law, bool passed, std::string detail) {
     findings_.push_back({law, passed, std::move(detail)});
 }
 
-void AuditFindings::check_none(const char* law, const std::string& culprit, std::string otherwise) {
-    check(law, culprit.empty(), culprit.empty() ? std::move(otherwise) : culprit);
+void AuditFindings::check_none(const char* law, const std::string& culprit,
+                               const std::string& otherwise) {
+    check(law, culprit.empty(), culprit.empty() ? otherwise : culprit);
 }
 
 bool same(double a, double b, double tolerance) {

@@ -33,7 +33,7 @@ class AuditFindings {
   public:
     void check(const char* law, bool passed, std::string detail);
     // A law over many things: `culprit` says what breaks it, "" when nothing does.
-    void check_none(const char* law, const std::string& culprit, std::string otherwise);
+    void check_none(const char* law, const std::string& culprit, const std::string& otherwise);
     std::vector<AuditFinding> take() { return std::move(findings_); }
 
   private:

@@ -117,7 +117,7 @@ inline Audited hand_worked_step() {
         r.resources.push_back(
             {name, "ranks", mean, 1.5 * mean, amount, "", capacity, {0.5 * mean, 1.5 * mean}});
     };
-    use("matrix units", 88320 / 4 / 50e9, 1);  // 0.44 us at the rank's BF16 peak
+    use("matrix units", 88320 / (4 * 50e9), 1);  // 0.44 us at the rank's BF16 peak
     use("HBM", 5000, 1e12);
     use("scale-up send", 100, 37.5e9);
     use("scale-up receive", 100, 37.5e9);

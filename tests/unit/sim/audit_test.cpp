@@ -1,6 +1,7 @@
 // Each way of lying about a result breaks its law, and no other.
 #include "sim/audit.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -56,6 +57,41 @@ TEST(Audit, SoundResultsPass) {
     EXPECT_EQ(hand_worked_step().broken(), Laws{});
     EXPECT_EQ(audited_cloudmatrix().broken(), Laws{});
     EXPECT_EQ(audit(hand_worked_step().result, "decode", hand_worked_configuration()).size(), 19u);
+}
+
+// Experts, tokens and sequences that do and do not divide, on three fabrics.
+TEST(Audit, SoundResultsPassHoweverTheyAreLaidOut) {
+    const char* const fp8 = "weights: fp8, experts: fp8, activations: fp8, dispatch: fp8";
+    const char* const int8 = "weights: int8, experts: int8, activations: int8, kv_cache: int8";
+    struct Layout {
+        const char *system, *precision, *mapping, *experts;
+        int chips, batch_per_rank, drafts;
+    };
+    for (const Layout& layout : {
+             Layout{"cloudmatrix384", int8, "tensor_parallel: 4, micro_batches: 2", "redundant: 64",
+                    160, 7, 3},
+             Layout{"cloudmatrix384", int8, "expert_parallel: 64", "shared_ranks: 8, redundant: 24",
+                    128, 5, 1},
+             Layout{"cloudmatrix384", int8, "micro_batches: 2", "redundant: 32, shared_ranks: 32",
+                    160, 2, 0},
+             Layout{"h800-ib", fp8, "expert_parallel: 36", "redundant: 32", 72, 11, 2},
+             Layout{"h800-ib", fp8, "tensor_parallel: 2, micro_batches: 2", "redundant: 32", 144,
+                    13, 1},
+             Layout{"custom-supernode", fp8, "expert_parallel: 16", "redundant: 16", 32, 24, 1},
+             Layout{"custom-supernode", fp8, "tensor_parallel: 8", "redundant: 0", 256, 1, 2},
+         }) {
+        const std::string experiment = fmt::format(
+            "experiment: a layout\n"
+            "workload: {{kind: decode, model: deepseek-r1, context: 1000 tokens, batch_per_rank: "
+            "{}, "
+            "speculation: {{draft_tokens: {}, acceptance: 0.6}}}}\n"
+            "alternatives: [{{name: one, system: {}, chips: {}, precision: {{{}}}, mapping: "
+            "{{{}}}, "
+            "experts: {{{}}}}}]\n",
+            layout.batch_per_rank, layout.drafts, layout.system, layout.chips, layout.precision,
+            layout.mapping, layout.experts);
+        EXPECT_EQ(audited_run(experiment).broken(), Laws{}) << experiment;
+    }
 }
 
 TEST(Audit, ChipsCountedAsDies) {
