@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <optional>
 #include <stdexcept>
 
 #include "base/form.hpp"
@@ -32,6 +33,33 @@ void describe(Form& form, CoresSpec& cores) {
     form.required("feed", cores.feed, "rate from that cache into one core", positive());
 }
 
+// A peak that the cores cannot reach, or fall short of, is somebody's slip.
+template <class Form>
+void require_agreement(Form& form, const CoresSpec& cores, DType dtype, FlopsPerSecond peak) {
+    const auto macs = cores.macs_per_cycle.find(dtype);
+    if (macs == cores.macs_per_cycle.end()) {
+        form.problem("peak_matrix", fmt::format("{} has a peak but cores.macs_per_cycle does not "
+                                                "name it",
+                                                to_string(dtype)));
+        return;
+    }
+    const FlopsPerSecond of_cores = static_cast<double>(cores.matrix.value) *
+                                    static_cast<double>(macs->second.value) * 2.0 * Flops(1.0) *
+                                    cores.clock.value;
+    if (std::abs(peak / of_cores - 1.0) <= 0.02) return;
+    form.problem("peak_matrix",
+                 fmt::format("{} is {}, but {} cores x {} MAC x 2 x {} give {}", to_string(dtype),
+                             to_string(peak), cores.matrix.value, macs->second.value,
+                             to_string(cores.clock.value), to_string(of_cores)),
+                 "correct one of them; they may differ by 2 %");
+}
+
+template <class Form>
+void require_divides(Form& form, int ranks, long cores, const char* kind) {
+    if (cores % ranks == 0) return;
+    form.problem("ranks", fmt::format("{} ranks do not divide {} {} cores", ranks, cores, kind));
+}
+
 template <class Form>
 void describe(Form& form, ChipSpec& chip) {
     form.required("title", chip.title, "name in words");
@@ -49,33 +77,12 @@ void describe(Form& form, ChipSpec& chip) {
     form.required("power", chip.power, "thermal design power of the package", positive());
     form.required("kernels", chip.kernels, "kernel library it uses unless told otherwise");
     if (!form.ok()) return;
-    // A peak that the cores cannot reach, or fall short of, is somebody's slip.
-    for (const auto& [dtype, peak] : chip.peak_matrix) {
-        const std::string key = "peak_matrix." + to_string(dtype);
-        const auto macs = chip.cores.macs_per_cycle.find(dtype);
-        if (macs == chip.cores.macs_per_cycle.end()) {
-            form.problem(
-                "peak_matrix",
-                fmt::format("{} has a peak but cores.macs_per_cycle does not name it", key));
-            continue;
-        }
-        const double cores_peak = static_cast<double>(chip.cores.matrix.value) *
-                                  static_cast<double>(macs->second.value) * 2.0 *
-                                  chip.cores.clock.value.value();
-        if (std::abs(peak.value.value() / cores_peak - 1.0) > 0.02) {
-            form.problem("peak_matrix",
-                         fmt::format("{} is {}, but {} cores x {} MAC x 2 x {} give {}", key,
-                                     to_string(peak.value), chip.cores.matrix.value,
-                                     macs->second.value, to_string(chip.cores.clock.value),
-                                     to_string(FlopsPerSecond(cores_peak))),
-                         "correct one of them; they may differ by 2 %");
-        }
-    }
     if (chip.peak_matrix.empty()) form.problem("peak_matrix", "names no format");
-    if (chip.cores.matrix.value % chip.ranks != 0) {
-        form.problem("ranks", fmt::format("{} ranks do not divide {} matrix cores", chip.ranks,
-                                          chip.cores.matrix.value));
+    for (const auto& [dtype, peak] : chip.peak_matrix) {
+        require_agreement(form, chip.cores, dtype, peak.value);
     }
+    require_divides(form, chip.ranks, chip.cores.matrix.value, "matrix");
+    require_divides(form, chip.ranks, chip.cores.vector.value, "vector");
 }
 
 ChipSpec read_chip(const Node& document, const std::string& name) {
@@ -102,26 +109,30 @@ RankHardware rank_hardware(const ChipSpec& chip) {
     return hardware;
 }
 
-FlopsPerSecond peak_for(const RankHardware& hardware, DType dtype) {
-    const auto exact = hardware.peak_matrix.find(dtype);
-    if (exact != hardware.peak_matrix.end()) return exact->second;
-    const std::pair<const DType, FlopsPerSecond>* wider = nullptr;
-    for (const auto& entry : hardware.peak_matrix) {
-        if (bytes_of(entry.first) <= bytes_of(dtype)) continue;
-        if (wider == nullptr || bytes_of(entry.first) < bytes_of(wider->first)) wider = &entry;
+DType executed_format(const RankHardware& hardware, DType dtype) {
+    if (hardware.peak_matrix.count(dtype) > 0) return dtype;
+    std::optional<DType> wider;
+    for (const auto& [format, peak] : hardware.peak_matrix) {
+        if (bytes_of(format) <= bytes_of(dtype)) continue;
+        if (!wider || bytes_of(format) < bytes_of(*wider)) wider = format;
     }
-    if (wider == nullptr) {
+    if (!wider) {
         throw std::invalid_argument(
             fmt::format("the chip's matrix units have no rate for {} nor for a wider format",
                         to_string(dtype)));
     }
-    return wider->second;
+    return *wider;
+}
+
+FlopsPerSecond peak_for(const RankHardware& hardware, DType dtype) {
+    return hardware.peak_matrix.at(executed_format(hardware, dtype));
 }
 
 FlopsPerSecond published_peak_for(const ChipSpec& chip, DType dtype) {
-    const auto published = chip.peak_published.find(dtype);
+    const RankHardware hardware = rank_hardware(chip);
+    const auto published = chip.peak_published.find(executed_format(hardware, dtype));
     if (published != chip.peak_published.end()) return published->second.value;
-    return peak_for(rank_hardware(chip), dtype) * static_cast<double>(chip.ranks);
+    return peak_for(hardware, dtype) * static_cast<double>(chip.ranks);
 }
 
 nlohmann::ordered_json chip_schema() {

@@ -3,7 +3,6 @@
 
 #include <map>
 #include <string>
-#include <vector>
 
 #include "base/document.hpp"
 #include "base/sourced.hpp"
@@ -59,17 +58,21 @@ struct RankHardware {
 };
 
 // Reads and checks a chip: cores x MACs x 2 x clock against peak_matrix (2 %), ranks that divide
-// the cores. Throws InputError.
+// the cores of both kinds. Throws InputError.
 ChipSpec read_chip(const Node& document, const std::string& name);
 
 RankHardware rank_hardware(const ChipSpec& chip);
 
-// Matrix peak of one rank for a format. A format the chip lacks runs at the rate of the
-// narrowest wider one it has (FP8 weights on a chip with BF16 only are widened first).
+// The format in which products of `dtype` really run: `dtype` where the matrix units have a rate
+// for it, else the narrowest wider one they have (FP8 on a chip with BF16 only is widened first).
 // Throws std::invalid_argument when there is none.
+DType executed_format(const RankHardware& hardware, DType dtype);
+
+// Matrix peak of one rank for a format, that of the format it is executed in.
 FlopsPerSecond peak_for(const RankHardware& hardware, DType dtype);
 
-// The published peak used for "per peak FLOP" figures, of the package.
+// The data-sheet peak behind "per peak FLOP" figures, of the package, for the format `dtype` is
+// executed in; that of the matrix units where the data sheet has none.
 FlopsPerSecond published_peak_for(const ChipSpec& chip, DType dtype);
 
 nlohmann::ordered_json chip_schema();

@@ -47,13 +47,19 @@ OperatorCost operator_cost(const OperatorBody& body, const RankHardware& hardwar
     if (!(core_share > 0.0 && core_share <= 1.0)) {
         throw std::invalid_argument(fmt::format("core share {} is not in (0, 1]", core_share));
     }
-    if (const auto* gemm = std::get_if<Gemm>(&body)) {
-        return gemm_cost(*gemm, hardware, library, fidelity, core_share);
+    if (const auto* work = std::get_if<VectorWork>(&body)) {
+        return vector_cost(*work, hardware, library.vector, core_share);
     }
-    if (const auto* attention = std::get_if<Attention>(&body)) {
-        return attention_cost(*attention, hardware, library, fidelity, core_share);
+    const auto* gemm = std::get_if<Gemm>(&body);
+    OperatorCost cost = gemm != nullptr ? gemm_cost(*gemm, hardware, library, fidelity, core_share)
+                                        : attention_cost(std::get<Attention>(body), hardware,
+                                                         library, fidelity, core_share);
+    const DType asked = compute_dtype_of(body), executed = executed_format(hardware, asked);
+    if (executed != asked) {
+        cost.warning = fmt::format("{} runs at the rate of {}: the matrix units have none for it",
+                                   to_string(asked), to_string(executed));
     }
-    return vector_cost(std::get<VectorWork>(body), hardware, library.vector, core_share);
+    return cost;
 }
 
 Seconds roofline_bound(const OperatorBody& body, const RankHardware& hardware) {

@@ -29,12 +29,13 @@ struct OperatorCost {
     std::string choice;            // tile and split chosen, for the per-operator table
     Confidence basis = Confidence::assumed;
     double held_out_error = 0;
-    std::string warning;  // a shape outside what the library's calibration covers
+    std::string warning;  // what the reader of a result should know: a format that was widened
 };
 
 // `core_share` of the rank's cores may be used (an engine that partitions them); memory bandwidth
 // is not partitioned, but a core alone cannot draw more than its feed.
-// Throws std::invalid_argument for a format the chip cannot compute.
+// Throws std::invalid_argument for a format that the chip cannot compute or the library was not
+// measured on, an accumulator that holds no tile, a core share outside (0, 1].
 OperatorCost operator_cost(const OperatorBody& body, const RankHardware& hardware,
                            const KernelLibrarySpec& library, Fidelity fidelity, double core_share);
 

@@ -8,10 +8,11 @@
 //   t_hbm  = bytes / min(HBM x memory efficiency, active cores x feed) + ramp
 //   t      = launch + (t_core^p + t_hbm^p)^(1/p) + [s > 1: second phase over the partial sums]
 //
-// and the answer is the least over the candidates, as a library's autotuner would choose. Padding
-// to whole tiles and whole waves is what separates it from a roofline. Operands are counted once
-// (the last-level cache holds what tiles of a wave share). Left out: cache misses between waves of
-// very large products, clock sinking under load.
+// and the answer is the least over the tiles whose (padded) sums of 4 bytes fit into a core's
+// accumulator, as a library's autotuner would choose. Padding to whole tiles and whole waves is
+// what separates it from a roofline. Operands are counted once (the last-level cache holds what
+// tiles of a wave share). Left out: cache misses between waves of very large products, clock
+// sinking under load.
 #include "chips/gemm_cost.hpp"
 
 #include <fmt/format.h>
@@ -19,6 +20,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <optional>
+#include <stdexcept>
 
 namespace podsim {
 
@@ -72,22 +75,70 @@ Timing time_of(const Product& product, const Tiling& tiling) {
     const Seconds core = waves * smooth_maximum(smooth_maximum(multiply, load, p), steps, p) +
                          waves * (area / 32768.0) * product.habits.tile_overhead;
 
+    // Few active cores draw no more than their feeds.
     const BytesPerSecond bandwidth =
         min(product.memory, static_cast<double>(active) * product.feed);
-    Timing timing;
-    timing.bytes = compulsory_bytes_of(g);
-    Seconds stream = timing.bytes / bandwidth;
-    Seconds reduce(0.0);
+    const Bytes operands = compulsory_bytes_of(g);
+    const Seconds stream = operands / bandwidth +
+                           stream_ramp(operands, product.habits.ramp, product.habits.ramp_bytes);
+    Bytes partial_sums(0.0);
+    Seconds second_phase(0.0);
     if (tiling.split > 1) {
-        const Bytes partial_sums(static_cast<double>(g.m * g.n * g.groups * tiling.split) * 4.0 *
-                                 2.0);
-        timing.bytes += partial_sums;
-        reduce = product.habits.split_reduce + partial_sums / product.memory;
+        // 4-byte sums of each split, written and read again.
+        partial_sums = Bytes(static_cast<double>(g.m * g.n * g.groups * tiling.split) * 4.0 * 2.0);
+        second_phase = product.habits.split_reduce + partial_sums / product.memory;
     }
-    stream += stream_ramp(compulsory_bytes_of(g), product.habits.ramp, product.habits.ramp_bytes);
+    Timing timing;
+    timing.bytes = operands + partial_sums;
     timing.hbm_time = timing.bytes / product.memory;
-    timing.total = product.habits.launch + smooth_maximum(core, stream, p) + reduce;
+    timing.total = product.habits.launch + smooth_maximum(core, stream, p) + second_phase;
     return timing;
+}
+
+bool holds_sums(const RankHardware& hardware, long rows, long columns) {
+    const long padded = std::max(rows, hardware.minimum_rows);
+    return Bytes(static_cast<double>(padded * columns) * 4.0) <= hardware.accumulator;
+}
+
+// Whether fewer splits would leave longer slices. Further ones only add partial sums, so that a
+// deeper product never gains by a split that a shallower one could not have.
+bool is_worth(long k, long split) {
+    return 2 * k > 64 * split;
+}
+
+struct Choice {
+    Tiling tiling;
+    Timing timing;
+};
+
+// The fastest candidate; of equal ones the first.
+Choice best_choice(const Product& product, const RankHardware& hardware) {
+    static constexpr std::array<long, 5> sides = {16, 32, 64, 128, 256};
+    static constexpr std::array<long, 4> splits = {1, 2, 4, 8};
+    std::optional<Choice> best;
+    for (const long rows : sides) {
+        for (const long columns : sides) {
+            if (!holds_sums(hardware, rows, columns)) continue;
+            for (const long split : splits) {
+                if (split > 1 && !(product.habits.splits_k && is_worth(product.gemm.k, split)))
+                    continue;
+                const Tiling tiling{rows, columns, split};
+                const Timing timing = time_of(product, tiling);
+                if (!best || timing.total < best->timing.total) best = Choice{tiling, timing};
+            }
+        }
+    }
+    if (!best) {
+        throw std::invalid_argument(
+            fmt::format("the accumulator of {} holds no tile, not even {} x 16 sums of 4 bytes",
+                        to_string(hardware.accumulator), std::max(16L, hardware.minimum_rows)));
+    }
+    return *best;
+}
+
+std::string text_of(const Tiling& tiling) {
+    return fmt::format("{}x{}{}", tiling.rows, tiling.columns,
+                       tiling.split > 1 ? fmt::format(" split {}", tiling.split) : "");
 }
 
 }  // namespace
@@ -108,9 +159,10 @@ long usable_cores(const RankHardware& hardware, double core_share) {
 
 OperatorCost gemm_cost(const Gemm& gemm, const RankHardware& hardware,
                        const KernelLibrarySpec& library, Fidelity fidelity, double core_share) {
-    const DType dtype = compute_dtype_of(gemm);
-    const GemmHabits& habits = gemm_habits(library, dtype);
-    const FlopsPerSecond peak = peak_for(hardware, dtype);
+    const DType format = executed_format(hardware, compute_dtype_of(gemm));
+    const GemmHabits& habits = gemm_habits(library, format);
+    const FlopsPerSecond peak = peak_for(hardware, format);
+    const BytesPerSecond memory = hardware.hbm_bandwidth * habits.memory_efficiency;
     const long cores = usable_cores(hardware, core_share);
     const double share = static_cast<double>(cores) / static_cast<double>(hardware.matrix_cores);
 
@@ -119,8 +171,6 @@ OperatorCost gemm_cost(const Gemm& gemm, const RankHardware& hardware,
     cost.matrix = work_of(gemm) / peak;
     cost.basis = habits.record.basis;
     cost.held_out_error = habits.record.held_out_error;
-    const BytesPerSecond memory = hardware.hbm_bandwidth * habits.memory_efficiency;
-
     if (fidelity == Fidelity::analytic) {
         cost.hbm = compulsory_bytes_of(gemm);
         cost.hbm_time = cost.hbm / memory;
@@ -139,32 +189,11 @@ OperatorCost gemm_cost(const Gemm& gemm, const RankHardware& hardware,
         peak / static_cast<double>(hardware.matrix_cores) * habits.matrix_efficiency,
         hardware.feed_per_core,
         memory};
-    static constexpr std::array<long, 5> sides = {16, 32, 64, 128, 256};
-    static constexpr std::array<long, 4> splits = {1, 2, 4, 8};
-    Timing best;
-    bool found = false;
-    for (const long rows : sides) {
-        for (const long columns : sides) {
-            if (Bytes(static_cast<double>(rows * columns) * 4.0) > hardware.accumulator) continue;
-            for (const long split : splits) {
-                if (split > 1 && (!habits.splits_k || gemm.k < 64 * split)) continue;
-                const Timing timing = time_of(product, {rows, columns, split});
-                if (!found || timing.total < best.total) {
-                    best = timing;
-                    found = true;
-                    cost.choice = fmt::format("{}x{}{}", rows, columns,
-                                              split > 1 ? fmt::format(" split {}", split) : "");
-                }
-            }
-        }
-    }
-    if (!found) {
-        throw std::invalid_argument(
-            "the accumulator holds no tile, not even 16 x 16 sums of 4 bytes");
-    }
-    cost.time = best.total;
-    cost.hbm = best.bytes;
-    cost.hbm_time = best.hbm_time;
+    const Choice best = best_choice(product, hardware);
+    cost.time = best.timing.total;
+    cost.hbm = best.timing.bytes;
+    cost.hbm_time = best.timing.hbm_time;
+    cost.choice = text_of(best.tiling);
     return cost;
 }
 

@@ -68,6 +68,8 @@ void describe(Form& form, KernelLibrarySpec& library) {
                   "attention of new tokens over a cache");
     form.required("attention_prefill", library.attention_prefill, "causal attention of a prompt");
     form.required("vector", library.vector, "element-wise, normalising and gathering kernels");
+    form.optional("calibration", library.calibration,
+                  "what podsim calibrate fits, on which tables");
     if (form.ok() && library.gemm.empty()) form.problem("gemm", "names no format");
 }
 

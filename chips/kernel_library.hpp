@@ -54,6 +54,7 @@ struct KernelLibrarySpec {
     std::map<DType, GemmHabits> gemm;  // by compute format
     AttentionHabits attention_decode, attention_prefill;
     VectorHabits vector;
+    Node calibration;  // tables it is fitted on; whoever fits reads them
 };
 
 KernelLibrarySpec read_kernel_library(const Node& document, const std::string& name);

@@ -1,0 +1,116 @@
+// Vector operators, the bound, and the cache.
+#include "chips/cost.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <stdexcept>
+
+#include "tests/unit/chips/tiny_chip.hpp"
+
+namespace podsim {
+namespace {
+
+constexpr double exact = 1e-9;  // microseconds
+
+// Launch 1 us, then the slower of 10,240 B (1.2 us at 80 % of the memory) and the arithmetic:
+// 1,000 elements x 3 FLOP at half of 1 GFLOP/s, 6 us.
+TEST(VectorCost, ByHand) {
+    const VectorWork light{"add", 1000, 0.1, 8192, 2048}, heavy{"norm", 1000, 3, 8192, 2048};
+    for (const Fidelity fidelity : {Fidelity::analytic, Fidelity::tile}) {
+        const OperatorCost moved = operator_cost(light, tiny_chip(), tiny_library(), fidelity, 1.0);
+        EXPECT_NEAR(moved.time.value() * 1e6, 1 + 1.2, exact);
+        EXPECT_EQ(moved.hbm.value(), 10240.0);
+        EXPECT_NEAR(moved.hbm_time.value() * 1e6, 1.2, exact);
+        EXPECT_EQ(moved.matrix.value(), 0.0);
+        EXPECT_NEAR(moved.vector.value() * 1e6, 0.1, exact);
+        EXPECT_NEAR(moved.launch.value() * 1e6, 1, exact);
+        EXPECT_EQ(moved.basis, Confidence::estimate);
+        const OperatorCost computed =
+            operator_cost(heavy, tiny_chip(), tiny_library(), fidelity, 1.0);
+        EXPECT_NEAR(computed.time.value() * 1e6, 1 + 6, exact);
+        EXPECT_NEAR(computed.vector.value() * 1e6, 3, exact);
+    }
+}
+
+// Half of the cores double the arithmetic, not the memory traffic.
+TEST(VectorCost, CoreShare) {
+    EXPECT_NEAR(tile_microseconds(VectorWork{"norm", 1000, 3, 8192, 2048}, tiny_chip(),
+                                  tiny_library(), 0.5),
+                1 + 12, exact);
+    EXPECT_NEAR(tile_microseconds(VectorWork{"add", 1000, 0.1, 8192, 2048}, tiny_chip(),
+                                  tiny_library(), 0.5),
+                1 + 1.2, exact);
+}
+
+// Where vector cores are apart they leave the matrix cores free.
+TEST(VectorCost, OnItsOwnCoresWhereTheChipHasThem) {
+    RankHardware hardware = tiny_chip();
+    const VectorWork add{"add", 1, 1, 1, 1};
+    EXPECT_FALSE(operator_cost(add, hardware, tiny_library(), Fidelity::tile, 1.0).on_vector_cores);
+    hardware.separate_vector = true;
+    EXPECT_TRUE(operator_cost(add, hardware, tiny_library(), Fidelity::tile, 1.0).on_vector_cores);
+    EXPECT_FALSE(operator_cost(Gemm{1, 1, 1, 1}, hardware, tiny_library(), Fidelity::tile, 1.0)
+                     .on_vector_cores);
+}
+
+// max(work / peak, bytes / bandwidth) of the data sheet: 0.15 us of products and 0.96 us of memory
+// for 32 x 32 x 64; 131,072 x 4 FLOP in 0.6 us for attention once memory is out of the way.
+TEST(RooflineBound, ByHand) {
+    EXPECT_NEAR(roofline_bound(Gemm{32, 32, 64, 1}, tiny_chip()).value() * 1e6, 0.96, exact);
+    EXPECT_NEAR(roofline_bound(Gemm{32, 32, 64, 1}, without_memory(tiny_chip())).value() * 1e6,
+                0.15, exact);
+    Attention a;
+    a.batch = 1;
+    a.context = 256;
+    a.heads = 16;
+    a.kv_heads = 1;
+    a.head_dim_qk = a.head_dim_v = 32;
+    EXPECT_NEAR(roofline_bound(a, without_memory(tiny_chip())).value() * 1e6, 0.6, exact);
+    EXPECT_NEAR(roofline_bound(VectorWork{"norm", 1000, 3, 8192, 2048}, tiny_chip()).value() * 1e6,
+                3, exact);
+    EXPECT_NEAR(roofline_bound(VectorWork{"add", 1, 1, 8192, 2048}, tiny_chip()).value() * 1e6,
+                0.96, exact);
+}
+
+TEST(Fidelity, Names) {
+    for (const auto& [name, fidelity] : names_of(static_cast<const Fidelity*>(nullptr))) {
+        EXPECT_EQ(to_string(fidelity), name);
+    }
+}
+
+TEST(CostCache, CountsAndKeepsApart) {
+    CostCache cache(tiny_chip(), tiny_library(), Fidelity::tile, true);
+    const Gemm one{32, 32, 64, 1}, other{32, 32, 65, 1};
+    const OperatorCost first = cache.cost(one, 1.0);
+    EXPECT_EQ(cache.misses(), 1);
+    EXPECT_EQ(cache.hits(), 0);
+    EXPECT_EQ(cache.cost(one, 1.0).time, first.time);
+    EXPECT_EQ(cache.hits(), 1);
+    EXPECT_NE(cache.cost(other, 1.0).time, first.time);
+    // Half of the cores is another question, and so is a share that differs in the last digit.
+    EXPECT_NE(cache.cost(one, 0.5).time, first.time);
+    (void)cache.cost(one, std::nextafter(0.5, 1.0));
+    EXPECT_EQ(cache.misses(), 4);
+    EXPECT_EQ(cache.hits(), 1);
+}
+
+TEST(CostCache, SwitchedOffItOnlyCounts) {
+    CostCache cache(tiny_chip(), tiny_library(), Fidelity::tile, false);
+    const Gemm one{32, 32, 64, 1};
+    EXPECT_EQ(cache.cost(one, 1.0).time, cache.cost(one, 1.0).time);
+    EXPECT_EQ(cache.misses(), 2);
+    EXPECT_EQ(cache.hits(), 0);
+}
+
+// What could not be costed is not remembered as if it could.
+TEST(CostCache, PassesErrorsOn) {
+    CostCache cache(tiny_chip(), tiny_library(), Fidelity::tile, true);
+    const Gemm wide{1, 1, 1, 1, DType::fp32, DType::fp32, DType::fp32};
+    EXPECT_THROW(cache.cost(wide, 1.0), std::invalid_argument);
+    EXPECT_THROW(cache.cost(wide, 1.0), std::invalid_argument);
+    EXPECT_EQ(cache.hits(), 0);
+}
+
+}  // namespace
+}  // namespace podsim
