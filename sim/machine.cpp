@@ -1,14 +1,23 @@
+// Greedy and event-driven. A ready task starts as soon as its stream is free (a transfer: the
+// streams of all its participants), passes its fixed delays, and then works at the speed that the
+// other tasks at work on its rank leave it. Speeds change only when some task begins or ends its
+// work; between two changes everything is linear, and one event per class, for the next end of
+// work, is pending.
+//
+// Left out: tasks that are taken off a stream before their end; a speed that changes a task's
+// demand; ranks of one class that drift apart (rank_skew stands for what that costs).
 #include "sim/machine.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <set>
 #include <stdexcept>
 
-#include "base/fluid.hpp"
 #include "base/systemc_driver.hpp"
+#include "sim/demand.hpp"
 
 namespace podsim {
 
@@ -22,18 +31,17 @@ const char* name_of(Resource resource) {
 namespace {
 
 template <class T>
-auto& at(T& container, int index) {
+decltype(auto) at(T& container, int index) {
     return container[static_cast<std::size_t>(index)];
 }
 
-// A running task's demand on its rank, between its fixed delay and its end.
+// A task at work: between its fixed delays and its end.
 struct Activity {
     int task = 0;
-    double remaining = 0;  // seconds at full speed
-    double duration = 0;   // the same at the beginning
+    double duration = 0;   // seconds at full speed
+    double remaining = 0;  // of them
     double speed = 0;
-    FluidActivity demand;
-    UsageSegment total;  // what it uses over its whole duration
+    UsageSegment amounts;  // what it moves and computes over its whole duration
 };
 
 // A ready task in the queue of its stream, in the order they are taken.
@@ -44,14 +52,15 @@ struct Waiting {
     auto operator<=>(const Waiting&) const = default;
 };
 
-// One class of ranks: its streams and what runs on them.
+// One class of ranks: its streams and what is at work on them.
 struct Rank {
     std::vector<std::set<Waiting>> waiting;  // per stream, transfers apart
     std::vector<int> running;                // per stream: task or -1
     std::vector<int> last;                   // per stream: task that ended last, or -1
     std::vector<Activity> active;
+    std::vector<FluidActivity> demands;          // of `active`, share by share
     Picoseconds settled = 0;                     // progress is accounted up to here
-    std::uint64_t generation = 0;                // of the pending completion event
+    std::uint32_t generation = 0;                // of the pending completion event
     std::vector<double> compute_since_transfer;  // by micro-batch, seconds
 };
 
@@ -66,7 +75,6 @@ class Machine {
         followers_.resize(tasks);
         last_dependency_.assign(tasks, -1);
         entered_.assign(program.instances.size(), 0);
-        left_.assign(program.instances.size(), 0);
         int micro_batches = 1;
         for (std::size_t i = 0; i < tasks; ++i) {
             missing_[i] = static_cast<int>(program.tasks[i].after.size());
@@ -108,20 +116,24 @@ class Machine {
 
   private:
     const Task& task(int id) const { return at(program_.tasks, id); }
+    TaskRecord& record(int id) { return at(record_.tasks, id); }
+    Rank& rank_of(int id) { return at(ranks_, task(id).rank_class); }
 
     void make_ready(int id) {
-        TaskRecord& record = at(record_.tasks, id);
-        record.ready = calendar_.now();
-        record.cause = at(last_dependency_, id);
+        record(id).ready = calendar_.now();
+        record(id).cause = at(last_dependency_, id);
         const Task& t = task(id);
         if (t.kind == TaskKind::transfer) {
             const auto& instance = at(program_.instances, t.body);
-            if (++at(entered_, t.body) == static_cast<int>(instance.tasks.size())) {
+            if (++at(entered_, t.body) == static_cast<int>(instance.tasks.size()))
                 eligible_.insert({calendar_.now(), t.body});
-            }
         } else {
-            at(at(ranks_, t.rank_class).waiting, t.stream).insert(waiting_of(id));
+            at(rank_of(id).waiting, t.stream).insert(waiting_of(id));
         }
+    }
+
+    Waiting waiting_of(int id) const {
+        return {-task(id).priority, at(record_.tasks, id).ready, id};
     }
 
     // Of the highest priority a stream stays with the chain it is on: engines enqueue a
@@ -141,12 +153,8 @@ class Machine {
         return first;
     }
 
-    Waiting waiting_of(int id) const {
-        return {-task(id).priority, at(record_.tasks, id).ready, id};
-    }
-
-    // A transfer takes the streams of all its participants at once, so that no two can wait for
-    // each other; anything else takes its own stream. Earliest ready first.
+    // Transfers first, the earliest complete one first. A transfer takes the streams of all its
+    // participants at once, so that no two can wait for each other.
     void start_what_can() {
         for (auto it = eligible_.begin(); it != eligible_.end();) {
             const int instance = it->second;
@@ -169,58 +177,44 @@ class Machine {
     }
 
     bool streams_free(int instance) {
-        for (const int id : at(program_.instances, instance).tasks) {
-            if (at(at(ranks_, task(id).rank_class).running, task(id).stream) >= 0) return false;
-        }
-        return true;
+        const auto& parts = at(program_.instances, instance).tasks;
+        return std::all_of(parts.begin(), parts.end(),
+                           [&](int id) { return at(rank_of(id).running, task(id).stream) < 0; });
     }
 
     // Occupies the stream and settles what the start waited for: a dependency, or the stream.
     TaskRecord& occupy(int id) {
-        const Task& t = task(id);
-        Rank& rank = at(ranks_, t.rank_class);
-        at(rank.running, t.stream) = id;
-        TaskRecord& record = at(record_.tasks, id);
-        record.start = calendar_.now();
-        const int before = at(rank.last, t.stream);
-        if (record.start > record.ready && before >= 0 &&
-            at(record_.tasks, before).end == record.start) {
-            record.cause = before;
-        }
-        return record;
+        Rank& rank = rank_of(id);
+        const int stream = task(id).stream;
+        at(rank.running, stream) = id;
+        TaskRecord& r = record(id);
+        r.start = calendar_.now();
+        const int before = at(rank.last, stream);
+        if (r.start > r.ready && before >= 0 && record(before).end == r.start) r.cause = before;
+        return r;
+    }
+
+    const OperatorCost& cost_of(const Task& t) const {
+        return t.kind == TaskKind::compute ? at(at(costs_.operators, t.stream), t.body)
+                                           : at(at(costs_.pipelines, t.stream), t.body);
     }
 
     void start_single(int id) {
         const Task& t = task(id);
-        TaskRecord& record = occupy(id);
+        TaskRecord& r = occupy(id);
         if (t.kind == TaskKind::host) {
-            record.alone = to_picoseconds(t.host_time);
-            calendar_.at(record.start + record.alone, EventClass::completion,
-                         [this, id] { finish(id); });
+            r.alone = to_picoseconds(t.host_time);
+            calendar_.at(r.start + r.alone, EventClass::completion, [this, id] { finish(id); });
             return;
         }
-        const OperatorCost& cost = t.kind == TaskKind::compute
-                                       ? at(at(costs_.operators, t.stream), t.body)
-                                       : at(at(costs_.pipelines, t.stream), t.body);
-        record.gap = to_picoseconds(program_.kernel_gap);
-        record.launch = to_picoseconds(cost.launch);
-        const Seconds work = cost.time - cost.launch;
-        record.alone = to_picoseconds(work);
-
-        Activity activity;
-        activity.task = id;
-        activity.remaining = activity.duration = work.value();
-        const double share = at(program_.streams, t.stream).core_share;
-        const Resource cores =
-            cost.on_vector_cores ? Resource::vector_cores : Resource::matrix_cores;
-        activity.demand.usage.emplace_back(static_cast<int>(cores), share);
-        if (work > Seconds(0.0)) {
-            activity.demand.usage.emplace_back(static_cast<int>(Resource::memory),
-                                               std::min(1.0, cost.hbm_time / work));
-        }
-        activity.total.matrix_seconds = cost.matrix.value();
-        activity.total.hbm_bytes = cost.hbm.value();
-        begin_later(record.start + record.gap + record.launch, std::move(activity));
+        const OperatorCost& cost = cost_of(t);
+        r.gap = to_picoseconds(program_.kernel_gap);
+        r.launch = to_picoseconds(cost.launch);
+        r.alone = to_picoseconds(cost.time - cost.launch);
+        calendar_.at(r.start + r.gap + r.launch, EventClass::start, [this, id] {
+            const Task& ready = task(id);
+            begin(id, demand_of(cost_of(ready), at(program_.streams, ready.stream).core_share));
+        });
     }
 
     void start_transfer(int instance_id) {
@@ -229,58 +223,48 @@ class Machine {
         double compute = 0;
         int last_entered = instance.tasks.front();
         for (const int id : instance.tasks) {
-            const Rank& rank = at(ranks_, task(id).rank_class);
-            compute = std::max(compute, at(rank.compute_since_transfer, task(id).micro_batch));
-            if (at(record_.tasks, id).ready > at(record_.tasks, last_entered).ready)
-                last_entered = id;
+            compute =
+                std::max(compute, at(rank_of(id).compute_since_transfer, task(id).micro_batch));
+            if (record(id).ready > record(last_entered).ready) last_entered = id;
         }
         const Picoseconds skew = to_picoseconds(Seconds(program_.rank_skew * compute));
-        int stream_cause = -1;
+        int explained = -1;  // what some participant waited for until now
         for (std::size_t part = 0; part < instance.tasks.size(); ++part) {
             const int id = instance.tasks[part];
-            TaskRecord& record = occupy(id);
-            if (record.cause >= 0 && at(record_.tasks, record.cause).end == record.start)
-                stream_cause = record.cause;
-            record.latency = to_picoseconds(coflow.latency);
-            record.skew = skew;
-            const CoflowShare& share = coflow.shares[std::min(part, coflow.shares.size() - 1)];
-            record.alone = to_picoseconds(share.wire);
-
-            Activity activity;
-            activity.task = id;
-            activity.remaining = activity.duration = share.wire.value();
-            for (int port = 0; port < kPorts; ++port) {
-                if (share.port_time[port] <= Seconds(0.0)) continue;
-                activity.demand.usage.emplace_back(static_cast<int>(Resource::scale_up_send) + port,
-                                                   share.port_time[port] / share.wire);
-                activity.total.port_bytes[static_cast<std::size_t>(port)] =
-                    share.bytes[port].value();
-                activity.total.hbm_bytes +=
-                    share.bytes[port].value();  // read to send, written on landing
-            }
-            if (share.wire > Seconds(0.0)) {
-                const Seconds memory = Bytes(activity.total.hbm_bytes) / hardware_.hbm_bandwidth;
-                activity.demand.usage.emplace_back(static_cast<int>(Resource::memory),
-                                                   std::min(1.0, memory / share.wire));
-            }
-            begin_later(record.start + record.latency + record.skew, std::move(activity));
+            TaskRecord& r = occupy(id);
+            if (ends_at_start(r)) explained = r.cause;
+            r.latency = to_picoseconds(coflow.latency);
+            r.skew = skew;
+            const CoflowShare& share = share_of(coflow, part);
+            r.alone = to_picoseconds(demand_of(share, hardware_).duration);
+            calendar_.at(r.start + r.latency + r.skew, EventClass::start,
+                         [this, id, &share] { begin(id, demand_of(share, hardware_)); });
         }
-        // Every participant starts together: when its own past does not explain the start, the
-        // last to enter, or the last stream to come free, does.
+        // All start together: where its own past does not explain a participant's start, the last
+        // to enter or the last stream to come free does.
         for (const int id : instance.tasks) {
-            TaskRecord& record = at(record_.tasks, id);
-            if (record.cause >= 0 && at(record_.tasks, record.cause).end == record.start) continue;
-            record.cause = stream_cause >= 0 ? stream_cause : at(record_.tasks, last_entered).cause;
+            if (ends_at_start(record(id))) continue;
+            record(id).cause = explained >= 0 ? explained : record(last_entered).cause;
         }
     }
 
-    void begin_later(Picoseconds time, Activity activity) {
-        calendar_.at(time, EventClass::start, [this, activity = std::move(activity)]() mutable {
-            const int rank_class = task(activity.task).rank_class;
-            settle(rank_class);
-            at(ranks_, rank_class).active.push_back(std::move(activity));
-            replan(rank_class);
-        });
+    bool ends_at_start(const TaskRecord& r) {
+        return r.cause >= 0 && record(r.cause).end == r.start;
+    }
+
+    // A transfer whose ranks are all alike has one share for every participant.
+    static const CoflowShare& share_of(const Coflow& coflow, std::size_t part) {
+        return coflow.shares[std::min(part, coflow.shares.size() - 1)];
+    }
+
+    void begin(int id, Demand demand) {
+        const int rank_class = task(id).rank_class;
+        settle(rank_class);
+        Rank& rank = at(ranks_, rank_class);
+        const double duration = demand.duration.value();
+        rank.active.push_back({id, duration, duration, 0.0, demand.amounts});
+        rank.demands.push_back(std::move(demand.shares));
+        replan(rank_class);
     }
 
     // Accounts progress and use since the last change of speed.
@@ -295,13 +279,11 @@ class Machine {
         for (auto& activity : rank.active) {
             const double progress = std::min(activity.remaining, elapsed * activity.speed);
             activity.remaining -= progress;
-            for (const auto& [resource, usage] : activity.demand.usage)
-                segment.used[static_cast<std::size_t>(resource)] += usage * progress;
             const double part = activity.duration > 0 ? progress / activity.duration : 0.0;
-            segment.matrix_seconds += part * activity.total.matrix_seconds;
-            segment.hbm_bytes += part * activity.total.hbm_bytes;
+            segment.matrix_seconds += part * activity.amounts.matrix_seconds;
+            segment.hbm_bytes += part * activity.amounts.hbm_bytes;
             for (std::size_t port = 0; port < kPorts; ++port)
-                segment.port_bytes[port] += part * activity.total.port_bytes[port];
+                segment.port_bytes[port] += part * activity.amounts.port_bytes[port];
         }
         if (!rank.active.empty()) at(record_.usage, rank_class).push_back(segment);
         rank.settled = now;
@@ -310,24 +292,22 @@ class Machine {
     // New speeds, and one event for the next completion among them.
     void replan(int rank_class) {
         Rank& rank = at(ranks_, rank_class);
-        const std::uint64_t generation = ++rank.generation;
+        const std::uint32_t generation = ++rank.generation;
         if (rank.active.empty()) return;
-        std::vector<FluidActivity> demands;
-        demands.reserve(rank.active.size());
-        for (const auto& activity : rank.active) demands.push_back(activity.demand);
-        const std::vector<double> speeds = max_min_speeds(demands, kResources);
+        const std::vector<double> speeds = max_min_speeds(rank.demands, kResources);
         double next = std::numeric_limits<double>::infinity();
         for (std::size_t i = 0; i < rank.active.size(); ++i) {
             rank.active[i].speed = speeds[i];
             next = std::min(next, rank.active[i].remaining / speeds[i]);
         }
-        // Rounded up, so that nothing ends before its work is done.
+        // Rounded up, so that nothing ends before its work is done; a thousandth of a picosecond is
+        // what doubles lose on the way.
         const Picoseconds delay = static_cast<Picoseconds>(std::ceil(next * 1e12 - 1e-3));
         calendar_.at(calendar_.now() + std::max<Picoseconds>(delay, 0), EventClass::completion,
                      [this, rank_class, generation] { complete(rank_class, generation); });
     }
 
-    void complete(int rank_class, std::uint64_t generation) {
+    void complete(int rank_class, std::uint32_t generation) {
         Rank& rank = at(ranks_, rank_class);
         if (generation != rank.generation) return;  // speeds changed since it was planned
         settle(rank_class);
@@ -336,6 +316,7 @@ class Machine {
             if (rank.active[i].remaining <= 1e-12 * rank.active[i].speed) {
                 ended.push_back(rank.active[i].task);
                 rank.active.erase(rank.active.begin() + static_cast<std::ptrdiff_t>(i));
+                rank.demands.erase(rank.demands.begin() + static_cast<std::ptrdiff_t>(i));
             } else {
                 ++i;
             }
@@ -346,19 +327,18 @@ class Machine {
 
     void finish(int id) {
         const Task& t = task(id);
-        Rank& rank = at(ranks_, t.rank_class);
-        TaskRecord& record = at(record_.tasks, id);
-        record.end = calendar_.now();
-        record_.end = std::max(record_.end, record.end);
+        Rank& rank = rank_of(id);
+        TaskRecord& r = record(id);
+        r.end = calendar_.now();
+        record_.end = std::max(record_.end, r.end);
         at(rank.running, t.stream) = -1;
         at(rank.last, t.stream) = id;
         --unfinished_;
         double& compute = at(rank.compute_since_transfer, t.micro_batch);
         if (t.kind == TaskKind::transfer) {
             compute = 0;
-            ++at(left_, t.body);
         } else if (t.kind != TaskKind::host) {
-            compute += to_seconds(record.end - record.start).value();
+            compute += to_seconds(r.end - r.start).value();
         }
         for (const int next : at(followers_, id)) {
             at(last_dependency_, next) = id;
@@ -374,22 +354,23 @@ class Machine {
         }
     }
 
+    // Back from the last end, each task to what its start waited for.
     void find_critical_path() {
         int id = 0;
         for (std::size_t i = 0; i < record_.tasks.size(); ++i) {
-            if (record_.tasks[i].end > at(record_.tasks, id).end) id = static_cast<int>(i);
+            if (record_.tasks[i].end > record(id).end) id = static_cast<int>(i);
         }
         Picoseconds reached = record_.end;
         while (id >= 0) {
-            const TaskRecord& record = at(record_.tasks, id);
-            if (record.end != reached) {
+            const TaskRecord& r = record(id);
+            if (r.end != reached) {
                 throw std::logic_error(
                     fmt::format("a hole of {} ps in front of the task that follows task {}",
-                                reached - record.end, id));
+                                reached - r.end, id));
             }
             record_.critical_path.push_back(id);
-            reached = record.start;
-            id = reached == 0 ? -1 : record.cause;
+            reached = r.start;
+            id = reached == 0 ? -1 : r.cause;
         }
         if (reached != 0) throw std::logic_error("the critical path does not reach time zero");
         std::reverse(record_.critical_path.begin(), record_.critical_path.end());
@@ -401,84 +382,33 @@ class Machine {
     Calendar calendar_;
     RunRecord record_;
     std::vector<Rank> ranks_;
-    std::vector<int> missing_, last_dependency_;
-    std::vector<std::vector<int>> followers_;
-    std::vector<int> entered_, left_;
-    std::set<std::pair<Picoseconds, int>> eligible_;
+    std::vector<int> missing_, last_dependency_;      // by task
+    std::vector<std::vector<int>> followers_;         // by task
+    std::vector<int> entered_;                        // by instance: participants that are ready
+    std::set<std::pair<Picoseconds, int>> eligible_;  // instances all of whose tasks are ready
     int unfinished_ = 0;
     bool start_pending_ = false;
 };
 
-OperatorCost pipeline_cost(const Program& program, const Pipeline& pipeline,
-                           const std::vector<OperatorCost>& operators) {
-    OperatorCost cost;
-    Seconds core(0.0), memory(0.0);
-    double weight = 0;
-    cost.on_vector_cores = true;
-    for (const int id : pipeline.operators) {
-        const OperatorCost& stage = at(operators, id);
-        cost.launch = max(cost.launch, stage.launch);
-        cost.matrix += stage.matrix;
-        cost.vector += stage.vector;
-        cost.hbm += stage.hbm;
-        memory += stage.hbm_time;
-        core += stage.time - stage.launch;
-        cost.on_vector_cores = cost.on_vector_cores && stage.on_vector_cores;
-        // The weakest evidence of any stage stands for the whole.
-        cost.basis = std::max(cost.basis, stage.basis);
-        cost.held_out_error += stage.held_out_error * stage.time.value();
-        weight += stage.time.value();
-        if (!stage.warning.empty()) cost.warning = stage.warning;
+// Two parts of a transfer on one stream would wait for each other.
+void require_streams_apart(const Program& program) {
+    for (const auto& instance : program.instances) {
+        std::set<std::pair<int, int>> seen;
+        for (const int id : instance.tasks) {
+            const Task& task = at(program.tasks, id);
+            if (seen.insert({task.rank_class, task.stream}).second) continue;
+            throw std::invalid_argument(at(program.transfers, instance.transfer).name +
+                                        ": two of its tasks sit on one stream");
+        }
     }
-    (void)program;
-    if (weight > 0) cost.held_out_error /= weight;
-    // Traffic saved on the way shortens a stage only as far as it was bound by it.
-    const Bytes saved(std::min(pipeline.on_chip, cost.hbm.value()));
-    const Seconds saved_time = cost.hbm > Bytes(0.0) ? memory * (saved / cost.hbm) : Seconds(0.0);
-    cost.hbm -= saved;
-    cost.hbm_time = memory - saved_time;
-    cost.time = cost.launch + max(core - saved_time, cost.hbm_time);
-    cost.choice = fmt::format("{} fused", pipeline.operators.size());
-    return cost;
 }
 
 }  // namespace
 
-ProgramCosts cost_program(const Program& program, CostCache& cache, const RankFabric& fabric,
-                          const CollectiveLibrarySpec& library, long total_ranks) {
-    ProgramCosts costs;
-    // Which stream needs which operator: an operator that never runs on a stream costs nothing
-    // there.
-    std::vector<std::vector<char>> needed(program.streams.size(),
-                                          std::vector<char>(program.operators.size(), 0));
-    for (const auto& task : program.tasks) {
-        if (task.kind == TaskKind::compute) at(at(needed, task.stream), task.body) = 1;
-        if (task.kind == TaskKind::pipeline) {
-            for (const int op : at(program.pipelines, task.body).operators)
-                at(at(needed, task.stream), op) = 1;
-        }
-    }
-    for (std::size_t s = 0; s < program.streams.size(); ++s) {
-        std::vector<OperatorCost> operators(program.operators.size());
-        for (std::size_t i = 0; i < program.operators.size(); ++i) {
-            if (needed[s][i])
-                operators[i] = cache.cost(program.operators[i].body, program.streams[s].core_share);
-        }
-        std::vector<OperatorCost> pipelines;
-        for (const auto& pipeline : program.pipelines)
-            pipelines.push_back(pipeline_cost(program, pipeline, operators));
-        costs.operators.push_back(std::move(operators));
-        costs.pipelines.push_back(std::move(pipelines));
-    }
-    for (const auto& transfer : program.transfers) {
-        costs.coflows.push_back(make_coflow(transfer, fabric, library, total_ranks));
-    }
-    return costs;
-}
-
 RunRecord run_program(const Program& program, const ProgramCosts& costs,
                       const RankHardware& hardware, Driver driver) {
     require_valid(program);
+    require_streams_apart(program);
     return Machine(program, costs, hardware).run(driver);
 }
 

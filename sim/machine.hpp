@@ -44,11 +44,10 @@ struct TaskRecord {
     int cause = -1;           // the task whose end let this one start, -1 at time zero
 };
 
-// Amounts per rank of a class between two changes of speed.
+// What one rank of a class did between two changes of speed.
 struct UsageSegment {
     Picoseconds begin = 0, end = 0;
-    std::array<double, kResources> used{};  // seconds of each resource at its attainable rate
-    double matrix_seconds = 0;              // matrix work at peak rate
+    double matrix_seconds = 0;  // matrix work at peak rate
     double hbm_bytes = 0;
     std::array<double, kPorts> port_bytes{};
 };
@@ -74,8 +73,9 @@ struct ProgramCosts {
 ProgramCosts cost_program(const Program& program, CostCache& cache, const RankFabric& fabric,
                           const CollectiveLibrarySpec& library, long total_ranks);
 
-// Runs the program to its end. `hardware` gives the memory rate that landing bytes of transfers
-// use. Throws std::invalid_argument for an invalid program, std::logic_error when tasks are left.
+// Runs the program to its end. `hardware` gives the memory rate at which transfers read what they
+// send and write what lands. Throws std::invalid_argument for a program that require_valid refuses
+// and for a transfer with two tasks on one stream.
 RunRecord run_program(const Program& program, const ProgramCosts& costs,
                       const RankHardware& hardware, Driver driver);
 

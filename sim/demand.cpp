@@ -1,0 +1,39 @@
+#include "sim/demand.hpp"
+
+#include <algorithm>
+
+namespace podsim {
+
+Demand demand_of(const OperatorCost& cost, double core_share) {
+    Demand demand;
+    demand.duration = cost.time - cost.launch;
+    const Resource cores = cost.on_vector_cores ? Resource::vector_cores : Resource::matrix_cores;
+    demand.shares.usage = {{static_cast<int>(cores), core_share}};
+    if (demand.duration > Seconds(0.0)) {
+        demand.shares.usage.emplace_back(static_cast<int>(Resource::memory),
+                                         std::min(1.0, cost.hbm_time / demand.duration));
+    }
+    demand.amounts.matrix_seconds = cost.matrix.value();
+    demand.amounts.hbm_bytes = cost.hbm.value();
+    return demand;
+}
+
+Demand demand_of(const CoflowShare& share, const RankHardware& hardware) {
+    Demand demand;
+    for (std::size_t port = 0; port < kPorts; ++port) {
+        demand.amounts.port_bytes[port] = share.bytes[port].value();
+        demand.amounts.hbm_bytes += share.bytes[port].value();
+    }
+    const Seconds memory = Bytes(demand.amounts.hbm_bytes) / hardware.hbm_bandwidth;
+    demand.duration = max(share.wire, memory);
+    if (demand.duration <= Seconds(0.0)) return demand;
+    for (int port = 0; port < kPorts; ++port) {
+        if (share.port_time[port] <= Seconds(0.0)) continue;
+        demand.shares.usage.emplace_back(static_cast<int>(Resource::scale_up_send) + port,
+                                         share.port_time[port] / demand.duration);
+    }
+    demand.shares.usage.emplace_back(static_cast<int>(Resource::memory), memory / demand.duration);
+    return demand;
+}
+
+}  // namespace podsim

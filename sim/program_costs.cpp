@@ -1,0 +1,98 @@
+// What everything in a program costs, before any of it runs.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "sim/machine.hpp"
+
+namespace podsim {
+
+namespace {
+
+template <class T>
+decltype(auto) at(T& container, int index) {
+    return container[static_cast<std::size_t>(index)];
+}
+
+// One kernel of several operators: one launch, the longest; work and traffic of all; the weakest
+// evidence and the mean error of all, weighted by time. Traffic that stays on the chip shortens
+// the kernel by its time, though not below what is left to move nor below what the vector units
+// take at `vector_rate`, the share of their peak that this library and stream reach.
+OperatorCost pipeline_cost(const Pipeline& pipeline, const std::vector<OperatorCost>& operators,
+                           double vector_rate) {
+    OperatorCost cost;
+    Seconds work(0.0), all(0.0);
+    cost.on_vector_cores = true;
+    cost.basis = Confidence::vendor;
+    for (const int id : pipeline.operators) {
+        const OperatorCost& stage = at(operators, id);
+        cost.launch = max(cost.launch, stage.launch);
+        cost.matrix += stage.matrix;
+        cost.vector += stage.vector;
+        cost.hbm += stage.hbm;
+        cost.hbm_time += stage.hbm_time;
+        work += stage.time - stage.launch;
+        all += stage.time;
+        cost.on_vector_cores = cost.on_vector_cores && stage.on_vector_cores;
+        cost.basis = std::max(cost.basis, stage.basis);
+        cost.held_out_error += stage.held_out_error * stage.time.value();
+        if (!stage.warning.empty()) cost.warning = stage.warning;
+    }
+    if (all > Seconds(0.0)) cost.held_out_error /= all.value();
+    if (cost.hbm > Bytes(0.0)) {
+        const Bytes saved = min(Bytes(pipeline.on_chip), cost.hbm);
+        const Seconds saved_time = cost.hbm_time * (saved / cost.hbm);
+        cost.hbm -= saved;
+        cost.hbm_time -= saved_time;
+        work -= saved_time;
+    }
+    cost.time = cost.launch + max(work, max(cost.hbm_time, cost.vector / vector_rate));
+    cost.choice = fmt::format("{} fused", pipeline.operators.size());
+    return cost;
+}
+
+// By stream, whether each operator and pipeline ever runs on it: on streams with different shares
+// of the cores they cost differently, and where they never run they may have no cost at all.
+struct Needed {
+    explicit Needed(const Program& program)
+        : operators(program.streams.size(), std::vector<char>(program.operators.size(), 0)),
+          pipelines(program.streams.size(), std::vector<char>(program.pipelines.size(), 0)) {
+        for (const Task& task : program.tasks) {
+            if (task.kind == TaskKind::compute) at(at(operators, task.stream), task.body) = 1;
+            if (task.kind != TaskKind::pipeline) continue;
+            at(at(pipelines, task.stream), task.body) = 1;
+            for (const int op : at(program.pipelines, task.body).operators)
+                at(at(operators, task.stream), op) = 1;
+        }
+    }
+    std::vector<std::vector<char>> operators, pipelines;
+};
+
+}  // namespace
+
+ProgramCosts cost_program(const Program& program, CostCache& cache, const RankFabric& fabric,
+                          const CollectiveLibrarySpec& library, long total_ranks) {
+    ProgramCosts costs;
+    const Needed needed(program);
+    for (std::size_t s = 0; s < program.streams.size(); ++s) {
+        const double share = program.streams[s].core_share;
+        const double vector_rate = cache.library().vector.vector_efficiency * share;
+        std::vector<OperatorCost> operators(program.operators.size());
+        for (std::size_t i = 0; i < operators.size(); ++i) {
+            if (needed.operators[s][i] == 0) continue;
+            operators[i] = cache.cost(program.operators[i].body, share);
+        }
+        std::vector<OperatorCost> pipelines(program.pipelines.size());
+        for (std::size_t i = 0; i < pipelines.size(); ++i) {
+            if (needed.pipelines[s][i] == 0) continue;
+            pipelines[i] = pipeline_cost(program.pipelines[i], operators, vector_rate);
+        }
+        costs.operators.push_back(std::move(operators));
+        costs.pipelines.push_back(std::move(pipelines));
+    }
+    for (const auto& transfer : program.transfers)
+        costs.coflows.push_back(make_coflow(transfer, fabric, library, total_ranks));
+    return costs;
+}
+
+}  // namespace podsim
