@@ -122,6 +122,12 @@ void ConfigReader::require(bool holds, const std::string& key, const std::string
     if (!holds) problems_.push_back({place_of(key), key, what, ""});
 }
 
+void ConfigReader::require_empty_list(const std::string& key, const std::string& what) {
+    const Node* node = present(key);
+    if (node == nullptr || (node->kind == Node::Kind::list && node->items.empty())) return;
+    problems_.push_back({node->place, key, what, ""});
+}
+
 const Place& ConfigReader::place_of(const std::string& key) const {
     const Node* node = config_.find(key);
     return node == nullptr ? config_.place : node->place;

@@ -41,6 +41,9 @@ class ConfigReader {
     // Notes a problem of a key unless `holds`, at its value or, without one, at the map.
     void require(bool holds, const std::string& key, const std::string& what);
 
+    // Notes a problem of a key unless it is missing, null or a list without items.
+    void require_empty_list(const std::string& key, const std::string& what);
+
     const Place& place_of(const std::string& key) const;
 
     // Throws InputError with everything noted. A missing key gets the nearest unused one as hint.

@@ -15,24 +15,17 @@
 
 #include <fmt/format.h>
 
-#include <stdexcept>
-
+#include "models/attention_parts.hpp"
+#include "models/common_keys.hpp"
 #include "models/vector_operators.hpp"
 
 namespace podsim {
 
 namespace {
 
-constexpr double rotary_work = 3;  // two products and a sum an element
-
 ModelSpec read(ConfigReader& config) {
-    constexpr long most_layers = 10'000, most_wide = 10'000'000, most_tokens = 10'000'000'000;
-    ModelSpec model;
-    model.layers = config.size("num_hidden_layers", most_layers);
+    ModelSpec model = read_common_keys(config);
     model.dense_layers = config.count("first_k_dense_replace", most_layers);
-    model.hidden = config.size("hidden_size", most_wide);
-    model.vocabulary = config.size("vocab_size", most_wide);
-    model.heads = config.size("num_attention_heads", most_wide);
     model.query_rank = config.size_or_null("q_lora_rank", most_wide);
     model.kv_rank = config.size("kv_lora_rank", most_wide);
     model.nope_head_dim = config.size("qk_nope_head_dim", most_wide);
@@ -46,18 +39,12 @@ ModelSpec read(ConfigReader& config) {
     model.expert_groups = config.size_or("n_group", most_wide, 1);
     model.groups_per_token = config.size_or("topk_group", most_wide, 1);
     model.draft_layers = config.count_or("num_nextn_predict_layers", most_layers, 0);
-    model.tied_embedding = config.flag_or("tie_word_embeddings", false);
-    model.scale_block = config.scale_block();
-    model.max_context = config.size("max_position_embeddings", most_tokens);
 
     // What could not be read is 0 and must not be complained about twice.
     config.require(
         model.layers == 0 || model.dense_layers <= model.layers, "first_k_dense_replace",
         fmt::format("{} dense layers of {} layers in all", model.dense_layers, model.layers));
-    config.require(
-        model.routed_experts == 0 || model.experts_per_token <= model.routed_experts,
-        "num_experts_per_tok",
-        fmt::format("chooses {} of {} experts", model.experts_per_token, model.routed_experts));
+    require_enough_experts(config, model);
     config.require(
         model.rope_head_dim % 2 == 0, "qk_rope_head_dim",
         fmt::format("{}, but rotary embedding turns pairs of elements", model.rope_head_dim));
@@ -92,17 +79,10 @@ long latent_entry(const ModelSpec& model) {
     return model.kv_rank + model.rope_head_dim;
 }
 
-double kv_elements(const ModelSpec& model) {
-    return static_cast<double>(latent_entry(model));
-}
-
-long local_heads(const ModelSpec& model, int tensor_parallel) {
+// The cache is whole on every rank.
+double kv_elements(const ModelSpec& model, int tensor_parallel) {
     require_at_least_one("tensor parallel", tensor_parallel);
-    if (model.heads % tensor_parallel != 0) {
-        throw std::invalid_argument(fmt::format("{}: {} heads do not divide by tensor parallel {}",
-                                                model.name, model.heads, tensor_parallel));
-    }
-    return model.heads / tensor_parallel;
+    return static_cast<double>(latent_entry(model));
 }
 
 AttentionWeights attention_weights(const ModelSpec& model, const Precision& precision,
@@ -128,122 +108,82 @@ AttentionWeights attention_weights(const ModelSpec& model, const Precision& prec
     return weights;
 }
 
-// The operators of one block as they are appended.
 class MlaBlock {
   public:
     MlaBlock(const ModelSpec& model, const Precision& precision, const StepShape& shape)
         : model_(model),
           precision_(precision),
           shape_(shape),
-          tokens_(shape.tokens()),
-          heads_(local_heads(model, shape.tensor_parallel)) {
-        require_at_least_one("sequences", shape.sequences);
-        require_at_least_one("query", shape.query);
-        if (shape.context < shape.query) {
-            throw std::invalid_argument(fmt::format("context {} is shorter than its {} new tokens",
-                                                    shape.context, shape.query));
-        }
-    }
+          heads_(local_heads(model, shape.tensor_parallel)),
+          parts_(model, precision, shape),
+          tokens_(parts_.tokens()) {}
 
     std::vector<Operator> build() {
+        parts_.begin();
         project_down();
         project_query_up();
-        append_to_cache();
+        parts_.rotary((heads_ + 1) * model_.rope_head_dim);
+        parts_.append_to_cache(static_cast<double>(latent_entry(model_)));
         if (shape_.phase == Phase::decode) {
             attend_absorbed();
         } else {
             attend_expanded();
         }
-        quantise("output_quantise", tokens_, heads_ * model_.value_head_dim);
-        linear("output_projection", tokens_, model_.hidden, heads_ * model_.value_head_dim);
-        return std::move(operators_);
+        return parts_.end(heads_ * model_.value_head_dim);
     }
 
   private:
-    void add(Operator op) { operators_.push_back(std::move(op)); }
-
-    void quantise(const std::string& name, long tokens, long elements) {
-        if (!is_quantised(precision_.activations)) return;
-        add(convert(model_, name, tokens, elements, stream_format, precision_.activations));
-    }
-
-    void linear(const std::string& name, long m, long n, long k) {
-        add({name, Gemm{m, n, k, 1, precision_.activations, precision_.weights, stream_format}});
-    }
-
     void project_down() {
-        add(residual_norm("attention_norm", tokens_, model_.hidden));
-        quantise("attention_quantise", tokens_, model_.hidden);
         // Every engine runs the two down-projections as one product.
         const long latents = model_.query_rank + latent_entry(model_);
-        if (model_.query_rank > 0) {
-            linear("query_kv_down_projection", tokens_, latents, model_.hidden);
-        } else {
-            linear("kv_down_projection", tokens_, latents, model_.hidden);
-        }
-        add(norm("query_kv_norm", tokens_, model_.query_rank + model_.kv_rank));
+        parts_.linear(model_.query_rank > 0 ? "query_kv_down_projection" : "kv_down_projection",
+                      tokens_, latents, model_.hidden);
+        parts_.add(norm("query_kv_norm", tokens_, model_.query_rank + model_.kv_rank));
     }
 
     void project_query_up() {
         const long width = heads_ * query_head_dim(model_);
         if (model_.query_rank > 0) {
-            quantise("query_quantise", tokens_, model_.query_rank);
-            linear("query_up_projection", tokens_, width, model_.query_rank);
+            parts_.quantise("query_quantise", tokens_, model_.query_rank);
+            parts_.linear("query_up_projection", tokens_, width, model_.query_rank);
         } else {
-            linear("query_projection", tokens_, width, model_.hidden);
+            parts_.linear("query_projection", tokens_, width, model_.hidden);
         }
-        const double turned = static_cast<double>(tokens_) * static_cast<double>(heads_ + 1) *
-                              static_cast<double>(model_.rope_head_dim);
-        const double moved = turned * bytes_of(stream_format);
-        add({"rotary", VectorWork{"rotary", turned, rotary_work, moved, moved}});
-    }
-
-    void append_to_cache() {
-        const double elements = static_cast<double>(tokens_) * kv_elements(model_);
-        add({"cache_append",
-             VectorWork{"cache_append", elements, 0, elements * bytes_of(stream_format),
-                        elements * bytes_of(precision_.kv_cache)}});
-    }
-
-    // Attention below 16 bits reads queries that were narrowed for it.
-    void narrow_query(long elements) {
-        if (!is_quantised(precision_.attention)) return;
-        add(convert(model_, "attention_query_quantise", tokens_, elements, stream_format,
-                    precision_.attention));
     }
 
     void attend_absorbed() {
         const DType format = precision_.attention;
-        narrow_query(heads_ * query_head_dim(model_));
-        add({"absorbed_query_product",
-             Gemm{tokens_, model_.kv_rank, model_.nope_head_dim, heads_, format, format, format}});
-        add({"latent_attention",
-             Attention{AttentionForm::mla_absorbed, Phase::decode, shape_.sequences, shape_.query,
-                       shape_.context, heads_, 1, latent_entry(model_), model_.kv_rank, format,
-                       precision_.kv_cache}});
-        add({"absorbed_value_product", Gemm{tokens_, model_.value_head_dim, model_.kv_rank, heads_,
-                                            format, format, stream_format}});
+        parts_.narrow_query(heads_ * query_head_dim(model_));
+        parts_.add({"absorbed_query_product", Gemm{tokens_, model_.kv_rank, model_.nope_head_dim,
+                                                   heads_, format, format, format}});
+        parts_.add({"latent_attention",
+                    Attention{AttentionForm::mla_absorbed, Phase::decode, shape_.sequences,
+                              shape_.query, shape_.context, heads_, 1, latent_entry(model_),
+                              model_.kv_rank, format, precision_.kv_cache}});
+        parts_.add({"absorbed_value_product", Gemm{tokens_, model_.value_head_dim, model_.kv_rank,
+                                                   heads_, format, format, stream_format}});
     }
 
     // The latents of the whole context are expanded, those of a cached prefix read back first.
     void attend_expanded() {
         const long visible = shape_.sequences * shape_.context;
         const long cached = visible - tokens_;
-        const auto entries = static_cast<double>(cached) * kv_elements(model_);
+        const double entries =
+            static_cast<double>(cached) * static_cast<double>(latent_entry(model_));
         if (cached > 0) {
-            add({"cache_gather",
-                 VectorWork{"cache_gather", entries, 0, entries * bytes_of(precision_.kv_cache),
-                            entries * bytes_of(stream_format)}});
+            parts_.add({"cache_gather", VectorWork{"cache_gather", entries, 0,
+                                                   entries * bytes_of(precision_.kv_cache),
+                                                   entries * bytes_of(stream_format)}});
         }
-        quantise("kv_quantise", visible, model_.kv_rank);
-        linear("kv_up_projection", visible, heads_ * (model_.nope_head_dim + model_.value_head_dim),
-               model_.kv_rank);
+        parts_.quantise("kv_quantise", visible, model_.kv_rank);
+        parts_.linear("kv_up_projection", visible,
+                      heads_ * (model_.nope_head_dim + model_.value_head_dim), model_.kv_rank);
         assemble_keys(visible);
-        narrow_query(heads_ * query_head_dim(model_));
-        add({"prefill_attention",
-             Attention{AttentionForm::gqa, Phase::prefill, shape_.sequences, shape_.query,
-                       shape_.context, heads_, heads_, query_head_dim(model_),
-                       model_.value_head_dim, precision_.attention, precision_.attention}});
+        parts_.narrow_query(heads_ * query_head_dim(model_));
+        parts_.add({"prefill_attention",
+                    Attention{AttentionForm::gqa, Phase::prefill, shape_.sequences, shape_.query,
+                              shape_.context, heads_, heads_, query_head_dim(model_),
+                              model_.value_head_dim, precision_.attention, precision_.attention}});
     }
 
     // Flash attention wants whole keys: each head's part and a copy of the rotary one, written
@@ -253,7 +193,8 @@ class MlaBlock {
         const auto nope = static_cast<double>(model_.nope_head_dim);
         const auto rope = static_cast<double>(model_.rope_head_dim);
         const double elements = tokens * heads * (nope + rope);
-        add({"key_assembly", VectorWork{"key_assembly", elements, 0,
+        parts_.add(
+            {"key_assembly", VectorWork{"key_assembly", elements, 0,
                                         tokens * (heads * nope + rope) * bytes_of(stream_format),
                                         elements * bytes_of(precision_.attention)}});
     }
@@ -261,8 +202,9 @@ class MlaBlock {
     const ModelSpec& model_;
     const Precision& precision_;
     const StepShape& shape_;
-    const long tokens_, heads_;
-    std::vector<Operator> operators_;
+    const long heads_;
+    AttentionParts parts_;
+    const long tokens_;
 };
 
 std::vector<Operator> mla_block(const ModelSpec& model, const Precision& precision,

@@ -1,6 +1,10 @@
 #include "models/family.hpp"
 
 #include "models/deepseek_v3.hpp"
+#include "models/llama.hpp"
+#include "models/mixtral.hpp"
+#include "models/qwen3.hpp"
+#include "models/qwen3_moe.hpp"
 
 namespace podsim {
 
@@ -19,6 +23,20 @@ void register_families(Registry<Family>& families) {
                  "DeepSeek-V3 and R1: multi-head latent attention, fine-grained experts chosen "
                  "by group, shared experts, multi-token prediction.",
                  deepseek_v3_family());
+    families.add("llama", "Llama: grouped-query attention, dense FFN; without biases.",
+                 llama_family());
+    families.add("mixtral",
+                 "Mixtral: grouped-query attention over the whole context, softmax-routed experts "
+                 "in every layer.",
+                 mixtral_family());
+    families.add("qwen3",
+                 "Qwen3, dense: grouped-query attention with normed queries and keys over the "
+                 "whole context, dense FFN.",
+                 qwen3_family());
+    families.add("qwen3_moe",
+                 "Qwen3 with experts: Qwen3's attention, softmax-routed experts in every layer, "
+                 "none shared.",
+                 qwen3_moe_family());
 }
 
 Family family_of(const ModelSpec& model) {

@@ -17,8 +17,8 @@ struct Family {
     // Of one layer on one of `tensor_parallel` ranks.
     AttentionWeights (*attention_weights)(const ModelSpec& model, const Precision& precision,
                                           int tensor_parallel);
-    // Elements of cache a token adds in one layer.
-    double (*kv_elements)(const ModelSpec& model);
+    // Elements of cache a token adds in one layer on one of `tensor_parallel` ranks.
+    double (*kv_elements)(const ModelSpec& model, int tensor_parallel);
     std::vector<Operator> (*attention_block)(const ModelSpec& model, const Precision& precision,
                                              const StepShape& shape);
 };

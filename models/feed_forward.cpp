@@ -4,7 +4,8 @@
 //   MoE(x) = sum over shared experts FFN_s(x) + sum over the chosen g_i FFN_i(x)
 //
 // with g the normalised scores of the k experts of largest sigmoid(W_r x) + bias within the best
-// groups (DeepSeek-V3, arXiv 2412.19437, equations 12-16).
+// groups (DeepSeek-V3, arXiv 2412.19437, equations 12-16), or of largest softmax(W_r x) (Mixtral,
+// arXiv 2401.04088, section 2.1).
 #include <fmt/format.h>
 
 #include <stdexcept>
@@ -19,11 +20,14 @@ namespace {
 
 constexpr double index_bytes = 4, score_bytes = 4;  // int32, fp32
 
-// Arithmetic on one score: the sigmoid (negate, exponential, add, divide), the bias, the two
-// best of each group when choice is limited by group, and k passes for the k best.
+// Arithmetic on one score: the sigmoid (negate, exponential, add, divide) and the bias, or the
+// softmax (maximum, subtract, exponential, sum, divide); the two best of each group when choice is
+// limited by group, and k passes for the k best.
 double choice_work(const ModelSpec& model) {
-    const double sigmoid = 4, bias = 1, group_scores = model.expert_groups > 1 ? 2 : 0;
-    return sigmoid + bias + group_scores + static_cast<double>(model.experts_per_token);
+    const double sigmoid_and_bias = 5, softmax = 5, group_scores = model.expert_groups > 1 ? 2 : 0;
+    const bool is_softmax = model.router_scoring == RouterScoring::softmax;
+    return (is_softmax ? softmax : sigmoid_and_bias) + group_scores +
+           static_cast<double>(model.experts_per_token);
 }
 
 // What reaches the experts: the dispatched format for routed ones, and the router's own result
@@ -44,6 +48,7 @@ std::vector<Operator> dense_ffn_block(const ModelSpec& model, const Precision& p
                                       long tokens, int tensor_parallel) {
     require_at_least_one("tokens", tokens);
     require_at_least_one("tensor parallel", tensor_parallel);
+    if (model.dense_intermediate == 0) return {};
     const long width = ceil_divide(model.dense_intermediate, tensor_parallel);
     const DType act = precision.activations, weights = precision.weights;
     std::vector<Operator> operators = {residual_norm("dense_ffn_norm", tokens, model.hidden)};
@@ -62,17 +67,19 @@ std::vector<Operator> dense_ffn_block(const ModelSpec& model, const Precision& p
 std::vector<Operator> router_block(const ModelSpec& model, const Precision& precision,
                                    long tokens) {
     require_at_least_one("tokens", tokens);
+    if (model.routed_experts == 0) return {};
     const auto rows = static_cast<double>(tokens);
     const auto experts = static_cast<double>(model.routed_experts);
     const auto chosen = static_cast<double>(model.experts_per_token);
+    const double bias_rows = model.router_scoring == RouterScoring::sigmoid ? 1 : 0;
     std::vector<Operator> operators = {
         residual_norm("router_norm", tokens, model.hidden),
         // The scores are kept in fp32: a rounding there would change which experts win.
         {"router_gate", Gemm{tokens, model.routed_experts, model.hidden, 1, stream_format,
                              stream_format, DType::fp32}},
-        {"router_top_k",
-         VectorWork{"top_k", rows * experts, choice_work(model), (rows + 1) * experts * score_bytes,
-                    rows * chosen * (score_bytes + index_bytes)}}};
+        {"router_top_k", VectorWork{"top_k", rows * experts, choice_work(model),
+                                    (rows + bias_rows) * experts * score_bytes,
+                                    rows * chosen * (score_bytes + index_bytes)}}};
     if (is_quantised(precision.dispatch)) {
         operators.push_back(convert(model, "dispatch_quantise", tokens, model.hidden, stream_format,
                                     precision.dispatch));
@@ -88,7 +95,9 @@ std::vector<Operator> expert_block(const ModelSpec& model, const Precision& prec
         throw std::invalid_argument("expert block \"" + prefix +
                                     "\", expected expert or shared_expert");
     }
-    if (active_experts == 0 || (shared && model.shared_experts == 0)) return {};
+    if (active_experts == 0 || (shared ? model.shared_experts : model.routed_experts) == 0) {
+        return {};
+    }
     require_at_least_one("active experts", active_experts);
     require_at_least_one("tokens of an active expert", tokens_per_expert);
     const long width = model.expert_intermediate * (shared ? model.shared_experts : 1);
@@ -114,6 +123,7 @@ std::vector<Operator> combine_block(const ModelSpec& model, const Precision& pre
                                     long copies) {
     require_at_least_one("tokens", tokens);
     require_at_least_one("copies", copies);
+    if (model.routed_experts == 0) return {};
     const double size = static_cast<double>(tokens) * static_cast<double>(model.hidden);
     const double rows = static_cast<double>(tokens) * static_cast<double>(copies);
     return {

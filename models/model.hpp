@@ -13,6 +13,10 @@
 
 namespace podsim {
 
+// How a router makes weights of its scores. sigmoid: each expert by itself, with a bias an expert
+// that enters the choice alone (DeepSeek-V3); softmax: over all experts, no bias.
+enum class RouterScoring { sigmoid, softmax };
+
 // One architecture, families told apart by `family`. Sizes in elements.
 struct ModelSpec {
     std::string name;                   // "deepseek-r1"
@@ -20,12 +24,16 @@ struct ModelSpec {
     long layers = 0, dense_layers = 0;  // dense_layers of them, the first ones, have a plain FFN
     long hidden = 0, vocabulary = 0;
     long heads = 0;
+    // Grouped-query attention; query_key_norm: queries and keys are normed a head at a time
+    long kv_heads = 0, head_dim = 0;
+    bool query_key_norm = false;
     // Multi-head latent attention; query_rank 0: queries are not compressed
     long query_rank = 0, kv_rank = 0, nope_head_dim = 0, rope_head_dim = 0, value_head_dim = 0;
-    // Feed-forward
+    // Feed-forward; routed_experts 0: every layer is dense
     long dense_intermediate = 0, expert_intermediate = 0;
     long routed_experts = 0, shared_experts = 0, experts_per_token = 0;
     long expert_groups = 1, groups_per_token = 1;
+    RouterScoring router_scoring = RouterScoring::sigmoid;
     long draft_layers = 0;  // multi-token-prediction modules
     bool tied_embedding = false;
     long scale_block = 0;  // elements that share a scale in FP8, 0: those of a row
@@ -40,8 +48,9 @@ struct Precision {
 };
 
 // Reads a Hugging Face config.json (or YAML with the same keys). Keys that say nothing about
-// size are accepted and ignored; a missing size, an unknown model_type, expert groups that do not
-// divide, zero, negative or absurd sizes are InputErrors with place and hint, all at once.
+// size are accepted and ignored; a missing size, an unknown model_type, heads or expert groups that
+// do not divide, an architecture that is not modelled, zero, negative or absurd sizes are
+// InputErrors with place and hint, all at once.
 ModelSpec read_model(const Node& config, const std::string& name);
 std::vector<std::string> known_families();
 
@@ -58,11 +67,17 @@ struct ParameterCount {
 ParameterCount count_parameters(const ModelSpec& model);
 
 // Cached elements a token adds in one layer (576 for V3: latent and rotary key), and the bytes a
-// token adds over all layers: 576 x 2 B x 61 = 70,272 B for V3 in BF16.
+// token adds over all layers: 576 x 2 B x 61 = 70,272 B for V3 in BF16. Of the whole model, each
+// entry once.
 double kv_elements_per_token_per_layer(const ModelSpec& model);
 Bytes kv_bytes_per_token(const ModelSpec& model, DType kv_cache);
 
-// Bytes of the weights one rank holds of one layer or table, scales included.
+// The same as one rank of a tensor-parallel group holds it: kv heads are divided, at least one a
+// rank; a latent entry is whole on every rank.
+Bytes kv_bytes_per_token_of_rank(const ModelSpec& model, DType kv_cache, int tensor_parallel);
+
+// Bytes of the weights one rank holds of one layer or table, scales included. A part whose
+// size is 0 (no dense FFN, no experts, no draft module) takes no bytes.
 struct WeightBytes {
     Bytes attention{0.0};      // of one layer, divided by tensor parallel
     Bytes dense_ffn{0.0};      // of one dense layer, divided by tensor parallel
@@ -88,12 +103,17 @@ struct StepShape {
 // The operators of each block, in order, for one rank. Names are stable, they are the row names
 // of every breakdown. Operators named "quantise" are there only for activations (or a dispatch or
 // combine) of 8 bits or fewer. The output of a block is added to the residual by the norm that
-// begins the next one. A count below 1, or heads that do not divide, is a std::invalid_argument.
+// begins the next one. A part whose size is 0 (no dense FFN, no experts and so no router, no draft
+// module) has no operators. A count below 1, or heads that do not divide, is a
+// std::invalid_argument.
 //
-// Attention block: residual add and norm, quantise, query/kv down-projection, their norms,
-// quantise, query up-projection, rotary, cache append; in decode the absorbed query product, latent
-// attention and the absorbed value product, in prefill the kv up-projection and expanded attention;
-// quantise, output projection. (Its all-reduce under tensor parallelism is the workload's.)
+// Attention block with grouped queries: residual add and norm, quantise, query/key/value
+// projection, norm of queries and keys where the model has one, rotary, cache append, attention
+// over the cache, quantise, output projection. With latents: residual add and norm, quantise,
+// query/kv down-projection, their norms, quantise, query up-projection, rotary, cache append; in
+// decode the absorbed query product, latent attention and the absorbed value product, in prefill
+// the kv up-projection and expanded attention; quantise, output projection. (Its all-reduce under
+// tensor parallelism is the workload's.)
 std::vector<Operator> attention_block(const ModelSpec& model, const Precision& precision,
                                       const StepShape& shape);
 

@@ -10,8 +10,15 @@ namespace {
 // are the main model's (DeepSeek-V3, arXiv 2412.19437, section 2.2).
 constexpr long draft_norms = 3;
 
-Weight draft_projection(const ModelSpec& model) {
-    return {"draft_projection", model.hidden, 2 * model.hidden, 1, DType::bf16};
+Weight norm_weights(long elements) {
+    return {"norms", elements, 1, 1, DType::bf16};
+}
+
+// What a module has beside its layer.
+std::vector<Weight> draft_weights(const ModelSpec& model) {
+    if (model.draft_layers == 0) return {};
+    return {{"draft_projection", model.hidden, 2 * model.hidden, 1, DType::bf16},
+            norm_weights(draft_norms * model.hidden)};
 }
 
 std::vector<Weight> shared_expert_weights(const ModelSpec& model, const Precision& precision) {
@@ -22,12 +29,12 @@ std::vector<Weight> shared_expert_weights(const ModelSpec& model, const Precisio
 
 // The gate and, for the choice without auxiliary loss (V3, section 2.1.2), a bias an expert.
 std::vector<Weight> router_weights(const ModelSpec& model) {
-    return {{"gate", model.routed_experts, model.hidden, 1, DType::bf16},
-            {"bias", model.routed_experts, 1, 1, DType::fp32}};
-}
-
-Weight norm_weights(long elements) {
-    return {"norms", elements, 1, 1, DType::bf16};
+    if (model.routed_experts == 0) return {};
+    std::vector<Weight> weights = {{"gate", model.routed_experts, model.hidden, 1, DType::bf16}};
+    if (model.router_scoring == RouterScoring::sigmoid) {
+        weights.push_back({"bias", model.routed_experts, 1, 1, DType::fp32});
+    }
+    return weights;
 }
 
 }  // namespace
@@ -75,17 +82,22 @@ ParameterCount count_parameters(const ModelSpec& model) {
     count.norms = layers * norms_of_layer + hidden;
     count.draft = static_cast<double>(model.draft_layers) *
                   (attention_of_layer + norms_of_layer + routed * expert + shared_of_layer +
-                   router_of_layer + parameters(draft_projection(model)) + draft_norms * hidden);
+                   router_of_layer + parameters(draft_weights(model)));
     return count;
 }
 
 double kv_elements_per_token_per_layer(const ModelSpec& model) {
-    return family_of(model).kv_elements(model);
+    return family_of(model).kv_elements(model, 1);
 }
 
 Bytes kv_bytes_per_token(const ModelSpec& model, DType kv_cache) {
     return Bytes(static_cast<double>(model.layers) * kv_elements_per_token_per_layer(model) *
                  bytes_of(kv_cache));
+}
+
+Bytes kv_bytes_per_token_of_rank(const ModelSpec& model, DType kv_cache, int tensor_parallel) {
+    return Bytes(static_cast<double>(model.layers) *
+                 family_of(model).kv_elements(model, tensor_parallel) * bytes_of(kv_cache));
 }
 
 WeightBytes weight_bytes(const ModelSpec& model, const Precision& precision, int tensor_parallel) {
@@ -106,8 +118,7 @@ WeightBytes weight_bytes(const ModelSpec& model, const Precision& precision, int
     result.embedding = stored_bytes(model, table);
     result.head = stored_bytes(model, norm_weights(model.hidden));
     if (!model.tied_embedding) result.head += stored_bytes(model, table);
-    result.draft_extra = stored_bytes(model, draft_projection(model)) +
-                         stored_bytes(model, norm_weights(draft_norms * model.hidden));
+    result.draft_extra = stored_bytes(model, draft_weights(model));
     return result;
 }
 

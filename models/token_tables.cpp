@@ -40,6 +40,7 @@ std::vector<Operator> head_block(const ModelSpec& model, const Precision&, long 
 
 std::vector<Operator> draft_block(const ModelSpec& model, const Precision&, long tokens) {
     require_at_least_one("tokens", tokens);
+    if (model.draft_layers == 0) return {};
     const double size = 2 * static_cast<double>(tokens) * static_cast<double>(model.hidden);
     const double moved = size * bytes_of(stream_format);
     return {norm("draft_embedding_norm", tokens, model.hidden),

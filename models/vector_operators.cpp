@@ -17,10 +17,15 @@ constexpr double swiglu_work = 5;    // exponential, add, divide, two products
 }  // namespace
 
 Operator norm(const std::string& name, long tokens, long elements) {
-    const double size = static_cast<double>(tokens) * static_cast<double>(elements);
-    const double row = static_cast<double>(elements) * bytes_of(stream_format);
+    return head_norm(name, tokens, 1, elements, elements);
+}
+
+Operator head_norm(const std::string& name, long tokens, long heads, long head_dim, long weights) {
+    const double size =
+        static_cast<double>(tokens) * static_cast<double>(heads) * static_cast<double>(head_dim);
     const double all = size * bytes_of(stream_format);
-    return {name, VectorWork{"rms_norm", size, norm_work, all + row, all}};
+    const double read_once = static_cast<double>(weights) * bytes_of(stream_format);
+    return {name, VectorWork{"rms_norm", size, norm_work, all + read_once, all}};
 }
 
 Operator residual_norm(const std::string& name, long tokens, long elements) {

@@ -15,6 +15,9 @@ constexpr DType stream_format = DType::bf16;
 // RMS norm of `tokens` rows of `elements`: y = x / sqrt(mean(x^2) + e) w.
 Operator norm(const std::string& name, long tokens, long elements);
 
+// The same of each of `heads` vectors of a token by itself; `weights` elements of w in all.
+Operator head_norm(const std::string& name, long tokens, long heads, long head_dim, long weights);
+
 // r += x, y = norm(r), as one kernel: reads both, writes both.
 Operator residual_norm(const std::string& name, long tokens, long elements);
 

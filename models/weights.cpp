@@ -70,6 +70,7 @@ bool is_quantised(DType format) {
 }
 
 std::vector<Weight> gated_ffn_weights(const ModelSpec& model, long width, DType format) {
+    if (width == 0) return {};
     return {{"gate_up", 2 * width, model.hidden, 1, format},
             {"down", model.hidden, width, 1, format}};
 }

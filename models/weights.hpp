@@ -38,7 +38,7 @@ double activation_bytes(const ModelSpec& model, DType format, long elements);
 // Whether activations of this format have to be quantised: 8 bits or fewer.
 bool is_quantised(DType format);
 
-// Matrices of a gated FFN: gate and up as one of 2 x width outputs, then down.
+// Matrices of a gated FFN: gate and up as one of 2 x width outputs, then down. None of width 0.
 std::vector<Weight> gated_ffn_weights(const ModelSpec& model, long width, DType format);
 
 long ceil_divide(long value, long divisor);

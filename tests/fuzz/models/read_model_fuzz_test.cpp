@@ -4,13 +4,14 @@
 #include <rapidcheck.h>
 
 #include <cmath>
+#include <set>
 
 #include "tests/unit/models/r1.hpp"
 
 namespace podsim {
 namespace {
 
-const char* const valid = R"({
+const char* const deepseek = R"({
   "architectures": ["DeepseekV3ForCausalLM"],
   "model_type": "deepseek_v3",
   "num_hidden_layers": 61,
@@ -39,13 +40,93 @@ const char* const valid = R"({
 }
 )";
 
+const char* const llama = R"({
+  "architectures": ["LlamaForCausalLM"],
+  "attention_bias": false,
+  "hidden_size": 4096,
+  "intermediate_size": 14336,
+  "max_position_embeddings": 131072,
+  "mlp_bias": false,
+  "model_type": "llama",
+  "num_attention_heads": 32,
+  "num_hidden_layers": 32,
+  "num_key_value_heads": 8,
+  "rope_scaling": {"factor": 8.0, "rope_type": "llama3"},
+  "tie_word_embeddings": false,
+  "vocab_size": 128256
+}
+)";
+
+const char* const mixtral = R"({
+  "architectures": ["MixtralForCausalLM"],
+  "hidden_size": 4096,
+  "intermediate_size": 14336,
+  "max_position_embeddings": 32768,
+  "model_type": "mixtral",
+  "num_attention_heads": 32,
+  "num_experts_per_tok": 2,
+  "num_hidden_layers": 32,
+  "num_key_value_heads": 8,
+  "num_local_experts": 8,
+  "sliding_window": null,
+  "vocab_size": 32000
+}
+)";
+
+const char* const qwen3 = R"({
+  "architectures": ["Qwen3ForCausalLM"],
+  "attention_bias": false,
+  "head_dim": 128,
+  "hidden_size": 1024,
+  "intermediate_size": 3072,
+  "max_position_embeddings": 40960,
+  "model_type": "qwen3",
+  "num_attention_heads": 16,
+  "num_hidden_layers": 28,
+  "num_key_value_heads": 8,
+  "sliding_window": null,
+  "tie_word_embeddings": true,
+  "use_sliding_window": false,
+  "vocab_size": 151936
+}
+)";
+
+const char* const qwen3_moe = R"({
+  "architectures": ["Qwen3MoeForCausalLM"],
+  "attention_bias": false,
+  "decoder_sparse_step": 1,
+  "head_dim": 128,
+  "hidden_size": 2048,
+  "intermediate_size": 6144,
+  "max_position_embeddings": 40960,
+  "mlp_only_layers": [],
+  "model_type": "qwen3_moe",
+  "moe_intermediate_size": 768,
+  "num_attention_heads": 32,
+  "num_experts": 128,
+  "num_experts_per_tok": 8,
+  "num_hidden_layers": 48,
+  "num_key_value_heads": 4,
+  "quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]},
+  "tie_word_embeddings": false,
+  "use_sliding_window": false,
+  "vocab_size": 151936
+}
+)";
+
+const std::vector<std::string>& all_valid() {
+    static const std::vector<std::string> configs = {deepseek, llama, mixtral, qwen3, qwen3_moe};
+    return configs;
+}
+
 void expect_usable(const ModelSpec& model) {
     const ParameterCount count = count_parameters(model);
     RC_ASSERT(std::isfinite(count.total()));
     RC_ASSERT(count.active_without_embedding() > 0);
     RC_ASSERT(count.active() <= count.total());
     RC_ASSERT(kv_bytes_per_token(model, DType::bf16).value() > 0);
-    RC_ASSERT(weight_bytes(model, fp8_served(), 1).routed_expert.value() > 0);
+    const WeightBytes held = weight_bytes(model, fp8_served(), 1);
+    RC_ASSERT((held.routed_expert + held.dense_ffn).value() > 0);
     StepShape shape{Phase::decode, 2, 1, 10, 1};
     for (const Phase phase : {Phase::decode, Phase::prefill}) {
         shape.phase = phase;
@@ -57,6 +138,8 @@ void expect_usable(const ModelSpec& model) {
     for (const Operator& op : expert_block(model, fp8_served(), 1, 2, "shared_expert")) {
         require_valid(op);
     }
+    for (const Operator& op : combine_block(model, fp8_served(), 2, 1)) require_valid(op);
+    for (const Operator& op : draft_block(model, fp8_served(), 2)) require_valid(op);
     for (const Operator& op : head_block(model, fp8_served(), 2, 1)) require_valid(op);
 }
 
@@ -129,52 +212,69 @@ void mutate(Node& node) {
     }
 }
 
+TEST(ReadModelFuzz, EveryFamilyIsFuzzed) {
+    std::set<std::string> families;
+    for (const std::string& valid : all_valid()) {
+        families.insert(read_model(parse_json(valid, "config.json"), "valid").family);
+    }
+    for (const std::string& family : known_families()) EXPECT_EQ(families.count(family), 1u);
+}
+
 TEST(ReadModelFuzz, MutatedTrees) {
-    const Node original = parse_json(valid, "config.json");
-    ASSERT_TRUE(accepted(original));
-    int usable = 0, refused = 0;
-    EXPECT_TRUE(rc::check([&] {
-        for (int round = 0; round < 20; ++round) {
-            Node config = original;
-            for (int i = *rc::gen::inRange(1, 4); i > 0; --i) mutate(config);
-            accepted(config) ? ++usable : ++refused;
+    for (const std::string& valid : all_valid()) {
+        SCOPED_TRACE(valid);
+        const Node original = parse_json(valid, "config.json");
+        ASSERT_TRUE(accepted(original));
+        int usable = 0, refused = 0;
+        EXPECT_TRUE(rc::check([&] {
+            for (int round = 0; round < 20; ++round) {
+                Node config = original;
+                for (int i = *rc::gen::inRange(1, 4); i > 0; --i) mutate(config);
+                accepted(config) ? ++usable : ++refused;
+            }
+        }));
+        // Both ends were reached, or the mutations prove nothing.
+        EXPECT_GT(usable, 50);
+        EXPECT_GT(refused, 50);
+    }
+}
+
+std::string mutated(std::string text) {
+    for (int i = *rc::gen::inRange(1, 4); i > 0; --i) {
+        const std::size_t at = *rc::gen::inRange<std::size_t>(0, text.size());
+        switch (*rc::gen::inRange(0, 3)) {
+            case 0:
+                text.erase(at, *rc::gen::inRange<std::size_t>(1, 12));
+                break;
+            case 1:
+                text[at] = *rc::gen::element('0', '9', '-', '"', '}', 'a', ',');
+                break;
+            default:
+                text.insert(at, text.substr(at, 9));
+                break;
         }
-    }));
-    // Both ends were reached, or the mutations prove nothing.
-    EXPECT_GT(usable, 50);
-    EXPECT_GT(refused, 50);
+        if (text.empty()) text = "x";
+    }
+    return text;
 }
 
 TEST(ReadModelFuzz, MutatedText) {
-    int usable = 0, refused = 0;
-    EXPECT_TRUE(rc::check([&] {
-        for (int round = 0; round < 20; ++round) {
-            std::string text = valid;
-            for (int i = *rc::gen::inRange(1, 4); i > 0; --i) {
-                const std::size_t at = *rc::gen::inRange<std::size_t>(0, text.size());
-                switch (*rc::gen::inRange(0, 3)) {
-                    case 0:
-                        text.erase(at, *rc::gen::inRange<std::size_t>(1, 12));
-                        break;
-                    case 1:
-                        text[at] = *rc::gen::element('0', '9', '-', '"', '}', 'a', ',');
-                        break;
-                    default:
-                        text.insert(at, text.substr(at, 9));
-                        break;
+    for (const std::string& valid : all_valid()) {
+        SCOPED_TRACE(valid);
+        int usable = 0, refused = 0;
+        EXPECT_TRUE(rc::check([&] {
+            for (int round = 0; round < 20; ++round) {
+                bool good = false;
+                try {
+                    good = accepted(parse_json(mutated(valid), "config.json"));
+                } catch (const InputError&) {
                 }
-                if (text.empty()) text = "x";
+                good ? ++usable : ++refused;
             }
-            bool good = false;
-            try {
-                good = accepted(parse_json(text, "config.json"));
-            } catch (const InputError&) {
-            }
-            good ? ++usable : ++refused;
-        }
-    }));
-    EXPECT_GT(usable, 20);
-    EXPECT_GT(refused, 20);
+        }));
+        EXPECT_GT(usable, 20);
+        EXPECT_GT(refused, 20);
+    }
 }
 
 }  // namespace

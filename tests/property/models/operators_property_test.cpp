@@ -1,4 +1,4 @@
-// What holds for every model of the family, every batch and every division over ranks.
+// What holds for every model of every family, every batch and every division over ranks.
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
@@ -13,8 +13,8 @@ long any(long least, long most) {
     return *rc::gen::inRange<long>(least, most + 1);
 }
 
-// Sizes that divide by `tensor_parallel`.
-ModelSpec any_model(int tensor_parallel) {
+// Sizes that divide by `tensor_parallel`, of a DeepSeek model.
+ModelSpec any_latent_model(int tensor_parallel) {
     ModelSpec model = r1();
     model.layers = any(1, 80);
     model.dense_layers = any(0, model.layers);
@@ -35,8 +35,48 @@ ModelSpec any_model(int tensor_parallel) {
         any(1, model.groups_per_token * model.routed_experts / model.expert_groups);
     model.shared_experts = any(0, 3);
     model.draft_layers = any(0, 2);
+    return model;
+}
+
+// The same of a family with grouped queries, with more kv heads than ranks or fewer.
+ModelSpec any_grouped_query_model(const std::string& family, int tensor_parallel) {
+    ModelSpec model;
+    model.name = "any";
+    model.family = family;
+    model.layers = any(1, 80);
+    model.hidden = any(1, 2000);
+    model.vocabulary = any(1, 1000) * tensor_parallel;
+    model.kv_heads = *rc::gen::arbitrary<bool>() ? any(1, 4) * tensor_parallel : 1;
+    model.heads = std::max<long>(model.kv_heads, tensor_parallel) * any(1, 8);
+    model.head_dim = 2 * any(1, 100);
+    model.query_key_norm = family == "qwen3" || family == "qwen3_moe";
+    model.tied_embedding = *rc::gen::arbitrary<bool>();
+    if (family == "llama" || family == "qwen3") {
+        model.dense_layers = model.layers;
+        model.dense_intermediate = any(1, 500) * tensor_parallel;
+    } else {
+        model.expert_intermediate = any(1, 500);
+        model.routed_experts = any(1, 64);
+        model.experts_per_token = any(1, model.routed_experts);
+        model.router_scoring = RouterScoring::softmax;
+    }
+    return model;
+}
+
+ModelSpec any_model(int tensor_parallel) {
+    const std::string family = *rc::gen::elementOf(known_families());
+    RC_TAG(family);
+    ModelSpec model = family == "deepseek_v3" ? any_latent_model(tensor_parallel)
+                                              : any_grouped_query_model(family, tensor_parallel);
     model.scale_block = *rc::gen::element(0L, 32L, 128L);
     return model;
+}
+
+// Experts that have a bias, which is no product: all of a sigmoid router, none of a softmax.
+double biases(const ModelSpec& model) {
+    return model.router_scoring == RouterScoring::sigmoid
+               ? static_cast<double>(model.routed_experts)
+               : 0;
 }
 
 DType any_format() {
@@ -71,6 +111,11 @@ double without_attention(const std::vector<Operator>& operators) {
         if (!std::holds_alternative<Attention>(op.body)) sum += matrix_work_of(op.body).value();
     }
     return sum;
+}
+
+// A tied table is held once, as the embedding, and works as the head too.
+double tied_table(const WeightBytes& held, const ModelSpec& model) {
+    return model.tied_embedding ? held.embedding.value() : 0;
 }
 
 // Every block of one rank's step.
@@ -109,17 +154,16 @@ TEST(OperatorsProperty, WorkIsTwiceTheParametersOfTheRankTimesTokens) {
                   held.attention.value() * tokens);
         RC_ASSERT(matrix_work(dense_ffn_block(model, bf16, shape.tokens(), tensor_parallel)) ==
                   held.dense_ffn.value() * tokens);
-        const double bias = 4 * static_cast<double>(model.routed_experts);
         RC_ASSERT(matrix_work(router_block(model, bf16, shape.tokens())) ==
-                  (held.router.value() - bias) * tokens);
+                  (held.router.value() - 4 * biases(model)) * tokens);
         RC_ASSERT(matrix_work(expert_block(model, bf16, 5, 11, "expert")) ==
                   held.routed_expert.value() * 55);
         RC_ASSERT(matrix_work(expert_block(model, bf16, 1, shape.tokens(), "shared_expert")) ==
                   held.shared_expert.value() * tokens);
         const double final_norm = 2 * static_cast<double>(model.hidden);
         RC_ASSERT(matrix_work(head_block(model, bf16, 9, tensor_parallel)) ==
-                  (held.head.value() - final_norm) * 9);
-        const double draft_norms = 3 * final_norm;
+                  (held.head.value() + tied_table(held, model) - final_norm) * 9);
+        const double draft_norms = model.draft_layers > 0 ? 3 * final_norm : 0;
         RC_ASSERT(matrix_work(draft_block(model, bf16, shape.tokens())) ==
                   (held.draft_extra.value() - draft_norms) * tokens);
     }));
@@ -152,26 +196,28 @@ TEST(OperatorsProperty, WorkOfAStepIsTheModelsActiveParameters) {
             matrix_work(head_block(model, precision, shape.tokens(), 1));
 
         const ParameterCount count = count_parameters(model);
-        const double bias = moe * static_cast<double>(model.routed_experts);
-        const double touched = count.active_without_embedding() - count.norms - bias;
+        const double touched = count.active_without_embedding() - count.norms - moe * biases(model);
         RC_ASSERT(done == 2 * tokens * touched + layers * core);
     }));
 }
 
-// Over its ranks tensor parallelism does the same products, but for the down-projections that
-// every rank repeats.
+// Over its ranks tensor parallelism does the same products, and beyond that those of the weights
+// that more than one rank holds: latents' down-projections, kv heads fewer than ranks.
 TEST(OperatorsProperty, RanksDivideTheWork) {
     EXPECT_TRUE(rc::check([] {
         const int ranks = *rc::gen::element(2, 3, 8);
         const ModelSpec model = any_model(ranks);
-        const Precision precision = any_precision();
-        StepShape whole = any_shape(1), part = whole;
+        const Precision precision = any_precision(), bf16;
+        StepShape whole = any_shape(1);
+        if (whole.phase == Phase::prefill) whole.context = whole.query;
+        StepShape part = whole;
         part.tensor_parallel = ranks;
-        const double down =
-            2 * static_cast<double>(whole.tokens()) * static_cast<double>(model.hidden) *
-            static_cast<double>(model.query_rank + model.kv_rank + model.rope_head_dim);
+        const double held_often = ranks * weight_bytes(model, bf16, ranks).attention.value() -
+                                  weight_bytes(model, bf16, 1).attention.value();
+        RC_ASSERT(held_often >= 0);
         RC_ASSERT(ranks * matrix_work(attention_block(model, precision, part)) ==
-                  matrix_work(attention_block(model, precision, whole)) + (ranks - 1) * down);
+                  matrix_work(attention_block(model, precision, whole)) +
+                      held_often * static_cast<double>(whole.tokens()));
         RC_ASSERT(ranks * matrix_work(dense_ffn_block(model, precision, 13, ranks)) ==
                   matrix_work(dense_ffn_block(model, precision, 13, 1)));
         RC_ASSERT(ranks * matrix_work(head_block(model, precision, 13, ranks)) ==

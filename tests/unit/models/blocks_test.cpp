@@ -4,6 +4,7 @@
 
 #include <stdexcept>
 
+#include "tests/unit/models/grouped_query_specs.hpp"
 #include "tests/unit/models/r1.hpp"
 
 namespace podsim {
@@ -66,6 +67,32 @@ TEST(RouterBlock, UngroupedChoiceIsLessWork) {
     EXPECT_EQ(vector(grouped[2]).flops_per_element, 4 + 1 + 2 + 8);
     EXPECT_EQ(vector(flat[2]).flops_per_element, 4 + 1 + 8);
     EXPECT_THAT(names(flat), ElementsAre("router_norm", "router_gate", "router_top_k"));
+}
+
+// Softmax: maximum, subtract, exponential, sum, divide; no bias is read.
+TEST(RouterBlock, SoftmaxHasNoBias) {
+    const auto block = router_block(mixtral_8x7b(), Precision{}, 100);
+    EXPECT_THAT(names(block), ElementsAre("router_norm", "router_gate", "router_top_k"));
+    EXPECT_EQ(gemm(block[1]), (Gemm{100, 8, 4096, 1, bf16, bf16, DType::fp32}));
+    EXPECT_EQ(vector(block[2]).flops_per_element, 5 + 2);
+    EXPECT_EQ(vector(block[2]).read, 100 * 8 * 4);
+    EXPECT_EQ(vector(block[2]).write, 100 * 2 * 8);
+}
+
+// A dense model, and what an attention-and-experts model lacks; a call without tokens is still
+// refused.
+TEST(Blocks, WhatTheModelHasNoneOf) {
+    const Precision precision;
+    EXPECT_TRUE(router_block(llama_8b(), precision, 100).empty());
+    EXPECT_TRUE(expert_block(llama_8b(), precision, 4, 50, "expert").empty());
+    EXPECT_TRUE(expert_block(llama_8b(), precision, 1, 50, "shared_expert").empty());
+    EXPECT_TRUE(combine_block(llama_8b(), precision, 100, 2).empty());
+    EXPECT_TRUE(draft_block(llama_8b(), precision, 100).empty());
+    EXPECT_TRUE(dense_ffn_block(mixtral_8x7b(), precision, 100, 1).empty());
+    EXPECT_THROW(router_block(llama_8b(), precision, 0), std::invalid_argument);
+    EXPECT_THROW(combine_block(llama_8b(), precision, 0, 2), std::invalid_argument);
+    EXPECT_THROW(draft_block(llama_8b(), precision, 0), std::invalid_argument);
+    EXPECT_THROW(dense_ffn_block(mixtral_8x7b(), precision, 0, 1), std::invalid_argument);
 }
 
 TEST(ExpertBlock, ShapesAndBytes) {

@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <utility>
 
+#include "tests/unit/models/config_text.hpp"
 #include "tests/unit/models/r1.hpp"
 
 namespace podsim {
@@ -16,60 +16,36 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::StartsWith;
 
-// A small model, one key a line; `changes` replace the value of a key, drop it ("-") or add it.
-using Changes = std::vector<std::pair<std::string, std::string>>;
-std::string config(const Changes& changes = {}) {
-    Changes lines = {{"model_type", "deepseek_v3"},
-                     {"num_hidden_layers", "4"},
-                     {"first_k_dense_replace", "1"},
-                     {"hidden_size", "64"},
-                     {"vocab_size", "1000"},
-                     {"num_attention_heads", "4"},
-                     {"q_lora_rank", "24"},
-                     {"kv_lora_rank", "16"},
-                     {"qk_nope_head_dim", "8"},
-                     {"qk_rope_head_dim", "4"},
-                     {"v_head_dim", "8"},
-                     {"intermediate_size", "128"},
-                     {"moe_intermediate_size", "32"},
-                     {"n_routed_experts", "16"},
-                     {"n_shared_experts", "1"},
-                     {"num_experts_per_tok", "2"},
-                     {"max_position_embeddings", "4096"}};
-    for (const auto& [key, value] : changes) {
-        bool found = false;
-        for (auto& line : lines) {
-            if (line.first != key) continue;
-            line.second = value;
-            found = true;
-        }
-        if (!found) lines.emplace_back(key, value);
-    }
-    std::string text;
-    for (const auto& [key, value] : lines) {
-        if (value != "-") text += key + ": " + value + "\n";
-    }
-    return text;
+// A small model, one key a line.
+const Lines& small_lines() {
+    static const Lines lines = {{"model_type", "deepseek_v3"},
+                                {"num_hidden_layers", "4"},
+                                {"first_k_dense_replace", "1"},
+                                {"hidden_size", "64"},
+                                {"vocab_size", "1000"},
+                                {"num_attention_heads", "4"},
+                                {"q_lora_rank", "24"},
+                                {"kv_lora_rank", "16"},
+                                {"qk_nope_head_dim", "8"},
+                                {"qk_rope_head_dim", "4"},
+                                {"v_head_dim", "8"},
+                                {"intermediate_size", "128"},
+                                {"moe_intermediate_size", "32"},
+                                {"n_routed_experts", "16"},
+                                {"n_shared_experts", "1"},
+                                {"num_experts_per_tok", "2"},
+                                {"max_position_embeddings", "4096"}};
+    return lines;
+}
+std::string config(const Lines& changes) {
+    return config_text(small_lines(), changes);
 }
 
-ModelSpec read(const Changes& changes = {}) {
+ModelSpec read(const Lines& changes = {}) {
     return read_model(parse_yaml(config(changes), "model.yaml"), "small");
 }
 
-// Every problem of the document, as a user sees it.
-std::vector<std::string> problems_of(const Node& node) {
-    try {
-        read_model(node, "small");
-    } catch (const InputError& error) {
-        std::vector<std::string> lines;
-        for (const Diagnostic& diagnostic : error.diagnostics()) {
-            lines.push_back(to_string(diagnostic));
-        }
-        return lines;
-    }
-    return {};
-}
-std::vector<std::string> problems(const Changes& changes) {
+std::vector<std::string> problems(const Lines& changes) {
     return problems_of(parse_yaml(config(changes), "model.yaml"));
 }
 
@@ -192,9 +168,10 @@ TEST(ReadModel, UnknownFamily) {
         problems({{"model_type", "deepseek_v33"}}),
         ElementsAre(AllOf(StartsWith("model.yaml:1:13: model_type: "), HasSubstr("deepseek_v33"),
                           HasSubstr("did you mean deepseek_v3?"))));
-    EXPECT_THAT(problems({{"model_type", "llama"}}),
-                ElementsAre(AllOf(HasSubstr("llama"), HasSubstr("deepseek_v3"))));
-    EXPECT_THAT(known_families(), ElementsAre("deepseek_v3"));
+    EXPECT_THAT(problems({{"model_type", "gemma"}}),
+                ElementsAre(AllOf(HasSubstr("gemma"), HasSubstr("deepseek_v3"))));
+    EXPECT_THAT(known_families(),
+                ElementsAre("deepseek_v3", "llama", "mixtral", "qwen3", "qwen3_moe"));
 }
 
 TEST(ReadModel, EveryMissingSizeIsNamed) {
@@ -212,7 +189,7 @@ TEST(ReadModel, EveryMissingSizeIsNamed) {
                                       HasSubstr(key + ": missing, expected a whole number"))));
     }
     // All at once, none of them twice.
-    Changes without;
+    Lines without;
     for (const std::string& key : needed) without.emplace_back(key, "-");
     EXPECT_EQ(problems(without).size(), needed.size());
 }
