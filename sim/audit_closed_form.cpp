@@ -57,7 +57,8 @@ double moe_rounding(const AuditFacts& facts, const AuditModel& m, const PerToken
     const double routed_ranks = map.expert_parallel - map.shared_ranks;
     const double slots = (m.routed_experts + map.redundant_experts) / routed_ranks;
     const double arriving = own * map.expert_parallel * m.experts_per_token / routed_ranks;
-    const bool each_whole = is_whole(arriving < slots ? arriving : arriving / slots);
+    const bool each_whole =
+        map.balanced && is_whole(arriving < slots ? arriving : arriving / slots);
     if (!each_whole) extra += groups * routed_ranks * slots * work.expert;
     if (map.shared_ranks > 0) {
         const double shared = own * map.expert_parallel / map.shared_ranks;
@@ -82,9 +83,10 @@ double weight_bytes_per_rank(const AuditFacts& facts, const AuditModel& m, doubl
     const double slots = (m.routed_experts + map.redundant_experts) / routed_ranks;
     const double arriving =
         tokens_per_rank * map.expert_parallel * m.experts_per_token / routed_ranks;
-    // Means over the ranks of an expert group, those with the shared expert alone included.
-    const double routed =
-        std::min(slots, arriving) * expert * routed_ranks / map.expert_parallel * formats.experts;
+    // Means over the ranks of an expert group, those with the shared expert alone included. Of
+    // unpopular experts nobody may ask anything.
+    const double asked = map.balanced ? std::min(slots, arriving) : 0;
+    const double routed = asked * expert * routed_ranks / map.expert_parallel * formats.experts;
     const double shared = expert * m.shared_experts * formats.weights *
                           (map.shared_ranks > 0 ? map.shared_ranks / map.expert_parallel : 1.0);
     return (m.dense_layers + moe_passes) * attention * narrow +

@@ -25,7 +25,7 @@ struct ClosedForm {
     double matrix_flops = 0;
     // What executing whole tokens may add: each rank's share of tokens is rounded up to a whole
     // one, and so is each expert's; at most one token an expert slot, layer and micro-batch, and
-    // none where the shares come out whole.
+    // none where equal shares come out whole.
     double rounding_flops = 0;
     double memory_bytes = 0;     // weights of every rank and the cache, each read once
     double exchange_bytes = 0;   // dispatch and combine: payload that leaves its rank

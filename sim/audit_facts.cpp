@@ -129,6 +129,9 @@ AuditMapping read_mapping(const Tree& pool, double ranks) {
     mapping.expert_parallel = number_or(tree, "expert_parallel", mapping.ranks());
     mapping.redundant_experts = number_or(experts, "redundant", 0);
     mapping.shared_ranks = number_or(experts, "shared_ranks", 0);
+    if (const auto popularity = find(experts, "popularity")) {
+        mapping.balanced = popularity->json->is_string() && text(*popularity) == "balanced";
+    }
     return mapping;
 }
 

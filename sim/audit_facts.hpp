@@ -25,6 +25,7 @@ struct AuditMapping {
     double data_parallel = 1, tensor_parallel = 1, expert_parallel = 1, pipeline_parallel = 1;
     double micro_batches = 1;
     double redundant_experts = 0, shared_ranks = 0;
+    bool balanced = true;  // every expert gets the same share of the tokens
     double ranks() const { return data_parallel * tensor_parallel * pipeline_parallel; }
 };
 
