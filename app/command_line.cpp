@@ -182,9 +182,38 @@ Command parse_validate(const std::vector<std::string>& arguments) {
     verb.app->add_flag("--summary", validate.summary, "one line per suite");
     verb.app->add_option("--suites", validate.suites_folder, "folder of validation suites")
         ->type_name("DIR");
+    verb.app->add_option("--data", validate.data, "folder of the measured tables")
+        ->type_name("DIR");
     verb.add(validate.inputs, true);
     if (!verb.parse(arguments)) return PrintCommand{verb.app->help()};
     return validate;
+}
+
+Command parse_calibrate(const std::vector<std::string>& arguments) {
+    Verb verb("calibrate");
+    CalibrateCommand calibrate;
+    CLI::App& app = *verb.app;
+    app.add_option("LIBRARY", calibrate.library, "kernel library")->required();
+    app.add_option("--table", calibrate.table, "a table instead of the library's own")
+        ->type_name("ADAPTER:FILE");
+    const auto add_list = [&](const char* name, std::vector<std::string>& to, const char* help) {
+        app.add_option(name, to, help)
+            ->expected(1)
+            ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+            ->allow_extra_args(false);
+    };
+    app.add_option("--chip", calibrate.chip, "the chip the table was measured on");
+    add_list("--filter", calibrate.filters, "COLUMN=WANTED: rows of the table that are meant");
+    add_list("--column", calibrate.columns, "COLUMN=VALUE: a column that the table lacks");
+    add_list("--part", calibrate.parts, "fit this alone: gemm.bf16, attention_decode ...");
+    app.add_option("--data", calibrate.data, "folder of the measured tables")->type_name("DIR");
+    app.add_option("--out", calibrate.out, "where the library goes [results/LIBRARY.yaml]")
+        ->type_name("FILE");
+    app.add_option("--date", calibrate.date, "what the record says [today]");
+    app.add_flag("--json", calibrate.json, "as JSON");
+    verb.add(calibrate.inputs, true);
+    if (!verb.parse(arguments)) return PrintCommand{app.help()};
+    return calibrate;
 }
 
 Command parse_schema(const std::vector<std::string>& arguments) {
@@ -201,7 +230,7 @@ std::string overview() {
         "podsim simulates clusters of AI accelerators: how fast, how full, how dear, why.\n\n"
         "Usage: podsim VERB [ARGS]\n\nVerbs:\n";
     for (const auto& [name, sentence] : verb_table()) {
-        text += fmt::format("  {:<10}{}\n", name, sentence);
+        text += fmt::format("  {:<11}{}\n", name, sentence);
     }
     text +=
         "\nOptions:\n"
@@ -217,6 +246,7 @@ const std::vector<std::pair<std::string, std::string>>& verb_table() {
     static const std::vector<std::pair<std::string, std::string>> verbs = {
         {"run", "Run experiments, compare their alternatives, write the results."},
         {"validate", "Hold podsim against published measurements."},
+        {"calibrate", "Fit a kernel library's habits to tables of measured kernels."},
         {"list", "What exists: chips, systems, models, metrics ..."},
         {"show", "One thing with every number's source."},
         {"check", "Validate configuration files without running them."},
@@ -242,6 +272,7 @@ Command parse_command_line(const std::vector<std::string>& arguments) {
     if (first == "show") return parse_show(rest);
     if (first == "check") return parse_check(rest);
     if (first == "validate") return parse_validate(rest);
+    if (first == "calibrate") return parse_calibrate(rest);
     if (first == "schema") return parse_schema(rest);
     if (first[0] == '-') {
         throw InputError(place, "", "unknown option " + first,

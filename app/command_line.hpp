@@ -53,6 +53,17 @@ struct ValidateCommand {
     std::vector<std::string> suites;  // names or files; none: all
     std::string suites_folder;        // "": found by find_suites_folder
     bool json = false, summary = false;
+    std::string data;  // "": found by find_data_folder
+    InputOptions inputs;
+};
+
+struct CalibrateCommand {
+    std::string library;
+    std::string table, chip;                    // ADAPTER:FILE of the user's own, on which chip
+    std::vector<std::string> filters, columns;  // COLUMN=WANTED, COLUMN=VALUE
+    std::vector<std::string> parts;             // only these; none: all
+    std::string data, out, date;                // date "": today
+    bool json = false;
     InputOptions inputs;
 };
 
@@ -67,7 +78,7 @@ struct PrintCommand {
 };
 
 using Command = std::variant<PrintCommand, RunCommand, ListCommand, ShowCommand, CheckCommand,
-                             ValidateCommand, SchemaCommand>;
+                             ValidateCommand, CalibrateCommand, SchemaCommand>;
 
 // `arguments` without the program's name. Throws InputError with everything wrong in them.
 Command parse_command_line(const std::vector<std::string>& arguments);

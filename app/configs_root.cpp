@@ -24,6 +24,15 @@ std::string find_suites_folder(const std::string& option, const std::string& con
     return (fs::path(configs_root) / ".." / "bench" / "validation").lexically_normal().string();
 }
 
+std::string find_data_folder(const std::string& option, const std::string& configs_root,
+                             const Surroundings& surroundings) {
+    if (!option.empty()) return option;
+    if (!surroundings.data.empty()) return surroundings.data;
+    std::error_code ignored;
+    const fs::path root = fs::weakly_canonical(configs_root, ignored);
+    return (root / ".." / ".." / "shared" / "data").lexically_normal().string();
+}
+
 std::vector<Setting> parse_settings(const std::vector<std::string>& texts) {
     std::vector<Setting> settings;
     std::vector<Diagnostic> problems;

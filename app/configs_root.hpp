@@ -13,6 +13,7 @@ namespace podsim {
 struct Surroundings {
     std::string program;    // path of the running program, "" if unknown
     std::string configs;    // $PODSIM_CONFIGS, "" if unset
+    std::string data;       // $PODSIM_DATA, "" if unset
     bool terminal = false;  // stderr is one: progress is shown
 };
 
@@ -22,6 +23,11 @@ std::string find_configs_root(const std::string& option, const Surroundings& sur
 
 // bench/validation beside the configurations, or what --suites says.
 std::string find_suites_folder(const std::string& option, const std::string& configs_root);
+
+// Where tables of measurements lie: --data, else $PODSIM_DATA, else shared/data beside the tree of
+// the configurations. The folder need not exist.
+std::string find_data_folder(const std::string& option, const std::string& configs_root,
+                             const Surroundings& surroundings);
 
 // A catalog of that root with the settings of --set. Throws InputError with all that is wrong.
 Catalog open_catalog(const InputOptions& inputs, const Surroundings& surroundings);

@@ -24,6 +24,9 @@ struct Doer {
     ExitCode operator()(const ValidateCommand& c) const {
         return do_validate(c, surroundings, streams);
     }
+    ExitCode operator()(const CalibrateCommand& c) const {
+        return do_calibrate(c, surroundings, streams);
+    }
     ExitCode operator()(const SchemaCommand& c) const {
         return do_schema(c, surroundings, streams);
     }

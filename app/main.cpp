@@ -12,6 +12,7 @@ int main(int argc, char** argv) {
     podsim::Surroundings surroundings;
     surroundings.program = std::filesystem::read_symlink("/proc/self/exe", unknown).string();
     if (const char* configs = std::getenv("PODSIM_CONFIGS")) surroundings.configs = configs;
+    if (const char* data = std::getenv("PODSIM_DATA")) surroundings.data = data;
     surroundings.terminal = isatty(STDERR_FILENO) == 1;
     podsim::exit_on_interrupt();
     const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);

@@ -45,13 +45,40 @@ std::string errors(const SuiteReport& report) {
                        signed_percent(report.worst), gate(report.gate_worst));
 }
 
+// A table of kernels: how many rows, what they amount to, the row that is furthest off.
+std::string table_lines(const TableReport& report) {
+    const TableErrors& e = report.errors;
+    std::string label = report.table.id;
+    if (report.table.use != CaseUse::check)
+        label += fmt::format(" [{}]", name_of(report.table.use));
+    if (!report.skipped.empty()) return hanging("  " + label + ": ", "skipped, " + report.skipped);
+    std::string text = fmt::format("{} rows, MAPE {}{}, median {}, bias {}, sum {}", e.rows,
+                                   percent(e.mape), gate(report.table.gate.mape), percent(e.median),
+                                   signed_percent(e.bias), signed_percent(e.total));
+    if (!report.table.part.empty()) {
+        text += fmt::format(", not fitted on {}{}", percent(report.held_out_error),
+                            gate(report.table.gate.held_out));
+    }
+    text += fmt::format(", worst {} ({})", signed_percent(e.worst), e.worst_shape);
+    if (!report.passed) text += ": FAILED";
+    return hanging("  " + label + ": ", text);
+}
+
+// Cases and tables that count, and whether anything was compared at all.
+std::string outcome(const SuiteReport& report) {
+    const bool skipped =
+        report.cases.empty() && std::all_of(report.tables.begin(), report.tables.end(),
+                                            [](const auto& one) { return !one.skipped.empty(); });
+    return skipped ? "skipped" : report.passed ? "passed" : "FAILED";
+}
+
 }  // namespace
 
 std::string suite_table(const SuiteReport& report) {
     TextTable table(kLabel, kCell);
     std::string text =
         hanging(report.suite + ": ", report.title.empty() ? "validation" : report.title);
-    table.row("", {"published", "simulated", "error"});
+    if (!report.cases.empty()) table.row("", {"published", "simulated", "error"});
     for (const CaseReport& one : report.cases) {
         const MetricInfo info = metric_info(one.metric);
         const PrintUnit unit = print_unit(one.unit);
@@ -69,19 +96,23 @@ std::string suite_table(const SuiteReport& report) {
             {significant(pair.published), significant(pair.simulated), signed_percent(pair.error)});
     }
     text += table.text();
+    for (const TableReport& one : report.tables) text += table_lines(one);
+    const auto scored_tables = std::count_if(
+        report.tables.begin(), report.tables.end(),
+        [](const auto& one) { return one.table.use == CaseUse::check && one.skipped.empty(); });
     const auto scored = std::count_if(report.cases.begin(), report.cases.end(),
-                                      [](const auto& c) { return c.use == CaseUse::check; });
-    text += hanging(
-        "  ", fmt::format("{} over {} {}: {}", errors(report), scored,
-                          scored == 1 ? "case" : "cases", report.passed ? "passed" : "FAILED"));
+                                      [](const auto& c) { return c.use == CaseUse::check; }) +
+                        scored_tables;
+    text += hanging("  ", fmt::format("{} over {} {}: {}", errors(report), scored,
+                                      scored == 1 ? "case" : "cases", outcome(report)));
     return text + "\n";
 }
 
 std::string suite_summary(const SuiteReport& report) {
     return fmt::format("{:<20} {:>4} cases  MAPE {:>7}  bias {:>7}  worst {:>7}  {}\n",
-                       report.suite, report.cases.size(), percent(report.mape),
-                       signed_percent(report.bias), signed_percent(report.worst),
-                       report.passed ? "passed" : "FAILED");
+                       report.suite, report.cases.size() + report.tables.size(),
+                       percent(report.mape), signed_percent(report.bias),
+                       signed_percent(report.worst), outcome(report));
 }
 
 }  // namespace podsim

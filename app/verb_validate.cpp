@@ -38,13 +38,14 @@ ExitCode do_validate(const ValidateCommand& validate, const Surroundings& surrou
     const Catalog catalog = open_catalog(validate.inputs, surroundings);
     const std::string root = find_configs_root(validate.inputs.configs, surroundings);
     const std::string folder = find_suites_folder(validate.suites_folder, root);
+    const std::string data = find_data_folder(validate.data, root, surroundings);
     RunOptions options;
     options.neighbour = false;
     std::vector<SuiteReport> reports;
     bool passed = true, sound = true;
     for (const std::string& file : files_of(validate, folder)) {
         if (surroundings.terminal) streams.err << "\r\033[K" << file << std::flush;
-        reports.push_back(run_suite(read_yaml(file), catalog, options));
+        reports.push_back(run_suite(read_yaml(file), catalog, options, data));
         if (surroundings.terminal) streams.err << "\r\033[K" << std::flush;
         passed = passed && reports.back().passed;
         for (const CaseReport& one : reports.back().cases) sound = sound && one.audit_passed;

@@ -10,11 +10,11 @@
 
 #include "base/catalog.hpp"
 #include "base/document.hpp"
+#include "sim/case_use.hpp"
 #include "sim/experiment.hpp"
+#include "sim/table_suite.hpp"
 
 namespace podsim {
-
-enum class CaseUse { fit, check, print };
 
 struct CaseReport {
     std::string id, metric, unit, source, note;
@@ -33,17 +33,23 @@ struct SuiteReport {
     std::string suite, title;
     std::vector<CaseReport> cases;
     std::vector<PairReport> pairs;
-    double mape = 0, bias = 0, worst = 0;  // over cases with use `check`, fractions
+    std::vector<TableReport> tables;
+    // Over cases with use `check`, fractions; a table counts as one case with its own means, for
+    // `worst` with its worst row.
+    double mape = 0, bias = 0, worst = 0;
     std::optional<double> gate_mape, gate_worst;
     bool passed = true;
 };
 
 // Reads a suite file and runs its cases. Throws InputError for anything wrong in it: exactly one
-// alternative a case, an unknown metric, a unit that does not fit the metric.
-SuiteReport run_suite(const Node& suite, const Catalog& catalog, const RunOptions& options);
+// alternative a case, an unknown metric, a unit that does not fit the metric. Tables are looked for
+// in the folder `data`.
+SuiteReport run_suite(const Node& suite, const Catalog& catalog, const RunOptions& options,
+                      const std::string& data = "");
 
 // {"suites": [{"suite", "mape", "bias", "worst", "passed", "cases": [{"id", "metric",
-// "published", "simulated", "error", "use"}]}]}
+// "published", "simulated", "error", "use"}]}]}. A table is a case too: the mean times of its rows,
+// and what all of them amount to under "table".
 nlohmann::ordered_json to_json(const std::vector<SuiteReport>& suites);
 
 nlohmann::ordered_json suite_schema();

@@ -119,6 +119,7 @@ struct SuiteForm {
     DefaultsForm defaults;
     std::vector<CaseForm> cases;
     std::vector<PairForm> pairs;
+    std::vector<TableCase> tables;
 };
 
 template <class Form>
@@ -127,8 +128,12 @@ void describe(Form& form, SuiteForm& suite) {
     form.optional("title", suite.title, "what it holds, in words");
     form.optional("gates", suite.gates, "errors above which the suite fails");
     form.optional("defaults", suite.defaults, "what the experiments of all cases share");
-    form.required("cases", suite.cases, "published measurements");
+    form.optional("cases", suite.cases, "published measurements");
     form.optional("pairs", suite.pairs, "ratios between two cases");
+    form.optional("tables", suite.tables, "tables of measured kernels");
+    if (!form.has("cases") && !form.has("tables")) {
+        form.problem("cases", "is missing, and `tables` too: one of them is needed");
+    }
 }
 
 Node text_node(const std::string& text, const Place& place) {
@@ -253,9 +258,11 @@ void add_of_case(const InputError& error, const std::string& path, Problems& pro
 
 std::vector<PreparedCase> prepare_cases(const Node& document, const SuiteForm& suite,
                                         Problems& problems) {
-    const Node& nodes = *document.find("cases");
     std::vector<PreparedCase> cases;
     std::set<std::string> ids;
+    for (const TableCase& table : suite.tables) ids.insert(table.id);
+    if (suite.cases.empty()) return cases;
+    const Node& nodes = *document.find("cases");
     for (std::size_t i = 0; i < suite.cases.size(); ++i) {
         const CaseForm& one = suite.cases[i];
         PreparedCase prepared;
@@ -318,6 +325,10 @@ PreparedSuite prepare_suite(const Node& document, const Catalog& catalog) {
     suite.cases = prepare_cases(document, form, problems);
     check_pairs(document, form, suite.cases, problems);
     for (const auto& pair : form.pairs) suite.report.pairs.push_back({pair.first, pair.second});
+    suite.tables = form.tables;
+    for (std::size_t i = 0; i < form.tables.size(); ++i) {
+        suite.table_places.push_back(document.find("tables")->items[i].place);
+    }
     const bool scored = std::any_of(form.cases.begin(), form.cases.end(),
                                     [](const auto& one) { return one.use == CaseUse::check; });
     if (!scored && (form.gates.mape || form.gates.worst)) {
@@ -330,6 +341,15 @@ PreparedSuite prepare_suite(const Node& document, const Catalog& catalog) {
                 check_experiment(one.experiment, own);
             } catch (const InputError& error) {
                 add_of_case(error, one.path, problems);
+            }
+        }
+        for (std::size_t i = 0; i < suite.tables.size(); ++i) {
+            try {
+                Catalog own = catalog;
+                check_table(suite.tables[i], own, suite.table_places[i]);
+            } catch (const InputError& error) {
+                problems.insert(problems.end(), error.diagnostics().begin(),
+                                error.diagnostics().end());
             }
         }
     }

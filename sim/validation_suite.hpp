@@ -9,8 +9,6 @@
 
 namespace podsim {
 
-const std::vector<std::pair<const char*, CaseUse>>& names_of(const CaseUse*);
-
 struct PreparedCase {
     CaseReport report;  // without what a run adds
     Node experiment;
@@ -23,6 +21,8 @@ struct PreparedCase {
 struct PreparedSuite {
     SuiteReport report;  // name, title and gates; pairs by their ids
     std::vector<PreparedCase> cases;
+    std::vector<TableCase> tables;
+    std::vector<Place> table_places;
 };
 
 // Throws InputError; the experiments are checked as far as `catalog` knows what they name.

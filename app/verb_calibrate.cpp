@@ -1,0 +1,207 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <ctime>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <ostream>
+
+#include "app/number_text.hpp"
+#include "app/output_files.hpp"
+#include "app/text_table.hpp"
+#include "app/verbs.hpp"
+#include "base/text_file.hpp"
+#include "base/yaml_writer.hpp"
+#include "chips/chip.hpp"
+#include "sim/calibration.hpp"
+#include "sim/fit_parameters.hpp"
+
+namespace podsim {
+
+namespace {
+
+const Place here{"podsim calibrate", 0, 0};
+
+struct Fitting {
+    CalibrationPart part;
+    std::vector<KernelRow> rows;
+};
+
+// "COLUMN=TEXT" each.
+std::map<std::string, std::string> assignments(const std::vector<std::string>& texts,
+                                               const char* option) {
+    std::map<std::string, std::string> result;
+    for (const std::string& text : texts) {
+        const std::size_t equals = text.find('=');
+        if (equals == std::string::npos || equals == 0) {
+            throw InputError(here, option, fmt::format("\"{}\" is not COLUMN=TEXT", text));
+        }
+        result[text.substr(0, equals)] = text.substr(equals + 1);
+    }
+    return result;
+}
+
+std::vector<Fitting> tasks_of_table(const CalibrateCommand& calibrate) {
+    TableSource source;
+    const std::size_t colon = calibrate.table.find(':');
+    if (colon == std::string::npos) {
+        throw InputError(here, "--table", "expected ADAPTER:FILE, such as podsim:my-kernels.csv");
+    }
+    source.adapter = calibrate.table.substr(0, colon);
+    // As the user wrote it, seen from the working directory.
+    source.file = std::filesystem::absolute(calibrate.table.substr(colon + 1)).string();
+    source.filter = assignments(calibrate.filters, "--filter");
+    source.columns = assignments(calibrate.columns, "--column");
+    std::vector<Fitting> tasks;
+    for (auto& [part, rows] : parts_of(read_kernel_table(source, "", here), here)) {
+        tasks.push_back({std::move(part), std::move(rows)});
+    }
+    return tasks;
+}
+
+std::vector<Fitting> tasks_of_library(const KernelLibrarySpec& library, const std::string& data) {
+    std::vector<Fitting> tasks;
+    for (CalibrationPart& part : read_calibration(library)) {
+        Fitting task;
+        for (const TableSource& table : part.tables) {
+            const auto rows = read_kernel_table(table, data, part.place);
+            task.rows.insert(task.rows.end(), rows.begin(), rows.end());
+        }
+        task.part = std::move(part);
+        tasks.push_back(std::move(task));
+    }
+    if (tasks.empty()) {
+        throw InputError(here, "", library.name + " names no tables under `calibration`",
+                         "--table ADAPTER:FILE gives one");
+    }
+    return tasks;
+}
+
+void keep_parts(std::vector<Fitting>& tasks, const std::vector<std::string>& wanted) {
+    if (wanted.empty()) return;
+    std::vector<std::string> known;
+    for (const Fitting& task : tasks) known.push_back(task.part.part);
+    for (const std::string& name : wanted) {
+        if (std::find(known.begin(), known.end(), name) == known.end()) {
+            throw InputError({unknown_name(here, "--part", "part", name, known)});
+        }
+    }
+    tasks.erase(std::remove_if(tasks.begin(), tasks.end(),
+                               [&](const Fitting& task) {
+                                   return std::find(wanted.begin(), wanted.end(), task.part.part) ==
+                                          wanted.end();
+                               }),
+                tasks.end());
+}
+
+// The comment that a file begins with: a tree has no comments, and this one says what it is.
+std::string head_comment(const std::string& text) {
+    std::size_t end = 0;
+    while (end < text.size() && text[end] == '#') {
+        end = std::min(text.find('\n', end), text.size() - 1) + 1;
+    }
+    return text.substr(0, end);
+}
+
+std::string today() {
+    const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+    std::tm parts{};
+    gmtime_r(&now, &parts);
+    return fmt::format("{:04}-{:02}-{:02}", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday);
+}
+
+std::string percent(double fraction) {
+    return significant(fraction * 100, 3) + " %";
+}
+
+std::string fit_text(const PartFit& fit, HeldOut how) {
+    std::string text =
+        fmt::format("{}: {} on {} rows fitted on, {} on {} rows {}\n", fit.part,
+                    percent(fit.fitted.mape), fit.fitted.rows, percent(fit.held_out.mape),
+                    fit.held_out.rows, how == HeldOut::folds ? "by ten folds" : "held out");
+    text += hanging(
+        "    ",
+        fmt::format("median {}, bias {} %, sum of times {} %, worst {} % ({})",
+                    percent(fit.held_out.median), signed_significant(100 * fit.held_out.bias),
+                    signed_significant(100 * fit.held_out.total),
+                    signed_significant(100 * fit.held_out.worst), fit.held_out.worst_shape));
+    std::string values;
+    for (const FitParameter& one : fit_parameters(fit.part)) {
+        const auto value = fit.values.find(one.name);
+        if (value == fit.values.end()) continue;
+        values += fmt::format("{}{} {:.4g}{}", values.empty() ? "" : ", ", one.name,
+                              value->second / one.scale, one.unit.empty() ? "" : " " + one.unit);
+    }
+    text += hanging("    ", values);
+    for (const std::string& name : fit.at_bounds) {
+        text += "    " + name + " stands where its range ends\n";
+    }
+    return text;
+}
+
+nlohmann::ordered_json errors_json(const TableErrors& errors) {
+    return {{"rows", errors.rows}, {"mape", errors.mape},   {"median", errors.median},
+            {"bias", errors.bias}, {"total", errors.total}, {"worst", errors.worst}};
+}
+
+}  // namespace
+
+ExitCode do_calibrate(const CalibrateCommand& calibrate, const Surroundings& surroundings,
+                      Streams streams) {
+    Catalog catalog = open_catalog(calibrate.inputs, surroundings);
+    const std::string root = find_configs_root(calibrate.inputs.configs, surroundings);
+    KernelLibrarySpec library = read_kernel_library(
+        catalog.load("kernels", calibrate.library, here, "LIBRARY"), calibrate.library);
+    const std::string chip = calibrate.chip.empty() ? library.chip : calibrate.chip;
+    const RankHardware hardware =
+        rank_hardware(read_chip(catalog.load("chip", chip, here, "--chip"), chip));
+    catalog.require_all_settings_used();
+    const std::string data = find_data_folder(calibrate.data, root, surroundings);
+
+    std::vector<Fitting> tasks =
+        calibrate.table.empty() ? tasks_of_library(library, data) : tasks_of_table(calibrate);
+    keep_parts(tasks, calibrate.parts);
+
+    // The file's own words, so that what it takes from its `base:` stays there.
+    const std::string file = catalog.file_of("kernels", calibrate.library);
+    const std::string source = read_text_file(file);
+    Node document = parse_yaml(source, file);
+    const std::string stem = std::filesystem::path(file).stem().string();
+    const std::filesystem::path out = calibrate.out.empty()
+                                          ? std::filesystem::path("results") / (stem + ".yaml")
+                                          : std::filesystem::path(calibrate.out);
+    require_writable(out.has_parent_path() ? out.parent_path().string() : ".");
+
+    FitOptions options;
+    if (surroundings.terminal) {
+        options.progress = [&](const std::string& text) {
+            streams.err << "\r\033[K" << text << std::flush;
+        };
+    }
+    nlohmann::ordered_json report = nlohmann::ordered_json::array();
+    for (const Fitting& task : tasks) {
+        const PartFit fit = fit_part(task.part, task.rows, hardware, library, options);
+        write_fit(document, fit, calibrate.date.empty() ? today() : calibrate.date);
+        if (surroundings.terminal) streams.err << "\r\033[K" << std::flush;
+        if (!calibrate.json) streams.out << fit_text(fit, task.part.held_out) << std::flush;
+        report.push_back({{"part", fit.part},
+                          {"values", fit.values},
+                          {"fitted", errors_json(fit.fitted)},
+                          {"held_out", errors_json(fit.held_out)},
+                          {"at_bounds", fit.at_bounds}});
+    }
+    write_files({{out.string(), head_comment(source) + to_yaml(document)}});
+    if (calibrate.json) {
+        streams.out << nlohmann::ordered_json{{"library", calibrate.library},
+                                              {"file", out.string()},
+                                              {"fits", report}}
+                           .dump(2)
+                    << "\n";
+    } else {
+        streams.out << out.string() << "\n";
+    }
+    return ExitCode::ok;
+}
+
+}  // namespace podsim

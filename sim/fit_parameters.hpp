@@ -1,0 +1,31 @@
+// The values of a kernel library that a fit may move: by name, with the range they may lie in.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/fit_record.hpp"
+#include "chips/kernel_library.hpp"
+
+namespace podsim {
+
+struct FitParameter {
+    std::string name;
+    double low,
+        high;  // base units; efficiencies end at 1: what asks for more hides what is missing
+    std::string unit;  // in which YAML has it; "" for a plain number
+    double scale;      // of that unit, in base units
+};
+
+// The parameters of a set of habits: "gemm.bf16", "attention_decode", "attention_prefill" or
+// "vector". Throws std::invalid_argument for another name.
+std::vector<FitParameter> fit_parameters(const std::string& part);
+
+// Of a library that has the part. Throws std::invalid_argument.
+double get_parameter(const KernelLibrarySpec& library, const std::string& part,
+                     const std::string& name);
+void set_parameter(KernelLibrarySpec& library, const std::string& part, const std::string& name,
+                   double value);
+const FitRecord& record_of(const KernelLibrarySpec& library, const std::string& part);
+
+}  // namespace podsim

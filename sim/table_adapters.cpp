@@ -1,0 +1,246 @@
+// What each maker's table counts, in our operators. Columns and units as in the makers' own
+// descriptions; times are of single kernels on an idle chip, launch included.
+#include <cmath>
+
+#include "sim/kernel_table.hpp"
+
+namespace podsim {
+
+namespace {
+
+constexpr double us = 1e-6, ms = 1e-3;
+constexpr long latent_rank = 512, latent_rope = 64;  // DeepSeek-V2, V3 and their relatives
+
+Seconds time_of(const TableFields& fields, const char* column, double unit) {
+    return Seconds(fields.number(column) * unit);
+}
+
+// TensorRT-LLM's FP8 operation quantises its activations first.
+void aiconfigurator_gemm(const TableFields& f, std::vector<KernelRow>& rows) {
+    const DType dtype = f.dtype("gemm_dtype");
+    const long m = f.count("m"), n = f.count("n"), k = f.count("k");
+    KernelRow row;
+    if (dtype != DType::bf16 && dtype != DType::fp16) {
+        const double elements = static_cast<double>(m * k);
+        row.operators.emplace_back(
+            VectorWork{"quantise", elements, 4, 2 * elements, bytes_of(dtype) * elements});
+    }
+    const DType out = dtype == DType::fp16 ? DType::fp16 : DType::bf16;
+    row.operators.emplace_back(Gemm{m, n, k, 1, dtype, dtype, out});
+    row.measured = time_of(f, "latency", ms);
+    rows.push_back(std::move(row));
+}
+
+Attention attention_of(const TableFields& f, Phase phase) {
+    Attention a;
+    a.form = AttentionForm::gqa;
+    a.phase = phase;
+    a.batch = f.count("batch_size");
+    a.heads = f.count("num_heads");
+    a.kv_heads = f.count("num_key_value_heads");
+    a.head_dim_qk = a.head_dim_v = f.count("head_dim");
+    a.compute = f.dtype("attn_dtype");
+    a.kv = f.dtype("kv_cache_dtype");
+    return a;
+}
+
+// `step` tokens are in the cache already.
+void aiconfigurator_context_attention(const TableFields& f, std::vector<KernelRow>& rows) {
+    Attention a = attention_of(f, Phase::prefill);
+    a.query = f.count("isl");
+    a.context = a.query + std::lround(f.number("step"));
+    rows.push_back({0, {a}, time_of(f, "latency", ms)});
+}
+
+void aiconfigurator_generation_attention(const TableFields& f, std::vector<KernelRow>& rows) {
+    Attention a = attention_of(f, Phase::decode);
+    a.query = f.count("isl");
+    a.context = a.query + std::lround(f.number("step"));
+    rows.push_back({0, {a}, time_of(f, "latency", ms)});
+}
+
+Attention latent_attention(long batch, long heads, long query, long context, DType compute,
+                           DType kv) {
+    Attention a;
+    a.form = AttentionForm::mla_absorbed;
+    a.phase = Phase::decode;
+    a.batch = batch;
+    a.query = query;
+    a.context = context;
+    a.heads = heads;
+    a.kv_heads = 1;
+    a.head_dim_qk = latent_rank + latent_rope;
+    a.head_dim_v = latent_rank;
+    a.compute = compute;
+    a.kv = kv;
+    return a;
+}
+
+void aiconfigurator_generation_mla(const TableFields& f, std::vector<KernelRow>& rows) {
+    const long query = f.count("isl");
+    rows.push_back({0,
+                    {latent_attention(f.count("batch_size"), f.count("num_heads"), query,
+                                      query + std::lround(f.number("step")), f.dtype("mla_dtype"),
+                                      f.dtype("kv_cache_dtype"))},
+                    time_of(f, "latency", ms)});
+}
+
+void infersim_gemm(const TableFields& f, std::vector<KernelRow>& rows) {
+    rows.push_back(
+        {0,
+         {Gemm{f.count("m"), f.count("n"), f.count("k"), 1, DType::fp8, DType::fp8, DType::bf16}},
+         time_of(f, "latency_us", us)});
+}
+
+// Rows of a group follow from the stated utilisation, work = mfu x peak x time: the benchmark
+// drew its tokens at random, and `tokens_per_expert` is only what it aimed at.
+void infersim_grouped_gemm(const TableFields& f, std::vector<KernelRow>& rows) {
+    constexpr double peak = 1978.9e12;  // H800, FP8: what the column mfu is relative to
+    const long groups = f.count("num_local_experts");
+    const long hidden = f.count("hidden_size"), width = f.count("intermediate_size");
+    if (f.number("tokens_per_expert") < 2) return;  // mostly empty groups
+    struct Half {
+        const char *time, *utilisation;
+        long n, k;
+    };
+    for (const Half& half : {Half{"up_proj_us", "up_mfu", 2 * width, hidden},
+                             Half{"down_proj_us", "down_mfu", hidden, width}}) {
+        const Seconds time = time_of(f, half.time, us);
+        const double work = f.number(half.utilisation) * peak * time.value();
+        const double m = work / (2.0 * static_cast<double>(half.n * half.k * groups));
+        rows.push_back({0,
+                        {Gemm{std::max(1L, std::lround(m)), half.n, half.k, groups, DType::fp8,
+                              DType::fp8, DType::bf16}},
+                        time});
+    }
+}
+
+void infersim_mla_decode(const TableFields& f, std::vector<KernelRow>& rows) {
+    rows.push_back({0,
+                    {latent_attention(f.count("batch_size"), f.count("heads"), 1, f.count("kv_len"),
+                                      f.dtype("dtype"), f.dtype("kv_dtype"))},
+                    time_of(f, "latency_us", us)});
+}
+
+void infersim_mha_decode(const TableFields& f, std::vector<KernelRow>& rows) {
+    Attention a;
+    a.phase = Phase::decode;
+    a.batch = f.count("batch_size");
+    a.context = f.count("kv_len");
+    a.heads = f.count("heads");
+    a.kv_heads = f.count("kv_heads");
+    a.head_dim_qk = a.head_dim_v = f.count("head_dim");
+    a.compute = f.dtype("dtype");
+    a.kv = f.dtype("kv_dtype");
+    rows.push_back({0, {a}, time_of(f, "latency_us", us)});
+}
+
+void deepgemm_950dt(const TableFields& f, std::vector<KernelRow>& rows) {
+    rows.push_back({0,
+                    {Gemm{f.count("m_per_group"), f.count("n"), f.count("k"), f.count("groups"),
+                          f.dtype("activation_dtype"), f.dtype("weight_dtype"), DType::bf16}},
+                    time_of(f, "latency_us", us)});
+}
+
+void llmcompass_matmul(const TableFields& f, std::vector<KernelRow>& rows) {
+    rows.push_back(
+        {0,
+         {Gemm{f.count("m"), f.count("n"), f.count("k"), 1, DType::fp16, DType::fp16, DType::fp16}},
+         time_of(f, "latency_us", us)});
+}
+
+// The four products of a transformer layer, split over tensor-parallel workers.
+void vidur_layers(const TableFields& f, std::vector<KernelRow>& rows) {
+    const long m = f.count("num_tokens"), hidden = f.count("n_embd");
+    const long workers = f.count("num_tensor_parallel_workers");
+    const long heads = f.count("n_head"), kv_heads = f.count("n_kv_head");
+    const long head = hidden / heads, width = f.count("n_expanded_embd") / workers;
+    const long gate = f.text("use_gated_mlp") == "True" ? 2 : 1;
+    const auto add = [&](const char* column, long n, long k) {
+        rows.push_back(
+            {0, {Gemm{m, n, k, 1, DType::fp16, DType::fp16, DType::fp16}}, time_of(f, column, ms)});
+    };
+    add("time_stats.attn_pre_proj.median", (heads + 2 * kv_heads) * head / workers, hidden);
+    add("time_stats.attn_post_proj.median", hidden, hidden / workers);
+    add("time_stats.mlp_up_proj.median", gate * width, hidden);
+    add("time_stats.mlp_down_proj.median", hidden, width);
+}
+
+// A user's own table: `kind` gemm (m, n, k, groups, a, b, c) or attention (form, phase, batch,
+// query, context, heads, kv_heads, head_dim_qk, head_dim_v, a, b); latency_us.
+void own_table(const TableFields& f, std::vector<KernelRow>& rows) {
+    const std::string& kind = f.text("kind");
+    const Seconds time = time_of(f, "latency_us", us);
+    const auto named = [&](const char* column, const auto& names) {
+        for (const auto& [name, value] : names) {
+            if (f.text(column) == name) return value;
+        }
+        f.fail(column, "not one of the known names");
+    };
+    if (kind == "gemm") {
+        const long groups = f.text_or("groups", "1") == "1" ? 1 : f.count("groups");
+        rows.push_back({0,
+                        {Gemm{f.count("m"), f.count("n"), f.count("k"), groups, f.dtype("a"),
+                              f.dtype("b"), f.dtype("c")}},
+                        time});
+    } else if (kind == "attention") {
+        using Forms = std::vector<std::pair<std::string, AttentionForm>>;
+        using Phases = std::vector<std::pair<std::string, Phase>>;
+        Attention a;
+        a.form = named("form", Forms{{"mla_absorbed", AttentionForm::mla_absorbed},
+                                     {"gqa", AttentionForm::gqa}});
+        a.phase = named("phase", Phases{{"prefill", Phase::prefill}, {"decode", Phase::decode}});
+        a.batch = f.count("batch");
+        a.query = f.count("query");
+        a.context = f.count("context");
+        a.heads = f.count("heads");
+        a.kv_heads = f.count("kv_heads");
+        a.head_dim_qk = f.count("head_dim_qk");
+        a.head_dim_v = f.count("head_dim_v");
+        a.compute = f.dtype("a");
+        a.kv = f.dtype("b");
+        rows.push_back({0, {a}, time});
+    } else {
+        f.fail("kind", "gemm or attention was expected");
+    }
+}
+
+}  // namespace
+
+void register_table_adapters(Registry<TableAdapter>& adapters) {
+    adapters.add("aiconfigurator_gemm",
+                 "NVIDIA aiconfigurator's dense products; FP8 ones quantise their input first",
+                 aiconfigurator_gemm);
+    adapters.add("aiconfigurator_context_attention",
+                 "NVIDIA aiconfigurator's causal attention of prompts",
+                 aiconfigurator_context_attention);
+    adapters.add("aiconfigurator_generation_attention",
+                 "NVIDIA aiconfigurator's attention of one new token over a cache",
+                 aiconfigurator_generation_attention);
+    adapters.add("aiconfigurator_generation_mla",
+                 "NVIDIA aiconfigurator's latent attention of one new token (rank 512 + 64)",
+                 aiconfigurator_generation_mla);
+    adapters.add("infersim_gemm", "InferSim's dense FP8 products on H800", infersim_gemm);
+    adapters.add("infersim_grouped_gemm",
+                 "InferSim's grouped FP8 products on H800, two kernels a row",
+                 infersim_grouped_gemm);
+    adapters.add("infersim_mla_decode",
+                 "InferSim's latent attention in decode; column `heads` to be given",
+                 infersim_mla_decode);
+    adapters.add("infersim_mha_decode",
+                 "InferSim's grouped-query attention in decode; heads, kv_heads and head_dim to be "
+                 "given",
+                 infersim_mha_decode);
+    adapters.add("deepgemm_950dt", "DeepGEMM-Ascend's dense and grouped products on 950DT",
+                 deepgemm_950dt);
+    adapters.add("llmcompass_matmul", "LLMCompass's FP16 products, launched eagerly",
+                 llmcompass_matmul);
+    adapters.add("vidur_layers", "vidur's products of a transformer layer, medians, four a row",
+                 vidur_layers);
+    adapters.add("podsim",
+                 "a table of your own: kind, shape columns, formats a b c, latency_us "
+                 "(docs/calibration.md)",
+                 own_table);
+}
+
+}  // namespace podsim

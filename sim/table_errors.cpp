@@ -1,0 +1,56 @@
+#include "sim/table_errors.hpp"
+
+#include <cmath>
+#include <stdexcept>
+
+#include "base/statistics.hpp"
+#include "chips/cost.hpp"
+
+namespace podsim {
+
+Seconds simulated_time(const KernelRow& row, const RankHardware& hardware,
+                       const KernelLibrarySpec& library) {
+    Seconds time(0.0);
+    for (const OperatorBody& body : row.operators) {
+        time += operator_cost(body, hardware, library, Fidelity::tile, 1.0).time;
+    }
+    return time;
+}
+
+TableErrors errors_of(const std::vector<KernelRow>& rows, const std::vector<double>& simulated) {
+    if (rows.empty() || rows.size() != simulated.size()) {
+        throw std::invalid_argument("as many simulated times as rows are needed, and one at least");
+    }
+    TableErrors report;
+    std::vector<double> errors, amounts;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        const double error = relative_error(simulated[i], rows[i].measured.value());
+        errors.push_back(error);
+        amounts.push_back(std::abs(error));
+        report.measured += rows[i].measured;
+        report.simulated += Seconds(simulated[i]);
+        if (i == 0 || amounts[i] > std::abs(report.worst)) {
+            report.worst = error;
+            report.worst_line = rows[i].line;
+            report.worst_shape = shape_of(rows[i].operators.back());
+        }
+    }
+    report.rows = static_cast<long>(rows.size());
+    report.mape = mape(errors);
+    report.median = percentile(amounts, 50);
+    report.bias = bias(errors);
+    report.total = relative_error(report.simulated.value(), report.measured.value());
+    return report;
+}
+
+TableErrors compare_rows(const std::vector<KernelRow>& rows, const RankHardware& hardware,
+                         const KernelLibrarySpec& library) {
+    std::vector<double> simulated;
+    simulated.reserve(rows.size());
+    for (const KernelRow& row : rows) {
+        simulated.push_back(simulated_time(row, hardware, library).value());
+    }
+    return errors_of(rows, simulated);
+}
+
+}  // namespace podsim

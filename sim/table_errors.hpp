@@ -1,0 +1,31 @@
+// What the cost model says of measured kernels, and how far off that is.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "chips/chip.hpp"
+#include "chips/kernel_library.hpp"
+#include "sim/kernel_table.hpp"
+
+namespace podsim {
+
+struct TableErrors {
+    long rows = 0;
+    double mape = 0, median = 0, bias = 0;  // of simulated / measured - 1; median: of the amounts
+    double total = 0;                       // of the sum of all times
+    double worst = 0;
+    int worst_line = 0;
+    std::string worst_shape;
+    Seconds measured{0.0}, simulated{0.0};  // sums
+};
+
+// The operators of a row one after another, alone on the chip.
+Seconds simulated_time(const KernelRow& row, const RankHardware& hardware,
+                       const KernelLibrarySpec& library);
+
+TableErrors errors_of(const std::vector<KernelRow>& rows, const std::vector<double>& simulated);
+TableErrors compare_rows(const std::vector<KernelRow>& rows, const RankHardware& hardware,
+                         const KernelLibrarySpec& library);
+
+}  // namespace podsim

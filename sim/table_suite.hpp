@@ -1,0 +1,71 @@
+// Whole tables of measured kernels as cases of a suite: the cost model against every row, without
+// a machine or a network around it.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/catalog.hpp"
+#include "base/document.hpp"
+#include "sim/case_use.hpp"
+#include "sim/kernel_table.hpp"
+#include "sim/table_errors.hpp"
+
+namespace podsim {
+
+// all; tenth: every tenth in the order of shapes, which no fit has seen where the library was
+// fitted with `held_out: tenth`.
+enum class TableRows { all, tenth };
+const std::vector<std::pair<const char*, TableRows>>& names_of(const TableRows*);
+
+struct TableGate {
+    std::optional<double> mape;      // on the rows compared
+    std::optional<double> held_out;  // what the library's record says of rows not fitted on
+};
+
+struct TableCase {
+    std::string id, chip, kernels, part, source, note;
+    TableSource table;
+    TableRows rows = TableRows::all;
+    TableGate gate;
+    CaseUse use = CaseUse::check;
+};
+
+struct TableReport {
+    TableCase table;
+    TableErrors errors;
+    double held_out_error = 0;  // of the record of `part`
+    std::string skipped;        // why nothing was compared; "" when it was
+    bool passed = true;
+};
+
+// Throws InputError. A table that is not in `data` is skipped and says so.
+TableReport run_table(const TableCase& table, Catalog& catalog, const std::string& data,
+                      const Place& place);
+
+// What is wrong with a case without its table: the chip, the library, the part, the adapter.
+void check_table(const TableCase& table, Catalog& catalog, const Place& place);
+
+template <class Form>
+void describe(Form& form, TableGate& gate) {
+    form.optional("mape", gate.mape, "largest mean absolute error over the rows");
+    form.optional("held_out", gate.held_out,
+                  "largest error that the library's record gives for rows not fitted on");
+}
+
+template <class Form>
+void describe(Form& form, TableCase& one) {
+    form.required("id", one.id, "name of the table here");
+    form.required("chip", one.chip, "chip it was measured on");
+    form.required("kernels", one.kernels, "kernel library whose habits are asked");
+    form.optional("part", one.part, "habits whose record counts: gemm.bf16, attention_decode ...");
+    describe(form, one.table);
+    form.optional("rows", one.rows, "all, or every tenth in the order of shapes");
+    form.optional("gate", one.gate, "errors above which the suite fails");
+    form.required("use", one.use, "fit: fitted on these rows; check: scored; print: shown");
+    form.required("source", one.source, "who published it, and where");
+    form.optional("note", one.note, "what a reader of the comparison should know");
+}
+
+}  // namespace podsim
