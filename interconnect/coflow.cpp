@@ -5,109 +5,152 @@
 #include <algorithm>
 #include <cmath>
 #include <stdexcept>
+#include <string>
 
 namespace podsim {
 
 namespace {
 
-// Members of a group that share a scale-up domain: consecutive members lie `stride` ranks apart.
-long local_members(const Transfer& t, const RankFabric& fabric) {
-    return std::clamp(fabric.domain_ranks / static_cast<long>(t.stride), 1L,
-                      static_cast<long>(t.group_ranks));
+// How the members of a group fall into scale-up domains.
+struct Placement {
+    double members = 0, domains = 0;
+    double largest = 0, smallest = 0;  // members in one domain
+};
+
+// Member i of the group that begins at rank 0 is rank i x stride; domains are full one after the
+// other. Groups that begin elsewhere are taken to fall alike.
+Placement placement_of(const Transfer& t, const RankFabric& fabric) {
+    Placement placement;
+    placement.members = placement.smallest = t.group_ranks;
+    const auto close = [&placement](int members) {
+        placement.domains += 1;
+        placement.largest = std::max(placement.largest, static_cast<double>(members));
+        placement.smallest = std::min(placement.smallest, static_cast<double>(members));
+    };
+    long domain = 0;
+    int members = 0;
+    for (long i = 0; i < t.group_ranks; ++i) {
+        const long here = i * t.stride / fabric.domain_ranks;
+        if (here != domain) {
+            close(members);
+            members = 0;
+        }
+        domain = here;
+        ++members;
+    }
+    close(members);
+    return placement;
 }
 
-// Shares of a payload spread evenly over the group's members (the rank itself one of them).
+// Parts of what a rank sends: to itself, within its domain, beyond it. Where the group fills its
+// domains unevenly the parts are of different ranks: the busiest of each port.
 struct Reach {
     double self, up, out;
 };
 
-Reach reach_of_all_to_all(double group, double local) {
-    return {1.0 / group, (local - 1.0) / group, (group - local) / group};
+// Spread evenly over the members, the rank itself one of them.
+Reach reach_of_exchange(const Placement& p) {
+    return {1.0 / p.members, (p.largest - 1.0) / p.members, (p.members - p.smallest) / p.members};
 }
 
-// Ring over the local members, then over the domains with what one member holds, then back:
-// bytes per rank for a buffer of `size` (one pass; an all-reduce is two).
-Reach reach_of_gather(double group, double local) {
-    const double domains = group / local;
-    return {0.0, (local - 1.0) / local, (domains - 1.0) / domains / local};
+// Rings in two levels, for a result (all-gather) or an input (reduce-scatter) of size 1: within a
+// domain of L members each sends (L - 1)/L; a domain takes in what the other members hold,
+// (P - L)/P, through the ports of its L members. Without remainders (D - 1)/D/L over D domains.
+Reach reach_of_gather(const Placement& p) {
+    return {0.0, (p.largest - 1.0) / p.largest, (p.members - p.smallest) / p.members / p.smallest};
 }
 
-struct Volume {
-    Bytes send{0.0}, receive{0.0};
-    Reach reach{0, 0, 0};
-};
+// Neighbours in a row: within the domain where all are, else the parted pair decides.
+Reach reach_of_message(const Placement& p) {
+    return p.domains > 1 ? Reach{0, 0, 1} : Reach{0, 1, 0};
+}
 
-Volume volume_of(const Transfer& t, const TransferShare* share, double local) {
-    const double group = t.group_ranks;
-    switch (t.type) {
+Reach reach_of(TransferType type, const Placement& placement) {
+    if (placement.members == 1) return {1, 0, 0};
+    switch (type) {
         case TransferType::dispatch:
         case TransferType::combine:
         case TransferType::all_to_all:
-            return {share != nullptr ? share->send : t.size,
-                    share != nullptr ? share->receive : t.size, reach_of_all_to_all(group, local)};
+            return reach_of_exchange(placement);
         case TransferType::all_reduce:
-            return {2.0 * t.size, 2.0 * t.size, reach_of_gather(group, local)};
         case TransferType::all_gather:
         case TransferType::reduce_scatter:
-            return {t.size, t.size, reach_of_gather(group, local)};
+            return reach_of_gather(placement);
         case TransferType::send_recv:
-            // Two neighbours: within the domain when both fit into it.
-            return {t.size, t.size, local > 1.0 ? Reach{0, 1, 0} : Reach{0, 0, 1}};
+            return reach_of_message(placement);
     }
     return {};
 }
 
-// What padding every message to a multiple of `alignment` adds.
-// Messages are tokens, equal in size: one padding for all classes.
+// An all-reduce is a reduce-scatter and an all-gather of the same size.
+double passes(TransferType type) {
+    return type == TransferType::all_reduce ? 2.0 : 1.0;
+}
+
+// The classes that take part; one when all ranks are alike.
+std::vector<TransferShare> parts_of(const Transfer& t) {
+    if (!t.shares.empty()) return t.shares;
+    return {{t.group_ranks, t.size, t.size}};
+}
+
+// What padding every message to a multiple of `alignment` multiplies the bytes by. Messages are
+// tokens, equal in size: one factor for all classes.
 double padding(const Transfer& t, Bytes alignment) {
     if (alignment <= Bytes(0.0) || t.messages_per_rank <= 0 || t.size <= Bytes(0.0)) return 1.0;
     const Bytes message = t.size / t.messages_per_rank;
-    return std::ceil(message / alignment) * alignment / message;
+    // A quotient a rounding error above a whole number is that number.
+    const double blocks = std::ceil(message / alignment * (1.0 - 1e-9));
+    return std::max(1.0, blocks * alignment / message);
 }
 
-CoflowShare share_of(const Transfer& t, const TransferShare* share, double local,
-                     bool all_over_scale_out, Bytes alignment, const RankFabric& fabric,
-                     double up_efficiency, double out_efficiency) {
-    Volume volume = volume_of(t, share, local);
-    const double pad = padding(t, alignment);
-    volume.send *= pad;
-    volume.receive *= pad;
-    if (all_over_scale_out) {
-        volume.reach.out += volume.reach.up;
-        volume.reach.up = 0.0;
-    }
-    CoflowShare result;
-    result.ranks = share != nullptr ? share->ranks : t.group_ranks;
-    result.local = volume.reach.self * volume.send;
-    const Bytes crossing[kPorts] = {volume.reach.up * volume.send, volume.reach.up * volume.receive,
-                                    volume.reach.out * volume.send,
-                                    volume.reach.out * volume.receive};
+// Rates a library attains on a rank's ports for messages of one transfer: the fullest plane
+// decides.
+struct PortRates {
+    BytesPerSecond up, out;
+};
+
+PortRates rates_of(const Transfer& t, const RankFabric& fabric, const TransferHabits& habits) {
     const double up_planes =
         plane_imbalance(fabric.scale_up_balance, t.messages_per_rank, fabric.scale_up_planes);
     const double out_planes =
         plane_imbalance(fabric.scale_out_balance, t.messages_per_rank, fabric.scale_out_planes);
-    for (int port = 0; port < kPorts; ++port) {
-        const bool up = port < 2;
-        result.bytes[port] = crossing[port];
-        if (crossing[port] <= Bytes(0.0)) continue;
-        const BytesPerSecond rate =
-            up ? fabric.scale_up * up_efficiency : fabric.scale_out * out_efficiency;
-        if (!(rate > BytesPerSecond(0.0))) {
-            throw std::invalid_argument(
-                fmt::format("{}: {} bytes must cross {} links, and there are none", t.name,
-                            crossing[port].value(), up ? "scale-up" : "scale-out"));
-        }
-        result.port_time[port] = crossing[port] / rate * (up ? up_planes : out_planes);
-        result.wire = max(result.wire, result.port_time[port]);
-    }
-    return result;
+    return {fabric.scale_up * habits.scale_up_efficiency / up_planes,
+            fabric.scale_out * habits.scale_out_efficiency / out_planes};
 }
 
-std::vector<const TransferShare*> parts_of(const Transfer& t) {
-    std::vector<const TransferShare*> parts;
-    for (const auto& share : t.shares) parts.push_back(&share);
-    if (parts.empty()) parts.push_back(nullptr);
-    return parts;
+CoflowShare share_of(const TransferShare& part, const Reach& reach, const PortRates& rates,
+                     const std::string& name) {
+    CoflowShare share;
+    share.ranks = part.ranks;
+    share.local = reach.self * part.send;
+    const auto put = [&](Port port, Bytes bytes) {
+        const bool up = port == Port::scale_up_send || port == Port::scale_up_receive;
+        const BytesPerSecond rate = up ? rates.up : rates.out;
+        const int i = static_cast<int>(port);
+        share.bytes[i] = bytes;
+        if (bytes <= Bytes(0.0)) return;
+        if (!(rate > BytesPerSecond(0.0))) {
+            throw std::invalid_argument(
+                fmt::format("{}: {} bytes must cross {} links, and there are none", name,
+                            bytes.value(), up ? "scale-up" : "scale-out"));
+        }
+        share.port_time[i] = bytes / rate;
+        share.wire = max(share.wire, share.port_time[i]);
+    };
+    put(Port::scale_up_send, reach.up * part.send);
+    put(Port::scale_up_receive, reach.up * part.receive);
+    put(Port::scale_out_send, reach.out * part.send);
+    put(Port::scale_out_receive, reach.out * part.receive);
+    return share;
+}
+
+Seconds latency_of(const Transfer& t, const RankFabric& fabric, const TransferHabits& habits,
+                   bool leaves_domain) {
+    if (t.group_ranks == 1) return Seconds(0.0);
+    return habits.base + static_cast<double>(t.group_ranks - 1) * habits.per_peer +
+           std::max(0.0, std::log2(t.group_ranks / 8.0)) * habits.per_doubling +
+           t.messages_per_rank * habits.per_message +
+           (leaves_domain ? fabric.scale_out_latency : fabric.scale_up_latency);
 }
 
 void require_fits(const Transfer& t, long total_ranks) {
@@ -125,22 +168,20 @@ Coflow make_coflow(const Transfer& t, const RankFabric& fabric,
                    const CollectiveLibrarySpec& library, long total_ranks) {
     require_fits(t, total_ranks);
     const TransferHabits& habits = transfer_habits(library, t.type);
-    const long local = local_members(t, fabric);
-    const bool leaves_domain = local < t.group_ranks || habits.local_over_scale_out;
+    const Placement placement = placement_of(t, fabric);
+    Reach reach = reach_of(t.type, placement);
+    if (habits.local_over_scale_out) reach = {reach.self, 0.0, reach.up + reach.out};
+    const PortRates rates = rates_of(t, fabric, habits);
+    const double factor = passes(t.type) * padding(t, habits.message_alignment);
 
     Coflow coflow;
     coflow.record = &habits.record;
-    if (t.group_ranks > 1) {
-        coflow.latency = habits.base + static_cast<double>(t.group_ranks - 1) * habits.per_peer +
-                         std::max(0.0, std::log2(t.group_ranks / 8.0)) * habits.per_doubling +
-                         t.messages_per_rank * habits.per_message +
-                         (leaves_domain ? fabric.scale_out_latency : fabric.scale_up_latency);
-    }
-    for (const TransferShare* part : parts_of(t)) {
-        coflow.shares.push_back(share_of(t, part, static_cast<double>(local),
-                                         habits.local_over_scale_out, habits.message_alignment,
-                                         fabric, habits.scale_up_efficiency,
-                                         habits.scale_out_efficiency));
+    coflow.latency =
+        latency_of(t, fabric, habits, placement.domains > 1 || habits.local_over_scale_out);
+    for (TransferShare part : parts_of(t)) {
+        part.send *= factor;
+        part.receive *= factor;
+        coflow.shares.push_back(share_of(part, reach, rates, t.name));
     }
     return coflow;
 }
@@ -159,14 +200,15 @@ std::vector<Seconds> completion_times(const Coflow& coflow, const std::vector<Se
 
 Seconds wire_bound(const Transfer& t, const RankFabric& fabric, long total_ranks) {
     require_fits(t, total_ranks);
-    const double local = static_cast<double>(local_members(t, fabric));
+    if (t.group_ranks == 1) return Seconds(0.0);
+    const double out = passes(t.type) * reach_of(t.type, placement_of(t, fabric)).out;
+    const double crossing = bus_factor(t.type, t.group_ranks);
     Seconds bound(0.0);
-    for (const TransferShare* part : parts_of(t)) {
-        const auto share = share_of(t, part, local, false, Bytes(0.0), fabric, 1.0, 1.0);
-        for (int port = 0; port < kPorts; ++port) {
-            if (share.bytes[port] <= Bytes(0.0)) continue;
-            bound = max(bound, share.bytes[port] / (port < 2 ? fabric.scale_up : fabric.scale_out));
-        }
+    for (const TransferShare& part : parts_of(t)) {
+        const Bytes volume = max(part.send, part.receive);
+        if (crossing * volume > Bytes(0.0))
+            bound = max(bound, crossing * volume / (fabric.scale_up + fabric.scale_out));
+        if (out * volume > Bytes(0.0)) bound = max(bound, out * volume / fabric.scale_out);
     }
     return bound;
 }

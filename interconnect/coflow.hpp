@@ -1,7 +1,12 @@
 // A collective as one coflow: how many bytes cross each kind of port of each class of ranks, and
 // the latency in front. Never a flow per pair.
 //
-//   alone, class c:  T = latency + max over its ports of bytes / (port x efficiency)
+//   alone, class c:  T = latency + max over its ports of bytes x imbalance / (port x efficiency)
+//
+// Exchanges (dispatch, combine, all-to-all) spread evenly over the P members, L of them in the
+// domain: 1/P stays, (L-1)/P crosses the scale-up port, (P-L)/P the scale-out port. Collectives of
+// nccl-tests go in rings of two levels, within the domain and between the D domains:
+// (L-1)/L and (D-1)/(D L) of the size, twice for an all-reduce.
 //
 // Several at a time share the ports; that sharing is the machine's (sim/), by weighted max-min
 // over coflows.
@@ -22,7 +27,7 @@ inline constexpr int kPorts = 4;
 
 struct CoflowShare {
     int ranks = 1;
-    Bytes bytes[kPorts];        // payload that crosses each port of one rank
+    Bytes bytes[kPorts];        // what crosses each port of one rank, padding included
     Seconds port_time[kPorts];  // those bytes at the attainable rate of the port
     Bytes local{0.0};           // payload that never leaves the rank
     Seconds wire{0.0};          // the longest of port_time
@@ -42,7 +47,9 @@ Coflow make_coflow(const Transfer& transfer, const RankFabric& fabric,
 // the last to enter, each class ends with its own bytes.
 std::vector<Seconds> completion_times(const Coflow& coflow, const std::vector<Seconds>& entries);
 
-// No implementation is faster: the bytes at the data sheet's port rates, without latency.
+// No implementation without reduction in the switches is faster: what leaves a domain through the
+// scale-out ports, and all that leaves a rank through both ports, at the data sheet's rates and
+// without latency. Infinite where bytes need links that are not there.
 Seconds wire_bound(const Transfer& transfer, const RankFabric& fabric, long total_ranks);
 
 }  // namespace podsim

@@ -32,6 +32,7 @@ template <class Form>
 void describe(Form& form, CollectiveLibrarySpec& library) {
     form.required("title", library.title, "name in words");
     form.required("transfers", library.transfers, "habits by type of collective");
+    if (form.ok() && library.transfers.empty()) form.problem("transfers", "names no collective");
 }
 
 CollectiveLibrarySpec read_collective_library(const Node& document, const std::string& name) {

@@ -4,7 +4,6 @@
 
 #include <map>
 #include <string>
-#include <vector>
 
 #include "base/document.hpp"
 #include "base/fit_record.hpp"
@@ -13,8 +12,8 @@
 
 namespace podsim {
 
-// T = base + per_peer (P - 1) + per_doubling log2(P / 8, at least 1) + per_message m
-//     + bytes on the fullest port, for m messages a rank (tokens x copies of a dispatch).
+// T = base + per_peer (P - 1) + per_doubling max(0, log2(P / 8)) + per_message m + latency of the
+//     wire + bytes on the fullest port, for P ranks and m messages a rank (tokens x copies).
 struct TransferHabits {
     Seconds base{0.0};
     Seconds per_peer{0.0};
