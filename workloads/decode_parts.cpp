@@ -136,7 +136,12 @@ std::vector<Kernel> kernels_of(Program& program, const std::vector<Operator>& op
                                const EngineSpec& engine, bool is_attention) {
     std::vector<Kernel> kernels;
     std::vector<const Operator*> run;
-    bool prolog = is_attention && engine.fuses(Fusion::mla_prolog);
+    // The fused prolog is written for latent attention.
+    const bool latent = std::any_of(operators.begin(), operators.end(), [](const Operator& op) {
+        const auto* core = std::get_if<Attention>(&op.body);
+        return core != nullptr && core->form == AttentionForm::mla_absorbed;
+    });
+    bool prolog = is_attention && latent && engine.fuses(Fusion::mla_prolog);
     for (const auto& op : operators) {
         const bool is_core = std::holds_alternative<Attention>(op.body);
         const bool extends = !run.empty() && !is_core && (prolog || joins(*run.back(), op, engine));
@@ -191,13 +196,14 @@ std::vector<MemoryNeed> decode_memory(const DecodeSpec& spec, const ExpertLayout
     common.parts.emplace_back("embedding and head", weights.embedding + weights.head);
     // The latent cache of MLA is whole on every rank of a tensor-parallel group. The draft
     // modules' layer keeps a cache too.
-    const Bytes per_layer =
-        kv_bytes_per_token(model, spec.precision.kv_cache) / static_cast<double>(model.layers);
+    const Bytes per_layer = kv_bytes_per_token_of_rank(model, spec.precision.kv_cache, tensor) /
+                            static_cast<double>(model.layers);
     common.parts.emplace_back("KV cache",
                               sequences * static_cast<double>(spec.context) * layers * per_layer);
     // Live at once: hidden states and residual in BF16, the widest product, the logits in FP32.
     const double widest =
         static_cast<double>(std::max({model.heads * (model.kv_rank + model.rope_head_dim) / tensor,
+                                      (model.heads + 2 * model.kv_heads) * model.head_dim / tensor,
                                       2 * model.dense_intermediate / tensor, model.hidden}));
     const double activations =
         tokens * (4.0 * static_cast<double>(model.hidden) + 2.0 * widest) * 2.0 +
@@ -253,6 +259,14 @@ void require_consistent(const DecodeSpec& spec) {
             fmt::format("{} does not divide the {} ranks of data_parallel {} x "
                         "tensor_parallel {}",
                         m.expert_parallel, m.ranks(), m.data_parallel, m.tensor_parallel));
+    }
+    // Key-value heads divide over the ranks, or ranks over the heads (each then holds a copy).
+    if (const long kv = spec.model.kv_heads;
+        kv > 0 && kv % m.tensor_parallel != 0 && m.tensor_parallel % kv != 0) {
+        throw DecodeError(
+            "mapping.tensor_parallel",
+            fmt::format("{} and the model's {} key-value heads do not divide one another",
+                        m.tensor_parallel, kv));
     }
     if (spec.model.heads % m.tensor_parallel != 0) {
         throw DecodeError("mapping.tensor_parallel",

@@ -83,5 +83,24 @@ TEST(DecodeMemory, ADenseModelHasNoExpertsAndNoBuffersForThem) {
     EXPECT_EQ(need["exchange buffers"], 0);
 }
 
+// 8 key-value heads of 128 in 80 layers, keys and values in BF16: 327,680 B a token whole, an
+// eighth of it on each of 8 ranks.
+TEST(DecodeMemory, GroupedQueryHeadsDivideTheCache) {
+    DecodeSpec spec;
+    spec.model = read_model(
+        read_yaml(std::string(PODSIM_SOURCE_DIR) + "/configs/models/llama-3.1-70b.yaml"), "llama");
+    spec.mapping.data_parallel = 1;
+    spec.mapping.tensor_parallel = 8;
+    spec.mapping.expert_parallel = 8;
+    spec.sequences_per_rank = 2;
+    spec.context = 1000;
+    auto need = parts(build_decode_step(spec).memory.front());
+    EXPECT_DOUBLE_EQ(need["KV cache"], 16.0 * 1000 * 327680 / 8);
+    spec.mapping.tensor_parallel = spec.mapping.expert_parallel = 16;  // two ranks to a head
+    spec.sequences_per_rank = 1;
+    EXPECT_DOUBLE_EQ(parts(build_decode_step(spec).memory.front())["KV cache"],
+                     16.0 * 1000 * 327680 / 8);
+}
+
 }  // namespace
 }  // namespace podsim
