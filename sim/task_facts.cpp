@@ -1,0 +1,121 @@
+#include "sim/task_facts.hpp"
+
+#include <algorithm>
+
+namespace podsim {
+
+namespace {
+
+template <class T>
+const auto& at(const T& container, int index) {
+    return container[static_cast<std::size_t>(index)];
+}
+
+const OperatorBody& body_of(const AssemblyInput& in, int op) {
+    return at(in.program.operators, op).body;
+}
+
+}  // namespace
+
+const OperatorCost& cost_of(const AssemblyInput& in, const Task& task) {
+    const auto& costs = task.kind == TaskKind::compute ? in.costs.operators : in.costs.pipelines;
+    return at(at(costs, task.stream), task.body);
+}
+
+const Transfer& transfer_of(const AssemblyInput& in, const Task& task) {
+    return at(in.program.transfers, at(in.program.instances, task.body).transfer);
+}
+
+const Coflow& coflow_of(const AssemblyInput& in, const Task& task) {
+    return at(in.costs.coflows, at(in.program.instances, task.body).transfer);
+}
+
+const CoflowShare& share_of(const AssemblyInput& in, int id) {
+    const Task& task = at(in.program.tasks, id);
+    const auto& parts = at(in.program.instances, task.body).tasks;
+    const auto& shares = coflow_of(in, task).shares;
+    const auto part = std::find(parts.begin(), parts.end(), id) - parts.begin();
+    // Where all ranks are alike there is one share for all.
+    return shares[std::min(static_cast<std::size_t>(part), shares.size() - 1)];
+}
+
+std::vector<int> operators_of(const AssemblyInput& in, const Task& task) {
+    if (task.kind == TaskKind::compute) return {task.body};
+    if (task.kind == TaskKind::pipeline) return at(in.program.pipelines, task.body).operators;
+    return {};
+}
+
+std::string name_of(const AssemblyInput& in, const Task& task) {
+    switch (task.kind) {
+        case TaskKind::compute:
+            return at(in.program.operators, task.body).name;
+        case TaskKind::pipeline:
+            return at(in.program.pipelines, task.body).name;
+        case TaskKind::transfer:
+            return transfer_of(in, task).name;
+        case TaskKind::host:
+            return task.name;
+    }
+    return "?";
+}
+
+std::string kind_of(const AssemblyInput& in, const Task& task) {
+    switch (task.kind) {
+        case TaskKind::compute:
+            return kind_of(body_of(in, task.body));
+        case TaskKind::pipeline:
+            return "pipeline";
+        case TaskKind::transfer:
+            return to_string(transfer_of(in, task).type);
+        case TaskKind::host:
+            return "host";
+    }
+    return "?";
+}
+
+double seconds_of(Picoseconds time) {
+    return to_seconds(time).value();
+}
+
+double alone_seconds(const TaskRecord& r) {
+    return seconds_of(r.gap + r.launch + r.latency + r.skew + r.alone);
+}
+
+Flops work_of(const AssemblyInput& in, const Task& task) {
+    Flops sum(0.0);
+    for (const int op : operators_of(in, task)) sum += work_of(body_of(in, op));
+    return sum;
+}
+
+Flops matrix_work_of(const AssemblyInput& in, const Task& task) {
+    Flops sum(0.0);
+    for (const int op : operators_of(in, task)) sum += matrix_work_of(body_of(in, op));
+    return sum;
+}
+
+Bytes compulsory_bytes_of(const AssemblyInput& in, const Task& task) {
+    Bytes sum(0.0);
+    for (const int op : operators_of(in, task)) sum += compulsory_bytes_of(body_of(in, op));
+    if (task.kind == TaskKind::pipeline) sum -= Bytes(at(in.program.pipelines, task.body).on_chip);
+    return max(sum, Bytes(0.0));
+}
+
+Seconds roofline_of(const AssemblyInput& in, int id) {
+    const Task& task = at(in.program.tasks, id);
+    if (task.kind == TaskKind::host) return Seconds(0.0);
+    if (task.kind == TaskKind::transfer) {
+        const CoflowShare& share = share_of(in, id);
+        Seconds longest(0.0);
+        for (int port = 0; port < kPorts; ++port) {
+            if (share.bytes[port] <= Bytes(0.0)) continue;
+            longest = max(
+                longest, share.bytes[port] / (port < 2 ? in.fabric.scale_up : in.fabric.scale_out));
+        }
+        return longest;
+    }
+    const OperatorCost& cost = cost_of(in, task);
+    return max(max(cost.matrix, cost.vector),
+               compulsory_bytes_of(in, task) / in.hardware.hbm_bandwidth);
+}
+
+}  // namespace podsim
