@@ -1,6 +1,7 @@
 // Between which times a run must lie, and how far its resources were used.
 #include <algorithm>
 #include <array>
+#include <span>
 
 #include "sim/task_facts.hpp"
 
@@ -27,6 +28,7 @@ class Schedule {
         order_.resize(in_.program.classes.size());
         for (int id = 0; id < static_cast<int>(tasks); ++id) {
             const Task& task = at(in_.program.tasks, id);
+            ids_.push_back(id);
             at(missing_, id) = static_cast<int>(task.after.size());
             for (const int before : task.after) at(followers_, before).push_back(id);
             at(order_, task.rank_class).push_back(id);
@@ -77,9 +79,9 @@ class Schedule {
 
   private:
     // The task, or the parts of the transfer that it takes part in.
-    std::vector<int> together(int id) const {
+    std::span<const int> together(int id) const {
         const Task& task = at(in_.program.tasks, id);
-        if (task.kind != TaskKind::transfer) return {id};
+        if (task.kind != TaskKind::transfer) return {&at(ids_, id), 1};
         return at(in_.program.instances, task.body).tasks;
     }
 
@@ -107,7 +109,7 @@ class Schedule {
         return id;
     }
 
-    std::vector<int> run(int id, bool one_at_a_time) {
+    std::span<const int> run(int id, bool one_at_a_time) {
         const auto parts = together(id);
         double start = 0;
         for (const int part : parts) {
@@ -128,6 +130,7 @@ class Schedule {
     double last() const { return *std::max_element(end_.begin(), end_.end()); }
 
     const AssemblyInput& in_;
+    std::vector<int> ids_;     // 0, 1, 2, ...
     std::vector<double> end_;  // by task
     std::vector<char> done_;
     std::vector<int> missing_;  // dependencies that have not ended

@@ -39,8 +39,8 @@ const CoflowShare& share_of(const AssemblyInput& in, int id) {
     return shares[std::min(static_cast<std::size_t>(part), shares.size() - 1)];
 }
 
-std::vector<int> operators_of(const AssemblyInput& in, const Task& task) {
-    if (task.kind == TaskKind::compute) return {task.body};
+std::span<const int> operators_of(const AssemblyInput& in, const Task& task) {
+    if (task.kind == TaskKind::compute) return {&task.body, 1};
     if (task.kind == TaskKind::pipeline) return at(in.program.pipelines, task.body).operators;
     return {};
 }

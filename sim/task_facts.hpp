@@ -1,6 +1,7 @@
 // What a task of a program is and costs, looked up for the parts of a Result.
 #pragma once
 
+#include <span>
 #include <string>
 
 #include "sim/assemble.hpp"
@@ -15,8 +16,8 @@ const Transfer& transfer_of(const AssemblyInput& input, const Task& task);
 const Coflow& coflow_of(const AssemblyInput& input, const Task& task);
 const CoflowShare& share_of(const AssemblyInput& input, int task);
 
-// The operators a task runs, none of a transfer or host work.
-std::vector<int> operators_of(const AssemblyInput& input, const Task& task);
+// The operators a task runs, none of a transfer or host work. Valid as long as task and program.
+std::span<const int> operators_of(const AssemblyInput& input, const Task& task);
 
 std::string name_of(const AssemblyInput& input, const Task& task);
 std::string kind_of(const AssemblyInput& input, const Task& task);

@@ -210,7 +210,7 @@ TEST(BoundsOf, TransfersInOppositeOrders) {
     const Bounds bounds = bounds_of(p.input(r));
     EXPECT_NEAR(bounds.serial, 15e-6, 1e-15);
     EXPECT_NEAR(bounds.critical_path, 11e-6, 1e-15);
-    EXPECT_EQ(in_microseconds(r.end), 15);  // the second takes both streams, then the first can
+    EXPECT_EQ(in_microseconds(r.end), 15);  // both share the port for 10 us, then the kernel
 }
 
 // 4 ranks that send 2000 B each and read 5000 B, 2 us of matrix work: 2e6 FLOP a rank.
