@@ -93,7 +93,7 @@ class Machine {
     }
 
     RunRecord run(Driver driver) {
-        calendar_.at(0, EventClass::arrival, [this] {
+        calendar_.at(0, EventClass::start, [this] {
             for (std::size_t i = 0; i < program_.tasks.size(); ++i) {
                 if (missing_[i] == 0) make_ready(static_cast<int>(i));
             }
@@ -211,7 +211,7 @@ class Machine {
         r.gap = to_picoseconds(program_.kernel_gap);
         r.launch = to_picoseconds(cost.launch);
         r.alone = to_picoseconds(cost.time - cost.launch);
-        calendar_.at(r.start + r.gap + r.launch, EventClass::start, [this, id] {
+        calendar_.at(r.start + r.gap + r.launch, EventClass::completion, [this, id] {
             const Task& ready = task(id);
             begin(id, demand_of(cost_of(ready), at(program_.streams, ready.stream).core_share));
         });
@@ -237,7 +237,7 @@ class Machine {
             r.skew = skew;
             const CoflowShare& share = share_of(coflow, part);
             r.alone = to_picoseconds(demand_of(share, hardware_).duration);
-            calendar_.at(r.start + r.latency + r.skew, EventClass::start,
+            calendar_.at(r.start + r.latency + r.skew, EventClass::completion,
                          [this, id, &share] { begin(id, demand_of(share, hardware_)); });
         }
         // All start together: where its own past does not explain a participant's start, the last
@@ -344,10 +344,11 @@ class Machine {
             at(last_dependency_, next) = id;
             if (--at(missing_, next) == 0) make_ready(next);
         }
-        // Starts wait for everything that ends at this time, so that ties do not depend on order.
+        // Starts wait for every delay and every work that ends at this time, so that ties do not
+        // depend on order: equal ranks stay equal.
         if (!start_pending_) {
             start_pending_ = true;
-            calendar_.at(calendar_.now(), EventClass::arrival, [this] {
+            calendar_.at(calendar_.now(), EventClass::start, [this] {
                 start_pending_ = false;
                 start_what_can();
             });

@@ -80,7 +80,8 @@ TEST(Breakdown, NamesWhatPartOfTheModelAKernelIs) {
     const int c = p.rank_class(), s = p.stream();
     for (const char* name : {"expert_gate_up", "shared_expert_down", "query_up", "x"})
         p.program
-            .operators[static_cast<std::size_t>(p.of(p.work(c, s, 1, {}, {.matrix = 0.5})).body)]
+            .operators[static_cast<std::size_t>(
+                p.of(p.work(c, s, 1, {}, {.matrix = 0.5, .product = true})).body)]
             .name = name;
     p.program.operators[3].body = Attention{AttentionForm::gqa, Phase::decode, 1, 1, 8, 1, 1, 8, 8};
     const RunRecord r = p.run();
@@ -105,7 +106,7 @@ TEST(ProvenanceOf, SharesOfTheTimeByWhatTheyRestOn) {
 TEST(OperatorRows, CountExecutionsAndTheirTime) {
     SmallProgram p;
     const int c = p.rank_class(4), s = p.stream(), t = p.stream(0.5);
-    const int op = p.operation(10, {.memory = 0.5, .launch = 2, .matrix = 6});
+    const int op = p.operation(10, {.memory = 0.5, .launch = 2, .matrix = 6, .product = true});
     const int a = p.task(c, s, op), b = p.task(c, s, op, {a});
     p.host(c, t, 1);
     const int transfer = p.transfer(1, {4});
@@ -142,7 +143,7 @@ TEST(ResourceUseOf, MeanAndWindows) {
     SmallProgram p;
     p.fabric.scale_out = BytesPerSecond(0);
     const int c = p.rank_class(), s = p.stream(), h = p.stream();
-    p.host(c, h, 10, {p.work(c, s, 10, {}, {.memory = 0.5, .matrix = 2})});
+    p.host(c, h, 10, {p.work(c, s, 10, {}, {.memory = 0.5, .matrix = 2, .product = true})});
     const RunRecord r = p.run();
     const auto uses = resource_use(p.input(r));
     ASSERT_EQ(uses.size(), 4u);  // without the ports that do not exist
@@ -189,7 +190,7 @@ TEST(BoundsOf, TheRooflineCountsWhatNobodyCanAvoid) {
 
     SmallProgram q;
     q.hardware.hbm_bandwidth = BytesPerSecond(1e15);
-    q.work(q.rank_class(), q.stream(), 10, {}, {.matrix = 6});
+    q.work(q.rank_class(), q.stream(), 10, {}, {.matrix = 6, .product = true});
     r = q.run();
     EXPECT_NEAR(bounds_of(q.input(r)).roofline, 6e-6, 1e-12);
 }
@@ -217,7 +218,7 @@ TEST(BoundsOf, TransfersInOppositeOrders) {
 TEST(TotalsOf, CountAllRanks) {
     SmallProgram p;
     const int c = p.rank_class(4), s = p.stream();
-    const int a = p.work(c, s, 10, {}, {.memory = 0.5, .matrix = 2});
+    const int a = p.work(c, s, 10, {}, {.memory = 0.5, .matrix = 2, .product = true});
     p.part(p.enter(p.transfer(1, {2})), c, s, {a});
     const RunRecord r = p.run();
     const Totals totals = totals_of(p.input(r));

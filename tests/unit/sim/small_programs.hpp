@@ -17,6 +17,7 @@ struct Asks {
     double launch = 0;  // microseconds before the work
     double matrix = 0;  // microseconds of matrix work at peak rate
     bool on_vector_cores = false;
+    bool product = false;  // of as much matrix work; else a vector operator of as many bytes
 };
 
 class SmallProgram {
@@ -51,12 +52,12 @@ class SmallProgram {
         cost.on_vector_cores = asks.on_vector_cores;
         operators_.push_back(cost);
         for (auto& of_stream : costs.operators) of_stream.push_back(cost);
-        // At the peak of 1e12 FLOP/s: k = 500,000 multiply-adds are 1 us.
+        // At the peak of 1e12 FLOP/s 500,000 multiply-adds are 1 us.
         const auto k = static_cast<long>(asks.matrix * 500000);
         program.operators.push_back(
             {"op " + std::to_string(program.operators.size()),
-             asks.matrix > 0 ? OperatorBody(Gemm{1, 1, k})
-                             : OperatorBody(VectorWork{"", 1, 0, cost.hbm.value(), 0})});
+             asks.product ? OperatorBody(Gemm{1, 1, k})
+                          : OperatorBody(VectorWork{"", 1, 0, cost.hbm.value(), 0})});
         return static_cast<int>(program.operators.size()) - 1;
     }
 
