@@ -136,6 +136,15 @@ TEST(AttentionCost, ByHand) {
               (cost.launch + cost.hbm_time).value());
 }
 
+// 34,816 B against a ramp of 1 us and three times as many bytes: a quarter of it shows.
+TEST(AttentionCost, RampOfAStream) {
+    KernelLibrarySpec library = tiny_library();
+    library.attention_decode.ramp = microseconds(1);
+    library.attention_decode.ramp_bytes = Bytes(3 * 34816);
+    EXPECT_NEAR(tile_microseconds(attention(Phase::decode, 1, 1, 256), tiny_chip(), library),
+                5 + std::hypot(1.2, 4.33), exact);
+}
+
 // A latent cache is one entry of head_dim_qk for key and value: half of the bytes here.
 TEST(AttentionCost, LatentCacheIsReadOnce) {
     Attention a = attention(Phase::decode, 1, 1, 256);

@@ -71,6 +71,9 @@ TEST(GemmCost, PadsToTheMinimumRows) {
                 exact);
     EXPECT_NEAR(tile_microseconds(Gemm{1, 16, 64, 1}, hardware, tiny_library()),
                 2 + std::hypot(0.3, 0.2125, 0.215625), exact);
+    // One column: the same numbers turned round.
+    EXPECT_NEAR(tile_microseconds(Gemm{16, 1, 64, 1}, hardware, tiny_library()),
+                2 + std::hypot(0.3, 0.2125, 0.215625), exact);
 }
 
 // An instruction of 32 rows takes 600 ns for the same 16; its sums need 32 x 16 x 4 B.

@@ -129,8 +129,11 @@ TEST(Program, RefusesTimesBelowZero) {
     p.kernel_gap = Seconds(-1);
     EXPECT_THAT(refusal(p), HasSubstr("kernel gap"));
     p = two_classes();
-    p.rank_skew = std::numeric_limits<double>::quiet_NaN();
-    EXPECT_THAT(refusal(p), HasSubstr("rank skew"));
+    for (const double skew : {-0.01, std::numeric_limits<double>::quiet_NaN()}) {
+        p = two_classes();
+        p.rank_skew = skew;
+        EXPECT_THAT(refusal(p), HasSubstr("rank skew"));
+    }
 }
 
 TEST(Program, RefusesIndicesOutOfRange) {
