@@ -47,7 +47,7 @@ struct Transfer {
 };
 
 // Payload a rank sends in expert-parallel dispatch or combine: tokens x copies x token bytes.
-Bytes expert_payload(double tokens, double copies, Bytes token_bytes);
+Bytes expert_payload(double tokens, double copies, Bytes bytes_per_token);
 
 // Bytes of one token on its way to an expert: hidden elements and one 4-byte scale for each
 // `scale_block` of them (0: no scales).
