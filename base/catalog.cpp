@@ -231,7 +231,17 @@ Node Catalog::load(const std::string& kind, const std::string& name, const Place
     }
     std::vector<Step> chain;
     Node document = load_resolved(kind, name, asked_at, path, chain);
-    apply_settings(kind, name, document);
+    const bool set = apply_settings(kind, name, document);
+    // Evidence and prices belong to a machine that exists: a variant says which one it came from.
+    if ((kind == "chip" || kind == "system") && (chain.size() > 1 || set) &&
+        document.find("variant_of") == nullptr) {
+        Node origin;
+        origin.kind = Node::Kind::scalar;
+        origin.text = chain.size() > 1 ? chain.back().name : name;
+        origin.quoted = true;
+        origin.place = document.place;
+        document.entries.push_back({"variant_of", document.place, origin});
+    }
     files_[key] = file;
     used_[key] = document;
     return document;
@@ -249,12 +259,13 @@ std::string Catalog::path_within(const Setting& setting, const std::string& name
     return whole.substr(name.size() + 1);
 }
 
-void Catalog::apply_settings(const std::string& kind, const std::string& name, Node& document) {
+bool Catalog::apply_settings(const std::string& kind, const std::string& name, Node& document) {
+    bool any = false;
     for (std::size_t i = 0; i < settings_.size(); ++i) {
         if (settings_[i].kind != kind) continue;
         const std::string path = path_within(settings_[i], name);
         if (path.empty()) continue;
-        setting_used_[i] = true;
+        setting_used_[i] = any = true;
         try {
             set_path(document, path, settings_[i].value, option);
         } catch (const InputError& error) {
@@ -263,6 +274,7 @@ void Catalog::apply_settings(const std::string& kind, const std::string& name, N
             throw InputError(std::move(diagnostics));
         }
     }
+    return any;
 }
 
 void Catalog::apply_experiment_settings(Node& experiment) {

@@ -29,7 +29,8 @@ class Catalog {
     // ends in .yaml/.yml/.json: beside the file that names it, else from the working directory.
     // `asked_at` is where the name was written. Throws InputError: unknown name (with the
     // nearest), unreadable file, a cycle of `base:`, a base of another kind. The result no longer
-    // has the key `base`, and carries the settings made for it.
+    // has the key `base`, and carries the settings made for it. A chip or system that has a base or
+    // a setting gets the key `variant_of` with the name of the document it started from.
     // Documents are remembered, so that used_documents() can list what a run rests on.
     Node load(const std::string& kind, const std::string& name, const Place& asked_at,
               const std::string& path);
@@ -62,7 +63,7 @@ class Catalog {
                           const std::string& path) const;
     void refuse_other_kinds(const std::string& kind, const std::string& file, const Place& asked_at,
                             const std::string& path) const;
-    void apply_settings(const std::string& kind, const std::string& name, Node& document);
+    bool apply_settings(const std::string& kind, const std::string& name, Node& document);  // any?
     std::string path_within(const Setting& setting, const std::string& name) const;
 
     std::string root_;

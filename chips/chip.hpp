@@ -33,6 +33,7 @@ struct CoresSpec {
 
 struct ChipSpec {
     std::string name, title, vendor;
+    std::string variant_of;  // the chip it started from by base: or --set, "" for itself
     int year = 0;
     int ranks = 1;  // programs a package runs: dies that share nothing
     HbmSpec hbm;

@@ -38,6 +38,8 @@ void describe(Form& form, LinkLevelSpec& level) {
 template <class Form>
 void describe(Form& form, SystemSpec& system) {
     form.required("title", system.title, "name in words");
+    form.optional("variant_of", system.variant_of,
+                  "written by podsim: the system this one started from");
     form.required("chip", system.chip, "its chip, of configs/chips or a path");
     form.required("chips", system.chips, "packages it has in all", at_least(1));
     form.required("scale_up", system.scale_up, "supernode links");

@@ -6,24 +6,28 @@
 
 namespace podsim {
 
+namespace {
+
+// Of several formats in use the one with the highest peak: what is achieved cannot exceed it.
+FlopsPerSecond fastest_peak(const ChipSpec& chip, const std::vector<DType>& formats) {
+    FlopsPerSecond peak(0.0);
+    for (const DType format : formats) peak = max(peak, published_peak_for(chip, format));
+    return peak;
+}
+
+}  // namespace
+
 void add_cost_metrics(AlternativeResult& result, const PriceSpec& prices,
-                      const ResolvedAlternative& alternative) {
-    result.cost = cost_bases(prices, alternative.chip.name, alternative.system.name,
-                             alternative.system.power_per_chip);
-    if (result.cost.empty()) {
-        result.warnings.push_back(
-            fmt::format("prices {} know no price of {} in {}: no cost is given", prices.name,
-                        alternative.chip.name, alternative.system.name));
-        return;
-    }
+                      const ResolvedAlternative& alternative, const std::vector<DType>& formats) {
+    result.cost = cost_bases(prices, alternative.chip, alternative.system, result.warnings);
+    if (result.cost.empty()) return;
     const Provenance provenance =
         result.metrics.empty() ? Provenance{} : result.metrics.front().rests_on;
     const Metric* rate = result.metric("decode_tokens_per_second_per_chip");
     const Metric* achieved = result.metric("achieved_flops");
     const double tokens = rate != nullptr ? rate->value : 0.0,
                  flops_achieved = achieved != nullptr ? achieved->value * 1e12 : 0.0;
-    const FlopsPerSecond peak =
-        published_peak_for(alternative.chip, alternative.pool.precision.weights);
+    const FlopsPerSecond peak = fastest_peak(alternative.chip, formats);
     for (std::size_t i = 0; i < result.cost.size(); ++i) {
         const CostBasis& basis = result.cost[i];
         const std::string suffix = i == 0 ? "" : "_" + basis.name;

@@ -330,7 +330,9 @@ AlternativeResult run_decode(const ResolvedExperiment& experiment,
     result.metrics.push_back(
         {"iteration_time", result.iteration_seconds * 1e3, "ms", {}, {}, provenance_of(input)});
     add_metrics(result, run, alternative, batch);
-    add_cost_metrics(result, experiment.prices, alternative);
+    const Precision& precision = alternative.pool.precision;
+    add_cost_metrics(result, experiment.prices, alternative,
+                     {precision.weights, precision.experts, precision.attention});
     warn_about_operators(result);
     if (options.timeline) result.timeline = timeline_of(input, 0);
 

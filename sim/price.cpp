@@ -1,5 +1,7 @@
 #include "sim/price.hpp"
 
+#include <fmt/format.h>
+
 #include <cmath>
 
 #include "base/form.hpp"
@@ -46,39 +48,72 @@ double capital_recovery_factor(double interest, double years) {
     return interest * growth / (growth - 1.0);
 }
 
-std::vector<CostBasis> cost_bases(const PriceSpec& prices, const std::string& chip,
-                                  const std::string& system, const Sourced<Watts>& power_per_chip) {
+namespace {
+
+// The price of `name`, or of the machine it is a variant of.
+template <class Price>
+const Price* price_of(const std::map<std::string, Price>& prices, const std::string& kind,
+                      const std::string& name, const std::string& variant_of,
+                      std::vector<std::string>& notes) {
+    const auto own = prices.find(name);
+    if (own != prices.end()) return &own->second;
+    const auto parent = prices.find(variant_of);
+    if (variant_of.empty() || parent == prices.end()) return nullptr;
+    notes.push_back(
+        fmt::format("{} {} has no price of its own: that of {} stands in", kind, name, variant_of));
+    return &parent->second;
+}
+
+}  // namespace
+
+std::vector<CostBasis> cost_bases(const PriceSpec& prices, const ChipSpec& chip,
+                                  const SystemSpec& system, std::vector<std::string>& notes) {
     std::vector<CostBasis> bases;
-    const auto chip_price = prices.chips.find(chip);
-    if (chip_price == prices.chips.end()) return bases;
-    if (chip_price->second.rental) {
-        const auto& rental = *chip_price->second.rental;
+    const ChipPrice* chip_price = price_of(prices.chips, "chip", chip.name, chip.variant_of, notes);
+    const SystemPrice* system_price =
+        price_of(prices.systems, "system", system.name, system.variant_of, notes);
+    if (chip_price != nullptr && chip.variant_of == chip.name) {
+        notes.push_back(fmt::format("the price is that of an unchanged {}", chip.name));
+    }
+    if (chip_price == nullptr) {
+        notes.push_back(
+            fmt::format("prices {} know no chip {}: no cost is given; add "
+                        "chips.{}.rental or .purchase to a price list",
+                        prices.name, chip.name, chip.name));
+        return bases;
+    }
+    if (chip_price->rental) {
+        const auto& rental = *chip_price->rental;
         const double hourly = per_hour(rental.value);
         bases.push_back(
             {"rental", hourly, to_string(rental.confidence), rental.source, {{"rental", hourly}}});
     }
-    const auto system_price = prices.systems.find(system);
-    if (chip_price->second.purchase && system_price != prices.systems.end()) {
-        const auto& purchase = *chip_price->second.purchase;
-        constexpr double kHoursPerYear = 8766.0;
-        const double per_usd =
-            capital_recovery_factor(prices.interest.value, prices.life_years.value) /
-            (kHoursPerYear * prices.use.value);
-        const double chip_share = purchase.value.value() * per_usd;
-        const double system_share = system_price->second.share_per_chip.value.value() * per_usd;
-        const double power =
-            per_hour(power_per_chip.value * prices.power_usage_effectiveness.value *
-                     prices.electricity.value);
-        const double operations = prices.operations.value * (chip_share + system_share + power);
-        bases.push_back({"owned",
-                         chip_share + system_share + power + operations,
-                         to_string(purchase.confidence),
-                         purchase.source,
-                         {{"chip", chip_share},
-                          {"system", system_share},
-                          {"power", power},
-                          {"operations", operations}}});
+    if (!chip_price->purchase) return bases;
+    if (system_price == nullptr) {
+        notes.push_back(
+            fmt::format("prices {} know no system {}: the cost of owning is not given; "
+                        "add systems.{}.share_per_chip to a price list",
+                        prices.name, system.name, system.name));
+        return bases;
     }
+    const auto& purchase = *chip_price->purchase;
+    constexpr double kHoursPerYear = 8766.0;
+    const double per_usd = capital_recovery_factor(prices.interest.value, prices.life_years.value) /
+                           (kHoursPerYear * prices.use.value);
+    const double chip_share = purchase.value.value() * per_usd;
+    const double system_share = system_price->share_per_chip.value.value() * per_usd;
+    const double power =
+        per_hour(system.power_per_chip.value * prices.power_usage_effectiveness.value *
+                 prices.electricity.value);
+    const double operations = prices.operations.value * (chip_share + system_share + power);
+    bases.push_back({"owned",
+                     chip_share + system_share + power + operations,
+                     to_string(purchase.confidence),
+                     purchase.source,
+                     {{"chip", chip_share},
+                      {"system", system_share},
+                      {"power", power},
+                      {"operations", operations}}});
     return bases;
 }
 

@@ -13,6 +13,8 @@
 #include "base/document.hpp"
 #include "base/sourced.hpp"
 #include "base/units.hpp"
+#include "chips/chip.hpp"
+#include "interconnect/system.hpp"
 #include "sim/result.hpp"
 
 namespace podsim {
@@ -38,9 +40,11 @@ PriceSpec read_prices(const Node& document, const std::string& name);
 
 double capital_recovery_factor(double interest, double years);
 
-// The bases that are known for this chip in this system, rental first. Empty when none is.
-std::vector<CostBasis> cost_bases(const PriceSpec& prices, const std::string& chip,
-                                  const std::string& system, const Sourced<Watts>& power_per_chip);
+// The bases that are known for this chip in this system, rental first. A variant without a price
+// of its own takes that of the machine it started from; `notes` says so, and names what is missing
+// for a basis that cannot be given.
+std::vector<CostBasis> cost_bases(const PriceSpec& prices, const ChipSpec& chip,
+                                  const SystemSpec& system, std::vector<std::string>& notes);
 
 nlohmann::ordered_json price_schema();
 

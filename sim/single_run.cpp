@@ -114,7 +114,11 @@ AlternativeResult run_operator(const ResolvedExperiment& experiment,
                                const ResolvedAlternative& alternative, const RunOptions& options,
                                RunCounts& counts) {
     AlternativeResult result = run_one(experiment, alternative, options, counts);
-    add_cost_metrics(result, experiment.prices, alternative);
+    const OperatorBody& body = experiment.spec.workload.kernel->body;
+    // Vector work has no matrix format: a plain BF16 peak stands beside it.
+    const DType format =
+        std::holds_alternative<VectorWork>(body) ? DType::bf16 : compute_dtype_of(body);
+    add_cost_metrics(result, experiment.prices, alternative, {format});
     return result;
 }
 

@@ -41,7 +41,13 @@ class CatalogTest : public ::testing::Test {
     }
     std::string json_of(const std::string& kind, const std::string& name,
                         const std::vector<std::string>& settings = {}) const {
-        return to_json(catalog(settings).load(kind, name, {}, "")).dump();
+        return text_of(catalog(settings).load(kind, name, {}, ""));
+    }
+    // Without the origin of a variant, which has a test of its own.
+    static std::string text_of(const Node& document) {
+        nlohmann::ordered_json json = to_json(document);
+        json.erase("variant_of");
+        return json.dump();
     }
     std::string path(const std::string& name) const { return (root_ / name).string(); }
 
@@ -197,6 +203,20 @@ TEST_F(CatalogTest, NamesWithDotsAreTold) {
     EXPECT_EQ(json_of("chip", file, {"chip:" + file + ".a=2"}), R"({"a":2})");
 }
 
+// Evidence and prices belong to the machine a variant started from.
+TEST_F(CatalogTest, VariantsNameTheirOrigin) {
+    const auto origin = [](const Node& document) {
+        const Node* node = document.find("variant_of");
+        return node == nullptr ? std::string("none") : node->text;
+    };
+    Catalog plain = catalog();
+    EXPECT_EQ(origin(plain.load("chip", "h100", {}, "")), "none");
+    EXPECT_EQ(origin(plain.load("chip", "what-if", {}, "")), "h100");
+    Catalog set = catalog({"chip:h100.hbm.bandwidth=5 TB/s"});
+    EXPECT_EQ(origin(set.load("chip", "h100", {}, "")), "h100");
+    EXPECT_EQ(origin(set.load("system", "node8", {}, "")), "none");
+}
+
 TEST_F(CatalogTest, UnusedSettingsAreErrors) {
     Catalog c = catalog({"chip:h200.hbm.capacity=1 GB", "alternatives.A.chips=64", "model:x.y=1"});
     c.load("chip", "h100", {}, "");
@@ -211,12 +231,12 @@ TEST_F(CatalogTest, EmbeddedDocumentsComeFirst) {
     Catalog c = catalog({"chip:h100.name=set"});
     c.embed("chip", "h100", parse_yaml("name: embedded\n", "result.json"));
     c.embed("chip", "only-here", parse_yaml("name: x\n", "result.json"));
-    EXPECT_EQ(to_json(c.load("chip", "h100", {}, "")).dump(), R"({"name":"set"})");
-    EXPECT_EQ(to_json(c.load("chip", "only-here", {}, "")).dump(), R"({"name":"x"})");
+    EXPECT_EQ(text_of(c.load("chip", "h100", {}, "")), R"({"name":"set"})");
+    EXPECT_EQ(text_of(c.load("chip", "only-here", {}, "")), R"({"name":"x"})");
     EXPECT_THAT(c.names("chip"), ElementsAre("h100", "only-here", "what-if"));
     ASSERT_EQ(c.used_documents().size(), 2u);
     EXPECT_EQ(c.used_documents().begin()->first, "chip/h100");
-    EXPECT_EQ(to_json(c.used_documents().at("chip/h100")).dump(), R"({"name":"set"})");
+    EXPECT_EQ(text_of(c.used_documents().at("chip/h100")), R"({"name":"set"})");
     EXPECT_THROW(c.embed("chop", "x", {}), InputError);
 }
 
