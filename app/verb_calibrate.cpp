@@ -42,7 +42,8 @@ std::map<std::string, std::string> assignments(const std::vector<std::string>& t
     return result;
 }
 
-std::vector<Fitting> tasks_of_table(const CalibrateCommand& calibrate) {
+std::vector<Fitting> tasks_of_table(const CalibrateCommand& calibrate,
+                                    const KernelLibrarySpec& library) {
     TableSource source;
     const std::size_t colon = calibrate.table.find(':');
     if (colon == std::string::npos) {
@@ -54,7 +55,7 @@ std::vector<Fitting> tasks_of_table(const CalibrateCommand& calibrate) {
     source.filter = assignments(calibrate.filters, "--filter");
     source.columns = assignments(calibrate.columns, "--column");
     std::vector<Fitting> tasks;
-    for (auto& [part, rows] : parts_of(read_kernel_table(source, "", here), here)) {
+    for (auto& [part, rows] : parts_of(read_kernel_table(source, "", here), library, here)) {
         tasks.push_back({std::move(part), std::move(rows)});
     }
     return tasks;
@@ -159,8 +160,8 @@ ExitCode do_calibrate(const CalibrateCommand& calibrate, const Surroundings& sur
     catalog.require_all_settings_used();
     const std::string data = find_data_folder(calibrate.data, root, surroundings);
 
-    std::vector<Fitting> tasks =
-        calibrate.table.empty() ? tasks_of_library(library, data) : tasks_of_table(calibrate);
+    std::vector<Fitting> tasks = calibrate.table.empty() ? tasks_of_library(library, data)
+                                                         : tasks_of_table(calibrate, library);
     keep_parts(tasks, calibrate.parts);
 
     // The file's own words, so that what it takes from its `base:` stays there.

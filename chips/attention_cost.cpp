@@ -4,7 +4,7 @@
 //
 //   pieces = batch x kv_heads x ceil(rows / row_block)      blocks = ceil(keys / 64)
 //   span   = least over s = 1, 2, 4 .. 64 of ceil(pieces s / cores) (ceil(blocks / s) + overhead)
-//   t_core = span x 2 (d_qk + d_v) TM 64 / (peak per core x efficiency)
+//   t_core = span x (2 (d_qk + d_v) TM 64 / (peak per core x efficiency) + block latency)
 //   t_hbm  = bytes / (HBM x efficiency) + ramp
 //   t      = launch + (t_core^p + t_hbm^p)^(1/p)
 //
@@ -12,9 +12,10 @@
 // instruction: few heads leave the kernel bound by memory.
 //
 // In decode every query sees the context; causal prefill counts the mean of visible keys, as if
-// long and short rows were dealt out evenly. The launch includes the kernel that joins the splits.
-// The exponentials are inside the matrix efficiency: they are per score, as is the matrix work at a
-// fixed head size. Left out: head sizes other than those fitted.
+// long and short rows were dealt out evenly, and heads that share a KV head are pieces of their
+// own. The launch includes the kernel that joins the splits. The exponentials are per score
+// whatever the head size: they are in the block latency, or in the matrix efficiency where one head
+// size alone was fitted.
 #include "chips/attention_cost.hpp"
 
 #include <algorithm>
@@ -37,8 +38,14 @@ double mean_keys(const Attention& a) {
                                     : context - (static_cast<double>(a.query) - 1.0) / 2.0;
 }
 
-// Query rows that read the same keys: heads of a KV head, times new tokens.
+bool packs_heads(const Attention& a) {
+    return a.phase == Phase::decode || a.form == AttentionForm::mla_absorbed;
+}
+
+// Query rows that one piece may be cut from: heads of a KV head, times new tokens; in the prefill
+// of grouped heads those of one head.
 double rows_of(const Attention& a) {
+    if (!packs_heads(a)) return static_cast<double>(a.query);
     return static_cast<double>(a.heads * a.query) / static_cast<double>(a.kv_heads);
 }
 
@@ -52,7 +59,7 @@ double padded_rows(const Attention& a, const AttentionHabits& habits, long minim
 
 // The span: how many block times the busiest core works.
 double block_times(const Attention& a, const AttentionHabits& habits, long cores) {
-    const double pieces = static_cast<double>(a.batch * a.kv_heads) *
+    const double pieces = static_cast<double>(a.batch * (packs_heads(a) ? a.kv_heads : a.heads)) *
                           std::ceil(rows_of(a) / static_cast<double>(habits.row_block));
     const double blocks = std::ceil(mean_keys(a) / kKeyBlock);
     double span = std::numeric_limits<double>::infinity();
@@ -70,8 +77,7 @@ double block_times(const Attention& a, const AttentionHabits& habits, long cores
 OperatorCost attention_cost(const Attention& a, const RankHardware& hardware,
                             const KernelLibrarySpec& library, Fidelity fidelity,
                             double core_share) {
-    const AttentionHabits& habits =
-        a.phase == Phase::decode ? library.attention_decode : library.attention_prefill;
+    const AttentionHabits& habits = attention_habits(library, a);
     const FlopsPerSecond peak = peak_for(hardware, a.compute);
     const long cores = usable_cores(hardware, core_share);
     const double share = static_cast<double>(cores) / static_cast<double>(hardware.matrix_cores);
@@ -94,7 +100,8 @@ OperatorCost attention_cost(const Attention& a, const RankHardware& hardware,
     const Seconds per_block =
         Flops(2.0 * static_cast<double>(a.head_dim_qk + a.head_dim_v) *
               padded_rows(a, habits, hardware.minimum_rows) * kKeyBlock) /
-        (peak / static_cast<double>(hardware.matrix_cores) * habits.matrix_efficiency);
+            (peak / static_cast<double>(hardware.matrix_cores) * habits.matrix_efficiency) +
+        habits.block_latency;
     const Seconds stream = cost.hbm_time + stream_ramp(cost.hbm, habits.ramp, habits.ramp_bytes);
     cost.time = habits.launch + smooth_maximum(block_times(a, habits, cores) * per_block, stream,
                                                library.smooth_maximum);

@@ -114,7 +114,7 @@ struct Choice {
 // The fastest candidate; of equal ones the first.
 Choice best_choice(const Product& product, const RankHardware& hardware) {
     static constexpr std::array<long, 5> sides = {16, 32, 64, 128, 256};
-    static constexpr std::array<long, 4> splits = {1, 2, 4, 8};
+    static constexpr std::array<long, 6> splits = {1, 2, 4, 8, 16, 32};
     std::optional<Choice> best;
     for (const long rows : sides) {
         for (const long columns : sides) {
@@ -160,7 +160,7 @@ long usable_cores(const RankHardware& hardware, double core_share) {
 OperatorCost gemm_cost(const Gemm& gemm, const RankHardware& hardware,
                        const KernelLibrarySpec& library, Fidelity fidelity, double core_share) {
     const DType format = executed_format(hardware, compute_dtype_of(gemm));
-    const GemmHabits& habits = gemm_habits(library, format);
+    const GemmHabits& habits = gemm_habits(library, format, gemm.groups);
     const FlopsPerSecond peak = peak_for(hardware, format);
     const BytesPerSecond memory = hardware.hbm_bandwidth * habits.memory_efficiency;
     const long cores = usable_cores(hardware, core_share);

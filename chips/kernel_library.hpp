@@ -5,12 +5,15 @@
 
 #include <map>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/document.hpp"
 #include "base/fit_record.hpp"
 #include "base/sourced.hpp"
 #include "base/units.hpp"
 #include "program/dtype.hpp"
+#include "program/operator.hpp"
 
 namespace podsim {
 
@@ -38,8 +41,23 @@ struct AttentionHabits {
     Bytes ramp_bytes{1e6};
     long row_block = 64;        // query rows a core works on at a time
     double split_overhead = 0;  // cost of one more split of the keys, in blocks of 64 keys
+    Seconds block_latency{
+        0.0};  // of a block of 64 keys, whatever the head size: exponentials, loads
     FitRecord record;
 };
+
+// Kinds of attention for which libraries have kernels of their own, by the format of the cache.
+// multi_head: as many KV heads as heads; grouped: fewer. Latent attention is the decode and prefill
+// every library has.
+enum class AttentionKind {
+    multi_head_decode,
+    multi_head_decode_fp8,
+    grouped_decode,
+    grouped_decode_fp8,
+    grouped_prefill,  // of multi-head attention too
+    grouped_prefill_fp8
+};
+const std::vector<std::pair<const char*, AttentionKind>>& names_of(const AttentionKind*);
 
 struct VectorHabits {
     double memory_efficiency = 0.8;
@@ -50,16 +68,29 @@ struct VectorHabits {
 
 struct KernelLibrarySpec {
     std::string name, chip, title;
-    double smooth_maximum = 4;         // p of (a^p + b^p)^(1/p)
-    std::map<DType, GemmHabits> gemm;  // by compute format
+    double smooth_maximum = 4;                 // p of (a^p + b^p)^(1/p)
+    std::map<DType, GemmHabits> gemm;          // by compute format
+    std::map<DType, GemmHabits> grouped_gemm;  // where these differ from `gemm`
     AttentionHabits attention_decode, attention_prefill;
+    std::map<AttentionKind, AttentionHabits> attention;  // where these differ from the two
     VectorHabits vector;
     Node calibration;  // tables it is fitted on; whoever fits reads them
 };
 
 KernelLibrarySpec read_kernel_library(const Node& document, const std::string& name);
-const GemmHabits& gemm_habits(const KernelLibrarySpec& library,
-                              DType dtype);  // std::invalid_argument
+
+// Of products of a format, of several groups or one. Throws std::invalid_argument for a format that
+// the library lacks.
+const GemmHabits& gemm_habits(const KernelLibrarySpec& library, DType dtype, long groups = 1);
+
+// The nearest kind that the library has: of the same cache format, else of any, else grouped for
+// multi-head, else what all attention of that phase has.
+const AttentionHabits& attention_habits(const KernelLibrarySpec& library,
+                                        const Attention& attention);
+
+// The record of every set of habits, to be read or marked.
+std::vector<FitRecord*> records_of(KernelLibrarySpec& library);
+
 nlohmann::ordered_json kernel_library_schema();
 
 }  // namespace podsim

@@ -34,12 +34,13 @@ void describe(Form& form, CalibrationPart& part) {
 namespace {
 
 constexpr std::size_t folds = 10;
+constexpr double usual = 0.05;  // errors beyond it count by their amount
 
 // Few measurements hold few values: 40 rows, five values (more overfit: +49 % on one table).
 constexpr std::size_t enough_for_all = 300;
 std::vector<std::string> few_parameters() {
     return {"launch", "matrix_efficiency", "memory_efficiency", "tile_overhead",
-            "k_step", "split_overhead",    "vector_efficiency"};
+            "k_step", "split_overhead",    "block_latency",     "vector_efficiency"};
 }
 
 // What a fit moves, in logarithms: all parameters are above 0 and of very different sizes.
@@ -79,12 +80,13 @@ std::vector<double> start_of(const Search& search, const std::string& part,
     return point;
 }
 
+// Pseudo-Huber: the square of small errors, the amount of large ones.
 double misfit(const std::vector<const KernelRow*>& rows, const RankHardware& hardware,
               const KernelLibrarySpec& library) {
     double sum = 0;
     for (const KernelRow* row : rows) {
         const double error = std::log(simulated_time(*row, hardware, library) / row->measured);
-        sum += error * error;
+        sum += 2 * usual * usual * (std::sqrt(1 + error * error / (usual * usual)) - 1);
     }
     return sum / static_cast<double>(rows.size());
 }
@@ -205,16 +207,10 @@ std::vector<CalibrationPart> read_calibration(const KernelLibrarySpec& library) 
 }
 
 std::vector<std::pair<CalibrationPart, std::vector<KernelRow>>> parts_of(
-    const std::vector<KernelRow>& rows, const Place& asked_at) {
+    const std::vector<KernelRow>& rows, const KernelLibrarySpec& library, const Place& asked_at) {
     std::map<std::string, std::vector<KernelRow>> by_part;
     for (const KernelRow& row : rows) {
-        const OperatorBody& body = row.operators.back();
-        std::string part = "vector";
-        if (std::holds_alternative<Gemm>(body)) part = "gemm." + to_string(compute_dtype_of(body));
-        if (const auto* attention = std::get_if<Attention>(&body)) {
-            part = attention->phase == Phase::decode ? "attention_decode" : "attention_prefill";
-        }
-        by_part[part].push_back(row);
+        by_part[part_of(library, row.operators.back())].push_back(row);
     }
     std::vector<std::pair<CalibrationPart, std::vector<KernelRow>>> result;
     for (auto& [name, own] : by_part) {
@@ -242,6 +238,14 @@ PartFit fit_part(const CalibrationPart& part, const std::vector<KernelRow>& rows
         throw InputError(
             part.place, part.part,
             fmt::format("{} rows are too few to fit on and hold some out", rows.size()));
+    }
+    for (const KernelRow& row : rows) {
+        const std::string decides = part_of(library, row.operators.back());
+        if (decides == part.part) continue;
+        throw InputError(part.place, part.part,
+                         fmt::format("line {} of a table ({}) is decided by {}", row.line,
+                                     shape_of(row.operators.back()), decides),
+                         "the filter has to leave such rows out");
     }
     auto [kept, left] = without_fold(rows, 0);
     if (cross) kept.insert(kept.begin(), left.begin(), left.end());

@@ -39,7 +39,7 @@ std::vector<CalibrationPart> read_calibration(const KernelLibrarySpec& library);
 // Parts for a table that no library names: its rows by the habits they exercise, with as many free
 // values as that many rows can hold.
 std::vector<std::pair<CalibrationPart, std::vector<KernelRow>>> parts_of(
-    const std::vector<KernelRow>& rows, const Place& asked_at);
+    const std::vector<KernelRow>& rows, const KernelLibrarySpec& library, const Place& asked_at);
 
 struct PartFit {
     std::string part;
@@ -54,8 +54,11 @@ struct FitOptions {
     std::function<void(const std::string&)> progress;
 };
 
-// Minimises the mean of log^2(simulated / measured), from the library's own values and from shaken
-// ones, over the logarithms of the parameters. Sets the values in `library`.
+// Minimises the mean square of log(simulated / measured), from the library's own values and from
+// shaken ones, over the logarithms of the parameters. Sets the values in `library`. Errors far
+// beyond the usual count by their amount, not its square: a kernel that chose badly is no property
+// of the library's habits. Throws InputError: too few rows, rows that the part does not decide
+// about.
 PartFit fit_part(const CalibrationPart& part, const std::vector<KernelRow>& rows,
                  const RankHardware& hardware, KernelLibrarySpec& library,
                  const FitOptions& options);

@@ -45,6 +45,7 @@ const std::vector<Member<AttentionHabits>>& members(const AttentionHabits&) {
         {plain("matrix_efficiency", 0.05, 1.0), &H::matrix_efficiency},
         {plain("memory_efficiency", 0.3, 1.0), &H::memory_efficiency},
         {plain("split_overhead", 0.01, 40), &H::split_overhead},
+        {time("block_latency", 0.0001, 5), &H::block_latency},
         {time("launch", 0.3, 60), &H::launch},
         {time("ramp", 0.001, 60), &H::ramp},
         {{"ramp_bytes", 0.01 * mb, 1000 * mb, "MB", mb}, &H::ramp_bytes}};
@@ -60,12 +61,29 @@ const std::vector<Member<VectorHabits>>& members(const VectorHabits&) {
     return all;
 }
 
+std::string name_of(AttentionKind kind) {
+    for (const auto& [name, value] : names_of(&kind)) {
+        if (value == kind) return name;
+    }
+    return "?";
+}
+
 // Calls `use` with the habits that `part` names.
 template <class Library, class Use>
 auto with_habits(Library& library, const std::string& part, const Use& use) {
     if (part.rfind("gemm.", 0) == 0) {
         for (auto& [dtype, habits] : library.gemm) {
             if (part == "gemm." + to_string(dtype)) return use(habits);
+        }
+    }
+    if (part.rfind("grouped_gemm.", 0) == 0) {
+        for (auto& [dtype, habits] : library.grouped_gemm) {
+            if (part == "grouped_gemm." + to_string(dtype)) return use(habits);
+        }
+    }
+    if (part.rfind("attention.", 0) == 0) {
+        for (auto& [kind, habits] : library.attention) {
+            if (part == "attention." + name_of(kind)) return use(habits);
         }
     }
     if (part == "attention_decode") return use(library.attention_decode);
@@ -87,7 +105,10 @@ const Member<Habits>& member(const Habits& habits, const std::string& name) {
 std::vector<FitParameter> fit_parameters(const std::string& part) {
     KernelLibrarySpec any;
     for (const auto& [name, dtype] : names_of(static_cast<const DType*>(nullptr))) {
-        any.gemm[dtype] = {};
+        any.gemm[dtype] = any.grouped_gemm[dtype] = {};
+    }
+    for (const auto& [name, kind] : names_of(static_cast<const AttentionKind*>(nullptr))) {
+        any.attention[kind] = {};
     }
     return with_habits(any, part, [](const auto& habits) {
         std::vector<FitParameter> all;
@@ -121,6 +142,22 @@ void set_parameter(KernelLibrarySpec& library, const std::string& part, const st
             },
             member(habits, name).where);
     });
+}
+
+std::string part_of(const KernelLibrarySpec& library, const OperatorBody& body) {
+    if (const auto* gemm = std::get_if<Gemm>(&body)) {
+        const DType dtype = compute_dtype_of(body);
+        const bool grouped = gemm->groups > 1 && library.grouped_gemm.count(dtype) > 0;
+        return (grouped ? "grouped_gemm." : "gemm.") + to_string(dtype);
+    }
+    if (const auto* attention = std::get_if<Attention>(&body)) {
+        const AttentionHabits* habits = &attention_habits(library, *attention);
+        for (const auto& [kind, own] : library.attention) {
+            if (&own == habits) return "attention." + name_of(kind);
+        }
+        return attention->phase == Phase::decode ? "attention_decode" : "attention_prefill";
+    }
+    return "vector";
 }
 
 const FitRecord& record_of(const KernelLibrarySpec& library, const std::string& part) {

@@ -17,8 +17,9 @@ struct FitParameter {
     double scale;      // of that unit, in base units
 };
 
-// The parameters of a set of habits: "gemm.bf16", "attention_decode", "attention_prefill" or
-// "vector". Throws std::invalid_argument for another name.
+// The parameters of a set of habits: "gemm.bf16", "grouped_gemm.fp8", "attention_decode",
+// "attention_prefill", "attention.grouped_decode" (and the other kinds) or "vector". Throws
+// std::invalid_argument for another name.
 std::vector<FitParameter> fit_parameters(const std::string& part);
 
 // Of a library that has the part. Throws std::invalid_argument.
@@ -26,6 +27,8 @@ double get_parameter(const KernelLibrarySpec& library, const std::string& part,
                      const std::string& name);
 void set_parameter(KernelLibrarySpec& library, const std::string& part, const std::string& name,
                    double value);
+// The habits that decide about an operator.
+std::string part_of(const KernelLibrarySpec& library, const OperatorBody& body);
 const FitRecord& record_of(const KernelLibrarySpec& library, const std::string& part);
 
 }  // namespace podsim

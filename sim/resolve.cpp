@@ -27,13 +27,9 @@ void mark_carried_over(ResolvedAlternative& alternative) {
     alternative.warnings.push_back(
         fmt::format("kernel library {} was fitted on {}, not on {}: its habits are carried over",
                     alternative.kernels.name, alternative.kernels.chip, alternative.chip.name));
-    const auto weaken = [](FitRecord& record) {
-        if (record.basis == Confidence::measured) record.basis = Confidence::derived;
-    };
-    for (auto& [dtype, habits] : alternative.kernels.gemm) weaken(habits.record);
-    weaken(alternative.kernels.attention_decode.record);
-    weaken(alternative.kernels.attention_prefill.record);
-    weaken(alternative.kernels.vector.record);
+    for (FitRecord* record : records_of(alternative.kernels)) {
+        if (record->basis == Confidence::measured) record->basis = Confidence::derived;
+    }
 }
 
 void fill_mapping(ResolvedAlternative& alternative, WorkloadKind kind, Problems& problems) {

@@ -44,12 +44,19 @@ Attention attention_of(const TableFields& f, Phase phase) {
     return a;
 }
 
-// `step` tokens are in the cache already.
+// `step` tokens are in the cache already. The operation turns queries and keys by their position
+// and writes the cache before it attends: one kernel more, which reads and writes all of them.
 void aiconfigurator_context_attention(const TableFields& f, std::vector<KernelRow>& rows) {
     Attention a = attention_of(f, Phase::prefill);
     a.query = f.count("isl");
     a.context = a.query + std::lround(f.number("step"));
-    rows.push_back({0, {a}, time_of(f, "latency", ms)});
+    const double tokens = static_cast<double>(a.batch * a.query);
+    const double query = tokens * static_cast<double>(a.heads * a.head_dim_qk);
+    const double cache = tokens * static_cast<double>(2 * a.kv_heads * a.head_dim_qk);
+    const double wide = bytes_of(a.compute);
+    const VectorWork turn{"rotary_and_cache", query + cache, 4, wide * (query + cache),
+                          wide * query + bytes_of(a.kv) * cache};
+    rows.push_back({0, {turn, a}, time_of(f, "latency", ms)});
 }
 
 void aiconfigurator_generation_attention(const TableFields& f, std::vector<KernelRow>& rows) {

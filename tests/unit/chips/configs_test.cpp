@@ -155,11 +155,9 @@ TEST_P(EveryKernelLibrary, IsMeantForAChipThatExists) {
 
 // Measured ones say on how much, all say by whom; an error is a fraction.
 TEST_P(EveryKernelLibrary, RecordsItsFits) {
-    const KernelLibrarySpec library = library_named(GetParam());
-    std::vector<FitRecord> records = {library.attention_decode.record,
-                                      library.attention_prefill.record, library.vector.record};
-    for (const auto& [dtype, habits] : library.gemm) records.push_back(habits.record);
-    for (const auto& record : records) {
+    KernelLibrarySpec library = library_named(GetParam());
+    for (const FitRecord* of_habits : records_of(library)) {
+        const FitRecord& record = *of_habits;
         EXPECT_FALSE(record.source.empty());
         EXPECT_EQ(record.date.size(), 10u) << record.date;
         EXPECT_GE(record.held_out_error, 0);
