@@ -2,7 +2,11 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
 
+#include "app/comparison.hpp"
 #include "app/input_file.hpp"
 #include "app/rerun.hpp"
 #include "chips/chip.hpp"
@@ -10,8 +14,10 @@
 #include "interconnect/collective_library.hpp"
 #include "interconnect/system.hpp"
 #include "models/model.hpp"
+#include "sim/audit.hpp"
 #include "sim/experiment.hpp"
 #include "sim/price.hpp"
+#include "sim/result_read.hpp"
 #include "sim/validation_suite.hpp"
 #include "workloads/mapping.hpp"
 
@@ -166,6 +172,22 @@ void check_file(const std::string& path, const Catalog& catalog) {
         return;
     }
     check_named(kind, own.load(kind, path, {path, 0, 0}, ""), path, own);
+}
+
+std::vector<std::string> broken_laws(const std::string& path, const Catalog& catalog) {
+    if (kind_of_file(path, catalog) != "result") return {};
+    std::ifstream file(path);
+    const auto json = nlohmann::ordered_json::parse(file, nullptr, false);
+    if (!json.is_object() || !json.contains("alternatives")) return {};
+    try {
+        Result result = read_result(json);
+        for (AlternativeResult& alternative : result.alternatives) {
+            alternative.audit = audit(alternative, result.kind, result.configuration);
+        }
+        return audit_breaches(result);
+    } catch (const std::runtime_error& error) {
+        throw InputError({path, 0, 0}, "", error.what(), "a result.json as podsim run writes it");
+    }
 }
 
 }  // namespace podsim

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/catalog.hpp"
 
@@ -13,5 +14,10 @@ std::string kind_of_file(const std::string& path, const Catalog& catalog);
 
 // Reads the file to its last key, and everything it names. Throws InputError with all problems.
 void check_file(const std::string& path, const Catalog& catalog);
+
+// Audits again what a result says of its alternatives, whatever findings it carries: every law that
+// is broken, in plain words. None for files of other kinds. Throws InputError for a result with
+// keys missing.
+std::vector<std::string> broken_laws(const std::string& path, const Catalog& catalog);
 
 }  // namespace podsim

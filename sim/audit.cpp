@@ -85,11 +85,14 @@ void operator_work(const AuditCase& audited, AuditFindings& findings) {
 }
 
 void collective_traffic(const AuditCase& audited, AuditFindings& findings) {
+    constexpr const char* law = "links carry what the experts exchange";
     const auto per_rank = collective_bytes(audited.facts.collective);
-    if (!per_rank) return;
+    if (!per_rank) {
+        findings.not_checked(law, "the collective is neither dispatch nor combine");
+        return;
+    }
     const double sent = audited.result.totals.sent_bytes;
-    findings.check("links carry what the experts exchange",
-                   at_least(sent, *per_rank * audited.working_ranks()),
+    findings.check(law, at_least(sent, *per_rank * audited.working_ranks()),
                    fmt::format("{} sent, tokens make {} for each of {} ranks", bytes_text(sent),
                                bytes_text(*per_rank), audited.working_ranks()));
 }

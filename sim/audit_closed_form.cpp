@@ -17,9 +17,40 @@ double rounded_up(double value) {
     return is_whole(value) ? std::round(value) : std::ceil(value);
 }
 
-// Multiply-adds of one token.
+// On one rank of a tensor-parallel group; fewer kv heads than ranks are copied.
+double kv_heads_of_rank(const AuditMapping& map, const AuditModel& m) {
+    return std::max(1.0, m.kv_heads / map.tensor_parallel);
+}
+
+// Elements that a token adds to the cache of a rank, a layer. The latents are whole on each.
+double cache_elements(const AuditMapping& map, const AuditModel& m) {
+    return m.latent ? m.kv_rank + m.rope : 2 * kv_heads_of_rank(map, m) * m.head_dim;
+}
+
+// Attention's products with weights: parameters on one rank.
+struct AttentionParameters {
+    double linear = 0, absorbed = 0;
+};
+
+AttentionParameters attention_parameters(const AuditMapping& map, const AuditModel& m) {
+    const double heads = m.heads / map.tensor_parallel;
+    if (!m.latent) {
+        return {m.hidden * (heads + 2 * kv_heads_of_rank(map, m)) * m.head_dim +
+                    heads * m.head_dim * m.hidden,
+                0};
+    }
+    // Down-projections yield what every rank of the group needs whole: each computes them.
+    const double down = m.hidden * (m.query_rank + m.kv_rank + m.rope);
+    const double up = (m.query_rank > 0 ? m.query_rank : m.hidden) * heads * (m.nope + m.rope);
+    return {down + up + heads * m.value * m.hidden, heads * m.kv_rank * (m.nope + m.value)};
+}
+
+constexpr const char* table_format = "bf16";  // of embedding, head, router, draft projection
+constexpr double table_bytes = 2;
+
+// Multiply-adds of one token, on all ranks of a tensor-parallel group.
 struct PerToken {
-    double attention = 0;  // with its core, on all ranks of a tensor-parallel group
+    double attention_linear = 0, attention_inner = 0;  // inner: the core and the absorbed products
     double dense = 0, router = 0, expert = 0, shared = 0, head = 0, draft_projection = 0;
     double moe(const AuditModel& model) const {
         return router + model.experts_per_token * expert + shared;
@@ -28,15 +59,11 @@ struct PerToken {
 
 PerToken work_per_token(const AuditFacts& facts, const AuditModel& m) {
     const double tensor = facts.mapping.tensor_parallel;
-    const double queries = m.heads * (m.nope + m.rope);
+    const AttentionParameters attention = attention_parameters(facts.mapping, m);
+    const double pair = m.latent ? 2 * m.kv_rank + m.rope : 2 * m.head_dim;
     PerToken work;
-    // Down-projections yield what every rank of the group needs whole: each computes them.
-    const double down = m.hidden * (m.query_rank + m.kv_rank + m.rope) * tensor;
-    const double up = (m.query_rank > 0 ? m.query_rank : m.hidden) * queries;
-    const double absorbed = m.heads * m.kv_rank * (m.nope + m.value);
-    const double output = m.heads * m.value * m.hidden;
-    const double core = m.heads * facts.decode->context * (2 * m.kv_rank + m.rope);
-    work.attention = down + up + absorbed + output + core;
+    work.attention_linear = attention.linear * tensor;
+    work.attention_inner = attention.absorbed * tensor + m.heads * facts.decode->context * pair;
     work.dense = 3 * m.hidden * tensor * std::ceil(m.dense_intermediate / tensor);
     work.router = m.hidden * m.routed_experts;
     work.expert = 3 * m.hidden * m.expert_intermediate;
@@ -72,12 +99,9 @@ double weight_bytes_per_rank(const AuditFacts& facts, const AuditModel& m, doubl
                              double tokens_per_rank) {
     const AuditMapping& map = facts.mapping;
     const AuditFormats& formats = facts.formats;
-    const double narrow = std::min(formats.weights, formats.attention);
-    const double queries = m.heads * (m.nope + m.rope) / map.tensor_parallel;
+    const AttentionParameters parameters = attention_parameters(map, m);
     const double attention =
-        m.hidden * (m.query_rank + m.kv_rank + m.rope) +
-        (m.query_rank > 0 ? m.query_rank : m.hidden) * queries +
-        m.heads / map.tensor_parallel * (m.kv_rank * (m.nope + m.value) + m.value * m.hidden);
+        parameters.linear * formats.weights.bytes + parameters.absorbed * formats.attention.bytes;
     const double expert = 3 * m.hidden * m.expert_intermediate;
     const double routed_ranks = map.expert_parallel - map.shared_ranks;
     const double slots = (m.routed_experts + map.redundant_experts) / routed_ranks;
@@ -86,14 +110,15 @@ double weight_bytes_per_rank(const AuditFacts& facts, const AuditModel& m, doubl
     // Means over the ranks of an expert group, those with the shared expert alone included. Of
     // unpopular experts nobody may ask anything.
     const double asked = map.balanced ? std::min(slots, arriving) : 0;
-    const double routed = asked * expert * routed_ranks / map.expert_parallel * formats.experts;
-    const double shared = expert * m.shared_experts * formats.weights *
+    const double routed =
+        asked * expert * routed_ranks / map.expert_parallel * formats.experts.bytes;
+    const double shared = expert * m.shared_experts * formats.weights.bytes *
                           (map.shared_ranks > 0 ? map.shared_ranks / map.expert_parallel : 1.0);
-    return (m.dense_layers + moe_passes) * attention * narrow +
+    return (m.dense_layers + moe_passes) * attention +
            m.dense_layers * 3 * m.hidden * m.dense_intermediate / map.tensor_parallel *
-               formats.weights +
+               formats.weights.bytes +
            moe_passes * (routed + shared) +
-           m.hidden * m.vocabulary / map.tensor_parallel * std::min(narrow, 2.0);
+           m.hidden * m.vocabulary / map.tensor_parallel * table_bytes;
 }
 
 double at(const nlohmann::ordered_json& tree, const char* key) {
@@ -128,11 +153,20 @@ ClosedForm closed_form(const AuditFacts& facts, const AuditModel& m, double sequ
     const double moe_queries = moe_layers * query + draft_queries;
     const PerToken work = work_per_token(facts, m);
 
+    const AuditFormats& formats = facts.formats;
     ClosedForm form;
-    form.matrix_flops = 2 * sequences *
-                        (m.dense_layers * query * (work.attention + work.dense) +
-                         moe_queries * (work.attention + work.moe(m)) + query * work.head +
-                         draft_queries * work.draft_projection + decode.draft_tokens * work.head);
+    const auto work_in = [&](const std::string& format, double multiply_adds) {
+        form.flops_by_format[format] += 2 * sequences * multiply_adds;
+        form.matrix_flops += 2 * sequences * multiply_adds;
+    };
+    const double attention_queries = m.dense_layers * query + moe_queries;
+    work_in(formats.linear().name, attention_queries * work.attention_linear +
+                                       m.dense_layers * query * work.dense +
+                                       moe_queries * work.shared);
+    work_in(formats.attention.name, attention_queries * work.attention_inner);
+    work_in(formats.expert_products().name, moe_queries * m.experts_per_token * work.expert);
+    work_in(table_format, moe_queries * work.router + (query + decode.draft_tokens) * work.head +
+                              draft_queries * work.draft_projection);
 
     // Whole sequences to each micro-batch, as even as they divide; the first hold one more.
     const double per_group = sequences / map.data_parallel;
@@ -147,8 +181,8 @@ ClosedForm closed_form(const AuditFacts& facts, const AuditModel& m, double sequ
         }
     }
 
-    const double cache = sequences * decode.context * (m.kv_rank + m.rope) *
-                         facts.formats.kv_cache * (m.layers + decode.draft_tokens);
+    const double cache = map.ranks() * per_group * decode.context * cache_elements(map, m) *
+                         formats.kv_cache.bytes * (m.layers + decode.draft_tokens);
     // A module of drafts may serve several passes from weights read once.
     const double moe_passes = moe_layers + (decode.draft_tokens > 0 ? 1 : 0);
     form.memory_bytes =
@@ -158,12 +192,37 @@ ClosedForm closed_form(const AuditFacts& facts, const AuditModel& m, double sequ
     // A token goes once to the rank with the shared experts, however many those are.
     const double copies = m.experts_per_token + (map.shared_ranks > 0 ? 1 : 0);
     const double payload = sequences * moe_queries * copies * m.hidden *
-                           (facts.formats.dispatch + facts.formats.combine);
+                           (formats.dispatch.bytes + formats.combine.bytes);
     const double group = map.expert_parallel;
     const double local =
         std::min(group, facts.hardware.domain_chips * facts.hardware.ranks_per_chip);
     form.exchange_bytes = payload * (group - 1) / group;
     form.scale_out_bytes = payload * (group - local) / group;
+    return form;
+}
+
+MemoryForm memory_form(const AuditFacts& facts, const AuditModel& m, double sequences) {
+    const AuditMapping& map = facts.mapping;
+    const AuditFormats& formats = facts.formats;
+    const double drafts = facts.decode->draft_tokens > 0 ? m.draft_layers : 0;
+    const double layers = m.layers + drafts, moe_layers = layers - m.dense_layers;
+    const AttentionParameters attention = attention_parameters(map, m);
+    const double expert = 3 * m.hidden * m.expert_intermediate;
+    const double slots =
+        (m.routed_experts + map.redundant_experts) / (map.expert_parallel - map.shared_ranks);
+    MemoryForm form;
+    form.cache = sequences / map.data_parallel * facts.decode->context * layers *
+                 cache_elements(map, m) * formats.kv_cache.bytes;
+    form.attention = layers * (attention.linear * formats.weights.bytes +
+                               attention.absorbed * formats.attention.bytes) +
+                     drafts * 2 * m.hidden * m.hidden * table_bytes;
+    form.dense = m.dense_layers * 3 * m.hidden * m.dense_intermediate / map.tensor_parallel *
+                 formats.weights.bytes;
+    form.tables =
+        (m.tied_embedding ? 1 : 2) * m.hidden * m.vocabulary / map.tensor_parallel * table_bytes;
+    form.routed = moe_layers * slots * expert * formats.experts.bytes;
+    form.shared = moe_layers * m.shared_experts * expert * formats.weights.bytes;
+    form.router = moe_layers * m.hidden * m.routed_experts * table_bytes;
     return form;
 }
 

@@ -11,10 +11,20 @@
 //   dense FFN           3 d f          MoE   d E + 3 d m (k + shared)
 //   head                d V a position
 //
+// and with grouped queries (arXiv 2305.13245), g kv heads of e elements, no experts shared:
+//
+//   attention, linear   d (h + 2 g) e + h e d        core   2 h S e
+//
+// Formats: products of activations and weights run in the wider of the two; attention's core and
+// the absorbed products in that of attention; router, head and draft projection in BF16.
+//
 // Drafts: the main pass and its head work on 1 + n tokens a sequence, the first draft pass too,
 // the others on one; a draft pass is a product 2 d x d, one MoE layer, and the head on one
 // position a sequence.
 #pragma once
+
+#include <map>
+#include <string>
 
 #include "sim/audit_facts.hpp"
 
@@ -23,6 +33,7 @@ namespace podsim {
 // Of all ranks together, in one step.
 struct ClosedForm {
     double matrix_flops = 0;
+    std::map<std::string, double> flops_by_format;  // the same work
     // What executing whole tokens may add: each rank's share of tokens is rounded up to a whole
     // one, and so is each expert's; at most one token an expert slot, layer and micro-batch, and
     // none where equal shares come out whole.
@@ -34,6 +45,16 @@ struct ClosedForm {
 
 // `sequences` of all ranks together.
 ClosedForm closed_form(const AuditFacts& facts, const AuditModel& model, double sequences);
+
+// Bytes that one rank must hold, without scales, biases and norms. With ranks for the shared expert
+// alone, those have `shared` and no `routed`, the others the reverse.
+struct MemoryForm {
+    double cache = 0;  // exactly
+    double attention = 0, dense = 0, tables = 0, routed = 0, shared = 0, router = 0;
+};
+
+// Sequences of all ranks together.
+MemoryForm memory_form(const AuditFacts& facts, const AuditModel& model, double sequences);
 
 // FLOP of one operator as the experiment writes it. Throws std::runtime_error for keys it misses.
 double operator_flops(const nlohmann::ordered_json& the_operator);

@@ -10,6 +10,10 @@ namespace podsim {
 
 namespace {
 
+constexpr const char* work_law = "FLOPs executed = FLOPs of the graph";
+constexpr const char* traffic_law = "memory carries weights and cache";
+constexpr const char* exchange_law = "links carry what the experts exchange";
+
 // Tokens a sequence gains in a step: 1 + a + a^2 + ... over its drafts.
 double emitted_per_sequence(const AuditDecode& decode) {
     double emitted = 1, chance = 1;
@@ -72,28 +76,16 @@ void rates_follow(const AuditCase& audited, AuditFindings& findings) {
                     time_text(per_token)));
 }
 
-void memory_fits(const AuditCase& audited, AuditFindings& findings) {
-    const auto& memory = audited.result.memory;
-    const double capacity = audited.of_rank(audited.facts.hardware.hbm_capacity);
-    std::string culprit = memory.empty() ? "no rank says what fills it" : "";
-    double fullest = 0;
-    for (const auto& use : memory) {
-        double sum = 0, least = 0;
-        for (const auto& part : use.parts) {
-            sum += part.bytes;
-            least = std::min(least, part.bytes);
-        }
-        fullest = std::max(fullest, use.total);
-        const bool fits = use.total <= use.capacity && use.total > 0 && same(sum, use.total) &&
-                          least >= 0 && same(use.capacity, capacity);
-        if (fits || !culprit.empty()) continue;
-        culprit = fmt::format("{}: parts of {} make {} of {}, a rank has {}", use.rank_class,
-                              bytes_text(sum), bytes_text(use.total), bytes_text(use.capacity),
-                              bytes_text(capacity));
-    }
-    findings.check_none(
-        "memory fits", culprit,
-        fmt::format("fullest rank {} of {}", bytes_text(fullest), bytes_text(capacity)));
+void latency_target_is_kept(const AuditCase& audited, AuditFindings& findings) {
+    const auto& target = audited.facts.decode->latency_target;
+    if (!target) return;
+    const double took =
+        audited.result.iteration_seconds / emitted_per_sequence(*audited.facts.decode);
+    const double said =
+        audited.metric("time_per_output_token", Seconds::dimension).value_or(std::nan(""));
+    findings.check("the latency target is kept", at_least(*target, took) && at_least(*target, said),
+                   fmt::format("{} a token, the target is {}", time_text(std::max(took, said)),
+                               time_text(*target)));
 }
 
 void work_is_the_graphs(const AuditCase& audited, const ClosedForm& form, AuditFindings& findings) {
@@ -104,7 +96,7 @@ void work_is_the_graphs(const AuditCase& audited, const ClosedForm& form, AuditF
         rows += static_cast<double>(row.count) * row.flops_each * audited.ranks_of(row.rank_class);
     }
     const double most = form.matrix_flops + form.rounding_flops;
-    findings.check("FLOPs executed = FLOPs of the graph",
+    findings.check(work_law,
                    at_least(executed, form.matrix_flops) && at_least(most, executed) &&
                        result.totals.flops >= executed &&
                        (result.operators.empty() || same(rows, result.totals.flops)),
@@ -113,16 +105,20 @@ void work_is_the_graphs(const AuditCase& audited, const ClosedForm& form, AuditF
                                executed, form.matrix_flops, most, result.totals.flops, rows));
 }
 
-void traffic_is_the_graphs(const AuditCase& audited, const ClosedForm& form,
-                           AuditFindings& findings) {
+void memory_traffic_is_the_graphs(const AuditCase& audited, const ClosedForm& form,
+                                  AuditFindings& findings) {
     const auto& totals = audited.result.totals;
-    findings.check("memory carries weights and cache",
-                   at_least(totals.hbm_bytes, form.memory_bytes),
+    findings.check(traffic_law, at_least(totals.hbm_bytes, form.memory_bytes),
                    fmt::format("{} moved, weights and cache read once are {}",
                                bytes_text(totals.hbm_bytes), bytes_text(form.memory_bytes)));
+}
+
+void exchange_is_the_graphs(const AuditCase& audited, const ClosedForm& form,
+                            AuditFindings& findings) {
+    const auto& totals = audited.result.totals;
     const double out_rate = audited.facts.chips * audited.facts.hardware.scale_out;
     const double out_time = form.scale_out_bytes > 0 ? form.scale_out_bytes / out_rate : 0;
-    findings.check("links carry what the experts exchange",
+    findings.check(exchange_law,
                    at_least(totals.sent_bytes, form.exchange_bytes) &&
                        at_least(audited.result.iteration_seconds, out_time),
                    fmt::format("{} sent, tokens make {}; {} of them leave their domain, which "
@@ -137,13 +133,24 @@ void audit_decode(const AuditCase& audited, AuditFindings& findings) {
     sequences_fit_batch(audited, findings);
     tokens_in_are_tokens_out(audited, findings);
     rates_follow(audited, findings);
-    memory_fits(audited, findings);
+    latency_target_is_kept(audited, findings);
+    audit_memory(audited, findings);
     const AuditDecode& decode = *audited.facts.decode;
-    if (!decode.model) return;  // a family without closed forms here
+    if (!decode.model) {
+        for (const char* law : {work_law, traffic_law, exchange_law}) {
+            findings.not_checked(law, "no closed form for models of family " + decode.family);
+        }
+        return;
+    }
     const ClosedForm form =
         closed_form(audited.facts, *decode.model, audited.result.totals.sequences);
     work_is_the_graphs(audited, form, findings);
-    traffic_is_the_graphs(audited, form, findings);
+    memory_traffic_is_the_graphs(audited, form, findings);
+    if (decode.model->routed_experts > 0) {
+        exchange_is_the_graphs(audited, form, findings);
+    } else {
+        findings.not_checked(exchange_law, "the model has no experts");
+    }
 }
 
 }  // namespace podsim

@@ -3,6 +3,7 @@
 // configuration by a reader of its own. Everything in base units.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 
@@ -14,11 +15,16 @@ namespace podsim {
 struct AuditHardware {
     std::string chip, system;
     double ranks_per_chip = 1;
-    double matrix_peak = 0;  // of the format that is fastest: a bound may not be too high
+    std::map<std::string, double> matrix_peaks, published_peaks;  // by format
     double hbm_capacity = 0, hbm_bandwidth = 0;
     double scale_up = 0, scale_out = 0;  // bytes a second, per direction, planes down taken out
     double domain_chips = 1, system_chips = 0;
-    std::optional<double> published_peak;  // of the weights' format
+
+    // A format without a rate of its own runs in the narrowest one that is wider. Throw
+    // std::runtime_error where there is none.
+    double matrix_peak(const std::string& format) const;
+    double published_peak(const std::string& format) const;  // as sold, else of the matrix units
+    double fastest_matrix_peak() const;
 };
 
 struct AuditMapping {
@@ -29,22 +35,33 @@ struct AuditMapping {
     double ranks() const { return data_parallel * tensor_parallel * pipeline_parallel; }
 };
 
-// Bytes of an element.
-struct AuditFormats {
-    double weights = 2, experts = 2, attention = 2, kv_cache = 2, dispatch = 2, combine = 2;
+struct AuditFormat {
+    std::string name = "bf16";
+    double bytes = 2;  // of an element
 };
 
-// Keys of a config.json of family deepseek_v3.
+struct AuditFormats {
+    AuditFormat weights, experts, activations, attention, kv_cache, dispatch, combine;
+    AuditFormat linear() const;           // in which products of activations and weights run
+    AuditFormat expert_products() const;  // and those of the routed experts
+};
+
+// Keys of a config.json. Latent attention (deepseek_v3) or grouped queries (llama, mixtral, qwen3,
+// qwen3_moe): the sizes of the other are 0.
 struct AuditModel {
-    double layers = 0, dense_layers = 0, hidden = 0, vocabulary = 0, heads = 0;
+    bool latent = false;
+    double layers = 0, dense_layers = 0, draft_layers = 0, hidden = 0, vocabulary = 0, heads = 0;
     double query_rank = 0, kv_rank = 0, nope = 0, rope = 0, value = 0;
+    double kv_heads = 0, head_dim = 0;
     double dense_intermediate = 0, expert_intermediate = 0;
     double routed_experts = 0, shared_experts = 0, experts_per_token = 0;
+    bool tied_embedding = false;  // the head is the embedding
 };
 
 struct AuditDecode {
     double context = 0, draft_tokens = 0, acceptance = 0;
-    std::optional<double> batch_per_chip, batch_per_rank;
+    std::optional<double> batch_per_chip, batch_per_rank, latency_target;
+    std::string family;
     std::optional<AuditModel> model;  // of a family the audit has closed forms for
 };
 
@@ -57,6 +74,15 @@ struct AuditFacts {
     nlohmann::ordered_json the_operator;  // kind operator: as written; null otherwise
     nlohmann::ordered_json collective;    // kind collective
 };
+
+// Format in which the one operator of an experiment runs: the wider of a product's, a's where they
+// are equally wide; bf16 for vector work, which has none.
+std::string operator_format(const nlohmann::ordered_json& the_operator);
+
+// Sizes of a model by its model_type; nothing for a family without closed forms here. Throws
+// std::runtime_error for a missing size.
+std::optional<AuditModel> read_audit_model(const nlohmann::ordered_json& config,
+                                           const std::string& name);
 
 // Throws std::runtime_error naming what is missing or cannot be read.
 AuditFacts read_audit_facts(const nlohmann::ordered_json& configuration,

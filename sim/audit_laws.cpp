@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "sim/audit_closed_form.hpp"
+
 namespace podsim {
 
 double AuditCase::working_ranks() const {
@@ -28,6 +30,32 @@ std::optional<double> AuditCase::metric(const std::string& name, Dimension dimen
         }
     }
     return {};
+}
+
+std::map<std::string, double> AuditCase::matrix_work() const {
+    if (kind == "operator") {
+        return {
+            {operator_format(facts.the_operator), operator_flops(facts.the_operator) * ranks()}};
+    }
+    if (facts.decode && facts.decode->model) {
+        return closed_form(facts, *facts.decode->model, result.totals.sequences).flops_by_format;
+    }
+    return {{"", result.totals.matrix_flops}};
+}
+
+double AuditCase::matrix_peak_of_rank(const std::string& format) const {
+    return of_rank(format.empty() ? facts.hardware.fastest_matrix_peak()
+                                  : facts.hardware.matrix_peak(format));
+}
+
+std::vector<std::string> AuditCase::formats() const {
+    if (kind == "operator") return {operator_format(facts.the_operator)};
+    const AuditFormats& used = facts.formats;
+    return {used.weights.name, used.experts.name, used.attention.name};
+}
+
+void AuditFindings::not_checked(const std::string& law, const std::string& why) {
+    findings_.push_back({"not checked: " + law, true, "not checked: " + why});
 }
 
 void AuditFindings::check(const char* law, bool passed, std::string detail) {

@@ -1,6 +1,7 @@
 // What the audit's laws share: the case, and how findings are written down.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,6 +28,13 @@ struct AuditCase {
     // A metric in base units; nothing when the result does not give it, NaN when it is no number
     // of this dimension.
     std::optional<double> metric(const std::string& name, Dimension dimension) const;
+
+    // Matrix work of all ranks by format, at least: by closed form where there is one, else all
+    // that was executed in the chip's fastest format ("").
+    std::map<std::string, double> matrix_work() const;
+    double matrix_peak_of_rank(const std::string& format) const;
+    // Formats whose peaks stand beside what the run achieves.
+    std::vector<std::string> formats() const;
 };
 
 class AuditFindings {
@@ -34,6 +42,8 @@ class AuditFindings {
     void check(const char* law, bool passed, std::string detail);
     // A law over many things: `culprit` says what breaks it, "" when nothing does.
     void check_none(const char* law, const std::string& culprit, const std::string& otherwise);
+    // Where the audit has nothing of its own to compare with: said, so that nobody counts it.
+    void not_checked(const std::string& law, const std::string& why);
     std::vector<AuditFinding> take() { return std::move(findings_); }
 
   private:
@@ -59,6 +69,7 @@ bool begins_with(const std::string& text, const char* start);
 // The laws, by what they look at.
 void audit_resources(const AuditCase& audited, AuditFindings& findings);  // bounds, use, ports
 void audit_decode(const AuditCase& audited, AuditFindings& findings);     // one step of a model
+void audit_memory(const AuditCase& audited, AuditFindings& findings);
 void audit_prices(const AuditCase& audited, AuditFindings& findings);
 
 }  // namespace podsim

@@ -33,6 +33,9 @@ inline const char* const kMemory = "memory fits";
 inline const char* const kWork = "FLOPs executed = FLOPs of the graph";
 inline const char* const kTraffic = "memory carries weights and cache";
 inline const char* const kExchange = "links carry what the experts exchange";
+inline const char* const kHolds = "ranks hold their weights and cache";
+inline const char* const kTarget = "the latency target is kept";
+inline const char* const kPeak = "achieved is at most peak";
 inline const char* const kPrices = "prices follow from rates";
 
 // What one alternative is audited from.
@@ -92,7 +95,8 @@ inline Json hand_worked_configuration() {
           "hidden_size": 8, "vocab_size": 10, "num_attention_heads": 2, "q_lora_rank": 4,
           "kv_lora_rank": 4, "qk_nope_head_dim": 2, "qk_rope_head_dim": 2, "v_head_dim": 2,
           "intermediate_size": 16, "moe_intermediate_size": 4, "n_routed_experts": 4,
-          "n_shared_experts": 1, "num_experts_per_tok": 2}}})");
+          "n_shared_experts": 1, "num_experts_per_tok": 2,
+          "num_nextn_predict_layers": 1}}})");
 }
 
 // 1 us a step, 12 tokens emitted: 6e6 tok/s a chip; 3.6 USD/h are 0.001 USD/s.
@@ -111,7 +115,18 @@ inline Audited hand_worked_step() {
     r.totals = {90000, 88320, 20000, 1600, 1600, 16, 12, 8, 10, 0};
     r.bounds = {0.45e-6, 0.9e-6, 0.8e-6, 1.5e-6};
     r.breakdown = {{"attention", 0.6e-6, 0.6}, {"host", 0.4e-6, 0.4}};
-    r.memory = {{"ranks", 4, {{"weights", 12000}, {"cache", 3000}}, 15000, 16000}};
+    r.memory = {{"ranks", 4, {}, 15000, 16000}};
+    // In BF16: attention (80 + 32 + 32 + 32) x 3 layers and the draft's projection 128, dense 384,
+    // tables 2 x 80, an expert 96 and the shared one 96 in 2 layers each, router 32 in both; the
+    // cache of 2 sequences x 16 tokens x 3 layers x 6.
+    r.memory.front().parts = {{"attention weights", 1312},
+                              {"dense FFN weights", 768},
+                              {"embedding and head", 320},
+                              {"KV cache", 1152},
+                              {"routed experts", 384},
+                              {"shared expert", 384},
+                              {"router", 128},
+                              {"runtime reserve", 10552}};
     const auto use = [&](const char* name, double amount, double capacity) {
         const double mean = amount / (capacity * 1e-6);
         r.resources.push_back(

@@ -1,0 +1,102 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "sim/audit_closed_form.hpp"
+#include "sim/audit_laws.hpp"
+
+namespace podsim {
+
+namespace {
+
+void memory_fits(const AuditCase& audited, AuditFindings& findings) {
+    const auto& memory = audited.result.memory;
+    const double capacity = audited.of_rank(audited.facts.hardware.hbm_capacity);
+    std::string culprit = memory.empty() ? "no rank says what fills it" : "";
+    double fullest = 0;
+    for (const auto& use : memory) {
+        double sum = 0, least = 0;
+        for (const auto& part : use.parts) {
+            sum += part.bytes;
+            least = std::min(least, part.bytes);
+        }
+        fullest = std::max(fullest, use.total);
+        const bool fits = use.total <= use.capacity && use.total > 0 && same(sum, use.total) &&
+                          least >= 0 && same(use.capacity, capacity);
+        if (fits || !culprit.empty()) continue;
+        culprit = fmt::format("{}: parts of {} make {} of {}, a rank has {}", use.rank_class,
+                              bytes_text(sum), bytes_text(use.total), bytes_text(use.capacity),
+                              bytes_text(capacity));
+    }
+    findings.check_none(
+        "memory fits", culprit,
+        fmt::format("fullest rank {} of {}", bytes_text(fullest), bytes_text(capacity)));
+}
+
+double part_of(const MemoryUse& use, const char* name) {
+    double bytes = 0;
+    for (const auto& part : use.parts) {
+        if (part.part == name) bytes += part.bytes;
+    }
+    return bytes;
+}
+
+// What is wrong with the memory of one class of ranks, "" when nothing is.
+std::string lacking(const AuditCase& audited, const MemoryForm& form, const MemoryUse& use) {
+    const AuditMapping& map = audited.facts.mapping;
+    const bool apart = map.shared_ranks > 0;
+    const bool shared_only = apart && use.rank_class == "shared-expert ranks";
+    const double groups = map.ranks() / map.expert_parallel;
+    const double members = shared_only ? map.shared_ranks : map.expert_parallel - map.shared_ranks;
+    if (!same(use.ranks, groups * members)) {
+        return fmt::format("{}: {} ranks, the mapping makes {}", use.rank_class, use.ranks,
+                           groups * members);
+    }
+    const double cache = part_of(use, "KV cache");
+    if (!same(cache, form.cache)) {
+        return fmt::format("{}: KV cache of {}, its sequences make {}", use.rank_class,
+                           bytes_text(cache), bytes_text(form.cache));
+    }
+    const std::pair<const char*, double> least[] = {
+        {"attention weights", form.attention},
+        {"dense FFN weights", form.dense},
+        {"embedding and head", form.tables},
+        {"routed experts", shared_only ? 0 : form.routed},
+        {"shared expert", apart && !shared_only ? 0 : form.shared},
+        {"router", form.router},
+    };
+    for (const auto& [name, bytes] : least) {
+        if (at_least(part_of(use, name), bytes)) continue;
+        return fmt::format("{}: {} of {}, the model has {}", use.rank_class, name,
+                           bytes_text(part_of(use, name)), bytes_text(bytes));
+    }
+    return "";
+}
+
+void memory_holds(const AuditCase& audited, AuditFindings& findings) {
+    const char* const law = "ranks hold their weights and cache";
+    const AuditDecode& decode = *audited.facts.decode;
+    if (!decode.model) {
+        findings.not_checked(law, "no closed form for models of family " + decode.family);
+        return;
+    }
+    const MemoryForm form =
+        memory_form(audited.facts, *decode.model, audited.result.totals.sequences);
+    std::string culprit = audited.result.memory.empty() ? "no rank says what fills it" : "";
+    for (const auto& use : audited.result.memory) {
+        if (culprit.empty()) culprit = lacking(audited, form, use);
+    }
+    findings.check_none(
+        law, culprit,
+        fmt::format("KV cache of {} a rank, attention weights of {}, routed experts of {}",
+                    bytes_text(form.cache), bytes_text(form.attention), bytes_text(form.routed)));
+}
+
+}  // namespace
+
+void audit_memory(const AuditCase& audited, AuditFindings& findings) {
+    memory_fits(audited, findings);
+    memory_holds(audited, findings);
+}
+
+}  // namespace podsim
