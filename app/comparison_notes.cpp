@@ -119,19 +119,27 @@ std::string warnings(const Result& result) {
 }
 
 std::string audit_line(const Result& result) {
-    std::size_t laws = 0, broken = 0;
+    // A law that could not be checked is listed as such and counts for nothing.
+    const auto unchecked = [](const AuditFinding& finding) {
+        return finding.law.rfind("not checked", 0) == 0;
+    };
+    std::size_t laws = 0, broken = 0, skipped = 0;
     for (const AlternativeResult& alternative : result.alternatives) {
-        laws = std::max(laws, alternative.audit.size());
-        broken += static_cast<std::size_t>(
-            std::count_if(alternative.audit.begin(), alternative.audit.end(),
-                          [](const AuditFinding& finding) { return !finding.passed; }));
+        std::size_t held = 0, left = 0;
+        for (const AuditFinding& finding : alternative.audit) {
+            if (!finding.passed) ++broken;
+            ++(unchecked(finding) ? left : held);
+        }
+        laws = &alternative == &result.alternatives.front() ? held : std::min(laws, held);
+        skipped = std::max(skipped, left);
     }
     if (broken > 0) {
         return fmt::format("audit: FAILED, {} {} broken; these numbers are not to be believed\n",
                            broken, broken == 1 ? "law is" : "laws are");
     }
     if (laws == 0) return "audit: nothing was checked\n";
-    return fmt::format("audit: passed, {} laws hold for every alternative\n", laws);
+    return fmt::format("audit: passed, {} laws hold for every alternative{}\n", laws,
+                       skipped > 0 ? fmt::format(", {} could not be checked", skipped) : "");
 }
 
 }  // namespace

@@ -15,7 +15,6 @@
 #include "base/yaml_writer.hpp"
 #include "chips/chip.hpp"
 #include "sim/calibration.hpp"
-#include "sim/fit_parameters.hpp"
 
 namespace podsim {
 
@@ -127,14 +126,7 @@ std::string fit_text(const PartFit& fit, HeldOut how) {
                     percent(fit.held_out.median), signed_significant(100 * fit.held_out.bias),
                     signed_significant(100 * fit.held_out.total),
                     signed_significant(100 * fit.held_out.worst), fit.held_out.worst_shape));
-    std::string values;
-    for (const FitParameter& one : fit_parameters(fit.part)) {
-        const auto value = fit.values.find(one.name);
-        if (value == fit.values.end()) continue;
-        values += fmt::format("{}{} {:.4g}{}", values.empty() ? "" : ", ", one.name,
-                              value->second / one.scale, one.unit.empty() ? "" : " " + one.unit);
-    }
-    text += hanging("    ", values);
+    text += hanging("    ", values_text(fit));
     for (const std::string& name : fit.at_bounds) {
         text += "    " + name + " stands where its range ends\n";
     }

@@ -88,10 +88,13 @@ Timing time_of(const Product& product, const Tiling& tiling) {
         partial_sums = Bytes(static_cast<double>(g.m * g.n * g.groups * tiling.split) * 4.0 * 2.0);
         second_phase = product.habits.split_reduce + partial_sums / product.memory;
     }
+    const long groups = g.groups + g.idle_groups;
+    const long visited = groups > 1 ? groups : 0;
     Timing timing;
     timing.bytes = operands + partial_sums;
     timing.hbm_time = timing.bytes / product.memory;
-    timing.total = product.habits.launch + smooth_maximum(core, stream, p) + second_phase;
+    timing.total = product.habits.launch + smooth_maximum(core, stream, p) + second_phase +
+                   static_cast<double>(visited) * product.habits.group_overhead;
     return timing;
 }
 
@@ -117,6 +120,7 @@ Choice best_choice(const Product& product, const RankHardware& hardware) {
     static constexpr std::array<long, 6> splits = {1, 2, 4, 8, 16, 32};
     std::optional<Choice> best;
     for (const long rows : sides) {
+        if (rows < product.habits.smallest_tile) continue;
         for (const long columns : sides) {
             if (!holds_sums(hardware, rows, columns)) continue;
             for (const long split : splits) {
@@ -160,7 +164,7 @@ long usable_cores(const RankHardware& hardware, double core_share) {
 OperatorCost gemm_cost(const Gemm& gemm, const RankHardware& hardware,
                        const KernelLibrarySpec& library, Fidelity fidelity, double core_share) {
     const DType format = executed_format(hardware, compute_dtype_of(gemm));
-    const GemmHabits& habits = gemm_habits(library, format, gemm.groups);
+    const GemmHabits& habits = gemm_habits(library, format, gemm.groups + gemm.idle_groups);
     const FlopsPerSecond peak = peak_for(hardware, format);
     const BytesPerSecond memory = hardware.hbm_bandwidth * habits.memory_efficiency;
     const long cores = usable_cores(hardware, core_share);

@@ -38,6 +38,9 @@ void describe(Form& form, GemmHabits& habits) {
                   positive());
     form.optional("split_reduce", habits.split_reduce, "second phase of a split along K",
                   non_negative());
+    form.optional("group_overhead", habits.group_overhead,
+                  "time for each group of a grouped product, idle ones too", non_negative());
+    form.optional("smallest_tile", habits.smallest_tile, "rows of the smallest tile", at_least(1));
     form.required("record", habits.record, "where the parameters come from");
 }
 
@@ -86,6 +89,8 @@ void describe(Form& form, KernelLibrarySpec& library) {
     form.optional("attention", library.attention,
                   "kinds of attention that have kernels of their own");
     form.required("vector", library.vector, "element-wise, normalising and gathering kernels");
+    form.optional("expert_vector", library.expert_vector,
+                  "kernels that sort, quantise, activate and sum rows of experts");
     form.optional("calibration", library.calibration,
                   "what podsim calibrate fits, on which tables");
     if (form.ok() && library.gemm.empty()) form.problem("gemm", "names no format");
@@ -132,12 +137,18 @@ const AttentionHabits& attention_habits(const KernelLibrarySpec& library, const 
     return a.phase == Phase::decode ? library.attention_decode : library.attention_prefill;
 }
 
+const VectorHabits& vector_habits(const KernelLibrarySpec& library, const VectorWork& work) {
+    const bool of_experts = work.op.rfind("expert_", 0) == 0;
+    return of_experts && library.expert_vector ? *library.expert_vector : library.vector;
+}
+
 std::vector<FitRecord*> records_of(KernelLibrarySpec& library) {
     std::vector<FitRecord*> records = {&library.attention_decode.record,
                                        &library.attention_prefill.record, &library.vector.record};
     for (auto& [dtype, habits] : library.gemm) records.push_back(&habits.record);
     for (auto& [dtype, habits] : library.grouped_gemm) records.push_back(&habits.record);
     for (auto& [kind, habits] : library.attention) records.push_back(&habits.record);
+    if (library.expert_vector) records.push_back(&library.expert_vector->record);
     return records;
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,7 +30,9 @@ struct GemmHabits {
     bool splits_k = true;  // the library tries splits along K
     Seconds ramp{0.0};     // latency until streaming, for transfers beyond ramp_bytes
     Bytes ramp_bytes{1e6};
-    Seconds split_reduce{0.0};  // second phase of a split along K
+    Seconds split_reduce{0.0};    // second phase of a split along K
+    Seconds group_overhead{0.0};  // of each group of a grouped product, idle ones too
+    long smallest_tile = 16;      // rows of the smallest tile the library has
     FitRecord record;
 };
 
@@ -74,7 +77,9 @@ struct KernelLibrarySpec {
     AttentionHabits attention_decode, attention_prefill;
     std::map<AttentionKind, AttentionHabits> attention;  // where these differ from the two
     VectorHabits vector;
-    Node calibration;  // tables it is fitted on; whoever fits reads them
+    std::optional<VectorHabits>
+        expert_vector;  // of operators called "expert_...", where they differ
+    Node calibration;   // tables it is fitted on; whoever fits reads them
 };
 
 KernelLibrarySpec read_kernel_library(const Node& document, const std::string& name);
@@ -87,6 +92,8 @@ const GemmHabits& gemm_habits(const KernelLibrarySpec& library, DType dtype, lon
 // multi-head, else what all attention of that phase has.
 const AttentionHabits& attention_habits(const KernelLibrarySpec& library,
                                         const Attention& attention);
+
+const VectorHabits& vector_habits(const KernelLibrarySpec& library, const VectorWork& work);
 
 // The record of every set of habits, to be read or marked.
 std::vector<FitRecord*> records_of(KernelLibrarySpec& library);

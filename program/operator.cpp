@@ -64,7 +64,7 @@ DType compute_dtype(const VectorWork&) {
 }
 
 const char* kind(const Gemm& g) {
-    return g.groups > 1 ? "grouped_gemm" : "gemm";
+    return g.groups + g.idle_groups > 1 ? "grouped_gemm" : "gemm";
 }
 const char* kind(const Attention&) {
     return "attention";
@@ -74,8 +74,9 @@ const char* kind(const VectorWork&) {
 }
 
 std::string shape(const Gemm& g) {
-    return fmt::format("gemm g{} m{} n{} k{} {}x{}->{}", g.groups, g.m, g.n, g.k, to_string(g.a),
-                       to_string(g.b), to_string(g.c));
+    return fmt::format("gemm g{}{} m{} n{} k{} {}x{}->{}", g.groups,
+                       g.idle_groups > 0 ? fmt::format("+{}", g.idle_groups) : "", g.m, g.n, g.k,
+                       to_string(g.a), to_string(g.b), to_string(g.c));
 }
 std::string shape(const Attention& a) {
     return fmt::format("attention {} {} b{} q{} s{} h{}/{} d{}+{} {} kv {}",
@@ -103,6 +104,7 @@ void require_valid_body(const std::string& name, const Gemm& g) {
     require_positive(name, "n", g.n);
     require_positive(name, "k", g.k);
     require_positive(name, "groups", g.groups);
+    if (g.idle_groups < 0) refuse(name, fmt::format("idle_groups is {}", g.idle_groups));
 }
 void require_valid_body(const std::string& name, const Attention& a) {
     require_positive(name, "batch", a.batch);

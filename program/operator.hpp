@@ -11,10 +11,12 @@
 namespace podsim {
 
 // `groups` independent products C[m,n] = A[m,k] B[k,n] in one kernel (experts of a rank, heads
-// of a batched product). Every group has the same m: the balanced case.
+// of a batched product). Every group has the same m: the balanced case. `idle_groups` more have no
+// rows at all; the kernel only finds that out.
 struct Gemm {
     long m = 0, n = 0, k = 0, groups = 1;
     DType a = DType::bf16, b = DType::bf16, c = DType::bf16;
+    long idle_groups = 0;
     auto operator<=>(const Gemm&) const = default;
 };
 

@@ -13,7 +13,9 @@ namespace podsim {
 // Laws: no resource above 100 % in any window; not faster than FLOP, HBM-byte, link-byte and
 // critical-path bounds; memory fits; bytes sent = received; FLOPs executed = FLOPs of the graph
 // (closed form from the model's config); tokens in = tokens out; chips counted as packages; all
-// work finished; the breakdown sums to the whole; provenance shares sum to one.
+// work finished; the breakdown sums to the whole; provenance shares sum to one; ranks hold their
+// weights and cache; a latency target is kept; what is achieved is at most the peak; prices follow
+// from rates. A law that cannot be checked is a passed finding named "not checked: ...".
 std::vector<AuditFinding> audit(const AlternativeResult& alternative, const std::string& kind,
                                 const nlohmann::ordered_json& configuration);
 

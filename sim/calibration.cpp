@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 #include <stdexcept>
 
 #include "base/form.hpp"
@@ -44,34 +45,51 @@ std::vector<std::string> few_parameters() {
 }
 
 // What a fit moves, in logarithms: all parameters are above 0 and of very different sizes.
+struct Free {
+    std::string part, name;  // name as the calibration has it
+    FitParameter parameter;
+};
 struct Search {
-    std::vector<FitParameter> free;
+    std::vector<Free> free;
     Box box;
 };
 
+// What a name stands for: a value of the part, or "vector.launch" of the kernels around it.
+std::vector<Free> free_of(const std::string& part) {
+    std::vector<Free> all;
+    for (const FitParameter& one : fit_parameters(part)) all.push_back({part, one.name, one});
+    for (const char* around : {"vector", "expert_vector"}) {
+        if (part == around) continue;
+        for (const FitParameter& one : fit_parameters(around)) {
+            all.push_back({around, std::string(around) + "." + one.name, one});
+        }
+    }
+    return all;
+}
+
 Search search_of(const CalibrationPart& part) {
     Search search;
-    for (const FitParameter& one : fit_parameters(part.part)) {
+    for (const Free& one : free_of(part.part)) {
         if (std::find(part.free.begin(), part.free.end(), one.name) == part.free.end()) continue;
         search.free.push_back(one);
-        search.box.low.push_back(std::log(one.low));
-        search.box.high.push_back(std::log(one.high));
+        search.box.low.push_back(std::log(one.parameter.low));
+        search.box.high.push_back(std::log(one.parameter.high));
     }
     return search;
 }
 
-void apply(const Search& search, const std::string& part, const std::vector<double>& point,
-           KernelLibrarySpec& library) {
+void apply(const Search& search, const std::vector<double>& point, KernelLibrarySpec& library) {
     for (std::size_t i = 0; i < search.free.size(); ++i) {
-        set_parameter(library, part, search.free[i].name, std::exp(point[i]));
+        const Free& one = search.free[i];
+        set_parameter(library, one.part, one.parameter.name, std::exp(point[i]));
     }
 }
 
-std::vector<double> start_of(const Search& search, const std::string& part,
-                             const KernelLibrarySpec& library) {
+std::vector<double> start_of(const Search& search, const KernelLibrarySpec& library) {
     std::vector<double> point;
     for (std::size_t i = 0; i < search.free.size(); ++i) {
-        const double value = get_parameter(library, part, search.free[i].name);
+        const double value =
+            get_parameter(library, search.free[i].part, search.free[i].parameter.name);
         // A value of zero, or out of range, starts inside: a search cannot leave a wall's log 0.
         const double at = value > 0 ? std::log(value) : search.box.low[i];
         const double margin = 0.02 * (search.box.high[i] - search.box.low[i]);
@@ -96,10 +114,10 @@ Minimum best_fit(const Search& search, const CalibrationPart& part,
                  const KernelLibrarySpec& library, const FitOptions& options, int starts) {
     KernelLibrarySpec trial = library;
     const auto function = [&](const std::vector<double>& point) {
-        apply(search, part.part, point, trial);
+        apply(search, point, trial);
         return misfit(rows, hardware, trial);
     };
-    const std::vector<double> own = start_of(search, part.part, library);
+    const std::vector<double> own = start_of(search, library);
     Minimum best;
     for (int k = 0; k < starts; ++k) {
         std::vector<double> start = own;
@@ -156,7 +174,7 @@ TableErrors cross_validated(const CalibrationPart& part, const Search& search,
         KernelLibrarySpec trial = fitted;
         const Minimum best =
             best_fit(search, part, thinned(kept, part.at_most), hardware, fitted, options, 1);
-        apply(search, part.part, best.at, trial);
+        apply(search, best.at, trial);
         for (const KernelRow* row : left) {
             all.push_back(*row);
             simulated.push_back(simulated_time(*row, hardware, trial).value());
@@ -187,9 +205,13 @@ std::vector<CalibrationPart> read_calibration(const KernelLibrarySpec& library) 
         try {
             record_of(library, part.part);
             std::vector<std::string> known;
-            for (const auto& one : fit_parameters(part.part)) known.push_back(one.name);
+            for (const auto& one : free_of(part.part)) known.push_back(one.name);
             for (const auto& name : part.free) {
-                if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+                if (std::find(known.begin(), known.end(), name) != known.end()) {
+                    const std::size_t dot = name.find('.');  // "expert_vector.launch"
+                    if (dot != std::string::npos) record_of(library, name.substr(0, dot));
+                    continue;
+                }
                 problems.push_back(
                     unknown_name(part.place, path + ".free", "parameter", name, known));
             }
@@ -251,7 +273,7 @@ PartFit fit_part(const CalibrationPart& part, const std::vector<KernelRow>& rows
     if (cross) kept.insert(kept.begin(), left.begin(), left.end());
     const std::vector<const KernelRow*> used = thinned(kept, part.at_most);
     const Minimum best = best_fit(search, part, used, hardware, library, options, options.starts);
-    apply(search, part.part, best.at, library);
+    apply(search, best.at, library);
 
     PartFit fit;
     fit.part = part.part;
@@ -270,16 +292,33 @@ PartFit fit_part(const CalibrationPart& part, const std::vector<KernelRow>& rows
 
 void write_fit(Node& document, const PartFit& fit, const std::string& date) {
     const Place place{"podsim calibrate", 0, 0};
-    for (const FitParameter& one : fit_parameters(fit.part)) {
+    std::set<std::string> parts = {fit.part};
+    for (const Free& one : free_of(fit.part)) {
         const auto value = fit.values.find(one.name);
         if (value == fit.values.end()) continue;
-        set_path(document, fit.part + "." + one.name, quantity_text(value->second, one), place);
+        parts.insert(one.part);
+        set_path(document, one.part + "." + one.parameter.name,
+                 quantity_text(value->second, one.parameter), place);
     }
-    const std::string record = fit.part + ".record.";
-    set_path(document, record + "basis", "measured", place);
-    set_path(document, record + "rows", std::to_string(fit.fitted.rows), place);
-    set_path(document, record + "held_out_error", fmt::format("{:.3g}", fit.held_out.mape), place);
-    set_path(document, record + "date", date, place);
+    for (const std::string& part : parts) {
+        const std::string record = part + ".record.";
+        set_path(document, record + "basis", "measured", place);
+        set_path(document, record + "rows", std::to_string(fit.fitted.rows), place);
+        set_path(document, record + "held_out_error", fmt::format("{:.3g}", fit.held_out.mape),
+                 place);
+        set_path(document, record + "date", date, place);
+    }
+}
+
+std::string values_text(const PartFit& fit) {
+    std::string text;
+    for (const Free& one : free_of(fit.part)) {
+        const auto value = fit.values.find(one.name);
+        if (value == fit.values.end()) continue;
+        text += (text.empty() ? "" : ", ") + one.name + " " +
+                quantity_text(value->second, one.parameter);
+    }
+    return text;
 }
 
 }  // namespace podsim

@@ -22,7 +22,8 @@ enum class HeldOut { tenth, folds };
 const std::vector<std::pair<const char*, HeldOut>>& names_of(const HeldOut*);
 
 // One set of habits ("gemm.bf16", "attention_decode"), which of its values may move, and the
-// tables that move them. A library's YAML has a list of them under `calibration`.
+// tables that move them. A library's YAML has a list of them under `calibration`; where rows are
+// several kernels, those of the vector units may move too ("vector.memory_efficiency").
 struct CalibrationPart {
     std::string part;
     std::vector<std::string> free;
@@ -62,6 +63,9 @@ struct FitOptions {
 PartFit fit_part(const CalibrationPart& part, const std::vector<KernelRow>& rows,
                  const RankHardware& hardware, KernelLibrarySpec& library,
                  const FitOptions& options);
+
+// "launch 2.6 us, k_step 0.07 us"
+std::string values_text(const PartFit& fit);
 
 // Puts the values into the library's document, and rows, error and date into their record.
 void write_fit(Node& document, const PartFit& fit, const std::string& date);

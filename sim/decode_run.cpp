@@ -3,164 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <stdexcept>
 
 #include "sim/cost_metrics.hpp"
+#include "sim/decode_case.hpp"
 #include "sim/metrics.hpp"
 
 namespace podsim {
 
 namespace {
-
-DecodeSpec decode_spec(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative,
-                       long sequences_per_rank) {
-    DecodeSpec spec;
-    spec.model = *experiment.model;
-    spec.precision = alternative.pool.precision;
-    spec.mapping = alternative.pool.mapping;
-    spec.experts = alternative.pool.experts;
-    spec.speculation = experiment.spec.workload.speculation;
-    spec.engine = *alternative.engine;
-    spec.sequences_per_rank = sequences_per_rank;
-    spec.context = static_cast<long>(experiment.spec.workload.context.value());
-    return spec;
-}
-
-DecodeStep build(const DecodeSpec& spec, const ResolvedAlternative& alternative) {
-    try {
-        return build_decode_step(spec);
-    } catch (const std::invalid_argument& error) {
-        const std::string text = error.what();
-        const char* key =
-            text.rfind("experts", 0) == 0 || text.find("redundant experts") != std::string::npos
-                ? "experts"
-                : "mapping";
-        throw InputError({at_key(alternative.pool, key, text)});
-    }
-}
-
-bool fits(const DecodeStep& step, const RankHardware& hardware) {
-    return std::all_of(step.memory.begin(), step.memory.end(), [&](const MemoryNeed& need) {
-        return need.total() <= hardware.hbm_capacity;
-    });
-}
-
-// Largest batch a rank has memory for, 0 when not even one sequence fits.
-long largest_batch_that_fits(const ResolvedExperiment& experiment,
-                             const ResolvedAlternative& alternative, const RankHardware& hardware) {
-    const auto works = [&](long batch) {
-        return fits(build(decode_spec(experiment, alternative, batch), alternative), hardware);
-    };
-    const long least = std::max(1, alternative.pool.mapping.micro_batches);
-    if (!works(least)) return 0;
-    long low = least, high = least * 2;
-    while (works(high) && high < (1L << 20)) {
-        low = high;
-        high *= 2;
-    }
-    while (high - low > 1) {
-        const long middle = low + (high - low) / 2;
-        (works(middle) ? low : high) = middle;
-    }
-    return low;
-}
-
-[[noreturn]] void refuse_memory(const ResolvedExperiment& experiment,
-                                const ResolvedAlternative& alternative, const DecodeStep& step,
-                                const RankHardware& hardware) {
-    const MemoryNeed* worst = &step.memory.front();
-    for (const auto& need : step.memory) {
-        if (need.total() > worst->total()) worst = &need;
-    }
-    auto parts = worst->parts;
-    std::stable_sort(parts.begin(), parts.end(),
-                     [](const auto& a, const auto& b) { return a.second > b.second; });
-    std::string largest;
-    for (std::size_t i = 0; i < parts.size() && i < 3; ++i) {
-        largest +=
-            fmt::format("{}{} {}", i == 0 ? "" : ", ", parts[i].first, to_string(parts[i].second));
-    }
-    const long batch = largest_batch_that_fits(experiment, alternative, hardware);
-    std::string help =
-        batch > 0 ? fmt::format("batch_per_chip at most {}", batch * alternative.chip.ranks)
-                  : std::string(
-                        "no batch fits: spread the weights over more ranks (tensor_parallel, "
-                        "expert_parallel)");
-    if (bytes_of(alternative.pool.precision.kv_cache) > 1.0) help += ", kv_cache in 8 bits";
-    throw InputError({at_key(
-        alternative.pool,
-        alternative.pool.key_places.count("batch_per_chip") != 0 ? "batch_per_chip" : "chips",
-        fmt::format("memory does not fit: a rank of {} ({}) needs {} of {}, {} too much ({})",
-                    alternative.name, worst->rank_class, to_string(worst->total()),
-                    to_string(hardware.hbm_capacity),
-                    to_string(worst->total() - hardware.hbm_capacity), largest),
-        help)});
-}
-
-// One run of a step at a fidelity.
-struct StepRun {
-    DecodeStep step;
-    ProgramCosts costs;
-    RunRecord record;
-};
-
-StepRun run_step(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative,
-                 long batch, CostCache& cache, const RankFabric& fabric, Driver driver) {
-    StepRun run;
-    run.step = build(decode_spec(experiment, alternative, batch), alternative);
-    try {
-        run.costs = cost_program(run.step.program, cache, fabric, alternative.collectives,
-                                 alternative.ranks);
-    } catch (const std::invalid_argument& error) {
-        throw InputError({at_key(alternative.pool, "precision", error.what())});
-    }
-    run.record = run_program(run.step.program, run.costs, cache.hardware(), driver);
-    return run;
-}
-
-double iteration_of(const RunRecord& record) {
-    return to_seconds(record.end).value();
-}
-
-long find_batch(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative,
-                CostCache& cache, const RankFabric& fabric, std::vector<std::string>& warnings) {
-    if (alternative.batch.per_rank) return *alternative.batch.per_rank;
-    if (alternative.batch.per_chip) return *alternative.batch.per_chip / alternative.chip.ranks;
-    const Seconds target = *alternative.batch.latency_target;
-    const long most = largest_batch_that_fits(experiment, alternative, cache.hardware());
-    const long least = std::max(1, alternative.pool.mapping.micro_batches);
-    const double tokens = experiment.spec.workload.speculation.tokens_per_step();
-    const auto latency = [&](long batch) {
-        return time_per_output_token(
-            Seconds(iteration_of(
-                run_step(experiment, alternative, batch, cache, fabric, Driver::plain).record)),
-            tokens);
-    };
-    if (most == 0)
-        refuse_memory(experiment, alternative,
-                      build(decode_spec(experiment, alternative, least), alternative),
-                      cache.hardware());
-    const Seconds floor = latency(least);
-    if (floor > target) {
-        throw InputError({at_key(
-            alternative.pool, "latency_target",
-            fmt::format("latency_target {}: {} needs {} for a token with only {} sequence{} a rank",
-                        to_string(target), alternative.name, to_string(floor), least,
-                        least == 1 ? "" : "s"),
-            "raise the target, or shorten the step: fewer layers' weights a rank "
-            "(tensor_parallel), faster memory")});
-    }
-    // Time grows with the batch but for steps of a tile; the search takes it as growing.
-    long low = least, high = most + 1;
-    while (high - low > 1) {
-        const long middle = low + (high - low) / 2;
-        (latency(middle) <= target ? low : high) = middle;
-    }
-    if (low == most)
-        warnings.push_back(
-            fmt::format("memory, not the latency target, limits the batch to {} a rank", most));
-    return low;
-}
 
 // From the first start in the stack of equal layers to the last end, by layer.
 double layer_seconds(const StepRun& run) {
@@ -201,7 +51,7 @@ double vector_use(const StepRun& run) {
                run.step.program.classes[static_cast<std::size_t>(task.rank_class)].count;
     }
     for (const auto& rank_class : run.step.program.classes) ranks += rank_class.count;
-    return sum / ranks / iteration_of(run.record);
+    return sum / ranks / run.iteration().value();
 }
 
 double host_use(const StepRun& run) {
@@ -211,7 +61,7 @@ double host_use(const StepRun& run) {
         if (task.kind == TaskKind::host && task.rank_class == 0)
             busy += to_seconds(run.record.tasks[i].end - run.record.tasks[i].start).value();
     }
-    return busy / iteration_of(run.record);
+    return busy / run.iteration().value();
 }
 
 void add_metrics(AlternativeResult& result, const StepRun& run,
@@ -277,31 +127,26 @@ std::vector<MemoryUse> memory_use(const DecodeStep& step, const ResolvedAlternat
 }
 
 void check_decode(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative) {
-    const RankHardware hardware = rank_hardware(alternative.chip);
-    const long least = std::max(1, alternative.pool.mapping.micro_batches);
-    const long batch = alternative.batch.per_rank ? *alternative.batch.per_rank
-                       : alternative.batch.per_chip
-                           ? *alternative.batch.per_chip / alternative.chip.ranks
-                           : least;
-    const DecodeStep step = build(decode_spec(experiment, alternative, batch), alternative);
-    if (!fits(step, hardware)) refuse_memory(experiment, alternative, step, hardware);
+    DecodeCase(experiment, alternative).check();
 }
 
 AlternativeResult run_decode(const ResolvedExperiment& experiment,
                              const ResolvedAlternative& alternative, const RunOptions& options,
                              RunCounts& counts) {
-    const RankHardware hardware = rank_hardware(alternative.chip);
-    const RankFabric fabric = rank_fabric(alternative.system, alternative.chip.ranks);
-    CostCache cache(hardware, alternative.kernels, options.fidelity, options.cache);
+    const DecodeCase decode(experiment, alternative);
+    CostCache cache(decode.hardware(), alternative.kernels, options.fidelity, options.cache);
 
     AlternativeResult result;
     result.warnings = alternative.warnings;
-    const long batch = find_batch(experiment, alternative, cache, fabric, result.warnings);
-    {
-        const DecodeStep step = build(decode_spec(experiment, alternative, batch), alternative);
-        if (!fits(step, hardware)) refuse_memory(experiment, alternative, step, hardware);
+    const auto& workload = experiment.spec.workload;
+    const long made_for = experiment.model->max_context;
+    if (made_for > 0 && workload.context > Tokens(static_cast<double>(made_for))) {
+        result.warnings.push_back(
+            fmt::format("a context of {:.0f} tokens is longer than the {} that {} was made for",
+                        workload.context.value(), made_for, experiment.model->name));
     }
-    const StepRun run = run_step(experiment, alternative, batch, cache, fabric, options.driver);
+    const long batch = decode.find_batch(cache, result.warnings);
+    const StepRun run = decode.run(batch, cache, options.driver);
     counts.events += static_cast<long>(run.record.events);
     counts.cache_hits += cache.hits();
     counts.cache_misses += cache.misses();
@@ -311,11 +156,11 @@ AlternativeResult run_decode(const ResolvedExperiment& experiment,
         run.step.program,
         run.costs,
         run.record,
-        hardware,
-        fabric,
+        decode.hardware(),
+        decode.fabric(),
         alternative.ranks,
         {engine.kernel_gap.confidence, engine.host_step.confidence, engine.rank_skew.confidence}};
-    result.iteration_seconds = iteration_of(run.record);
+    result.iteration_seconds = run.iteration().value();
     result.breakdown = breakdown_of(input);
     result.operators = operator_rows(input);
     result.resources = resource_use(input);
@@ -324,28 +169,24 @@ AlternativeResult run_decode(const ResolvedExperiment& experiment,
     result.totals = totals_of(input);
     const double groups = alternative.pool.mapping.data_parallel;
     result.totals.sequences = groups * static_cast<double>(run.step.sequences_per_group);
-    result.totals.tokens_in =
-        result.totals.sequences * (1 + experiment.spec.workload.speculation.draft_tokens);
+    result.totals.tokens_in = result.totals.sequences * (1 + workload.speculation.draft_tokens);
     result.totals.tokens_out = result.totals.sequences * run.step.tokens_per_step;
     result.metrics.push_back(
         {"iteration_time", result.iteration_seconds * 1e3, "ms", {}, {}, provenance_of(input)});
     add_metrics(result, run, alternative, batch);
-    const Precision& precision = alternative.pool.precision;
+    const Precision& formats = alternative.pool.precision;
     add_cost_metrics(result, experiment.prices, alternative,
-                     {precision.weights, precision.experts, precision.attention});
+                     {formats.weights, formats.experts, formats.attention});
     warn_about_operators(result);
     if (options.timeline) result.timeline = timeline_of(input, 0);
 
     if (options.neighbour) {
         const Fidelity other =
             options.fidelity == Fidelity::tile ? Fidelity::analytic : Fidelity::tile;
-        CostCache neighbour(hardware, alternative.kernels, other, true);
+        CostCache neighbour(decode.hardware(), alternative.kernels, other, true);
         result.neighbour = to_string(other);
         result.neighbour_gap =
-            iteration_of(
-                run_step(experiment, alternative, batch, neighbour, fabric, Driver::plain).record) /
-                result.iteration_seconds -
-            1.0;
+            decode.run(batch, neighbour, Driver::plain).iteration() / run.iteration() - 1.0;
     }
     return result;
 }

@@ -3,10 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "base/form.hpp"
 #include "sim/experiment.hpp"
+#include "sim/form_variants.hpp"
+#include "sim/single_forms.hpp"
 
 namespace podsim {
 
@@ -15,26 +18,6 @@ const std::vector<std::pair<const char*, WorkloadKind>>& names_of(const Workload
         {"operator", WorkloadKind::kernel},
         {"collective", WorkloadKind::collective},
         {"decode", WorkloadKind::decode}};
-    return names;
-}
-
-const std::vector<std::pair<const char*, OperatorType>>& names_of(const OperatorType*) {
-    static const std::vector<std::pair<const char*, OperatorType>> names = {
-        {"gemm", OperatorType::gemm},
-        {"attention", OperatorType::attention},
-        {"vector", OperatorType::vector}};
-    return names;
-}
-
-const std::vector<std::pair<const char*, AttentionForm>>& names_of(const AttentionForm*) {
-    static const std::vector<std::pair<const char*, AttentionForm>> names = {
-        {"mla", AttentionForm::mla_absorbed}, {"gqa", AttentionForm::gqa}};
-    return names;
-}
-
-const std::vector<std::pair<const char*, Phase>>& names_of(const Phase*) {
-    static const std::vector<std::pair<const char*, Phase>> names = {{"prefill", Phase::prefill},
-                                                                     {"decode", Phase::decode}};
     return names;
 }
 
@@ -83,23 +66,11 @@ void describe(Form& form, SpeculationSpec& speculation) {
 
 namespace {
 
-// A schema shows the keys of every variant, none of them required; a reader takes those of the
-// variant at hand.
-template <class Form>
-constexpr bool kAllVariants = std::is_same_v<Form, SchemaForm>;
-
-template <class Form, class T, class... C>
-void of_variant(Form& form, bool chosen, const char* key, T& field, const char* help,
-                const C&... checks) {
-    if (kAllVariants<Form> || chosen)
-        form.field(chosen && !kAllVariants<Form>, key, field, help, Checks{checks...});
-}
-
 // One of the three ways to say how many sequences.
 template <class Form>
 void describe_batch(Form& form, BatchSpec& batch) {
-    form.optional("batch_per_chip", batch.per_chip, "sequences for each package", at_least(1));
-    form.optional("batch_per_rank", batch.per_rank, "sequences for each rank", at_least(1));
+    form.optional("batch_per_chip", batch.per_chip, "sequences for each package", count());
+    form.optional("batch_per_rank", batch.per_rank, "sequences for each rank", count());
     form.optional("latency_target", batch.latency_target,
                   "time per output token to keep, with the largest batch that does", positive());
     const int given = int(batch.per_chip.has_value()) + int(batch.per_rank.has_value()) +
@@ -109,161 +80,6 @@ void describe_batch(Form& form, BatchSpec& batch) {
                      "says the batch a second time; give one of batch_per_chip, batch_per_rank, "
                      "latency_target");
     }
-}
-
-// `operator:` as written, before its type decides which keys belong to it.
-struct OperatorForm {
-    OperatorType type = OperatorType::gemm;
-    Gemm gemm;
-    Attention attention;
-    VectorWork vector;
-    std::map<std::string, DType> dtypes;
-    std::vector<long> head_dims;
-};
-
-DType dtype_or(const std::map<std::string, DType>& dtypes, const char* key, DType fallback) {
-    const auto found = dtypes.find(key);
-    return found != dtypes.end() ? found->second : fallback;
-}
-
-template <class Form>
-void check_dtype_keys(Form& form, const std::map<std::string, DType>& dtypes,
-                      const std::vector<std::string>& known) {
-    for (const auto& [key, dtype] : dtypes) {
-        if (std::find(known.begin(), known.end(), key) == known.end()) {
-            form.problem("dtypes", fmt::format("{} is no operand of this operator, expected {}",
-                                               key, fmt::join(known, ", ")));
-        }
-    }
-}
-
-template <class Form>
-void describe(Form& form, OperatorForm& op) {
-    form.required("type", op.type, "gemm, attention or vector");
-    if (!kAllVariants<Form> && !form.ok()) return form.ignore_unknown_keys();
-    const bool gemm = op.type == OperatorType::gemm, attention = op.type == OperatorType::attention,
-               vector = op.type == OperatorType::vector;
-    form.optional("dtypes", op.dtypes,
-                  "formats by operand: a, b, c of a gemm; compute, kv of attention; in, out of a "
-                  "vector operator");
-    of_variant(form, gemm, "m", op.gemm.m, "gemm: rows", at_least(1));
-    of_variant(form, gemm, "n", op.gemm.n, "gemm: columns", at_least(1));
-    of_variant(form, gemm, "k", op.gemm.k, "gemm: inner size", at_least(1));
-    if (gemm || kAllVariants<Form>)
-        form.optional("groups", op.gemm.groups, "gemm: independent products in one kernel",
-                      at_least(1));
-    of_variant(form, attention, "form", op.attention.form, "attention: mla or gqa");
-    of_variant(form, attention, "phase", op.attention.phase, "attention: prefill or decode");
-    of_variant(form, attention, "batch", op.attention.batch, "attention: sequences", at_least(1));
-    of_variant(form, attention, "query", op.attention.query, "attention: new tokens of each",
-               at_least(1));
-    of_variant(form, attention, "context", op.attention.context,
-               "attention: cached tokens of each, new ones included", at_least(1));
-    of_variant(form, attention, "heads", op.attention.heads, "attention: query heads", at_least(1));
-    of_variant(form, attention, "head_dims", op.head_dims,
-               "attention: sizes of a head, [query and key, value]", at_least(1));
-    if (attention || kAllVariants<Form>)
-        form.optional("kv_heads", op.attention.kv_heads, "attention: key-value heads (gqa)",
-                      at_least(1));
-    of_variant(form, vector, "op", op.vector.op, "vector: what it is, for the tables");
-    of_variant(form, vector, "elements", op.vector.elements, "vector: elements it works on",
-               at_least(1));
-    if (vector || kAllVariants<Form>)
-        form.optional("flops_per_element", op.vector.flops_per_element,
-                      "vector: arithmetic of one element", non_negative());
-    if (!form.ok()) return;
-    if (gemm) check_dtype_keys(form, op.dtypes, {"a", "b", "c"});
-    if (vector) check_dtype_keys(form, op.dtypes, {"in", "out"});
-    if (attention) {
-        check_dtype_keys(form, op.dtypes, {"compute", "kv"});
-        if (op.head_dims.size() != 2)
-            form.problem("head_dims", "expected two sizes: [query and key, value]");
-        if (op.attention.context < op.attention.query)
-            form.problem("context", "is shorter than the query tokens it holds");
-        if (op.attention.form == AttentionForm::gqa && op.attention.kv_heads == 0)
-            form.problem("kv_heads", "missing: gqa needs it");
-        if (op.attention.form == AttentionForm::mla_absorbed && op.attention.kv_heads > 1)
-            form.problem("kv_heads", "mla has one latent entry a token, expected 1");
-        if (op.attention.kv_heads > 1 && op.attention.heads % op.attention.kv_heads != 0)
-            form.problem("heads", "does not divide by kv_heads");
-    }
-}
-
-Operator to_operator(OperatorForm form) {
-    const auto& types = form.dtypes;
-    switch (form.type) {
-        case OperatorType::gemm:
-            form.gemm.a = dtype_or(types, "a", DType::bf16);
-            form.gemm.b = dtype_or(types, "b", form.gemm.a);
-            form.gemm.c = dtype_or(types, "c", DType::bf16);
-            return {"gemm", form.gemm};
-        case OperatorType::attention:
-            form.attention.kv_heads = std::max(1L, form.attention.kv_heads);
-            form.attention.head_dim_qk = form.head_dims[0];
-            form.attention.head_dim_v = form.head_dims[1];
-            form.attention.compute = dtype_or(types, "compute", DType::bf16);
-            form.attention.kv = dtype_or(types, "kv", form.attention.compute);
-            return {"attention", form.attention};
-        case OperatorType::vector:
-            form.vector.read = form.vector.elements * bytes_of(dtype_or(types, "in", DType::bf16));
-            form.vector.write =
-                form.vector.elements * bytes_of(dtype_or(types, "out", DType::bf16));
-            return {form.vector.op, form.vector};
-    }
-    return {};
-}
-
-// `collective:` as written.
-struct CollectiveForm {
-    TransferType type = TransferType::all_reduce;
-    int ranks = 0;
-    Bytes bytes{0.0};
-    long tokens_per_rank = 0, hidden = 0, top_k = 0, scale_block = 0;
-    double element_bytes = 2;
-    bool by_tokens() const {
-        return type == TransferType::dispatch || type == TransferType::combine;
-    }
-};
-
-template <class Form>
-void describe(Form& form, CollectiveForm& collective) {
-    form.required(
-        "type", collective.type,
-        "dispatch, combine, all_to_all, all_reduce, all_gather, reduce_scatter or send_recv");
-    form.required("ranks", collective.ranks, "members of the group", at_least(1));
-    if (!kAllVariants<Form> && !form.ok()) return form.ignore_unknown_keys();
-    const bool tokens = collective.by_tokens();
-    of_variant(form, !tokens, "bytes", collective.bytes, "buffer, as nccl-tests count it",
-               positive());
-    of_variant(form, tokens, "tokens_per_rank", collective.tokens_per_rank,
-               "dispatch, combine: tokens each rank sends", at_least(1));
-    of_variant(form, tokens, "hidden", collective.hidden, "dispatch, combine: elements of a token",
-               at_least(1));
-    of_variant(form, tokens, "top_k", collective.top_k,
-               "dispatch, combine: experts a token goes to", at_least(1));
-    if (tokens || kAllVariants<Form>) {
-        form.optional("element_bytes", collective.element_bytes,
-                      "dispatch, combine: bytes of an element", positive());
-        form.optional("scale_block", collective.scale_block,
-                      "dispatch, combine: elements that share a 4-byte scale, 0 for none",
-                      non_negative());
-    }
-}
-
-Transfer to_transfer(const CollectiveForm& form) {
-    Transfer transfer;
-    transfer.name = to_string(form.type);
-    transfer.type = form.type;
-    transfer.group_ranks = form.ranks;
-    transfer.size = form.bytes;
-    if (form.by_tokens()) {
-        const double tokens = static_cast<double>(form.tokens_per_rank),
-                     copies = static_cast<double>(form.top_k);
-        transfer.size = expert_payload(
-            tokens, copies, token_bytes(form.hidden, form.element_bytes, form.scale_block));
-        transfer.messages_per_rank = tokens * copies;
-    }
-    return transfer;
 }
 
 }  // namespace
@@ -276,7 +92,7 @@ void describe(Form& form, WorkloadSpec& workload) {
     of_variant(form, decode, "model", workload.model,
                "decode: of configs/models, or a path to a config.json");
     of_variant(form, decode, "context", workload.context,
-               "decode: cached tokens of a sequence at the measured step", at_least(1));
+               "decode: cached tokens of a sequence at the measured step", count());
     if (decode || kAllVariants<Form>) {
         describe_batch(form, workload.batch);
         form.optional("speculation", workload.speculation, "decode: drafting of tokens ahead");
@@ -288,6 +104,8 @@ void describe(Form& form, WorkloadSpec& workload) {
     of_variant(form, workload.kind == WorkloadKind::collective, "collective", collective,
                "one collective");
     if (!form.ok()) return;
+    if (workload.context.value() != std::floor(workload.context.value()))
+        form.problem("context", "is no whole number of tokens");
     if (workload.kind == WorkloadKind::kernel) workload.kernel = to_operator(op);
     if (workload.kind == WorkloadKind::collective) workload.collective = to_transfer(collective);
 }
@@ -353,48 +171,92 @@ void describe(Form& form, ExperimentSpec& experiment) {
     }
 }
 
+Place KeyPlaces::of(std::string key) const {
+    while (true) {
+        const auto found = keys.find(key);
+        if (found != keys.end()) return found->second;
+        const auto dot = key.rfind('.');
+        if (dot == std::string::npos) return map;
+        key.resize(dot);
+    }
+}
+
 namespace {
 
-// Where each pool and its keys stand, for errors that only show when names are resolved.
-void remember_places(const Node& document, ExperimentSpec& experiment) {
-    for (const char* key : {"batch_per_chip", "batch_per_rank", "latency_target"}) {
-        const Node* value = document.find("workload")->find(key);
-        if (value != nullptr) experiment.workload.batch_place = value->place;
+void remember(const Node& node, const std::string& prefix, KeyPlaces& places) {
+    for (const auto& entry : node.entries) {
+        places.keys[prefix + entry.key] = entry.value.place;
+        remember(entry.value, prefix + entry.key + ".", places);
     }
-    const Node* list = document.find("alternatives");
-    if (list == nullptr) return;
-    for (std::size_t i = 0; i < experiment.alternatives.size() && i < list->items.size(); ++i) {
+}
+
+KeyPlaces places_of(const Node& node) {
+    KeyPlaces places;
+    places.map = node.place;
+    remember(node, "", places);
+    return places;
+}
+
+void remember_places(const Node& document, ExperimentSpec& experiment) {
+    experiment.workload.places = places_of(*document.find("workload"));
+    const Node& list = *document.find("alternatives");
+    for (std::size_t i = 0; i < experiment.alternatives.size(); ++i) {
         auto& alternative = experiment.alternatives[i];
-        const Node* pools = list->items[i].find("pools");
+        const Node* pools = list.items[i].find("pools");
         for (std::size_t p = 0; p < alternative.pools.size(); ++p) {
-            const Node& node = pools != nullptr ? pools->items[p] : list->items[i];
             PoolSpec& pool = alternative.pools[p];
-            pool.place = node.place;
+            pool.places = places_of(pools != nullptr ? pools->items[p] : list.items[i]);
             pool.path = "alternatives." + alternative.name +
                         (pools != nullptr ? ".pools." + pool.name : "");
-            for (const auto& entry : node.entries) pool.key_places[entry.key] = entry.value.place;
         }
     }
+}
+
+// Keys of a pool that say nothing to a kind of workload: whoever wrote them expects an effect.
+std::vector<std::string> unused_keys(WorkloadKind kind) {
+    if (kind == WorkloadKind::decode) return {};
+    return {"precision",      "mapping",
+            "experts",        "engine",
+            "batch_per_chip", "batch_per_rank",
+            "latency_target", kind == WorkloadKind::kernel ? "collectives" : "kernels"};
+}
+
+void require_used(const ExperimentSpec& experiment, std::vector<Diagnostic>& problems) {
+    const char* kind = experiment.workload.kind == WorkloadKind::kernel ? "operator" : "collective";
+    for (const auto& alternative : experiment.alternatives) {
+        for (const auto& pool : alternative.pools) {
+            for (const auto& key : unused_keys(experiment.workload.kind)) {
+                if (!pool.places.has(key)) continue;
+                problems.push_back({pool.places.of(key), pool.path + "." + key,
+                                    fmt::format("says nothing to a workload of kind {}", kind),
+                                    "remove it"});
+            }
+        }
+    }
+}
+
+void require_batch(const ExperimentSpec& experiment, std::vector<Diagnostic>& problems) {
+    if (experiment.workload.kind != WorkloadKind::decode || experiment.workload.batch.given())
+        return;
+    const auto& all = experiment.alternatives;
+    if (std::all_of(all.begin(), all.end(),
+                    [](const auto& one) { return one.pools.front().batch.given(); }))
+        return;
+    problems.push_back({experiment.workload.places.map, "workload.batch_per_chip",
+                        "missing: how many sequences run",
+                        "give batch_per_chip, batch_per_rank or latency_target, here or in every "
+                        "alternative"});
 }
 
 }  // namespace
 
 ExperimentSpec read_experiment(const Node& document) {
     ExperimentSpec experiment = read<ExperimentSpec>(document, "");
-    std::vector<Diagnostic> problems;
-    if (experiment.workload.kind == WorkloadKind::decode && !experiment.workload.batch.given()) {
-        for (const auto& alternative : experiment.alternatives) {
-            if (alternative.pools.front().batch.given()) continue;
-            const Node* workload = document.find("workload");
-            problems.push_back({workload->place, "workload.batch_per_chip",
-                                "missing: how many sequences run",
-                                "give batch_per_chip, batch_per_rank or latency_target, here or in "
-                                "every alternative"});
-            break;
-        }
-    }
-    if (!problems.empty()) throw InputError(problems);
     remember_places(document, experiment);
+    std::vector<Diagnostic> problems;
+    require_batch(experiment, problems);
+    require_used(experiment, problems);
+    if (!problems.empty()) throw InputError(std::move(problems));
     return experiment;
 }
 

@@ -27,8 +27,15 @@ struct BatchSpec {
     bool given() const { return per_chip || per_rank || latency_target; }
 };
 
-enum class OperatorType { gemm, attention, vector };
-const std::vector<std::pair<const char*, OperatorType>>& names_of(const OperatorType*);
+// Where a map and the keys in it stand, dotted ones too ("mapping.micro_batches"), for errors that
+// only show when names are resolved.
+struct KeyPlaces {
+    Place map;
+    std::map<std::string, Place> keys;
+    bool has(const std::string& key) const { return keys.count(key) != 0; }
+    // Of the key, or of the map that it is missing from.
+    Place of(std::string key) const;
+};
 
 struct WorkloadSpec {
     WorkloadKind kind = WorkloadKind::decode;
@@ -36,11 +43,12 @@ struct WorkloadSpec {
     std::string model;
     Tokens context{0.0};
     BatchSpec batch;
-    Place batch_place;                   // of the key that gives it
+    Place batch_place;  // of the key that gives it
     SpeculationSpec speculation;
     // operator, collective
     std::optional<Operator> kernel;
     std::optional<Transfer> collective;  // group_ranks and sizes filled in
+    KeyPlaces places;
 };
 
 struct PoolSpec {
@@ -51,10 +59,9 @@ struct PoolSpec {
     Precision precision;
     MappingSpec mapping;
     ExpertsSpec experts;
-    BatchSpec batch;                          // instead of the workload's
-    Place place;                              // of the pool
-    std::map<std::string, Place> key_places;  // of its keys, for errors found later
-    std::string path;                         // "alternatives.H800"
+    BatchSpec batch;  // instead of the workload's
+    KeyPlaces places;
+    std::string path;  // "alternatives.H800"
 };
 
 struct AlternativeSpec {

@@ -31,7 +31,8 @@ const std::vector<Member<GemmHabits>>& members(const GemmHabits&) {
         {plain("memory_efficiency", 0.3, 1.0), &H::memory_efficiency},
         {plain("feed_factor", 0.3, 12), &H::feed_factor},
         {time("launch", 0.3, 60), &H::launch},
-        {time("tile_overhead", 0.001, 10), &H::tile_overhead},
+        {time("tile_overhead", 0.001, 30), &H::tile_overhead},
+        {time("group_overhead", 0.0001, 3), &H::group_overhead},
         {time("k_step", 0.0001, 0.5), &H::k_step},
         {time("ramp", 0.001, 60), &H::ramp},
         {{"ramp_bytes", 0.01 * mb, 1000 * mb, "MB", mb}, &H::ramp_bytes},
@@ -89,6 +90,7 @@ auto with_habits(Library& library, const std::string& part, const Use& use) {
     if (part == "attention_decode") return use(library.attention_decode);
     if (part == "attention_prefill") return use(library.attention_prefill);
     if (part == "vector") return use(library.vector);
+    if (part == "expert_vector" && library.expert_vector) return use(*library.expert_vector);
     throw std::invalid_argument("kernel library " + library.name + " has no habits called " + part);
 }
 
@@ -110,6 +112,7 @@ std::vector<FitParameter> fit_parameters(const std::string& part) {
     for (const auto& [name, kind] : names_of(static_cast<const AttentionKind*>(nullptr))) {
         any.attention[kind] = {};
     }
+    any.expert_vector.emplace();
     return with_habits(any, part, [](const auto& habits) {
         std::vector<FitParameter> all;
         for (const auto& one : members(habits)) all.push_back(one.parameter);
@@ -147,7 +150,8 @@ void set_parameter(KernelLibrarySpec& library, const std::string& part, const st
 std::string part_of(const KernelLibrarySpec& library, const OperatorBody& body) {
     if (const auto* gemm = std::get_if<Gemm>(&body)) {
         const DType dtype = compute_dtype_of(body);
-        const bool grouped = gemm->groups > 1 && library.grouped_gemm.count(dtype) > 0;
+        const bool grouped =
+            gemm->groups + gemm->idle_groups > 1 && library.grouped_gemm.count(dtype) > 0;
         return (grouped ? "grouped_gemm." : "gemm.") + to_string(dtype);
     }
     if (const auto* attention = std::get_if<Attention>(&body)) {
@@ -157,7 +161,8 @@ std::string part_of(const KernelLibrarySpec& library, const OperatorBody& body) 
         }
         return attention->phase == Phase::decode ? "attention_decode" : "attention_prefill";
     }
-    return "vector";
+    const VectorHabits& habits = vector_habits(library, std::get<VectorWork>(body));
+    return &habits == &library.vector ? "vector" : "expert_vector";
 }
 
 const FitRecord& record_of(const KernelLibrarySpec& library, const std::string& part) {

@@ -18,8 +18,8 @@ struct FitParameter {
 };
 
 // The parameters of a set of habits: "gemm.bf16", "grouped_gemm.fp8", "attention_decode",
-// "attention_prefill", "attention.grouped_decode" (and the other kinds) or "vector". Throws
-// std::invalid_argument for another name.
+// "attention_prefill", "attention.grouped_decode" (and the other kinds), "vector" or
+// "expert_vector". Throws std::invalid_argument for another name.
 std::vector<FitParameter> fit_parameters(const std::string& part);
 
 // Of a library that has the part. Throws std::invalid_argument.

@@ -73,6 +73,14 @@ struct ProgramCosts {
 ProgramCosts cost_program(const Program& program, CostCache& cache, const RankFabric& fabric,
                           const CollectiveLibrarySpec& library, long total_ranks);
 
+// What of a program has no cost, each reason once: a format that the chip or its kernel library
+// lacks; a collective that the library lacks or the fabric cannot carry.
+struct CostProblems {
+    std::vector<std::string> operators, transfers;
+};
+CostProblems cost_problems(const Program& program, CostCache& cache, const RankFabric& fabric,
+                           const CollectiveLibrarySpec& library, long total_ranks);
+
 // Runs the program to its end. `hardware` gives the memory rate at which transfers read what they
 // send and write what lands. Throws std::invalid_argument for a program that require_valid refuses
 // and for a transfer with two tasks on one stream.

@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
+#include <stdexcept>
 
 #include "sim/machine.hpp"
 
@@ -93,6 +95,29 @@ ProgramCosts cost_program(const Program& program, CostCache& cache, const RankFa
     for (const auto& transfer : program.transfers)
         costs.coflows.push_back(make_coflow(transfer, fabric, library, total_ranks));
     return costs;
+}
+
+CostProblems cost_problems(const Program& program, CostCache& cache, const RankFabric& fabric,
+                           const CollectiveLibrarySpec& library, long total_ranks) {
+    CostProblems problems;
+    // Many operators fail for one reason: the first stands for all.
+    std::set<std::string> known;
+    const auto attempt = [&](const std::string& who, std::vector<std::string>& list, auto&& cost) {
+        try {
+            cost();
+        } catch (const std::invalid_argument& error) {
+            const std::string what = error.what();
+            if (!known.insert(what).second) return;
+            list.push_back(what.rfind(who + ":", 0) == 0 ? what : who + ": " + what);
+        }
+    };
+    for (const Operator& op : program.operators)
+        attempt(op.name, problems.operators, [&] { (void)cache.cost(op.body, 1.0); });
+    for (const Transfer& transfer : program.transfers) {
+        attempt(transfer.name, problems.transfers,
+                [&] { (void)make_coflow(transfer, fabric, library, total_ranks); });
+    }
+    return problems;
 }
 
 }  // namespace podsim

@@ -2,7 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <stdexcept>
+#include <cmath>
+#include <utility>
 
 #include "chips/cost.hpp"
 
@@ -12,62 +13,69 @@ namespace {
 
 using Problems = std::vector<Diagnostic>;
 
-void add(Problems& problems, const InputError& error) {
-    problems.insert(problems.end(), error.diagnostics().begin(), error.diagnostics().end());
-}
-
-Place place_of(const PoolSpec& pool, const std::string& key) {
-    const auto found = pool.key_places.find(key);
-    return found != pool.key_places.end() ? found->second : pool.place;
-}
-
-// A library measured on another chip is evidence carried over, not measured here.
+// A library measured on another machine, or on this one before it was changed, is evidence carried
+// over, not measured here.
 void mark_carried_over(ResolvedAlternative& alternative) {
-    if (alternative.kernels.chip == alternative.chip.name) return;
-    alternative.warnings.push_back(
-        fmt::format("kernel library {} was fitted on {}, not on {}: its habits are carried over",
-                    alternative.kernels.name, alternative.kernels.chip, alternative.chip.name));
-    for (FitRecord* record : records_of(alternative.kernels)) {
-        if (record->basis == Confidence::measured) record->basis = Confidence::derived;
+    const auto weaken = [](FitRecord& record) {
+        if (record.basis == Confidence::measured) record.basis = Confidence::derived;
+    };
+    const ChipSpec& chip = alternative.chip;
+    const KernelLibrarySpec& kernels = alternative.kernels;
+    if (kernels.chip != chip.name || !chip.variant_of.empty()) {
+        alternative.warnings.push_back(
+            kernels.chip == chip.name
+                ? fmt::format("{} was changed: the habits of kernel library {} are carried over",
+                              chip.name, kernels.name)
+                : fmt::format("kernel library {} was fitted on {}, not on {}: its habits are "
+                              "carried over",
+                              kernels.name, kernels.chip, chip.name));
+        for (FitRecord* record : records_of(alternative.kernels)) weaken(*record);
+    }
+    if (!alternative.system.variant_of.empty()) {
+        alternative.warnings.push_back(
+            fmt::format("{} was changed: the habits of collective library {} are carried over",
+                        alternative.system.name, alternative.collectives.name));
+        for (auto& [type, habits] : alternative.collectives.transfers) weaken(habits.record);
     }
 }
 
-void fill_mapping(ResolvedAlternative& alternative, WorkloadKind kind, Problems& problems) {
+// The degrees that were left open, and whether they fill the ranks.
+void fill_mapping(ResolvedAlternative& alternative, Problems& problems) {
     PoolSpec& pool = alternative.pool;
-    if (pool.chips > alternative.system.chips) {
-        problems.push_back(at_key(pool, "chips",
-                                  fmt::format("{} chips asked of {}, which has {}", pool.chips,
-                                              alternative.system.name, alternative.system.chips),
-                                  fmt::format("at most {}", alternative.system.chips)));
-    }
-    if (kind != WorkloadKind::decode) return;
     MappingSpec& mapping = pool.mapping;
+    const double within = static_cast<double>(mapping.tensor_parallel) * mapping.pipeline_parallel;
+    const bool divides = std::fmod(alternative.ranks, within) == 0;
+    if (mapping.expert_parallel == 0) mapping.expert_parallel = alternative.ranks;
     if (mapping.data_parallel == 0) {
-        if (alternative.ranks % (mapping.tensor_parallel * mapping.pipeline_parallel) != 0) {
-            problems.push_back(
-                at_key(pool, "mapping",
-                       fmt::format("tensor_parallel {} does not divide the {} ranks of {} chips",
-                                   mapping.tensor_parallel, alternative.ranks, pool.chips)));
+        if (divides) {
+            mapping.data_parallel = alternative.ranks / static_cast<int>(within);
             return;
         }
-        mapping.data_parallel =
-            alternative.ranks / (mapping.tensor_parallel * mapping.pipeline_parallel);
-    }
-    if (mapping.expert_parallel == 0) mapping.expert_parallel = alternative.ranks;
-    if (mapping.ranks() != alternative.ranks) {
         problems.push_back(at_key(
             pool, "mapping",
-            fmt::format("data_parallel {} x tensor_parallel {} x pipeline_parallel {} are {} "
-                        "ranks, but {} chips of {} rank{} are {}",
-                        mapping.data_parallel, mapping.tensor_parallel, mapping.pipeline_parallel,
-                        mapping.ranks(), pool.chips, alternative.chip.ranks,
-                        alternative.chip.ranks == 1 ? "" : "s", alternative.ranks),
-            mapping.ranks() % alternative.chip.ranks == 0
-                ? fmt::format("chips: {} would do", mapping.ranks() / alternative.chip.ranks)
-                : fmt::format(
-                      "data_parallel: {} would do",
-                      alternative.ranks / (mapping.tensor_parallel * mapping.pipeline_parallel))));
+            fmt::format("tensor_parallel {} x pipeline_parallel {} does not divide the {} ranks of "
+                        "{} chips",
+                        mapping.tensor_parallel, mapping.pipeline_parallel, alternative.ranks,
+                        pool.chips)));
+        return;
     }
+    const double product = mapping.data_parallel * within;
+    if (product == alternative.ranks) return;
+    const double chips = product / alternative.chip.ranks;
+    std::string hint;
+    if (chips == std::floor(chips) && chips <= static_cast<double>(alternative.system.chips)) {
+        hint = fmt::format("chips: {} would do", chips);
+    } else if (divides) {
+        hint = fmt::format("data_parallel: {} would do", alternative.ranks / within);
+    }
+    problems.push_back(at_key(
+        pool, "mapping",
+        fmt::format("data_parallel {} x tensor_parallel {} x pipeline_parallel {} are {} ranks, "
+                    "but {} chips of {} rank{} are {}",
+                    mapping.data_parallel, mapping.tensor_parallel, mapping.pipeline_parallel,
+                    product, pool.chips, alternative.chip.ranks,
+                    alternative.chip.ranks == 1 ? "" : "s", alternative.ranks),
+        std::move(hint)));
 }
 
 void check_batch(const ResolvedAlternative& alternative, const WorkloadSpec& workload,
@@ -75,107 +83,144 @@ void check_batch(const ResolvedAlternative& alternative, const WorkloadSpec& wor
     const long ranks = alternative.chip.ranks;
     if (!alternative.batch.per_chip || *alternative.batch.per_chip % ranks == 0) return;
     const long batch = *alternative.batch.per_chip;
-    Diagnostic problem =
-        at_key(alternative.pool, "batch_per_chip",
-               fmt::format("{} sequences do not divide over the {} ranks of one {} ({})", batch,
-                           ranks, alternative.chip.name, alternative.name),
-               batch < ranks ? fmt::format("{} would", ranks)
-                             : fmt::format("{} or {} would", batch / ranks * ranks,
-                                           (batch / ranks + 1) * ranks));
-    if (!alternative.pool.batch.given()) {
-        problem.place = workload.batch_place;
-        problem.path = "workload.batch_per_chip";
-    }
-    problems.push_back(std::move(problem));
+    problems.push_back(at_batch(
+        alternative, workload,
+        fmt::format("{} sequences do not divide over the {} ranks of one {} ({})", batch, ranks,
+                    alternative.chip.name, alternative.name),
+        batch < ranks
+            ? fmt::format("{} would", ranks)
+            : fmt::format("{} or {} would", batch / ranks * ranks, (batch / ranks + 1) * ranks)));
 }
 
-ResolvedAlternative resolve_alternative(const AlternativeSpec& spec, const WorkloadSpec& workload,
-                                        Catalog& catalog, Problems& problems) {
-    ResolvedAlternative result;
-    result.name = spec.name;
-    result.pool = spec.pools.front();
+// Runs `action` and keeps what is wrong. Returns whether nothing was.
+template <class Action>
+bool attempt(Problems& problems, Action&& action) {
+    try {
+        action();
+        return true;
+    } catch (const InputError& error) {
+        problems.insert(problems.end(), error.diagnostics().begin(), error.diagnostics().end());
+        return false;
+    }
+}
+
+// Loads what a pool rests on, and keeps what is wrong.
+class Loader {
+  public:
+    Loader(Catalog& catalog, PoolSpec& pool, Problems& problems)
+        : catalog_(catalog), pool_(pool), problems_(problems) {}
+
+    // A name that the pool does not give comes from the document `giver` of its system or chip, and
+    // an error in it stands there. Returns whether the Spec could be read.
+    template <class Spec>
+    bool load(const char* kind, std::string& name, const Node* giver, Node& document, Spec& spec,
+              Spec (*read)(const Node&, const std::string&)) {
+        return attempt(problems_, [&] {
+            Place place = pool_.places.of(kind);
+            std::string path = pool_.path + "." + kind;
+            if (name.empty()) {
+                const Node* given = giver->find(kind);
+                name = given->text;
+                place = given->place;
+                path = kind;
+            }
+            document = catalog_.load(kind, name, place, path);
+            spec = read(document, name);
+        });
+    }
+
+  private:
+    Catalog& catalog_;
+    PoolSpec& pool_;
+    Problems& problems_;
+};
+
+// Loads everything that can be found, so that all that is wrong is said in one go; a mapping is
+// looked at when system and chip are known.
+void resolve_alternative(ResolvedAlternative& result, const WorkloadSpec& workload,
+                         Catalog& catalog, Problems& problems) {
     PoolSpec& pool = result.pool;
-    const auto load = [&](const char* kind, const std::string& name, const char* key) {
-        return catalog.load(kind, name, place_of(pool, key), pool.path + "." + key);
-    };
-    result.system = read_system(load("system", pool.system, "system"), pool.system);
-    if (pool.chip.empty()) pool.chip = result.system.chip;
-    result.chip = read_chip(load("chip", pool.chip, "chip"), pool.chip);
-    // The rest does not hang on the system and the chip being right: report all that is wrong.
-    const std::size_t before = problems.size();
-    const auto attempt = [&](auto&& action) {
-        try {
-            action();
-        } catch (const InputError& error) {
-            add(problems, error);
-        }
-    };
-    if (pool.kernels.empty()) pool.kernels = result.chip.kernels;
-    if (pool.collectives.empty()) pool.collectives = result.system.collectives;
-    attempt([&] {
-        result.kernels =
-            read_kernel_library(load("kernels", pool.kernels, "kernels"), pool.kernels);
-    });
-    attempt([&] {
-        result.collectives = read_collective_library(
-            load("collectives", pool.collectives, "collectives"), pool.collectives);
-    });
+    Loader loader(catalog, pool, problems);
+    Node system, chip, other;
+    const bool has_system =
+        loader.load("system", pool.system, nullptr, system, result.system, read_system);
+    const bool has_chip = (has_system || !pool.chip.empty()) &&
+                          loader.load("chip", pool.chip, &system, chip, result.chip, read_chip);
+    if (has_chip || !pool.kernels.empty())
+        loader.load("kernels", pool.kernels, &chip, other, result.kernels, read_kernel_library);
+    if (has_system || !pool.collectives.empty())
+        loader.load("collectives", pool.collectives, &system, other, result.collectives,
+                    read_collective_library);
     if (workload.kind == WorkloadKind::decode) {
         if (pool.engine.empty()) {
             pool.engine = "nominal";
             result.warnings.push_back("no engine is named: the nominal one stands in");
         }
-        attempt([&] {
-            result.engine = read_engine(load("engine", pool.engine, "engine"), pool.engine);
-        });
+        result.engine.emplace();
+        loader.load("engine", pool.engine, nullptr, other, *result.engine, read_engine);
+    }
+    if (!has_system || !has_chip) return;
+    if (pool.chips > result.system.chips) {
+        problems.push_back(at_key(pool, "chips",
+                                  fmt::format("{} chips asked of {}, which has {}", pool.chips,
+                                              result.system.name, result.system.chips),
+                                  fmt::format("at most {}", result.system.chips)));
+        return;
     }
     result.packages = pool.chips;
     result.ranks = pool.chips * result.chip.ranks;
     result.batch = pool.batch.given() ? pool.batch : workload.batch;
-    fill_mapping(result, workload.kind, problems);
+    if (workload.kind == WorkloadKind::decode) fill_mapping(result, problems);
     check_batch(result, workload, problems);
-    if (problems.size() == before) mark_carried_over(result);
-    return result;
+    if (workload.kind != WorkloadKind::collective) mark_carried_over(result);
 }
 
 }  // namespace
 
 Diagnostic at_key(const PoolSpec& pool, const std::string& key, std::string what,
                   std::string hint) {
-    return {place_of(pool, key), pool.path + "." + key, std::move(what), std::move(hint)};
+    return {pool.places.of(key), pool.path + "." + key, std::move(what), std::move(hint)};
+}
+
+Diagnostic at_key(const WorkloadSpec& workload, const std::string& key, std::string what,
+                  std::string hint) {
+    return {workload.places.of(key), "workload." + key, std::move(what), std::move(hint)};
+}
+
+Diagnostic at_batch(const ResolvedAlternative& alternative, const WorkloadSpec& workload,
+                    std::string what, std::string hint) {
+    const char* key = alternative.batch.per_chip   ? "batch_per_chip"
+                      : alternative.batch.per_rank ? "batch_per_rank"
+                                                   : "latency_target";
+    if (!alternative.pool.batch.given())
+        return at_key(workload, key, std::move(what), std::move(hint));
+    return at_key(alternative.pool, key, std::move(what), std::move(hint));
 }
 
 ResolvedExperiment resolve(const Node& experiment, Catalog& catalog) {
     ResolvedExperiment result;
     result.spec = read_experiment(experiment);
     Problems problems;
-    const Node* workload = experiment.find("workload");
-    if (!result.spec.workload.model.empty()) {
-        const Node* model = workload->find("model");
-        try {
-            result.model = read_model(
-                catalog.load("model", result.spec.workload.model, model->place, "workload.model"),
-                result.spec.workload.model);
-        } catch (const InputError& error) {
-            add(problems, error);
-        }
+    const WorkloadSpec& workload = result.spec.workload;
+    if (workload.kind == WorkloadKind::decode) {
+        attempt(problems, [&] {
+            result.model = read_model(catalog.load("model", workload.model,
+                                                   workload.places.of("model"), "workload.model"),
+                                      workload.model);
+        });
     }
-    try {
+    attempt(problems, [&] {
         const Node* prices = experiment.find("prices");
         result.prices = read_prices(
             catalog.load("prices", result.spec.prices,
                          prices != nullptr ? prices->place : experiment.place, "prices"),
             result.spec.prices);
-    } catch (const InputError& error) {
-        add(problems, error);
-    }
+    });
     for (const auto& alternative : result.spec.alternatives) {
-        try {
-            result.alternatives.push_back(
-                resolve_alternative(alternative, result.spec.workload, catalog, problems));
-        } catch (const InputError& error) {
-            add(problems, error);
-        }
+        ResolvedAlternative& resolved = result.alternatives.emplace_back();
+        resolved.name = alternative.name;
+        resolved.pool = alternative.pools.front();
+        resolve_alternative(resolved, result.spec.workload, catalog, problems);
     }
     if (!problems.empty()) throw InputError(std::move(problems));
     return result;

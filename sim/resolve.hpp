@@ -40,8 +40,14 @@ struct ResolvedExperiment {
 // Throws one InputError with every problem of the file and of all it names.
 ResolvedExperiment resolve(const Node& experiment, Catalog& catalog);
 
-// What is wrong at a key of a pool, or at the pool where the key is absent.
+// What is wrong at a key of a pool or of the workload, or at the whole where the key is absent;
+// dotted keys reach inside ("mapping.micro_batches").
 Diagnostic at_key(const PoolSpec& pool, const std::string& key, std::string what,
                   std::string hint = "");
+Diagnostic at_key(const WorkloadSpec& workload, const std::string& key, std::string what,
+                  std::string hint = "");
+// At the key that says how many sequences this alternative runs, wherever it stands.
+Diagnostic at_batch(const ResolvedAlternative& alternative, const WorkloadSpec& workload,
+                    std::string what, std::string hint = "");
 
 }  // namespace podsim

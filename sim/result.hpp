@@ -25,9 +25,9 @@ struct Provenance {
 };
 
 struct Metric {
-    std::string name;   // design names, "decode_tokens_per_second_per_chip"
-    double value = 0;   // in `unit`
-    std::string unit;   // "tok/s", "ms", "USD/Mtok", ...
+    std::string name;  // design names, "decode_tokens_per_second_per_chip"
+    double value = 0;  // in `unit`
+    std::string unit;  // "tok/s", "ms", "USD/Mtok", ...
     std::optional<double> low, high;
     Provenance rests_on;
 };
@@ -42,13 +42,13 @@ struct BreakdownPart {
 // One row per distinct operator, pipeline or transfer of a class.
 struct OperatorRow {
     std::string name, kind, rank_class, stream, shape, choice, basis, warning;
-    long count = 0;                 // executions on one rank in the step
-    double seconds_each = 0;        // alone
-    double seconds_total = 0;       // occupied in the run, waiting and contention included
-    double seconds_critical = 0;    // of the critical path
+    long count = 0;               // executions on one rank in the step
+    double seconds_each = 0;      // alone
+    double seconds_total = 0;     // occupied in the run, waiting and contention included
+    double seconds_critical = 0;  // of the critical path
     double flops_each = 0, bytes_each = 0;
     double achieved_flops = 0, achieved_bandwidth = 0;  // alone; per second
-    double share_of_peak = 0;       // of the matrix peak or, if higher, of the memory bandwidth
+    double share_of_peak = 0;  // of the matrix peak or, if higher, of the memory bandwidth
     double roofline_seconds = 0;
 };
 
@@ -57,9 +57,9 @@ struct OperatorRow {
 struct ResourceUse {
     std::string resource, rank_class;
     double mean = 0, peak = 0;
-    double amount = 0;          // FLOP-seconds at peak, bytes: what the mean counts
+    double amount = 0;  // FLOP-seconds at peak, bytes: what the mean counts
     std::string unit;
-    double capacity = 0;        // data-sheet rate per second of the amount's unit
+    double capacity = 0;  // data-sheet rate per second of the amount's unit
     std::vector<double> windows;
 };
 
@@ -76,40 +76,40 @@ struct MemoryUse {
 };
 
 struct Bounds {
-    double roofline = 0;         // no implementation is faster: busiest resource at data-sheet rates
-    double critical_path = 0;    // the longest chain of dependent tasks, each alone
+    double roofline = 0;       // no implementation is faster: busiest resource at data-sheet rates
+    double critical_path = 0;  // the longest chain of dependent tasks, each alone
     double perfect_overlap = 0;  // the busiest resource, with this library's efficiencies
     double serial = 0;           // everything one after the other on its rank
 };
 
 struct AuditFinding {
-    std::string law;     // "no resource above 100 %"
+    std::string law;  // "no resource above 100 %"
     bool passed = true;
     std::string detail;  // numbers
 };
 
 // A task of one rank, for the timeline.
 struct TimelineEvent {
-    std::string name, track, part;  // part: "gap", "launch", "latency", "skew", "work"
-    double start = 0, duration = 0; // seconds
+    std::string name, track, part;   // part: "gap", "launch", "latency", "skew", "work"
+    double start = 0, duration = 0;  // seconds
     int layer = -1, micro_batch = 0;
 };
 
 // What the audit recomputes from: totals over all ranks of one step.
 struct Totals {
-    double flops = 0;               // of all operators
+    double flops = 0;  // of all operators
     double matrix_flops = 0;
     double hbm_bytes = 0;
-    double sent_bytes = 0, received_bytes = 0;   // over all ports
-    double tokens_in = 0, tokens_out = 0;        // query tokens entered, tokens emitted
+    double sent_bytes = 0, received_bytes = 0;  // over all ports
+    double tokens_in = 0, tokens_out = 0;       // query tokens entered, tokens emitted
     double sequences = 0;
     long tasks = 0, unfinished = 0;
 };
 
 struct CostBasis {
-    std::string name;                 // "rental" or "owned"
+    std::string name;  // "rental" or "owned"
     double usd_per_hour_per_chip = 0;
-    std::string confidence, source;   // printed where it is a rumour
+    std::string confidence, source;                     // printed where it is a rumour
     std::vector<std::pair<std::string, double>> parts;  // "chip", "system", "power", ... USD/h
 };
 
@@ -127,9 +127,9 @@ struct AlternativeResult {
     std::vector<CostBasis> cost;
     std::vector<AuditFinding> audit;
     std::vector<std::string> warnings;
-    std::vector<TimelineEvent> timeline;   // filled when asked for; not part of result.json
-    double neighbour_gap = 0;              // time at the neighbouring fidelity / this one - 1
-    std::string neighbour;                 // "analytic"
+    std::vector<TimelineEvent> timeline;  // filled when asked for; not part of result.json
+    double neighbour_gap = 0;             // time at the neighbouring fidelity / this one - 1
+    std::string neighbour;                // "analytic"
 
     const Metric* metric(const std::string& metric_name) const;
 };

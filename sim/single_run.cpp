@@ -1,7 +1,5 @@
 #include "sim/single_run.hpp"
 
-#include <stdexcept>
-
 #include "sim/cost_metrics.hpp"
 
 namespace podsim {
@@ -37,14 +35,8 @@ SingleRun run_single(const ResolvedExperiment& experiment, const ResolvedAlterna
                      CostCache& cache, const RankFabric& fabric, Driver driver) {
     SingleRun run;
     run.program = program_of(experiment.spec.workload, alternative);
-    const bool is_operator = experiment.spec.workload.kernel.has_value();
-    try {
-        run.costs =
-            cost_program(run.program, cache, fabric, alternative.collectives, alternative.ranks);
-    } catch (const std::invalid_argument& error) {
-        throw InputError(
-            {at_key(alternative.pool, is_operator ? "kernels" : "chips", error.what())});
-    }
+    run.costs =
+        cost_program(run.program, cache, fabric, alternative.collectives, alternative.ranks);
     run.record = run_program(run.program, run.costs, cache.hardware(), driver);
     return run;
 }
@@ -129,16 +121,17 @@ AlternativeResult run_collective(const ResolvedExperiment& experiment,
 }
 
 void check_single(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative) {
-    CostCache cache(rank_hardware(alternative.chip), alternative.kernels, Fidelity::analytic, true);
+    CostCache cache(rank_hardware(alternative.chip), alternative.kernels, Fidelity::tile, true);
     const Program program = program_of(experiment.spec.workload, alternative);
-    try {
-        (void)cost_program(program, cache, rank_fabric(alternative.system, alternative.chip.ranks),
-                           alternative.collectives, alternative.ranks);
-    } catch (const std::invalid_argument& error) {
-        throw InputError(
-            {at_key(alternative.pool, experiment.spec.workload.kernel ? "kernels" : "chips",
-                    error.what())});
-    }
+    const CostProblems costs =
+        cost_problems(program, cache, rank_fabric(alternative.system, alternative.chip.ranks),
+                      alternative.collectives, alternative.ranks);
+    std::vector<Diagnostic> problems;
+    for (const auto& what : costs.operators)
+        problems.push_back(at_key(alternative.pool, "kernels", what));
+    for (const auto& what : costs.transfers)
+        problems.push_back(at_key(alternative.pool, "chips", what));
+    if (!problems.empty()) throw InputError(std::move(problems));
 }
 
 }  // namespace podsim

@@ -1,7 +1,11 @@
 // What each maker's table counts, in our operators. Columns and units as in the makers' own
 // descriptions; times are of single kernels on an idle chip, launch included.
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <cstdlib>
 
+#include "base/random.hpp"
 #include "sim/kernel_table.hpp"
 
 namespace podsim {
@@ -90,6 +94,113 @@ void aiconfigurator_generation_mla(const TableFields& f, std::vector<KernelRow>&
                                       query + std::lround(f.number("step")), f.dtype("mla_dtype"),
                                       f.dtype("kv_cache_dtype"))},
                     time_of(f, "latency", ms)});
+}
+
+// Tokens of every expert of the first expert-parallel rank, as the benchmark lays them out.
+// Balanced: token t takes the experts t + i s, i below top-k, with the stride s = ceil(experts /
+// top_k); where there are fewer tokens than s they are spread over it.
+std::vector<long> balanced_counts(long tokens, long experts, long top_k, long local) {
+    const long stride = (experts + top_k - 1) / top_k;
+    std::vector<long> counts(static_cast<std::size_t>(local), 0);
+    for (long t = 0; t < tokens; ++t) {
+        const long first = tokens >= stride ? t : t * stride / tokens;
+        for (long i = 0; i < top_k; ++i) {
+            const long expert = (first + i * stride) % experts;
+            if (expert < local) ++counts[static_cast<std::size_t>(expert)];
+        }
+    }
+    return counts;
+}
+
+// Power law: each expert's load is drawn from x^-alpha between 1 and 0.8 tokens (0.01 and 2 where
+// there are fewer pairs than experts), scaled to all pairs; the rank with the most is timed. We
+// take the evenly spaced quantiles in a fixed random order: the benchmark's own draw is not
+// published.
+std::vector<long> power_law_counts(long tokens, long experts, long top_k, long local,
+                                   double alpha) {
+    const double pairs = static_cast<double>(tokens * top_k);
+    const bool few = tokens * top_k <= experts;
+    const double low = few ? 0.01 : 1.0, high = few ? 2.0 : 0.8 * static_cast<double>(tokens);
+    const double a = std::pow(low, 1 - alpha), b = std::pow(high, 1 - alpha);
+    std::vector<std::pair<std::uint64_t, double>> loads;
+    double sum = 0;
+    for (long i = 0; i < experts; ++i) {
+        const double u = (static_cast<double>(i) + 0.5) / static_cast<double>(experts);
+        const double load = std::pow((b - a) * u + a, 1 / (1 - alpha));
+        loads.emplace_back(random_bits(1, experts, i), load);
+        sum += load;
+    }
+    std::sort(loads.begin(), loads.end());
+    std::vector<long> best;
+    long most = -1;
+    for (long rank = 0; rank < experts / local; ++rank) {
+        std::vector<long> counts;
+        long total = 0;
+        for (long i = rank * local; i < (rank + 1) * local; ++i) {
+            const double share = loads[static_cast<std::size_t>(i)].second / sum;
+            counts.push_back(std::min(tokens, std::lround(share * pairs)));
+            total += counts.back();
+        }
+        if (total > most) {
+            most = total;
+            best = std::move(counts);
+        }
+    }
+    return best;
+}
+
+// TensorRT-LLM's whole expert layer of a rank: tokens sorted by expert, two grouped products with
+// the gated activation between them, results summed per token. FP8 products quantise their input
+// in kernels of their own. Groups count as equally full, which costs 0.5 points on power laws.
+void aiconfigurator_moe(const TableFields& f, std::vector<KernelRow>& rows) {
+    const long tokens = f.count("num_tokens"), hidden = f.count("hidden_size");
+    const long width = f.count("inter_size") / f.count("moe_tp_size");
+    const long experts = f.count("num_experts"), top_k = f.count("topk");
+    const long local = experts / f.count("moe_ep_size");
+    const std::string& distribution = f.text("distribution");
+    if (local < 1 || width < 1) f.fail("num_experts", "the ranks do not divide it");
+    std::vector<long> counts;
+    if (distribution == "balanced") {
+        counts = balanced_counts(tokens, experts, top_k, local);
+    } else if (distribution.rfind("power_law_", 0) == 0) {
+        const double alpha = std::strtod(distribution.c_str() + 10, nullptr);
+        if (!(alpha > 1 && alpha < 10)) f.fail("distribution", "no exponent above 1");
+        counts = power_law_counts(tokens, experts, top_k, local, alpha);
+    } else {
+        f.fail("distribution", "balanced or power_law_1.2 was expected");
+    }
+    long pairs = 0, busy = 0;
+    for (const long count : counts) {
+        pairs += count;
+        busy += count > 0 ? 1 : 0;
+    }
+    pairs = std::max(pairs, 1L);
+    busy = std::max(busy, 1L);
+    const long m = (pairs + busy - 1) / busy;
+
+    const DType dtype = f.dtype("moe_dtype");
+    const bool narrow = bytes_of(dtype) <= 1;
+    KernelRow row;
+    const auto vector_work = [&](const char* name, double elements, double read, double write) {
+        row.operators.emplace_back(VectorWork{name, elements, 4, read, write});
+    };
+    const auto product = [&](long n, long k) {
+        row.operators.emplace_back(Gemm{m, n, k, busy, dtype, dtype, DType::bf16, local - busy});
+    };
+    const double in = static_cast<double>(tokens * hidden), moved = static_cast<double>(pairs);
+    const double inputs = moved * static_cast<double>(hidden);
+    const double inner = moved * static_cast<double>(width);
+    vector_work("expert_permute", inputs, 2 * in, 2 * inputs);
+    if (narrow) vector_work("expert_quantise", inputs, 2 * inputs, inputs);
+    product(2 * width, hidden);
+    vector_work("expert_swiglu", inner, 4 * inner, 2 * inner);
+    if (narrow) vector_work("expert_quantise", inner, 2 * inner, inner);
+    product(hidden, width);
+    vector_work("expert_finalise", inputs, 2 * inputs, 2 * in);
+    // Last, so that it says what the row is about.
+    std::rotate(row.operators.end() - 2, row.operators.end() - 1, row.operators.end());
+    row.measured = time_of(f, "latency", ms);
+    rows.push_back(std::move(row));
 }
 
 void infersim_gemm(const TableFields& f, std::vector<KernelRow>& rows) {
@@ -227,6 +338,9 @@ void register_table_adapters(Registry<TableAdapter>& adapters) {
     adapters.add("aiconfigurator_generation_mla",
                  "NVIDIA aiconfigurator's latent attention of one new token (rank 512 + 64)",
                  aiconfigurator_generation_mla);
+    adapters.add("aiconfigurator_moe",
+                 "NVIDIA aiconfigurator's expert layers of a rank, balanced or by a power law",
+                 aiconfigurator_moe);
     adapters.add("infersim_gemm", "InferSim's dense FP8 products on H800", infersim_gemm);
     adapters.add("infersim_grouped_gemm",
                  "InferSim's grouped FP8 products on H800, two kernels a row",

@@ -42,9 +42,10 @@ struct DecodeStep {
 
 // A step that cannot be laid out, with the key of an experiment that says so.
 struct DecodeError : std::invalid_argument {
-    DecodeError(std::string where, const std::string& what)
-        : std::invalid_argument(where + " " + what), key(std::move(where)) {}
+    DecodeError(std::string where, std::string why)
+        : std::invalid_argument(where + " " + why), key(std::move(where)), reason(std::move(why)) {}
     std::string key;  // "mapping.expert_parallel", "experts.redundant", "context", ...
+    std::string reason;
 };
 
 // Throws DecodeError with the reason, and what would do: experts or heads that do not divide, a

@@ -106,7 +106,8 @@ TEST(Show, NumbersWithBandConfidenceAndSource) {
               "b  <mine/chips/b.yaml>\n"
               "title                       B\n"
               "power                       600 W (500 W to 700 W) [estimate] a talk; not yet\n"
-              "                            confirmed <a.yaml:2>\n");
+              "                            confirmed <a.yaml:2>\n"
+              "variant_of                  a\n");
 }
 
 TEST(Show, WhatAModelAmountsTo) {

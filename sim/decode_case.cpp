@@ -1,0 +1,182 @@
+#include "sim/decode_case.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "sim/metrics.hpp"
+#include "workloads/decode_parts.hpp"
+
+namespace podsim {
+
+namespace {
+
+// Beyond it a search for the largest batch ends: more than any rank has memory for.
+constexpr long kMostSequences = 1L << 20;
+
+// The largest `n` in [low, high) that `works`, where low does and high does not.
+template <class Works>
+long largest(long low, long high, const Works& works) {
+    while (high - low > 1) {
+        const long middle = low + (high - low) / 2;
+        (works(middle) ? low : high) = middle;
+    }
+    return low;
+}
+
+const MemoryNeed& fullest(const std::vector<MemoryNeed>& needs) {
+    return *std::max_element(needs.begin(), needs.end(),
+                             [](const auto& a, const auto& b) { return a.total() < b.total(); });
+}
+
+// "KV cache 55 GB, routed experts 2 GB, ..."
+std::string largest_parts(const MemoryNeed& need) {
+    auto parts = need.parts;
+    std::stable_sort(parts.begin(), parts.end(),
+                     [](const auto& a, const auto& b) { return a.second > b.second; });
+    std::string text;
+    for (std::size_t i = 0; i < parts.size() && i < 3; ++i) {
+        text +=
+            fmt::format("{}{} {}", i == 0 ? "" : ", ", parts[i].first, to_string(parts[i].second));
+    }
+    return text;
+}
+
+}  // namespace
+
+DecodeCase::DecodeCase(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative)
+    : experiment_(experiment),
+      alternative_(alternative),
+      hardware_(rank_hardware(alternative.chip)),
+      fabric_(rank_fabric(alternative.system, alternative.chip.ranks)) {}
+
+DecodeSpec DecodeCase::spec(long batch) const {
+    DecodeSpec spec;
+    spec.model = *experiment_.model;
+    spec.precision = alternative_.pool.precision;
+    spec.mapping = alternative_.pool.mapping;
+    spec.experts = alternative_.pool.experts;
+    spec.speculation = experiment_.spec.workload.speculation;
+    spec.engine = *alternative_.engine;
+    spec.sequences_per_rank = batch;
+    spec.context = static_cast<long>(experiment_.spec.workload.context.value());
+    return spec;
+}
+
+DecodeStep DecodeCase::build(long batch) const {
+    try {
+        return build_decode_step(spec(batch));
+    } catch (const DecodeError& error) {
+        // `context` and `speculation` stand in the workload, the rest in the pool.
+        const WorkloadSpec& workload = experiment_.spec.workload;
+        const std::string first = error.key.substr(0, error.key.find('.'));
+        throw InputError({workload.places.has(first)
+                              ? at_key(workload, error.key, error.reason)
+                              : at_key(alternative_.pool, error.key, error.reason)});
+    }
+}
+
+StepRun DecodeCase::run(long batch, CostCache& cache, Driver driver) const {
+    StepRun run;
+    run.step = build(batch);
+    run.costs = cost_program(run.step.program, cache, fabric_, alternative_.collectives,
+                             alternative_.ranks);
+    run.record = run_program(run.step.program, run.costs, hardware_, driver);
+    return run;
+}
+
+long DecodeCase::smallest() const {
+    const MappingSpec& mapping = alternative_.pool.mapping;
+    return (mapping.micro_batches + mapping.tensor_parallel - 1) / mapping.tensor_parallel;
+}
+
+bool DecodeCase::fits(long batch) const {
+    const DecodeSpec step = spec(batch);
+    return fullest(decode_memory(step, expert_layout(step))).total() <= hardware_.hbm_capacity;
+}
+
+long DecodeCase::largest_that_fits() const {
+    const long least = smallest();
+    if (!fits(least)) return 0;
+    long high = 2 * least;
+    while (high < kMostSequences && fits(high)) high *= 2;
+    return largest(high / 2, high, [&](long batch) { return fits(batch); });
+}
+
+void DecodeCase::require_memory(const DecodeStep& step) const {
+    const MemoryNeed& worst = fullest(step.memory);
+    if (worst.total() <= hardware_.hbm_capacity) return;
+    const long batch = largest_that_fits();
+    const bool counted = !alternative_.batch.latency_target.has_value();
+    std::string help =
+        "no batch fits: spread the weights over more ranks (tensor_parallel, "
+        "expert_parallel)";
+    if (batch > 0 && alternative_.batch.per_rank) {
+        help = fmt::format("batch_per_rank at most {}", batch);
+    } else if (batch > 0) {
+        help = fmt::format("batch_per_chip at most {}", batch * alternative_.chip.ranks);
+    }
+    if (bytes_of(alternative_.pool.precision.kv_cache) > 1.0) help += ", kv_cache in 8 bits";
+    const std::string what =
+        fmt::format("memory does not fit: a rank of {} ({}) needs {} of {}, {} too much ({})",
+                    alternative_.name, worst.rank_class, to_string(worst.total()),
+                    to_string(hardware_.hbm_capacity),
+                    to_string(worst.total() - hardware_.hbm_capacity), largest_parts(worst));
+    throw InputError({counted && batch > 0
+                          ? at_batch(alternative_, experiment_.spec.workload, what, help)
+                          : at_key(alternative_.pool, "chips", what, help)});
+}
+
+void DecodeCase::check() const {
+    const BatchSpec& given = alternative_.batch;
+    const long batch = given.per_rank   ? *given.per_rank
+                       : given.per_chip ? *given.per_chip / alternative_.chip.ranks
+                                        : smallest();
+    const DecodeStep step = build(batch);
+    std::vector<Diagnostic> problems;
+    CostCache cache(hardware_, alternative_.kernels, Fidelity::tile, true);
+    const CostProblems costs =
+        cost_problems(step.program, cache, fabric_, alternative_.collectives, alternative_.ranks);
+    for (const auto& what : costs.operators)
+        problems.push_back(at_key(alternative_.pool, "precision", what));
+    for (const auto& what : costs.transfers)
+        problems.push_back(at_key(alternative_.pool, "collectives", what));
+    try {
+        require_memory(step);
+    } catch (const InputError& error) {
+        problems.insert(problems.end(), error.diagnostics().begin(), error.diagnostics().end());
+    }
+    if (!problems.empty()) throw InputError(std::move(problems));
+}
+
+Seconds DecodeCase::time_per_token(long batch, CostCache& cache) const {
+    return time_per_output_token(run(batch, cache, Driver::plain).iteration(),
+                                 experiment_.spec.workload.speculation.tokens_per_step());
+}
+
+long DecodeCase::find_batch(CostCache& cache, std::vector<std::string>& warnings) const {
+    if (alternative_.batch.per_rank) return *alternative_.batch.per_rank;
+    if (alternative_.batch.per_chip) return *alternative_.batch.per_chip / alternative_.chip.ranks;
+    const Seconds target = *alternative_.batch.latency_target;
+    const long least = smallest(), most = largest_that_fits();
+    if (most == 0) require_memory(build(least));
+    const Seconds floor = time_per_token(least, cache);
+    if (floor > target) {
+        throw InputError({at_batch(
+            alternative_, experiment_.spec.workload,
+            fmt::format("latency_target {}: {} needs {} for a token with only {} sequence{} a rank",
+                        to_string(target), alternative_.name, to_string(floor), least,
+                        least == 1 ? "" : "s"),
+            "raise the target, or shorten the step: fewer layers' weights a rank "
+            "(tensor_parallel), faster memory")});
+    }
+    // Time grows with the batch but for steps of a tile; the search takes it as growing.
+    const long batch = largest(
+        least, most + 1, [&](long middle) { return time_per_token(middle, cache) <= target; });
+    if (batch == most)
+        warnings.push_back(
+            fmt::format("memory, not the latency target, limits the batch to {} a rank", most));
+    return batch;
+}
+
+}  // namespace podsim

@@ -1,0 +1,59 @@
+// One decode alternative at any batch: the step it runs, whether it fits into memory, how long it
+// takes; and which batch it is to run.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "sim/machine.hpp"
+#include "sim/resolve.hpp"
+#include "workloads/decode.hpp"
+
+namespace podsim {
+
+struct StepRun {
+    DecodeStep step;
+    ProgramCosts costs;
+    RunRecord record;
+    Seconds iteration() const { return to_seconds(record.end); }
+};
+
+// Batches are sequences per rank.
+class DecodeCase {
+  public:
+    // Both must outlive the case.
+    DecodeCase(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative);
+
+    const RankHardware& hardware() const { return hardware_; }
+    const RankFabric& fabric() const { return fabric_; }
+
+    // Throws InputError for a mapping that does not work out.
+    DecodeStep build(long batch) const;
+    StepRun run(long batch, CostCache& cache, Driver driver) const;
+
+    // Throws InputError: a step that does not work out, memory that does not fit (by how much, and
+    // what would help), a format or a collective that has no cost. Of a latency target the smallest
+    // batch is looked at.
+    void check() const;
+
+    // The batch that is given, or the largest that keeps the latency target and fits. Throws
+    // InputError where none does. A target that memory keeps from being reached is a warning.
+    long find_batch(CostCache& cache, std::vector<std::string>& warnings) const;
+
+    // Sequences a rank has room for, 0 when not even the smallest batch fits.
+    long largest_that_fits() const;
+
+  private:
+    DecodeSpec spec(long batch) const;
+    long smallest() const;  // a sequence for each micro-batch
+    bool fits(long batch) const;
+    void require_memory(const DecodeStep& step) const;
+    Seconds time_per_token(long batch, CostCache& cache) const;
+
+    const ResolvedExperiment& experiment_;
+    const ResolvedAlternative& alternative_;
+    RankHardware hardware_;
+    RankFabric fabric_;
+};
+
+}  // namespace podsim

@@ -1,0 +1,174 @@
+#include "sim/single_forms.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "sim/form_variants.hpp"
+
+namespace podsim {
+
+const std::vector<std::pair<const char*, OperatorType>>& names_of(const OperatorType*) {
+    static const std::vector<std::pair<const char*, OperatorType>> names = {
+        {"gemm", OperatorType::gemm},
+        {"attention", OperatorType::attention},
+        {"vector", OperatorType::vector}};
+    return names;
+}
+
+const std::vector<std::pair<const char*, AttentionForm>>& names_of(const AttentionForm*) {
+    static const std::vector<std::pair<const char*, AttentionForm>> names = {
+        {"mla", AttentionForm::mla_absorbed}, {"gqa", AttentionForm::gqa}};
+    return names;
+}
+
+const std::vector<std::pair<const char*, Phase>>& names_of(const Phase*) {
+    static const std::vector<std::pair<const char*, Phase>> names = {{"prefill", Phase::prefill},
+                                                                     {"decode", Phase::decode}};
+    return names;
+}
+
+namespace {
+
+DType dtype_or(const std::map<std::string, DType>& dtypes, const char* key, DType fallback) {
+    const auto found = dtypes.find(key);
+    return found != dtypes.end() ? found->second : fallback;
+}
+
+template <class Form>
+void check_dtype_keys(Form& form, const std::map<std::string, DType>& dtypes,
+                      const std::vector<std::string>& known) {
+    for (const auto& [key, dtype] : dtypes) {
+        if (std::find(known.begin(), known.end(), key) == known.end()) {
+            form.problem("dtypes", fmt::format("{} is no operand of this operator, expected {}",
+                                               key, fmt::join(known, ", ")));
+        }
+    }
+}
+
+}  // namespace
+
+template <class Form>
+void describe(Form& form, OperatorForm& op) {
+    form.required("type", op.type, "gemm, attention or vector");
+    if (!kAllVariants<Form> && !form.ok()) return form.ignore_unknown_keys();
+    const bool gemm = op.type == OperatorType::gemm, attention = op.type == OperatorType::attention,
+               vector = op.type == OperatorType::vector;
+    form.optional("dtypes", op.dtypes,
+                  "formats by operand: a, b, c of a gemm; compute, kv of attention; in, out of a "
+                  "vector operator");
+    of_variant(form, gemm, "m", op.gemm.m, "gemm: rows", count());
+    of_variant(form, gemm, "n", op.gemm.n, "gemm: columns", count());
+    of_variant(form, gemm, "k", op.gemm.k, "gemm: inner size", count());
+    optional_of_variant(form, gemm, "groups", op.gemm.groups,
+                        "gemm: independent products in one kernel", count());
+    of_variant(form, attention, "form", op.attention.form, "attention: mla or gqa");
+    of_variant(form, attention, "phase", op.attention.phase, "attention: prefill or decode");
+    of_variant(form, attention, "batch", op.attention.batch, "attention: sequences", count());
+    of_variant(form, attention, "query", op.attention.query, "attention: new tokens of each",
+               count());
+    of_variant(form, attention, "context", op.attention.context,
+               "attention: cached tokens of each, new ones included", count());
+    of_variant(form, attention, "heads", op.attention.heads, "attention: query heads", count());
+    of_variant(form, attention, "head_dims", op.head_dims,
+               "attention: sizes of a head, [query and key, value]", count());
+    optional_of_variant(form, attention, "kv_heads", op.attention.kv_heads,
+                        "attention: key-value heads (gqa)", count());
+    of_variant(form, vector, "op", op.vector.op, "vector: what it is, for the tables");
+    of_variant(form, vector, "elements", op.vector.elements, "vector: elements it works on",
+               count());
+    optional_of_variant(form, vector, "flops_per_element", op.vector.flops_per_element,
+                        "vector: arithmetic of one element", non_negative());
+    if (!form.ok()) return;
+    if (gemm) {
+        check_dtype_keys(form, op.dtypes, {"a", "b", "c"});
+        const Gemm& g = op.gemm;
+        if (static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.groups) >
+            1e15)
+            form.problem("m", "m x n x groups are more than 1e15 results");
+    }
+    if (vector) check_dtype_keys(form, op.dtypes, {"in", "out"});
+    if (attention) {
+        check_dtype_keys(form, op.dtypes, {"compute", "kv"});
+        if (op.head_dims.size() != 2)
+            form.problem("head_dims", "expected two sizes: [query and key, value]");
+        if (op.attention.context < op.attention.query)
+            form.problem("context", "is shorter than the query tokens it holds");
+        if (op.attention.form == AttentionForm::gqa && op.attention.kv_heads == 0)
+            form.problem("kv_heads", "missing: gqa needs it");
+        if (op.attention.form == AttentionForm::mla_absorbed && op.attention.kv_heads > 1)
+            form.problem("kv_heads", "mla has one latent entry a token, expected 1");
+        if (op.attention.kv_heads > 1 && op.attention.heads % op.attention.kv_heads != 0)
+            form.problem("heads", "does not divide by kv_heads");
+    }
+}
+
+Operator to_operator(OperatorForm form) {
+    const auto& types = form.dtypes;
+    switch (form.type) {
+        case OperatorType::gemm:
+            form.gemm.a = dtype_or(types, "a", DType::bf16);
+            form.gemm.b = dtype_or(types, "b", form.gemm.a);
+            form.gemm.c = dtype_or(types, "c", DType::bf16);
+            return {"gemm", form.gemm};
+        case OperatorType::attention:
+            form.attention.kv_heads = std::max(1L, form.attention.kv_heads);
+            form.attention.head_dim_qk = form.head_dims[0];
+            form.attention.head_dim_v = form.head_dims[1];
+            form.attention.compute = dtype_or(types, "compute", DType::bf16);
+            form.attention.kv = dtype_or(types, "kv", form.attention.compute);
+            return {"attention", form.attention};
+        case OperatorType::vector:
+            form.vector.read = form.vector.elements * bytes_of(dtype_or(types, "in", DType::bf16));
+            form.vector.write =
+                form.vector.elements * bytes_of(dtype_or(types, "out", DType::bf16));
+            return {form.vector.op, form.vector};
+    }
+    return {};
+}
+
+template <class Form>
+void describe(Form& form, CollectiveForm& collective) {
+    form.required(
+        "type", collective.type,
+        "dispatch, combine, all_to_all, all_reduce, all_gather, reduce_scatter or send_recv");
+    form.required("ranks", collective.ranks, "members of the group", at_least(2));
+    if (!kAllVariants<Form> && !form.ok()) return form.ignore_unknown_keys();
+    const bool tokens = collective.by_tokens();
+    of_variant(form, !tokens, "bytes", collective.bytes, "buffer, as nccl-tests count it",
+               positive());
+    of_variant(form, tokens, "tokens_per_rank", collective.tokens_per_rank,
+               "dispatch, combine: tokens each rank sends", count());
+    of_variant(form, tokens, "hidden", collective.hidden, "dispatch, combine: elements of a token",
+               count());
+    of_variant(form, tokens, "top_k", collective.top_k,
+               "dispatch, combine: experts a token goes to", count());
+    optional_of_variant(form, tokens, "element_bytes", collective.element_bytes,
+                        "dispatch, combine: bytes of an element", positive());
+    optional_of_variant(form, tokens, "scale_block", collective.scale_block,
+                        "dispatch, combine: elements that share a 4-byte scale, 0 for none",
+                        non_negative());
+}
+
+Transfer to_transfer(const CollectiveForm& form) {
+    Transfer transfer;
+    transfer.name = to_string(form.type);
+    transfer.type = form.type;
+    transfer.group_ranks = form.ranks;
+    transfer.size = form.bytes;
+    if (form.by_tokens()) {
+        const double tokens = static_cast<double>(form.tokens_per_rank),
+                     copies = static_cast<double>(form.top_k);
+        transfer.size = expert_payload(
+            tokens, copies, token_bytes(form.hidden, form.element_bytes, form.scale_block));
+        transfer.messages_per_rank = tokens * copies;
+    }
+    return transfer;
+}
+
+template void describe(ReadForm&, OperatorForm&);
+template void describe(SchemaForm&, OperatorForm&);
+template void describe(ReadForm&, CollectiveForm&);
+template void describe(SchemaForm&, CollectiveForm&);
+
+}  // namespace podsim

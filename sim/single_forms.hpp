@@ -1,0 +1,50 @@
+// How an experiment writes one operator or one collective.
+#pragma once
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "program/operator.hpp"
+#include "program/transfer.hpp"
+
+namespace podsim {
+
+enum class OperatorType { gemm, attention, vector };
+const std::vector<std::pair<const char*, OperatorType>>& names_of(const OperatorType*);
+const std::vector<std::pair<const char*, AttentionForm>>& names_of(const AttentionForm*);
+const std::vector<std::pair<const char*, Phase>>& names_of(const Phase*);
+
+// `operator:` as written, before its type decides which keys belong to it.
+struct OperatorForm {
+    OperatorType type = OperatorType::gemm;
+    Gemm gemm;
+    Attention attention;
+    VectorWork vector;
+    std::map<std::string, DType> dtypes;
+    std::vector<long> head_dims;
+};
+Operator to_operator(OperatorForm form);
+
+// `collective:` as written.
+struct CollectiveForm {
+    TransferType type = TransferType::all_reduce;
+    int ranks = 0;
+    Bytes bytes{0.0};
+    long tokens_per_rank = 0, hidden = 0, top_k = 0, scale_block = 0;
+    double element_bytes = 2;
+    // Dispatch and combine are given as tokens, the others as a buffer.
+    bool by_tokens() const {
+        return type == TransferType::dispatch || type == TransferType::combine;
+    }
+};
+Transfer to_transfer(const CollectiveForm& form);
+
+// For ReadForm and SchemaForm.
+template <class Form>
+void describe(Form& form, OperatorForm& op);
+template <class Form>
+void describe(Form& form, CollectiveForm& collective);
+
+}  // namespace podsim
