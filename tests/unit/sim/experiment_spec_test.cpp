@@ -1,0 +1,293 @@
+// What is wrong with an experiment file itself, and where.
+#include "sim/experiment_spec.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/sim/experiment_cases.hpp"
+
+namespace podsim {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+TEST(ExperimentSpec, ReadsWhatIsThere) {
+    const ExperimentSpec spec = read_experiment(
+        with(with(test_experiment(), "workload.speculation", "{draft_tokens: 1, acceptance: 0.7}"),
+             "alternatives.A.mapping", "{expert_parallel: 16, micro_batches: 2}"));
+    EXPECT_EQ(spec.name, "a test");
+    EXPECT_EQ(spec.workload.kind, WorkloadKind::decode);
+    EXPECT_EQ(spec.workload.model, "deepseek-r1");
+    EXPECT_EQ(spec.workload.context.value(), 2048);
+    EXPECT_EQ(spec.workload.batch.per_chip, 16);
+    EXPECT_DOUBLE_EQ(spec.workload.speculation.tokens_per_step(), 1.7);
+    EXPECT_EQ(spec.prices, "test-prices");
+    ASSERT_EQ(spec.alternatives.size(), 1u);
+    const PoolSpec& pool = spec.alternatives.front().pools.front();
+    EXPECT_EQ(pool.chips, 16);
+    EXPECT_EQ(pool.mapping.expert_parallel, 16);
+    EXPECT_EQ(pool.mapping.micro_batches, 2);
+    EXPECT_EQ(pool.mapping.data_parallel, 0);  // as many as the ranks allow
+    EXPECT_EQ(pool.precision.experts, DType::int8);
+    EXPECT_EQ(pool.precision.combine, DType::bf16);
+    EXPECT_EQ(pool.path, "alternatives.A");
+    EXPECT_EQ(pool.places.of("chips").line, 10);
+    EXPECT_EQ(pool.places.of("precision.weights").line, 11);
+    EXPECT_EQ(pool.places.of("mapping.data_parallel").line, 99);  // of the map it is missing from
+    EXPECT_EQ(pool.places.of("kernels").line, 8);                 // of the pool
+}
+
+TEST(ExperimentSpec, APoolMayBeWrittenAsAPool) {
+    const ExperimentSpec spec = read_experiment(parse_yaml(R"(experiment: x
+workload: {kind: decode, model: m, context: 8 tokens, batch_per_rank: 4}
+alternatives:
+  - name: A
+    pools:
+      - {name: decode, role: decode, system: s, chips: 2}
+)",
+                                                           "pools.yaml"));
+    const PoolSpec& pool = spec.alternatives.front().pools.front();
+    EXPECT_EQ(pool.name, "decode");
+    EXPECT_EQ(pool.path, "alternatives.A.pools.decode");
+    EXPECT_EQ(spec.prices, "default");
+}
+
+std::string wrong(const Node& experiment) {
+    try {
+        read_experiment(experiment);
+    } catch (const InputError& error) {
+        return error.what();
+    }
+    return "";
+}
+
+// Each change to the experiment, and what is said about it.
+struct Case {
+    const char* path;
+    const char* value;
+    const char* said;
+};
+
+TEST(ExperimentSpec, SaysWhatIsWrongAndWhere) {
+    for (const Case& c : {
+             Case{
+                 "workload.kind", "training",
+                 "test.yaml:99:1: workload.kind: one of operator, collective, decode was expected"},
+             {"workload.kind", "decoed", "did you mean decode?"},
+             {"workload.context", "4096", "workload.context: "},
+             {"workload.context", "0 tokens", "at least 1, at most 1,000,000,000"},
+             {"workload.context", "4096.5 tokens",
+              "workload.context: is no whole number of tokens"},
+             {"workload.batch_per_chip", "0", "at least 1, at most 1,000,000,000"},
+             {"workload.batch_per_chip", "1.5", "workload.batch_per_chip"},
+             {"workload.batch_per_chip", "9999999999", "at least 1, at most 1,000,000,000"},
+             {"workload.batch_per_rank", "8",
+              "workload.batch_per_chip: says the batch a second time"},
+             {"workload.latency_target", "0 s", "workload.latency_target"},
+             {"workload.speculation", "{draft_tokens: 1}", "workload.speculation.acceptance"},
+             {"workload.speculation", "{draft_tokens: 1, acceptance: 1.2}", "a share from 0 to 1"},
+             {"workload.speculation", "{draft_tokens: 17, acceptance: 0.5}",
+              "more than 16 draft tokens"},
+             {"workload.tokens", "3", "workload.tokens: unknown key"},
+             {"workload.operator", "{type: gemm}", "workload.operator: unknown key"},
+             {"alternatives", "[]", "alternatives: is empty, expected at least one"},
+             {"alternatives", "[{name: A, system: s, chips: 1}, {name: A, system: s, chips: 2}]",
+              "alternatives: two are called A"},
+             {"alternatives.A.chips", "0", "alternatives.A.chips: "},
+             {"alternatives.A.role", "decode", "alternatives.A.role: unknown key"},
+             {"alternatives.A.precision.weights", "int7", "did you mean int8?"},
+             {"alternatives.A.mapping", "{tensor_parallel: 0}",
+              "alternatives.A.mapping.tensor_parallel"},
+             {"alternatives.A.experts", "{redundant: -1}", "alternatives.A.experts.redundant"},
+             {"alternatives.A.experts", "{popularity: zipf}", "balanced"},
+             {"alternatives.A.batch_per_chip", "4", ""},  // instead of the workload's
+             {"alternatives.A.pools", "[{name: p, system: s, chips: 1}]",
+              "alternatives.A.system: unknown key"},
+         }) {
+        const std::string said = wrong(with(test_experiment(), c.path, c.value));
+        if (std::string(c.said).empty()) {
+            EXPECT_EQ(said, "") << c.path;
+        } else {
+            EXPECT_THAT(said, HasSubstr(c.said)) << c.path << ": " << c.value;
+        }
+    }
+}
+
+TEST(ExperimentSpec, SaysWhatIsMissing) {
+    for (const auto& [map, key] : {std::pair("", "experiment"),
+                                   {"", "workload"},
+                                   {"", "alternatives"},
+                                   {"workload", "kind"},
+                                   {"workload", "model"},
+                                   {"workload", "context"},
+                                   {"alternatives.A", "name"},
+                                   {"alternatives.A", "system"},
+                                   {"alternatives.A", "chips"}}) {
+        EXPECT_THAT(wrong(without(test_experiment(), map, key)),
+                    AllOf(HasSubstr(key), HasSubstr("missing")))
+            << key;
+    }
+    EXPECT_EQ(wrong(without(test_experiment(), "", "prices")), "");
+}
+
+TEST(ExperimentSpec, SomebodyHasToSayTheBatch) {
+    const Node none = without(test_experiment(), "workload", "batch_per_chip");
+    EXPECT_THAT(wrong(none), HasSubstr("test.yaml:3:3: workload.batch_per_chip: missing: how many "
+                                       "sequences run (give batch_per_chip, batch_per_rank or "
+                                       "latency_target, here or in every alternative)"));
+    EXPECT_EQ(wrong(with(none, "alternatives.A.latency_target", "50 ms")), "");
+    EXPECT_THAT(wrong(with(with(none, "alternatives.A.latency_target", "50 ms"),
+                           "alternatives.A.batch_per_rank", "4")),
+                HasSubstr("alternatives.A.batch_per_rank: says the batch a second time"));
+}
+
+TEST(ExperimentSpec, PoolsAreOneAndDecode) {
+    const auto pools = [](const std::string& text) {
+        return wrong(
+            parse_yaml("experiment: x\nworkload: {kind: decode, model: m, context: 8 tokens, "
+                       "batch_per_rank: 4}\nalternatives: [{name: A, pools: " +
+                           text + "}]\n",
+                       "pools.yaml"));
+    };
+    EXPECT_THAT(pools("[]"), HasSubstr("0 pools: one is modelled"));
+    EXPECT_THAT(pools("[{name: a, system: s, chips: 1}, {name: b, system: s, chips: 1}]"),
+                HasSubstr("2 pools: one is modelled"));
+    EXPECT_THAT(pools("[{name: a, role: prefill, system: s, chips: 1}]"),
+                HasSubstr("prefill is not modelled yet, expected decode"));
+    EXPECT_THAT(pools("[{system: s, chips: 1}]"), HasSubstr("name"));
+}
+
+// All of it at once.
+TEST(ExperimentSpec, AllProblemsAreListed) {
+    Node experiment = with(test_experiment(), "workload.context", "4096");
+    experiment = with(experiment, "alternatives.A.chips", "-3");
+    experiment = with(experiment, "alternatives.A.precision.weights", "int7");
+    experiment = with(experiment, "price", "default");
+    EXPECT_THAT(wrong(experiment),
+                AllOf(HasSubstr("workload.context"), HasSubstr("alternatives.A.chips"),
+                      HasSubstr("alternatives.A.precision.weights"), HasSubstr("price: unknown")));
+}
+
+Node single(const std::string& kind, const std::string& body) {
+    return parse_yaml("experiment: x\nworkload:\n  kind: " + kind + "\n  " + kind + ": " + body +
+                          "\nalternatives:\n  - {name: A, system: test-system, chips: 4}\n",
+                      "single.yaml");
+}
+
+TEST(ExperimentSpec, ReadsOperators) {
+    const auto body = [](const std::string& text) {
+        return read_experiment(single("operator", text)).workload.kernel->body;
+    };
+    const Gemm gemm =
+        std::get<Gemm>(body("{type: gemm, m: 8, n: 16, k: 32, groups: 4, dtypes: {a: int8}}"));
+    EXPECT_EQ(gemm, (Gemm{8, 16, 32, 4, DType::int8, DType::int8, DType::bf16}));
+    const Attention mla = std::get<Attention>(
+        body("{type: attention, form: mla, phase: decode, batch: 4, query: 2, context: 100, heads: "
+             "16, head_dims: [576, 512], dtypes: {compute: int8}}"));
+    EXPECT_EQ(mla, (Attention{AttentionForm::mla_absorbed, Phase::decode, 4, 2, 100, 16, 1, 576,
+                              512, DType::int8, DType::int8}));
+    const VectorWork vector = std::get<VectorWork>(
+        body("{type: vector, op: norm, elements: 100, flops_per_element: 4, dtypes: {out: int8}}"));
+    EXPECT_EQ(vector, (VectorWork{"norm", 100, 4, 200, 100}));
+}
+
+TEST(ExperimentSpec, SaysWhatIsWrongWithAnOperator) {
+    const char* const attention =
+        "type: attention, form: gqa, phase: decode, batch: 4, query: 2, context: 100, heads: 16, "
+        "head_dims: [128, 128]";
+    for (const auto& [text, said] :
+         {std::pair(std::string("{m: 8}"), "operator.type"),
+          {"{type: gem, m: 8, n: 8, k: 8}", "did you mean gemm?"},
+          {"{type: gemm, m: 8, n: 8}", "operator.k"},
+          {"{type: gemm, m: 0, n: 8, k: 8}", "operator.m"},
+          {"{type: gemm, m: 8, n: 8, k: 8, batch: 3}", "operator.batch: unknown key"},
+          {"{type: gemm, m: 1000000000, n: 1000000000, k: 8}", "more than 1e15 results"},
+          {"{type: gemm, m: 8, n: 8, k: 8, dtypes: {kv: bf16}}",
+           "operator.dtypes: kv is no operand of this operator, expected a, b, c"},
+          {"{type: vector, op: x, elements: 8, dtypes: {a: bf16}}", "expected in, out"},
+          {"{type: vector, elements: 8}", "operator.op"},
+          {std::string("{") + attention + "}", "operator.kv_heads: missing: gqa needs it"},
+          {std::string("{") + attention + ", kv_heads: 5}", "does not divide by kv_heads"},
+          {std::string("{") + attention + ", kv_heads: 4, dtypes: {a: bf16}}",
+           "expected compute, kv"},
+          {"{type: attention, form: mla, phase: decode, batch: 1, query: 1, context: 8, heads: 16, "
+           "kv_heads: 2, head_dims: [576, 512]}",
+           "mla has one latent entry a token, expected 1"},
+          {"{type: attention, form: mla, phase: decode, batch: 1, query: 9, context: 8, heads: 16, "
+           "head_dims: [576, 512]}",
+           "is shorter than the query tokens it holds"},
+          {"{type: attention, form: mla, phase: decode, batch: 1, query: 1, context: 8, heads: 16, "
+           "head_dims: [576]}",
+           "expected two sizes"}}) {
+        EXPECT_THAT(wrong(single("operator", text)), HasSubstr(said)) << text;
+    }
+}
+
+// 128 tokens to 8 experts each, 7168 B and 56 scales of 4 B a token.
+TEST(ExperimentSpec, ReadsCollectives) {
+    const Transfer dispatch =
+        *read_experiment(single("collective",
+                                "{type: dispatch, ranks: 8, tokens_per_rank: 128, hidden: 7168, "
+                                "top_k: 8, element_bytes: 1, scale_block: 128}"))
+             .workload.collective;
+    EXPECT_EQ(dispatch.group_ranks, 8);
+    EXPECT_DOUBLE_EQ(dispatch.size.value(), 128.0 * 8 * 7392);
+    EXPECT_DOUBLE_EQ(dispatch.messages_per_rank, 1024);
+    const Transfer sum =
+        *read_experiment(single("collective", "{type: all_reduce, ranks: 4, bytes: 1 MB}"))
+             .workload.collective;
+    EXPECT_DOUBLE_EQ(sum.size.value(), 1e6);
+}
+
+TEST(ExperimentSpec, SaysWhatIsWrongWithACollective) {
+    for (const auto& [text, said] :
+         {std::pair("{ranks: 8}", "collective.type"),
+          {"{type: all_reduce, bytes: 1 MB}", "collective.ranks"},
+          {"{type: all_reduce, ranks: 1, bytes: 1 MB}", "collective.ranks"},
+          {"{type: all_reduce, ranks: 4}", "collective.bytes"},
+          {"{type: all_reduce, ranks: 4, bytes: 0 B}", "collective.bytes"},
+          {"{type: all_reduce, ranks: 4, bytes: 1 MB, top_k: 8}", "collective.top_k: unknown key"},
+          {"{type: dispatch, ranks: 4, bytes: 1 MB}", "collective.tokens_per_rank"},
+          {"{type: dispatch, ranks: 4, tokens_per_rank: 8, hidden: 8, top_k: 2, scale_block: -1}",
+           "collective.scale_block"}}) {
+        EXPECT_THAT(wrong(single("collective", text)), HasSubstr(said)) << text;
+    }
+}
+
+// Whoever writes a key expects it to have an effect.
+TEST(ExperimentSpec, KeysThatSayNothingAreRefused) {
+    const Node gemm = single("operator", "{type: gemm, m: 8, n: 8, k: 8}");
+    const Node sum = single("collective", "{type: all_reduce, ranks: 4, bytes: 1 MB}");
+    EXPECT_EQ(wrong(gemm), "");
+    EXPECT_EQ(wrong(sum), "");
+    for (const auto& [key, value] : {std::pair("mapping", "{tensor_parallel: 2}"),
+                                     {"experts", "{redundant: 2}"},
+                                     {"engine", "nominal"},
+                                     {"precision", "{weights: int8}"},
+                                     {"batch_per_chip", "4"},
+                                     {"latency_target", "4 ms"}}) {
+        const std::string path = std::string("alternatives.A.") + key;
+        EXPECT_THAT(wrong(with(gemm, path, value)),
+                    HasSubstr(path + ": says nothing to a workload of kind operator (remove it)"));
+        EXPECT_THAT(wrong(with(sum, path, value)), HasSubstr("of kind collective"));
+    }
+    EXPECT_THAT(wrong(with(gemm, "alternatives.A.collectives", "cann")), HasSubstr("collectives"));
+    EXPECT_THAT(wrong(with(sum, "alternatives.A.kernels", "nominal")), HasSubstr("kernels"));
+    EXPECT_EQ(wrong(with(gemm, "alternatives.A.kernels", "nominal")), "");
+    EXPECT_EQ(wrong(with(sum, "alternatives.A.collectives", "cann")), "");
+}
+
+TEST(ExperimentSpec, TheSchemaShowsEveryVariant) {
+    const nlohmann::ordered_json schema = experiment_schema();
+    const auto& workload = schema["properties"]["workload"];
+    for (const char* key : {"kind", "model", "context", "batch_per_chip", "operator", "collective"})
+        EXPECT_TRUE(workload["properties"].contains(key)) << key;
+    EXPECT_EQ(workload["required"], nlohmann::ordered_json({"kind"}));
+    EXPECT_TRUE(workload["properties"]["operator"]["properties"].contains("head_dims"));
+    EXPECT_TRUE(workload["properties"]["collective"]["properties"].contains("top_k"));
+}
+
+}  // namespace
+}  // namespace podsim

@@ -1,0 +1,119 @@
+// What a chip-hour costs, by hand.
+#include "sim/price.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/sim/experiment_cases.hpp"
+
+namespace podsim {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+PriceSpec test_prices() {
+    return read_prices(parse_yaml(kTestPrices, "p.yaml"), "test-prices");
+}
+
+struct Machine {
+    ChipSpec chip;
+    SystemSpec system;
+    Machine() {
+        chip.name = "test-chip";
+        system.name = "test-system";
+        system.power_per_chip.value = Watts(1000);
+    }
+};
+
+// r (1 + r)^n / ((1 + r)^n - 1): 1.09^4 = 1.41158161; 0.09 x 1.41158161 / 0.41158161 = 0.308669.
+TEST(CapitalRecoveryFactor, ByHand) {
+    EXPECT_NEAR(capital_recovery_factor(0.09, 4), 0.308669, 1e-6);
+    EXPECT_NEAR(capital_recovery_factor(0.09, 4), 0.09 * 1.41158161 / 0.41158161, 1e-9);
+    EXPECT_DOUBLE_EQ(capital_recovery_factor(0, 4), 0.25);       // no interest: a quarter a year
+    EXPECT_NEAR(capital_recovery_factor(0.05, 1), 1.05, 1e-12);  // all back after a year
+    EXPECT_NEAR(capital_recovery_factor(1e-9, 4), 0.25, 1e-7);   // the limit
+}
+
+// (20,000 + 10,000) x 0.308669 / (8766 x 0.9 h) = 0.782490 + 0.391245 USD/h; 1 kW x 1.2 x 0.10 =
+// 0.12 USD/h; a fifth more for operations: 1.552481 USD/h.
+TEST(CostBases, OwnedByHand) {
+    const Machine machine;
+    std::vector<std::string> notes;
+    const auto bases = cost_bases(test_prices(), machine.chip, machine.system, notes);
+    ASSERT_EQ(bases.size(), 2u);
+    EXPECT_THAT(notes, IsEmpty());
+    EXPECT_EQ(bases[0].name, "rental");
+    EXPECT_NEAR(bases[0].usd_per_hour_per_chip, 2, 1e-12);
+    const CostBasis& owned = bases[1];
+    EXPECT_EQ(owned.name, "owned");
+    ASSERT_EQ(owned.parts.size(), 4u);
+    EXPECT_EQ(owned.parts[0].first, "chip");
+    EXPECT_NEAR(owned.parts[0].second, 0.782490, 1e-6);
+    EXPECT_EQ(owned.parts[1].first, "system");
+    EXPECT_NEAR(owned.parts[1].second, 0.391245, 1e-6);
+    EXPECT_EQ(owned.parts[2].first, "power");
+    EXPECT_NEAR(owned.parts[2].second, 0.12, 1e-9);
+    EXPECT_EQ(owned.parts[3].first, "operations");
+    EXPECT_NEAR(owned.parts[3].second, 0.258747, 1e-6);
+    EXPECT_NEAR(owned.usd_per_hour_per_chip, 1.552481, 1e-6);
+}
+
+TEST(CostBases, OnlyWhatIsKnown) {
+    std::vector<std::string> notes;
+    PriceSpec prices = test_prices();
+    Machine machine;
+    prices.chips["test-chip"].rental.reset();
+    EXPECT_EQ(cost_bases(prices, machine.chip, machine.system, notes).front().name, "owned");
+
+    // Owning needs the system's share.
+    machine.system.name = "another";
+    prices = test_prices();
+    auto bases = cost_bases(prices, machine.chip, machine.system, notes);
+    ASSERT_EQ(bases.size(), 1u);
+    EXPECT_EQ(bases.front().name, "rental");
+    ASSERT_EQ(notes.size(), 1u);
+    EXPECT_THAT(notes.front(),
+                HasSubstr("know no system another: the cost of owning is not given"));
+
+    notes.clear();
+    machine.chip.name = "nobody's";
+    EXPECT_TRUE(cost_bases(prices, machine.chip, machine.system, notes).empty());
+    EXPECT_THAT(notes.front(), HasSubstr("know no chip nobody's: no cost is given"));
+}
+
+// A chip that started from another has that one's price, and says so.
+TEST(CostBases, AVariantHasItsParentsPrice) {
+    std::vector<std::string> notes;
+    Machine machine;
+    machine.chip.name = "half-the-memory";
+    machine.chip.variant_of = "test-chip";
+    const auto bases = cost_bases(test_prices(), machine.chip, machine.system, notes);
+    ASSERT_EQ(bases.size(), 2u);
+    EXPECT_NEAR(bases[0].usd_per_hour_per_chip, 2, 1e-12);
+    EXPECT_THAT(notes, ElementsAre(HasSubstr("half-the-memory has no price of its own: that of "
+                                             "test-chip stands in")));
+}
+
+TEST(Prices, SayWhatIsWrong) {
+    const auto wrong = [](const char* path, const char* value) -> std::string {
+        try {
+            read_prices(with(parse_yaml(kTestPrices, "p.yaml"), path, value), "p");
+        } catch (const InputError& error) {
+            return error.what();
+        }
+        return "";
+    };
+    EXPECT_THAT(wrong("electricity", "0.1 USD"), HasSubstr("electricity"));
+    EXPECT_THAT(wrong("power_usage_effectiveness", "0.9"), HasSubstr("at least 1"));
+    EXPECT_THAT(wrong("use", "0 %"), HasSubstr("use: "));
+    EXPECT_THAT(wrong("life_years", "0"), HasSubstr("life_years"));
+    EXPECT_THAT(wrong("interest", "-1 %"), HasSubstr("interest"));
+    EXPECT_THAT(wrong("chips", "{h800: {rental: 2 USD}}"), HasSubstr("chips.h800.rental"));
+    EXPECT_THAT(wrong("chips", "{h800: {lease: 2 USD/h}}"), HasSubstr("lease"));
+    EXPECT_EQ(wrong("interest", "0 %"), "");
+}
+
+}  // namespace
+}  // namespace podsim
