@@ -48,7 +48,7 @@ OperatorCost operator_cost(const OperatorBody& body, const RankHardware& hardwar
         throw std::invalid_argument(fmt::format("core share {} is not in (0, 1]", core_share));
     }
     if (const auto* work = std::get_if<VectorWork>(&body)) {
-        return vector_cost(*work, hardware, library.vector, core_share);
+        return vector_cost(*work, hardware, vector_habits(library, *work), core_share);
     }
     const auto* gemm = std::get_if<Gemm>(&body);
     OperatorCost cost = gemm != nullptr ? gemm_cost(*gemm, hardware, library, fidelity, core_share)

@@ -266,5 +266,58 @@ TEST(SmoothMaximum, ByHand) {
     EXPECT_EQ(smooth_maximum(Seconds(0), Seconds(0), 2).value(), 0);
 }
 
+// Each of 2 + 3 groups costs 0.5 us, and a single product nothing.
+TEST(GemmCost, GroupsCostTimeIdleOrNot) {
+    KernelLibrarySpec library = tiny_library();
+    const RankHardware hardware = without_memory(tiny_chip());
+    Gemm grouped{16, 16, 64, 2};
+    const double before = tile_microseconds(grouped, hardware, library);
+    for (auto& [dtype, habits] : library.gemm) habits.group_overhead = microseconds(0.5);
+    EXPECT_NEAR(tile_microseconds(grouped, hardware, library), before + 1.0, exact);
+    grouped.idle_groups = 3;
+    EXPECT_NEAR(tile_microseconds(grouped, hardware, library), before + 2.5, exact);
+    const Gemm single{16, 16, 64, 1};
+    EXPECT_NEAR(tile_microseconds(single, hardware, library),
+                tile_microseconds(single, hardware, tiny_library()), exact);
+}
+
+// Grouped products have habits of their own where the library has some; one group with idle ones
+// beside it is a grouped product too.
+TEST(GemmCost, GroupedHabitsDecideAboutGroups) {
+    KernelLibrarySpec library = tiny_library();
+    library.grouped_gemm = library.gemm;
+    for (auto& [dtype, habits] : library.grouped_gemm) habits.launch = microseconds(100);
+    const RankHardware hardware = without_memory(tiny_chip());
+    Gemm gemm{16, 16, 64, 1};
+    EXPECT_LT(tile_microseconds(gemm, hardware, library), 50);
+    gemm.idle_groups = 1;
+    EXPECT_GT(tile_microseconds(gemm, hardware, library), 100);
+    EXPECT_GT(tile_microseconds(Gemm{16, 16, 64, 2}, hardware, library), 100);
+}
+
+// A library without tiles below 32 rows multiplies 32 rows for a product of one: 600 ns, not 300.
+TEST(GemmCost, TheSmallestTileIsPaidInFull) {
+    KernelLibrarySpec library = tiny_library();
+    RankHardware hardware = without_feed(without_memory(tiny_chip()));
+    hardware.accumulator = Bytes(2048);
+    const Gemm product{1, 16, 64, 1};
+    EXPECT_NEAR(tile_microseconds(product, hardware, library), 2 + 0.3, exact);
+    for (auto& [dtype, habits] : library.gemm) habits.smallest_tile = 32;
+    EXPECT_NEAR(tile_microseconds(product, hardware, library), 2 + 0.6, exact);
+}
+
+TEST(VectorCost, KernelsOfExpertsHaveTheirOwnHabits) {
+    KernelLibrarySpec library = tiny_library();
+    const VectorWork sort{"expert_permute", 8, 1, 100, 100}, norm{"rms_norm", 8, 1, 100, 100};
+    const auto launch = [&](const VectorWork& work) {
+        return operator_cost(work, tiny_chip(), library, Fidelity::tile, 1.0).launch;
+    };
+    EXPECT_EQ(launch(sort), launch(norm));
+    library.expert_vector = library.vector;
+    library.expert_vector->launch = microseconds(77);
+    EXPECT_NEAR(launch(sort).value(), 77e-6, 1e-15);
+    EXPECT_EQ(launch(norm), library.vector.launch);
+}
+
 }  // namespace
 }  // namespace podsim

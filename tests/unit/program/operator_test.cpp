@@ -157,6 +157,9 @@ TEST(Operator, RefusalsNameTheOperatorAndTheField) {
     EXPECT_EQ(refusal(Gemm{1, -2, 1, 1}), "the_op: n is -2, expected at least 1");
     EXPECT_THAT(refusal(Gemm{1, 1, 0, 1}), HasSubstr("k is 0"));
     EXPECT_THAT(refusal(Gemm{1, 1, 1, 0}), HasSubstr("groups is 0"));
+    Gemm idle{1, 1, 1, 1};
+    idle.idle_groups = -1;
+    EXPECT_THAT(refusal(idle), HasSubstr("idle_groups is -1"));
 }
 
 TEST(Operator, RefusesAttentionWithoutSizes) {
@@ -193,6 +196,17 @@ TEST(Operator, RefusesVectorWorkThatIsNoWork) {
     EXPECT_THAT(refusal(VectorWork{"add", 1, 1, 1, -1}), HasSubstr("negative"));
     EXPECT_THAT(refusal(VectorWork{"add", 1, 1, nan, 1}), HasSubstr("negative"));
     EXPECT_THAT(refusal(VectorWork{"add", 1, 1, 1, infinity}), HasSubstr("infinite"));
+}
+
+// Groups without rows are no work and no bytes, but another shape.
+TEST(Operator, IdleGroupsOnlyChangeTheShape) {
+    const Gemm busy{3, 5, 7, 2};
+    Gemm with_idle = busy;
+    with_idle.idle_groups = 4;
+    EXPECT_EQ(work_of(busy), work_of(with_idle));
+    EXPECT_EQ(compulsory_bytes_of(busy), compulsory_bytes_of(with_idle));
+    EXPECT_NE(shape_of(busy), shape_of(with_idle));
+    EXPECT_EQ(shape_of(with_idle), "gemm g2+4 m3 n5 k7 bf16xbf16->bf16");
 }
 
 }  // namespace
