@@ -65,7 +65,8 @@ void describe(Form& form, ChipSpec& chip) {
     form.required("title", chip.title, "name in words");
     form.optional("vendor", chip.vendor, "who sells it");
     form.optional("year", chip.year, "first shipped", at_least(1990));
-    form.optional("variant_of", chip.variant_of, "written by podsim: the chip this one started from");
+    form.optional("variant_of", chip.variant_of,
+                  "written by podsim: the chip this one started from");
     form.required("ranks", chip.ranks, "programs a package runs: dies that share nothing",
                   at_least(1));
     form.required("hbm", chip.hbm, "memory");

@@ -28,7 +28,7 @@ struct LinkLevelSpec {
 
 struct SystemSpec {
     std::string name, title;
-    std::string variant_of;  // the system it started from by base: or --set, "" for itself
+    std::string variant_of;         // the system it started from by base: or --set, "" for itself
     std::string chip;               // configs/chips
     long chips = 0;                 // it has in all
     LinkLevelSpec scale_up;         // supernode links

@@ -49,7 +49,7 @@ struct Waiting {
     int negative_priority;
     Picoseconds ready;
     int task;
-    auto operator<=>(const Waiting&) const = default;
+    auto operator<=>(const Waiting&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 
 // One class of ranks: its streams and what is at work on them.

@@ -11,7 +11,6 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-using ::testing::Not;
 
 TEST(ExperimentSpec, ReadsWhatIsThere) {
     const ExperimentSpec spec = read_experiment(

@@ -90,8 +90,9 @@ TEST(OperatorsCsv, QuotesAsRfc4180Says) {
               "alternative,name,kind,rank_class,stream,shape,choice,basis,count,seconds_each,"
               "seconds_total,seconds_critical,flops_each,bytes_each,achieved_flops,"
               "achieved_bandwidth,share_of_peak,roofline_seconds,warning");
-    EXPECT_EQ(csv.substr(header.size() + 1),
-              "\"A, \"\"the first\"\"\",gemm,,,,\"4 x 5,\n6\",,,3,0.1,0,0,1000000000000000,0,0,0,0,0,\n");
+    EXPECT_EQ(
+        csv.substr(header.size() + 1),
+        "\"A, \"\"the first\"\"\",gemm,,,,\"4 x 5,\n6\",,,3,0.1,0,0,1000000000000000,0,0,0,0,0,\n");
 }
 
 TEST(AlternativeResult, FindsItsMetrics) {
