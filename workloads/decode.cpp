@@ -102,96 +102,117 @@ class DecodeBuilder {
         const ModelSpec& model = spec_.model;
         const Precision& precision = spec_.precision;
         const long tokens = sequences_ * query;
+        const int tensor = spec_.mapping.tensor_parallel;
         layer_ = -1;
-        chain(attention_stream_, embedding_block(model, precision, tokens));
+        chain(attention_stream_, kernels(embedding_block(model, precision, tokens)));
+        const Layer stack = layer_of(query);
         for (long layer = 0; layer < model.layers; ++layer) {
             layer_ = static_cast<int>(layer);
-            run_layer(query, layer < model.dense_layers);
+            run_layer(stack, layer < model.dense_layers);
         }
         layer_ = -1;
-        chain(attention_stream_,
-              head_block(model, precision, tokens, spec_.mapping.tensor_parallel));
+        chain(attention_stream_, kernels(head_block(model, precision, tokens, tensor)));
         for (int pass = 0; pass < spec_.speculation.draft_tokens; ++pass) {
             const long pass_query = pass == 0 ? query : 1;
-            chain(attention_stream_, embedding_block(model, precision, sequences_ * pass_query));
-            chain(attention_stream_, draft_block(model, precision, sequences_ * pass_query));
-            run_layer(pass_query, false);
-            chain(attention_stream_,
-                  head_block(model, precision, sequences_, spec_.mapping.tensor_parallel));
+            const long pass_tokens = sequences_ * pass_query;
+            chain(attention_stream_, kernels(embedding_block(model, precision, pass_tokens)));
+            chain(attention_stream_, kernels(draft_block(model, precision, pass_tokens)));
+            run_layer(pass == 0 ? stack : layer_of(pass_query), false);
+            chain(attention_stream_, kernels(head_block(model, precision, sequences_, tensor)));
         }
     }
 
-    void run_layer(long query, bool dense) {
+    using Kernels = std::vector<Kernel>;
+
+    Kernels kernels(const std::vector<Operator>& operators, bool is_attention = false) {
+        return kernels_of(step_.program, operators, spec_.engine, is_attention);
+    }
+
+    // What the layers of a micro-batch have in common, worked out once.
+    struct Layer {
+        Bytes hidden{0.0};  // of the group's tokens
+        Kernels attention, dense, router, shared, sum;
+        std::vector<Kernels> experts;  // by class
+        ExpertLoad load;
+    };
+
+    Layer layer_of(long query) {
+        const ModelSpec& model = spec_.model;
+        const Precision& precision = spec_.precision;
         const int tensor = spec_.mapping.tensor_parallel;
         const StepShape shape{Phase::decode, sequences_, query, spec_.context, tensor};
         const long tokens = shape.tokens();
-        const Bytes hidden_bytes(static_cast<double>(tokens * spec_.model.hidden) *
-                                 bytes_of(DType::bf16));
-        chain(attention_stream_, attention_block(spec_.model, spec_.precision, shape), true);
-        if (dense) {
-            if (tensor > 1)
-                join("attention all-reduce", TransferType::all_reduce, tensor, hidden_bytes);
-            chain(expert_stream_, dense_ffn_block(spec_.model, spec_.precision, tokens, tensor));
-            if (tensor > 1)
-                join("dense all-reduce", TransferType::all_reduce, tensor, hidden_bytes);
-            return;
-        }
+        Layer layer;
+        layer.hidden = Bytes(static_cast<double>(tokens * model.hidden) * bytes_of(DType::bf16));
+        layer.attention = kernels(attention_block(model, precision, shape), true);
+        if (model.dense_layers > 0)
+            layer.dense = kernels(dense_ffn_block(model, precision, tokens, tensor));
+        if (layout_.slots_per_rank == 0) return layer;
+
         // Within a tensor-parallel group each rank takes its part of the tokens to the experts.
         const long own = (tokens + tensor - 1) / tensor;
-        if (tensor > 1)
-            join("attention reduce-scatter", TransferType::reduce_scatter, tensor, hidden_bytes);
-        chain(expert_stream_, router_block(spec_.model, spec_.precision, own));
-        run_experts(own);
-        if (tensor > 1) join("hidden all-gather", TransferType::all_gather, tensor, hidden_bytes);
+        const bool apart = layout_.shared_ranks > 0;
+        const bool beside = !apart && model.shared_experts > 0;
+        layer.load = expert_load(spec_, layout_, own);
+        layer.router = kernels(router_block(model, precision, own));
+        if (beside) layer.shared = kernels(expert_block(model, precision, 1, own, "shared_expert"));
+        layer.experts.push_back(kernels(expert_block(model, precision, layer.load.active_experts,
+                                                     layer.load.tokens_per_expert, "expert")));
+        if (apart) {
+            layer.experts.push_back(kernels(expert_block(
+                model, precision, 1, layer.load.tokens_per_shared_rank, "shared_expert")));
+        }
+        layer.sum = kernels(
+            combine_block(model, precision, own, layout_.copies_per_token + (beside ? 1 : 0)));
+        return layer;
     }
 
-    void run_experts(long tokens) {
-        const ExpertLoad load = expert_load(spec_, layout_, tokens);
+    void run_layer(const Layer& layer, bool dense) {
+        const int tensor = spec_.mapping.tensor_parallel;
+        const auto within_group = [&](const char* name, TransferType type) {
+            if (tensor > 1) join(name, type, tensor, layer.hidden);
+        };
+        chain(attention_stream_, layer.attention);
+        if (dense) {
+            within_group("attention all-reduce", TransferType::all_reduce);
+            chain(expert_stream_, layer.dense);
+            within_group("dense all-reduce", TransferType::all_reduce);
+            return;
+        }
+        within_group("attention reduce-scatter", TransferType::reduce_scatter);
+        chain(expert_stream_, layer.router);
+        run_experts(layer);
+        within_group("hidden all-gather", TransferType::all_gather);
+    }
+
+    void run_experts(const Layer& layer) {
         const std::vector<int> routed_here = here_;
-        std::vector<int> shared_end(here_.size(), -1);
-        if (layout_.shared_ranks == 0 && spec_.model.shared_experts > 0) {
-            chain(expert_stream_,
-                  expert_block(spec_.model, spec_.precision, 1, tokens, "shared_expert"));
-            shared_end = here_;
-            here_ = routed_here;
-        }
-        exchange("dispatch", TransferType::dispatch, load.dispatch);
+        chain(expert_stream_, layer.shared);
+        const std::vector<int> shared_end = here_;
+        here_ = routed_here;
+        exchange("dispatch", TransferType::dispatch, layer.load.dispatch);
         priority_ = spec_.engine.experts_first ? 1 : 0;
-        for (std::size_t c = 0; c < here_.size(); ++c) {
-            const bool holds_shared = c == 1;
-            chain_on(static_cast<int>(c), expert_stream_,
-                     holds_shared ? expert_block(spec_.model, spec_.precision, 1,
-                                                 load.tokens_per_shared_rank, "shared_expert")
-                                  : expert_block(spec_.model, spec_.precision, load.active_experts,
-                                                 load.tokens_per_expert, "expert"),
-                     false);
-        }
-        exchange("combine", TransferType::combine, load.combine);
+        for (std::size_t c = 0; c < here_.size(); ++c)
+            chain_on(static_cast<int>(c), expert_stream_, layer.experts[c]);
+        exchange("combine", TransferType::combine, layer.load.combine);
         priority_ = 0;
-        const auto sum = combine_block(
-            spec_.model, spec_.precision, tokens,
-            layout_.copies_per_token +
-                (layout_.shared_ranks == 0 && spec_.model.shared_experts > 0 ? 1 : 0));
         for (std::size_t c = 0; c < here_.size(); ++c) {
-            extra_dependency_ = shared_end[c];
-            chain_on(static_cast<int>(c), expert_stream_, sum, false);
-            extra_dependency_ = -1;
+            if (!layer.shared.empty()) extra_dependency_ = shared_end[c];
+            chain_on(static_cast<int>(c), expert_stream_, layer.sum);
         }
     }
 
-    void chain(int stream, const std::vector<Operator>& operators, bool is_attention = false) {
+    void chain(int stream, const Kernels& kernels) {
         for (std::size_t c = 0; c < here_.size(); ++c)
-            chain_on(static_cast<int>(c), stream, operators, is_attention);
+            chain_on(static_cast<int>(c), stream, kernels);
     }
 
     int transfer_stream() const {
         return transfer_stream_ + (transfer_stream_per_part_ ? part_ : 0);
     }
 
-    void chain_on(int rank_class, int stream, const std::vector<Operator>& operators,
-                  bool is_attention) {
-        for (const auto& kernel :
-             kernels_of(step_.program, operators, spec_.engine, is_attention)) {
+    void chain_on(int rank_class, int stream, const Kernels& kernels) {
+        for (const Kernel& kernel : kernels) {
             Task task;
             task.kind = kernel.pipeline ? TaskKind::pipeline : TaskKind::compute;
             task.body = kernel.body;
