@@ -142,13 +142,15 @@ void TableFields::fail(const std::string& column, const std::string& what) const
                      fmt::format("\"{}\": {}", text(column), what));
 }
 
-std::optional<std::string> find_table(const TableSource& source, const std::string& folder) {
-    const bool own = !source.file.empty() && (source.file[0] == '/' || source.file[0] == '.');
-    const std::string path =
-        own ? source.file : (std::filesystem::path(folder) / source.file).string();
+std::optional<std::string> find_table(const TableSource& source, const std::string& folder,
+                                      const Place& asked_at) {
+    namespace fs = std::filesystem;
+    const bool beside = !source.file.empty() && source.file[0] == '.';
+    const fs::path path = (beside ? fs::path(asked_at.file).parent_path() : fs::path(folder)) /
+                          source.file;  // an absolute file replaces what stands before it
     std::error_code error;
-    if (!std::filesystem::exists(path, error)) return std::nullopt;
-    return path;
+    if (!fs::exists(path, error)) return std::nullopt;
+    return path.lexically_normal().string();
 }
 
 std::vector<KernelRow> read_kernel_table(const TableSource& source, const std::string& folder,
@@ -157,7 +159,7 @@ std::vector<KernelRow> read_kernel_table(const TableSource& source, const std::s
     register_table_adapters(adapters);
     const TableAdapter& adapter = adapters.find(source.adapter, asked_at, "adapter");
     const std::vector<Condition> conditions = read_conditions(source, asked_at);
-    const auto path = find_table(source, folder);
+    const auto path = find_table(source, folder, asked_at);
     if (!path) {
         throw InputError(asked_at, "file", "no table " + source.file + " in " + folder,
                          "--data DIR or PODSIM_DATA say where the tables lie");

@@ -59,18 +59,20 @@ void register_table_adapters(Registry<TableAdapter>& adapters);
 
 // The rows that the filter leaves, in the order of their operators' shapes (then of lines), so
 // that "every tenth" means the same whatever the order of the file. `folder` is where data lie; a
-// path beginning with '/' or '.' is taken as it is. Throws InputError: an unknown adapter or
-// column, a field that cannot be read, a time that is not above 0, no rows left.
+// path beginning with '.' starts from the file that names the table. Throws InputError: an unknown
+// adapter or column, a field that cannot be read, a time that is not above 0, no rows left.
 std::vector<KernelRow> read_kernel_table(const TableSource& source, const std::string& folder,
                                          const Place& asked_at);
 
 // Where the file is, or nothing when it is not there.
-std::optional<std::string> find_table(const TableSource& source, const std::string& folder);
+std::optional<std::string> find_table(const TableSource& source, const std::string& folder,
+                                      const Place& asked_at);
 
 template <class Form>
 void describe(Form& form, TableSource& source) {
     form.required("adapter", source.adapter, "what kind of table it is");
-    form.required("file", source.file, "path within the data folder");
+    form.required("file", source.file,
+                  "path within the data folder; from this file's own where it begins with a dot");
     form.optional("filter", source.filter,
                   "column: what it has to be (\"bfloat16|fp8\", \"1..16\"); a/b is a quotient");
     form.optional("columns", source.columns, "values of columns that the file lacks");

@@ -57,7 +57,7 @@ TableReport run_table(const TableCase& table, Catalog& catalog, const std::strin
     TableReport report;
     report.table = table;
     report.held_out_error = subject.held_out_error;
-    if (!find_table(table.table, data)) {
+    if (!find_table(table.table, data, place)) {
         report.skipped = "no " + table.table.file + " in " + data;
         return report;
     }
