@@ -17,7 +17,7 @@ struct Gemm {
     long m = 0, n = 0, k = 0, groups = 1;
     DType a = DType::bf16, b = DType::bf16, c = DType::bf16;
     long idle_groups = 0;
-    auto operator<=>(const Gemm&) const = default;
+    auto operator<=>(const Gemm&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 
 // mla_absorbed: every query head of a sequence reads the one latent KV entry of a token
@@ -34,7 +34,7 @@ struct Attention {
     long batch = 0, query = 1, context = 0;
     long heads = 0, kv_heads = 0, head_dim_qk = 0, head_dim_v = 0;
     DType compute = DType::bf16, kv = DType::bf16;
-    auto operator<=>(const Attention&) const = default;
+    auto operator<=>(const Attention&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 
 // Element-wise, normalising, gathering or sorting work on the vector units: `read` and `write`
@@ -44,7 +44,7 @@ struct VectorWork {
     double elements = 0;
     double flops_per_element = 1;
     double read = 0, write = 0;  // bytes
-    auto operator<=>(const VectorWork&) const = default;
+    auto operator<=>(const VectorWork&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 
 using OperatorBody = std::variant<Gemm, Attention, VectorWork>;

@@ -1,5 +1,6 @@
 // Tables as text: what a field is, and where a wrong one stands.
 #include <gtest/gtest.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include <filesystem>
@@ -85,7 +86,7 @@ TEST(Csv, AnUnknownColumnNamesTheNearest) {
 
 TEST(Csv, PackedTablesAreInflated) {
     const std::string text = "a,b\n1,2\n";
-    const std::string path = testing::TempDir() + "podsim_csv_test.csv.gz";
+    const std::string path = testing::TempDir() + std::to_string(getpid()) + "_csv_test.csv.gz";
     std::ofstream(path, std::ios::binary) << packed(text);
     EXPECT_EQ(read_table_file(path), text);
     std::ofstream(path, std::ios::binary) << text;

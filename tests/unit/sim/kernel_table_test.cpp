@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -14,7 +15,7 @@ using testing::HasSubstr;
 
 class KernelTable : public testing::Test {
   protected:
-    KernelTable() : folder_(testing::TempDir() + "podsim_kernel_table") {
+    KernelTable() : folder_(testing::TempDir() + "podsim_kernel_table" + std::to_string(getpid())) {
         std::filesystem::create_directories(folder_);
     }
     ~KernelTable() override { std::filesystem::remove_all(folder_); }

@@ -1,6 +1,7 @@
 // Suites that hold tables: gates on rows and on the library's record, tables that are not there.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <fmt/format.h>
 
@@ -24,7 +25,7 @@ const Catalog& catalog() {
 
 class TableSuite : public testing::Test {
   protected:
-    TableSuite() : folder_(testing::TempDir() + "podsim_table_suite") {
+    TableSuite() : folder_(testing::TempDir() + "podsim_table_suite" + std::to_string(getpid())) {
         std::filesystem::create_directories(folder_);
         // Twenty products, measured 10 % faster than the library says.
         Catalog own = catalog();
