@@ -43,7 +43,7 @@ struct VectorWork {
     std::string op;  // "rms_norm", "quantise", "rotary", ...
     double elements = 0;
     double flops_per_element = 1;
-    double read = 0, write = 0;  // bytes
+    double read = 0, write = 0;                           // bytes
     auto operator<=>(const VectorWork&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 
