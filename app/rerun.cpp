@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/input_file.hpp"
+#include "base/names.hpp"
 
 namespace podsim {
 
@@ -96,8 +97,8 @@ Experiment load_result(const Node& result, const std::string& file, Catalog& cat
         }
         catalog.embed(kind, entry.key.substr(slash + 1), carried.tree(entry.value, entry.key));
     }
-    for (const auto& [name, fidelity] : names_of(static_cast<const Fidelity*>(nullptr))) {
-        if (fidelity_of_result(result) == name) experiment.fidelity = fidelity;
+    if (const auto fidelity = value_named<Fidelity>(fidelity_of_result(result))) {
+        experiment.fidelity = *fidelity;
     }
     if (const Node* seed = result.find("seed")) {
         std::uint64_t value = 0;

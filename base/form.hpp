@@ -31,6 +31,7 @@
 
 #include "base/diagnostic.hpp"
 #include "base/document.hpp"
+#include "base/names.hpp"
 #include "base/sourced.hpp"
 #include "base/units.hpp"
 
@@ -393,10 +394,7 @@ nlohmann::ordered_json default_of(const T& value) {
     } else if constexpr (std::is_arithmetic_v<T>) {
         return value;
     } else if constexpr (std::is_enum_v<T>) {
-        for (const auto& [name, item] : names_of(&value)) {
-            if (item == value) return name;
-        }
-        return nullptr;
+        return name_of(value);
     } else {
         return nullptr;
     }

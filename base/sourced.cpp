@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "base/names.hpp"
+
 namespace podsim {
 
 const std::vector<std::pair<const char*, Confidence>>& names_of(const Confidence*) {
@@ -13,10 +15,7 @@ const std::vector<std::pair<const char*, Confidence>>& names_of(const Confidence
 }
 
 std::string to_string(Confidence confidence) {
-    for (const auto& [name, value] : names_of(&confidence)) {
-        if (value == confidence) return name;
-    }
-    return "unknown";
+    return name_of(confidence);
 }
 
 }  // namespace podsim

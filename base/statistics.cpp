@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <stdexcept>
-#include <utility>
 
 namespace podsim {
 namespace {
@@ -26,16 +25,6 @@ double mean(const std::vector<double>& values) {
     double sum = 0.0;
     for (const double value : values) sum += value;
     return sum / static_cast<double>(values.size());
-}
-
-double geometric_mean(const std::vector<double>& values) {
-    require_numbers(values, "geometric mean");
-    double sum = 0.0;
-    for (const double value : values) {
-        if (!(value > 0.0)) throw std::invalid_argument("geometric mean of a value not above 0");
-        sum += std::log(value);
-    }
-    return std::exp(sum / static_cast<double>(values.size()));
 }
 
 double percentile(std::vector<double> values, double percent) {
@@ -70,39 +59,6 @@ double worst(const std::vector<double>& errors) {
     require_numbers(errors, "worst error");
     return *std::max_element(errors.begin(), errors.end(),
                              [](double a, double b) { return std::abs(a) < std::abs(b); });
-}
-
-TimeWeighted::TimeWeighted(std::string name, std::string description, std::string unit,
-                           Seconds start, double level)
-    : name_(std::move(name)),
-      description_(std::move(description)),
-      unit_(std::move(unit)),
-      start_(start),
-      last_(start),
-      level_(level) {}
-
-void TimeWeighted::set(Seconds time, double level) {
-    if (!(time >= last_)) {
-        throw std::logic_error(fmt::format("{}: a level at {} s, after one at {} s", name_,
-                                           time.value(), last_.value()));
-    }
-    integral_ = integral(time);
-    if (time > last_) held_ = std::max(held_, level_);
-    last_ = time;
-    level_ = level;
-}
-
-double TimeWeighted::integral(Seconds until) const {
-    if (!(until >= last_)) {
-        throw std::logic_error(fmt::format("{}: an integral until {} s, before the level of {} s",
-                                           name_, until.value(), last_.value()));
-    }
-    return integral_ + level_ * (until - last_).value();
-}
-
-double TimeWeighted::mean(Seconds until) const {
-    const double whole = integral(until);
-    return until > start_ ? whole / (until - start_).value() : level_;
 }
 
 }  // namespace podsim

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "base/names.hpp"
 #include "chips/attention_cost.hpp"
 #include "chips/gemm_cost.hpp"
 
@@ -18,7 +19,11 @@ const std::vector<std::pair<const char*, Fidelity>>& names_of(const Fidelity*) {
 }
 
 std::string to_string(Fidelity fidelity) {
-    return fidelity == Fidelity::analytic ? "analytic" : "tile";
+    return name_of(fidelity);
+}
+
+Fidelity neighbour_of(Fidelity fidelity) {
+    return fidelity == Fidelity::tile ? Fidelity::analytic : Fidelity::tile;
 }
 
 namespace {

@@ -17,6 +17,7 @@ namespace podsim {
 enum class Fidelity { analytic, tile };
 const std::vector<std::pair<const char*, Fidelity>>& names_of(const Fidelity*);
 std::string to_string(Fidelity fidelity);
+Fidelity neighbour_of(Fidelity fidelity);  // the level an answer is compared with
 
 struct OperatorCost {
     Seconds time{0.0};             // alone on the rank, launch included

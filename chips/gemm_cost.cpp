@@ -55,10 +55,13 @@ Timing time_of(const Product& product, const Tiling& tiling) {
     const Gemm& g = product.gemm;
     const double p = product.p;
     const long slice = ceil_div(ceil_div(g.k, tiling.split), 64) * 64;
-    const long tiles =
-        ceil_div(g.m, tiling.rows) * ceil_div(g.n, tiling.columns) * tiling.split * g.groups;
-    const long active = std::min(tiles, product.cores);
-    const double waves = static_cast<double>(ceil_div(tiles, product.cores));
+    // Counted in doubles: a product of sizes may be more than a long holds.
+    const double tiles = static_cast<double>(ceil_div(g.m, tiling.rows)) *
+                         static_cast<double>(ceil_div(g.n, tiling.columns)) *
+                         static_cast<double>(tiling.split) * static_cast<double>(g.groups);
+    const double cores = static_cast<double>(product.cores);
+    const double active = std::min(tiles, cores);
+    const double waves = std::ceil(tiles / cores);
 
     const double area = static_cast<double>(tiling.rows * tiling.columns);
     const Seconds multiply =
@@ -76,8 +79,7 @@ Timing time_of(const Product& product, const Tiling& tiling) {
                          waves * (area / 32768.0) * product.habits.tile_overhead;
 
     // Few active cores draw no more than their feeds.
-    const BytesPerSecond bandwidth =
-        min(product.memory, static_cast<double>(active) * product.feed);
+    const BytesPerSecond bandwidth = min(product.memory, active * product.feed);
     const Bytes operands = compulsory_bytes_of(g);
     const Seconds stream = operands / bandwidth +
                            stream_ramp(operands, product.habits.ramp, product.habits.ramp_bytes);
@@ -85,7 +87,8 @@ Timing time_of(const Product& product, const Tiling& tiling) {
     Seconds second_phase(0.0);
     if (tiling.split > 1) {
         // 4-byte sums of each split, written and read again.
-        partial_sums = Bytes(static_cast<double>(g.m * g.n * g.groups * tiling.split) * 4.0 * 2.0);
+        partial_sums = Bytes(static_cast<double>(g.m) * static_cast<double>(g.n) *
+                             static_cast<double>(g.groups * tiling.split) * 4.0 * 2.0);
         second_phase = product.habits.split_reduce + partial_sums / product.memory;
     }
     const long groups = g.groups + g.idle_groups;

@@ -18,27 +18,24 @@ struct Placement {
 };
 
 // Member i of the group that begins at rank 0 is rank i x stride; domains are full one after the
-// other. Groups that begin elsewhere are taken to fall alike.
+// other, domain k with the members from ceil(k d / stride) on. Groups that begin elsewhere are
+// taken to fall alike.
 Placement placement_of(const Transfer& t, const RankFabric& fabric) {
+    const long members = t.group_ranks, stride = t.stride;
+    // Domains smaller than the stride hold one member each, and some none.
+    const long width = std::max(stride, fabric.domain_ranks);
     Placement placement;
-    placement.members = placement.smallest = t.group_ranks;
-    const auto close = [&placement](int members) {
+    placement.members = placement.smallest = static_cast<double>(members);
+    long first = 0;
+    while (first < members) {
         placement.domains += 1;
-        placement.largest = std::max(placement.largest, static_cast<double>(members));
-        placement.smallest = std::min(placement.smallest, static_cast<double>(members));
-    };
-    long domain = 0;
-    int members = 0;
-    for (long i = 0; i < t.group_ranks; ++i) {
-        const long here = i * t.stride / fabric.domain_ranks;
-        if (here != domain) {
-            close(members);
-            members = 0;
-        }
-        domain = here;
-        ++members;
+        const long next = static_cast<long>(placement.domains) * width;
+        const long end = std::min(members, (next + stride - 1) / stride);
+        const double here = static_cast<double>(end - first);
+        placement.largest = std::max(placement.largest, here);
+        placement.smallest = std::min(placement.smallest, here);
+        first = end;
     }
-    close(members);
     return placement;
 }
 

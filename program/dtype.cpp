@@ -1,5 +1,7 @@
 #include "program/dtype.hpp"
 
+#include "base/names.hpp"
+
 namespace podsim {
 
 const std::vector<std::pair<const char*, DType>>& names_of(const DType*) {
@@ -10,10 +12,7 @@ const std::vector<std::pair<const char*, DType>>& names_of(const DType*) {
 }
 
 std::string to_string(DType dtype) {
-    for (const auto& [name, value] : names_of(static_cast<const DType*>(nullptr))) {
-        if (value == dtype) return name;
-    }
-    return "?";
+    return name_of(dtype);
 }
 
 double bytes_of(DType dtype) {

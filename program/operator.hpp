@@ -52,6 +52,7 @@ using OperatorBody = std::variant<Gemm, Attention, VectorWork>;
 struct Operator {
     std::string name;  // what the model calls it: "q_up_projection"
     OperatorBody body;
+    bool operator==(const Operator&) const = default;
 };
 
 // Work in FLOP (integer operations counted alike): 2 m n k groups for a product; for attention

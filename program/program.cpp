@@ -2,16 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <stdexcept>
+
+#include "base/at.hpp"
 
 namespace podsim {
 
 namespace {
-
-template <class T>
-decltype(auto) at(T& container, int index) {
-    return container[static_cast<std::size_t>(index)];
-}
 
 int size_of(const auto& container) {
     return static_cast<int>(container.size());
@@ -166,15 +164,21 @@ void require_no_circle(const Program& program) {
     }
 }
 
+template <class T>
+int intern(std::vector<T>& known, const T& one) {
+    const auto found = std::find(known.begin(), known.end(), one);
+    if (found == known.end()) return known.push_back(one), static_cast<int>(known.size()) - 1;
+    return static_cast<int>(found - known.begin());
+}
+
 }  // namespace
 
 int intern(Program& program, const Operator& op) {
-    for (std::size_t i = 0; i < program.operators.size(); ++i) {
-        const auto& known = program.operators[i];
-        if (known.name == op.name && known.body == op.body) return static_cast<int>(i);
-    }
-    program.operators.push_back(op);
-    return static_cast<int>(program.operators.size()) - 1;
+    return intern(program.operators, op);
+}
+
+int intern(Program& program, const Transfer& transfer) {
+    return intern(program.transfers, transfer);
 }
 
 Flops total_work(const Program& program) {

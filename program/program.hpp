@@ -73,8 +73,9 @@ struct Program {
                               // compute time since the transfer before it
 };
 
-// Index of an equal operator, added if new.
+// Index of an equal operator or transfer, added if new.
 int intern(Program& program, const Operator& op);
+int intern(Program& program, const Transfer& transfer);
 
 // Work of all ranks in one run of the program.
 Flops total_work(const Program& program);

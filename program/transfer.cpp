@@ -5,6 +5,8 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "base/names.hpp"
+
 namespace podsim {
 
 const std::vector<std::pair<const char*, TransferType>>& names_of(const TransferType*) {
@@ -17,10 +19,7 @@ const std::vector<std::pair<const char*, TransferType>>& names_of(const Transfer
 }
 
 std::string to_string(TransferType type) {
-    for (const auto& [name, value] : names_of(static_cast<const TransferType*>(nullptr))) {
-        if (value == type) return name;
-    }
-    return "?";
+    return name_of(type);
 }
 
 Bytes expert_payload(double tokens, double copies, Bytes bytes_per_token) {

@@ -29,6 +29,7 @@ std::string to_string(TransferType type);
 struct TransferShare {
     int ranks = 0;  // members of the group in this class
     Bytes send{0.0}, receive{0.0};
+    bool operator==(const TransferShare&) const = default;
 };
 
 // A collective over a group of `group_ranks` members, every `stride`-th rank, placed one after
@@ -44,6 +45,7 @@ struct Transfer {
     Bytes size{0.0};
     double messages_per_rank = 0;  // tokens x copies of a dispatch: how many pieces it is cut into
     std::vector<TransferShare> shares;  // empty: all ranks alike
+    bool operator==(const Transfer&) const = default;
 };
 
 // Payload a rank sends in expert-parallel dispatch or combine: tokens x copies x token bytes.

@@ -4,16 +4,12 @@
 #include <array>
 #include <map>
 
+#include "base/at.hpp"
 #include "sim/task_facts.hpp"
 
 namespace podsim {
 
 namespace {
-
-template <class T>
-const auto& at(const T& container, int index) {
-    return container[static_cast<std::size_t>(index)];
-}
 
 bool begins_with(const std::string& text, const char* start) {
     return text.rfind(start, 0) == 0;
@@ -112,7 +108,12 @@ void describe_transfer(const AssemblyInput& in, int id, OperatorRow& row) {
     for (const Bytes b : share.bytes) row.bytes_each += b.value() / 2.0;
     const double time = (coflow.latency + share.wire).value();
     if (!(time > 0)) return;
-    row.share_of_peak = row.roofline_seconds / time;
+    for (int port = 0; port < kPorts; ++port) {
+        if (share.bytes[port] <= Bytes(0.0)) continue;
+        const Seconds full =
+            share.bytes[port] / (port < 2 ? in.fabric.scale_up : in.fabric.scale_out);
+        row.share_of_peak = std::max(row.share_of_peak, full.value() / time);
+    }
     row.achieved_bandwidth = row.bytes_each / time;
 }
 
@@ -214,10 +215,10 @@ Totals totals_of(const AssemblyInput& in) {
     Totals totals;
     totals.tasks = static_cast<long>(in.program.tasks.size());
     totals.unfinished = in.record.unfinished;
+    totals.flops = total_work(in.program).value();
     for (const auto& task : in.program.tasks) {
-        const double count = at(in.program.classes, task.rank_class).count;
-        totals.flops += count * work_of(in, task).value();
-        totals.matrix_flops += count * matrix_work_of(in, task).value();
+        totals.matrix_flops +=
+            at(in.program.classes, task.rank_class).count * matrix_work_of(in, task).value();
     }
     for (std::size_t c = 0; c < in.program.classes.size(); ++c) {
         const double count = in.program.classes[c].count;
@@ -228,6 +229,21 @@ Totals totals_of(const AssemblyInput& in) {
         }
     }
     return totals;
+}
+
+AlternativeResult assemble(const AssemblyInput& in, bool timeline) {
+    AlternativeResult result;
+    result.iteration_seconds = seconds_of(in.record.end);
+    result.breakdown = breakdown_of(in);
+    result.operators = operator_rows(in);
+    result.resources = resource_use(in);
+    result.bounds = bounds_of(in);
+    result.totals = totals_of(in);
+    if (timeline) result.timeline = timeline_of(in, 0);
+    for (const auto& row : result.operators) {
+        if (!row.warning.empty()) result.warnings.push_back(row.name + ": " + row.warning);
+    }
+    return result;
 }
 
 std::vector<TimelineEvent> timeline_of(const AssemblyInput& in, int rank_class) {

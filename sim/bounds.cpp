@@ -3,16 +3,12 @@
 #include <array>
 #include <span>
 
+#include "base/at.hpp"
 #include "sim/task_facts.hpp"
 
 namespace podsim {
 
 namespace {
-
-template <class T>
-decltype(auto) at(T& container, int index) {
-    return container[static_cast<std::size_t>(index)];
-}
 
 // When the last task ends if a task starts once everything that it waits for has ended, and takes
 // as long as alone. Participants of a transfer start together.

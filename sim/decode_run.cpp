@@ -101,12 +101,6 @@ void add_metrics(AlternativeResult& result, const StepRun& run,
     add("memory_peak", peak / 1e9, "GB");
 }
 
-void warn_about_operators(AlternativeResult& result) {
-    for (const auto& row : result.operators) {
-        if (!row.warning.empty()) result.warnings.push_back(row.name + ": " + row.warning);
-    }
-}
-
 }  // namespace
 
 std::vector<MemoryUse> memory_use(const DecodeStep& step, const ResolvedAlternative& alternative) {
@@ -136,20 +130,17 @@ AlternativeResult run_decode(const ResolvedExperiment& experiment,
     const DecodeCase decode(experiment, alternative);
     CostCache cache(decode.hardware(), alternative.kernels, options.fidelity, options.cache);
 
-    AlternativeResult result;
-    result.warnings = alternative.warnings;
+    std::vector<std::string> warnings = alternative.warnings;
     const auto& workload = experiment.spec.workload;
     const long made_for = experiment.model->max_context;
     if (made_for > 0 && workload.context > Tokens(static_cast<double>(made_for))) {
-        result.warnings.push_back(
+        warnings.push_back(
             fmt::format("a context of {:.0f} tokens is longer than the {} that {} was made for",
                         workload.context.value(), made_for, experiment.model->name));
     }
-    const long batch = decode.find_batch(cache, result.warnings);
+    const long batch = decode.find_batch(cache, warnings);
     const StepRun run = decode.run(batch, cache, options.driver);
-    counts.events += static_cast<long>(run.record.events);
-    counts.cache_hits += cache.hits();
-    counts.cache_misses += cache.misses();
+    counts.add(run.record, cache);
 
     const EngineSpec& engine = *alternative.engine;
     const AssemblyInput input{
@@ -160,13 +151,9 @@ AlternativeResult run_decode(const ResolvedExperiment& experiment,
         decode.fabric(),
         alternative.ranks,
         {engine.kernel_gap.confidence, engine.host_step.confidence, engine.rank_skew.confidence}};
-    result.iteration_seconds = run.iteration().value();
-    result.breakdown = breakdown_of(input);
-    result.operators = operator_rows(input);
-    result.resources = resource_use(input);
+    AlternativeResult result = assemble(input, options.timeline);
+    result.warnings.insert(result.warnings.begin(), warnings.begin(), warnings.end());
     result.memory = memory_use(run.step, alternative);
-    result.bounds = bounds_of(input);
-    result.totals = totals_of(input);
     const double groups = alternative.pool.mapping.data_parallel;
     result.totals.sequences = groups * static_cast<double>(run.step.sequences_per_group);
     result.totals.tokens_in = result.totals.sequences * (1 + workload.speculation.draft_tokens);
@@ -177,12 +164,9 @@ AlternativeResult run_decode(const ResolvedExperiment& experiment,
     const Precision& formats = alternative.pool.precision;
     add_cost_metrics(result, experiment.prices, alternative,
                      {formats.weights, formats.experts, formats.attention});
-    warn_about_operators(result);
-    if (options.timeline) result.timeline = timeline_of(input, 0);
 
     if (options.neighbour) {
-        const Fidelity other =
-            options.fidelity == Fidelity::tile ? Fidelity::analytic : Fidelity::tile;
+        const Fidelity other = neighbour_of(options.fidelity);
         CostCache neighbour(decode.hardware(), alternative.kernels, other, true);
         result.neighbour = to_string(other);
         result.neighbour_gap =

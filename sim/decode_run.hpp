@@ -11,6 +11,11 @@ namespace podsim {
 
 struct RunCounts {
     long events = 0, cache_hits = 0, cache_misses = 0;
+    void add(const RunRecord& record, const CostCache& cache) {
+        events += static_cast<long>(record.events);
+        cache_hits += cache.hits();
+        cache_misses += cache.misses();
+    }
 };
 
 // Throws InputError: a mapping that does not work out, memory that does not fit (with by how

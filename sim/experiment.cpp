@@ -4,6 +4,7 @@
 
 #include <stdexcept>
 
+#include "base/names.hpp"
 #include "sim/audit.hpp"
 #include "sim/decode_run.hpp"
 #include "sim/resolve.hpp"
@@ -56,44 +57,38 @@ AlternativeResult run_alternative(const ResolvedExperiment& experiment,
     return result;
 }
 
-std::string kind_word(WorkloadKind kind) {
-    for (const auto& [name, value] : names_of(static_cast<const WorkloadKind*>(nullptr))) {
-        if (value == kind) return name;
-    }
-    return "?";
-}
-
-}  // namespace
-
-void check_experiment(const Node& experiment, Catalog& catalog) {
-    Node document = experiment;
+// Everything wrong anywhere is said before the first run begins. `document` gets the settings.
+ResolvedExperiment checked(Node& document, Catalog& catalog) {
     catalog.apply_experiment_settings(document);
-    const ResolvedExperiment resolved = resolve(document, catalog);
+    ResolvedExperiment resolved = resolve(document, catalog);
+    const bool decode = resolved.spec.workload.kind == WorkloadKind::decode;
     std::vector<Diagnostic> problems;
     for (const auto& alternative : resolved.alternatives) {
         try {
-            if (resolved.spec.workload.kind == WorkloadKind::decode)
-                check_decode(resolved, alternative);
-            if (resolved.spec.workload.kind != WorkloadKind::decode)
-                check_single(resolved, alternative);
+            decode ? check_decode(resolved, alternative) : check_single(resolved, alternative);
         } catch (const InputError& error) {
             problems.insert(problems.end(), error.diagnostics().begin(), error.diagnostics().end());
         }
     }
     if (!problems.empty()) throw InputError(std::move(problems));
     catalog.require_all_settings_used();
+    return resolved;
+}
+
+}  // namespace
+
+void check_experiment(const Node& experiment, Catalog& catalog) {
+    Node document = experiment;
+    (void)checked(document, catalog);
 }
 
 Result run_experiment(const Node& experiment, Catalog& catalog, const RunOptions& options) {
-    // Everything wrong anywhere is said before the first run begins.
-    check_experiment(experiment, catalog);
     Node document = experiment;
-    catalog.apply_experiment_settings(document);
-    const ResolvedExperiment resolved = resolve(document, catalog);
+    const ResolvedExperiment resolved = checked(document, catalog);
 
     Result result;
     result.experiment = resolved.spec.name;
-    result.kind = kind_word(resolved.spec.workload.kind);
+    result.kind = name_of(resolved.spec.workload.kind);
     result.seed = options.seed;
     result.configuration = configuration_of(document, catalog);
     RunCounts counts;

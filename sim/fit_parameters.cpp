@@ -3,6 +3,7 @@
 #include <stdexcept>
 #include <variant>
 
+#include "base/names.hpp"
 #include "base/units.hpp"
 
 namespace podsim {
@@ -60,13 +61,6 @@ const std::vector<Member<VectorHabits>>& members(const VectorHabits&) {
         {plain("vector_efficiency", 0.01, 1.0), &H::vector_efficiency},
         {time("launch", 0.1, 60), &H::launch}};
     return all;
-}
-
-std::string name_of(AttentionKind kind) {
-    for (const auto& [name, value] : names_of(&kind)) {
-        if (value == kind) return name;
-    }
-    return "?";
 }
 
 // Calls `use` with the habits that `part` names.

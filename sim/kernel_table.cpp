@@ -7,6 +7,8 @@
 #include <cmath>
 #include <filesystem>
 
+#include "base/names.hpp"
+
 namespace podsim {
 
 namespace {
@@ -127,9 +129,7 @@ DType TableFields::dtype(const std::string& column) const {
                                                         {"half", DType::fp16},
                                                         {"fp8_block", DType::fp8}};
     const std::string& written = text(column);
-    for (const auto& [name, dtype] : names_of(static_cast<const DType*>(nullptr))) {
-        if (name == written) return dtype;
-    }
+    if (const auto dtype = value_named<DType>(written)) return *dtype;
     const auto found = theirs.find(written);
     if (found == theirs.end()) {
         fail(column, "a number format was expected, such as bf16 or fp8 (filter the others out)");

@@ -16,24 +16,13 @@
 #include <set>
 #include <stdexcept>
 
+#include "base/at.hpp"
 #include "base/systemc_driver.hpp"
 #include "sim/demand.hpp"
 
 namespace podsim {
 
-const char* name_of(Resource resource) {
-    static constexpr const char* names[kResources] = {
-        "matrix cores",     "vector cores",   "memory",           "scale-up send",
-        "scale-up receive", "scale-out send", "scale-out receive"};
-    return names[static_cast<int>(resource)];
-}
-
 namespace {
-
-template <class T>
-decltype(auto) at(T& container, int index) {
-    return container[static_cast<std::size_t>(index)];
-}
 
 // A task at work: between its fixed delays and its end.
 struct Activity {

@@ -30,7 +30,6 @@ enum class Resource {
     scale_out_receive
 };
 inline constexpr int kResources = 7;
-const char* name_of(Resource resource);
 
 // What happened to one task. start..end is without holes: gap and launch, then latency and the
 // wait for the slowest rank (transfers), then the work itself.

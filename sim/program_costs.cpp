@@ -5,16 +5,12 @@
 #include <set>
 #include <stdexcept>
 
+#include "base/at.hpp"
 #include "sim/machine.hpp"
 
 namespace podsim {
 
 namespace {
-
-template <class T>
-decltype(auto) at(T& container, int index) {
-    return container[static_cast<std::size_t>(index)];
-}
 
 // One kernel of several operators: one launch, the longest; work and traffic of all; the weakest
 // evidence and the mean error of all, weighted by time. Traffic that stays on the chip shortens

@@ -48,21 +48,13 @@ AlternativeResult run_one(const ResolvedExperiment& experiment,
     const RankFabric fabric = rank_fabric(alternative.system, alternative.chip.ranks);
     CostCache cache(hardware, alternative.kernels, options.fidelity, options.cache);
     const SingleRun run = run_single(experiment, alternative, cache, fabric, options.driver);
-    counts.events += static_cast<long>(run.record.events);
-    counts.cache_hits += cache.hits();
-    counts.cache_misses += cache.misses();
+    counts.add(run.record, cache);
 
     const AssemblyInput input{run.program, run.costs,         run.record, hardware,
                               fabric,      alternative.ranks, {}};
-    AlternativeResult result;
-    result.warnings = alternative.warnings;
-    result.iteration_seconds = to_seconds(run.record.end).value();
-    result.breakdown = breakdown_of(input);
-    result.operators = operator_rows(input);
-    result.resources = resource_use(input);
-    result.bounds = bounds_of(input);
-    result.totals = totals_of(input);
-    if (options.timeline) result.timeline = timeline_of(input, 0);
+    AlternativeResult result = assemble(input, options.timeline);
+    result.warnings.insert(result.warnings.begin(), alternative.warnings.begin(),
+                           alternative.warnings.end());
     const auto& workload = experiment.spec.workload;
     const Provenance provenance = provenance_of(input);
     const auto add = [&](const char* name, double value, const char* unit) {
@@ -74,12 +66,8 @@ AlternativeResult run_one(const ResolvedExperiment& experiment,
         add("achieved_flops", result.totals.flops / time / alternative.packages / 1e12, "TFLOPS");
         add("achieved_bandwidth", result.totals.hbm_bytes / time / alternative.packages / 1e9,
             "GB/s");
-        for (const auto& row : result.operators) {
-            if (!row.warning.empty()) result.warnings.push_back(row.name + ": " + row.warning);
-        }
         if (options.neighbour) {
-            const Fidelity other =
-                options.fidelity == Fidelity::tile ? Fidelity::analytic : Fidelity::tile;
+            const Fidelity other = neighbour_of(options.fidelity);
             CostCache neighbour(hardware, alternative.kernels, other, true);
             result.neighbour = to_string(other);
             result.neighbour_gap =

@@ -2,14 +2,11 @@
 
 #include <algorithm>
 
+#include "base/at.hpp"
+
 namespace podsim {
 
 namespace {
-
-template <class T>
-const auto& at(const T& container, int index) {
-    return container[static_cast<std::size_t>(index)];
-}
 
 const OperatorBody& body_of(const AssemblyInput& in, int op) {
     return at(in.program.operators, op).body;
@@ -103,16 +100,9 @@ Bytes compulsory_bytes_of(const AssemblyInput& in, const Task& task) {
 Seconds roofline_of(const AssemblyInput& in, int id) {
     const Task& task = at(in.program.tasks, id);
     if (task.kind == TaskKind::host) return Seconds(0.0);
-    if (task.kind == TaskKind::transfer) {
-        const CoflowShare& share = share_of(in, id);
-        Seconds longest(0.0);
-        for (int port = 0; port < kPorts; ++port) {
-            if (share.bytes[port] <= Bytes(0.0)) continue;
-            longest = max(
-                longest, share.bytes[port] / (port < 2 ? in.fabric.scale_up : in.fabric.scale_out));
-        }
-        return longest;
-    }
+    if (task.kind == TaskKind::transfer)
+        return wire_bound(transfer_of(in, task), in.fabric, in.total_ranks);
+    if (task.kind == TaskKind::compute) return roofline_bound(body_of(in, task.body), in.hardware);
     const OperatorCost& cost = cost_of(in, task);
     return max(max(cost.matrix, cost.vector),
                compulsory_bytes_of(in, task) / in.hardware.hbm_bandwidth);

@@ -14,7 +14,7 @@ const OperatorCost& cost_of(const AssemblyInput& input, const Task& task);
 // Of a transfer task.
 const Transfer& transfer_of(const AssemblyInput& input, const Task& task);
 const Coflow& coflow_of(const AssemblyInput& input, const Task& task);
-const CoflowShare& share_of(const AssemblyInput& input, int task);
+const CoflowShare& share_of(const AssemblyInput& input, int id);
 
 // The operators a task runs, none of a transfer or host work. Valid as long as task and program.
 std::span<const int> operators_of(const AssemblyInput& input, const Task& task);
@@ -35,6 +35,6 @@ Flops matrix_work_of(const AssemblyInput& input, const Task& task);
 Bytes compulsory_bytes_of(const AssemblyInput& input, const Task& task);
 
 // No implementation of this one task is faster: its busiest unit at the data sheet's rate.
-Seconds roofline_of(const AssemblyInput& input, int task);
+Seconds roofline_of(const AssemblyInput& input, int id);
 
 }  // namespace podsim

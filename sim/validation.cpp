@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
+#include "base/names.hpp"
+#include "base/statistics.hpp"
 #include "sim/validation_suite.hpp"
 
 namespace podsim {
@@ -36,7 +39,7 @@ void run_case(PreparedCase& one, const Catalog& catalog, const RunOptions& optio
     const Result result = run_experiment(one.experiment, own, options);
     CaseReport& report = one.report;
     report.simulated = simulated_value(one, result.alternatives.front());
-    report.error = report.simulated / report.published - 1;
+    report.error = relative_error(report.simulated, report.published);
     report.audit_passed = result.audit_passed();
 }
 
@@ -49,34 +52,38 @@ void compare_pair(PairReport& pair, const std::vector<PreparedCase>& cases) {
     const double units = first.unit / second.unit;
     pair.published = first.report.published / second.report.published * units;
     pair.simulated = first.report.simulated / second.report.simulated * units;
-    pair.error = pair.simulated / pair.published - 1;
+    pair.error = relative_error(pair.simulated, pair.published);
 }
 
 }  // namespace
 
 void score(SuiteReport& report) {
-    double sum = 0, absolute = 0, count = 0;
+    // A table counts as one case, by its own means and its worst row.
+    std::vector<double> absolute, errors, farthest;
     for (const auto& one : report.cases) {
         report.passed = report.passed && one.audit_passed && std::isfinite(one.error);
         if (one.use != CaseUse::check) continue;
-        sum += one.error;
-        absolute += std::abs(one.error);
-        count += 1;
-        if (!(std::abs(one.error) <= std::abs(report.worst))) report.worst = one.error;
+        absolute.push_back(std::abs(one.error));
+        errors.push_back(one.error);
+        farthest.push_back(one.error);
     }
     for (const auto& one : report.tables) {
         report.passed = report.passed && one.passed;
         if (one.table.use != CaseUse::check || !one.skipped.empty()) continue;
-        sum += one.errors.bias;
-        absolute += one.errors.mape;
-        count += 1;
-        if (std::abs(one.errors.worst) > std::abs(report.worst)) report.worst = one.errors.worst;
+        absolute.push_back(one.errors.mape);
+        errors.push_back(one.errors.bias);
+        farthest.push_back(one.errors.worst);
     }
-    if (count > 0) {
-        report.mape = absolute / count;
-        report.bias = sum / count;
+    const bool numbers =
+        std::none_of(errors.begin(), errors.end(), [](double e) { return std::isnan(e); });
+    if (!numbers) {
+        report.mape = report.bias = report.worst = std::numeric_limits<double>::quiet_NaN();
+    } else if (!errors.empty()) {
+        report.mape = mean(absolute);
+        report.bias = bias(errors);
+        report.worst = worst(farthest);
     }
-    // A NaN fails.
+    // Written so that a NaN fails.
     if (report.gate_mape && !(report.mape <= *report.gate_mape)) report.passed = false;
     if (report.gate_worst && !(std::abs(report.worst) <= *report.gate_worst)) report.passed = false;
 }
@@ -107,8 +114,7 @@ SuiteReport run_suite(const Node& suite, const Catalog& catalog, const RunOption
 namespace {
 
 // A table as a case: mean times, and the numbers behind them.
-template <class UseName>
-nlohmann::ordered_json table_json(const TableReport& report, const UseName& use_name) {
+nlohmann::ordered_json table_json(const TableReport& report) {
     const TableErrors& e = report.errors;
     const double rows = e.rows > 0 ? static_cast<double>(e.rows) : 1.0;
     nlohmann::ordered_json gate = nlohmann::ordered_json::object();
@@ -120,7 +126,7 @@ nlohmann::ordered_json table_json(const TableReport& report, const UseName& use_
             {"simulated", e.simulated.value() * 1e6 / rows},
             {"unit", "us"},
             {"error", e.total},
-            {"use", use_name(report.table.use)},
+            {"use", name_of(report.table.use)},
             {"audit_passed", true},
             {"source", report.table.source},
             {"note", report.table.note},
@@ -142,12 +148,6 @@ nlohmann::ordered_json table_json(const TableReport& report, const UseName& use_
 
 nlohmann::ordered_json to_json(const std::vector<SuiteReport>& suites) {
     using Json = nlohmann::ordered_json;
-    const auto use_name = [](CaseUse use) {
-        for (const auto& [name, value] : names_of(&use)) {
-            if (value == use) return name;
-        }
-        return "?";
-    };
     Json list = Json::array();
     for (const auto& suite : suites) {
         Json cases = Json::array(), pairs = Json::array();
@@ -158,12 +158,12 @@ nlohmann::ordered_json to_json(const std::vector<SuiteReport>& suites) {
                              {"simulated", one.simulated},
                              {"unit", one.unit},
                              {"error", one.error},
-                             {"use", use_name(one.use)},
+                             {"use", name_of(one.use)},
                              {"audit_passed", one.audit_passed},
                              {"source", one.source},
                              {"note", one.note}});
         }
-        for (const auto& one : suite.tables) cases.push_back(table_json(one, use_name));
+        for (const auto& one : suite.tables) cases.push_back(table_json(one));
         for (const auto& pair : suite.pairs) {
             pairs.push_back({{"first", pair.first},
                              {"second", pair.second},

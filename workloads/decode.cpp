@@ -15,7 +15,9 @@
 #include <algorithm>
 #include <cmath>
 #include <stdexcept>
+#include <utility>
 
+#include "base/at.hpp"
 #include "workloads/decode_parts.hpp"
 
 namespace podsim {
@@ -75,18 +77,18 @@ class DecodeBuilder {
                                {"experts", spec_.engine.expert_core_share},
                                {"host", 1.0}};
             attention_stream_ = 0;
-            expert_stream_ = transfer_stream_ = 1;
+            expert_stream_ = 1;
+            transfer_streams_.assign(static_cast<std::size_t>(spec_.mapping.micro_batches), 1);
         } else {
             // Transfers leave the cores alone (RDMA, DMA engines): those of one micro-batch and
             // of the other run side by side and share the ports.
             program.streams = {{"compute", 1.0}};
+            attention_stream_ = expert_stream_ = 0;
             for (int part = 0; part < spec_.mapping.micro_batches; ++part) {
+                transfer_streams_.push_back(static_cast<int>(program.streams.size()));
                 program.streams.push_back({fmt::format("transfers {}", part), 1.0});
             }
             program.streams.push_back({"host", 1.0});
-            attention_stream_ = expert_stream_ = 0;
-            transfer_stream_ = 1;
-            transfer_stream_per_part_ = true;
         }
         host_stream_ = static_cast<int>(program.streams.size()) - 1;
     }
@@ -197,8 +199,8 @@ class DecodeBuilder {
         exchange("combine", TransferType::combine, layer.load.combine);
         priority_ = 0;
         for (std::size_t c = 0; c < here_.size(); ++c) {
-            if (!layer.shared.empty()) extra_dependency_ = shared_end[c];
-            chain_on(static_cast<int>(c), expert_stream_, layer.sum);
+            const int beside = layer.shared.empty() ? -1 : shared_end[c];
+            chain_on(static_cast<int>(c), expert_stream_, layer.sum, beside);
         }
     }
 
@@ -207,34 +209,42 @@ class DecodeBuilder {
             chain_on(static_cast<int>(c), stream, kernels);
     }
 
-    int transfer_stream() const {
-        return transfer_stream_ + (transfer_stream_per_part_ ? part_ : 0);
-    }
-
-    void chain_on(int rank_class, int stream, const Kernels& kernels) {
+    // The first kernel also waits for the task `beside`, -1 for none.
+    void chain_on(int rank_class, int stream, const Kernels& kernels, int beside = -1) {
         for (const Kernel& kernel : kernels) {
             Task task;
             task.kind = kernel.pipeline ? TaskKind::pipeline : TaskKind::compute;
             task.body = kernel.body;
-            push(task, rank_class, stream);
+            if (beside >= 0) task.after.push_back(std::exchange(beside, -1));
+            push(std::move(task), rank_class, stream);
         }
     }
 
-    void push(Task task, int rank_class, int stream) {
-        auto& here = here_[static_cast<std::size_t>(rank_class)];
+    int push(Task task, int rank_class, int stream) {
+        int& here = at(here_, rank_class);
         task.rank_class = rank_class;
         task.stream = stream;
         task.layer = layer_;
         task.micro_batch = part_;
         task.priority = priority_;
         if (here >= 0) task.after.push_back(here);
-        if (extra_dependency_ >= 0) {
-            task.after.push_back(extra_dependency_);
-            extra_dependency_ = -1;
-        }
         here = static_cast<int>(step_.program.tasks.size());
         step_.program.tasks.push_back(std::move(task));
+        return here;
     }
+
+    // One execution of a transfer by the classes from `first` up to `last`.
+    void execute(int transfer, int first, int last) {
+        Task task;
+        task.kind = TaskKind::transfer;
+        task.body = static_cast<int>(step_.program.instances.size());
+        TransferInstance instance{transfer, {}};
+        for (int c = first; c < last; ++c)
+            instance.tasks.push_back(push(task, c, at(transfer_streams_, part_)));
+        step_.program.instances.push_back(std::move(instance));
+    }
+
+    int classes() const { return static_cast<int>(here_.size()); }
 
     // A collective within each tensor-parallel group: every class runs its own.
     void join(const std::string& name, TransferType type, int group, Bytes size) {
@@ -243,48 +253,24 @@ class DecodeBuilder {
         transfer.type = type;
         transfer.group_ranks = group;
         transfer.size = size;
-        const int id = transfer_index(transfer);
-        for (std::size_t c = 0; c < here_.size(); ++c) {
-            Task task;
-            task.kind = TaskKind::transfer;
-            task.body = static_cast<int>(step_.program.instances.size());
-            push(task, static_cast<int>(c), transfer_stream());
-            step_.program.instances.push_back({id, {here_[c]}});
-        }
+        const int id = intern(step_.program, transfer);
+        for (int c = 0; c < classes(); ++c) execute(id, c, c + 1);
     }
 
     // Dispatch or combine over an expert group: all classes take part in one.
-    void exchange(const std::string& name, TransferType type, const Transfer& pattern) {
-        if (pattern.group_ranks <= 1) return;
-        Transfer transfer = pattern;
+    void exchange(const std::string& name, TransferType type, Transfer transfer) {
+        if (transfer.group_ranks <= 1) return;
         transfer.name = name;
         transfer.type = type;
-        TransferInstance instance{transfer_index(transfer), {}};
-        for (std::size_t c = 0; c < here_.size(); ++c) {
-            Task task;
-            task.kind = TaskKind::transfer;
-            task.body = static_cast<int>(step_.program.instances.size());
-            push(task, static_cast<int>(c), transfer_stream());
-            instance.tasks.push_back(here_[c]);
-        }
-        step_.program.instances.push_back(std::move(instance));
-    }
-
-    int transfer_index(const Transfer& transfer) {
-        auto& known = step_.program.transfers;
-        for (std::size_t i = 0; i < known.size(); ++i) {
-            if (same_transfer(known[i], transfer)) return static_cast<int>(i);
-        }
-        known.push_back(transfer);
-        return static_cast<int>(known.size()) - 1;
+        execute(intern(step_.program, transfer), 0, classes());
     }
 
     const DecodeSpec& spec_;
     ExpertLayout layout_;
     DecodeStep step_;
-    int attention_stream_ = 0, expert_stream_ = 0, transfer_stream_ = 1, host_stream_ = 2;
-    int part_ = 0, layer_ = -1, priority_ = 0, extra_dependency_ = -1;
-    bool transfer_stream_per_part_ = false;
+    int attention_stream_ = 0, expert_stream_ = 0, host_stream_ = 0;
+    std::vector<int> transfer_streams_;  // by micro-batch
+    int part_ = 0, layer_ = -1, priority_ = 0;
     long sequences_ = 0;
     std::vector<int> here_;  // by class: the task the next one follows
 };

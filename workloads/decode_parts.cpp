@@ -156,21 +156,6 @@ std::vector<Kernel> kernels_of(Program& program, const std::vector<Operator>& op
     return kernels;
 }
 
-bool same_transfer(const Transfer& a, const Transfer& b) {
-    if (a.name != b.name || a.type != b.type || a.group_ranks != b.group_ranks ||
-        a.stride != b.stride || a.size != b.size || a.messages_per_rank != b.messages_per_rank ||
-        a.shares.size() != b.shares.size()) {
-        return false;
-    }
-    for (std::size_t i = 0; i < a.shares.size(); ++i) {
-        if (a.shares[i].ranks != b.shares[i].ranks || a.shares[i].send != b.shares[i].send ||
-            a.shares[i].receive != b.shares[i].receive) {
-            return false;
-        }
-    }
-    return true;
-}
-
 Bytes MemoryNeed::total() const {
     Bytes sum(0.0);
     for (const auto& [name, size] : parts) sum += size;

@@ -42,8 +42,6 @@ struct Kernel {
 std::vector<Kernel> kernels_of(Program& program, const std::vector<Operator>& operators,
                                const EngineSpec& engine, bool is_attention);
 
-bool same_transfer(const Transfer& a, const Transfer& b);
-
 // By class of ranks, in the order of the step's classes.
 std::vector<MemoryNeed> decode_memory(const DecodeSpec& spec, const ExpertLayout& layout);
 

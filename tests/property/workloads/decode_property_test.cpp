@@ -217,7 +217,7 @@ TEST(DecodeProperty, MoreGroupsDoTheSame) {
         for (std::size_t i = 0; i < one.program.operators.size(); ++i)
             RC_ASSERT(one.program.operators[i].body == two.program.operators[i].body);
         for (std::size_t i = 0; i < one.program.transfers.size(); ++i)
-            RC_ASSERT(same_transfer(one.program.transfers[i], two.program.transfers[i]));
+            RC_ASSERT(one.program.transfers[i] == two.program.transfers[i]);
         for (std::size_t c = 0; c < one.program.classes.size(); ++c) {
             RC_ASSERT(2 * one.program.classes[c].count == two.program.classes[c].count);
             RC_ASSERT(one.memory[c].total() == two.memory[c].total());

@@ -10,11 +10,8 @@ namespace {
 
 TEST(Statistics, Means) {
     EXPECT_DOUBLE_EQ(mean({1, 2, 6}), 3.0);
-    EXPECT_DOUBLE_EQ(geometric_mean({2, 8}), 4.0);  // sqrt(16)
     EXPECT_THROW(mean({}), std::invalid_argument);
     EXPECT_THROW(mean({1, std::nan("")}), std::invalid_argument);
-    EXPECT_THROW(geometric_mean({}), std::invalid_argument);
-    EXPECT_THROW(geometric_mean({1, 0}), std::invalid_argument);
 }
 
 TEST(Statistics, PercentilesAreLinearBetweenOrderStatistics) {
@@ -43,34 +40,6 @@ TEST(Statistics, ErrorsAreFractionsOfThePublishedValue) {
     EXPECT_THROW(mape({}), std::invalid_argument);
     EXPECT_THROW(bias({}), std::invalid_argument);
     EXPECT_THROW(worst({}), std::invalid_argument);
-}
-
-TEST(TimeWeighted, IntegratesALevelOverTime) {
-    TimeWeighted queue("queue", "requests waiting", "requests", Seconds(1));
-    queue.set(Seconds(2), 4);   // 0 for 1 s
-    queue.add(Seconds(5), -3);  // 4 for 3 s
-    // 1 for 5 s: 0 + 12 + 5 = 17, over 9 s
-    EXPECT_DOUBLE_EQ(queue.integral(Seconds(10)), 17.0);
-    EXPECT_DOUBLE_EQ(queue.mean(Seconds(10)), 17.0 / 9);
-    EXPECT_DOUBLE_EQ(queue.level(), 1.0);
-    EXPECT_DOUBLE_EQ(queue.peak(), 4.0);
-    EXPECT_EQ(queue.name(), "queue");
-    EXPECT_EQ(queue.description(), "requests waiting");
-    EXPECT_EQ(queue.unit(), "requests");
-}
-
-TEST(TimeWeighted, LevelsOfAnInstantLeaveNoTrace) {
-    TimeWeighted use("matrix", "share in use", "", Seconds(0), 0.5);
-    EXPECT_DOUBLE_EQ(use.mean(Seconds(0)), 0.5);
-    use.set(Seconds(1), 2.0);
-    use.set(Seconds(1), 0.25);
-    EXPECT_DOUBLE_EQ(use.peak(), 0.5);
-    EXPECT_DOUBLE_EQ(use.integral(Seconds(3)), 1.0);
-    use.add(Seconds(3), 0.5);
-    EXPECT_DOUBLE_EQ(use.peak(), 0.75);
-    EXPECT_THROW(use.set(Seconds(2), 1), std::logic_error);
-    EXPECT_THROW(use.set(Seconds(std::nan("")), 1), std::logic_error);
-    EXPECT_THROW(use.integral(Seconds(2)), std::logic_error);
 }
 
 }  // namespace

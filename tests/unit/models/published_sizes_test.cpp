@@ -4,7 +4,6 @@
 #include <cmath>
 #include <filesystem>
 
-#include "models/kv_cache.hpp"
 #include "tests/unit/models/grouped_query_specs.hpp"
 #include "tests/unit/models/r1.hpp"
 
@@ -62,10 +61,6 @@ TEST(PublishedSizes, Cache) {
                   published_model.kv);
         EXPECT_EQ(kv_bytes_per_token(model, DType::bf16).value(), 2 * published_model.kv);
         EXPECT_EQ(kv_bytes_per_token(model, DType::fp8).value(), published_model.kv);
-        if (model.kv_heads == 0) continue;
-        EXPECT_EQ(grouped_query_kv_bytes_per_token(model.kv_heads, model.head_dim, model.layers,
-                                                   DType::bf16),
-                  kv_bytes_per_token(model, DType::bf16));
     }
 }
 

@@ -110,6 +110,9 @@ TEST(OperatorRows, CountExecutionsAndTheirTime) {
     const int a = p.task(c, s, op), b = p.task(c, s, op, {a});
     p.host(c, t, 1);
     const int transfer = p.transfer(1, {4});
+    // To a neighbour in another domain: 4,000 B through its one port of 1 GB/s.
+    p.program.transfers.front().group_ranks = 2;
+    p.program.transfers.front().size = Bytes(4000);
     p.part(p.enter(transfer), c, t, {b});
     const RunRecord r = p.run();
     const auto rows = operator_rows(p.input(r));

@@ -2,7 +2,6 @@
 // model built on them will.
 #include <gtest/gtest.h>
 
-#include "models/kv_cache.hpp"
 #include "models/model.hpp"
 #include "program/operator.hpp"
 #include "program/transfer.hpp"
@@ -61,10 +60,15 @@ TEST(Reconstruction, CachePerToken) {
     v3.rope_head_dim = 64;
     EXPECT_EQ(kv_bytes_per_token(v3, DType::bf16), Bytes(70272));
     EXPECT_EQ(kv_bytes_per_token(v3, DType::fp8), Bytes(35136));
-    EXPECT_EQ(latent_kv_bytes_per_token(512, 64, 61, DType::bf16), Bytes(70272));
     // Llama 3.1 405B: 8 kv heads of 128, 126 layers. Qwen 2.5 72B: the same heads, 80 layers.
-    EXPECT_EQ(grouped_query_kv_bytes_per_token(8, 128, 126, DType::bf16), Bytes(516096));
-    EXPECT_EQ(grouped_query_kv_bytes_per_token(8, 128, 80, DType::bf16), Bytes(327680));
+    ModelSpec grouped;
+    grouped.family = "llama";
+    grouped.kv_heads = 8;
+    grouped.head_dim = 128;
+    grouped.layers = 126;
+    EXPECT_EQ(kv_bytes_per_token(grouped, DType::bf16), Bytes(516096));
+    grouped.layers = 80;
+    EXPECT_EQ(kv_bytes_per_token(grouped, DType::bf16), Bytes(327680));
 }
 
 // DeepSeek-V3/R1 Inference System Overview, open-infra-index day 6.
@@ -140,8 +144,6 @@ TEST(Metrics, RefuseWhatHasNoAnswer) {
     EXPECT_THROW(time_per_output_token(Seconds(1), 0.9), std::invalid_argument);
     EXPECT_THROW(usd_per_token(usd_per_hour(1), TokensPerSecond(0)), std::invalid_argument);
     EXPECT_THROW(usd_per_flop(usd_per_hour(1), FlopsPerSecond(-1)), std::invalid_argument);
-    EXPECT_THROW(grouped_query_kv_bytes_per_token(0, 128, 80, DType::bf16), std::invalid_argument);
-    EXPECT_THROW(latent_kv_bytes_per_token(512, 0, 61, DType::bf16), std::invalid_argument);
 }
 
 // A chip of 1 EFLOP/s for 2 USD an hour: 2 USD per EFLOP-hour; at 1e6 tok/s 2 / 3600 USD per Mtok.

@@ -122,7 +122,7 @@ class SmallProgram {
     }
 
     AssemblyInput input(const RunRecord& record) const {
-        return {program, costs, record, hardware, fabric, 1, {}};
+        return {program, costs, record, hardware, fabric, 64, {}};
     }
 
     Task& of(int id) { return program.tasks[static_cast<std::size_t>(id)]; }
