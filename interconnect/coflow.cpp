@@ -146,7 +146,6 @@ Seconds latency_of(const Transfer& t, const RankFabric& fabric, const TransferHa
     if (t.group_ranks == 1) return Seconds(0.0);
     return habits.base + static_cast<double>(t.group_ranks - 1) * habits.per_peer +
            std::max(0.0, std::log2(t.group_ranks / 8.0)) * habits.per_doubling +
-           t.messages_per_rank * habits.per_message +
            (leaves_domain ? fabric.scale_out_latency : fabric.scale_up_latency);
 }
 

@@ -15,8 +15,6 @@ void describe(Form& form, TransferHabits& habits) {
                   non_negative());
     form.optional("per_doubling", habits.per_doubling,
                   "added for each doubling of the group beyond 8", non_negative());
-    form.optional("per_message", habits.per_message,
-                  "added for each message a rank sends: tokens x copies", non_negative());
     form.optional("scale_up_efficiency", habits.scale_up_efficiency,
                   "share of the scale-up port a long transfer reaches", share_above_zero());
     form.optional("scale_out_efficiency", habits.scale_out_efficiency,

@@ -12,13 +12,12 @@
 
 namespace podsim {
 
-// T = base + per_peer (P - 1) + per_doubling max(0, log2(P / 8)) + per_message m + latency of the
-//     wire + bytes on the fullest port, for P ranks and m messages a rank (tokens x copies).
+// T = base + per_peer (P - 1) + per_doubling max(0, log2(P / 8)) + latency of the wire
+//     + bytes on the fullest port, for P ranks.
 struct TransferHabits {
     Seconds base{0.0};
     Seconds per_peer{0.0};
     Seconds per_doubling{0.0};
-    Seconds per_message{0.0};          // the issuing cores' time for each message
     double scale_up_efficiency = 0.9;  // share of the port a long transfer reaches, at most 1
     double scale_out_efficiency = 0.9;
     Bytes message_alignment{

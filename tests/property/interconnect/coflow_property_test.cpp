@@ -43,7 +43,6 @@ CollectiveLibrarySpec any_library() {
         habits.base = any_time(50);
         habits.per_peer = any_time(1);
         habits.per_doubling = any_time(9);
-        habits.per_message = any_time(0.1);
         habits.scale_up_efficiency = static_cast<double>(any(1, 100)) / 100.0;
         habits.scale_out_efficiency = static_cast<double>(any(1, 100)) / 100.0;
         habits.message_alignment = Bytes(*rc::gen::element(0.0, 128.0, 512.0));
@@ -203,8 +202,6 @@ TEST(CoflowProperty, BetterFabricsAndHabitsAreNeverSlower) {
         RC_ASSERT(
             at_most(with_habits([](TransferHabits& h) { h.per_doubling = Seconds(0); }), before));
         RC_ASSERT(
-            at_most(with_habits([](TransferHabits& h) { h.per_message = Seconds(0); }), before));
-        RC_ASSERT(
             at_most(with_habits([](TransferHabits& h) { h.scale_up_efficiency = 1; }), before));
         RC_ASSERT(
             at_most(with_habits([](TransferHabits& h) { h.scale_out_efficiency = 1; }), before));
@@ -300,7 +297,6 @@ TEST(CoflowProperty, ScaleInvariance) {
             habits.base *= k;
             habits.per_peer *= k;
             habits.per_doubling *= k;
-            habits.per_message *= k;
         }
         RC_ASSERT(std::abs(time_of(t, fabric, library) - k * before) <= rounding * k * before);
         RC_ASSERT(std::abs(wire_bound(t, fabric, pool_of(t)).value() - k * bound) <=

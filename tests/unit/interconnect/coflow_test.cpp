@@ -160,29 +160,25 @@ TEST(Coflow, DomainsFilledUnevenly) {
     EXPECT_NEAR(port_bytes(gather.shares[0], Port::scale_out_send), 8e6 * 2 / 12, exact);
 }
 
-// T = base + per_peer (P-1) + per_doubling log2(P/8) + per_message m + wire + bytes.
+// T = base + per_peer (P-1) + per_doubling log2(P/8) + wire + bytes.
 TEST(Coflow, LatencyTerms) {
     CollectiveLibrarySpec library = plain_library();
     TransferHabits& habits = library.transfers[TransferType::dispatch];
     habits.per_peer = microseconds(0.5);
     habits.per_doubling = microseconds(2);
-    habits.per_message = microseconds(0.01);
-    const auto latency = [&](int group, double messages) {
-        Transfer t = collective(TransferType::dispatch, group, 0);
-        t.messages_per_rank = messages;
+    const auto latency = [&](int group) {
+        const Transfer t = collective(TransferType::dispatch, group, 0);
         return coflow_of(t, plain_fabric(), library).latency.value() * 1e6;
     };
-    EXPECT_NEAR(latency(8, 0), 20 + 3.5 + 1, exact);
-    EXPECT_NEAR(latency(8, 100), 20 + 3.5 + 1 + 1, exact);
-    EXPECT_NEAR(latency(4, 0), 20 + 1.5 + 1, exact);  // no bonus below eight
-    EXPECT_NEAR(latency(32, 0), 20 + 15.5 + 2 * 2 + 3, exact);
+    EXPECT_NEAR(latency(8), 20 + 3.5 + 1, exact);
+    EXPECT_NEAR(latency(4), 20 + 1.5 + 1, exact);  // no bonus below eight
+    EXPECT_NEAR(latency(32), 20 + 15.5 + 2 * 2 + 3, exact);
 }
 
 // One rank needs no network, whatever it asks for.
 TEST(Coflow, OneRankNeedsNoNetwork) {
     CollectiveLibrarySpec library = plain_library();
     for (auto& [type, habits] : library.transfers) {
-        habits.per_message = microseconds(1);
         habits.local_over_scale_out = true;
     }
     for (const auto& [name, type] : names_of(static_cast<const TransferType*>(nullptr))) {

@@ -21,7 +21,6 @@ transfers:
     base: 40 us
     per_peer: 0.1 us
     per_doubling: 2 us
-    per_message: 20 ns
     scale_up_efficiency: 80 %
     scale_out_efficiency: 0.95
     message_alignment: 512 B
@@ -59,7 +58,6 @@ TEST(CollectiveLibrary, Reads) {
     EXPECT_DOUBLE_EQ(dispatch.base.value(), 40e-6);
     EXPECT_DOUBLE_EQ(dispatch.per_peer.value(), 0.1e-6);
     EXPECT_DOUBLE_EQ(dispatch.per_doubling.value(), 2e-6);
-    EXPECT_DOUBLE_EQ(dispatch.per_message.value(), 20e-9);
     EXPECT_DOUBLE_EQ(dispatch.scale_up_efficiency, 0.8);
     EXPECT_DOUBLE_EQ(dispatch.scale_out_efficiency, 0.95);
     EXPECT_EQ(dispatch.message_alignment.value(), 512);
@@ -103,9 +101,9 @@ TEST(CollectiveLibrary, RefusesValuesThatCannotBe) {
         const std::string name = std::string(key).substr(0, std::string(key).find(':'));
         EXPECT_THAT(refusal(with(key, name + ": -" + value)), HasSubstr("0 or more"));
     }
-    EXPECT_THAT(refusal(with("per_message: 20 ns", "per_message: 20")), HasSubstr("unit"));
-    EXPECT_THAT(refusal(with("per_message: 20 ns", "per_message: 20 B")),
-                HasSubstr("transfers.dispatch.per_message: "));
+    EXPECT_THAT(refusal(with("per_peer: 0.1 us", "per_peer: 0.1")), HasSubstr("unit"));
+    EXPECT_THAT(refusal(with("per_peer: 0.1 us", "per_peer: 20 B")),
+                HasSubstr("transfers.dispatch.per_peer: "));
     EXPECT_THAT(refusal(with("message_alignment: 512 B", "message_alignment: 512")),
                 HasSubstr("unit"));
     EXPECT_THAT(refusal(with("message_alignment: 512 B", "message_alignment: -512 B")),
