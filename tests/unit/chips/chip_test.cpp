@@ -1,5 +1,6 @@
 // Reading a chip, each way it can be wrong, and what one rank has of it.
 #include "chips/chip.hpp"
+#include "tests/support/readers.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -41,11 +42,8 @@ power: {value: 700 W, low: 600 W, high: 800 W, source: analysts, confidence: est
 kernels: some-library
 )";
 
-std::string with(std::string from, const std::string& to) {
-    std::string text = two_dies;
-    const auto at = text.find(from);
-    if (at == std::string::npos) throw std::logic_error("no such text: " + from);
-    return text.replace(at, from.size(), to);
+std::string with(const std::string& from, const std::string& to) {
+    return replaced(two_dies, from, to);
 }
 
 ChipSpec chip_of(const std::string& text) {
@@ -53,12 +51,7 @@ ChipSpec chip_of(const std::string& text) {
 }
 
 std::string refusal(const std::string& text) {
-    try {
-        chip_of(text);
-    } catch (const InputError& error) {
-        return error.what();
-    }
-    return "accepted";
+    return refusal_of([&] { chip_of(text); });
 }
 
 TEST(Chip, Reads) {

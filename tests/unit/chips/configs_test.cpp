@@ -3,46 +3,32 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <cctype>
-
 #include "base/catalog.hpp"
 #include "chips/cost.hpp"
+#include "tests/support/readers.hpp"
 
 namespace podsim {
 namespace {
 
 using testing::Contains;
 
-const std::string root = std::string(PODSIM_SOURCE_DIR) + "/configs";
-
-std::vector<std::string> names(const char* kind) {
-    return Catalog(root).names(kind);
-}
-
-std::string test_name(const testing::TestParamInfo<std::string>& info) {
-    std::string name = info.param;
-    std::replace_if(
-        name.begin(), name.end(), [](char c) { return std::isalnum(c) == 0; }, '_');
-    return name;
-}
-
 ChipSpec chip_named(const std::string& name) {
-    return read_chip(Catalog(root).load("chip", name, {}, ""), name);
+    return read_chip(Catalog(configs_root).load("chip", name, {}, ""), name);
 }
 KernelLibrarySpec library_named(const std::string& name) {
-    return read_kernel_library(Catalog(root).load("kernels", name, {}, ""), name);
+    return read_kernel_library(Catalog(configs_root).load("kernels", name, {}, ""), name);
 }
 
 TEST(Configs, ThereAreChipsAndLibraries) {
-    EXPECT_THAT(names("chip"), Contains("ascend-910c"));
-    EXPECT_THAT(names("chip"), Contains("h800"));
-    EXPECT_THAT(names("chip"), Contains("custom-npu"));
-    EXPECT_THAT(names("kernels"), Contains("nominal"));
+    EXPECT_THAT(names_in_configs("chip"), Contains("ascend-910c"));
+    EXPECT_THAT(names_in_configs("chip"), Contains("h800"));
+    EXPECT_THAT(names_in_configs("chip"), Contains("custom-npu"));
+    EXPECT_THAT(names_in_configs("kernels"), Contains("nominal"));
 }
 
 class EveryChip : public testing::TestWithParam<std::string> {};
-INSTANTIATE_TEST_SUITE_P(Configs, EveryChip, testing::ValuesIn(names("chip")), test_name);
+INSTANTIATE_TEST_SUITE_P(Configs, EveryChip, testing::ValuesIn(names_in_configs("chip")),
+                         test_name);
 
 // read_chip itself refuses peaks that its cores do not give; here once more, from the outside.
 TEST_P(EveryChip, PeaksAreItsCores) {
@@ -102,7 +88,7 @@ TEST_P(EveryChip, IsAnAcceleratorOfOurTime) {
 
 TEST_P(EveryChip, ItsKernelLibraryExistsAndSpeaksItsFormats) {
     const ChipSpec chip = chip_named(GetParam());
-    ASSERT_THAT(names("kernels"), Contains(chip.kernels));
+    ASSERT_THAT(names_in_configs("kernels"), Contains(chip.kernels));
     const KernelLibrarySpec library = library_named(chip.kernels);
     int shared = 0;
     for (const auto& [dtype, peak] : chip.peak_matrix) shared += library.gemm.count(dtype) > 0;
@@ -146,11 +132,11 @@ TEST_P(EveryChip, RunsWhatItsLibraryKnows) {
 }
 
 class EveryKernelLibrary : public testing::TestWithParam<std::string> {};
-INSTANTIATE_TEST_SUITE_P(Configs, EveryKernelLibrary, testing::ValuesIn(names("kernels")),
-                         test_name);
+INSTANTIATE_TEST_SUITE_P(Configs, EveryKernelLibrary,
+                         testing::ValuesIn(names_in_configs("kernels")), test_name);
 
 TEST_P(EveryKernelLibrary, IsMeantForAChipThatExists) {
-    EXPECT_THAT(names("chip"), Contains(library_named(GetParam()).chip));
+    EXPECT_THAT(names_in_configs("chip"), Contains(library_named(GetParam()).chip));
 }
 
 // Measured ones say on how much, all say by whom; an error is a fraction.

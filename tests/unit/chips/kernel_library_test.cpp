@@ -1,5 +1,6 @@
 // Reading a kernel library, and each way it can be wrong.
 #include "chips/kernel_library.hpp"
+#include "tests/support/readers.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -49,11 +50,8 @@ vector:
   record: {basis: assumed, source: nobody, date: 2026-01-01}
 )";
 
-std::string with(std::string from, const std::string& to) {
-    std::string text = library_text;
-    const auto at = text.find(from);
-    if (at == std::string::npos) throw std::logic_error("no such text: " + from);
-    return text.replace(at, from.size(), to);
+std::string with(const std::string& from, const std::string& to) {
+    return replaced(library_text, from, to);
 }
 
 KernelLibrarySpec library_of(const std::string& text) {
@@ -61,12 +59,7 @@ KernelLibrarySpec library_of(const std::string& text) {
 }
 
 std::string refusal(const std::string& text) {
-    try {
-        library_of(text);
-    } catch (const InputError& error) {
-        return error.what();
-    }
-    return "accepted";
+    return refusal_of([&] { library_of(text); });
 }
 
 TEST(KernelLibrary, Reads) {

@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "base/diagnostic.hpp"
+#include "tests/support/readers.hpp"
 
 namespace podsim {
 namespace {
@@ -31,11 +32,8 @@ transfers:
     record: {basis: assumed, source: nobody, date: 2026-01-01}
 )";
 
-std::string with(std::string from, const std::string& to) {
-    std::string text = library_text;
-    const auto at = text.find(from);
-    if (at == std::string::npos) throw std::logic_error("no such text: " + from);
-    return text.replace(at, from.size(), to);
+std::string with(const std::string& from, const std::string& to) {
+    return replaced(library_text, from, to);
 }
 
 CollectiveLibrarySpec library_of(const std::string& text) {
@@ -43,12 +41,7 @@ CollectiveLibrarySpec library_of(const std::string& text) {
 }
 
 std::string refusal(const std::string& text) {
-    try {
-        library_of(text);
-    } catch (const InputError& error) {
-        return error.what();
-    }
-    return "accepted";
+    return refusal_of([&] { library_of(text); });
 }
 
 TEST(CollectiveLibrary, Reads) {

@@ -3,35 +3,20 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <cctype>
-
 #include "base/catalog.hpp"
 #include "interconnect/coflow.hpp"
+#include "tests/support/readers.hpp"
 
 namespace podsim {
 namespace {
 
 using testing::Contains;
 
-const std::string root = std::string(PODSIM_SOURCE_DIR) + "/configs";
-
-std::vector<std::string> names(const char* kind) {
-    return Catalog(root).names(kind);
-}
-
-std::string test_name(const testing::TestParamInfo<std::string>& info) {
-    std::string name = info.param;
-    std::replace_if(
-        name.begin(), name.end(), [](char c) { return std::isalnum(c) == 0; }, '_');
-    return name;
-}
-
 SystemSpec system_named(const std::string& name) {
-    return read_system(Catalog(root).load("system", name, {}, ""), name);
+    return read_system(Catalog(configs_root).load("system", name, {}, ""), name);
 }
 CollectiveLibrarySpec library_named(const std::string& name) {
-    return read_collective_library(Catalog(root).load("collectives", name, {}, ""), name);
+    return read_collective_library(Catalog(configs_root).load("collectives", name, {}, ""), name);
 }
 
 Transfer exchange(TransferType type, int group) {
@@ -45,19 +30,20 @@ Transfer exchange(TransferType type, int group) {
 }
 
 TEST(Configs, ThereAreSystemsAndLibraries) {
-    EXPECT_THAT(names("system"), Contains("cloudmatrix384"));
-    EXPECT_THAT(names("system"), Contains("h800-ib"));
-    EXPECT_THAT(names("system"), Contains("custom-supernode"));
-    EXPECT_THAT(names("collectives"), Contains("nominal"));
+    EXPECT_THAT(names_in_configs("system"), Contains("cloudmatrix384"));
+    EXPECT_THAT(names_in_configs("system"), Contains("h800-ib"));
+    EXPECT_THAT(names_in_configs("system"), Contains("custom-supernode"));
+    EXPECT_THAT(names_in_configs("collectives"), Contains("nominal"));
 }
 
 class EverySystem : public testing::TestWithParam<std::string> {};
-INSTANTIATE_TEST_SUITE_P(Configs, EverySystem, testing::ValuesIn(names("system")), test_name);
+INSTANTIATE_TEST_SUITE_P(Configs, EverySystem, testing::ValuesIn(names_in_configs("system")),
+                         test_name);
 
 TEST_P(EverySystem, NamesThingsThatExist) {
     const SystemSpec system = system_named(GetParam());
-    EXPECT_THAT(names("chip"), Contains(system.chip));
-    EXPECT_THAT(names("collectives"), Contains(system.collectives));
+    EXPECT_THAT(names_in_configs("chip"), Contains(system.chip));
+    EXPECT_THAT(names_in_configs("collectives"), Contains(system.collectives));
 }
 
 TEST_P(EverySystem, SaysItsSources) {
@@ -107,8 +93,8 @@ TEST_P(EverySystem, ItsLibraryMovesEveryType) {
 }
 
 class EveryCollectiveLibrary : public testing::TestWithParam<std::string> {};
-INSTANTIATE_TEST_SUITE_P(Configs, EveryCollectiveLibrary, testing::ValuesIn(names("collectives")),
-                         test_name);
+INSTANTIATE_TEST_SUITE_P(Configs, EveryCollectiveLibrary,
+                         testing::ValuesIn(names_in_configs("collectives")), test_name);
 
 // Whoever names a library may ask it for any collective.
 TEST_P(EveryCollectiveLibrary, KnowsEveryType) {

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/diagnostic.hpp"
+#include "tests/support/readers.hpp"
 
 namespace podsim {
 namespace {
@@ -36,11 +37,8 @@ collectives: some-library
 power_per_chip: 1400 W
 )";
 
-std::string with(std::string from, const std::string& to) {
-    std::string text = system_text;
-    const auto at = text.find(from);
-    if (at == std::string::npos) throw std::logic_error("no such text: " + from);
-    return text.replace(at, from.size(), to);
+std::string with(const std::string& from, const std::string& to) {
+    return replaced(system_text, from, to);
 }
 
 SystemSpec system_of(const std::string& text) {
@@ -48,12 +46,7 @@ SystemSpec system_of(const std::string& text) {
 }
 
 std::string refusal(const std::string& text) {
-    try {
-        system_of(text);
-    } catch (const InputError& error) {
-        return error.what();
-    }
-    return "accepted";
+    return refusal_of([&] { system_of(text); });
 }
 
 TEST(System, Reads) {
