@@ -124,13 +124,8 @@ std::vector<Operator> combine_block(const ModelSpec& model, const Precision& pre
     require_at_least_one("tokens", tokens);
     require_at_least_one("copies", copies);
     if (model.routed_experts == 0) return {};
-    const double size = static_cast<double>(tokens) * static_cast<double>(model.hidden);
-    const double rows = static_cast<double>(tokens) * static_cast<double>(copies);
-    return {
-        {"combine_sum",
-         VectorWork{"weighted_sum", size, 2 * static_cast<double>(copies),
-                    rows * (activation_bytes(model, precision.combine, model.hidden) + score_bytes),
-                    size * bytes_of(stream_format)}}};
+    const Bytes row(activation_bytes(model, precision.combine, model.hidden));
+    return {weighted_sum("combine_sum", tokens, model.hidden, copies, row)};
 }
 
 }  // namespace podsim

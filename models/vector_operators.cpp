@@ -13,6 +13,7 @@ namespace {
 constexpr double norm_work = 4;      // square, sum, scale, weight
 constexpr double quantise_work = 4;  // magnitude, maximum, scale, round
 constexpr double swiglu_work = 5;    // exponential, add, divide, two products
+constexpr double score_bytes = 4;    // fp32
 
 }  // namespace
 
@@ -43,6 +44,22 @@ Operator convert(const ModelSpec& model, const std::string& name, long tokens, l
             VectorWork{narrows ? "quantise" : "dequantise", rows * static_cast<double>(elements),
                        narrows ? quantise_work : 1, rows * activation_bytes(model, from, elements),
                        rows * activation_bytes(model, to, elements)}};
+}
+
+Operator quantise(const std::string& name, long tokens, long elements, Bytes row_bytes) {
+    const auto rows = static_cast<double>(tokens);
+    const double size = rows * static_cast<double>(elements);
+    return {name, VectorWork{"quantise", size, quantise_work, size * bytes_of(stream_format),
+                             rows * row_bytes.value()}};
+}
+
+Operator weighted_sum(const std::string& name, long tokens, long elements, long copies,
+                      Bytes row_bytes) {
+    const double size = static_cast<double>(tokens) * static_cast<double>(elements);
+    const double rows = static_cast<double>(tokens) * static_cast<double>(copies);
+    return {name,
+            VectorWork{"weighted_sum", size, 2 * static_cast<double>(copies),
+                       rows * (row_bytes.value() + score_bytes), size * bytes_of(stream_format)}};
 }
 
 Operator swiglu(const ModelSpec& model, const std::string& name, long tokens, long width,

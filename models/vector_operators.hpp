@@ -25,6 +25,13 @@ Operator residual_norm(const std::string& name, long tokens, long elements);
 Operator convert(const ModelSpec& model, const std::string& name, long tokens, long elements,
                  DType from, DType to);
 
+// Rows of the stream to a format that takes `row_bytes` a row, scales included.
+Operator quantise(const std::string& name, long tokens, long elements, Bytes row_bytes);
+
+// y = sum over `copies` of g_i x_i for each token, from rows of `row_bytes` and an FP32 score each.
+Operator weighted_sum(const std::string& name, long tokens, long elements, long copies,
+                      Bytes row_bytes);
+
 // y = silu(gate) up, and the conversion to `to` in the same kernel.
 Operator swiglu(const ModelSpec& model, const std::string& name, long tokens, long width, DType to);
 

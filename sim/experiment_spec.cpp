@@ -107,7 +107,10 @@ void describe(Form& form, WorkloadSpec& workload) {
     if (workload.context.value() != std::floor(workload.context.value()))
         form.problem("context", "is no whole number of tokens");
     if (workload.kind == WorkloadKind::kernel) workload.kernel = to_operator(op);
-    if (workload.kind == WorkloadKind::collective) workload.collective = to_transfer(collective);
+    if (workload.kind == WorkloadKind::collective) {
+        workload.collective = to_transfer(collective);
+        workload.fused_work = fused_work_of(collective);
+    }
 }
 
 // Keys of a pool; an alternative without `pools` has them itself.

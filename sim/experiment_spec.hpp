@@ -48,6 +48,7 @@ struct WorkloadSpec {
     // operator, collective
     std::optional<Operator> kernel;
     std::optional<Transfer> collective;  // group_ranks and sizes filled in
+    std::optional<Operator> fused_work;  // of the collective's kernel, on every rank
     KeyPlaces places;
 };
 

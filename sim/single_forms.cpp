@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "models/vector_operators.hpp"
 #include "sim/form_variants.hpp"
 
 namespace podsim {
@@ -148,6 +149,9 @@ void describe(Form& form, CollectiveForm& collective) {
     optional_of_variant(form, tokens, "scale_block", collective.scale_block,
                         "dispatch, combine: elements that share a 4-byte scale, 0 for none",
                         non_negative());
+    optional_of_variant(form, tokens, "fused_work", collective.fused_work,
+                        "dispatch, combine: its kernel quantises what it sends or sums what comes "
+                        "back, and that counts");
 }
 
 Transfer to_transfer(const CollectiveForm& form) {
@@ -164,6 +168,16 @@ Transfer to_transfer(const CollectiveForm& form) {
         transfer.messages_per_rank = tokens * copies;
     }
     return transfer;
+}
+
+std::optional<Operator> fused_work_of(const CollectiveForm& form) {
+    if (!form.by_tokens() || !form.fused_work) return std::nullopt;
+    if (form.type == TransferType::combine)
+        return weighted_sum("combine_sum", form.tokens_per_rank, form.hidden, form.top_k,
+                            token_bytes(form.hidden, form.element_bytes, form.scale_block));
+    if (form.element_bytes >= bytes_of(stream_format)) return std::nullopt;
+    return quantise("dispatch_quantise", form.tokens_per_rank, form.hidden,
+                    token_bytes(form.hidden, form.element_bytes, form.scale_block));
 }
 
 template void describe(ReadForm&, OperatorForm&);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -34,12 +35,17 @@ struct CollectiveForm {
     Bytes bytes{0.0};
     long tokens_per_rank = 0, hidden = 0, top_k = 0, scale_block = 0;
     double element_bytes = 2;
+    bool fused_work = false;
     // Dispatch and combine are given as tokens, the others as a buffer.
     bool by_tokens() const {
         return type == TransferType::dispatch || type == TransferType::combine;
     }
 };
 Transfer to_transfer(const CollectiveForm& form);
+// The vector work that expert-parallel kernels hold and their published times count: a dispatch
+// quantises its tokens first, a combine sums the copies of each token at its end. None without
+// `fused_work`, nor for a dispatch in the format of the stream.
+std::optional<Operator> fused_work_of(const CollectiveForm& form);
 
 // For ReadForm and SchemaForm.
 template <class Form>

@@ -19,9 +19,17 @@ Program program_of(const WorkloadSpec& workload, const ResolvedAlternative& alte
     }
     program.classes = {{"ranks", workload.collective->group_ranks}};
     program.transfers = {*workload.collective};
-    program.instances = {{0, {0}}};
+    const bool first = workload.collective->type != TransferType::dispatch;
+    program.instances = {{0, {workload.fused_work && !first ? 1 : 0}}};
     task.kind = TaskKind::transfer;
     program.tasks = {task};
+    if (!workload.fused_work) return program;
+    Task work;
+    work.kind = TaskKind::compute;
+    work.body = intern(program, *workload.fused_work);
+    // A dispatch quantises before it sends; a combine sums what it received.
+    program.tasks.insert(first ? program.tasks.end() : program.tasks.begin(), work);
+    program.tasks.back().after = {0};
     return program;
 }
 

@@ -240,6 +240,30 @@ TEST(ExperimentSpec, ReadsCollectives) {
     EXPECT_DOUBLE_EQ(sum.size.value(), 1e6);
 }
 
+// By hand, 2 tokens of 1,024 elements to 4 experts: a dispatch in bytes with one scale reads
+// 2 x 1,024 x 2 B and writes 2 x (1,024 + 4) B; a combine in BF16 reads 2 x 4 x (2,048 + 4) B, the
+// scores among them, and writes 2 x 2,048 B.
+TEST(ExperimentSpec, CountsTheVectorWorkOfExpertKernels) {
+    const auto work = [](const std::string& rest) {
+        return read_experiment(
+                   single("collective",
+                          "{ranks: 8, tokens_per_rank: 2, hidden: 1024, top_k: 4, " + rest + "}"))
+            .workload.fused_work;
+    };
+    const auto vector = [&](const std::string& rest) {
+        return std::get<VectorWork>(work(rest).value().body);
+    };
+    const VectorWork quantised =
+        vector("type: dispatch, element_bytes: 1, scale_block: 1024, fused_work: true");
+    EXPECT_DOUBLE_EQ(quantised.read, 4096);
+    EXPECT_DOUBLE_EQ(quantised.write, 2056);
+    const VectorWork summed = vector("type: combine, element_bytes: 2, fused_work: true");
+    EXPECT_DOUBLE_EQ(summed.read, 16416);
+    EXPECT_DOUBLE_EQ(summed.write, 4096);
+    EXPECT_FALSE(work("type: combine, element_bytes: 2").has_value());
+    EXPECT_FALSE(work("type: dispatch, element_bytes: 2, fused_work: true").has_value());
+}
+
 TEST(ExperimentSpec, SaysWhatIsWrongWithACollective) {
     for (const auto& [text, said] :
          {std::pair("{ranks: 8}", "collective.type"),
