@@ -67,10 +67,11 @@ void AttentionParts::narrow_query(long elements) {
                 precision_.attention));
 }
 
-std::vector<Operator> AttentionParts::end(long width) {
+AttentionBlock AttentionParts::end(long width) {
+    part_ = &block_.output;
     quantise("output_quantise", tokens_, width);
     linear("output_projection", tokens_, model_.hidden, width);
-    return std::move(operators_);
+    return std::move(block_);
 }
 
 }  // namespace podsim

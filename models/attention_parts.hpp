@@ -17,9 +17,15 @@ class AttentionParts {
   public:
     // Throws std::invalid_argument for a shape that is no step.
     AttentionParts(const ModelSpec& model, const Precision& precision, const StepShape& shape);
+    AttentionParts(const AttentionParts&) = delete;
+    AttentionParts& operator=(const AttentionParts&) = delete;
 
     long tokens() const { return tokens_; }
-    void add(Operator op) { operators_.push_back(std::move(op)); }
+    // What follows works on `tokens`: the group's, or a rank's own.
+    void work_on(long tokens) { tokens_ = tokens; }
+    void add(Operator op) { part_->push_back(std::move(op)); }
+    // What follows is the heads' work.
+    void attend() { part_ = &block_.attend; }
 
     // Rows of the stream to the format of activations, where that has to be quantised.
     void quantise(const std::string& name, long rows, long elements);
@@ -33,13 +39,14 @@ class AttentionParts {
     // Attention below 16 bits reads queries that were narrowed for it.
     void narrow_query(long elements);
     // Quantise, output projection from `width` to hidden. Returns the whole block.
-    std::vector<Operator> end(long width);
+    AttentionBlock end(long width);
 
   private:
     const ModelSpec& model_;
     const Precision& precision_;
-    const long tokens_;
-    std::vector<Operator> operators_;
+    long tokens_;
+    AttentionBlock block_;
+    std::vector<Operator>* part_ = &block_.project;
 };
 
 }  // namespace podsim

@@ -118,27 +118,50 @@ class MlaBlock {
           parts_(model, precision, shape),
           tokens_(parts_.tokens()) {}
 
-    std::vector<Operator> build() {
+    AttentionBlock build() {
+        if (shape_.split == AttentionSplit::sp_tp_sp) return build_split();
         parts_.begin();
         project_down();
         project_query_up();
         parts_.rotary((heads_ + 1) * model_.rope_head_dim);
         parts_.append_to_cache(static_cast<double>(latent_entry(model_)));
+        parts_.attend();
+        attend();
+        return parts_.end(heads_ * model_.value_head_dim);
+    }
+
+  private:
+    // A rank's own tokens down to latents and up from all heads' outputs; every token's latents
+    // through the rank's own heads.
+    AttentionBlock build_split() {
+        const long own = shape_.own_tokens();
+        parts_.work_on(own);
+        parts_.begin();
+        project_down();
+        parts_.append_to_cache(static_cast<double>(latent_entry(model_)));
+        parts_.work_on(tokens_);
+        parts_.attend();
+        project_query_up();
+        parts_.rotary((heads_ + 1) * model_.rope_head_dim);
+        attend();
+        parts_.work_on(own);
+        return parts_.end(model_.heads * model_.value_head_dim);
+    }
+
+    void attend() {
         if (shape_.phase == Phase::decode) {
             attend_absorbed();
         } else {
             attend_expanded();
         }
-        return parts_.end(heads_ * model_.value_head_dim);
     }
 
-  private:
     void project_down() {
         // Every engine runs the two down-projections as one product.
         const long latents = model_.query_rank + latent_entry(model_);
         parts_.linear(model_.query_rank > 0 ? "query_kv_down_projection" : "kv_down_projection",
-                      tokens_, latents, model_.hidden);
-        parts_.add(norm("query_kv_norm", tokens_, model_.query_rank + model_.kv_rank));
+                      parts_.tokens(), latents, model_.hidden);
+        parts_.add(norm("query_kv_norm", parts_.tokens(), model_.query_rank + model_.kv_rank));
     }
 
     void project_query_up() {
@@ -207,8 +230,8 @@ class MlaBlock {
     const long tokens_;
 };
 
-std::vector<Operator> mla_block(const ModelSpec& model, const Precision& precision,
-                                const StepShape& shape) {
+AttentionBlock mla_block(const ModelSpec& model, const Precision& precision,
+                         const StepShape& shape) {
     return MlaBlock(model, precision, shape).build();
 }
 

@@ -1,5 +1,9 @@
 #include "models/family.hpp"
 
+#include <fmt/format.h>
+
+#include <stdexcept>
+
 #include "models/deepseek_v3.hpp"
 #include "models/llama.hpp"
 #include "models/mixtral.hpp"
@@ -60,9 +64,25 @@ ModelSpec read_model(const Node& config, const std::string& name) {
     return model;
 }
 
+std::vector<Operator> AttentionBlock::all() const {
+    std::vector<Operator> operators = project;
+    operators.insert(operators.end(), attend.begin(), attend.end());
+    operators.insert(operators.end(), output.begin(), output.end());
+    return operators;
+}
+
+AttentionBlock attention_parts(const ModelSpec& model, const Precision& precision,
+                               const StepShape& shape) {
+    if (shape.split == AttentionSplit::sp_tp_sp && model.kv_rank == 0) {
+        throw std::invalid_argument(
+            fmt::format("{}: attention sp-tp-sp is for latent attention", model.name));
+    }
+    return family_of(model).attention_parts(model, precision, shape);
+}
+
 std::vector<Operator> attention_block(const ModelSpec& model, const Precision& precision,
                                       const StepShape& shape) {
-    return family_of(model).attention_block(model, precision, shape);
+    return attention_parts(model, precision, shape).all();
 }
 
 }  // namespace podsim

@@ -19,8 +19,8 @@ struct Family {
                                           int tensor_parallel);
     // Elements of cache a token adds in one layer on one of `tensor_parallel` ranks.
     double (*kv_elements)(const ModelSpec& model, int tensor_parallel);
-    std::vector<Operator> (*attention_block)(const ModelSpec& model, const Precision& precision,
-                                             const StepShape& shape);
+    AttentionBlock (*attention_parts)(const ModelSpec& model, const Precision& precision,
+                                      const StepShape& shape);
 };
 
 // The list of families, by model_type. A new one is one source file and one line here.

@@ -74,8 +74,8 @@ double grouped_query_kv_elements(const ModelSpec& model, int tensor_parallel) {
            static_cast<double>(model.head_dim);
 }
 
-std::vector<Operator> grouped_query_block(const ModelSpec& model, const Precision& precision,
-                                          const StepShape& shape) {
+AttentionBlock grouped_query_block(const ModelSpec& model, const Precision& precision,
+                                   const StepShape& shape) {
     const long heads = local_heads(model, shape.tensor_parallel);
     const long kv_heads = local_kv_heads(model, shape.tensor_parallel);
     const long dim = model.head_dim;
@@ -88,6 +88,7 @@ std::vector<Operator> grouped_query_block(const ModelSpec& model, const Precisio
     }
     parts.rotary((heads + kv_heads) * dim);
     parts.append_to_cache(grouped_query_kv_elements(model, shape.tensor_parallel));
+    parts.attend();
     parts.narrow_query(heads * dim);
     parts.add(
         {shape.phase == Phase::decode ? "grouped_query_attention" : "prefill_attention",

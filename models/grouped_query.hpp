@@ -23,7 +23,7 @@ void require_grouped_query(ConfigReader& config, const ModelSpec& model);
 AttentionWeights grouped_query_weights(const ModelSpec& model, const Precision& precision,
                                        int tensor_parallel);
 double grouped_query_kv_elements(const ModelSpec& model, int tensor_parallel);
-std::vector<Operator> grouped_query_block(const ModelSpec& model, const Precision& precision,
-                                          const StepShape& shape);
+AttentionBlock grouped_query_block(const ModelSpec& model, const Precision& precision,
+                                   const StepShape& shape);
 
 }  // namespace podsim

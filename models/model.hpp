@@ -76,6 +76,12 @@ Bytes kv_bytes_per_token(const ModelSpec& model, DType kv_cache);
 // rank; a latent entry is whole on every rank.
 Bytes kv_bytes_per_token_of_rank(const ModelSpec& model, DType kv_cache, int tensor_parallel);
 
+// How a tensor-parallel group shares attention. heads: all tokens on every rank, heads divided.
+// sp_tp_sp: tokens divided for the projections down and the output projection, heads divided in
+// between, with an exchange on either side (CloudMatrix-Infer's prefill, arXiv 2506.12708, section
+// 4.3.1); for latent attention.
+enum class AttentionSplit { heads, sp_tp_sp };
+
 // Bytes of the weights one rank holds of one layer or table, scales included. A part whose
 // size is 0 (no dense FFN, no experts, no draft module) takes no bytes.
 struct WeightBytes {
@@ -89,15 +95,26 @@ struct WeightBytes {
     Bytes head{0.0};           // likewise, with the final norm; of a tied one the norm alone
     Bytes draft_extra{0.0};    // of one MTP module beside its layer: its projection and norms
 };
-WeightBytes weight_bytes(const ModelSpec& model, const Precision& precision, int tensor_parallel);
+WeightBytes weight_bytes(const ModelSpec& model, const Precision& precision, int tensor_parallel,
+                         AttentionSplit split = AttentionSplit::heads);
 
-// What one rank works on in a step: `sequences` with `query` new tokens each and `context`
-// tokens of cache (the new ones included).
+// What one tensor-parallel group works on in a step: `sequences` with `query` new tokens each and
+// `context` tokens of cache (the new ones included).
 struct StepShape {
     Phase phase = Phase::decode;
     long sequences = 0, query = 1, context = 0;
     int tensor_parallel = 1;
+    AttentionSplit split = AttentionSplit::heads;
     long tokens() const { return sequences * query; }
+    // Tokens of one rank where they are divided, rounded up.
+    long own_tokens() const { return (tokens() + tensor_parallel - 1) / tensor_parallel; }
+};
+
+// An attention block of one rank: up to the heads' work, that work, and what follows it. Split
+// sp_tp_sp exchanges between the parts.
+struct AttentionBlock {
+    std::vector<Operator> project, attend, output;
+    std::vector<Operator> all() const;
 };
 
 // The operators of each block, in order, for one rank. Names are stable, they are the row names
@@ -113,9 +130,18 @@ struct StepShape {
 // query/kv down-projection, their norms, quantise, query up-projection, rotary, cache append; in
 // decode the absorbed query product, latent attention and the absorbed value product, in prefill
 // the kv up-projection and expanded attention; quantise, output projection. (Its all-reduce under
-// tensor parallelism is the workload's.)
+// tensor parallelism is the workload's.) Split sp_tp_sp is a std::invalid_argument without latents.
+AttentionBlock attention_parts(const ModelSpec& model, const Precision& precision,
+                               const StepShape& shape);
 std::vector<Operator> attention_block(const ModelSpec& model, const Precision& precision,
                                       const StepShape& shape);
+
+// What split sp_tp_sp exchanges for each token, in bytes: the latents of queries and keys, which
+// every rank of the group gathers; the heads' outputs, which go back to the rank of the token.
+struct SplitExchange {
+    Bytes latents{0.0}, outputs{0.0};
+};
+SplitExchange split_exchange(const ModelSpec& model);
 
 // Dense FFN block: residual add and norm, quantise, gate-and-up, SwiGLU with quantise, down.
 std::vector<Operator> dense_ffn_block(const ModelSpec& model, const Precision& precision,

@@ -1,5 +1,6 @@
 // What a model amounts to: parameters, bytes of weights a rank holds, bytes of cache.
 #include "models/family.hpp"
+#include "models/vector_operators.hpp"
 
 namespace podsim {
 
@@ -35,6 +36,19 @@ std::vector<Weight> router_weights(const ModelSpec& model) {
         weights.push_back({"bias", model.routed_experts, 1, 1, DType::fp32});
     }
     return weights;
+}
+
+// With tokens divided the output projection is whole on every rank.
+AttentionWeights attention_weights_of(const ModelSpec& model, const Precision& precision,
+                                      int tensor_parallel, AttentionSplit split) {
+    const auto weights = family_of(model).attention_weights;
+    AttentionWeights attention = weights(model, precision, tensor_parallel);
+    if (split == AttentionSplit::heads) return attention;
+    const AttentionWeights whole = weights(model, precision, 1);
+    for (std::size_t i = 0; i < whole.matrices.size(); ++i) {
+        if (whole.matrices[i].name == "output") attention.matrices[i] = whole.matrices[i];
+    }
+    return attention;
 }
 
 }  // namespace
@@ -86,6 +100,13 @@ ParameterCount count_parameters(const ModelSpec& model) {
     return count;
 }
 
+SplitExchange split_exchange(const ModelSpec& model) {
+    const double element = bytes_of(stream_format);
+    return {Bytes(static_cast<double>(model.query_rank + model.kv_rank + model.rope_head_dim) *
+                  element),
+            Bytes(static_cast<double>(model.heads * model.value_head_dim) * element)};
+}
+
 double kv_elements_per_token_per_layer(const ModelSpec& model) {
     return family_of(model).kv_elements(model, 1);
 }
@@ -100,9 +121,10 @@ Bytes kv_bytes_per_token_of_rank(const ModelSpec& model, DType kv_cache, int ten
                  family_of(model).kv_elements(model, tensor_parallel) * bytes_of(kv_cache));
 }
 
-WeightBytes weight_bytes(const ModelSpec& model, const Precision& precision, int tensor_parallel) {
+WeightBytes weight_bytes(const ModelSpec& model, const Precision& precision, int tensor_parallel,
+                         AttentionSplit split) {
     const AttentionWeights attention =
-        family_of(model).attention_weights(model, precision, tensor_parallel);
+        attention_weights_of(model, precision, tensor_parallel, split);
     const Weight table{"table", ceil_divide(model.vocabulary, tensor_parallel), model.hidden, 1,
                        DType::bf16};
     WeightBytes result;

@@ -25,7 +25,7 @@ void chips_are_packages(const AuditCase& audited, AuditFindings& findings) {
     for (const auto& use : result.memory) in_memory += use.ranks;
     const double mapped = audited.facts.mapping.ranks();
     const bool ranks_agree =
-        audited.kind != "decode" || (mapped == audited.ranks() && in_memory == mapped);
+        !audited.facts.step || (mapped == audited.ranks() && in_memory == mapped);
     findings.check("chips counted as packages",
                    result.packages == audited.facts.chips &&
                        result.ranks_per_chip == hardware.ranks_per_chip &&
@@ -135,8 +135,8 @@ std::vector<AuditFinding> audit(const AlternativeResult& alternative, const std:
         provenance_sums(audited, findings);
         if (kind == "operator") operator_work(audited, findings);
         if (kind == "collective") collective_traffic(audited, findings);
-        if (kind != "decode") single_rates_follow(audited, findings);
-        if (kind == "decode") audit_decode(audited, findings);
+        if (!audited.facts.step) single_rates_follow(audited, findings);
+        if (audited.facts.step) audit_decode(audited, findings);
         audit_prices(audited, findings);
         return findings.take();
     } catch (const std::exception& error) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <stdexcept>
+#include <vector>
 
 namespace podsim {
 
@@ -27,7 +28,8 @@ double cache_elements(const AuditMapping& map, const AuditModel& m) {
     return m.latent ? m.kv_rank + m.rope : 2 * kv_heads_of_rank(map, m) * m.head_dim;
 }
 
-// Attention's products with weights: parameters on one rank.
+// Attention's products with weights: parameters on one rank. absorbed: the kv up-projection, of
+// which decode multiplies queries and results, and prefill the latents of all that it sees.
 struct AttentionParameters {
     double linear = 0, absorbed = 0;
 };
@@ -42,7 +44,18 @@ AttentionParameters attention_parameters(const AuditMapping& map, const AuditMod
     // Down-projections yield what every rank of the group needs whole: each computes them.
     const double down = m.hidden * (m.query_rank + m.kv_rank + m.rope);
     const double up = (m.query_rank > 0 ? m.query_rank : m.hidden) * heads * (m.nope + m.rope);
-    return {down + up + heads * m.value * m.hidden, heads * m.kv_rank * (m.nope + m.value)};
+    const double output = (map.splits_tokens ? m.heads : heads) * m.value * m.hidden;
+    return {down + up + output, heads * m.kv_rank * (m.nope + m.value)};
+}
+
+// Multiply-adds of one token with attention's weights on all ranks of a group, the kv up-projection
+// apart. Where tokens are divided no rank repeats another's down-projection.
+double attention_work(const AuditMapping& map, const AuditModel& m) {
+    const AttentionParameters held = attention_parameters(map, m);
+    if (!map.splits_tokens) return held.linear * map.tensor_parallel;
+    AuditMapping alone = map;
+    alone.tensor_parallel = 1;
+    return attention_parameters(alone, m).linear;
 }
 
 constexpr const char* table_format = "bf16";  // of embedding, head, router, draft projection
@@ -62,8 +75,8 @@ PerToken work_per_token(const AuditFacts& facts, const AuditModel& m) {
     const AttentionParameters attention = attention_parameters(facts.mapping, m);
     const double pair = m.latent ? 2 * m.kv_rank + m.rope : 2 * m.head_dim;
     PerToken work;
-    work.attention_linear = attention.linear * tensor;
-    work.attention_inner = attention.absorbed * tensor + m.heads * facts.decode->context * pair;
+    work.attention_linear = attention_work(facts.mapping, m);
+    work.attention_inner = attention.absorbed * tensor + m.heads * facts.step->context * pair;
     work.dense = 3 * m.hidden * tensor * std::ceil(m.dense_intermediate / tensor);
     work.router = m.hidden * m.routed_experts;
     work.expert = 3 * m.hidden * m.expert_intermediate;
@@ -143,9 +156,92 @@ std::string word(const nlohmann::ordered_json& tree, const char* key) {
 
 }  // namespace
 
-ClosedForm closed_form(const AuditFacts& facts, const AuditModel& m, double sequences) {
+namespace {
+
+// Payload of dispatch and combine for `moe_tokens` tokens through MoE layers, of all ranks.
+void add_exchange(ClosedForm& form, const AuditFacts& facts, const AuditModel& m,
+                  double moe_tokens) {
     const AuditMapping& map = facts.mapping;
-    const AuditDecode& decode = *facts.decode;
+    // A token goes once to the rank with the shared experts, however many those are.
+    const double copies = m.experts_per_token + (map.shared_ranks > 0 ? 1 : 0);
+    const double payload = moe_tokens * copies * m.hidden *
+                           (facts.formats.dispatch.bytes + facts.formats.combine.bytes);
+    const double group = map.expert_parallel;
+    const double local =
+        std::min(group, facts.hardware.domain_chips * facts.hardware.ranks_per_chip);
+    form.exchange_bytes = payload * (group - 1) / group;
+    form.scale_out_bytes = payload * (group - local) / group;
+}
+
+// Whole sequences to each micro-batch, as even as they divide; the first hold one more.
+std::vector<double> sequences_of_parts(const AuditMapping& map, double sequences) {
+    const double per_group = sequences / map.data_parallel;
+    const double even = std::floor(per_group / map.micro_batches);
+    const double larger = per_group - even * map.micro_batches;
+    std::vector<double> parts;
+    for (double part = 0; part < map.micro_batches; ++part)
+        parts.push_back(even + (part < larger ? 1 : 0));
+    return parts;
+}
+
+// A prefill: every new token through all layers, the last one of each prompt through the head. The
+// core works on causal pairs: new token i sees the cached ones, those before it and itself.
+ClosedForm prefill_form(const AuditFacts& facts, const AuditModel& m, double sequences) {
+    const AuditMapping& map = facts.mapping;
+    const AuditFormats& formats = facts.formats;
+    const AuditStep& step = *facts.step;
+    const PerToken work = work_per_token(facts, m);
+    const double tokens = step.computed, cached = step.context - step.computed;
+    const double pairs = tokens * cached + tokens * (tokens + 1) / 2;
+    const double pair = m.latent ? m.nope + m.rope + m.value : 2 * m.head_dim;
+    const double expansion = attention_parameters(map, m).absorbed * map.tensor_parallel;
+    const double moe_layers = m.layers - m.dense_layers;
+    ClosedForm form;
+    const auto work_in = [&](const std::string& format, double multiply_adds) {
+        form.flops_by_format[format] += 2 * sequences * multiply_adds;
+        form.matrix_flops += 2 * sequences * multiply_adds;
+    };
+    const auto passes = step.passes();
+    double expanded = 0, prefix = 0;  // tokens seen by all passes; those of them read back
+    for (const auto& [query, context] : passes) {
+        expanded += context;
+        prefix += context - query;
+    }
+    work_in(formats.linear().name,
+            m.layers * (tokens * work.attention_linear + expanded * expansion) +
+                m.dense_layers * tokens * work.dense + moe_layers * tokens * work.shared);
+    work_in(formats.attention.name, m.layers * m.heads * pairs * pair);
+    work_in(formats.expert_products().name,
+            moe_layers * tokens * m.experts_per_token * work.expert);
+    work_in(table_format, moe_layers * tokens * work.router + work.head);
+    double weights = 0;
+    for (const auto& [query, context] : passes) {
+        for (const double part : sequences_of_parts(map, sequences)) {
+            const double own = rounded_up(part * query / map.tensor_parallel);
+            form.rounding_flops += 2 * moe_layers * moe_rounding(facts, m, work, part * query);
+            if (map.splits_tokens) {
+                form.rounding_flops += 2 * m.layers * work.attention_linear *
+                                       (own * map.ranks() - part * query * map.data_parallel);
+            }
+        }
+        weights += map.ranks() *
+                   weight_bytes_per_rank(facts, m, moe_layers, sequences * query / map.ranks());
+    }
+    // The head's table is read with the last pass only.
+    weights -= static_cast<double>(passes.size() - 1) * map.ranks() * m.hidden * m.vocabulary /
+               map.tensor_parallel * table_bytes;
+    form.memory_bytes = weights + map.ranks() * sequences / map.data_parallel * prefix *
+                                      cache_elements(map, m) * formats.kv_cache.bytes * m.layers;
+    add_exchange(form, facts, m, sequences * moe_layers * tokens);
+    return form;
+}
+
+}  // namespace
+
+ClosedForm closed_form(const AuditFacts& facts, const AuditModel& m, double sequences) {
+    if (facts.step->is_prefill()) return prefill_form(facts, m, sequences);
+    const AuditMapping& map = facts.mapping;
+    const AuditStep& decode = *facts.step;
     const double query = 1 + decode.draft_tokens;
     const double moe_layers = m.layers - m.dense_layers;
     // Query tokens that pass through a MoE layer: all layers of the main pass, and the drafts'.
@@ -168,12 +264,7 @@ ClosedForm closed_form(const AuditFacts& facts, const AuditModel& m, double sequ
     work_in(table_format, moe_queries * work.router + (query + decode.draft_tokens) * work.head +
                               draft_queries * work.draft_projection);
 
-    // Whole sequences to each micro-batch, as even as they divide; the first hold one more.
-    const double per_group = sequences / map.data_parallel;
-    const double even = std::floor(per_group / map.micro_batches);
-    const double larger = per_group - even * map.micro_batches;
-    for (double part = 0; part < map.micro_batches; ++part) {
-        const double tokens = even + (part < larger ? 1 : 0);
+    for (const double tokens : sequences_of_parts(map, sequences)) {
         form.rounding_flops += 2 * moe_layers * moe_rounding(facts, m, work, tokens * query);
         for (double pass = 0; pass < decode.draft_tokens; ++pass) {
             form.rounding_flops +=
@@ -181,38 +272,32 @@ ClosedForm closed_form(const AuditFacts& facts, const AuditModel& m, double sequ
         }
     }
 
-    const double cache = map.ranks() * per_group * decode.context * cache_elements(map, m) *
-                         formats.kv_cache.bytes * (m.layers + decode.draft_tokens);
+    const double cache = map.ranks() * sequences / map.data_parallel * decode.context *
+                         cache_elements(map, m) * formats.kv_cache.bytes *
+                         (m.layers + decode.draft_tokens);
     // A module of drafts may serve several passes from weights read once.
     const double moe_passes = moe_layers + (decode.draft_tokens > 0 ? 1 : 0);
     form.memory_bytes =
         cache +
         map.ranks() * weight_bytes_per_rank(facts, m, moe_passes, sequences * query / map.ranks());
 
-    // A token goes once to the rank with the shared experts, however many those are.
-    const double copies = m.experts_per_token + (map.shared_ranks > 0 ? 1 : 0);
-    const double payload = sequences * moe_queries * copies * m.hidden *
-                           (formats.dispatch.bytes + formats.combine.bytes);
-    const double group = map.expert_parallel;
-    const double local =
-        std::min(group, facts.hardware.domain_chips * facts.hardware.ranks_per_chip);
-    form.exchange_bytes = payload * (group - 1) / group;
-    form.scale_out_bytes = payload * (group - local) / group;
+    add_exchange(form, facts, m, sequences * moe_queries);
     return form;
 }
 
 MemoryForm memory_form(const AuditFacts& facts, const AuditModel& m, double sequences) {
     const AuditMapping& map = facts.mapping;
     const AuditFormats& formats = facts.formats;
-    const double drafts = facts.decode->draft_tokens > 0 ? m.draft_layers : 0;
+    const double drafts = facts.step->draft_tokens > 0 ? m.draft_layers : 0;
     const double layers = m.layers + drafts, moe_layers = layers - m.dense_layers;
     const AttentionParameters attention = attention_parameters(map, m);
     const double expert = 3 * m.hidden * m.expert_intermediate;
     const double slots =
         (m.routed_experts + map.redundant_experts) / (map.expert_parallel - map.shared_ranks);
     MemoryForm form;
-    form.cache = sequences / map.data_parallel * facts.decode->context * layers *
-                 cache_elements(map, m) * formats.kv_cache.bytes;
+    form.cache = sequences / map.data_parallel * facts.step->context * layers *
+                 cache_elements(map, m) * formats.kv_cache.bytes /
+                 (map.splits_tokens ? map.tensor_parallel : 1);
     form.attention = layers * (attention.linear * formats.weights.bytes +
                                attention.absorbed * formats.attention.bytes) +
                      drafts * 2 * m.hidden * m.hidden * table_bytes;

@@ -15,7 +15,7 @@ constexpr const char* traffic_law = "memory carries weights and cache";
 constexpr const char* exchange_law = "links carry what the experts exchange";
 
 // Tokens a sequence gains in a step: 1 + a + a^2 + ... over its drafts.
-double emitted_per_sequence(const AuditDecode& decode) {
+double emitted_per_sequence(const AuditStep& decode) {
     double emitted = 1, chance = 1;
     for (double draft = 0; draft < decode.draft_tokens; ++draft) {
         chance *= decode.acceptance;
@@ -25,11 +25,15 @@ double emitted_per_sequence(const AuditDecode& decode) {
 }
 
 void sequences_fit_batch(const AuditCase& audited, AuditFindings& findings) {
-    const AuditDecode& decode = *audited.facts.decode;
+    const AuditStep& decode = *audited.facts.step;
     const double sequences = audited.result.totals.sequences;
     double expected = sequences;  // of a batch that was searched for
     if (decode.batch_per_chip) expected = *decode.batch_per_chip * audited.facts.chips;
     if (decode.batch_per_rank) expected = *decode.batch_per_rank * audited.ranks();
+    if (decode.batch_per_group)
+        expected = *decode.batch_per_group * audited.facts.mapping.data_parallel;
+    if (decode.tokens_per_rank)
+        expected = *decode.tokens_per_rank * audited.ranks() / decode.computed;
     const double per_group = sequences / audited.facts.mapping.data_parallel;
     findings.check("sequences = batch x chips",
                    sequences > 0 && sequences == expected && per_group == std::floor(per_group),
@@ -38,9 +42,10 @@ void sequences_fit_batch(const AuditCase& audited, AuditFindings& findings) {
 }
 
 void tokens_in_are_tokens_out(const AuditCase& audited, AuditFindings& findings) {
-    const AuditDecode& decode = *audited.facts.decode;
+    const AuditStep& decode = *audited.facts.step;
     const auto& totals = audited.result.totals;
-    const double query = 1 + decode.draft_tokens, emitted = emitted_per_sequence(decode);
+    const double query = decode.is_prefill() ? decode.computed : 1 + decode.draft_tokens;
+    const double emitted = emitted_per_sequence(decode);
     findings.check(
         "tokens in = tokens out",
         same(totals.tokens_in, totals.sequences * query) &&
@@ -54,7 +59,7 @@ void rates_follow(const AuditCase& audited, AuditFindings& findings) {
     const auto& result = audited.result;
     const double took = result.iteration_seconds, chips = audited.facts.chips;
     const double rate = result.totals.tokens_out / took / chips;
-    const double per_token = took / emitted_per_sequence(*audited.facts.decode);
+    const double per_token = took / emitted_per_sequence(*audited.facts.step);
     std::string culprit;
     const auto compare = [&](const char* name, Dimension dimension, double expected) {
         const auto given = audited.metric(name, dimension);
@@ -64,9 +69,20 @@ void rates_follow(const AuditCase& audited, AuditFindings& findings) {
                               format_quantity(expected, dimension));
     };
     compare("iteration_time", Seconds::dimension, took);
-    compare("decode_tokens_per_second_per_chip", TokensPerSecond::dimension, rate);
-    compare("time_per_output_token", Seconds::dimension, per_token);
-    compare("tokens_per_second_per_user", TokensPerSecond::dimension, 1 / per_token);
+    const AuditStep& step = *audited.facts.step;
+    if (step.is_prefill()) {
+        const double prompts = result.totals.tokens_in / took / chips;
+        compare("prefill_tokens_per_second_per_chip", TokensPerSecond::dimension, prompts);
+        if (step.computed < step.context) {
+            compare("prefill_tokens_per_second_per_chip_with_cached", TokensPerSecond::dimension,
+                    prompts * step.context / step.computed);
+        }
+        compare("time_to_first_token", Seconds::dimension, took);
+    } else {
+        compare("decode_tokens_per_second_per_chip", TokensPerSecond::dimension, rate);
+        compare("time_per_output_token", Seconds::dimension, per_token);
+        compare("tokens_per_second_per_user", TokensPerSecond::dimension, 1 / per_token);
+    }
     compare("achieved_flops", FlopsPerSecond::dimension, result.totals.flops / took / chips);
     compare("achieved_bandwidth", BytesPerSecond::dimension,
             result.totals.hbm_bytes / took / chips);
@@ -77,12 +93,13 @@ void rates_follow(const AuditCase& audited, AuditFindings& findings) {
 }
 
 void latency_target_is_kept(const AuditCase& audited, AuditFindings& findings) {
-    const auto& target = audited.facts.decode->latency_target;
+    const auto& target = audited.facts.step->latency_target;
     if (!target) return;
     const double took =
-        audited.result.iteration_seconds / emitted_per_sequence(*audited.facts.decode);
-    const double said =
-        audited.metric("time_per_output_token", Seconds::dimension).value_or(std::nan(""));
+        audited.result.iteration_seconds / emitted_per_sequence(*audited.facts.step);
+    const char* latency =
+        audited.facts.step->is_prefill() ? "time_to_first_token" : "time_per_output_token";
+    const double said = audited.metric(latency, Seconds::dimension).value_or(std::nan(""));
     findings.check("the latency target is kept", at_least(*target, took) && at_least(*target, said),
                    fmt::format("{} a token, the target is {}", time_text(std::max(took, said)),
                                time_text(*target)));
@@ -135,7 +152,7 @@ void audit_decode(const AuditCase& audited, AuditFindings& findings) {
     rates_follow(audited, findings);
     latency_target_is_kept(audited, findings);
     audit_memory(audited, findings);
-    const AuditDecode& decode = *audited.facts.decode;
+    const AuditStep& decode = *audited.facts.step;
     if (!decode.model) {
         for (const char* law : {work_law, traffic_law, exchange_law}) {
             findings.not_checked(law, "no closed form for models of family " + decode.family);

@@ -82,6 +82,8 @@ AuditMapping read_mapping(const Tree& pool, double ranks) {
     mapping.expert_parallel = tree.size_or("expert_parallel", mapping.ranks());
     mapping.redundant_experts = experts.size_or("redundant", 0);
     mapping.shared_ranks = experts.size_or("shared_ranks", 0);
+    if (const auto attention = tree.find("attention"))
+        mapping.splits_tokens = attention->text() == "sp-tp-sp";
     if (const auto popularity = experts.find("popularity")) {
         mapping.balanced = popularity->json->is_string() && popularity->text() == "balanced";
     }
@@ -106,9 +108,25 @@ AuditFormats read_formats(const Tree& pool) {
     return formats;
 }
 
-AuditDecode read_decode(const Json& configuration, const Tree& workload, const Tree& pool) {
-    AuditDecode decode;
-    decode.context = workload.get("context").number(Tokens::dimension);
+// A share of the prompt, or tokens of it.
+double cached_prefix(const Tree& workload, double prompt) {
+    const auto prefix = workload.find("cached_prefix");
+    if (!prefix) return 0;
+    const bool is_share =
+        prefix->json->is_string() && prefix->text().find('%') != std::string::npos;
+    return is_share ? prompt * prefix->number({}) : prefix->number(Tokens::dimension);
+}
+
+AuditStep read_step(const Json& configuration, const Tree& workload, const Tree& pool) {
+    AuditStep decode;
+    if (workload.get("kind").text() == "prefill") {
+        decode.context = workload.get("prompt").number(Tokens::dimension);
+        decode.computed = decode.context - cached_prefix(workload, decode.context);
+        if (const auto chunk = workload.find("chunk"))
+            decode.chunk = chunk->number(Tokens::dimension);
+    } else {
+        decode.context = workload.get("context").number(Tokens::dimension);
+    }
     if (const auto speculation = workload.find("speculation")) {
         decode.draft_tokens = speculation->size("draft_tokens");
         decode.acceptance = speculation->size("acceptance");
@@ -116,11 +134,14 @@ AuditDecode read_decode(const Json& configuration, const Tree& workload, const T
     // A pool's own batch comes before the workload's, whichever of the keys either uses.
     for (const Tree& tree : {pool, workload}) {
         const auto target = tree.find("latency_target");
-        const auto per_chip = tree.find("batch_per_chip"), per_rank = tree.find("batch_per_rank");
+        const auto per_chip = tree.find("batch_per_chip"), per_rank = tree.find("batch_per_rank"),
+                   per_group = tree.find("batch_per_group"), tokens = tree.find("tokens_per_rank");
         if (per_chip) decode.batch_per_chip = per_chip->number({});
         if (per_rank) decode.batch_per_rank = per_rank->number({});
+        if (per_group) decode.batch_per_group = per_group->number({});
+        if (tokens) decode.tokens_per_rank = tokens->number(Tokens::dimension);
         if (target) decode.latency_target = target->number(Seconds::dimension);
-        if (per_chip || per_rank || target) break;
+        if (per_chip || per_rank || per_group || tokens || target) break;
     }
     const Tree config = document(configuration, "model", workload.get("model").text());
     decode.family = config.get("model_type").text();
@@ -129,6 +150,17 @@ AuditDecode read_decode(const Json& configuration, const Tree& workload, const T
 }
 
 }  // namespace
+
+std::vector<std::pair<double, double>> AuditStep::passes() const {
+    if (!is_prefill()) return {{1 + draft_tokens, context}};
+    std::vector<std::pair<double, double>> passes;
+    const double largest = chunk > 0 ? chunk : computed;
+    for (double left = computed; left > 0; left -= largest) {
+        const double query = std::min(left, largest);
+        passes.emplace_back(query, context - left + query);
+    }
+    return passes;
+}
 
 AuditFacts read_audit_facts(const Json& configuration, const std::string& alternative,
                             const std::string& kind) {
@@ -144,7 +176,8 @@ AuditFacts read_audit_facts(const Json& configuration, const std::string& altern
         workload.fail(
             fmt::format("kind {}, the result says {}", workload.get("kind").text(), kind));
     }
-    if (kind == "decode") facts.decode = read_decode(configuration, workload, pool);
+    if (kind == "decode" || kind == "prefill")
+        facts.step = read_step(configuration, workload, pool);
     if (kind == "operator") facts.the_operator = *workload.get("operator").json;
     if (kind == "collective") facts.collective = *workload.get("collective").json;
     return facts;

@@ -6,6 +6,8 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -31,7 +33,8 @@ struct AuditMapping {
     double data_parallel = 1, tensor_parallel = 1, expert_parallel = 1, pipeline_parallel = 1;
     double micro_batches = 1;
     double redundant_experts = 0, shared_ranks = 0;
-    bool balanced = true;  // every expert gets the same share of the tokens
+    bool splits_tokens = false;  // attention sp-tp-sp
+    bool balanced = true;        // every expert gets the same share of the tokens
     double ranks() const { return data_parallel * tensor_parallel * pipeline_parallel; }
 };
 
@@ -58,9 +61,15 @@ struct AuditModel {
     bool tied_embedding = false;  // the head is the embedding
 };
 
-struct AuditDecode {
-    double context = 0, draft_tokens = 0, acceptance = 0;
-    std::optional<double> batch_per_chip, batch_per_rank, latency_target;
+// A decode step, or with a prompt a prefill.
+struct AuditStep {
+    double context = 0, draft_tokens = 0, acceptance = 0;  // context: a prefill's whole prompt
+    double computed = 0, chunk = 0;  // prefill: tokens of a prompt not cached; 0 in decode
+    std::optional<double> batch_per_chip, batch_per_rank, batch_per_group, tokens_per_rank,
+        latency_target;
+    bool is_prefill() const { return computed > 0; }
+    // New tokens of a sequence, and what it sees at the end, by pass through the model.
+    std::vector<std::pair<double, double>> passes() const;
     std::string family;
     std::optional<AuditModel> model;  // of a family the audit has closed forms for
 };
@@ -70,7 +79,7 @@ struct AuditFacts {
     AuditHardware hardware;
     AuditMapping mapping;
     AuditFormats formats;
-    std::optional<AuditDecode> decode;    // kind decode
+    std::optional<AuditStep> step;        // kinds decode and prefill
     nlohmann::ordered_json the_operator;  // kind operator: as written; null otherwise
     nlohmann::ordered_json collective;    // kind collective
 };

@@ -37,8 +37,8 @@ std::map<std::string, double> AuditCase::matrix_work() const {
         return {
             {operator_format(facts.the_operator), operator_flops(facts.the_operator) * ranks()}};
     }
-    if (facts.decode && facts.decode->model) {
-        return closed_form(facts, *facts.decode->model, result.totals.sequences).flops_by_format;
+    if (facts.step && facts.step->model) {
+        return closed_form(facts, *facts.step->model, result.totals.sequences).flops_by_format;
     }
     return {{"", result.totals.matrix_flops}};
 }

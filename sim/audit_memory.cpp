@@ -75,7 +75,7 @@ std::string lacking(const AuditCase& audited, const MemoryForm& form, const Memo
 
 void memory_holds(const AuditCase& audited, AuditFindings& findings) {
     const char* const law = "ranks hold their weights and cache";
-    const AuditDecode& decode = *audited.facts.decode;
+    const AuditStep& decode = *audited.facts.step;
     if (!decode.model) {
         findings.not_checked(law, "no closed form for models of family " + decode.family);
         return;

@@ -79,6 +79,10 @@ void audit_prices(const AuditCase& audited, AuditFindings& findings) {
                                   format_quantity(expected, dimension));
         };
         compare("usd_per_hour_per_chip", UsdPerSecond::dimension, price);
+        if (audited.kind == "prefill") {
+            compare("usd_per_million_input_tokens", UsdPerToken::dimension,
+                    price * machine_seconds / result.totals.tokens_in);
+        }
         if (audited.kind == "decode") {
             compare("usd_per_million_output_tokens", UsdPerToken::dimension, price / tokens);
         }

@@ -58,8 +58,14 @@ DecodeSpec DecodeCase::spec(long batch) const {
     spec.experts = alternative_.pool.experts;
     spec.speculation = experiment_.spec.workload.speculation;
     spec.engine = *alternative_.engine;
-    spec.sequences_per_rank = batch;
-    spec.context = static_cast<long>(experiment_.spec.workload.context.value());
+    spec.sequences_per_group = batch;
+    const WorkloadSpec& workload = experiment_.spec.workload;
+    spec.context = static_cast<long>(workload.context.value());
+    if (workload.kind == WorkloadKind::prefill) {
+        spec.phase = Phase::prefill;
+        spec.prompt = static_cast<long>(workload.computed().value());
+        spec.chunk = static_cast<long>(workload.chunk.value());
+    }
     return spec;
 }
 
@@ -86,8 +92,16 @@ StepRun DecodeCase::run(long batch, CostCache& cache, Driver driver) const {
 }
 
 long DecodeCase::smallest() const {
-    const MappingSpec& mapping = alternative_.pool.mapping;
-    return (mapping.micro_batches + mapping.tensor_parallel - 1) / mapping.tensor_parallel;
+    return alternative_.pool.mapping.micro_batches;
+}
+
+const char* DecodeCase::group_name() const {
+    return alternative_.pool.mapping.tensor_parallel > 1 ? "data-parallel group" : "rank";
+}
+
+double DecodeCase::per_chip(long batch) const {
+    return static_cast<double>(batch * alternative_.chip.ranks) /
+           alternative_.pool.mapping.tensor_parallel;
 }
 
 bool DecodeCase::fits(long batch) const {
@@ -111,10 +125,16 @@ void DecodeCase::require_memory(const DecodeStep& step) const {
     std::string help =
         "no batch fits: spread the weights over more ranks (tensor_parallel, "
         "expert_parallel)";
-    if (batch > 0 && alternative_.batch.per_rank) {
-        help = fmt::format("batch_per_rank at most {}", batch);
-    } else if (batch > 0) {
-        help = fmt::format("batch_per_chip at most {}", batch * alternative_.chip.ranks);
+    if (batch > 0) {
+        const double most = static_cast<double>(batch),
+                     tensor = alternative_.pool.mapping.tensor_parallel;
+        const double computed = experiment_.spec.workload.computed().value();
+        const BatchSpec& given = alternative_.batch;
+        help = given.per_rank ? fmt::format("batch_per_rank at most {}", std::floor(most / tensor))
+               : given.per_group ? fmt::format("batch_per_group at most {}", batch)
+               : given.tokens_per_rank
+                   ? fmt::format("tokens_per_rank at most {}", most * computed / tensor)
+                   : fmt::format("batch_per_chip at most {}", std::floor(per_chip(batch)));
     }
     if (bytes_of(alternative_.pool.precision.kv_cache) > 1.0) help += ", kv_cache in 8 bits";
     const std::string what =
@@ -129,9 +149,10 @@ void DecodeCase::require_memory(const DecodeStep& step) const {
 
 void DecodeCase::check() const {
     const BatchSpec& given = alternative_.batch;
-    const long batch = given.per_rank   ? *given.per_rank
-                       : given.per_chip ? *given.per_chip / alternative_.chip.ranks
-                                        : smallest();
+    const long batch =
+        given.latency_target
+            ? smallest()
+            : static_cast<long>(sequences_per_group(alternative_, experiment_.spec.workload));
     const DecodeStep step = build(batch);
     std::vector<Diagnostic> problems;
     CostCache cache(hardware_, alternative_.kernels, Fidelity::tile, true);
@@ -149,33 +170,37 @@ void DecodeCase::check() const {
     if (!problems.empty()) throw InputError(std::move(problems));
 }
 
-Seconds DecodeCase::time_per_token(long batch, CostCache& cache) const {
-    return time_per_output_token(run(batch, cache, Driver::plain).iteration(),
-                                 experiment_.spec.workload.speculation.tokens_per_step());
+Seconds DecodeCase::latency(long batch, CostCache& cache) const {
+    const Seconds iteration = run(batch, cache, Driver::plain).iteration();
+    const WorkloadSpec& workload = experiment_.spec.workload;
+    if (workload.kind == WorkloadKind::prefill) return iteration;
+    return time_per_output_token(iteration, workload.speculation.tokens_per_step());
 }
 
 long DecodeCase::find_batch(CostCache& cache, std::vector<std::string>& warnings) const {
-    if (alternative_.batch.per_rank) return *alternative_.batch.per_rank;
-    if (alternative_.batch.per_chip) return *alternative_.batch.per_chip / alternative_.chip.ranks;
+    if (!alternative_.batch.latency_target)
+        return static_cast<long>(sequences_per_group(alternative_, experiment_.spec.workload));
     const Seconds target = *alternative_.batch.latency_target;
     const long least = smallest(), most = largest_that_fits();
     if (most == 0) require_memory(build(least));
-    const Seconds floor = time_per_token(least, cache);
+    const Seconds floor = latency(least, cache);
     if (floor > target) {
         throw InputError({at_batch(
             alternative_, experiment_.spec.workload,
-            fmt::format("latency_target {}: {} needs {} for a token with only {} sequence{} a rank",
-                        to_string(target), alternative_.name, to_string(floor), least,
-                        least == 1 ? "" : "s"),
+            fmt::format(
+                "latency_target {}: {} needs {} {} token with only {} sequence{} a {}",
+                to_string(target), alternative_.name, to_string(floor),
+                experiment_.spec.workload.kind == WorkloadKind::prefill ? "to the first" : "for a",
+                least, least == 1 ? "" : "s", group_name()),
             "raise the target, or shorten the step: fewer layers' weights a rank "
             "(tensor_parallel), faster memory")});
     }
     // Time grows with the batch but for steps of a tile; the search takes it as growing.
-    const long batch = largest(
-        least, most + 1, [&](long middle) { return time_per_token(middle, cache) <= target; });
+    const long batch =
+        largest(least, most + 1, [&](long middle) { return latency(middle, cache) <= target; });
     if (batch == most)
-        warnings.push_back(
-            fmt::format("memory, not the latency target, limits the batch to {} a rank", most));
+        warnings.push_back(fmt::format(
+            "memory, not the latency target, limits the batch to {} a {}", most, group_name()));
     return batch;
 }
 

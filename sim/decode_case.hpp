@@ -1,5 +1,5 @@
-// One decode alternative at any batch: the step it runs, whether it fits into memory, how long it
-// takes; and which batch it is to run.
+// One decode or prefill alternative at any batch: the step it runs, whether it fits into memory,
+// how long it takes; and which batch it is to run.
 #pragma once
 
 #include <string>
@@ -18,7 +18,7 @@ struct StepRun {
     Seconds iteration() const { return to_seconds(record.end); }
 };
 
-// Batches are sequences per rank.
+// Batches are sequences of a data-parallel group.
 class DecodeCase {
   public:
     // Both must outlive the case.
@@ -40,7 +40,10 @@ class DecodeCase {
     // InputError where none does. A target that memory keeps from being reached is a warning.
     long find_batch(CostCache& cache, std::vector<std::string>& warnings) const;
 
-    // Sequences a rank has room for, 0 when not even the smallest batch fits.
+    // A batch as `batch_per_chip` counts it.
+    double per_chip(long batch) const;
+
+    // Sequences a group has room for, 0 when not even the smallest batch fits.
     long largest_that_fits() const;
 
   private:
@@ -48,7 +51,9 @@ class DecodeCase {
     long smallest() const;  // a sequence for each micro-batch
     bool fits(long batch) const;
     void require_memory(const DecodeStep& step) const;
-    Seconds time_per_token(long batch, CostCache& cache) const;
+    // Time per output token, of a prefill that to the first token.
+    Seconds latency(long batch, CostCache& cache) const;
+    const char* group_name() const;
 
     const ResolvedExperiment& experiment_;
     const ResolvedAlternative& alternative_;

@@ -12,7 +12,7 @@ namespace podsim {
 
 namespace {
 
-// From the first start in the stack of equal layers to the last end, by layer.
+// From the first start in the stack of equal layers to the last end, by layer and pass.
 double layer_seconds(const StepRun& run) {
     Picoseconds begin = run.record.end, end = 0;
     for (std::size_t i = 0; i < run.step.program.tasks.size(); ++i) {
@@ -21,7 +21,7 @@ double layer_seconds(const StepRun& run) {
         begin = std::min(begin, run.record.tasks[i].start);
         end = std::max(end, run.record.tasks[i].end);
     }
-    return to_seconds(end - begin).value() /
+    return to_seconds(end - begin).value() / run.step.passes /
            (run.step.stack_end_layer - run.step.stack_begin_layer);
 }
 
@@ -65,7 +65,8 @@ double host_use(const StepRun& run) {
 }
 
 void add_metrics(AlternativeResult& result, const StepRun& run,
-                 const ResolvedAlternative& alternative, long batch) {
+                 const ResolvedExperiment& experiment, const ResolvedAlternative& alternative,
+                 double batch_per_chip) {
     const Provenance provenance =
         result.metrics.empty() ? Provenance{} : result.metrics.front().rests_on;
     const auto add = [&](const char* name, double value, const char* unit) {
@@ -73,12 +74,24 @@ void add_metrics(AlternativeResult& result, const StepRun& run,
     };
     const Seconds iteration(result.iteration_seconds);
     const double sequences = result.totals.sequences;
-    const Seconds per_token = time_per_output_token(iteration, run.step.tokens_per_step);
-    add("batch_per_chip", static_cast<double>(batch * alternative.chip.ranks), "sequences");
-    add("decode_tokens_per_second_per_chip",
-        tokens_per_second(sequences / alternative.packages, per_token).value(), "tok/s");
-    add("tokens_per_second_per_user", 1.0 / per_token.value(), "tok/s");
-    add("time_per_output_token", per_token.value() * 1e3, "ms");
+    const WorkloadSpec& workload = experiment.spec.workload;
+    add("batch_per_chip", batch_per_chip, "sequences");
+    if (workload.kind == WorkloadKind::prefill) {
+        const double per_chip = sequences / alternative.packages;
+        add("prefill_tokens_per_second_per_chip",
+            per_chip * workload.computed().value() / iteration.value(), "tok/s");
+        if (workload.cached > Tokens(0.0)) {
+            add("prefill_tokens_per_second_per_chip_with_cached",
+                per_chip * workload.context.value() / iteration.value(), "tok/s");
+        }
+        add("time_to_first_token", iteration.value() * 1e3, "ms");
+    } else {
+        const Seconds per_token = time_per_output_token(iteration, run.step.tokens_per_step);
+        add("decode_tokens_per_second_per_chip",
+            tokens_per_second(sequences / alternative.packages, per_token).value(), "tok/s");
+        add("tokens_per_second_per_user", 1.0 / per_token.value(), "tok/s");
+        add("time_per_output_token", per_token.value() * 1e3, "ms");
+    }
     add("layer_time", layer_seconds(run) * 1e6, "us");
     add("achieved_flops", result.totals.flops / iteration.value() / alternative.packages / 1e12,
         "TFLOPS");
@@ -156,11 +169,15 @@ AlternativeResult run_decode(const ResolvedExperiment& experiment,
     result.memory = memory_use(run.step, alternative);
     const double groups = alternative.pool.mapping.data_parallel;
     result.totals.sequences = groups * static_cast<double>(run.step.sequences_per_group);
-    result.totals.tokens_in = result.totals.sequences * (1 + workload.speculation.draft_tokens);
+    // A prefill takes in what it computes and yields the first token of each sequence.
+    const bool prefill = workload.kind == WorkloadKind::prefill;
+    result.totals.tokens_in =
+        result.totals.sequences *
+        (prefill ? workload.computed().value() : 1 + workload.speculation.draft_tokens);
     result.totals.tokens_out = result.totals.sequences * run.step.tokens_per_step;
     result.metrics.push_back(
         {"iteration_time", result.iteration_seconds * 1e3, "ms", {}, {}, provenance_of(input)});
-    add_metrics(result, run, alternative, batch);
+    add_metrics(result, run, experiment, alternative, decode.per_chip(batch));
     const Precision& formats = alternative.pool.precision;
     add_cost_metrics(result, experiment.prices, alternative,
                      {formats.weights, formats.experts, formats.attention});

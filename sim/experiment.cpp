@@ -35,6 +35,7 @@ AlternativeResult run_alternative(const ResolvedExperiment& experiment,
     AlternativeResult result;
     switch (experiment.spec.workload.kind) {
         case WorkloadKind::decode:
+        case WorkloadKind::prefill:
             result = run_decode(experiment, alternative, options, counts);
             break;
         case WorkloadKind::kernel:
@@ -61,11 +62,11 @@ AlternativeResult run_alternative(const ResolvedExperiment& experiment,
 ResolvedExperiment checked(Node& document, Catalog& catalog) {
     catalog.apply_experiment_settings(document);
     ResolvedExperiment resolved = resolve(document, catalog);
-    const bool decode = resolved.spec.workload.kind == WorkloadKind::decode;
+    const bool step = is_step(resolved.spec.workload.kind);
     std::vector<Diagnostic> problems;
     for (const auto& alternative : resolved.alternatives) {
         try {
-            decode ? check_decode(resolved, alternative) : check_single(resolved, alternative);
+            step ? check_decode(resolved, alternative) : check_single(resolved, alternative);
         } catch (const InputError& error) {
             problems.insert(problems.end(), error.diagnostics().begin(), error.diagnostics().end());
         }

@@ -17,8 +17,21 @@ const std::vector<std::pair<const char*, WorkloadKind>>& names_of(const Workload
     static const std::vector<std::pair<const char*, WorkloadKind>> names = {
         {"operator", WorkloadKind::kernel},
         {"collective", WorkloadKind::collective},
-        {"decode", WorkloadKind::decode}};
+        {"decode", WorkloadKind::decode},
+        {"prefill", WorkloadKind::prefill}};
     return names;
+}
+
+bool is_step(WorkloadKind kind) {
+    return kind == WorkloadKind::decode || kind == WorkloadKind::prefill;
+}
+
+std::string BatchSpec::key() const {
+    if (per_chip) return "batch_per_chip";
+    if (per_rank) return "batch_per_rank";
+    if (per_group) return "batch_per_group";
+    if (tokens_per_rank) return "tokens_per_rank";
+    return latency_target ? "latency_target" : "";
 }
 
 template <class Form>
@@ -40,6 +53,9 @@ void describe(Form& form, MappingSpec& mapping) {
                   "ranks that share a group's attention and dense layers", at_least(1));
     form.optional("expert_parallel", mapping.expert_parallel,
                   "ranks over which one set of experts is spread", at_least(1));
+    form.optional("attention", mapping.attention,
+                  "how a tensor-parallel group shares attention: tp (heads), or sp-tp-sp (tokens, "
+                  "heads, tokens; latent attention)");
     form.optional("pipeline_parallel", mapping.pipeline_parallel, "stages of layers (1 for now)",
                   at_least(1));
     form.optional("micro_batches", mapping.micro_batches,
@@ -66,20 +82,46 @@ void describe(Form& form, SpeculationSpec& speculation) {
 
 namespace {
 
-// One of the three ways to say how many sequences.
+// One of the ways to say how many sequences.
 template <class Form>
 void describe_batch(Form& form, BatchSpec& batch) {
     form.optional("batch_per_chip", batch.per_chip, "sequences for each package", count());
     form.optional("batch_per_rank", batch.per_rank, "sequences for each rank", count());
+    form.optional("batch_per_group", batch.per_group, "sequences for each data-parallel group",
+                  count());
+    form.optional("tokens_per_rank", batch.tokens_per_rank,
+                  "prefill: tokens that each rank computes", count());
     form.optional("latency_target", batch.latency_target,
-                  "time per output token to keep, with the largest batch that does", positive());
+                  "time per output token (decode) or to the first token (prefill) to keep, with "
+                  "the largest batch that does",
+                  positive());
     const int given = int(batch.per_chip.has_value()) + int(batch.per_rank.has_value()) +
+                      int(batch.per_group.has_value()) + int(batch.tokens_per_rank.has_value()) +
                       int(batch.latency_target.has_value());
     if (given > 1) {
-        form.problem(batch.per_chip ? "batch_per_chip" : "batch_per_rank",
+        form.problem(batch.key().c_str(),
                      "says the batch a second time; give one of batch_per_chip, batch_per_rank, "
-                     "latency_target");
+                     "batch_per_group, tokens_per_rank, latency_target");
     }
+}
+
+// The tokens of a prompt that a cache holds: a share of it, or a number.
+template <class Form>
+void describe_prefix(Form& form, WorkloadSpec& workload) {
+    Node prefix;
+    form.optional("cached_prefix", prefix,
+                  "prefill: part of the prompt that a cache holds, a share (50 %) or tokens");
+    if (!form.ok() || prefix.kind == Node::Kind::null) return;
+    std::vector<Diagnostic> problems;
+    double value = 0;
+    const bool is_share = prefix.text.find('%') != std::string::npos;
+    form_detail::read_number(prefix, "cached_prefix", is_share ? Dimension{} : Tokens::dimension,
+                             {non_negative()}, value, problems);
+    if (!problems.empty())
+        return form.problem("cached_prefix", problems.front().what + ", or a share (50 %)");
+    workload.cached = is_share ? value * workload.context : Tokens(value);
+    if (workload.cached >= workload.context)
+        form.problem("cached_prefix", "leaves no token of the prompt to compute");
 }
 
 }  // namespace
@@ -89,14 +131,18 @@ void describe(Form& form, WorkloadSpec& workload) {
     form.required("kind", workload.kind, "what is run");
     if (!kAllVariants<Form> && !form.ok()) return form.ignore_unknown_keys();
     const bool decode = workload.kind == WorkloadKind::decode;
-    of_variant(form, decode, "model", workload.model,
-               "decode: of configs/models, or a path to a config.json");
+    const bool prefill = workload.kind == WorkloadKind::prefill;
+    of_variant(form, decode || prefill, "model", workload.model,
+               "decode, prefill: of configs/models, or a path to a config.json");
     of_variant(form, decode, "context", workload.context,
                "decode: cached tokens of a sequence at the measured step", count());
-    if (decode || kAllVariants<Form>) {
-        describe_batch(form, workload.batch);
-        form.optional("speculation", workload.speculation, "decode: drafting of tokens ahead");
-    }
+    of_variant(form, prefill, "prompt", workload.context, "prefill: tokens of a prompt", count());
+    if (prefill || kAllVariants<Form>) describe_prefix(form, workload);
+    optional_of_variant(form, prefill, "chunk", workload.chunk,
+                        "prefill: tokens of a prompt that one pass takes, all if absent", count());
+    if (decode || prefill || kAllVariants<Form>) describe_batch(form, workload.batch);
+    optional_of_variant(form, decode, "speculation", workload.speculation,
+                        "decode: drafting of tokens ahead");
     OperatorForm op;
     of_variant(form, workload.kind == WorkloadKind::kernel, "operator", op,
                "one operator on one rank");
@@ -104,8 +150,15 @@ void describe(Form& form, WorkloadSpec& workload) {
     of_variant(form, workload.kind == WorkloadKind::collective, "collective", collective,
                "one collective");
     if (!form.ok()) return;
-    if (workload.context.value() != std::floor(workload.context.value()))
-        form.problem("context", "is no whole number of tokens");
+    const auto whole = [&](const char* key, Tokens tokens) {
+        if (tokens.value() != std::floor(tokens.value()))
+            form.problem(key, "is no whole number of tokens");
+    };
+    whole(prefill ? "prompt" : "context", workload.context);
+    whole("cached_prefix", workload.cached);
+    whole("chunk", workload.chunk);
+    if (decode && workload.batch.tokens_per_rank)
+        form.problem("tokens_per_rank", "is for prefill; decode takes batch_per_chip or the like");
     if (workload.kind == WorkloadKind::kernel) workload.kernel = to_operator(op);
     if (workload.kind == WorkloadKind::collective) {
         workload.collective = to_transfer(collective);
@@ -133,8 +186,9 @@ void describe(Form& form, PoolSpec& pool) {
     form.required("name", pool.name, "of the pool");
     form.optional("role", pool.role, "what it does");
     describe_pool(form, pool);
-    if (form.ok() && !pool.role.empty() && pool.role != "decode") {
-        form.problem("role", fmt::format("{} is not modelled yet, expected decode", pool.role));
+    if (form.ok() && !pool.role.empty() && pool.role != "decode" && pool.role != "prefill") {
+        form.problem("role",
+                     fmt::format("{} is not modelled yet, expected decode or prefill", pool.role));
     }
 }
 
@@ -217,15 +271,17 @@ void remember_places(const Node& document, ExperimentSpec& experiment) {
 
 // Keys of a pool that say nothing to a kind of workload: whoever wrote them expects an effect.
 std::vector<std::string> unused_keys(WorkloadKind kind) {
-    if (kind == WorkloadKind::decode) return {};
-    return {"precision",      "mapping",
-            "experts",        "engine",
-            "batch_per_chip", "batch_per_rank",
-            "latency_target", kind == WorkloadKind::kernel ? "collectives" : "kernels"};
+    if (kind == WorkloadKind::decode) return {"tokens_per_rank"};
+    if (kind == WorkloadKind::prefill) return {};
+    return {"precision",       "mapping",
+            "experts",         "engine",
+            "batch_per_chip",  "batch_per_rank",
+            "batch_per_group", "tokens_per_rank",
+            "latency_target",  kind == WorkloadKind::kernel ? "collectives" : "kernels"};
 }
 
 void require_used(const ExperimentSpec& experiment, std::vector<Diagnostic>& problems) {
-    const char* kind = experiment.workload.kind == WorkloadKind::kernel ? "operator" : "collective";
+    const std::string kind = name_of(experiment.workload.kind);
     for (const auto& alternative : experiment.alternatives) {
         for (const auto& pool : alternative.pools) {
             for (const auto& key : unused_keys(experiment.workload.kind)) {
@@ -239,8 +295,7 @@ void require_used(const ExperimentSpec& experiment, std::vector<Diagnostic>& pro
 }
 
 void require_batch(const ExperimentSpec& experiment, std::vector<Diagnostic>& problems) {
-    if (experiment.workload.kind != WorkloadKind::decode || experiment.workload.batch.given())
-        return;
+    if (!is_step(experiment.workload.kind) || experiment.workload.batch.given()) return;
     const auto& all = experiment.alternatives;
     if (std::all_of(all.begin(), all.end(),
                     [](const auto& one) { return one.pools.front().batch.given(); }))

@@ -16,15 +16,20 @@
 namespace podsim {
 
 // kernel: `operator` in the file (a C++ word).
-enum class WorkloadKind { kernel, collective, decode };
+enum class WorkloadKind { kernel, collective, decode, prefill };
 const std::vector<std::pair<const char*, WorkloadKind>>& names_of(const WorkloadKind*);
 
-// How many sequences: exactly one of the three.
+// Whether it is a step of a served model, with a mapping and an engine.
+bool is_step(WorkloadKind kind);
+
+// How many sequences: exactly one of these.
 struct BatchSpec {
-    std::optional<long> per_chip, per_rank;
-    std::optional<Seconds>
-        latency_target;  // the largest batch whose time per output token keeps it
-    bool given() const { return per_chip || per_rank || latency_target; }
+    std::optional<long> per_chip, per_rank, per_group;  // of a data-parallel group
+    std::optional<Tokens> tokens_per_rank;              // prefill: that are computed
+    // The largest batch whose time per output token, or to the first token, keeps it.
+    std::optional<Seconds> latency_target;
+    bool given() const { return !key().empty(); }
+    std::string key() const;  // that gives it, "" for none
 };
 
 // Where a map and the keys in it stand, dotted ones too ("mapping.micro_batches"), for errors that
@@ -39,9 +44,12 @@ struct KeyPlaces {
 
 struct WorkloadSpec {
     WorkloadKind kind = WorkloadKind::decode;
-    // decode
+    // decode, prefill
     std::string model;
-    Tokens context{0.0};
+    Tokens context{0.0};  // prefill: the whole prompt
+    Tokens cached{0.0};   // prefill: the part of it that a cache holds
+    Tokens chunk{0.0};    // prefill: tokens of a sequence that one pass takes, 0 for all
+    Tokens computed() const { return context - cached; }
     BatchSpec batch;
     Place batch_place;  // of the key that gives it
     SpeculationSpec speculation;

@@ -78,18 +78,33 @@ void fill_mapping(ResolvedAlternative& alternative, Problems& problems) {
         std::move(hint)));
 }
 
+double given_batch(const BatchSpec& batch) {
+    if (batch.tokens_per_rank) return batch.tokens_per_rank->value();
+    return static_cast<double>(batch.per_chip   ? *batch.per_chip
+                               : batch.per_rank ? *batch.per_rank
+                                                : batch.per_group.value_or(0));
+}
+
 void check_batch(const ResolvedAlternative& alternative, const WorkloadSpec& workload,
                  Problems& problems) {
-    const long ranks = alternative.chip.ranks;
-    if (!alternative.batch.per_chip || *alternative.batch.per_chip % ranks == 0) return;
-    const long batch = *alternative.batch.per_chip;
+    if (!alternative.batch.given() || alternative.batch.latency_target) return;
+    const double sequences = sequences_per_group(alternative, workload);
+    if (sequences == std::floor(sequences)) return;
+    // What one sequence a group takes, in the batch's own count.
+    const double given = given_batch(alternative.batch), one = given / sequences;
+    const double less = std::floor(sequences) * one, more = std::ceil(sequences) * one;
+    const int group = alternative.pool.mapping.tensor_parallel;
+    std::string hint;
+    if (more == std::floor(more))
+        hint =
+            less >= 1 ? fmt::format("{} or {} would", less, more) : fmt::format("{} would", more);
     problems.push_back(at_batch(
         alternative, workload,
-        fmt::format("{} sequences do not divide over the {} ranks of one {} ({})", batch, ranks,
-                    alternative.chip.name, alternative.name),
-        batch < ranks
-            ? fmt::format("{} would", ranks)
-            : fmt::format("{} or {} would", batch / ranks * ranks, (batch / ranks + 1) * ranks)));
+        fmt::format("{} makes {:.4g} sequences for each {} of {}, expected whole ones", given,
+                    sequences,
+                    group == 1 ? "rank" : fmt::format("data-parallel group of {} ranks", group),
+                    alternative.name),
+        std::move(hint)));
 }
 
 // Runs `action` and keeps what is wrong. Returns whether nothing was.
@@ -151,7 +166,7 @@ void resolve_alternative(ResolvedAlternative& result, const WorkloadSpec& worklo
     if (has_system || !pool.collectives.empty())
         loader.load("collectives", pool.collectives, &system, other, result.collectives,
                     read_collective_library);
-    if (workload.kind == WorkloadKind::decode) {
+    if (is_step(workload.kind)) {
         if (pool.engine.empty()) {
             pool.engine = "nominal";
             result.warnings.push_back("no engine is named: the nominal one stands in");
@@ -170,8 +185,10 @@ void resolve_alternative(ResolvedAlternative& result, const WorkloadSpec& worklo
     result.packages = pool.chips;
     result.ranks = pool.chips * result.chip.ranks;
     result.batch = pool.batch.given() ? pool.batch : workload.batch;
-    if (workload.kind == WorkloadKind::decode) fill_mapping(result, problems);
-    check_batch(result, workload, problems);
+    if (is_step(workload.kind)) {
+        fill_mapping(result, problems);
+        check_batch(result, workload, problems);
+    }
     if (workload.kind != WorkloadKind::collective) mark_carried_over(result);
 }
 
@@ -189,12 +206,20 @@ Diagnostic at_key(const WorkloadSpec& workload, const std::string& key, std::str
 
 Diagnostic at_batch(const ResolvedAlternative& alternative, const WorkloadSpec& workload,
                     std::string what, std::string hint) {
-    const char* key = alternative.batch.per_chip   ? "batch_per_chip"
-                      : alternative.batch.per_rank ? "batch_per_rank"
-                                                   : "latency_target";
+    const std::string key = alternative.batch.key();
     if (!alternative.pool.batch.given())
         return at_key(workload, key, std::move(what), std::move(hint));
     return at_key(alternative.pool, key, std::move(what), std::move(hint));
+}
+
+double sequences_per_group(const ResolvedAlternative& alternative, const WorkloadSpec& workload) {
+    const BatchSpec& batch = alternative.batch;
+    const double given = given_batch(batch);
+    const double group = alternative.pool.mapping.tensor_parallel;
+    if (batch.per_chip) return given * group / alternative.chip.ranks;
+    if (batch.per_rank) return given * group;
+    if (batch.tokens_per_rank) return given * group / workload.computed().value();
+    return given;
 }
 
 ResolvedExperiment resolve(const Node& experiment, Catalog& catalog) {
@@ -202,7 +227,7 @@ ResolvedExperiment resolve(const Node& experiment, Catalog& catalog) {
     result.spec = read_experiment(experiment);
     Problems problems;
     const WorkloadSpec& workload = result.spec.workload;
-    if (workload.kind == WorkloadKind::decode) {
+    if (is_step(workload.kind)) {
         attempt(problems, [&] {
             result.model = read_model(catalog.load("model", workload.model,
                                                    workload.places.of("model"), "workload.model"),

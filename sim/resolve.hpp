@@ -40,6 +40,9 @@ struct ResolvedExperiment {
 // Throws one InputError with every problem of the file and of all it names.
 ResolvedExperiment resolve(const Node& experiment, Catalog& catalog);
 
+// Sequences of a data-parallel group, as the alternative's batch gives them; 0 for a target.
+double sequences_per_group(const ResolvedAlternative& alternative, const WorkloadSpec& workload);
+
 // What is wrong at a key of a pool or of the workload, or at the whole where the key is absent;
 // dotted keys reach inside ("mapping.micro_batches").
 Diagnostic at_key(const PoolSpec& pool, const std::string& key, std::string what,

@@ -4,10 +4,13 @@
 //        \-> shared expert, beside dispatch ---------------------------------------/
 //   -> combine sum into the residual -> (all-gather) -> next layer
 //
-// Dense layers: attention block -> (all-reduce) -> dense block -> (all-reduce). Under speculation
-// each sequence brings 1 + n query tokens; the head checks them all; then n passes of the draft
-// module, the first over the same 1 + n tokens, the others over one token a sequence. The host's
-// part of a step comes last and is not hidden.
+// Dense layers: attention block -> (all-reduce) -> dense block -> (all-reduce). Attention that is
+// split sp_tp_sp: project -> all-gather of latents -> attend -> all-to-all of the heads' outputs ->
+// output; each rank then has its own tokens. Under speculation each sequence brings 1 + n query
+// tokens; the head checks them all; then n passes of the draft module, the first over the same 1 +
+// n tokens, the others over one token a sequence. Prefill goes through the layers once for each
+// chunk, and through the head with the last token of each prompt. The host's part comes at the end
+// of each pass and is not hidden.
 #include "workloads/decode.hpp"
 
 #include <fmt/format.h>
@@ -29,29 +32,15 @@ class DecodeBuilder {
     explicit DecodeBuilder(const DecodeSpec& spec) : spec_(spec), layout_(expert_layout(spec)) {}
 
     DecodeStep build() {
-        step_.sequences_per_group = spec_.sequences_per_rank * spec_.mapping.tensor_parallel;
-        step_.tokens_per_step = spec_.speculation.tokens_per_step();
+        step_.sequences_per_group = spec_.sequences_per_group;
+        step_.tokens_per_step =
+            spec_.phase == Phase::prefill ? 1.0 : spec_.speculation.tokens_per_step();
         make_classes_and_streams();
-        const int parts = spec_.mapping.micro_batches;
-        std::vector<std::vector<int>> ends(step_.program.classes.size());
-        for (int part = 0; part < parts; ++part) {
-            // As even as whole sequences allow: the first parts hold one more.
-            const long sequences = step_.sequences_per_group / parts +
-                                   (part < step_.sequences_per_group % parts ? 1 : 0);
-            begin_part(part, sequences);
-            run_part();
-            for (std::size_t c = 0; c < ends.size(); ++c) ends[c].push_back(here_[c]);
-        }
-        for (std::size_t c = 0; c < ends.size(); ++c) {
-            Task host;
-            host.kind = TaskKind::host;
-            host.rank_class = static_cast<int>(c);
-            host.stream = host_stream_;
-            host.name = "host step";
-            host.host_time = spec_.engine.host_step.value;
-            host.after = ends[c];
-            step_.program.tasks.push_back(host);
-        }
+        const std::vector<DecodeSpec::Pass> passes = spec_.passes();
+        step_.passes = static_cast<int>(passes.size());
+        std::vector<int> begin(step_.program.classes.size(), -1);
+        for (std::size_t i = 0; i < passes.size(); ++i)
+            begin = run_pass(passes[i], begin, i + 1 == passes.size());
         step_.program.kernel_gap = spec_.engine.kernel_gap.value;
         step_.program.rank_skew = spec_.engine.rank_skew.value;
         step_.memory = decode_memory(spec_, layout_);
@@ -93,36 +82,73 @@ class DecodeBuilder {
         host_stream_ = static_cast<int>(program.streams.size()) - 1;
     }
 
-    void begin_part(int part, long sequences) {
-        part_ = part;
-        sequences_ = sequences;
-        here_.assign(step_.program.classes.size(), -1);
+    // All micro-batches once through the model, after the tasks `begin`, one a class. Returns the
+    // host's tasks at the end.
+    std::vector<int> run_pass(const DecodeSpec::Pass& pass, const std::vector<int>& begin,
+                              bool is_last) {
+        const int parts = spec_.mapping.micro_batches;
+        std::vector<std::vector<int>> ends(begin.size());
+        for (int part = 0; part < parts; ++part) {
+            // As even as whole sequences allow: the first parts hold one more.
+            sequences_ = step_.sequences_per_group / parts +
+                         (part < step_.sequences_per_group % parts ? 1 : 0);
+            part_ = part;
+            here_ = begin;
+            run_part(pass, is_last);
+            for (std::size_t c = 0; c < ends.size(); ++c) ends[c].push_back(here_[c]);
+        }
+        std::vector<int> hosts;
+        for (std::size_t c = 0; c < ends.size(); ++c) {
+            Task host;
+            host.kind = TaskKind::host;
+            host.rank_class = static_cast<int>(c);
+            host.stream = host_stream_;
+            host.name = "host step";
+            host.host_time = spec_.engine.host_step.value;
+            host.after = ends[c];
+            hosts.push_back(static_cast<int>(step_.program.tasks.size()));
+            step_.program.tasks.push_back(host);
+        }
+        return hosts;
     }
 
-    void run_part() {
-        const long query = 1 + spec_.speculation.draft_tokens;
+    void run_part(const DecodeSpec::Pass& pass, bool is_last) {
         const ModelSpec& model = spec_.model;
         const Precision& precision = spec_.precision;
-        const long tokens = sequences_ * query;
+        const long tokens = sequences_ * pass.query;
         const int tensor = spec_.mapping.tensor_parallel;
         layer_ = -1;
-        chain(attention_stream_, kernels(embedding_block(model, precision, tokens)));
-        const Layer stack = layer_of(query);
+        chain(attention_stream_, kernels(embedding_block(model, precision, own_of(tokens))));
+        const Layer stack = layer_of(pass);
         for (long layer = 0; layer < model.layers; ++layer) {
             layer_ = static_cast<int>(layer);
             run_layer(stack, layer < model.dense_layers);
         }
         layer_ = -1;
+        if (spec_.phase == Phase::prefill) {
+            if (is_last)
+                chain(attention_stream_, kernels(head_block(model, precision, sequences_, tensor)));
+            return;
+        }
         chain(attention_stream_, kernels(head_block(model, precision, tokens, tensor)));
-        for (int pass = 0; pass < spec_.speculation.draft_tokens; ++pass) {
-            const long pass_query = pass == 0 ? query : 1;
-            const long pass_tokens = sequences_ * pass_query;
-            chain(attention_stream_, kernels(embedding_block(model, precision, pass_tokens)));
-            chain(attention_stream_, kernels(draft_block(model, precision, pass_tokens)));
-            run_layer(pass == 0 ? stack : layer_of(pass_query), false);
+        for (int draft = 0; draft < spec_.speculation.draft_tokens; ++draft) {
+            const DecodeSpec::Pass own{draft == 0 ? pass.query : 1, pass.context};
+            const long draft_tokens = sequences_ * own.query;
+            chain(attention_stream_,
+                  kernels(embedding_block(model, precision, own_of(draft_tokens))));
+            chain(attention_stream_, kernels(draft_block(model, precision, own_of(draft_tokens))));
+            run_layer(draft == 0 ? stack : layer_of(own), false);
             chain(attention_stream_, kernels(head_block(model, precision, sequences_, tensor)));
         }
     }
+
+    // Of the group's tokens those that a rank embeds: its own where attention divides them.
+    long own_of(long tokens) const {
+        const int tensor = spec_.mapping.tensor_parallel;
+        return splits_tokens() ? (tokens + tensor - 1) / tensor : tokens;
+    }
+
+    bool splits_tokens() const { return spec_.mapping.attention == AttentionSplit::sp_tp_sp; }
 
     using Kernels = std::vector<Kernel>;
 
@@ -132,21 +158,34 @@ class DecodeBuilder {
 
     // What the layers of a micro-batch have in common, worked out once.
     struct Layer {
-        Bytes hidden{0.0};  // of the group's tokens
+        Bytes hidden{0.0};                 // of the group's tokens
+        Bytes latents{0.0}, outputs{0.0};  // what split attention exchanges, of the group's tokens
         Kernels attention, dense, router, shared, sum;
+        Kernels attend, output;        // of split attention, after `attention`
         std::vector<Kernels> experts;  // by class
         ExpertLoad load;
     };
 
-    Layer layer_of(long query) {
+    Layer layer_of(const DecodeSpec::Pass& pass) {
         const ModelSpec& model = spec_.model;
         const Precision& precision = spec_.precision;
         const int tensor = spec_.mapping.tensor_parallel;
-        const StepShape shape{Phase::decode, sequences_, query, spec_.context, tensor};
+        const StepShape shape{spec_.phase,  sequences_, pass.query,
+                              pass.context, tensor,     spec_.mapping.attention};
         const long tokens = shape.tokens();
         Layer layer;
         layer.hidden = Bytes(static_cast<double>(tokens * model.hidden) * bytes_of(DType::bf16));
-        layer.attention = kernels(attention_block(model, precision, shape), true);
+        const AttentionBlock attention = attention_parts(model, precision, shape);
+        if (splits_tokens()) {
+            const SplitExchange exchange = split_exchange(model);
+            layer.latents = static_cast<double>(tokens) * exchange.latents;
+            layer.outputs = static_cast<double>(tokens) * exchange.outputs;
+            layer.attention = kernels(attention.project);
+            layer.attend = kernels(attention.attend);
+            layer.output = kernels(attention.output);
+        } else {
+            layer.attention = kernels(attention.all(), true);
+        }
         if (model.dense_layers > 0)
             layer.dense = kernels(dense_ffn_block(model, precision, tokens, tensor));
         if (layout_.slots_per_rank == 0) return layer;
@@ -175,6 +214,15 @@ class DecodeBuilder {
             if (tensor > 1) join(name, type, tensor, layer.hidden);
         };
         chain(attention_stream_, layer.attention);
+        if (splits_tokens()) {
+            run_split_attention(layer);
+            if (!dense) return run_routed(layer);
+            // The dense layers stay divided by columns: their tokens come together and part again.
+            within_group("hidden all-gather", TransferType::all_gather);
+            chain(expert_stream_, layer.dense);
+            within_group("dense reduce-scatter", TransferType::reduce_scatter);
+            return;
+        }
         if (dense) {
             within_group("attention all-reduce", TransferType::all_reduce);
             chain(expert_stream_, layer.dense);
@@ -182,9 +230,25 @@ class DecodeBuilder {
             return;
         }
         within_group("attention reduce-scatter", TransferType::reduce_scatter);
+        run_routed(layer);
+        within_group("hidden all-gather", TransferType::all_gather);
+    }
+
+    void run_split_attention(const Layer& layer) {
+        const int tensor = spec_.mapping.tensor_parallel;
+        if (tensor > 1) join("latent all-gather", TransferType::all_gather, tensor, layer.latents);
+        chain(attention_stream_, layer.attend);
+        if (tensor > 1) {
+            // Each rank holds its heads of every token and sends all but its own tokens' share.
+            join("attention all-to-all", TransferType::all_to_all, tensor,
+                 layer.outputs / static_cast<double>(tensor));
+        }
+        chain(attention_stream_, layer.output);
+    }
+
+    void run_routed(const Layer& layer) {
         chain(expert_stream_, layer.router);
         run_experts(layer);
-        within_group("hidden all-gather", TransferType::all_gather);
     }
 
     void run_experts(const Layer& layer) {
@@ -276,6 +340,18 @@ class DecodeBuilder {
 };
 
 }  // namespace
+
+std::vector<DecodeSpec::Pass> DecodeSpec::passes() const {
+    if (phase == Phase::decode) return {{1 + speculation.draft_tokens, context}};
+    std::vector<Pass> passes;
+    const long cached = context - prompt;
+    for (long done = 0; done < prompt;) {
+        const long query = chunk > 0 ? std::min(chunk, prompt - done) : prompt;
+        done += query;
+        passes.push_back({query, cached + done});
+    }
+    return passes;
+}
 
 DecodeStep build_decode_step(const DecodeSpec& spec) {
     require_consistent(spec);

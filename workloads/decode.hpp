@@ -1,5 +1,6 @@
-// One decode step of a mixture-of-experts model under data, tensor and expert parallelism, as a
-// program: embedding, layers, head, draft modules, host. Knows no hardware.
+// One step of serving a model under data, tensor and expert parallelism, as a program: embedding,
+// layers, head, draft modules, host. A decode step gives each sequence its next tokens, a prefill
+// step reads prompts, whole or in chunks. Knows no hardware.
 #pragma once
 
 #include <stdexcept>
@@ -20,8 +21,18 @@ struct DecodeSpec {
     ExpertsSpec experts;
     SpeculationSpec speculation;
     EngineSpec engine;
-    long sequences_per_rank = 1;  // of a data-parallel group, per rank of it
-    long context = 0;             // cached tokens a sequence attends to at the measured step
+    long sequences_per_group = 1;  // of a data-parallel group
+    long context = 0;              // cached tokens a sequence attends to at the end of the step
+    Phase phase = Phase::decode;
+    // Prefill: tokens of each sequence that are computed, the last ones of its context, and how
+    // many of them one pass takes, 0 for all.
+    long prompt = 0, chunk = 0;
+
+    // One time through the model: tokens of each sequence, and what they see, themselves included.
+    struct Pass {
+        long query, context;
+    };
+    std::vector<Pass> passes() const;
 };
 
 // What one rank of a class holds, by what fills it.
@@ -38,6 +49,7 @@ struct DecodeStep {
     double tokens_per_step = 1;      // emitted per sequence
     int stack_begin_layer = 0;  // first MoE layer (or layer) of the repeated stack, for layer_time
     int stack_end_layer = 0;    // one past the last
+    int passes = 1;             // through the stack
 };
 
 // A step that cannot be laid out, with the key of an experiment that says so.

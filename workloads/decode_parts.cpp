@@ -165,13 +165,19 @@ Bytes MemoryNeed::total() const {
 std::vector<MemoryNeed> decode_memory(const DecodeSpec& spec, const ExpertLayout& layout) {
     const ModelSpec& model = spec.model;
     const int tensor = spec.mapping.tensor_parallel;
-    const WeightBytes weights = weight_bytes(model, spec.precision, tensor);
+    const AttentionSplit split = spec.mapping.attention;
+    const bool splits_tokens = split == AttentionSplit::sp_tp_sp;
+    const WeightBytes weights = weight_bytes(model, spec.precision, tensor, split);
     const double drafts =
         spec.speculation.draft_tokens > 0 ? static_cast<double>(model.draft_layers) : 0.0;
     const double layers = static_cast<double>(model.layers) + drafts;
     const double moe_layers = static_cast<double>(model.layers - model.dense_layers) + drafts;
-    const double sequences = static_cast<double>(spec.sequences_per_rank * tensor);
-    const double tokens = sequences * static_cast<double>(1 + spec.speculation.draft_tokens);
+    const double sequences = static_cast<double>(spec.sequences_per_group);
+    long longest = 0;  // new tokens of a sequence in one pass
+    for (const auto& pass : spec.passes()) longest = std::max(longest, pass.query);
+    const double tokens = sequences * static_cast<double>(longest);
+    // Tokens whose next one is asked for.
+    const double heads = spec.phase == Phase::prefill ? sequences : tokens;
 
     MemoryNeed common;
     common.parts.emplace_back("attention weights", layers * (weights.attention + weights.norms) +
@@ -179,20 +185,26 @@ std::vector<MemoryNeed> decode_memory(const DecodeSpec& spec, const ExpertLayout
     common.parts.emplace_back("dense FFN weights",
                               static_cast<double>(model.dense_layers) * weights.dense_ffn);
     common.parts.emplace_back("embedding and head", weights.embedding + weights.head);
-    // The latent cache of MLA is whole on every rank of a tensor-parallel group. The draft
-    // modules' layer keeps a cache too.
+    // The latent cache of MLA is whole on every rank of a tensor-parallel group, unless that
+    // divides tokens. The draft modules' layer keeps a cache too.
     const Bytes per_layer = kv_bytes_per_token_of_rank(model, spec.precision.kv_cache, tensor) /
-                            static_cast<double>(model.layers);
+                            static_cast<double>(model.layers * (splits_tokens ? tensor : 1));
     common.parts.emplace_back("KV cache",
                               sequences * static_cast<double>(spec.context) * layers * per_layer);
     // Live at once: hidden states and residual in BF16, the widest product, the logits in FP32.
+    // Decode multiplies queries into the latent space, prefill expands keys and values of the pass.
+    const long latent_width =
+        spec.phase == Phase::decode
+            ? model.kv_rank + model.rope_head_dim
+            : 2 * (model.nope_head_dim + model.rope_head_dim) + model.value_head_dim;
     const double widest =
-        static_cast<double>(std::max({model.heads * (model.kv_rank + model.rope_head_dim) / tensor,
+        static_cast<double>(std::max({model.heads * latent_width / tensor,
                                       (model.heads + 2 * model.kv_heads) * model.head_dim / tensor,
                                       2 * model.dense_intermediate / tensor, model.hidden}));
+    const double hidden_tokens = splits_tokens ? std::ceil(tokens / tensor) : tokens;
     const double activations =
-        tokens * (4.0 * static_cast<double>(model.hidden) + 2.0 * widest) * 2.0 +
-        tokens * static_cast<double>(model.vocabulary) / tensor * 4.0;
+        (hidden_tokens * 4.0 * static_cast<double>(model.hidden) + tokens * 2.0 * widest) * 2.0 +
+        heads * static_cast<double>(model.vocabulary) / tensor * 4.0;
     common.parts.emplace_back("activations", Bytes(activations));
     common.parts.emplace_back("runtime reserve", spec.engine.memory_reserve.value);
 
@@ -234,7 +246,7 @@ void require_consistent(const DecodeSpec& spec) {
     at_least_one("mapping.micro_batches", m.micro_batches);
     if (m.pipeline_parallel != 1) {
         throw DecodeError("mapping.pipeline_parallel",
-                          fmt::format("is {}: a decode step is modelled without pipeline stages, "
+                          fmt::format("is {}: a step is modelled without pipeline stages, "
                                       "expected 1",
                                       m.pipeline_parallel));
     }
@@ -276,14 +288,25 @@ void require_consistent(const DecodeSpec& spec) {
             "mapping.micro_batches",
             fmt::format("is {}: engines cut a step into 1 or 2 parts", m.micro_batches));
     }
-    if (spec.sequences_per_rank * m.tensor_parallel < m.micro_batches) {
+    if (spec.sequences_per_group < m.micro_batches) {
         throw DecodeError("mapping.micro_batches",
-                          fmt::format("is {} with {} sequence{} a rank: each part needs at least "
+                          fmt::format("is {} with {} sequence{} a group: each part needs at least "
                                       "one",
-                                      m.micro_batches, spec.sequences_per_rank,
-                                      spec.sequences_per_rank == 1 ? "" : "s"));
+                                      m.micro_batches, spec.sequences_per_group,
+                                      spec.sequences_per_group == 1 ? "" : "s"));
     }
-    if (spec.context < 1 + spec.speculation.draft_tokens) {
+    if (m.attention == AttentionSplit::sp_tp_sp && spec.model.kv_rank == 0) {
+        throw DecodeError(
+            "mapping.attention",
+            fmt::format("is sp-tp-sp: {} has no latent attention, expected tp", spec.model.name));
+    }
+    if (spec.phase == Phase::prefill) {
+        if (spec.prompt < 1 || spec.prompt > spec.context) {
+            throw DecodeError("prompt", fmt::format("{} of {} tokens are to be computed, expected "
+                                                    "at least one and at most all",
+                                                    spec.prompt, spec.context));
+        }
+    } else if (spec.context < 1 + spec.speculation.draft_tokens) {
         throw DecodeError("context",
                           fmt::format("of {} tokens is shorter than the {} query tokens of a step",
                                       spec.context, 1 + spec.speculation.draft_tokens));

@@ -4,6 +4,12 @@
 
 namespace podsim {
 
+const std::vector<std::pair<const char*, AttentionSplit>>& names_of(const AttentionSplit*) {
+    static const std::vector<std::pair<const char*, AttentionSplit>> names = {
+        {"tp", AttentionSplit::heads}, {"sp-tp-sp", AttentionSplit::sp_tp_sp}};
+    return names;
+}
+
 const std::vector<std::pair<const char*, Popularity>>& names_of(const Popularity*) {
     static const std::vector<std::pair<const char*, Popularity>> names = {
         {"balanced", Popularity::balanced}};

@@ -10,6 +10,7 @@
 #include "base/fit_record.hpp"
 #include "base/sourced.hpp"
 #include "base/units.hpp"
+#include "models/model.hpp"
 
 namespace podsim {
 
@@ -20,8 +21,11 @@ struct MappingSpec {
     int pipeline_parallel = 1;
     int micro_batches =
         1;  // parts a step's batch is cut into, to overlap one's transfers with the other's compute
+    AttentionSplit attention = AttentionSplit::heads;  // of a tensor-parallel group
     int ranks() const { return data_parallel * tensor_parallel * pipeline_parallel; }
 };
+
+const std::vector<std::pair<const char*, AttentionSplit>>& names_of(const AttentionSplit*);
 
 enum class Popularity { balanced };
 const std::vector<std::pair<const char*, Popularity>>& names_of(const Popularity*);

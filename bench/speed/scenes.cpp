@@ -39,7 +39,7 @@ Scene resolve_scene(const Node& experiment) {
     return scene;
 }
 
-DecodeSpec Scene::step(long sequences_per_rank) const {
+DecodeSpec Scene::step(long sequences_per_group) const {
     const PoolSpec& pool = alternative().pool;
     DecodeSpec spec;
     spec.model = *experiment.model;
@@ -48,7 +48,7 @@ DecodeSpec Scene::step(long sequences_per_rank) const {
     spec.experts = pool.experts;
     spec.speculation = experiment.spec.workload.speculation;
     spec.engine = *alternative().engine;
-    spec.sequences_per_rank = sequences_per_rank;
+    spec.sequences_per_group = sequences_per_group;
     spec.context = static_cast<long>(experiment.spec.workload.context.value());
     return spec;
 }

@@ -20,7 +20,7 @@ struct Scene {
     RankHardware hardware;
     RankFabric fabric;
     const ResolvedAlternative& alternative() const { return experiment.alternatives.front(); }
-    DecodeSpec step(long sequences_per_rank) const;
+    DecodeSpec step(long sequences_per_group) const;
     CostCache empty_cache() const;
 };
 Scene resolve_scene(const Node& experiment);

@@ -66,7 +66,7 @@ DecodeSpec any_step() {
     spec.engine.experts_first = *rc::gen::arbitrary<bool>();
     if (*rc::gen::arbitrary<bool>()) spec.engine.fused.push_back(Fusion::vector_chains);
     if (*rc::gen::arbitrary<bool>()) spec.engine.fused.push_back(Fusion::mla_prolog);
-    spec.sequences_per_rank = any(2, 30);
+    spec.sequences_per_group = any(2, 30);
     spec.context = any(4, 3000);
     return spec;
 }
@@ -115,7 +115,7 @@ double closed_form(const DecodeSpec& spec) {
                expert_groups * expert *
                    (routed_ranks * done + shared_tokens * static_cast<double>(m.shared_experts));
     };
-    const double all = static_cast<double>(spec.sequences_per_rank) * tensor;
+    const double all = static_cast<double>(spec.sequences_per_group);
     const double query = 1 + spec.speculation.draft_tokens;
     double sum = 0;
     for (int part = 0; part < spec.mapping.micro_batches; ++part) {
@@ -239,7 +239,7 @@ TEST(DecodeProperty, MemoryGrowsWithWhatIsHeld) {
         spec.context += any(0, 100);
         const Bytes longer = fullest();
         RC_ASSERT(longer >= before);
-        spec.sequences_per_rank += any(0, 10);
+        spec.sequences_per_group += any(0, 10);
         RC_ASSERT(fullest() >= longer);
     }));
 }

@@ -14,7 +14,7 @@ namespace {
 
 TEST(AuditClosedForm, ClosedFormsMatchTheHandWorkedStep) {
     const AuditFacts facts = read_audit_facts(hand_worked_configuration(), "toy", "decode");
-    const ClosedForm form = closed_form(facts, *facts.decode->model, 8);
+    const ClosedForm form = closed_form(facts, *facts.step->model, 8);
     EXPECT_DOUBLE_EQ(form.matrix_flops, 88320);
     EXPECT_DOUBLE_EQ(form.rounding_flops, 0);  // 4 tokens x 4 ranks x 2 / 4 = 8 on one slot
     // Cache 8 x 16 x 6 x 2 B x 3 layers = 4608; weights of a rank 2 B x (3 x 176 + 384 + 2 x
@@ -26,13 +26,35 @@ TEST(AuditClosedForm, ClosedFormsMatchTheHandWorkedStep) {
     EXPECT_DOUBLE_EQ(form.scale_out_bytes, 1024);
 }
 
+// 8 prompts of 16 tokens, 4 of each cached, in chunks of 8 and 4 that see 12 and 16. Multiply-adds
+// of a prompt: in both layers linear 12 x (80 + 32 + 32), expansion (12 + 16) x 32 and the core 2 x
+// (12 x 4 + 12 x 13 / 2) x 6, together 4136; dense 12 x 384; router and experts 12 x (32 + 3 x 96);
+// head 80: 16,800.
+TEST(AuditClosedForm, APrefillByHand) {
+    Json configuration = hand_worked_configuration();
+    Json& workload = configuration["experiment"]["workload"];
+    workload = {{"kind", "prefill"},       {"model", "toy-model"}, {"prompt", "16 tokens"},
+                {"cached_prefix", "25 %"}, {"chunk", "8 tokens"},  {"batch_per_chip", 4}};
+    const AuditFacts facts = read_audit_facts(configuration, "toy", "prefill");
+    const ClosedForm form = closed_form(facts, *facts.step->model, 8);
+    EXPECT_DOUBLE_EQ(form.matrix_flops, 2 * 8 * 16800.0);
+    // Weights of a rank 2 B x (2 x 176 + 384 + 96 + 96) = 1856 a pass, the head's 160 once; of the
+    // cache 4 + 12 tokens read back, 6 x 2 B x 2 layers each.
+    EXPECT_DOUBLE_EQ(form.memory_bytes, 4 * (2 * 1856 + 160) + 8 * 16 * 24);
+    // 8 x 12 tokens x 2 copies x 8 x (2 + 2) B, of which a quarter and a half stay near.
+    EXPECT_DOUBLE_EQ(form.exchange_bytes, 6144 * 0.75);
+    EXPECT_DOUBLE_EQ(form.scale_out_bytes, 6144 * 0.5);
+    workload["cached_prefix"] = "4 tokens";
+    EXPECT_DOUBLE_EQ(read_audit_facts(configuration, "toy", "prefill").step->computed, 12);
+}
+
 TEST(AuditClosedForm, RoundingIsOneTokenAnExpertSlotLayerAndMicroBatch) {
     Json configuration = hand_worked_configuration();
     configuration["documents"]["model/toy-model"]["n_routed_experts"] = 12;  // 3 slots a rank
     const AuditFacts facts = read_audit_facts(configuration, "toy", "decode");
     // 8 tokens on 3 slots do not come out whole: up to 3 more tokens on each of 4 ranks, in the
     // MoE layer and in the draft's, 2 x 96 FLOP each.
-    EXPECT_DOUBLE_EQ(closed_form(facts, *facts.decode->model, 8).rounding_flops,
+    EXPECT_DOUBLE_EQ(closed_form(facts, *facts.step->model, 8).rounding_flops,
                      2 * 4 * 3 * 2 * 96.0);
 }
 
@@ -40,7 +62,7 @@ TEST(AuditClosedForm, UnequalExpertsRoundAndMayStayUnread) {
     Json configuration = hand_worked_configuration();
     configuration["experiment"]["alternatives"][1]["experts"] = {{"popularity", {{"zipf", 0.5}}}};
     const AuditFacts facts = read_audit_facts(configuration, "toy", "decode");
-    const ClosedForm form = closed_form(facts, *facts.decode->model, 8);
+    const ClosedForm form = closed_form(facts, *facts.step->model, 8);
     EXPECT_DOUBLE_EQ(form.matrix_flops, 88320);
     EXPECT_DOUBLE_EQ(form.rounding_flops, 2 * 4 * 1 * 2 * 96.0);  // one slot a rank
     // Two layers of one routed expert, 96 x 2 B, on each of 4 ranks are left out.
@@ -54,7 +76,7 @@ TEST(AuditClosedForm, TensorParallelRanksRepeatTheDownProjections) {
     EXPECT_DOUBLE_EQ(facts.mapping.data_parallel, 2);
     // Per sequence 6 token-layers of attention (2 x 2 and the draft's 2) repeat 80, and 2 tokens
     // repeat the draft's projection of 128.
-    EXPECT_DOUBLE_EQ(closed_form(facts, *facts.decode->model, 8).matrix_flops,
+    EXPECT_DOUBLE_EQ(closed_form(facts, *facts.step->model, 8).matrix_flops,
                      88320 + 2 * 8 * (6 * 80 + 2 * 128.0));
 }
 

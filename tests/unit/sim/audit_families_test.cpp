@@ -30,7 +30,7 @@ TEST(AuditFamilies, DenseModelByHand) {
     // 3 x 8 x 16 = 384, head 80. A token: 3 x 832 + 80 = 2576; 8 sequences: 41,216 FLOP.
     const AuditFacts facts =
         read_audit_facts(grouped_configuration(dense_model, "{}"), "toy", "decode");
-    const AuditModel& model = *facts.decode->model;
+    const AuditModel& model = *facts.step->model;
     const ClosedForm form = closed_form(facts, model, 8);
     EXPECT_DOUBLE_EQ(form.matrix_flops, 41216);
     EXPECT_DOUBLE_EQ(form.rounding_flops, 0);
@@ -48,7 +48,7 @@ TEST(AuditFamilies, DenseModelByHand) {
 TEST(AuditFamilies, MoreRanksThanKeyValueHeadsHoldCopies) {
     const AuditFacts facts = read_audit_facts(
         grouped_configuration(dense_model, R"({"tensor_parallel": 4})"), "toy", "decode");
-    const AuditModel& model = *facts.decode->model;
+    const AuditModel& model = *facts.step->model;
     // Two more copies of a kv head, 2 x 2 x 2 x 8 = 64 more a token and layer, and the head's
     // ten columns in four threes, 16 more.
     EXPECT_DOUBLE_EQ(closed_form(facts, model, 8).matrix_flops, 41216 + 16 * (3 * 64 + 16));
@@ -63,7 +63,7 @@ TEST(AuditFamilies, ExpertModelByHand) {
     configuration["experiment"]["alternatives"][1]["precision"] = {{"weights", "int8"},
                                                                    {"activations", "int8"}};
     const AuditFacts facts = read_audit_facts(configuration, "toy", "decode");
-    const AuditModel& model = *facts.decode->model;
+    const AuditModel& model = *facts.step->model;
     const ClosedForm form = closed_form(facts, model, 8);
     EXPECT_DOUBLE_EQ(form.matrix_flops, 16 * 3440);
     EXPECT_DOUBLE_EQ(form.flops_by_format.at("int8"), 16 * 3 * 384);

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/readers.hpp"
 #include "tests/unit/sim/experiment_cases.hpp"
 
 namespace podsim {
@@ -71,9 +72,9 @@ struct Case {
 
 TEST(ExperimentSpec, SaysWhatIsWrongAndWhere) {
     for (const Case& c : {
-             Case{
-                 "workload.kind", "training",
-                 "test.yaml:99:1: workload.kind: one of operator, collective, decode was expected"},
+             Case{"workload.kind", "training",
+                  "test.yaml:99:1: workload.kind: one of operator, collective, decode, prefill was "
+                  "expected"},
              {"workload.kind", "decoed", "did you mean decode?"},
              {"workload.context", "4096", "workload.context: "},
              {"workload.context", "0 tokens", "at least 1, at most 1,000,000,000"},
@@ -153,9 +154,34 @@ TEST(ExperimentSpec, PoolsAreOneAndDecode) {
     EXPECT_THAT(pools("[]"), HasSubstr("0 pools: one is modelled"));
     EXPECT_THAT(pools("[{name: a, system: s, chips: 1}, {name: b, system: s, chips: 1}]"),
                 HasSubstr("2 pools: one is modelled"));
-    EXPECT_THAT(pools("[{name: a, role: prefill, system: s, chips: 1}]"),
-                HasSubstr("prefill is not modelled yet, expected decode"));
+    EXPECT_THAT(pools("[{name: a, role: train, system: s, chips: 1}]"),
+                HasSubstr("train is not modelled yet, expected decode or prefill"));
     EXPECT_THAT(pools("[{system: s, chips: 1}]"), HasSubstr("name"));
+}
+
+// A share or a number of tokens; what is left is computed.
+TEST(ExperimentSpec, ReadsPrefills) {
+    const auto prefill = [](const std::string& rest) {
+        return read_experiment(parse_yaml("experiment: e\nworkload: {kind: prefill, model: m, "
+                                          "batch_per_rank: 1, prompt: 4096 tokens" +
+                                              rest +
+                                              "}\nalternatives: [{name: A, system: s, chips: 1}]\n",
+                                          "prefill.yaml"))
+            .workload;
+    };
+    EXPECT_EQ(prefill("").computed(), Tokens(4096));
+    EXPECT_EQ(prefill(", cached_prefix: 25 %").computed(), Tokens(3072));
+    EXPECT_EQ(prefill(", cached_prefix: 96 tokens").cached, Tokens(96));
+    EXPECT_EQ(prefill(", chunk: 512 tokens").chunk, Tokens(512));
+    EXPECT_EQ(prefill("").chunk, Tokens(0));
+    const auto said = [&](const std::string& rest) {
+        return refusal_of([&] { (void)prefill(rest); });
+    };
+    EXPECT_THAT(said(", cached_prefix: 100 %"), HasSubstr("leaves no token of the prompt"));
+    EXPECT_THAT(said(", cached_prefix: 0.1 %"), HasSubstr("is no whole number of tokens"));
+    EXPECT_THAT(said(", cached_prefix: many"), HasSubstr("or a share (50 %)"));
+    EXPECT_THAT(said(", context: 4 tokens"), HasSubstr("workload.context: unknown key"));
+    EXPECT_THAT(said(", batch_per_group: 1"), HasSubstr("says the batch a second time"));
 }
 
 // All of it at once.

@@ -146,12 +146,14 @@ TEST(Resolve, ChipsAndRanksHaveToBeThere) {
 }
 
 TEST(Resolve, ABatchDividesOverTheRanksOfAChip) {
-    EXPECT_THAT(wrong(with(test_experiment(), "workload.batch_per_chip", "15")),
-                HasSubstr("test.yaml:99:1: workload.batch_per_chip: 15 sequences do not divide "
-                          "over the 2 ranks of one test-chip (A) (14 or 16 would)"));
-    EXPECT_THAT(wrong(with(test_experiment(), "alternatives.A.batch_per_chip", "1")),
-                HasSubstr("alternatives.A.batch_per_chip: 1 sequences do not divide over the 2 "
-                          "ranks of one test-chip (A) (2 would)"));
+    EXPECT_THAT(
+        wrong(with(test_experiment(), "workload.batch_per_chip", "15")),
+        HasSubstr("test.yaml:99:1: workload.batch_per_chip: 15 makes 7.5 sequences for each "
+                  "rank of A, expected whole ones (14 or 16 would)"));
+    EXPECT_THAT(
+        wrong(with(test_experiment(), "alternatives.A.batch_per_chip", "1")),
+        HasSubstr("alternatives.A.batch_per_chip: 1 makes 0.5 sequences for each rank of A, "
+                  "expected whole ones (2 would)"));
 }
 
 TEST(KeyPlaces, FallBackToTheMapAround) {

@@ -33,7 +33,7 @@ inline DecodeSpec ep320() {
     spec.experts = {32, 32, Popularity::balanced};
     spec.speculation = {1, 0.7};
     spec.engine = bare_engine();
-    spec.sequences_per_rank = 48;
+    spec.sequences_per_group = 48;
     spec.context = 4224;
     return spec;
 }

@@ -115,7 +115,7 @@ TEST(DecodeStep, TheHostComesLastAndOnce) {
 
 TEST(DecodeStep, MicroBatchesAreAsEvenAsWholeSequencesAllow) {
     DecodeSpec spec = ep320();
-    spec.sequences_per_rank = 49;
+    spec.sequences_per_group = 49;
     const DecodeStep step = build_decode_step(spec);
     EXPECT_EQ(step.sequences_per_group, 49);
     // 61 layers, and the draft module's one
@@ -149,12 +149,12 @@ TEST(DecodeStep, DraftPassesFollowTheHead) {
     EXPECT_EQ(task(step, tasks_named(step.program, "latent_attention").back()).layer, -1);
 }
 
-// Groups of 4 ranks, 12 sequences a rank: 48 tokens of 14,336 B reduced in dense layers; in MoE
+// Groups of 4 ranks with 48 sequences: 48 tokens of 14,336 B reduced in dense layers; in MoE
 // layers scattered, 12 tokens to each rank's experts, and gathered.
 TEST(DecodeStep, TensorParallelGroupsReduce) {
     DecodeSpec spec = plain_step(64);
     spec.mapping = {16, 4, 64, 1, 1};
-    spec.sequences_per_rank = 12;
+    spec.sequences_per_group = 48;
     const DecodeStep step = build_decode_step(spec);
     EXPECT_EQ(step.sequences_per_group, 48);
     const auto expect = [&](const char* name, TransferType type, std::size_t times) {
@@ -305,8 +305,8 @@ TEST(DecodeStep, SaysWhatDoesNotAddUp) {
         "mapping.expert_parallel", "a multiple of tensor_parallel 8 is expected");
     expect([](DecodeSpec& s) { s.mapping.micro_batches = 3; }, "mapping.micro_batches",
            "engines cut a step into 1 or 2 parts");
-    expect([](DecodeSpec& s) { s.sequences_per_rank = 1; }, "mapping.micro_batches",
-           "is 2 with 1 sequence a rank: each part needs at least one");
+    expect([](DecodeSpec& s) { s.sequences_per_group = 1; }, "mapping.micro_batches",
+           "is 2 with 1 sequence a group: each part needs at least one");
     expect([](DecodeSpec& s) { s.context = 1; }, "context",
            "of 1 tokens is shorter than the 2 query tokens of a step");
     expect([](DecodeSpec& s) { s.model.draft_layers = 0; }, "speculation.draft_tokens",

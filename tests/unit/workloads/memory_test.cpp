@@ -59,13 +59,13 @@ TEST(DecodeMemory, WithoutDraftsTheirModuleIsNotLoaded) {
     EXPECT_DOUBLE_EQ(routed["routed experts"], 58.0 * 44085248);
 }
 
-// 12 sequences a rank in groups of 4: each rank of a group holds the latent cache of all 48.
+// 48 sequences a group of 4 ranks: each rank of it holds the latent cache of all 48.
 TEST(DecodeMemory, TensorParallelDividesWeightsAndNotTheLatentCache) {
     DecodeSpec spec = plain_step(64);
     auto whole = parts(build_decode_step(spec).memory.front());
     spec.mapping.data_parallel = 16;
     spec.mapping.tensor_parallel = 4;
-    spec.sequences_per_rank = 12;
+    spec.sequences_per_group = 48;
     auto quarter = parts(build_decode_step(spec).memory.front());
     EXPECT_DOUBLE_EQ(quarter["KV cache"], whole["KV cache"]);
     EXPECT_DOUBLE_EQ(quarter["routed experts"], whole["routed experts"]);
@@ -92,12 +92,12 @@ TEST(DecodeMemory, GroupedQueryHeadsDivideTheCache) {
     spec.mapping.data_parallel = 1;
     spec.mapping.tensor_parallel = 8;
     spec.mapping.expert_parallel = 8;
-    spec.sequences_per_rank = 2;
+    spec.sequences_per_group = 16;
     spec.context = 1000;
     auto need = parts(build_decode_step(spec).memory.front());
     EXPECT_DOUBLE_EQ(need["KV cache"], 16.0 * 1000 * 327680 / 8);
     spec.mapping.tensor_parallel = spec.mapping.expert_parallel = 16;  // two ranks to a head
-    spec.sequences_per_rank = 1;
+    spec.sequences_per_group = 16;
     EXPECT_DOUBLE_EQ(parts(build_decode_step(spec).memory.front())["KV cache"],
                      16.0 * 1000 * 327680 / 8);
 }

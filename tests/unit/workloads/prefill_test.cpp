@@ -1,0 +1,174 @@
+// The passes of a prefill step, what they work on, and attention that divides tokens.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <utility>
+
+#include "tests/unit/workloads/decode_specs.hpp"
+
+namespace podsim {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Pair;
+
+// 2 prompts of 4,096 tokens, the first 1,024 of each cached.
+DecodeSpec prefill_step(int ranks) {
+    DecodeSpec spec = plain_step(ranks);
+    spec.phase = Phase::prefill;
+    spec.speculation = {};
+    spec.sequences_per_group = 2;
+    spec.context = 4096;
+    spec.prompt = 3072;
+    return spec;
+}
+
+double matrix_work(const DecodeStep& step) {
+    double sum = 0;
+    const auto add = [&](int op) {
+        const OperatorBody& body = step.program.operators[static_cast<std::size_t>(op)].body;
+        if (!std::holds_alternative<VectorWork>(body)) sum += work_of(body).value();
+    };
+    for (const Task& task : step.program.tasks) {
+        if (task.kind == TaskKind::compute) add(task.body);
+        if (task.kind != TaskKind::pipeline) continue;
+        for (const int op : step.program.pipelines[static_cast<std::size_t>(task.body)].operators)
+            add(op);
+    }
+    return sum;
+}
+
+std::vector<std::string> names_in_layer(const DecodeStep& step, int layer) {
+    std::vector<std::string> names;
+    for (const Task& task : step.program.tasks) {
+        if (task.layer == layer && task.rank_class == 0)
+            names.push_back(name_of(step.program, task));
+    }
+    return names;
+}
+
+const Transfer& transfer(const DecodeStep& step, const std::string& name) {
+    for (const Transfer& one : step.program.transfers) {
+        if (one.name == name) return one;
+    }
+    throw std::runtime_error("no transfer " + name);
+}
+
+TEST(PrefillStep, ChunksSeeWhatCameBeforeThem) {
+    DecodeSpec spec = prefill_step(32);
+    const auto pairs = [&] {
+        std::vector<std::pair<long, long>> found;
+        for (const auto& pass : spec.passes()) found.emplace_back(pass.query, pass.context);
+        return found;
+    };
+    EXPECT_THAT(pairs(), ElementsAre(Pair(3072, 4096)));
+    spec.chunk = 1280;
+    EXPECT_THAT(pairs(), ElementsAre(Pair(1280, 2304), Pair(1280, 3584), Pair(512, 4096)));
+    spec.chunk = 4000;  // longer than the prompt
+    EXPECT_THAT(pairs(), ElementsAre(Pair(3072, 4096)));
+}
+
+// By hand, multiply-adds of one rank of R1 (hidden 7168, 128 heads of 128 + 64 and 128, ranks 1536
+// and 512) with 2 x 3,072 new tokens that see 2 x 4,096:
+//   down and up and output   6144 (7168 x 2112 + 1536 x 24576 + 16384 x 7168)
+//   kv up-projection         8192 x 512 x 32768
+//   core                     2 x 128 x (3072 x 1024 + 3072 x 3073 / 2) x 320
+// in each of 61 layers; dense FFN 3 x 7168 x 18432 in 3 of them; in 58 the router 7168 x 256, and 8
+// + 1 experts of 3 x 7168 x 2048; the head 7168 x 129280 with the last token of each prompt.
+TEST(PrefillStep, WorkByHand) {
+    const DecodeSpec spec = prefill_step(32);
+    const double tokens = 6144;
+    const double linear = tokens * (7168.0 * 2112 + 1536.0 * 24576 + 16384.0 * 7168);
+    const double expand = 8192.0 * 512 * 32768;
+    const double core = 2.0 * 128 * (3072.0 * 1024 + 3072.0 * 3073 / 2) * 320;
+    const double sum = 61 * (linear + expand + core) + 3 * tokens * 3 * 7168 * 18432 +
+                       58 * tokens * (7168.0 * 256 + 9 * 3 * 7168.0 * 2048) + 2 * 7168.0 * 129280;
+    EXPECT_NEAR(matrix_work(build_decode_step(spec)) / (2 * sum), 1, 1e-12);
+}
+
+// Latents of the whole context are expanded again by every chunk: 2304 + 3584 + 4096 of them a
+// prompt instead of 4096. Nothing else grows.
+TEST(PrefillStep, ChunksRepeatTheExpansionAlone) {
+    DecodeSpec spec = prefill_step(32);
+    const double whole = matrix_work(build_decode_step(spec));
+    spec.chunk = 1280;
+    const DecodeStep step = build_decode_step(spec);
+    EXPECT_EQ(step.passes, 3);
+    const double again = 2.0 * (2304 + 3584) * 512 * 32768 * 61;
+    EXPECT_NEAR((matrix_work(step) - whole) / (2 * again), 1, 1e-9);
+}
+
+// 32 prompts over a group of 32 ranks as many as one each alone: equal work, and in each layer the
+// latents of 32 x 3,072 tokens (2,112 x 2 B) and the outputs (16,384 x 2 B, a rank its 4 heads').
+TEST(PrefillStep, SplitAttentionExchangesLatentsAndOutputs) {
+    DecodeSpec alone = prefill_step(32);
+    alone.sequences_per_group = 1;
+    DecodeSpec spec = alone;
+    spec.mapping.data_parallel = 1;
+    spec.mapping.tensor_parallel = 32;
+    spec.mapping.attention = AttentionSplit::sp_tp_sp;
+    spec.sequences_per_group = 32;
+    const DecodeStep step = build_decode_step(spec);
+    const double tokens = 32 * 3072;
+    EXPECT_DOUBLE_EQ(transfer(step, "latent all-gather").size.value(), tokens * 2112 * 2);
+    EXPECT_DOUBLE_EQ(transfer(step, "attention all-to-all").size.value(), tokens * 16384 * 2 / 32);
+    const auto names = names_in_layer(step, 10);
+    const auto index = [&](const char* name) {
+        return std::find(names.begin(), names.end(), name) - names.begin();
+    };
+    EXPECT_LT(index("query_kv_down_projection"), index("latent all-gather"));
+    EXPECT_LT(index("latent all-gather"), index("query_up_projection"));
+    EXPECT_LT(index("prefill_attention"), index("attention all-to-all"));
+    EXPECT_LT(index("attention all-to-all"), index("output_projection"));
+    EXPECT_LT(index("output_projection"), index("router_gate"));
+    EXPECT_EQ(std::count(names.begin(), names.end(), "hidden all-gather"), 0);
+    // Equal but for the dense layers, divided by columns, and the head, by vocabulary.
+    EXPECT_NEAR(matrix_work(step) / matrix_work(build_decode_step(alone)), 1, 1e-12);
+}
+
+// Cache of 32 x 4,096 tokens over 32 ranks; the output projection whole: 7168 x 16384 more than a
+// rank's share of the heads would hold.
+TEST(PrefillStep, SplitAttentionDividesTheCacheAndHoldsTheWholeOutputProjection) {
+    DecodeSpec spec = prefill_step(32);
+    spec.mapping.data_parallel = 1;
+    spec.mapping.tensor_parallel = 32;
+    spec.sequences_per_group = 32;
+    const auto parts = [&] {
+        const DecodeStep step = build_decode_step(spec);
+        const auto& named = step.memory.front().parts;
+        return std::map<std::string, Bytes>(named.begin(), named.end());
+    };
+    auto heads = parts();
+    spec.mapping.attention = AttentionSplit::sp_tp_sp;
+    auto split = parts();
+    EXPECT_DOUBLE_EQ(split["KV cache"].value(), 4096.0 * 70272);
+    EXPECT_DOUBLE_EQ(heads["KV cache"].value(), 32 * 4096.0 * 70272);
+    // INT8 with a 4-byte scale for each of 7,168 outputs, which a share of the heads has too.
+    EXPECT_DOUBLE_EQ((split["attention weights"] - heads["attention weights"]).value(),
+                     61 * 7168.0 * (16384 - 512));
+}
+
+TEST(PrefillStep, SaysWhatDoesNotWorkOut) {
+    const auto said = [](const DecodeSpec& spec) {
+        try {
+            build_decode_step(spec);
+        } catch (const DecodeError& error) {
+            return error.key + " " + error.reason;
+        }
+        return std::string();
+    };
+    DecodeSpec spec = prefill_step(32);
+    spec.prompt = 5000;
+    EXPECT_THAT(said(spec), HasSubstr("prompt 5000 of 4096 tokens are to be computed"));
+    spec = prefill_step(8);
+    spec.model = read_model(
+        read_yaml(std::string(PODSIM_SOURCE_DIR) + "/configs/models/llama-3.1-70b.yaml"), "llama");
+    spec.experts = {};
+    spec.mapping.attention = AttentionSplit::sp_tp_sp;
+    EXPECT_THAT(said(spec), HasSubstr("mapping.attention is sp-tp-sp: llama has no latent"));
+}
+
+}  // namespace
+}  // namespace podsim
