@@ -75,6 +75,7 @@ void add_metrics(AlternativeResult& result, const StepRun& run,
     const double sequences = result.totals.sequences;
     const Seconds per_token = time_per_output_token(iteration, run.step.tokens_per_step);
     add("batch_per_chip", static_cast<double>(batch * alternative.chip.ranks), "sequences");
+    if (run.step.expert_imbalance) add("expert_imbalance", *run.step.expert_imbalance, "ratio");
     add("decode_tokens_per_second_per_chip",
         tokens_per_second(sequences / alternative.packages, per_token).value(), "tok/s");
     add("tokens_per_second_per_user", 1.0 / per_token.value(), "tok/s");

@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "base/at.hpp"
+#include "base/statistics.hpp"
 #include "workloads/decode_parts.hpp"
 
 namespace podsim {
@@ -55,6 +56,8 @@ class DecodeBuilder {
         step_.program.kernel_gap = spec_.engine.kernel_gap.value;
         step_.program.rank_skew = spec_.engine.rank_skew.value;
         step_.memory = decode_memory(spec_, layout_);
+        if (!layout_.balances.empty() && !imbalances_.empty())
+            step_.expert_imbalance = mean(imbalances_);
         const bool has_moe = spec_.model.dense_layers < spec_.model.layers;
         step_.stack_begin_layer = static_cast<int>(has_moe ? spec_.model.dense_layers : 0);
         step_.stack_end_layer = static_cast<int>(spec_.model.layers);
@@ -65,13 +68,7 @@ class DecodeBuilder {
   private:
     void make_classes_and_streams() {
         Program& program = step_.program;
-        const int ranks = spec_.mapping.ranks();
-        if (layout_.shared_ranks > 0) {
-            program.classes = {{"routed-expert ranks", layout_.groups * layout_.routed_ranks},
-                               {"shared-expert ranks", layout_.groups * layout_.shared_ranks}};
-        } else {
-            program.classes = {{"ranks", ranks}};
-        }
+        program.classes = rank_classes(layout_);
         if (spec_.mapping.micro_batches > 1 && spec_.engine.overlap == Overlap::partitioned) {
             program.streams = {{"attention", spec_.engine.attention_core_share},
                                {"experts", spec_.engine.expert_core_share},
@@ -107,10 +104,10 @@ class DecodeBuilder {
         const int tensor = spec_.mapping.tensor_parallel;
         layer_ = -1;
         chain(attention_stream_, kernels(embedding_block(model, precision, tokens)));
-        const Layer stack = layer_of(query);
+        const std::vector<Layer> stack = stack_of(query);
         for (long layer = 0; layer < model.layers; ++layer) {
             layer_ = static_cast<int>(layer);
-            run_layer(stack, layer < model.dense_layers);
+            run_layer(stack[layout_.balance_of(layer)], layer < model.dense_layers);
         }
         layer_ = -1;
         chain(attention_stream_, kernels(head_block(model, precision, tokens, tensor)));
@@ -119,7 +116,8 @@ class DecodeBuilder {
             const long pass_tokens = sequences_ * pass_query;
             chain(attention_stream_, kernels(embedding_block(model, precision, pass_tokens)));
             chain(attention_stream_, kernels(draft_block(model, precision, pass_tokens)));
-            run_layer(pass == 0 ? stack : layer_of(pass_query), false);
+            const std::size_t balance = layout_.balance_of(model.layers);
+            run_layer(pass == 0 ? stack[balance] : layer_of(pass_query, balance), false);
             chain(attention_stream_, kernels(head_block(model, precision, sequences_, tensor)));
         }
     }
@@ -138,7 +136,15 @@ class DecodeBuilder {
         ExpertLoad load;
     };
 
-    Layer layer_of(long query) {
+    // One for each popularity of experts, one where it is the same in all layers.
+    std::vector<Layer> stack_of(long query) {
+        std::vector<Layer> stack;
+        const std::size_t count = std::max<std::size_t>(1, layout_.balances.size());
+        for (std::size_t i = 0; i < count; ++i) stack.push_back(layer_of(query, i));
+        return stack;
+    }
+
+    Layer layer_of(long query, std::size_t balance) {
         const ModelSpec& model = spec_.model;
         const Precision& precision = spec_.precision;
         const int tensor = spec_.mapping.tensor_parallel;
@@ -155,11 +161,16 @@ class DecodeBuilder {
         const long own = (tokens + tensor - 1) / tensor;
         const bool apart = layout_.shared_ranks > 0;
         const bool beside = !apart && model.shared_experts > 0;
-        layer.load = expert_load(spec_, layout_, own);
+        layer.load = expert_load(spec_, layout_, own, balance);
         layer.router = kernels(router_block(model, precision, own));
         if (beside) layer.shared = kernels(expert_block(model, precision, 1, own, "shared_expert"));
         layer.experts.push_back(kernels(expert_block(model, precision, layer.load.active_experts,
                                                      layer.load.tokens_per_expert, "expert")));
+        if (layout_.uneven()) {
+            layer.experts.push_back(
+                kernels(expert_block(model, precision, layer.load.active_experts_elsewhere,
+                                     layer.load.tokens_per_expert_elsewhere, "expert")));
+        }
         if (apart) {
             layer.experts.push_back(kernels(expert_block(
                 model, precision, 1, layer.load.tokens_per_shared_rank, "shared_expert")));
@@ -184,6 +195,7 @@ class DecodeBuilder {
         within_group("attention reduce-scatter", TransferType::reduce_scatter);
         chain(expert_stream_, layer.router);
         run_experts(layer);
+        imbalances_.push_back(layer.load.imbalance);
         within_group("hidden all-gather", TransferType::all_gather);
     }
 
@@ -272,7 +284,8 @@ class DecodeBuilder {
     std::vector<int> transfer_streams_;  // by micro-batch
     int part_ = 0, layer_ = -1, priority_ = 0;
     long sequences_ = 0;
-    std::vector<int> here_;  // by class: the task the next one follows
+    std::vector<int> here_;           // by class: the task the next one follows
+    std::vector<double> imbalances_;  // of the MoE layers run
 };
 
 }  // namespace
