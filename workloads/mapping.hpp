@@ -47,9 +47,9 @@ struct ExpertsSpec {
         0;  // ranks of each expert group that hold the shared expert alone; 0: on every rank
     Popularity popularity = Popularity::balanced;
     double zipf_exponent = 0;
-    std::string histogram, histogram_part;  // a file, and where in it the counts stand
+    std::string histogram{}, histogram_part{};  // a file, and where in it the counts stand
     ExpertPlacement placement = ExpertPlacement::eplb;
-    std::vector<ExpertCounts> counts;  // read from `histogram`, by layer
+    std::vector<ExpertCounts> counts{};  // read from `histogram`, by layer
 };
 
 struct SpeculationSpec {
