@@ -189,7 +189,7 @@ double expected_maximum(const std::vector<CountLaw>& counts) {
     }
     // E max = low + integral of 1 - F_1 F_2 ... F_R from there on, by the trapezoidal rule, which
     // for an integrand flat at both ends converges faster than any power of the step.
-    constexpr int steps = 64;
+    constexpr int steps = 40;
     const double step = (high - low) / steps;
     double sum = 0;
     for (int i = 0; i <= steps; ++i) {
