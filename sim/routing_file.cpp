@@ -107,12 +107,12 @@ const Node& part_of(const Node& root, const std::string& part) {
                          : fmt::format("histogram_part: one of {}", fmt::join(parts, ", ")));
 }
 
-Node document_of(std::map<long, Node> layers, const Place& place) {
+Node document_of(const std::map<long, Node>& layers, const Place& place) {
     Node by_layer;
     by_layer.kind = Node::Kind::map;
     by_layer.place = place;
-    for (auto& [layer, counts] : layers)
-        by_layer.entries.push_back({std::to_string(layer), counts.place, std::move(counts)});
+    for (const auto& [layer, counts] : layers)
+        by_layer.entries.push_back({std::to_string(layer), counts.place, counts});
     Node document;
     document.kind = Node::Kind::map;
     document.place = place;
@@ -189,9 +189,9 @@ Node read_routing(const std::string& file, const std::string& part) {
     const Place place{file, 0, 0};
     if (is_csv(file) && !part.empty())
         throw InputError(place, part, "a CSV file has no parts", "remove histogram_part");
-    auto layers = is_csv(file) ? read_csv_layers(file) : read_json_layers(file, part);
+    const auto layers = is_csv(file) ? read_csv_layers(file) : read_json_layers(file, part);
     if (layers.empty()) throw InputError(place, "", "counts no expert", kFormHint);
-    return document_of(std::move(layers), place);
+    return document_of(layers, place);
 }
 
 std::vector<ExpertCounts> expert_counts(const Node& document) {

@@ -105,12 +105,15 @@ void add_balances(const DecodeSpec& spec, ExpertLayout& layout) {
     }
 }
 
-// Whole experts of a rank that are asked, and whole tokens of each.
+// Whole experts of a rank that are asked, and whole tokens of each. A number that sums of chances
+// put a rounding error above a whole one is that one.
 void round_up(const RankLoad& load, long& active_experts, long& tokens_per_expert) {
-    active_experts = static_cast<long>(std::ceil(load.active_slots));
+    const auto whole = [](double value) {
+        return static_cast<long>(std::ceil(value * (1.0 - 1e-9)));
+    };
+    active_experts = whole(load.active_slots);
     if (active_experts == 0) return;
-    tokens_per_expert =
-        static_cast<long>(std::ceil(load.tokens / static_cast<double>(active_experts)));
+    tokens_per_expert = whole(load.tokens / static_cast<double>(active_experts));
 }
 
 // Where the engine may join neighbours into one kernel.

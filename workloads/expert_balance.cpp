@@ -191,13 +191,15 @@ double expected_maximum(const std::vector<CountLaw>& counts) {
     // for an integrand flat at both ends converges faster than any power of the step.
     constexpr int steps = 40;
     const double step = (high - low) / steps;
+    constexpr double nothing = 1e-12;
     double sum = 0;
     for (int i = 0; i <= steps; ++i) {
         double all = 1;
         for (const CountLaw& count : counts) {
             all *= at_most(count, low + i * step);
-            if (all == 0) break;
+            if (all < nothing) break;
         }
+        if (1 - all < nothing) break;  // from here on as well
         sum += (i == 0 || i == steps ? 0.5 : 1.0) * (1 - all);
     }
     return std::max(most, low + sum * step);

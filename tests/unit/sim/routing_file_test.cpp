@@ -16,7 +16,6 @@ namespace podsim {
 namespace {
 
 using ::testing::AllOf;
-using ::testing::DoubleNear;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
