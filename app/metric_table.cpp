@@ -8,6 +8,8 @@ const std::vector<MetricInfo>& metric_table() {
     static const std::vector<MetricInfo> table = {
         {"batch_per_chip", "batch per chip", "sequences", "what runs",
          "sequences that one package decodes at once"},
+        {"expert_imbalance", "busiest rank over mean", "ratio", "what runs",
+         "assignments of the busiest rank over the mean of those with routed experts"},
         {"decode_tokens_per_second_per_chip", "decode per chip", "tok/s", "throughput",
          "tokens emitted by all sequences over the packages of all pools"},
         {"tokens_per_second_per_user", "decode per user", "tok/s", "throughput",

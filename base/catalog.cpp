@@ -20,9 +20,11 @@ struct KindOfDocument {
 constexpr KindOfDocument kinds[] = {
     {"chip", "chips"},      {"system", "systems"},          {"model", "models"},
     {"kernels", "kernels"}, {"collectives", "collectives"}, {"engine", "engines"},
-    {"prices", "prices"},   {"workload", "workloads"},      {"experiment", "experiments"}};
+    {"prices", "prices"},   {"workload", "workloads"},      {"experiment", "experiments"},
+    {"routing", "routing"}};
 
 const char* const endings[] = {".yaml", ".yml", ".json"};
+const char* const table_endings[] = {".csv", ".gz"};
 const Place option{"--set", 0, 0};
 
 bool ends_with(const std::string& text, const std::string& ending) {
@@ -32,8 +34,9 @@ bool ends_with(const std::string& text, const std::string& ending) {
 
 bool is_path(const std::string& name) {
     if (name.find('/') != std::string::npos) return true;
-    return std::any_of(std::begin(endings), std::end(endings),
-                       [&](const char* ending) { return ends_with(name, ending); });
+    const auto fits = [&](const char* ending) { return ends_with(name, ending); };
+    return std::any_of(std::begin(endings), std::end(endings), fits) ||
+           std::any_of(std::begin(table_endings), std::end(table_endings), fits);
 }
 
 bool is_there(const fs::path& path) {
@@ -125,6 +128,10 @@ void Catalog::embed(const std::string& kind, const std::string& name, Node docum
     embedded_[kind + "/" + name] = std::move(document);
 }
 
+bool Catalog::holds(const std::string& kind, const std::string& name) const {
+    return embedded_.count(kind + "/" + name) > 0;
+}
+
 std::vector<std::string> Catalog::names(const std::string& kind) const {
     std::set<std::string> result;
     std::error_code error;
@@ -142,8 +149,9 @@ std::vector<std::string> Catalog::names(const std::string& kind) const {
     return {result.begin(), result.end()};
 }
 
-std::string Catalog::file_of(const std::string& kind, const std::string& name) const {
-    return find_file(kind, name, {}, "");
+std::string Catalog::file_of(const std::string& kind, const std::string& name,
+                             const Place& asked_at, const std::string& path) const {
+    return find_file(kind, name, asked_at, path);
 }
 
 // A base of another kind would merge into nonsense: a file in the folder of one is refused.

@@ -25,22 +25,26 @@ class Catalog {
     explicit Catalog(std::string root, std::vector<Setting> settings = {});
 
     // The resolved document of `kind` ("chip", "system", "model", "kernels", "collectives",
-    // "engine", "prices", "experiment") called `name`, or at path `name` when it holds a '/' or
-    // ends in .yaml/.yml/.json: beside the file that names it, else from the working directory.
-    // `asked_at` is where the name was written. Throws InputError: unknown name (with the
-    // nearest), unreadable file, a cycle of `base:`, a base of another kind. The result no longer
-    // has the key `base`, and carries the settings made for it. A chip or system that has a base or
-    // a setting gets the key `variant_of` with the name of the document it started from.
-    // Documents are remembered, so that used_documents() can list what a run rests on.
+    // "engine", "prices", "routing", "experiment") called `name`, or at path `name` when it holds a
+    // '/' or ends in .yaml/.yml/.json (or as a table in .csv/.gz): beside the file that names it,
+    // else from the working directory. `asked_at` is where the name was written. Throws InputError:
+    // unknown name (with the nearest), unreadable file, a cycle of `base:`, a base of another kind.
+    // The result no longer has the key `base`, and carries the settings made for it. A chip or
+    // system that has a base or a setting gets the key `variant_of` with the name of the document
+    // it started from. Documents are remembered, so that used_documents() can list what a run rests
+    // on.
     Node load(const std::string& kind, const std::string& name, const Place& asked_at,
               const std::string& path);
 
     // Puts a ready document in front of the folder (a result run again from itself).
     void embed(const std::string& kind, const std::string& name, Node document);
+    bool holds(const std::string& kind, const std::string& name) const;  // one put there
 
     std::vector<std::string> names(const std::string& kind) const;  // sorted
-    // The file a name stands for, seen from the working directory. Throws InputError.
-    std::string file_of(const std::string& kind, const std::string& name) const;
+    // The file a name stands for, seen from the working directory, looked for as load() does.
+    // Throws InputError.
+    std::string file_of(const std::string& kind, const std::string& name,
+                        const Place& asked_at = {}, const std::string& path = "") const;
 
     // Every document loaded so far, "chip/ascend-910c" -> resolved tree, sorted.
     const std::map<std::string, Node>& used_documents() const { return used_; }

@@ -144,6 +144,22 @@ void exchange_is_the_graphs(const AuditCase& audited, const ClosedForm& form,
                                bytes_text(form.scale_out_bytes), time_text(out_time)));
 }
 
+// A token goes to a slot at most once, so that of its k assignments a rank gets no more than it has
+// slots; and the busiest no fewer than the mean.
+void busiest_rank_is_possible(const AuditCase& audited, AuditFindings& findings) {
+    const AuditMapping& map = audited.facts.mapping;
+    const AuditModel& model = *audited.facts.step->model;
+    const Metric* metric = audited.result.metric("expert_imbalance");
+    const double routed_ranks = map.expert_parallel - map.shared_ranks;
+    const double slots = (model.routed_experts + map.redundant_experts) / routed_ranks;
+    const double most = routed_ranks * std::min(1.0, slots / model.experts_per_token);
+    const double ratio = metric != nullptr ? metric->value : std::nan("");
+    findings.check(
+        "the busiest rank takes what its slots can",
+        metric != nullptr && at_least(ratio, 1) && at_least(most, ratio),
+        fmt::format("{:.6g} times the mean, its slots take at most {:.6g}", ratio, most));
+}
+
 }  // namespace
 
 void audit_decode(const AuditCase& audited, AuditFindings& findings) {
@@ -165,6 +181,7 @@ void audit_decode(const AuditCase& audited, AuditFindings& findings) {
     memory_traffic_is_the_graphs(audited, form, findings);
     if (decode.model->routed_experts > 0) {
         exchange_is_the_graphs(audited, form, findings);
+        if (!audited.facts.mapping.balanced) busiest_rank_is_possible(audited, findings);
     } else {
         findings.not_checked(exchange_law, "the model has no experts");
     }

@@ -41,15 +41,22 @@ double part_of(const MemoryUse& use, const char* name) {
     return bytes;
 }
 
+constexpr const char* kSharedOnly = "shared-expert ranks";
+
 // What is wrong with the memory of one class of ranks, "" when nothing is.
 std::string lacking(const AuditCase& audited, const MemoryForm& form, const MemoryUse& use) {
     const AuditMapping& map = audited.facts.mapping;
     const bool apart = map.shared_ranks > 0;
-    const bool shared_only = apart && use.rank_class == "shared-expert ranks";
+    const bool shared_only = apart && use.rank_class == kSharedOnly;
+    // Ranks with routed experts may be of several classes: those that are busier, and the others.
+    double ranks = 0;
+    for (const auto& other : audited.result.memory) {
+        if (shared_only == (apart && other.rank_class == kSharedOnly)) ranks += other.ranks;
+    }
     const double groups = map.ranks() / map.expert_parallel;
     const double members = shared_only ? map.shared_ranks : map.expert_parallel - map.shared_ranks;
-    if (!same(use.ranks, groups * members)) {
-        return fmt::format("{}: {} ranks, the mapping makes {}", use.rank_class, use.ranks,
+    if (!same(ranks, groups * members)) {
+        return fmt::format("{}: {} ranks, the mapping makes {}", use.rank_class, ranks,
                            groups * members);
     }
     const double cache = part_of(use, "KV cache");

@@ -76,6 +76,7 @@ void add_metrics(AlternativeResult& result, const StepRun& run,
     const double sequences = result.totals.sequences;
     const WorkloadSpec& workload = experiment.spec.workload;
     add("batch_per_chip", batch_per_chip, "sequences");
+    if (run.step.expert_imbalance) add("expert_imbalance", *run.step.expert_imbalance, "ratio");
     if (workload.kind == WorkloadKind::prefill) {
         const double per_chip = sequences / alternative.packages;
         add("prefill_tokens_per_second_per_chip",

@@ -68,6 +68,18 @@ void describe(Form& form, ExpertsSpec& experts) {
     form.optional("shared_ranks", experts.shared_ranks,
                   "ranks of an expert group that hold the shared expert alone", non_negative());
     form.optional("popularity", experts.popularity, "how tokens spread over experts");
+    if (!kAllVariants<Form> && !form.ok()) return form.ignore_unknown_keys();
+    of_variant(form, experts.popularity == Popularity::zipf, "zipf_exponent", experts.zipf_exponent,
+               "zipf: the r-th most popular expert's share of assignments goes as 1 / r^exponent",
+               Check{0, 10, false, "a value of 0 to 10"});
+    const bool counted = experts.popularity == Popularity::histogram;
+    of_variant(form, counted, "histogram", experts.histogram,
+               "histogram: a JSON or CSV file of assignments counted by expert");
+    optional_of_variant(form, counted, "histogram_part", experts.histogram_part,
+                        "histogram: where in the JSON file the counts stand, as domains.c4");
+    optional_of_variant(form, experts.popularity != Popularity::balanced, "placement",
+                        experts.placement,
+                        "unless balanced: which ranks hold which experts and copies");
 }
 
 template <class Form>

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "chips/cost.hpp"
+#include "sim/routing_file.hpp"
 
 namespace podsim {
 
@@ -150,6 +151,22 @@ class Loader {
     Problems& problems_;
 };
 
+// The counts of a histogram. What is used of the file goes into the catalog, so that a result
+// carries it and can be run again without the file.
+void load_histogram(PoolSpec& pool, Catalog& catalog) {
+    ExpertsSpec& experts = pool.experts;
+    if (experts.popularity != Popularity::histogram) return;
+    const Place place = pool.places.of("experts.histogram");
+    const std::string path = pool.path + ".experts.histogram";
+    std::string name = experts.histogram;
+    if (!experts.histogram_part.empty()) name += "#" + experts.histogram_part;
+    if (!catalog.holds("routing", name)) {
+        const std::string file = catalog.file_of("routing", experts.histogram, place, path);
+        catalog.embed("routing", name, read_routing(file, experts.histogram_part));
+    }
+    experts.counts = expert_counts(catalog.load("routing", name, place, path));
+}
+
 // Loads everything that can be found, so that all that is wrong is said in one go; a mapping is
 // looked at when system and chip are known.
 void resolve_alternative(ResolvedAlternative& result, const WorkloadSpec& workload,
@@ -173,6 +190,7 @@ void resolve_alternative(ResolvedAlternative& result, const WorkloadSpec& worklo
         }
         result.engine.emplace();
         loader.load("engine", pool.engine, nullptr, other, *result.engine, read_engine);
+        attempt(problems, [&] { load_histogram(pool, catalog); });
     }
     if (!has_system || !has_chip) return;
     if (pool.chips > result.system.chips) {

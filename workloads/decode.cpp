@@ -21,6 +21,7 @@
 #include <utility>
 
 #include "base/at.hpp"
+#include "base/statistics.hpp"
 #include "workloads/decode_parts.hpp"
 
 namespace podsim {
@@ -44,6 +45,8 @@ class DecodeBuilder {
         step_.program.kernel_gap = spec_.engine.kernel_gap.value;
         step_.program.rank_skew = spec_.engine.rank_skew.value;
         step_.memory = decode_memory(spec_, layout_);
+        if (!layout_.balances.empty() && !imbalances_.empty())
+            step_.expert_imbalance = mean(imbalances_);
         const bool has_moe = spec_.model.dense_layers < spec_.model.layers;
         step_.stack_begin_layer = static_cast<int>(has_moe ? spec_.model.dense_layers : 0);
         step_.stack_end_layer = static_cast<int>(spec_.model.layers);
@@ -54,13 +57,7 @@ class DecodeBuilder {
   private:
     void make_classes_and_streams() {
         Program& program = step_.program;
-        const int ranks = spec_.mapping.ranks();
-        if (layout_.shared_ranks > 0) {
-            program.classes = {{"routed-expert ranks", layout_.groups * layout_.routed_ranks},
-                               {"shared-expert ranks", layout_.groups * layout_.shared_ranks}};
-        } else {
-            program.classes = {{"ranks", ranks}};
-        }
+        program.classes = rank_classes(layout_);
         if (spec_.mapping.micro_batches > 1 && spec_.engine.overlap == Overlap::partitioned) {
             program.streams = {{"attention", spec_.engine.attention_core_share},
                                {"experts", spec_.engine.expert_core_share},
@@ -119,10 +116,10 @@ class DecodeBuilder {
         const int tensor = spec_.mapping.tensor_parallel;
         layer_ = -1;
         chain(attention_stream_, kernels(embedding_block(model, precision, own_of(tokens))));
-        const Layer stack = layer_of(pass);
+        const std::vector<Layer> stack = stack_of(pass);
         for (long layer = 0; layer < model.layers; ++layer) {
             layer_ = static_cast<int>(layer);
-            run_layer(stack, layer < model.dense_layers);
+            run_layer(stack[layout_.balance_of(layer)], layer < model.dense_layers);
         }
         layer_ = -1;
         if (spec_.phase == Phase::prefill) {
@@ -137,7 +134,8 @@ class DecodeBuilder {
             chain(attention_stream_,
                   kernels(embedding_block(model, precision, own_of(draft_tokens))));
             chain(attention_stream_, kernels(draft_block(model, precision, own_of(draft_tokens))));
-            run_layer(draft == 0 ? stack : layer_of(own), false);
+            const std::size_t balance = layout_.balance_of(model.layers);
+            run_layer(draft == 0 ? stack[balance] : layer_of(own, balance), false);
             chain(attention_stream_, kernels(head_block(model, precision, sequences_, tensor)));
         }
     }
@@ -166,7 +164,15 @@ class DecodeBuilder {
         ExpertLoad load;
     };
 
-    Layer layer_of(const DecodeSpec::Pass& pass) {
+    // One for each popularity of experts, one where it is the same in all layers.
+    std::vector<Layer> stack_of(const DecodeSpec::Pass& pass) {
+        std::vector<Layer> stack;
+        const std::size_t count = std::max<std::size_t>(1, layout_.balances.size());
+        for (std::size_t i = 0; i < count; ++i) stack.push_back(layer_of(pass, i));
+        return stack;
+    }
+
+    Layer layer_of(const DecodeSpec::Pass& pass, std::size_t balance) {
         const ModelSpec& model = spec_.model;
         const Precision& precision = spec_.precision;
         const int tensor = spec_.mapping.tensor_parallel;
@@ -194,11 +200,16 @@ class DecodeBuilder {
         const long own = (tokens + tensor - 1) / tensor;
         const bool apart = layout_.shared_ranks > 0;
         const bool beside = !apart && model.shared_experts > 0;
-        layer.load = expert_load(spec_, layout_, own);
+        layer.load = expert_load(spec_, layout_, own, balance);
         layer.router = kernels(router_block(model, precision, own));
         if (beside) layer.shared = kernels(expert_block(model, precision, 1, own, "shared_expert"));
         layer.experts.push_back(kernels(expert_block(model, precision, layer.load.active_experts,
                                                      layer.load.tokens_per_expert, "expert")));
+        if (layout_.uneven()) {
+            layer.experts.push_back(
+                kernels(expert_block(model, precision, layer.load.active_experts_elsewhere,
+                                     layer.load.tokens_per_expert_elsewhere, "expert")));
+        }
         if (apart) {
             layer.experts.push_back(kernels(expert_block(
                 model, precision, 1, layer.load.tokens_per_shared_rank, "shared_expert")));
@@ -249,6 +260,7 @@ class DecodeBuilder {
     void run_routed(const Layer& layer) {
         chain(expert_stream_, layer.router);
         run_experts(layer);
+        imbalances_.push_back(layer.load.imbalance);
     }
 
     void run_experts(const Layer& layer) {
@@ -336,7 +348,8 @@ class DecodeBuilder {
     std::vector<int> transfer_streams_;  // by micro-batch
     int part_ = 0, layer_ = -1, priority_ = 0;
     long sequences_ = 0;
-    std::vector<int> here_;  // by class: the task the next one follows
+    std::vector<int> here_;           // by class: the task the next one follows
+    std::vector<double> imbalances_;  // of the MoE layers run
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 // step reads prompts, whole or in chunks. Knows no hardware.
 #pragma once
 
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -47,6 +48,9 @@ struct DecodeStep {
     std::vector<MemoryNeed> memory;  // by class
     long sequences_per_group = 0;    // of one data-parallel group
     double tokens_per_step = 1;      // emitted per sequence
+    // Assignments of the busiest rank over the mean of those with routed experts, mean over the
+    // MoE layers run. Absent: balanced.
+    std::optional<double> expert_imbalance;
     int stack_begin_layer = 0;  // first MoE layer (or layer) of the repeated stack, for layer_time
     int stack_end_layer = 0;    // one past the last
     int passes = 1;             // through the stack

@@ -29,17 +29,91 @@ Bytes dispatched_token(const ModelSpec& model, DType dtype) {
     return token_bytes(model.hidden, bytes_of(dtype), scale_block_of(model, dtype));
 }
 
-Transfer exchange_pattern(const ExpertLayout& layout, double tokens, double per_routed_rank,
-                          double per_shared_rank, Bytes token) {
+// Ranks of a group that take in as much each.
+struct Receivers {
+    int ranks;
+    double tokens;  // of each
+};
+
+Transfer exchange_pattern(const ExpertLayout& layout, double tokens,
+                          const std::vector<Receivers>& receivers, Bytes token) {
     Transfer transfer;
     transfer.group_ranks = layout.group_ranks;
     const Bytes own = expert_payload(tokens, static_cast<double>(layout.copies_per_token), token);
     transfer.messages_per_rank = tokens * static_cast<double>(layout.copies_per_token);
     transfer.size = own;
-    transfer.shares.push_back({layout.routed_ranks, own, per_routed_rank * token});
-    if (layout.shared_ranks > 0)
-        transfer.shares.push_back({layout.shared_ranks, own, per_shared_rank * token});
+    for (const Receivers& each : receivers)
+        transfer.shares.push_back({each.ranks, own, each.tokens * token});
     return transfer;
+}
+
+// Shares of the assignments by expert. Throws DecodeError for counts of other experts.
+std::vector<double> counted_shares(const DecodeSpec& spec, const ExpertCounts& counted) {
+    const auto experts = static_cast<std::size_t>(spec.model.routed_experts);
+    const auto refuse = [&](const std::string& why) {
+        throw DecodeError(
+            "experts.histogram",
+            fmt::format("{}: layer {} {}", spec.experts.histogram, counted.layer, why));
+    };
+    if (counted.counts.size() != experts) {
+        refuse(fmt::format("counts {} experts, {} has {}", counted.counts.size(), spec.model.name,
+                           experts));
+    }
+    double sum = 0, most = 0;
+    for (const double count : counted.counts) {
+        sum += count;
+        most = std::max(most, count);
+    }
+    if (!(sum > 0)) refuse("counts nothing");
+    const double per_token = static_cast<double>(spec.model.experts_per_token);
+    if (most / sum * per_token > 1 + 1e-9) {
+        refuse(fmt::format(
+            "gives one expert {:.3g} % of the assignments; a token of {} takes {} "
+            "experts, each at most once: {:.3g} % is the most",
+            most / sum * 100, spec.model.name, spec.model.experts_per_token, 100 / per_token));
+    }
+    std::vector<double> shares = counted.counts;
+    for (double& share : shares) share /= sum;
+    return shares;
+}
+
+void add_balance(const DecodeSpec& spec, long layer, const std::vector<double>& shares,
+                 ExpertLayout& layout) {
+    const int ranks = layout.routed_ranks;
+    layout.balances.push_back(slot_chances(
+        expert_chances(shares, spec.model.experts_per_token),
+        place_experts(shares, layout.slots_per_rank * ranks, ranks, spec.experts.placement),
+        ranks));
+    layout.balance_layers.push_back(layer);
+}
+
+void add_balances(const DecodeSpec& spec, ExpertLayout& layout) {
+    switch (spec.experts.popularity) {
+        case Popularity::balanced:
+            return;
+        case Popularity::uniform:
+            return add_balance(spec, 0, zipf_shares(spec.model.routed_experts, 0), layout);
+        case Popularity::zipf:
+            return add_balance(spec, 0,
+                               zipf_shares(spec.model.routed_experts, spec.experts.zipf_exponent),
+                               layout);
+        case Popularity::histogram:
+            if (spec.experts.counts.empty())
+                throw DecodeError("experts.histogram", "counts no layer");
+            for (const ExpertCounts& counted : spec.experts.counts)
+                add_balance(spec, counted.layer, counted_shares(spec, counted), layout);
+    }
+}
+
+// Whole experts of a rank that are asked, and whole tokens of each. A number that sums of chances
+// put a rounding error above a whole one is that one.
+void round_up(const RankLoad& load, long& active_experts, long& tokens_per_expert) {
+    const auto whole = [](double value) {
+        return static_cast<long>(std::ceil(value * (1.0 - 1e-9)));
+    };
+    active_experts = whole(load.active_slots);
+    if (active_experts == 0) return;
+    tokens_per_expert = whole(load.tokens / static_cast<double>(active_experts));
 }
 
 // Where the engine may join neighbours into one kernel.
@@ -103,29 +177,64 @@ ExpertLayout expert_layout(const DecodeSpec& spec) {
     }
     layout.slots_per_rank = slots / layout.routed_ranks;
     layout.copies_per_token = spec.model.experts_per_token + (layout.shared_ranks > 0 ? 1 : 0);
+    add_balances(spec, layout);
     return layout;
 }
 
-ExpertLoad expert_load(const DecodeSpec& spec, const ExpertLayout& layout, long tokens_per_rank) {
+std::size_t ExpertLayout::balance_of(long layer) const {
+    std::size_t best = 0;
+    for (std::size_t i = 1; i < balance_layers.size(); ++i) {
+        if (std::abs(balance_layers[i] - layer) < std::abs(balance_layers[best] - layer)) best = i;
+    }
+    return best;
+}
+
+std::vector<RankClass> rank_classes(const ExpertLayout& layout) {
+    const bool apart = layout.shared_ranks > 0;
+    std::vector<RankClass> classes;
+    if (layout.uneven()) {
+        classes = {{apart ? "busiest routed-expert rank" : "busiest rank", layout.groups},
+                   {apart ? "other routed-expert ranks" : "other ranks",
+                    layout.groups * (layout.routed_ranks - 1)}};
+    } else {
+        classes = {{apart ? "routed-expert ranks" : "ranks", layout.groups * layout.routed_ranks}};
+    }
+    if (apart) classes.push_back({"shared-expert ranks", layout.groups * layout.shared_ranks});
+    return classes;
+}
+
+ExpertLoad expert_load(const DecodeSpec& spec, const ExpertLayout& layout, long tokens_per_rank,
+                       std::size_t balance) {
     const double tokens = static_cast<double>(tokens_per_rank), group = layout.group_ranks;
     const double per_routed_rank =
         tokens * group * static_cast<double>(spec.model.experts_per_token) / layout.routed_ranks;
     ExpertLoad load;
-    if (per_routed_rank < static_cast<double>(layout.slots_per_rank)) {
+    std::vector<Receivers> receivers = {{layout.routed_ranks, per_routed_rank}};
+    if (!layout.balances.empty()) {
+        const GroupLoad group_of = group_load(layout.balances.at(balance), tokens * group);
+        round_up(group_of.busiest, load.active_experts, load.tokens_per_expert);
+        load.imbalance = group_of.busiest.tokens / per_routed_rank;
+        if (layout.uneven()) {
+            round_up(group_of.others, load.active_experts_elsewhere,
+                     load.tokens_per_expert_elsewhere);
+            receivers = {{1, group_of.busiest.tokens},
+                         {layout.routed_ranks - 1, group_of.others.tokens}};
+        }
+    } else if (per_routed_rank < static_cast<double>(layout.slots_per_rank)) {
         load.active_experts = std::max(1L, static_cast<long>(std::ceil(per_routed_rank)));
     } else {
         load.active_experts = std::max(1L, layout.slots_per_rank);
         load.tokens_per_expert = static_cast<long>(
             std::ceil(per_routed_rank / static_cast<double>(load.active_experts)));
     }
-    double per_shared_rank = 0;
     if (layout.shared_ranks > 0) {
-        per_shared_rank = tokens * group / layout.shared_ranks;
+        const double per_shared_rank = tokens * group / layout.shared_ranks;
+        receivers.push_back({layout.shared_ranks, per_shared_rank});
         load.tokens_per_shared_rank = static_cast<long>(std::ceil(per_shared_rank));
     }
-    load.dispatch = exchange_pattern(layout, tokens, per_routed_rank, per_shared_rank,
+    load.dispatch = exchange_pattern(layout, tokens, receivers,
                                      dispatched_token(spec.model, spec.precision.dispatch));
-    load.combine = exchange_pattern(layout, tokens, per_routed_rank, per_shared_rank,
+    load.combine = exchange_pattern(layout, tokens, receivers,
                                     dispatched_token(spec.model, spec.precision.combine));
     // Results flow back: what a rank received it now sends.
     for (auto& share : load.combine.shares) std::swap(share.send, share.receive);
@@ -210,28 +319,38 @@ std::vector<MemoryNeed> decode_memory(const DecodeSpec& spec, const ExpertLayout
 
     std::vector<MemoryNeed> needs;
     const bool apart = layout.shared_ranks > 0;
-    const auto add = [&](const std::string& name, Bytes routed, Bytes shared, long received) {
+    const std::vector<RankClass> classes = rank_classes(layout);
+    const auto add = [&](Bytes routed, Bytes shared, double received) {
         MemoryNeed need = common;
-        need.rank_class = name;
+        need.rank_class = classes[needs.size()].name;
         need.parts.emplace_back("routed experts", moe_layers * routed);
         need.parts.emplace_back("shared expert", moe_layers * shared);
         need.parts.emplace_back("router", moe_layers * weights.router);
-        need.parts.emplace_back(
-            "exchange buffers",
-            static_cast<double>(received) * (dispatched_token(model, spec.precision.dispatch) +
-                                             dispatched_token(model, spec.precision.combine)));
+        need.parts.emplace_back("exchange buffers",
+                                received * (dispatched_token(model, spec.precision.dispatch) +
+                                            dispatched_token(model, spec.precision.combine)));
         needs.push_back(std::move(need));
     };
     if (!has_experts(model)) {
-        add("ranks", Bytes(0.0), Bytes(0.0), 0);
+        add(Bytes(0.0), Bytes(0.0), 0);
         return needs;
     }
-    const auto load = expert_load(spec, layout, static_cast<long>(std::ceil(tokens / tensor)));
-    add(apart ? "routed-expert ranks" : "ranks",
-        static_cast<double>(layout.slots_per_rank) * weights.routed_expert,
-        apart ? Bytes(0.0) : weights.shared_expert, load.active_experts * load.tokens_per_expert);
+    // Buffers for the layer that sends a rank the most.
+    const long own = static_cast<long>(std::ceil(tokens / tensor));
+    ExpertLoad load;
+    long busiest = 0, elsewhere = 0;
+    for (std::size_t i = 0; i < std::max<std::size_t>(1, layout.balances.size()); ++i) {
+        load = expert_load(spec, layout, own, i);
+        busiest = std::max(busiest, load.active_experts * load.tokens_per_expert);
+        elsewhere =
+            std::max(elsewhere, load.active_experts_elsewhere * load.tokens_per_expert_elsewhere);
+    }
+    const Bytes routed = static_cast<double>(layout.slots_per_rank) * weights.routed_expert;
+    const Bytes beside = apart ? Bytes(0.0) : weights.shared_expert;
+    add(routed, beside, static_cast<double>(busiest));
+    if (layout.uneven()) add(routed, beside, static_cast<double>(elsewhere));
     if (apart)
-        add("shared-expert ranks", Bytes(0.0), weights.shared_expert, load.tokens_per_shared_rank);
+        add(Bytes(0.0), weights.shared_expert, static_cast<double>(load.tokens_per_shared_rank));
     return needs;
 }
 

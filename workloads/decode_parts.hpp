@@ -2,9 +2,11 @@
 // fits into one kernel, what fills a rank's memory.
 #pragma once
 
+#include <cstddef>
 #include <vector>
 
 #include "workloads/decode.hpp"
+#include "workloads/expert_balance.hpp"
 
 namespace podsim {
 
@@ -17,21 +19,40 @@ struct ExpertLayout {
     long slots_per_rank = 0;  // routed experts and copies a rank holds
     // Destinations of a token: top-k, and the shared expert's rank if apart.
     long copies_per_token = 0;
+    // Where experts are not equally loaded: how tokens reach the slots, one entry for each counted
+    // layer, or one for all. Empty: balanced.
+    std::vector<SlotChances> balances;
+    std::vector<long> balance_layers;  // of `balances`, ascending
+    // The entry of the counted layer nearest to `layer`, of two the lower.
+    std::size_t balance_of(long layer) const;
+    // Whether one of the ranks with routed experts counts as busier than the others.
+    bool uneven() const { return !balances.empty() && routed_ranks > 1; }
 };
 
 // Throws DecodeError where routed + redundant experts do not divide over the ranks that hold
-// them, naming a number that would, and where ranks for the shared expert have none to hold.
+// them, naming a number that would, where ranks for the shared expert have none to hold, and where
+// counted experts are not the model's.
 ExpertLayout expert_layout(const DecodeSpec& spec);
+
+// Classes of a pool's ranks: all alike; those with the shared expert alone after the others; under
+// uneven load the busiest of each expert-parallel group first.
+std::vector<RankClass> rank_classes(const ExpertLayout& layout);
 
 // What a MoE layer asks of the ranks of one expert-parallel group when each brings as many tokens.
 struct ExpertLoad {
-    // Of a routed rank. Balanced: every slot gets its share, rounded up to whole tokens; with
-    // fewer assignments than slots, one token each for as many slots.
+    // Of a routed rank, the busiest where they differ. Balanced: every slot gets its share, rounded
+    // up to whole tokens; with fewer assignments than slots, one token each for as many slots.
     long active_experts = 1, tokens_per_expert = 1;
+    // Of each other routed rank, where they differ: their mean. A rank's active experts share its
+    // tokens equally, rounded up.
+    long active_experts_elsewhere = 0, tokens_per_expert_elsewhere = 0;
     long tokens_per_shared_rank = 0;
+    double imbalance = 1;        // assignments of the busiest routed rank over the mean
     Transfer dispatch, combine;  // unrounded; what is dispatched comes back
 };
-ExpertLoad expert_load(const DecodeSpec& spec, const ExpertLayout& layout, long tokens_per_rank);
+// Under the popularity of entry `balance` of the layout.
+ExpertLoad expert_load(const DecodeSpec& spec, const ExpertLayout& layout, long tokens_per_rank,
+                       std::size_t balance = 0);
 
 // A chain of operators as kernels: each by itself, or fused as the engine does. Both are added to
 // the program where it has no equal one.

@@ -12,7 +12,16 @@ const std::vector<std::pair<const char*, AttentionSplit>>& names_of(const Attent
 
 const std::vector<std::pair<const char*, Popularity>>& names_of(const Popularity*) {
     static const std::vector<std::pair<const char*, Popularity>> names = {
-        {"balanced", Popularity::balanced}};
+        {"balanced", Popularity::balanced},
+        {"uniform", Popularity::uniform},
+        {"zipf", Popularity::zipf},
+        {"histogram", Popularity::histogram}};
+    return names;
+}
+
+const std::vector<std::pair<const char*, ExpertPlacement>>& names_of(const ExpertPlacement*) {
+    static const std::vector<std::pair<const char*, ExpertPlacement>> names = {
+        {"contiguous", ExpertPlacement::contiguous}, {"eplb", ExpertPlacement::eplb}};
     return names;
 }
 

@@ -27,14 +27,33 @@ struct MappingSpec {
 
 const std::vector<std::pair<const char*, AttentionSplit>>& names_of(const AttentionSplit*);
 
-enum class Popularity { balanced };
+// How tokens spread over the routed experts. balanced: every copy gets the same, to the token, as
+// if routing were forced (benchmarks do). uniform: every expert is as popular as the others, tokens
+// draw at random. zipf: the r-th most popular expert gets a share of assignments as 1 / r^exponent.
+// histogram: shares as somebody counted them. All but balanced are drawn: the step waits for the
+// busiest rank.
+enum class Popularity { balanced, uniform, zipf, histogram };
 const std::vector<std::pair<const char*, Popularity>>& names_of(const Popularity*);
+
+// Which ranks hold which experts and copies (workloads/expert_balance).
+enum class ExpertPlacement { contiguous, eplb };
+const std::vector<std::pair<const char*, ExpertPlacement>>& names_of(const ExpertPlacement*);
+
+// Assignments counted in one layer, by expert, on any scale.
+struct ExpertCounts {
+    long layer = 0;
+    std::vector<double> counts;
+};
 
 struct ExpertsSpec {
     int redundant = 0;  // extra copies of routed experts
     int shared_ranks =
         0;  // ranks of each expert group that hold the shared expert alone; 0: on every rank
     Popularity popularity = Popularity::balanced;
+    double zipf_exponent = 0;
+    std::string histogram{}, histogram_part{};  // a file, and where in it the counts stand
+    ExpertPlacement placement = ExpertPlacement::eplb;
+    std::vector<ExpertCounts> counts{};  // read from `histogram`, by layer
 };
 
 struct SpeculationSpec {

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include <fstream>
+#include <utility>
 
 #include "bench/speed/scenes.hpp"
 #include "sim/assemble.hpp"
@@ -73,8 +74,18 @@ void decode_step(benchmark::State& state, Driver driver) {
 BENCHMARK_CAPTURE(decode_step, ep320_plain, Driver::plain)->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(decode_step, ep320_systemc, Driver::systemc)->Unit(benchmark::kMillisecond);
 
-void build_program(benchmark::State& state) {
-    const DecodeSpec spec = ep320().step(kSequences);
+void build_program(benchmark::State& state, Popularity popularity) {
+    DecodeSpec spec = ep320().step(kSequences);
+    spec.experts.popularity = popularity;
+    spec.experts.zipf_exponent = 0.3;
+    spec.experts.histogram = "bench";
+    // Each layer counted, each another way.
+    for (long layer = 0; layer < spec.model.layers; ++layer) {
+        ExpertCounts counted{layer, {}};
+        for (long i = 0; i < spec.model.routed_experts; ++i)
+            counted.counts.push_back(static_cast<double>(1 + (i * (layer + 7)) % 13));
+        spec.experts.counts.push_back(std::move(counted));
+    }
     for (auto _ : state) {
         const DecodeStep step = build_decode_step(spec);
         benchmark::DoNotOptimize(step);
@@ -82,7 +93,10 @@ void build_program(benchmark::State& state) {
         state.counters["operators"] = static_cast<double>(step.program.operators.size());
     }
 }
-BENCHMARK(build_program)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(build_program, balanced, Popularity::balanced)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(build_program, uniform, Popularity::uniform)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(build_program, zipf, Popularity::zipf)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(build_program, by_layer, Popularity::histogram)->Unit(benchmark::kMillisecond);
 
 void cost_program_cold(benchmark::State& state) {
     const Scene& scene = ep320();

@@ -1,6 +1,8 @@
 // `podsim run`: what it writes, that equal runs are equal, and that a result runs again.
 #include <gtest/gtest.h>
 
+#include <fmt/format.h>
+
 #include <csignal>
 #include <nlohmann/json.hpp>
 
@@ -105,6 +107,20 @@ TEST_F(Run, AgainFromItsResult) {
     EXPECT_EQ(changed["alternatives"][0]["fidelity"], "tile");
     EXPECT_EQ(changed["configuration"]["documents"]["chip/custom-npu"]["hbm"]["bandwidth"],
               "16 TB/s");
+}
+
+// The counts that were used go with the result.
+TEST_F(Run, AgainWithoutTheHistogram) {
+    std::string csv = "expert,count\n";
+    for (int i = 0; i < 256; ++i) csv += fmt::format("{},{}\n", i, 1 + i % 3);
+    folder_.write("counts.csv", csv);
+    const std::string first = result_of(
+        {"--set", "alternatives.Custom.experts={popularity: histogram, histogram: counts.csv}"});
+    const Json metrics = Json::parse(first)["alternatives"].back()["metrics"];
+    EXPECT_GT(metrics["expert_imbalance"]["value"], 1);
+    folder_.write("r/result.json", first);
+    folder_.write("counts.csv", "nothing of use\n");
+    EXPECT_EQ(without_switches(first), without_switches(result_of({}, "r/result.json")));
 }
 
 TEST_F(Run, AResultRunAgainGoesBesideItsOwnFolder) {

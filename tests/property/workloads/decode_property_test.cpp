@@ -165,6 +165,52 @@ TEST(DecodeProperty, EveryStepThatAddsUpIsAValidProgramOfTheModelsWork) {
     }));
 }
 
+// Experts of unequal popularity, drawn or counted.
+void make_uneven(DecodeSpec& spec) {
+    ExpertsSpec& experts = spec.experts;
+    experts.placement = *rc::gen::element(ExpertPlacement::contiguous, ExpertPlacement::eplb);
+    experts.popularity =
+        *rc::gen::element(Popularity::uniform, Popularity::zipf, Popularity::histogram);
+    experts.zipf_exponent = 0.1 * static_cast<double>(any(0, 20));
+    // Where a token takes at most a quarter of the experts, counts of 1 to 3 give none more than
+    // one assignment a token.
+    const long layers = any(1, 3);
+    for (long layer = 0; layer < layers; ++layer) {
+        ExpertCounts counted{2 * layer, {}};
+        for (long i = 0; i < spec.model.routed_experts; ++i)
+            counted.counts.push_back(spec.model.experts_per_token > spec.model.routed_experts / 4
+                                         ? 1.0
+                                         : static_cast<double>(any(1, 3)));
+        experts.counts.push_back(std::move(counted));
+    }
+}
+
+// The ranks wait for the busiest; together they do what balanced ones do, but for whole tokens.
+TEST(DecodeProperty, UnevenStepsAreValidAndKeepTheWork) {
+    EXPECT_TRUE(rc::check([] {
+        DecodeSpec spec = any_step();
+        const double balanced = matrix_work(build_decode_step(spec).program);
+        make_uneven(spec);
+        const DecodeStep step = build_decode_step(spec);
+        require_valid(step.program);
+        RC_ASSERT(step.memory.size() == step.program.classes.size());
+        int ranks = 0;
+        for (const RankClass& each : step.program.classes) ranks += each.count;
+        RC_ASSERT(ranks == spec.mapping.ranks());
+        const ModelSpec& m = spec.model;
+        const double slots = static_cast<double>(m.routed_experts + spec.experts.redundant) *
+                             spec.mapping.ranks() / spec.mapping.expert_parallel;
+        const double passes = static_cast<double>(m.layers - m.dense_layers) +
+                              static_cast<double>(spec.speculation.draft_tokens);
+        const double rounding = slots * passes * spec.mapping.micro_batches * 6 *
+                                static_cast<double>(m.hidden * m.expert_intermediate);
+        RC_ASSERT(std::abs(matrix_work(step.program) - balanced) <= rounding + 1e-9 * balanced);
+        const bool moe = m.dense_layers < m.layers || spec.speculation.draft_tokens > 0;
+        RC_ASSERT(step.expert_imbalance.has_value() == moe);
+        if (moe) RC_ASSERT(*step.expert_imbalance >= 1 - 1e-9);
+    }));
+}
+
 TEST(DecodeProperty, FusionKeepsTheWork) {
     EXPECT_TRUE(rc::check([] {
         DecodeSpec spec = any_step();
@@ -178,10 +224,11 @@ TEST(DecodeProperty, FusionKeepsTheWork) {
 // What leaves a rank arrives somewhere; every assignment has its place in some expert's batch.
 TEST(DecodeProperty, TokensAreConserved) {
     EXPECT_TRUE(rc::check([] {
-        const DecodeSpec spec = any_step();
+        DecodeSpec spec = any_step();
+        if (*rc::gen::arbitrary<bool>()) make_uneven(spec);
         const ExpertLayout layout = expert_layout(spec);
         const long tokens = any(1, 500);
-        const ExpertLoad load = expert_load(spec, layout, tokens);
+        const ExpertLoad load = expert_load(spec, layout, tokens, layout.balance_of(any(0, 6)));
         for (const Transfer* transfer : {&load.dispatch, &load.combine}) {
             double sent = 0, received = 0, members = 0;
             for (const TransferShare& share : transfer->shares) {
@@ -195,12 +242,19 @@ TEST(DecodeProperty, TokensAreConserved) {
         // Of the group: assignments, and the slots that they are rounded up to.
         const double assigned =
             static_cast<double>(tokens * spec.model.experts_per_token) * layout.group_ranks;
-        const double placed =
-            static_cast<double>(load.active_experts * load.tokens_per_expert) * layout.routed_ranks;
-        RC_ASSERT(placed >= assigned - 1e-6);
-        RC_ASSERT(placed <
-                  assigned + static_cast<double>(load.active_experts) * layout.routed_ranks);
+        const int busiest = layout.uneven() ? 1 : layout.routed_ranks;
+        const double rows =
+            static_cast<double>(load.active_experts * load.tokens_per_expert) * busiest +
+            static_cast<double>(load.active_experts_elsewhere * load.tokens_per_expert_elsewhere) *
+                (layout.routed_ranks - busiest);
+        const double slots =
+            static_cast<double>(load.active_experts) * busiest +
+            static_cast<double>(load.active_experts_elsewhere) * (layout.routed_ranks - busiest);
+        RC_ASSERT(rows >= assigned * (1 - 1e-9));
+        RC_ASSERT(rows < assigned * (1 + 1e-9) + slots);
         RC_ASSERT(load.active_experts <= layout.slots_per_rank);
+        RC_ASSERT(load.active_experts_elsewhere <= layout.slots_per_rank);
+        RC_ASSERT(load.imbalance >= 1 - 1e-9);
     }));
 }
 

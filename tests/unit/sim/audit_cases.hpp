@@ -32,6 +32,7 @@ inline const char* const kRates = "rates follow from tokens, time and chips";
 inline const char* const kMemory = "memory fits";
 inline const char* const kWork = "FLOPs executed = FLOPs of the graph";
 inline const char* const kTraffic = "memory carries weights and cache";
+inline const char* const kBusiest = "the busiest rank takes what its slots can";
 inline const char* const kExchange = "links carry what the experts exchange";
 inline const char* const kHolds = "ranks hold their weights and cache";
 inline const char* const kTarget = "the latency target is kept";

@@ -79,6 +79,13 @@ TEST(Audit, SoundResultsPassHoweverTheyAreLaidOut) {
                     13, 1},
              Layout{"custom-supernode", fp8, "expert_parallel: 16", "redundant: 16", 32, 24, 1},
              Layout{"custom-supernode", fp8, "tensor_parallel: 8", "redundant: 0", 256, 1, 2},
+             Layout{"cloudmatrix384", int8, "micro_batches: 2",
+                    "redundant: 32, shared_ranks: 32, popularity: uniform", 160, 24, 1},
+             Layout{"h800-ib", fp8, "expert_parallel: 36",
+                    "redundant: 32, popularity: zipf, zipf_exponent: 0.6, placement: contiguous",
+                    72, 11, 2},
+             Layout{"custom-supernode", fp8, "tensor_parallel: 2, expert_parallel: 16",
+                    "popularity: zipf, zipf_exponent: 3", 32, 1, 0},
          }) {
         const std::string experiment = fmt::format(
             "experiment: a layout\n"
@@ -92,6 +99,30 @@ TEST(Audit, SoundResultsPassHoweverTheyAreLaidOut) {
             layout.mapping, layout.experts);
         EXPECT_EQ(audited_run(experiment).broken(), Laws{}) << experiment;
     }
+}
+
+// Twice the mean is possible on 32 ranks of 8 experts, 33 times is not, nor less than once.
+TEST(Audit, BusiestRankBeyondItsSlots) {
+    const Audited sound = audited_run(R"(
+experiment: drawn experts
+workload: {kind: decode, model: deepseek-r1, context: 4224 tokens, batch_per_chip: 32}
+alternatives:
+  - name: drawn
+    system: cloudmatrix384
+    chips: 16
+    precision: {weights: int8, experts: int8, activations: int8, dispatch: int8}
+    experts: {popularity: uniform}
+)");
+    EXPECT_EQ(sound.broken(), Laws{});
+    for (const auto& [ratio, laws] :
+         {std::pair(2.0, Laws{}), {33.0, Laws{kBusiest}}, {0.9, Laws{kBusiest}}}) {
+        Audited tampered = sound;
+        tampered.metric("expert_imbalance").value = ratio;
+        EXPECT_EQ(tampered.broken(), laws) << ratio;
+    }
+    Audited forgotten = sound;
+    forgotten.result.memory.pop_back();  // the other ranks
+    EXPECT_EQ(forgotten.broken().count(kHolds), 1u);
 }
 
 TEST(Audit, ChipsCountedAsDies) {

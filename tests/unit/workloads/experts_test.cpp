@@ -105,6 +105,79 @@ TEST(ExpertLoad, FewerTokensThanSlotsWakeFewerExperts) {
     EXPECT_EQ(three.tokens_per_expert, 2);
 }
 
+// Two classes of ranks with routed experts: the busiest of each group, and the others.
+TEST(RankClasses, TheBusiestStandsApart) {
+    const auto counts = [](const DecodeSpec& spec) {
+        std::vector<std::pair<std::string, int>> classes;
+        for (const RankClass& each : rank_classes(expert_layout(spec)))
+            classes.emplace_back(each.name, each.count);
+        return classes;
+    };
+    using Classes = std::vector<std::pair<std::string, int>>;
+    DecodeSpec spec = ep320();
+    EXPECT_EQ(counts(spec), (Classes{{"routed-expert ranks", 288}, {"shared-expert ranks", 32}}));
+    spec.experts.popularity = Popularity::uniform;
+    EXPECT_EQ(counts(spec), (Classes{{"busiest routed-expert rank", 1},
+                                     {"other routed-expert ranks", 287},
+                                     {"shared-expert ranks", 32}}));
+    DecodeSpec groups = plain_step(64);
+    groups.mapping.data_parallel = 256;
+    groups.experts.popularity = Popularity::uniform;
+    EXPECT_EQ(counts(groups), (Classes{{"busiest rank", 4}, {"other ranks", 252}}));
+    DecodeSpec alone = plain_step(1);
+    alone.experts.popularity = Popularity::uniform;
+    EXPECT_EQ(counts(alone), (Classes{{"ranks", 1}}));
+}
+
+// Every token takes the same 8 of 256 experts, one expert a rank: each of their ranks gets all 256
+// tokens, 32 times the mean of 8. The others have (2048 - 256) / 255 = 7.03 on average, on 7 / 255
+// of an expert: 8 tokens on one.
+TEST(ExpertLoad, OfTheBusiestRankAndTheOthers) {
+    DecodeSpec spec = plain_step(256);
+    spec.experts.popularity = Popularity::histogram;
+    spec.experts.counts = {{0, std::vector<double>(256, 0.0)}};
+    for (std::size_t i = 0; i < 8; ++i) spec.experts.counts[0].counts[31 * i] = 5;
+    const ExpertLoad load = expert_load(spec, expert_layout(spec), 1);
+    EXPECT_EQ(load.active_experts, 1);
+    EXPECT_EQ(load.tokens_per_expert, 256);
+    EXPECT_EQ(load.active_experts_elsewhere, 1);
+    EXPECT_EQ(load.tokens_per_expert_elsewhere, 8);
+    EXPECT_DOUBLE_EQ(load.imbalance, 32);
+    ASSERT_EQ(load.dispatch.shares.size(), 2u);
+    EXPECT_EQ(load.dispatch.shares[0].ranks, 1);
+    EXPECT_DOUBLE_EQ(load.dispatch.shares[0].receive.value(), 256 * 7172);
+    EXPECT_EQ(load.dispatch.shares[1].ranks, 255);
+    EXPECT_NEAR(load.dispatch.shares[1].receive.value(), 1792.0 / 255 * 7172, 1e-6);
+    EXPECT_DOUBLE_EQ(load.combine.shares[0].send.value(), 256 * 14336);
+    EXPECT_DOUBLE_EQ(load.combine.shares[0].receive.value(), 8 * 14336);
+    EXPECT_DOUBLE_EQ(*build_decode_step(spec).expert_imbalance, 32);
+}
+
+TEST(ExpertLayout, LayersTakeTheNearestCountedOne) {
+    DecodeSpec spec = plain_step(128);
+    spec.experts.popularity = Popularity::histogram;
+    for (const long layer : {0, 7, 15})
+        spec.experts.counts.push_back({layer, std::vector<double>(256, 1.0)});
+    const ExpertLayout layout = expert_layout(spec);
+    EXPECT_EQ(layout.balances.size(), 3u);
+    EXPECT_EQ(layout.balance_of(3), 0u);
+    EXPECT_EQ(layout.balance_of(4), 1u);
+    EXPECT_EQ(layout.balance_of(11), 1u);  // as near to 15
+    EXPECT_EQ(layout.balance_of(60), 2u);
+}
+
+TEST(ExpertLayout, RefusesCountsOfAnotherModel) {
+    DecodeSpec spec = plain_step(128);
+    spec.experts.popularity = Popularity::histogram;
+    EXPECT_EQ(refusal_of(spec).key, "experts.histogram");
+    spec.experts.counts = {{3, std::vector<double>(64, 1.0)}};
+    EXPECT_THAT(refusal_of(spec).text, HasSubstr("layer 3 counts 64 experts, deepseek-r1 has 256"));
+    spec.experts.counts = {{3, std::vector<double>(256, 0.0)}};
+    EXPECT_THAT(refusal_of(spec).text, HasSubstr("layer 3 counts nothing"));
+    spec.experts.counts[0].counts[9] = 1;
+    EXPECT_THAT(refusal_of(spec).text, HasSubstr("each at most once: 12.5 % is the most"));
+}
+
 // Scales travel along: 4 B a block of 128 in FP8, 4 B a token in INT8, 1 B for 32 in FP4.
 TEST(ExpertLoad, TokensCarryTheirScales) {
     DecodeSpec spec = plain_step(128);
