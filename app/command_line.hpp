@@ -57,6 +57,13 @@ struct ValidateCommand {
     InputOptions inputs;
 };
 
+struct DiffCommand {
+    std::vector<std::string> files;         // one or two, each FILE or FILE:ALTERNATIVE
+    std::vector<std::string> alternatives;  // --alternative: of both, or one of each
+    int top = 20;                           // rows of the table
+    bool json = false;
+};
+
 struct CalibrateCommand {
     std::string library;
     std::string table, chip;                    // ADAPTER:FILE of the user's own, on which chip
@@ -78,7 +85,7 @@ struct PrintCommand {
 };
 
 using Command = std::variant<PrintCommand, RunCommand, ListCommand, ShowCommand, CheckCommand,
-                             ValidateCommand, CalibrateCommand, SchemaCommand>;
+                             ValidateCommand, DiffCommand, CalibrateCommand, SchemaCommand>;
 
 // `arguments` without the program's name. Throws InputError with everything wrong in them.
 Command parse_command_line(const std::vector<std::string>& arguments);
