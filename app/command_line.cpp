@@ -180,12 +180,17 @@ Command parse_validate(const std::vector<std::string>& arguments) {
     verb.app->add_option("SUITE", validate.suites, "suites or files; none: all suites");
     verb.app->add_flag("--json", validate.json, "as JSON");
     verb.app->add_flag("--summary", validate.summary, "one line per suite");
+    verb.app->add_flag("--markdown", validate.markdown, "the page docs/accuracy.md");
     verb.app->add_option("--suites", validate.suites_folder, "folder of validation suites")
         ->type_name("DIR");
     verb.app->add_option("--data", validate.data, "folder of the measured tables")
         ->type_name("DIR");
     verb.add(validate.inputs, true);
     if (!verb.parse(arguments)) return PrintCommand{verb.app->help()};
+    if (validate.json + validate.summary + validate.markdown > 1) {
+        verb.fail("", "--json, --summary and --markdown are three ways of saying the same",
+                  "choose one");
+    }
     return validate;
 }
 

@@ -50,10 +50,10 @@ struct CheckCommand {
 };
 
 struct ValidateCommand {
-    std::vector<std::string> suites;  // names or files; none: all
-    std::string suites_folder;        // "": found by find_suites_folder
-    bool json = false, summary = false;
-    std::string data;  // "": found by find_data_folder
+    std::vector<std::string> suites;                       // names or files; none: all
+    std::string suites_folder;                             // "": found by find_suites_folder
+    bool json = false, summary = false, markdown = false;  // at most one
+    std::string data;                                      // "": found by find_data_folder
     InputOptions inputs;
 };
 
