@@ -33,6 +33,11 @@ std::pair<std::string, std::string> split(const std::string& argument) {
     return {argument, ""};
 }
 
+[[noreturn]] void fail_no_result(const std::string& file) {
+    throw InputError({file, 0, 0}, "", "is not a result of podsim run",
+                     "podsim run EXPERIMENT writes results/EXPERIMENT/result.json");
+}
+
 std::string names_of(const Result& result) {
     std::string names;
     for (const AlternativeResult& one : result.alternatives)
@@ -78,12 +83,10 @@ ResultFile read_result_file(const std::string& argument) {
         file.file = inside;
     }
     require_input_file(file.file);
-    const InputError no_result({file.file, 0, 0}, "", "is not a result of podsim run",
-                               "podsim run EXPERIMENT writes results/EXPERIMENT/result.json");
-    if (fs::path(file.file).extension() != ".json") throw no_result;
+    if (fs::path(file.file).extension() != ".json") fail_no_result(file.file);
     const auto json = to_json(read_json(file.file));
     if (!json.is_object() || !json.contains("schema_version") || !json.contains("alternatives"))
-        throw no_result;
+        fail_no_result(file.file);
     if (json["schema_version"] != kResultSchemaVersion) {
         throw InputError(
             {file.file, 0, 0}, "schema_version",

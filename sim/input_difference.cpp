@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <set>
 #include <utility>
 
 namespace podsim {
@@ -21,12 +22,20 @@ std::string label_of(const Json& item, std::size_t index) {
     return named ? item["name"].get<std::string>() : std::to_string(index);
 }
 
+// What is said about values is no input: no time depends on it.
+bool is_said_about(const std::string& key) {
+    static const std::set<std::string> keys = {"record", "calibration", "title",
+                                               "source", "note",        "variant_of"};
+    return keys.count(key) > 0;
+}
+
 void collect(const Json& json, const std::string& path, Values& values) {
     if (json.is_object() && json.contains("value")) {
         values.emplace_back(path, text_of(json["value"]));
     } else if (json.is_object()) {
-        for (const auto& [key, item] : json.items())
-            collect(item, path.empty() ? key : path + "." + key, values);
+        for (const auto& [key, item] : json.items()) {
+            if (!is_said_about(key)) collect(item, path.empty() ? key : path + "." + key, values);
+        }
     } else if (json.is_array()) {
         for (std::size_t i = 0; i < json.size(); ++i)
             collect(json[i], path + "." + label_of(json[i], i), values);

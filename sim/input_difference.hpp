@@ -15,7 +15,8 @@ struct InputDifference {
 };
 
 // In the order of the configuration. A document of another name is one difference, one of the same
-// name has one for each value that differs. Of a value with its source the value counts.
+// name has one for each value that differs. Of a value with its source
+// the value counts; records, titles and notes are no inputs.
 std::vector<InputDifference> input_differences(const Result& a, const AlternativeResult& of_a,
                                                const Result& b, const AlternativeResult& of_b);
 

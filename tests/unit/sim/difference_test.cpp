@@ -135,7 +135,7 @@ TEST(InputDifferences, OfWorkloadAlternativeAndDocuments) {
     const Result a = with_configuration("A", "h800", R"({
         "experiment": {"workload": {"model": "m", "context": "4096 tokens"},
                        "alternatives": [{"name": "A", "chips": 8, "system": "s"}]},
-        "documents": {"chip/h800": {"clock": {"value": "1 GHz", "source": "x"}, "cores": 4}}})");
+        "documents": {"chip/h800": {"clock": {"value": "1 GHz", "source": "x"}, "cores": 4, "title": "t"}}})");
     const Result b = with_configuration("B", "h800", R"({
         "experiment": {"workload": {"model": "m", "context": "8192 tokens"},
                        "alternatives": [{"name": "B", "chips": 8, "mapping": {"data_parallel": 2}}]},
