@@ -180,13 +180,54 @@ Command parse_validate(const std::vector<std::string>& arguments) {
     verb.app->add_option("SUITE", validate.suites, "suites or files; none: all suites");
     verb.app->add_flag("--json", validate.json, "as JSON");
     verb.app->add_flag("--summary", validate.summary, "one line per suite");
+    verb.app->add_flag("--markdown", validate.markdown, "the page docs/accuracy.md");
     verb.app->add_option("--suites", validate.suites_folder, "folder of validation suites")
         ->type_name("DIR");
     verb.app->add_option("--data", validate.data, "folder of the measured tables")
         ->type_name("DIR");
     verb.add(validate.inputs, true);
     if (!verb.parse(arguments)) return PrintCommand{verb.app->help()};
+    if (validate.json + validate.summary + validate.markdown > 1) {
+        verb.fail("", "--json, --summary and --markdown are three ways of saying the same",
+                  "choose one");
+    }
     return validate;
+}
+
+Command parse_diff(const std::vector<std::string>& arguments) {
+    Verb verb("diff");
+    DiffCommand diff;
+    std::string top;
+    CLI::App& app = *verb.app;
+    app.add_option(
+           "RESULT", diff.files,
+           "two result.json, their folders, or RESULT:ALTERNATIVE; one: of its alternatives")
+        ->required();
+    app.add_option("--alternative", diff.alternatives,
+                   "which one of both; twice: that of the first, that of the second")
+        ->type_name("NAME")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->allow_extra_args(false);
+    app.add_option("--top", top, "rows of the table; the rest is gathered [20]")->type_name("N");
+    app.add_flag("--json", diff.json, "every part as JSON, in whole picoseconds");
+    if (!verb.parse(arguments)) return PrintCommand{app.help()};
+    if (diff.files.size() > 2) {
+        verb.fail("", fmt::format("{} results, two are compared", diff.files.size()),
+                  "see podsim diff --help");
+    }
+    if (diff.alternatives.size() > 2) {
+        verb.fail("--alternative",
+                  fmt::format("given {} times, once or twice is meant", diff.alternatives.size()),
+                  "see podsim diff --help");
+    }
+    if (!top.empty()) {
+        const auto [end, error] = std::from_chars(top.data(), top.data() + top.size(), diff.top);
+        if (error != std::errc() || end != top.data() + top.size() || diff.top < 1) {
+            verb.fail("--top", top + " is not a whole number of rows above 0", "");
+        }
+    }
+    return diff;
 }
 
 Command parse_calibrate(const std::vector<std::string>& arguments) {
@@ -246,6 +287,7 @@ const std::vector<std::pair<std::string, std::string>>& verb_table() {
     static const std::vector<std::pair<std::string, std::string>> verbs = {
         {"run", "Run experiments, compare their alternatives, write the results."},
         {"validate", "Hold podsim against published measurements."},
+        {"diff", "Which operators, transfers and waits make two results differ."},
         {"calibrate", "Fit a kernel library's habits to tables of measured kernels."},
         {"list", "What exists: chips, systems, models, metrics ..."},
         {"show", "One thing with every number's source."},
@@ -272,6 +314,7 @@ Command parse_command_line(const std::vector<std::string>& arguments) {
     if (first == "show") return parse_show(rest);
     if (first == "check") return parse_check(rest);
     if (first == "validate") return parse_validate(rest);
+    if (first == "diff") return parse_diff(rest);
     if (first == "calibrate") return parse_calibrate(rest);
     if (first == "schema") return parse_schema(rest);
     if (first[0] == '-') {

@@ -50,11 +50,18 @@ struct CheckCommand {
 };
 
 struct ValidateCommand {
-    std::vector<std::string> suites;  // names or files; none: all
-    std::string suites_folder;        // "": found by find_suites_folder
-    bool json = false, summary = false;
-    std::string data;  // "": found by find_data_folder
+    std::vector<std::string> suites;                       // names or files; none: all
+    std::string suites_folder;                             // "": found by find_suites_folder
+    bool json = false, summary = false, markdown = false;  // at most one
+    std::string data;                                      // "": found by find_data_folder
     InputOptions inputs;
+};
+
+struct DiffCommand {
+    std::vector<std::string> files;         // one or two, each FILE or FILE:ALTERNATIVE
+    std::vector<std::string> alternatives;  // --alternative: of both, or one of each
+    int top = 20;                           // rows of the table
+    bool json = false;
 };
 
 struct CalibrateCommand {
@@ -78,7 +85,7 @@ struct PrintCommand {
 };
 
 using Command = std::variant<PrintCommand, RunCommand, ListCommand, ShowCommand, CheckCommand,
-                             ValidateCommand, CalibrateCommand, SchemaCommand>;
+                             ValidateCommand, DiffCommand, CalibrateCommand, SchemaCommand>;
 
 // `arguments` without the program's name. Throws InputError with everything wrong in them.
 Command parse_command_line(const std::vector<std::string>& arguments);

@@ -16,6 +16,9 @@ std::string comparison_text(const Result& result);
 // alternatives, rumours, warnings, audit. Part of comparison_text.
 std::string comparison_notes(const Result& result);
 
+// That one of the alternatives rests on assumptions far more than another; "" where none does.
+std::string unequal_provenance(const Result& result);
+
 // Every law an alternative breaks, one line each in plain words.
 std::vector<std::string> audit_breaches(const Result& result);
 

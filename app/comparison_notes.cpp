@@ -59,23 +59,6 @@ std::string provenance_lines(const Result& result) {
     return text.empty() ? "" : "the time rests on\n" + text;
 }
 
-std::string unequal_provenance(const Result& result) {
-    const AlternativeResult *least = nullptr, *most = nullptr;
-    for (const AlternativeResult& alternative : result.alternatives) {
-        const Provenance* provenance = provenance_of(alternative);
-        if (provenance == nullptr) continue;
-        const double share = assumed_share(*provenance);
-        if (least == nullptr || share < assumed_share(*provenance_of(*least))) least = &alternative;
-        if (most == nullptr || share > assumed_share(*provenance_of(*most))) most = &alternative;
-    }
-    if (least == nullptr) return "";
-    const double low = assumed_share(*provenance_of(*least));
-    const double high = assumed_share(*provenance_of(*most));
-    if (high - low <= kUnequal) return "";
-    return hanging("", fmt::format("Compare with care: {} of the time of {} is assumed, {} of {}.",
-                                   percent(high), most->name, percent(low), least->name));
-}
-
 std::string rumours(const Result& result) {
     std::vector<std::string> notes;
     for (const AlternativeResult& alternative : result.alternatives) {
@@ -143,6 +126,23 @@ std::string audit_line(const Result& result) {
 }
 
 }  // namespace
+
+std::string unequal_provenance(const Result& result) {
+    const AlternativeResult *least = nullptr, *most = nullptr;
+    for (const AlternativeResult& alternative : result.alternatives) {
+        const Provenance* provenance = provenance_of(alternative);
+        if (provenance == nullptr) continue;
+        const double share = assumed_share(*provenance);
+        if (least == nullptr || share < assumed_share(*provenance_of(*least))) least = &alternative;
+        if (most == nullptr || share > assumed_share(*provenance_of(*most))) most = &alternative;
+    }
+    if (least == nullptr) return "";
+    const double low = assumed_share(*provenance_of(*least));
+    const double high = assumed_share(*provenance_of(*most));
+    if (high - low <= kUnequal) return "";
+    return hanging("", fmt::format("Compare with care: {} of the time of {} is assumed, {} of {}.",
+                                   percent(high), most->name, percent(low), least->name));
+}
 
 bool is_rumour(const CostBasis& basis) {
     return basis.confidence == "rumour";

@@ -24,6 +24,7 @@ struct Doer {
     ExitCode operator()(const ValidateCommand& c) const {
         return do_validate(c, surroundings, streams);
     }
+    ExitCode operator()(const DiffCommand& c) const { return do_diff(c, streams); }
     ExitCode operator()(const CalibrateCommand& c) const {
         return do_calibrate(c, surroundings, streams);
     }

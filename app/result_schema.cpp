@@ -65,6 +65,13 @@ Json metric() {
 }
 
 Json operator_row() {
+    const Json critical = object({{"count", whole("executions on the critical path")},
+                                  {"gap", number("before kernels")},
+                                  {"launch", number("of kernels")},
+                                  {"latency", number("of transfers")},
+                                  {"skew", number("wait for the slowest rank")},
+                                  {"work", number("computing or on the wire, as fast as alone")},
+                                  {"contention", number("slower than alone")}});
     return object({{"name", text("what the model calls it")},
                    {"kind", text("gemm, attention, vector, pipeline, dispatch, ...")},
                    {"rank_class", text("ranks that run it")},
@@ -76,7 +83,8 @@ Json operator_row() {
                    {"count", whole("executions on one rank in the step")},
                    {"seconds_each", number("alone")},
                    {"seconds_total", number("occupied, waiting and contention included")},
-                   {"seconds_critical", number("of the critical path")},
+                   {"seconds_critical", number("of the critical path: all of critical")},
+                   {"critical", critical},
                    {"flops_each", number("work of one execution")},
                    {"bytes_each", number("bytes of one execution")},
                    {"achieved_flops", number("per second, alone")},

@@ -7,6 +7,7 @@
 #include "app/metric_table.hpp"
 #include "app/number_text.hpp"
 #include "app/text_table.hpp"
+#include "base/names.hpp"
 
 namespace podsim {
 
@@ -14,35 +15,15 @@ namespace {
 
 constexpr std::size_t kLabel = 42, kCell = 11;
 
-const char* name_of(CaseUse use) {
-    switch (use) {
-        case CaseUse::fit:
-            return "fit";
-        case CaseUse::check:
-            return "check";
-        case CaseUse::print:
-            return "print";
-    }
-    return "?";
-}
-
-std::string percent(double fraction) {
-    return significant(fraction * 100.0, 3) + " %";
-}
-
-std::string signed_percent(double fraction) {
-    return signed_significant(fraction * 100.0, 3) + " %";
-}
-
 std::string gate(const std::optional<double>& limit) {
-    return limit ? " (gate " + percent(*limit) + ")" : "";
+    return limit ? " (gate " + percent_text(*limit) + ")" : "";
 }
 
 // Mean absolute error, mean error, and the largest one with its sign.
 std::string errors(const SuiteReport& report) {
-    return fmt::format("MAPE {}{}, bias {}, worst {}{}", percent(report.mape),
-                       gate(report.gate_mape), signed_percent(report.bias),
-                       signed_percent(report.worst), gate(report.gate_worst));
+    return fmt::format("MAPE {}{}, bias {}, worst {}{}", percent_text(report.mape),
+                       gate(report.gate_mape), signed_percent_text(report.bias),
+                       signed_percent_text(report.worst), gate(report.gate_worst));
 }
 
 // A table of kernels: how many rows, what they amount to, the row that is furthest off.
@@ -52,27 +33,35 @@ std::string table_lines(const TableReport& report) {
     if (report.table.use != CaseUse::check)
         label += fmt::format(" [{}]", name_of(report.table.use));
     if (!report.skipped.empty()) return hanging("  " + label + ": ", "skipped, " + report.skipped);
-    std::string text = fmt::format("{} rows, MAPE {}{}, median {}, bias {}, sum {}", e.rows,
-                                   percent(e.mape), gate(report.table.gate.mape), percent(e.median),
-                                   signed_percent(e.bias), signed_percent(e.total));
+    std::string text =
+        fmt::format("{} rows, MAPE {}{}, median {}, bias {}, sum {}", e.rows, percent_text(e.mape),
+                    gate(report.table.gate.mape), percent_text(e.median),
+                    signed_percent_text(e.bias), signed_percent_text(e.total));
     if (!report.table.part.empty()) {
-        text += fmt::format(", not fitted on {}{}", percent(report.held_out_error),
+        text += fmt::format(", not fitted on {}{}", percent_text(report.held_out_error),
                             gate(report.table.gate.held_out));
     }
-    text += fmt::format(", worst {} ({})", signed_percent(e.worst), e.worst_shape);
+    text += fmt::format(", worst {} ({})", signed_percent_text(e.worst), e.worst_shape);
     if (!report.passed) text += ": FAILED";
     return hanging("  " + label + ": ", text);
 }
 
-// Cases and tables that count, and whether anything was compared at all.
-std::string outcome(const SuiteReport& report) {
+}  // namespace
+
+std::string percent_text(double fraction) {
+    return significant(fraction * 100.0, 3) + " %";
+}
+
+std::string signed_percent_text(double fraction) {
+    return signed_significant(fraction * 100.0, 3) + " %";
+}
+
+std::string suite_outcome(const SuiteReport& report) {
     const bool skipped =
         report.cases.empty() && std::all_of(report.tables.begin(), report.tables.end(),
                                             [](const auto& one) { return !one.skipped.empty(); });
     return skipped ? "skipped" : report.passed ? "passed" : "FAILED";
 }
-
-}  // namespace
 
 std::string suite_table(const SuiteReport& report) {
     TextTable table(kLabel, kCell);
@@ -86,14 +75,15 @@ std::string suite_table(const SuiteReport& report) {
         if (!unit.text.empty()) label += ", " + unit.text;
         if (one.use != CaseUse::check) label += fmt::format(" [{}]", name_of(one.use));
         if (!one.audit_passed) label += " [BREAKS A LAW]";
-        table.row(label, {significant(one.published * unit.factor),
-                          significant(one.simulated * unit.factor), signed_percent(one.error)});
+        table.row(label,
+                  {significant(one.published * unit.factor),
+                   significant(one.simulated * unit.factor), signed_percent_text(one.error)});
     }
     if (!report.pairs.empty()) table.line("  ratios between cases");
     for (const PairReport& pair : report.pairs) {
-        table.row(
-            "  " + pair.first + " over " + pair.second,
-            {significant(pair.published), significant(pair.simulated), signed_percent(pair.error)});
+        table.row("  " + pair.first + " over " + pair.second,
+                  {significant(pair.published), significant(pair.simulated),
+                   signed_percent_text(pair.error)});
     }
     text += table.text();
     for (const TableReport& one : report.tables) text += table_lines(one);
@@ -104,15 +94,15 @@ std::string suite_table(const SuiteReport& report) {
                                       [](const auto& c) { return c.use == CaseUse::check; }) +
                         scored_tables;
     text += hanging("  ", fmt::format("{} over {} {}: {}", errors(report), scored,
-                                      scored == 1 ? "case" : "cases", outcome(report)));
+                                      scored == 1 ? "case" : "cases", suite_outcome(report)));
     return text + "\n";
 }
 
 std::string suite_summary(const SuiteReport& report) {
     return fmt::format("{:<20} {:>4} cases  MAPE {:>7}  bias {:>7}  worst {:>7}  {}\n",
                        report.suite, report.cases.size() + report.tables.size(),
-                       percent(report.mape), signed_percent(report.bias),
-                       signed_percent(report.worst), outcome(report));
+                       percent_text(report.mape), signed_percent_text(report.bias),
+                       signed_percent_text(report.worst), suite_outcome(report));
 }
 
 }  // namespace podsim

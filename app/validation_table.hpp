@@ -12,4 +12,11 @@ std::string suite_table(const SuiteReport& report);
 // One line.
 std::string suite_summary(const SuiteReport& report);
 
+// passed, FAILED, or skipped where nothing was compared at all.
+std::string suite_outcome(const SuiteReport& report);
+
+// Fractions: "7.50 %", "+7.50 %".
+std::string percent_text(double fraction);
+std::string signed_percent_text(double fraction);
+
 }  // namespace podsim

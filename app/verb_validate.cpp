@@ -1,5 +1,6 @@
 #include <ostream>
 
+#include "app/accuracy_page.hpp"
 #include "app/inventory.hpp"
 #include "app/validation_table.hpp"
 #include "app/verbs.hpp"
@@ -50,12 +51,13 @@ ExitCode do_validate(const ValidateCommand& validate, const Surroundings& surrou
         passed = passed && reports.back().passed;
         for (const CaseReport& one : reports.back().cases) sound = sound && one.audit_passed;
         // A long list is read while it grows.
-        if (!validate.json) {
+        if (!validate.json && !validate.markdown) {
             streams.out << (validate.summary ? suite_summary(reports.back())
                                              : suite_table(reports.back()))
                         << std::flush;
         }
     }
+    if (validate.markdown) streams.out << accuracy_page(reports);
     if (validate.json) streams.out << to_json(reports).dump(2) << "\n";
     if (!sound) {
         streams.err << "audit: a case breaks a law of the audit; podsim run says which\n";

@@ -20,6 +20,7 @@ ExitCode do_show(const ShowCommand& show, const Surroundings& surroundings, Stre
 ExitCode do_check(const CheckCommand& check, const Surroundings& surroundings, Streams streams);
 ExitCode do_validate(const ValidateCommand& validate, const Surroundings& surroundings,
                      Streams streams);
+ExitCode do_diff(const DiffCommand& command, Streams streams);
 ExitCode do_calibrate(const CalibrateCommand& calibrate, const Surroundings& surroundings,
                       Streams streams);
 ExitCode do_schema(const SchemaCommand& schema, const Surroundings& surroundings, Streams streams);

@@ -45,6 +45,17 @@ std::string part_word(const AssemblyInput& in, const Task& task) {
     return "?";
 }
 
+// Where the time of one task went, from its start to its end.
+struct Spent {
+    Picoseconds gap = 0, launch = 0, latency = 0, skew = 0, work = 0, contention = 0;
+};
+
+Spent spent_of(const TaskRecord& r) {
+    const Picoseconds fixed = r.gap + r.launch + r.latency + r.skew;
+    const Picoseconds work = std::min(r.alone, r.end - r.start - fixed);
+    return {r.gap, r.launch, r.latency, r.skew, work, r.end - r.start - fixed - work};
+}
+
 // Where one task's time on the critical path goes: (part, what it rests on, seconds), summing to
 // end - start.
 struct Slice {
@@ -57,31 +68,63 @@ struct Slice {
 std::vector<Slice> slices_of(const AssemblyInput& in, int id) {
     const Task& task = at(in.program.tasks, id);
     const TaskRecord& r = at(in.record.tasks, id);
-    const Picoseconds fixed = r.gap + r.launch + r.latency + r.skew;
-    const Picoseconds work = std::min(r.alone, r.end - r.start - fixed);
-    const Picoseconds contention = r.end - r.start - fixed - work;
+    const Spent spent = spent_of(r);
     std::vector<Slice> slices;
     if (task.kind == TaskKind::host) {
         slices.push_back({"host", in.evidence.host, 0, seconds_of(r.end - r.start)});
     } else if (task.kind == TaskKind::transfer) {
         const FitRecord& record = *coflow_of(in, task).record;
         slices.push_back(
-            {"transfer latency", record.basis, record.held_out_error, seconds_of(r.latency)});
-        slices.push_back({"wait for the slowest rank", in.evidence.skew, 0, seconds_of(r.skew)});
+            {"transfer latency", record.basis, record.held_out_error, seconds_of(spent.latency)});
         slices.push_back(
-            {part_word(in, task), record.basis, record.held_out_error, seconds_of(work)});
+            {"wait for the slowest rank", in.evidence.skew, 0, seconds_of(spent.skew)});
         slices.push_back(
-            {"contention", record.basis, record.held_out_error, seconds_of(contention)});
+            {part_word(in, task), record.basis, record.held_out_error, seconds_of(spent.work)});
+        slices.push_back(
+            {"contention", record.basis, record.held_out_error, seconds_of(spent.contention)});
     } else {
         const OperatorCost& cost = cost_of(in, task);
-        slices.push_back({"kernel gaps", in.evidence.gap, 0, seconds_of(r.gap)});
+        slices.push_back({"kernel gaps", in.evidence.gap, 0, seconds_of(spent.gap)});
         slices.push_back(
-            {"kernel launches", cost.basis, cost.held_out_error, seconds_of(r.launch)});
-        slices.push_back({part_word(in, task), cost.basis, cost.held_out_error, seconds_of(work)});
-        slices.push_back({"contention", cost.basis, cost.held_out_error, seconds_of(contention)});
+            {"kernel launches", cost.basis, cost.held_out_error, seconds_of(spent.launch)});
+        slices.push_back(
+            {part_word(in, task), cost.basis, cost.held_out_error, seconds_of(spent.work)});
+        slices.push_back(
+            {"contention", cost.basis, cost.held_out_error, seconds_of(spent.contention)});
     }
     return slices;
 }
+
+// Of the executions on the critical path of one row. Summed in whole picoseconds: what is read back
+// from a result still adds up to its step.
+struct CriticalSum {
+    long count = 0;
+    Spent spent{};
+
+    void add(const TaskRecord& r) {
+        const Spent one = spent_of(r);
+        ++count;
+        spent.gap += one.gap;
+        spent.launch += one.launch;
+        spent.latency += one.latency;
+        spent.skew += one.skew;
+        spent.work += one.work;
+        spent.contention += one.contention;
+    }
+    CriticalTime time() const {
+        return {count,
+                seconds_of(spent.gap),
+                seconds_of(spent.launch),
+                seconds_of(spent.latency),
+                seconds_of(spent.skew),
+                seconds_of(spent.work),
+                seconds_of(spent.contention)};
+    }
+    double seconds() const {
+        return seconds_of(spent.gap + spent.launch + spent.latency + spent.skew + spent.work +
+                          spent.contention);
+    }
+};
 
 void describe_kernel(const AssemblyInput& in, const Task& task, OperatorRow& row) {
     const OperatorCost& cost = cost_of(in, task);
@@ -192,6 +235,7 @@ Provenance provenance_of(const AssemblyInput& in) {
 std::vector<OperatorRow> operator_rows(const AssemblyInput& in) {
     std::map<std::array<int, 4>, std::size_t> index;
     std::vector<OperatorRow> rows;
+    std::vector<CriticalSum> on_path;
     std::vector<char> critical(in.program.tasks.size(), 0);
     for (const int id : in.record.critical_path) critical[static_cast<std::size_t>(id)] = 1;
     for (std::size_t i = 0; i < in.program.tasks.size(); ++i) {
@@ -201,12 +245,19 @@ std::vector<OperatorRow> operator_rows(const AssemblyInput& in) {
                              : task.body;
         const auto [it, fresh] = index.try_emplace(
             {task.rank_class, task.stream, static_cast<int>(task.kind), body}, rows.size());
-        if (fresh) rows.push_back(new_row(in, static_cast<int>(i)));
+        if (fresh) {
+            rows.push_back(new_row(in, static_cast<int>(i)));
+            on_path.emplace_back();
+        }
         OperatorRow& row = rows[it->second];
         const TaskRecord& r = in.record.tasks[i];
         ++row.count;
         row.seconds_total += seconds_of(r.end - r.start);
-        if (critical[i] != 0) row.seconds_critical += seconds_of(r.end - r.start);
+        if (critical[i] != 0) on_path[it->second].add(r);
+    }
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        rows[i].seconds_critical = on_path[i].seconds();
+        rows[i].critical = on_path[i].time();
     }
     return rows;
 }

@@ -30,6 +30,16 @@ Json to_json(const Metric& metric) {
     return json;
 }
 
+Json to_json(const CriticalTime& time) {
+    return {{"count", time.count},
+            {"gap", number(time.gap)},
+            {"launch", number(time.launch)},
+            {"latency", number(time.latency)},
+            {"skew", number(time.skew)},
+            {"work", number(time.work)},
+            {"contention", number(time.contention)}};
+}
+
 Json to_json(const OperatorRow& row) {
     return {{"name", row.name},
             {"kind", row.kind},
@@ -43,6 +53,7 @@ Json to_json(const OperatorRow& row) {
             {"seconds_each", number(row.seconds_each)},
             {"seconds_total", number(row.seconds_total)},
             {"seconds_critical", number(row.seconds_critical)},
+            {"critical", to_json(row.critical)},
             {"flops_each", number(row.flops_each)},
             {"bytes_each", number(row.bytes_each)},
             {"achieved_flops", number(row.achieved_flops)},
@@ -191,7 +202,7 @@ bool Result::audit_passed() const {
 
 nlohmann::ordered_json to_json(const Result& result) {
     return {{"schema_version", kResultSchemaVersion},
-            {"model_code_version", kModelCodeVersion},
+            {"model_code_version", result.model_code},
             {"experiment", result.experiment},
             {"kind", result.kind},
             {"seed", result.seed},
@@ -204,7 +215,9 @@ std::string operators_csv(const Result& result) {
     std::string csv =
         "alternative,name,kind,rank_class,stream,shape,choice,basis,count,seconds_each,"
         "seconds_total,seconds_critical,flops_each,bytes_each,achieved_flops,"
-        "achieved_bandwidth,share_of_peak,roofline_seconds,warning\n";
+        "achieved_bandwidth,share_of_peak,roofline_seconds,critical_count,critical_gap,"
+        "critical_launch,critical_latency,critical_skew,critical_work,critical_contention,"
+        "warning\n";
     for (const AlternativeResult& alternative : result.alternatives) {
         for (const OperatorRow& row : alternative.operators) {
             for (const std::string* text :
@@ -219,6 +232,10 @@ std::string operators_csv(const Result& result) {
                   row.roofline_seconds}) {
                 csv += fmt::format("{},", value);
             }
+            const CriticalTime& critical = row.critical;
+            csv +=
+                fmt::format("{},{},{},{},{},{},{},", critical.count, critical.gap, critical.launch,
+                            critical.latency, critical.skew, critical.work, critical.contention);
             csv += csv_field(row.warning) + "\n";
         }
     }

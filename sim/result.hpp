@@ -13,7 +13,7 @@
 
 namespace podsim {
 
-inline constexpr int kResultSchemaVersion = 1;
+inline constexpr int kResultSchemaVersion = 2;
 // Changes whenever a model's answer may change; part of every result and of `podsim --version`.
 inline constexpr const char* kModelCodeVersion = "0.1.0";
 
@@ -39,13 +39,23 @@ struct BreakdownPart {
     double share = 0;
 };
 
+// Executions on the critical path and where their time went, in seconds that sum to all of it.
+struct CriticalTime {
+    long count = 0;
+    double gap = 0, launch = 0;    // of kernels
+    double latency = 0, skew = 0;  // of transfers; skew: the wait for the slowest rank
+    double work = 0;               // computing or on the wire, as fast as alone
+    double contention = 0;         // slower than alone, because others worked beside it
+};
+
 // One row per distinct operator, pipeline or transfer of a class.
 struct OperatorRow {
     std::string name, kind, rank_class, stream, shape, choice, basis, warning;
     long count = 0;               // executions on one rank in the step
     double seconds_each = 0;      // alone
     double seconds_total = 0;     // occupied in the run, waiting and contention included
-    double seconds_critical = 0;  // of the critical path
+    double seconds_critical = 0;  // of the critical path: all of `critical`
+    CriticalTime critical;
     double flops_each = 0, bytes_each = 0;
     double achieved_flops = 0, achieved_bandwidth = 0;  // alone; per second
     double share_of_peak = 0;  // of the matrix peak or, if higher, of the memory bandwidth
@@ -145,6 +155,7 @@ struct RunSwitches {
 
 struct Result {
     std::string experiment, kind;
+    std::string model_code = kModelCodeVersion;  // that it was made with
     std::uint64_t seed = 0;
     std::vector<AlternativeResult> alternatives;
     // Resolved configuration: {"experiment": tree, "documents": {"chip/ascend-910c": tree, ...}}

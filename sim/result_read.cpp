@@ -95,6 +95,12 @@ BreakdownPart breakdown_part(const Value& value) {
     return {value.text("part"), value.number("seconds"), value.number("share")};
 }
 
+CriticalTime critical_time(const Value& value) {
+    return {value.long_count("count"), value.number("gap"),  value.number("launch"),
+            value.number("latency"),   value.number("skew"), value.number("work"),
+            value.number("contention")};
+}
+
 OperatorRow operator_row(const Value& value) {
     OperatorRow row;
     row.name = value.text("name");
@@ -109,6 +115,7 @@ OperatorRow operator_row(const Value& value) {
     row.seconds_each = value.number("seconds_each");
     row.seconds_total = value.number("seconds_total");
     row.seconds_critical = value.number("seconds_critical");
+    row.critical = critical_time(value.at("critical"));
     row.flops_each = value.number("flops_each");
     row.bytes_each = value.number("bytes_each");
     row.achieved_flops = value.number("achieved_flops");
@@ -226,6 +233,7 @@ Result read_result(const nlohmann::ordered_json& json) {
     Result result;
     result.experiment = value.text("experiment");
     result.kind = value.text("kind");
+    result.model_code = value.text("model_code_version");
     result.seed = value.at("seed").whole<std::uint64_t>();
     result.alternatives = value.list("alternatives", alternative_result);
     result.configuration = value.at("configuration").json;

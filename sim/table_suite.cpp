@@ -57,6 +57,7 @@ TableReport run_table(const TableCase& table, Catalog& catalog, const std::strin
     TableReport report;
     report.table = table;
     report.held_out_error = subject.held_out_error;
+    if (!table.part.empty()) add_fit_of_part(subject.library, table.part, report.fits);
     if (!find_table(table.table, data, place)) {
         report.skipped = "no " + table.table.file + " in " + data;
         return report;
@@ -71,6 +72,10 @@ TableReport run_table(const TableCase& table, Catalog& catalog, const std::strin
         report.errors = compare_rows(rows, subject.hardware, subject.library);
     } catch (const std::invalid_argument& error) {  // a format that chip or library lacks
         throw InputError(place, table.id, error.what());
+    }
+    for (const KernelRow& row : rows) {
+        for (const OperatorBody& body : row.operators)
+            add_fit_of_part(subject.library, part_of(subject.library, body), report.fits);
     }
     // A NaN fails.
     const TableGate& gate = table.gate;

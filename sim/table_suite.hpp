@@ -10,6 +10,7 @@
 #include "base/document.hpp"
 #include "sim/case_use.hpp"
 #include "sim/kernel_table.hpp"
+#include "sim/suite_fits.hpp"
 #include "sim/table_errors.hpp"
 
 namespace podsim {
@@ -37,6 +38,7 @@ struct TableReport {
     TableErrors errors;
     double held_out_error = 0;  // of the record of `part`
     std::string skipped;        // why nothing was compared; "" when it was
+    std::vector<FitUse> fits;   // habits that its rows exercise
     bool passed = true;
 };
 

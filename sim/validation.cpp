@@ -34,13 +34,17 @@ double simulated_value(const PreparedCase& one, const AlternativeResult& result)
     return base / one.unit;
 }
 
-void run_case(PreparedCase& one, const Catalog& catalog, const RunOptions& options) {
+void run_case(PreparedCase& one, const Catalog& catalog, const RunOptions& options,
+              std::vector<FitUse>& fits) {
     Catalog own = catalog;
     const Result result = run_experiment(one.experiment, own, options);
     CaseReport& report = one.report;
     report.simulated = simulated_value(one, result.alternatives.front());
     report.error = relative_error(report.simulated, report.published);
     report.audit_passed = result.audit_passed();
+    const AlternativeResult& alternative = result.alternatives.front();
+    report.rests_on = alternative.metric(report.metric)->rests_on;
+    add_fits_of_run(alternative, own, one.place, fits);
 }
 
 void compare_pair(PairReport& pair, const std::vector<PreparedCase>& cases) {
@@ -98,13 +102,14 @@ SuiteReport run_suite(const Node& suite, const Catalog& catalog, const RunOption
     SuiteReport report = prepared.report;
     for (auto& one : prepared.cases) {
         if (options.progress) options.progress(report.suite + " " + one.report.id);
-        run_case(one, catalog, quiet);
+        run_case(one, catalog, quiet, report.fits);
         report.cases.push_back(one.report);
     }
     for (std::size_t i = 0; i < prepared.tables.size(); ++i) {
         if (options.progress) options.progress(report.suite + " " + prepared.tables[i].id);
         Catalog own = catalog;
         report.tables.push_back(run_table(prepared.tables[i], own, data, prepared.table_places[i]));
+        for (const FitUse& fit : report.tables.back().fits) add_once(fit, report.fits);
     }
     for (auto& pair : report.pairs) compare_pair(pair, prepared.cases);
     score(report);

@@ -12,6 +12,7 @@
 #include "base/document.hpp"
 #include "sim/case_use.hpp"
 #include "sim/experiment.hpp"
+#include "sim/suite_fits.hpp"
 #include "sim/table_suite.hpp"
 
 namespace podsim {
@@ -21,6 +22,7 @@ struct CaseReport {
     double published = 0, simulated = 0, error = 0;  // error: simulated / published - 1
     CaseUse use = CaseUse::check;
     bool audit_passed = true;
+    Provenance rests_on{};  // of the simulated value
 };
 
 // Ratio of one case's published value to another's, ours and theirs.
@@ -29,8 +31,21 @@ struct PairReport {
     double published = 0, simulated = 0, error = 0;
 };
 
+// What is not reached, or not to be read out of the numbers, and why: written by hand.
+struct SuiteLimit {
+    std::string what, why;
+};
+
+template <class Form>
+void describe(Form& form, SuiteLimit& limit) {
+    form.required("what", limit.what, "what is not reached, or not to be read out of the numbers");
+    form.required("why", limit.why, "why, and what would be needed");
+}
+
 struct SuiteReport {
     std::string suite, title;
+    std::vector<SuiteLimit> limits;
+    std::vector<FitUse> fits;  // what its simulated values rest on, each once
     std::vector<CaseReport> cases;
     std::vector<PairReport> pairs;
     std::vector<TableReport> tables;

@@ -115,6 +115,7 @@ void describe(Form& form, PairForm& pair) {
 
 struct SuiteForm {
     std::string suite, title;
+    std::vector<SuiteLimit> limits;
     GatesForm gates;
     DefaultsForm defaults;
     std::vector<CaseForm> cases;
@@ -126,6 +127,7 @@ template <class Form>
 void describe(Form& form, SuiteForm& suite) {
     form.required("suite", suite.suite, "its name");
     form.optional("title", suite.title, "what it holds, in words");
+    form.optional("limits", suite.limits, "known limits, in words, for docs/accuracy.md");
     form.optional("gates", suite.gates, "errors above which the suite fails");
     form.optional("defaults", suite.defaults, "what the experiments of all cases share");
     form.optional("cases", suite.cases, "published measurements");
@@ -320,6 +322,7 @@ PreparedSuite prepare_suite(const Node& document, const Catalog& catalog) {
     PreparedSuite suite;
     suite.report.suite = form.suite;
     suite.report.title = form.title;
+    suite.report.limits = form.limits;
     suite.report.gate_mape = form.gates.mape;
     suite.report.gate_worst = form.gates.worst;
     suite.cases = prepare_cases(document, form, problems);

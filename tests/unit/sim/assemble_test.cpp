@@ -126,6 +126,10 @@ TEST(OperatorRows, CountExecutionsAndTheirTime) {
     EXPECT_NEAR(kernel.seconds_each, 12e-6, 1e-15);
     EXPECT_NEAR(kernel.seconds_total, 24e-6, 1e-15);
     EXPECT_NEAR(kernel.seconds_critical, 24e-6, 1e-15);
+    EXPECT_EQ(kernel.critical.count, 2);
+    EXPECT_NEAR(kernel.critical.launch, 4e-6, 1e-15);
+    EXPECT_NEAR(kernel.critical.work, 20e-6, 1e-15);
+    EXPECT_EQ(kernel.critical.contention, 0);
     EXPECT_DOUBLE_EQ(kernel.flops_each, 6e6);  // 3,000,000 multiply-adds
     EXPECT_DOUBLE_EQ(kernel.bytes_each, 5000);
     EXPECT_NEAR(kernel.achieved_flops, 6e6 / 12e-6, 1);
@@ -133,6 +137,9 @@ TEST(OperatorRows, CountExecutionsAndTheirTime) {
     EXPECT_NEAR(kernel.share_of_peak, 0.5, 1e-9);  // 6 us of matrix work in 12
     EXPECT_EQ(rows[1].kind, "host");
     EXPECT_NEAR(rows[1].seconds_critical, 0, 1e-18);
+    EXPECT_EQ(rows[1].critical.count, 0);
+    EXPECT_NEAR(rows[2].critical.latency, 1e-6, 1e-15);
+    EXPECT_NEAR(rows[2].critical.work, 4e-6, 1e-15);
     EXPECT_EQ(rows[2].kind, "send_recv");
     EXPECT_EQ(rows[2].basis, "measured");
     EXPECT_NEAR(rows[2].seconds_each, 5e-6, 1e-15);

@@ -23,6 +23,7 @@ Result small() {
     row.count = 3;
     row.seconds_each = 0.1;
     row.flops_each = 1e15;
+    row.critical = {2, 0.5, 0, 0, 0, 0.25, 0.125};
     a.operators = {row};
     a.resources = {{"HBM", "ranks", 0.5, 0.75, 3, "B", 6, {0.25, 0.75}}};
     a.memory = {{"ranks", 4, {{"weights", 7}}, 7, 8}};
@@ -89,10 +90,13 @@ TEST(OperatorsCsv, QuotesAsRfc4180Says) {
     EXPECT_EQ(header,
               "alternative,name,kind,rank_class,stream,shape,choice,basis,count,seconds_each,"
               "seconds_total,seconds_critical,flops_each,bytes_each,achieved_flops,"
-              "achieved_bandwidth,share_of_peak,roofline_seconds,warning");
+              "achieved_bandwidth,share_of_peak,roofline_seconds,critical_count,critical_gap,"
+              "critical_launch,critical_latency,critical_skew,critical_work,critical_contention,"
+              "warning");
     EXPECT_EQ(
         csv.substr(header.size() + 1),
-        "\"A, \"\"the first\"\"\",gemm,,,,\"4 x 5,\n6\",,,3,0.1,0,0,1000000000000000,0,0,0,0,0,\n");
+        "\"A, \"\"the first\"\"\",gemm,,,,\"4 x 5,\n6\",,,3,0.1,0,0,1000000000000000,0,0,0,0,0,"
+        "2,0.5,0,0,0,0.25,0.125,\n");
 }
 
 TEST(AlternativeResult, FindsItsMetrics) {

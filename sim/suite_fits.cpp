@@ -1,0 +1,88 @@
+#include "sim/suite_fits.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "base/names.hpp"
+#include "interconnect/collective_library.hpp"
+#include "sim/fit_parameters.hpp"
+#include "workloads/mapping.hpp"
+
+namespace podsim {
+
+namespace {
+
+// The kinds of operator rows that a part of a kernel library decides about.
+bool decides(const std::string& part, const std::set<std::string>& kinds) {
+    // What a fused kernel holds is not said.
+    if (kinds.count("pipeline") > 0) return true;
+    const std::string begin = part.substr(0, part.find('.'));
+    if (begin == "gemm" || begin == "grouped_gemm") {
+        return kinds.count("gemm") > 0 || kinds.count("grouped_gemm") > 0;
+    }
+    if (begin == "vector" || begin == "expert_vector") return kinds.count("vector") > 0;
+    return kinds.count("attention") > 0;
+}
+
+std::vector<std::string> parts_of(const KernelLibrarySpec& library) {
+    std::vector<std::string> parts;
+    for (const auto& [dtype, habits] : library.gemm) parts.push_back("gemm." + to_string(dtype));
+    for (const auto& [dtype, habits] : library.grouped_gemm)
+        parts.push_back("grouped_gemm." + to_string(dtype));
+    parts.insert(parts.end(), {"attention_decode", "attention_prefill"});
+    for (const auto& [kind, habits] : library.attention)
+        parts.push_back("attention." + name_of(kind));
+    parts.emplace_back("vector");
+    if (library.expert_vector) parts.emplace_back("expert_vector");
+    return parts;
+}
+
+bool runs_kernels(const std::set<std::string>& kinds) {
+    return std::any_of(kinds.begin(), kinds.end(), [](const std::string& kind) {
+        return kind != "host" && !value_named<TransferType>(kind);
+    });
+}
+
+}  // namespace
+
+void add_once(const FitUse& fit, std::vector<FitUse>& fits) {
+    const auto same = [&](const FitUse& one) {
+        return one.kind == fit.kind && one.library == fit.library && one.part == fit.part;
+    };
+    if (std::none_of(fits.begin(), fits.end(), same)) fits.push_back(fit);
+}
+
+void add_fit_of_part(const KernelLibrarySpec& library, const std::string& part,
+                     std::vector<FitUse>& fits) {
+    add_once({"kernels", library.name, part, record_of(library, part)}, fits);
+}
+
+void add_fits_of_run(const AlternativeResult& result, Catalog& catalog, const Place& place,
+                     std::vector<FitUse>& fits) {
+    std::set<std::string> kinds;
+    for (const OperatorRow& row : result.operators) kinds.insert(row.kind);
+    if (!result.kernels.empty() && runs_kernels(kinds)) {
+        const KernelLibrarySpec library = read_kernel_library(
+            catalog.load("kernels", result.kernels, place, "kernels"), result.kernels);
+        for (const std::string& part : parts_of(library)) {
+            if (decides(part, kinds)) add_fit_of_part(library, part, fits);
+        }
+    }
+    if (!result.collectives.empty()) {
+        const CollectiveLibrarySpec library = read_collective_library(
+            catalog.load("collectives", result.collectives, place, "collectives"),
+            result.collectives);
+        for (const auto& [type, habits] : library.transfers) {
+            if (kinds.count(to_string(type)) > 0)
+                add_once({"collectives", result.collectives, to_string(type), habits.record}, fits);
+        }
+    }
+    if (!result.engine.empty() && kinds.count("host") > 0) {
+        add_once({"engine", result.engine, "",
+                  read_engine(catalog.load("engine", result.engine, place, "engine"), result.engine)
+                      .record},
+                 fits);
+    }
+}
+
+}  // namespace podsim
