@@ -148,6 +148,14 @@ void describe(Form& form, CollectiveForm& collective) {
     optional_of_variant(form, tokens, "scale_block", collective.scale_block,
                         "dispatch, combine: elements that share a 4-byte scale, 0 for none",
                         non_negative());
+    optional_of_variant(form, tokens, "experts", collective.experts,
+                        "dispatch, combine: experts in all, redundant ones included", count());
+    optional_of_variant(form, tokens, "domain_limit", collective.domain_limit,
+                        "dispatch, combine: scale-up domains that the experts of a token lie in, "
+                        "at most",
+                        count());
+    if (form.ok() && collective.experts > 0 && collective.top_k > collective.experts)
+        form.problem("top_k", "is more than the experts");
 }
 
 Transfer to_transfer(const CollectiveForm& form) {
@@ -162,6 +170,9 @@ Transfer to_transfer(const CollectiveForm& form) {
         transfer.size = expert_payload(
             tokens, copies, token_bytes(form.hidden, form.element_bytes, form.scale_block));
         transfer.messages_per_rank = tokens * copies;
+        transfer.copies = form.top_k;
+        transfer.experts = form.experts;
+        transfer.domain_limit = form.domain_limit;
     }
     return transfer;
 }
