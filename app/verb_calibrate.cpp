@@ -88,14 +88,13 @@ std::vector<Fitting> kernel_tasks(const CalibrateCommand& calibrate, const std::
     }
     std::vector<Fitting> tasks;
     for (auto& [part, rows] : parts) {
-        tasks.push_back({part,
-                         [=, own = std::move(rows), how = part](const FitOptions& options) {
-                             return fit_part(how, own, hardware, *library, options);
-                         },
-                         [date](Node& document, const PartFit& fit) {
-                             write_fit(document, fit, date);
-                         },
-                         [](const PartFit& fit) { return values_text(fit); }});
+        tasks.push_back(
+            {part,
+             [=, own = std::move(rows), how = part](const FitOptions& options) {
+                 return fit_part(how, own, hardware, *library, options);
+             },
+             [date](Node& document, const PartFit& fit) { write_fit(document, fit, date); },
+             [](const PartFit& fit) { return values_text(fit); }});
     }
     return tasks;
 }
@@ -115,14 +114,13 @@ std::vector<Fitting> collective_tasks(const CalibrateCommand& calibrate, const s
     }
     std::vector<Fitting> tasks;
     for (auto& [part, rows] : parts) {
-        tasks.push_back({part,
-                         [=, own = std::move(rows), how = part](const FitOptions& options) {
-                             return fit_part(how, own, fabric, *library, options);
-                         },
-                         [=](Node& document, const PartFit& fit) {
-                             write_fit(document, fit, *library, date);
-                         },
-                         [=](const PartFit& fit) { return values_text(fit, *library); }});
+        tasks.push_back(
+            {part,
+             [=, own = std::move(rows), how = part](const FitOptions& options) {
+                 return fit_part(how, own, fabric, *library, options);
+             },
+             [=](Node& document, const PartFit& fit) { write_fit(document, fit, *library, date); },
+             [=](const PartFit& fit) { return values_text(fit, *library); }});
     }
     return tasks;
 }
@@ -235,7 +233,8 @@ ExitCode do_calibrate(const CalibrateCommand& calibrate, const Surroundings& sur
     keep_parts(tasks, calibrate.parts);
 
     // The file's own words, so that what it takes from its `base:` stays there.
-    const std::string file = catalog.file_of(collectives ? "collectives" : "kernels", calibrate.library);
+    const std::string file =
+        catalog.file_of(collectives ? "collectives" : "kernels", calibrate.library);
     const std::string source = read_text_file(file);
     Node document = parse_yaml(source, file);
     const std::string stem = std::filesystem::path(file).stem().string();
@@ -255,7 +254,8 @@ ExitCode do_calibrate(const CalibrateCommand& calibrate, const Surroundings& sur
         const PartFit fit = task.fit(options);
         task.write(document, fit);
         if (surroundings.terminal) streams.err << "\r\033[K" << std::flush;
-        if (!calibrate.json) streams.out << fit_text(fit, task.part.held_out, task.values(fit)) << std::flush;
+        if (!calibrate.json)
+            streams.out << fit_text(fit, task.part.held_out, task.values(fit)) << std::flush;
         report.push_back({{"part", fit.part},
                           {"values", fit.values},
                           {"fitted", errors_json(fit.fitted)},

@@ -178,6 +178,16 @@ Seconds latency_of(const Transfer& t, const RankFabric& fabric, const TransferHa
            (leaves_domain ? fabric.scale_out_latency : fabric.scale_up_latency);
 }
 
+// What cores need for the tokens of a rank that sends `t.size`, beside the ports: each core takes
+// its tokens one after the other. Kernels start one core an expert, up to what the chip gives them.
+Seconds sending_time(const Transfer& t, const TransferHabits& habits) {
+    if (t.copies == 0 || t.group_ranks == 1) return Seconds(0.0);
+    const double tokens = t.messages_per_rank / static_cast<double>(t.copies);
+    long cores = std::max(1L, habits.senders);
+    if (t.experts > 0) cores = std::min(cores, t.experts);
+    return tokens / static_cast<double>(cores) * habits.per_token;
+}
+
 // Where the switches of a domain add up, a rank sends its S once and S/L of the sum, which the
 // switches copy to all; and takes in as much (NVLink SHARP). In units of what a ring's pass sends.
 double up_passes(TransferType type, const TransferProtocol& protocol, const Placement& p) {
@@ -203,11 +213,15 @@ Coflow coflow_by(const TransferProtocol& protocol, const Transfer& t, const Rank
         part.send *= factor;
         part.receive *= factor;
         coflow.shares.push_back(share_of(part, reach, rates, t.name));
+        if (habits.per_token > Seconds(0.0) && t.size > Bytes(0.0)) {
+            coflow.shares.back().wire +=
+                max(part.send, part.receive) / (factor * t.size) * sending_time(t, habits);
+        }
         // Channels to all peers run at a time, each with its part.
         if (t.group_ranks > 1 && protocol.peer_bandwidth > BytesPerSecond(0.0)) {
             Seconds& wire = coflow.shares.back().wire;
-            wire = max(wire, max(part.send, part.receive) / placement.members /
-                                 protocol.peer_bandwidth);
+            wire = max(wire,
+                       max(part.send, part.receive) / placement.members / protocol.peer_bandwidth);
         }
     }
     return coflow;
@@ -235,9 +249,9 @@ Coflow make_coflow(const Transfer& t, const RankFabric& fabric,
     require_fits(t, total_ranks);
     const TransferHabits& habits = transfer_habits(library, t.type);
     if (habits.merges_copies && t.copies == 0 && t.group_ranks > 1) {
-        throw std::invalid_argument(fmt::format(
-            "{}: {} merges the copies of a token, and how many there are is not said", t.name,
-            library.name));
+        throw std::invalid_argument(
+            fmt::format("{}: {} merges the copies of a token, and how many there are is not said",
+                        t.name, library.name));
     }
     const Placement placement = placement_of(t, fabric);
     std::optional<Coflow> best;
@@ -247,9 +261,9 @@ Coflow make_coflow(const Transfer& t, const RankFabric& fabric,
         if (!best || alone(coflow) < alone(*best)) best = std::move(coflow);
     }
     if (!best) {
-        throw std::invalid_argument(fmt::format(
-            "{}: all protocols of {} need switches that add up, and these do not", t.name,
-            library.name));
+        throw std::invalid_argument(
+            fmt::format("{}: all protocols of {} need switches that add up, and these do not",
+                        t.name, library.name));
     }
     return std::move(*best);
 }

@@ -49,9 +49,10 @@ Coflow make_coflow(const Transfer& transfer, const RankFabric& fabric,
 // the last to enter, each class ends with its own bytes.
 std::vector<Seconds> completion_times(const Coflow& coflow, const std::vector<Seconds>& entries);
 
-// No implementation is faster: what leaves a domain through the scale-out ports, and all that leaves
-// a rank through both ports, at the data sheet's rates and without latency. Copies of a token that
-// may travel as one count once, an all-reduce once where the domain's switches add up. Infinite where bytes need links that are not there.
+// No implementation is faster: what leaves a domain through the scale-out ports, and all that
+// leaves a rank through both ports, at the data sheet's rates and without latency. Copies of a
+// token that may travel as one count once, an all-reduce once where the domain's switches add up.
+// Infinite where bytes need links that are not there.
 Seconds wire_bound(const Transfer& transfer, const RankFabric& fabric, long total_ranks);
 
 }  // namespace podsim

@@ -46,8 +46,7 @@ void describe(Form& form, TransferHabits& habits) {
                   "per_peer, per_doubling and the efficiencies");
     const bool several = form.has("protocols");  // a schema cannot say: either this or those
     form.field(!several && !std::is_same_v<Form, SchemaForm>, "base", habits.base,
-               "software latency, the fabric's own apart",
-               {non_negative()});
+               "software latency, the fabric's own apart", {non_negative()});
     form.optional("per_peer", habits.per_peer, "added for each other rank of the group",
                   non_negative());
     form.optional("per_doubling", habits.per_doubling,
@@ -65,14 +64,20 @@ void describe(Form& form, TransferHabits& habits) {
     form.optional("per_message", habits.per_message,
                   "dispatch, combine: of a port for each token it carries, beside its bytes",
                   non_negative());
+    form.optional("per_token", habits.per_token,
+                  "dispatch, combine: of a core that sends, for each token it works on",
+                  non_negative());
+    form.optional("senders", habits.senders,
+                  "cores that send, at most one for each expert; 0: the rank works as one",
+                  non_negative());
     form.optional("merges_copies", habits.merges_copies,
                   "dispatch, combine: copies of a token for one domain cross the network once, "
                   "those for one rank the domain's links once");
     form.required("record", habits.record, "where the parameters come from");
     if (!several) return;
     if (form.ok() && habits.protocols.empty()) form.problem("protocols", "names no protocol");
-    for (const char* key : {"base", "per_peer", "per_doubling", "scale_up_efficiency",
-                            "scale_out_efficiency"}) {
+    for (const char* key :
+         {"base", "per_peer", "per_doubling", "scale_up_efficiency", "scale_out_efficiency"}) {
         if (form.has(key)) form.problem(key, "stands beside `protocols`, which say it each");
     }
     std::set<std::string> names;
@@ -89,13 +94,15 @@ void check_types(Form& form, const CollectiveLibrarySpec& library) {
         const std::string key = "transfers." + to_string(type);
         const bool experts = type == TransferType::dispatch || type == TransferType::combine;
         if (!experts && (habits.merges_copies || habits.per_expert > Seconds(0.0) ||
-                         habits.per_message > Seconds(0.0))) {
-            form.problem(key, "per_expert, per_message and merges_copies are of dispatch and "
-                              "combine");
+                         habits.per_message > Seconds(0.0) || habits.per_token > Seconds(0.0))) {
+            form.problem(key,
+                         "per_expert, per_message, per_token and merges_copies are of "
+                         "dispatch and combine");
         }
         if (habits.merges_copies && habits.local_over_scale_out) {
-            form.problem(key, "merges_copies goes through a domain's own links, "
-                              "local_over_scale_out around them");
+            form.problem(key,
+                         "merges_copies goes through a domain's own links, "
+                         "local_over_scale_out around them");
         }
         if (!protocols_can(type, habits)) {
             form.problem(key, "in_switch is of all_reduce, peer_bandwidth of all_to_all");

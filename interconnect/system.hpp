@@ -22,8 +22,8 @@ struct LinkLevelSpec {
     Sourced<long> planes{1, {}, {}, "", Confidence::vendor, ""};
     long planes_down = 0;  // failed planes: the rest carry everything
     PlaneBalance plane_balance = PlaneBalance::packet;
-    Sourced<Seconds> latency;     // one small message, end to end, in hardware
-    double oversubscription = 1;  // of its switches above the first tier; divides bandwidth
+    Sourced<Seconds> latency;        // one small message, end to end, in hardware
+    double oversubscription = 1;     // of its switches above the first tier; divides bandwidth
     bool reduces_in_switch = false;  // its switches add up and copy what passes
 };
 

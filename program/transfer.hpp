@@ -57,8 +57,8 @@ struct Transfer {
 Bytes expert_payload(double tokens, double copies, Bytes bytes_per_token);
 
 // How many of `places` (ranks, nodes) that hold equal parts of `experts` are hit by a token's
-// `copies`, drawn without repetition: n (1 - C(E - E/n, k) / C(E, k)). All of them where no copy can
-// miss.
+// `copies`, drawn without repetition: n (1 - C(E - E/n, k) / C(E, k)). All of them where no copy
+// can miss.
 double distinct_places(double places, double experts, long copies);
 
 // Bytes of one token on its way to an expert: hidden elements and one 4-byte scale for each

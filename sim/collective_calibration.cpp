@@ -50,6 +50,7 @@ std::vector<Movable> movable(TransferHabits& habits) {
     }
     all.push_back(time("per_expert", 0.0001, 1, habits.per_expert));
     all.push_back(time("per_message", 0.00001, 1, habits.per_message));
+    all.push_back(time("per_token", 0.00001, 30, habits.per_token));
     return all;
 }
 

@@ -83,9 +83,9 @@ void aiconfigurator_deepep_ll(const TableFields& f, std::vector<CollectiveRow>& 
                     of_tokens(TransferType::dispatch, node_ranks, tokens,
                               token_bytes(hidden, 1, 128) + Bytes(16)),
                     Seconds(f.number("dispatch_avg_t_us") * us)});
-    rows.push_back(
-        {0, of_tokens(TransferType::combine, node_ranks, tokens, token_bytes(hidden, 2, 0)),
-         Seconds(f.number("combine_avg_t_us") * us)});
+    rows.push_back({0,
+                    of_tokens(TransferType::combine, node_ranks, tokens, token_bytes(hidden, 2, 0)),
+                    Seconds(f.number("combine_avg_t_us") * us)});
 }
 
 // Normal mode, one node of eight, layout known: FP8 with scales out, BF16 back.
@@ -95,9 +95,9 @@ void aiconfigurator_deepep_normal(const TableFields& f, std::vector<CollectiveRo
     rows.push_back(
         {0, of_tokens(TransferType::dispatch, node_ranks, tokens, token_bytes(hidden, 1, 128)),
          Seconds(f.number("dispatch_transmit_us") * us)});
-    rows.push_back(
-        {0, of_tokens(TransferType::combine, node_ranks, tokens, token_bytes(hidden, 2, 0)),
-         Seconds(f.number("combine_transmit_us") * us)});
+    rows.push_back({0,
+                    of_tokens(TransferType::combine, node_ranks, tokens, token_bytes(hidden, 2, 0)),
+                    Seconds(f.number("combine_transmit_us") * us)});
 }
 
 // A user's own table: `type`, `ranks`; `bytes`, or for dispatch and combine `tokens`, `top_k`,
@@ -118,8 +118,8 @@ void own_table(const TableFields& f, std::vector<CollectiveRow>& rows) {
 }  // namespace
 
 void register_collective_adapters(Registry<CollectiveAdapter>& adapters) {
-    adapters.add("aiconfigurator_nccl",
-                 "NVIDIA aiconfigurator's NCCL collectives within a node", aiconfigurator_nccl);
+    adapters.add("aiconfigurator_nccl", "NVIDIA aiconfigurator's NCCL collectives within a node",
+                 aiconfigurator_nccl);
     adapters.add("aiconfigurator_deepep_ll",
                  "NVIDIA aiconfigurator's DeepEP on one node, low latency, two collectives a row",
                  aiconfigurator_deepep_ll);
@@ -191,8 +191,8 @@ TableErrors compare_rows(const std::vector<CollectiveRow>& rows, const RankFabri
     std::vector<ComparedRow> compared;
     compared.reserve(rows.size());
     for (const CollectiveRow& row : rows) {
-        compared.push_back({row.line, shape_of(row.transfer), row.measured,
-                            simulated_time(row, fabric, library)});
+        compared.push_back(
+            {row.line, shape_of(row.transfer), row.measured, simulated_time(row, fabric, library)});
     }
     return errors_of(compared);
 }

@@ -116,8 +116,7 @@ RowTimes cross_validated(const FitTask& task, const std::vector<double>& fitted,
     RowTimes all;
     for (std::size_t fold = 0; fold < folds; ++fold) {
         const auto [kept, left] = without_fold(task.measured.size(), fold);
-        const auto values =
-            best_values(task, thinned(kept, task.at_most), fitted, options, 1);
+        const auto values = best_values(task, thinned(kept, task.at_most), fitted, options, 1);
         const std::vector<double> simulated = task.simulate(values, left);
         all.rows.insert(all.rows.end(), left.begin(), left.end());
         all.simulated.insert(all.simulated.end(), simulated.begin(), simulated.end());

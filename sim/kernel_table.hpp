@@ -68,8 +68,7 @@ std::vector<KernelRow> read_kernel_table(const TableSource& source, const std::s
 // Calls `use` with the fields of every row that passes the source's filter, and says which file it
 // was. Throws InputError: a table that is not there, an unknown column.
 std::string for_each_row(const TableSource& source, const std::string& folder,
-                         const Place& asked_at,
-                         const std::function<void(const TableFields&)>& use);
+                         const Place& asked_at, const std::function<void(const TableFields&)>& use);
 
 // Where the file is, or nothing when it is not there.
 std::optional<std::string> find_table(const TableSource& source, const std::string& folder,

@@ -60,8 +60,7 @@ struct CollectiveSubject {
     double held_out_error = 0;
 };
 
-CollectiveSubject collective_subject(const TableCase& table, Catalog& catalog,
-                                     const Place& place) {
+CollectiveSubject collective_subject(const TableCase& table, Catalog& catalog, const Place& place) {
     CollectiveSubject subject;
     const SystemSpec system = read_system(
         catalog.load("system", table.system, place, table.id + ".system"), table.system);

@@ -1,5 +1,5 @@
-// Whole tables of measured kernels, or of collectives, as cases of a suite: the model of each against
-// every row, without a machine around it.
+// Whole tables of measured kernels, or of collectives, as cases of a suite: the model of each
+// against every row, without a machine around it.
 #pragma once
 
 #include <optional>
