@@ -128,6 +128,16 @@ AuditDecode read_decode(const Json& configuration, const Tree& workload, const T
     return decode;
 }
 
+bool merges_copies(const Json& configuration, const Tree& pool, const std::string& system,
+                   const char* type) {
+    const auto own = pool.find("collectives");
+    const std::string name =
+        (own ? *own : document(configuration, "system", system).get("collectives")).text();
+    const auto habits = document(configuration, "collectives", name).get("transfers").find(type);
+    const auto merges = habits ? habits->find("merges_copies") : std::nullopt;
+    return merges && *merges->json == true;
+}
+
 }  // namespace
 
 AuditFacts read_audit_facts(const Json& configuration, const std::string& alternative,
@@ -140,6 +150,9 @@ AuditFacts read_audit_facts(const Json& configuration, const std::string& altern
     facts.hardware = read_hardware(configuration, pool);
     facts.mapping = read_mapping(pool, facts.chips * facts.hardware.ranks_per_chip);
     facts.formats = read_formats(pool);
+    const std::string& system = facts.hardware.system;
+    facts.merges_dispatch = merges_copies(configuration, pool, system, "dispatch");
+    facts.merges_combine = merges_copies(configuration, pool, system, "combine");
     if (workload.get("kind").text() != kind) {
         workload.fail(
             fmt::format("kind {}, the result says {}", workload.get("kind").text(), kind));
