@@ -128,12 +128,16 @@ AuditDecode read_decode(const Json& configuration, const Tree& workload, const T
     return decode;
 }
 
+// False, and so the stricter law, where no library is named or carried.
 bool merges_copies(const Json& configuration, const Tree& pool, const std::string& system,
                    const char* type) {
-    const auto own = pool.find("collectives");
-    const std::string name =
-        (own ? *own : document(configuration, "system", system).get("collectives")).text();
-    const auto habits = document(configuration, "collectives", name).get("transfers").find(type);
+    auto name = pool.find("collectives");
+    if (!name) name = document(configuration, "system", system).find("collectives");
+    if (!name) return false;
+    const Tree documents = Tree{&configuration, "configuration"}.get("documents");
+    const auto library = documents.find("collectives/" + name->text());
+    const auto transfers = library ? library->find("transfers") : std::nullopt;
+    const auto habits = transfers ? transfers->find(type) : std::nullopt;
     const auto merges = habits ? habits->find("merges_copies") : std::nullopt;
     return merges && *merges->json == true;
 }

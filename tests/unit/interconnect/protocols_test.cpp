@@ -60,8 +60,8 @@ TEST(Protocols, TheFirstToBeDoneIsTaken) {
     };
     // 4 + 7 x 1 + 1 us, and 80 kB x 2 x 7/8 at 10 GB/s.
     EXPECT_NEAR(time(80e3, true), 12 + 14, 1e-9);
-    // 40 + 1, and 8 MB x 7/4 at 80 GB/s is 175 us; by the switches 91 + 8 MB x 9/8 at 80: 203.5.
-    EXPECT_NEAR(time(8e6, true), 41 + 175, 1e-9);
+    // 41 + 4 MB x 7/4 at 80 GB/s, 128.5 us; by the switches 91 + 4 MB x 9/8 at 80, 147.25.
+    EXPECT_NEAR(time(4e6, true), 41 + 87.5, 1e-9);
     // 80 MB: 91 + 1125 by the switches, 41 + 1750 by rings where they cannot add up.
     EXPECT_NEAR(time(80e6, true), 91 + 1125, 1e-9);
     EXPECT_NEAR(time(80e6, false), 41 + 1750, 1e-9);
