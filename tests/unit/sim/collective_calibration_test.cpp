@@ -13,7 +13,6 @@
 namespace podsim {
 namespace {
 
-using testing::ElementsAre;
 using testing::HasSubstr;
 
 const char* const text = R"(title: L
