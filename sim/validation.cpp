@@ -126,7 +126,7 @@ nlohmann::ordered_json table_json(const TableReport& report) {
     if (report.table.gate.mape) gate["mape"] = *report.table.gate.mape;
     if (report.table.gate.held_out) gate["held_out"] = *report.table.gate.held_out;
     return {{"id", report.table.id},
-            {"metric", "operator_time"},
+            {"metric", report.table.collectives.empty() ? "operator_time" : "collective_time"},
             {"published", e.measured.value() * 1e6 / rows},
             {"simulated", e.simulated.value() * 1e6 / rows},
             {"unit", "us"},
