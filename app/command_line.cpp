@@ -234,7 +234,7 @@ Command parse_calibrate(const std::vector<std::string>& arguments) {
     Verb verb("calibrate");
     CalibrateCommand calibrate;
     CLI::App& app = *verb.app;
-    app.add_option("LIBRARY", calibrate.library, "kernel library")->required();
+    app.add_option("LIBRARY", calibrate.library, "kernel or collective library")->required();
     app.add_option("--table", calibrate.table, "a table instead of the library's own")
         ->type_name("ADAPTER:FILE");
     const auto add_list = [&](const char* name, std::vector<std::string>& to, const char* help) {
@@ -243,7 +243,8 @@ Command parse_calibrate(const std::vector<std::string>& arguments) {
             ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
             ->allow_extra_args(false);
     };
-    app.add_option("--chip", calibrate.chip, "the chip the table was measured on");
+    app.add_option("--chip", calibrate.chip, "the chip the kernels were measured on");
+    app.add_option("--system", calibrate.system, "the system the collectives were measured on");
     add_list("--filter", calibrate.filters, "COLUMN=WANTED: rows of the table that are meant");
     add_list("--column", calibrate.columns, "COLUMN=VALUE: a column that the table lacks");
     add_list("--part", calibrate.parts, "fit this alone: gemm.bf16, attention_decode ...");
@@ -288,7 +289,7 @@ const std::vector<std::pair<std::string, std::string>>& verb_table() {
         {"run", "Run experiments, compare their alternatives, write the results."},
         {"validate", "Hold podsim against published measurements."},
         {"diff", "Which operators, transfers and waits make two results differ."},
-        {"calibrate", "Fit a kernel library's habits to tables of measured kernels."},
+        {"calibrate", "Fit a kernel or collective library's habits to measured tables."},
         {"list", "What exists: chips, systems, models, metrics ..."},
         {"show", "One thing with every number's source."},
         {"check", "Validate configuration files without running them."},

@@ -66,7 +66,7 @@ struct DiffCommand {
 
 struct CalibrateCommand {
     std::string library;
-    std::string table, chip;                    // ADAPTER:FILE of the user's own, on which chip
+    std::string table, chip, system;  // ADAPTER:FILE of the user's own, on which chip or system
     std::vector<std::string> filters, columns;  // COLUMN=WANTED, COLUMN=VALUE
     std::vector<std::string> parts;             // only these; none: all
     std::string data, out, date;                // date "": today

@@ -96,8 +96,10 @@ std::string suite_table(const SuiteReport& report) {
     const auto scored = std::count_if(report.cases.begin(), report.cases.end(),
                                       [](const auto& c) { return c.use == CaseUse::check; }) +
                         scored_tables;
-    text += hanging("  ", fmt::format("{} over {} {}: {}", errors(report), scored,
-                                      scored == 1 ? "case" : "cases", suite_outcome(report)));
+    text += hanging("  ", scored == 0
+                              ? "no case is scored: " + suite_outcome(report)
+                              : fmt::format("{} over {} {}: {}", errors(report), scored,
+                                            scored == 1 ? "case" : "cases", suite_outcome(report)));
     return text + "\n";
 }
 

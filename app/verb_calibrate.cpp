@@ -4,6 +4,8 @@
 #include <chrono>
 #include <ctime>
 #include <filesystem>
+#include <functional>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <ostream>
 
@@ -14,7 +16,9 @@
 #include "base/text_file.hpp"
 #include "base/yaml_writer.hpp"
 #include "chips/chip.hpp"
+#include "interconnect/system.hpp"
 #include "sim/calibration.hpp"
+#include "sim/collective_calibration.hpp"
 
 namespace podsim {
 
@@ -22,9 +26,12 @@ namespace {
 
 const Place here{"podsim calibrate", 0, 0};
 
+// A part to fit: how, and where its values go.
 struct Fitting {
     CalibrationPart part;
-    std::vector<KernelRow> rows;
+    std::function<PartFit(const FitOptions&)> fit;
+    std::function<void(Node&, const PartFit&)> write;
+    std::function<std::string(const PartFit&)> values;
 };
 
 // "COLUMN=TEXT" each.
@@ -41,8 +48,7 @@ std::map<std::string, std::string> assignments(const std::vector<std::string>& t
     return result;
 }
 
-std::vector<Fitting> tasks_of_table(const CalibrateCommand& calibrate,
-                                    const KernelLibrarySpec& library) {
+TableSource table_of(const CalibrateCommand& calibrate) {
     TableSource source;
     const std::size_t colon = calibrate.table.find(':');
     if (colon == std::string::npos) {
@@ -53,29 +59,105 @@ std::vector<Fitting> tasks_of_table(const CalibrateCommand& calibrate,
     source.file = std::filesystem::absolute(calibrate.table.substr(colon + 1)).string();
     source.filter = assignments(calibrate.filters, "--filter");
     source.columns = assignments(calibrate.columns, "--column");
+    return source;
+}
+
+void require_tables(bool some, const std::string& library) {
+    if (some) return;
+    throw InputError(here, "", library + " names no tables under `calibration`",
+                     "--table ADAPTER:FILE gives one");
+}
+
+// One after the other: a fit sets values that the next rests on.
+std::vector<Fitting> kernel_tasks(const CalibrateCommand& calibrate, const std::string& data,
+                                  const std::string& date, const RankHardware& hardware,
+                                  const std::shared_ptr<KernelLibrarySpec>& library) {
+    std::vector<std::pair<CalibrationPart, std::vector<KernelRow>>> parts;
+    if (!calibrate.table.empty()) {
+        parts = parts_of(read_kernel_table(table_of(calibrate), "", here), *library, here);
+    } else {
+        for (CalibrationPart& part : read_calibration(*library)) {
+            std::vector<KernelRow> rows;
+            for (const TableSource& table : part.tables) {
+                const auto more = read_kernel_table(table, data, part.place);
+                rows.insert(rows.end(), more.begin(), more.end());
+            }
+            parts.emplace_back(std::move(part), std::move(rows));
+        }
+        require_tables(!parts.empty(), library->name);
+    }
     std::vector<Fitting> tasks;
-    for (auto& [part, rows] : parts_of(read_kernel_table(source, "", here), library, here)) {
-        tasks.push_back({std::move(part), std::move(rows)});
+    for (auto& [part, rows] : parts) {
+        tasks.push_back(
+            {part,
+             [=, own = std::move(rows), how = part](const FitOptions& options) {
+                 return fit_part(how, own, hardware, *library, options);
+             },
+             [date](Node& document, const PartFit& fit) { write_fit(document, fit, date); },
+             [](const PartFit& fit) { return values_text(fit); }});
     }
     return tasks;
 }
 
-std::vector<Fitting> tasks_of_library(const KernelLibrarySpec& library, const std::string& data) {
-    std::vector<Fitting> tasks;
-    for (CalibrationPart& part : read_calibration(library)) {
-        Fitting task;
-        for (const TableSource& table : part.tables) {
-            const auto rows = read_kernel_table(table, data, part.place);
-            task.rows.insert(task.rows.end(), rows.begin(), rows.end());
+std::vector<Fitting> collective_tasks(const CalibrateCommand& calibrate, const std::string& data,
+                                      const std::string& date, const RankFabric& fabric,
+                                      const std::shared_ptr<CollectiveLibrarySpec>& library) {
+    std::vector<std::pair<CalibrationPart, std::vector<CollectiveRow>>> parts;
+    if (!calibrate.table.empty()) {
+        parts = parts_of(read_collective_table(table_of(calibrate), "", here), *library, here);
+    } else {
+        for (CalibrationPart& part : read_calibration(*library)) {
+            auto rows = rows_of(part, data);
+            parts.emplace_back(std::move(part), std::move(rows));
         }
-        task.part = std::move(part);
-        tasks.push_back(std::move(task));
+        require_tables(!parts.empty(), library->name);
     }
-    if (tasks.empty()) {
-        throw InputError(here, "", library.name + " names no tables under `calibration`",
-                         "--table ADAPTER:FILE gives one");
+    std::vector<Fitting> tasks;
+    for (auto& [part, rows] : parts) {
+        tasks.push_back(
+            {part,
+             [=, own = std::move(rows), how = part](const FitOptions& options) {
+                 return fit_part(how, own, fabric, *library, options);
+             },
+             [=](Node& document, const PartFit& fit) { write_fit(document, fit, *library, date); },
+             [=](const PartFit& fit) { return values_text(fit, *library); }});
     }
     return tasks;
+}
+
+// A name of both kinds is a kernel library's unless a system is given, a path a collective
+// library's where one is.
+bool of_collectives(const CalibrateCommand& calibrate, const Catalog& catalog) {
+    if (!calibrate.chip.empty()) return false;
+    if (!calibrate.system.empty()) return true;
+    const auto known = catalog.names("kernels"), others = catalog.names("collectives");
+    return std::find(known.begin(), known.end(), calibrate.library) == known.end() &&
+           std::find(others.begin(), others.end(), calibrate.library) != others.end();
+}
+
+std::vector<Fitting> tasks_of(const CalibrateCommand& calibrate, Catalog& catalog,
+                              const std::string& data, const std::string& date) {
+    const std::string& name = calibrate.library;
+    if (of_collectives(calibrate, catalog)) {
+        auto library = std::make_shared<CollectiveLibrarySpec>(
+            read_collective_library(catalog.load("collectives", name, here, "LIBRARY"), name));
+        const std::string on = calibrate.system.empty() ? library->system : calibrate.system;
+        if (on.empty()) {
+            throw InputError(here, "--system", name + " names no system it was measured on");
+        }
+        const SystemSpec system = read_system(catalog.load("system", on, here, "--system"), on);
+        const ChipSpec chip =
+            read_chip(catalog.load("chip", system.chip, here, "--system"), system.chip);
+        catalog.require_all_settings_used();
+        return collective_tasks(calibrate, data, date, rank_fabric(system, chip.ranks), library);
+    }
+    auto library = std::make_shared<KernelLibrarySpec>(
+        read_kernel_library(catalog.load("kernels", name, here, "LIBRARY"), name));
+    const std::string on = calibrate.chip.empty() ? library->chip : calibrate.chip;
+    const RankHardware hardware =
+        rank_hardware(read_chip(catalog.load("chip", on, here, "--chip"), on));
+    catalog.require_all_settings_used();
+    return kernel_tasks(calibrate, data, date, hardware, library);
 }
 
 void keep_parts(std::vector<Fitting>& tasks, const std::vector<std::string>& wanted) {
@@ -115,7 +197,7 @@ std::string percent(double fraction) {
     return significant(fraction * 100, 3) + " %";
 }
 
-std::string fit_text(const PartFit& fit, HeldOut how) {
+std::string fit_text(const PartFit& fit, HeldOut how, const std::string& values) {
     std::string text =
         fmt::format("{}: {} on {} rows fitted on, {} on {} rows {}\n", fit.part,
                     percent(fit.fitted.mape), fit.fitted.rows, percent(fit.held_out.mape),
@@ -126,7 +208,7 @@ std::string fit_text(const PartFit& fit, HeldOut how) {
                     percent(fit.held_out.median), signed_significant(100 * fit.held_out.bias),
                     signed_significant(100 * fit.held_out.total),
                     signed_significant(100 * fit.held_out.worst), fit.held_out.worst_shape));
-    text += hanging("    ", values_text(fit));
+    text += hanging("    ", values);
     for (const std::string& name : fit.at_bounds) {
         text += "    " + name + " stands where its range ends\n";
     }
@@ -144,20 +226,15 @@ ExitCode do_calibrate(const CalibrateCommand& calibrate, const Surroundings& sur
                       Streams streams) {
     Catalog catalog = open_catalog(calibrate.inputs, surroundings);
     const std::string root = find_configs_root(calibrate.inputs.configs, surroundings);
-    KernelLibrarySpec library = read_kernel_library(
-        catalog.load("kernels", calibrate.library, here, "LIBRARY"), calibrate.library);
-    const std::string chip = calibrate.chip.empty() ? library.chip : calibrate.chip;
-    const RankHardware hardware =
-        rank_hardware(read_chip(catalog.load("chip", chip, here, "--chip"), chip));
-    catalog.require_all_settings_used();
     const std::string data = find_data_folder(calibrate.data, root, surroundings);
-
-    std::vector<Fitting> tasks = calibrate.table.empty() ? tasks_of_library(library, data)
-                                                         : tasks_of_table(calibrate, library);
+    const std::string date = calibrate.date.empty() ? today() : calibrate.date;
+    const bool collectives = of_collectives(calibrate, catalog);
+    std::vector<Fitting> tasks = tasks_of(calibrate, catalog, data, date);
     keep_parts(tasks, calibrate.parts);
 
     // The file's own words, so that what it takes from its `base:` stays there.
-    const std::string file = catalog.file_of("kernels", calibrate.library);
+    const std::string file =
+        catalog.file_of(collectives ? "collectives" : "kernels", calibrate.library);
     const std::string source = read_text_file(file);
     Node document = parse_yaml(source, file);
     const std::string stem = std::filesystem::path(file).stem().string();
@@ -174,10 +251,11 @@ ExitCode do_calibrate(const CalibrateCommand& calibrate, const Surroundings& sur
     }
     nlohmann::ordered_json report = nlohmann::ordered_json::array();
     for (const Fitting& task : tasks) {
-        const PartFit fit = fit_part(task.part, task.rows, hardware, library, options);
-        write_fit(document, fit, calibrate.date.empty() ? today() : calibrate.date);
+        const PartFit fit = task.fit(options);
+        task.write(document, fit);
         if (surroundings.terminal) streams.err << "\r\033[K" << std::flush;
-        if (!calibrate.json) streams.out << fit_text(fit, task.part.held_out) << std::flush;
+        if (!calibrate.json)
+            streams.out << fit_text(fit, task.part.held_out, task.values(fit)) << std::flush;
         report.push_back({{"part", fit.part},
                           {"values", fit.values},
                           {"fitted", errors_json(fit.fitted)},

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace podsim {
 
@@ -62,6 +64,21 @@ Reach reach_of_message(const Placement& p) {
     return p.domains > 1 ? Reach{0, 0, 1} : Reach{0, 1, 0};
 }
 
+// Of a token's k copies, those to one rank travel as one: to a domain once over the network, from
+// the rank there that has the sender's place in the row once to every other rank that is meant. As
+// parts of the payload of k copies, spread evenly over ranks and domains.
+Reach reach_of_merged(const Transfer& t, const Placement& p) {
+    const double copies = static_cast<double>(t.copies);
+    const double share =  // of the domains that one token may go to
+        t.domain_limit > 0 ? std::min(1.0, static_cast<double>(t.domain_limit) / p.domains) : 1.0;
+    const double all = static_cast<double>(t.experts > 0 ? t.experts : t.group_ranks);
+    const double experts = std::max(all * share, copies);
+    const double domains = distinct_places(p.domains * share, experts, t.copies) / copies;
+    const double ranks = distinct_places(p.members * share, experts, t.copies) / copies;
+    return {ranks / p.members, ranks * (p.largest - 1.0) / p.largest,
+            domains * (p.members - p.smallest) / p.members};
+}
+
 Reach reach_of(TransferType type, const Placement& placement) {
     if (placement.members == 1) return {1, 0, 0};
     switch (type) {
@@ -101,18 +118,29 @@ double padding(const Transfer& t, Bytes alignment) {
 }
 
 // Rates a library attains on a rank's ports for messages of one transfer: the fullest plane
-// decides.
+// decides, and every message costs its own time beside that of its bytes.
 struct PortRates {
     BytesPerSecond up, out;
 };
 
-PortRates rates_of(const Transfer& t, const RankFabric& fabric, const TransferHabits& habits) {
+BytesPerSecond with_messages(BytesPerSecond rate, Seconds per_message, const Transfer& t) {
+    if (per_message <= Seconds(0.0) || t.messages_per_rank <= 0 || t.size <= Bytes(0.0))
+        return rate;
+    const Bytes message = t.size / t.messages_per_rank;
+    return message / (message / rate + per_message);
+}
+
+PortRates rates_of(const Transfer& t, const RankFabric& fabric, const TransferProtocol& protocol,
+                   Seconds per_message) {
     const double up_planes =
         plane_imbalance(fabric.scale_up_balance, t.messages_per_rank, fabric.scale_up_planes);
     const double out_planes =
         plane_imbalance(fabric.scale_out_balance, t.messages_per_rank, fabric.scale_out_planes);
-    return {fabric.scale_up * habits.scale_up_efficiency / up_planes,
-            fabric.scale_out * habits.scale_out_efficiency / out_planes};
+    const auto rate = [&](BytesPerSecond port, double efficiency, double planes) {
+        return with_messages(port * efficiency / planes, per_message, t);
+    };
+    return {rate(fabric.scale_up, protocol.scale_up_efficiency, up_planes),
+            rate(fabric.scale_out, protocol.scale_out_efficiency, out_planes)};
 }
 
 CoflowShare share_of(const TransferShare& part, const Reach& reach, const PortRates& rates,
@@ -142,11 +170,67 @@ CoflowShare share_of(const TransferShare& part, const Reach& reach, const PortRa
 }
 
 Seconds latency_of(const Transfer& t, const RankFabric& fabric, const TransferHabits& habits,
-                   bool leaves_domain) {
+                   const TransferProtocol& protocol, bool leaves_domain) {
     if (t.group_ranks == 1) return Seconds(0.0);
-    return habits.base + static_cast<double>(t.group_ranks - 1) * habits.per_peer +
+    return protocol.base + static_cast<double>(t.group_ranks - 1) * protocol.per_peer +
            std::max(0.0, std::log2(t.group_ranks / 8.0)) * habits.per_doubling +
+           static_cast<double>(t.experts) * habits.per_expert +
            (leaves_domain ? fabric.scale_out_latency : fabric.scale_up_latency);
+}
+
+// What cores need for the tokens of a rank that sends `t.size`, beside the ports: each core takes
+// its tokens one after the other. Kernels start one core an expert, up to what the chip gives them.
+Seconds sending_time(const Transfer& t, const TransferHabits& habits) {
+    if (t.copies == 0 || t.group_ranks == 1) return Seconds(0.0);
+    const double tokens = t.messages_per_rank / static_cast<double>(t.copies);
+    long cores = std::max(1L, habits.senders);
+    if (t.experts > 0) cores = std::min(cores, t.experts);
+    return tokens / static_cast<double>(cores) * habits.per_token;
+}
+
+// Where the switches of a domain add up, a rank sends its S once and S/L of the sum, which the
+// switches copy to all; and takes in as much (NVLink SHARP). In units of what a ring's pass sends.
+double up_passes(TransferType type, const TransferProtocol& protocol, const Placement& p) {
+    if (!protocol.in_switch || p.largest <= 1) return passes(type);
+    return (1.0 + 1.0 / p.largest) * p.largest / (p.largest - 1.0);
+}
+
+Coflow coflow_by(const TransferProtocol& protocol, const Transfer& t, const RankFabric& fabric,
+                 const TransferHabits& habits, const Placement& placement) {
+    Reach reach = habits.merges_copies && t.group_ranks > 1 ? reach_of_merged(t, placement)
+                                                            : reach_of(t.type, placement);
+    if (habits.local_over_scale_out) reach = {reach.self, 0.0, reach.up + reach.out};
+    reach.up *= up_passes(t.type, protocol, placement);
+    reach.out *= passes(t.type);
+    const PortRates rates = rates_of(t, fabric, protocol, habits.per_message);
+    const double factor = padding(t, habits.message_alignment);
+
+    Coflow coflow;
+    coflow.record = &habits.record;
+    coflow.latency = latency_of(t, fabric, habits, protocol,
+                                placement.domains > 1 || habits.local_over_scale_out);
+    for (TransferShare part : parts_of(t)) {
+        part.send *= factor;
+        part.receive *= factor;
+        coflow.shares.push_back(share_of(part, reach, rates, t.name));
+        if (habits.per_token > Seconds(0.0) && t.size > Bytes(0.0)) {
+            coflow.shares.back().wire +=
+                max(part.send, part.receive) / (factor * t.size) * sending_time(t, habits);
+        }
+        // Channels to all peers run at a time, each with its part.
+        if (t.group_ranks > 1 && protocol.peer_bandwidth > BytesPerSecond(0.0)) {
+            Seconds& wire = coflow.shares.back().wire;
+            wire = max(wire,
+                       max(part.send, part.receive) / placement.members / protocol.peer_bandwidth);
+        }
+    }
+    return coflow;
+}
+
+Seconds alone(const Coflow& coflow) {
+    Seconds wire(0.0);
+    for (const CoflowShare& share : coflow.shares) wire = max(wire, share.wire);
+    return coflow.latency + wire;
 }
 
 void require_fits(const Transfer& t, long total_ranks) {
@@ -164,22 +248,24 @@ Coflow make_coflow(const Transfer& t, const RankFabric& fabric,
                    const CollectiveLibrarySpec& library, long total_ranks) {
     require_fits(t, total_ranks);
     const TransferHabits& habits = transfer_habits(library, t.type);
-    const Placement placement = placement_of(t, fabric);
-    Reach reach = reach_of(t.type, placement);
-    if (habits.local_over_scale_out) reach = {reach.self, 0.0, reach.up + reach.out};
-    const PortRates rates = rates_of(t, fabric, habits);
-    const double factor = passes(t.type) * padding(t, habits.message_alignment);
-
-    Coflow coflow;
-    coflow.record = &habits.record;
-    coflow.latency =
-        latency_of(t, fabric, habits, placement.domains > 1 || habits.local_over_scale_out);
-    for (TransferShare part : parts_of(t)) {
-        part.send *= factor;
-        part.receive *= factor;
-        coflow.shares.push_back(share_of(part, reach, rates, t.name));
+    if (habits.merges_copies && t.copies == 0 && t.group_ranks > 1) {
+        throw std::invalid_argument(
+            fmt::format("{}: {} merges the copies of a token, and how many there are is not said",
+                        t.name, library.name));
     }
-    return coflow;
+    const Placement placement = placement_of(t, fabric);
+    std::optional<Coflow> best;
+    for (const TransferProtocol& protocol : protocols_of(habits)) {
+        if (protocol.in_switch && !fabric.scale_up_reduces) continue;
+        Coflow coflow = coflow_by(protocol, t, fabric, habits, placement);
+        if (!best || alone(coflow) < alone(*best)) best = std::move(coflow);
+    }
+    if (!best) {
+        throw std::invalid_argument(
+            fmt::format("{}: all protocols of {} need switches that add up, and these do not",
+                        t.name, library.name));
+    }
+    return std::move(*best);
 }
 
 std::vector<Seconds> completion_times(const Coflow& coflow, const std::vector<Seconds>& entries) {
@@ -197,8 +283,18 @@ std::vector<Seconds> completion_times(const Coflow& coflow, const std::vector<Se
 Seconds wire_bound(const Transfer& t, const RankFabric& fabric, long total_ranks) {
     require_fits(t, total_ranks);
     if (t.group_ranks == 1) return Seconds(0.0);
-    const double out = passes(t.type) * reach_of(t.type, placement_of(t, fabric)).out;
-    const double crossing = bus_factor(t.type, t.group_ranks);
+    const Placement placement = placement_of(t, fabric);
+    double out = passes(t.type) * reach_of(t.type, placement).out;
+    double crossing = bus_factor(t.type, t.group_ranks);
+    if (fabric.scale_up_reduces && t.type == TransferType::all_reduce) {
+        out /= 2;  // what is not added up on the way out, or copied on the way in, crosses once
+        crossing /= 2;
+    }
+    if (t.copies > 0) {  // copies of a token for one rank, or one domain, may travel as one
+        const Reach merged = reach_of_merged(t, placement);
+        out = std::min(out, merged.out);
+        crossing = std::min(crossing, (placement.members - 1) * merged.self);
+    }
     Seconds bound(0.0);
     for (const TransferShare& part : parts_of(t)) {
         const Bytes volume = max(part.send, part.receive);

@@ -8,6 +8,8 @@
 // nccl-tests go in rings of two levels, within the domain and between the D domains:
 // (L-1)/L and (D-1)/(D L) of the size, twice for an all-reduce.
 //
+// A library with several protocols takes the one that is done first, alone on the fabric.
+//
 // Several at a time share the ports; that sharing is the machine's (sim/), by weighted max-min
 // over coflows.
 #pragma once
@@ -47,9 +49,10 @@ Coflow make_coflow(const Transfer& transfer, const RankFabric& fabric,
 // the last to enter, each class ends with its own bytes.
 std::vector<Seconds> completion_times(const Coflow& coflow, const std::vector<Seconds>& entries);
 
-// No implementation without reduction in the switches is faster: what leaves a domain through the
-// scale-out ports, and all that leaves a rank through both ports, at the data sheet's rates and
-// without latency. Infinite where bytes need links that are not there.
+// No implementation is faster: what leaves a domain through the scale-out ports, and all that
+// leaves a rank through both ports, at the data sheet's rates and without latency. Copies of a
+// token that may travel as one count once, an all-reduce once where the domain's switches add up.
+// Infinite where bytes need links that are not there.
 Seconds wire_bound(const Transfer& transfer, const RankFabric& fabric, long total_ranks);
 
 }  // namespace podsim

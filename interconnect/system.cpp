@@ -29,6 +29,8 @@ void describe(Form& form, LinkLevelSpec& level) {
     form.required("latency", level.latency, "one small message end to end", non_negative());
     form.optional("oversubscription", level.oversubscription,
                   "of the switches above the first tier; divides the bandwidth", at_least(1));
+    form.optional("reduces_in_switch", level.reduces_in_switch,
+                  "scale-up: its switches can add up and copy what passes (NVLink SHARP)");
     if (form.ok() && level.planes_down >= level.planes.value) {
         form.problem("planes_down", fmt::format("{} of {} planes down leave none",
                                                 level.planes_down, level.planes.value));
@@ -49,6 +51,9 @@ void describe(Form& form, SystemSpec& system) {
     form.required("power_per_chip", system.power_per_chip,
                   "all-in nameplate power for one chip: host, network and fans included",
                   positive());
+    if (form.ok() && system.scale_out.reduces_in_switch) {
+        form.problem("scale_out", "reduces_in_switch is known of scale_up only");
+    }
 }
 
 SystemSpec read_system(const Node& document, const std::string& name) {
@@ -77,6 +82,7 @@ RankFabric rank_fabric(const SystemSpec& system, int ranks_per_chip) {
     fabric.scale_out_latency = system.scale_out.latency.value;
     fabric.scale_up_planes = system.scale_up.planes.value - system.scale_up.planes_down;
     fabric.scale_out_planes = system.scale_out.planes.value - system.scale_out.planes_down;
+    fabric.scale_up_reduces = system.scale_up.reduces_in_switch;
     fabric.scale_up_balance = system.scale_up.plane_balance;
     fabric.scale_out_balance = system.scale_out.plane_balance;
     return fabric;

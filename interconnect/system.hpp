@@ -22,8 +22,9 @@ struct LinkLevelSpec {
     Sourced<long> planes{1, {}, {}, "", Confidence::vendor, ""};
     long planes_down = 0;  // failed planes: the rest carry everything
     PlaneBalance plane_balance = PlaneBalance::packet;
-    Sourced<Seconds> latency;     // one small message, end to end, in hardware
-    double oversubscription = 1;  // of its switches above the first tier; divides bandwidth
+    Sourced<Seconds> latency;        // one small message, end to end, in hardware
+    double oversubscription = 1;     // of its switches above the first tier; divides bandwidth
+    bool reduces_in_switch = false;  // its switches add up and copy what passes
 };
 
 struct SystemSpec {
@@ -43,6 +44,7 @@ struct RankFabric {
     long domain_ranks = 1;                         // ranks within the scale-up domain
     Seconds scale_up_latency{0.0}, scale_out_latency{0.0};
     long scale_up_planes = 1, scale_out_planes = 1;
+    bool scale_up_reduces = false;  // in the switches
     PlaneBalance scale_up_balance = PlaneBalance::packet, scale_out_balance = PlaneBalance::packet;
 };
 

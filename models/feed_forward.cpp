@@ -121,6 +121,30 @@ std::vector<Operator> expert_block(const ModelSpec& model, const Precision& prec
     return operators;
 }
 
+namespace {
+
+// Reads and writes each row once, and the index of its place.
+std::vector<Operator> copy_rows(const ModelSpec& model, const std::string& name, DType format,
+                                long rows) {
+    require_at_least_one("rows", rows);
+    const double size = static_cast<double>(rows) * static_cast<double>(model.hidden);
+    const double moved = static_cast<double>(rows) * activation_bytes(model, format, model.hidden);
+    return {{name, VectorWork{"copy_rows", size, 0, moved + static_cast<double>(rows) * index_bytes,
+                              moved}}};
+}
+
+}  // namespace
+
+std::vector<Operator> expert_permute_block(const ModelSpec& model, const Precision& precision,
+                                           long rows) {
+    return copy_rows(model, "expert_permute", precision.dispatch, rows);
+}
+
+std::vector<Operator> expert_unpermute_block(const ModelSpec& model, const Precision& precision,
+                                             long rows) {
+    return copy_rows(model, "expert_unpermute", precision.combine, rows);
+}
+
 std::vector<Operator> combine_block(const ModelSpec& model, const Precision& precision, long tokens,
                                     long copies) {
     require_at_least_one("tokens", tokens);

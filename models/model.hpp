@@ -160,6 +160,13 @@ std::vector<Operator> expert_block(const ModelSpec& model, const Precision& prec
                                    long active_experts, long tokens_per_expert,
                                    const std::string& prefix, int tensor_parallel = 1);
 
+// Around the routed experts where tokens arrive rank by rank: `rows` of them, in the format of
+// dispatch, are copied to the place of their expert, and the results back in that of combine.
+std::vector<Operator> expert_permute_block(const ModelSpec& model, const Precision& precision,
+                                           long rows);
+std::vector<Operator> expert_unpermute_block(const ModelSpec& model, const Precision& precision,
+                                             long rows);
+
 // After combine: weighted sum of `copies` rows a token, which came in precision.combine: the k
 // routed ones and, where it is summed here, the shared expert's.
 std::vector<Operator> combine_block(const ModelSpec& model, const Precision& precision, long tokens,

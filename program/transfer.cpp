@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <stdexcept>
 
@@ -24,6 +25,16 @@ std::string to_string(TransferType type) {
 
 Bytes expert_payload(double tokens, double copies, Bytes bytes_per_token) {
     return tokens * copies * bytes_per_token;
+}
+
+double distinct_places(double places, double experts, long copies) {
+    double missed = 1;  // the share of tokens of which no copy goes to a given place
+    const double elsewhere = experts - experts / places;
+    for (long i = 0; i < copies; ++i) {
+        const double drawn = static_cast<double>(i);
+        missed *= std::max(0.0, elsewhere - drawn) / (experts - drawn);
+    }
+    return places * (1 - missed);
 }
 
 Bytes token_bytes(long hidden, double element_bytes, long scale_block) {
@@ -91,6 +102,13 @@ void require_valid(const Transfer& t) {
     }
     if (!is_amount(t.messages_per_rank)) {
         throw std::invalid_argument(t.name + ": negative or infinite number of messages");
+    }
+    if (t.copies < 0 || t.experts < 0 || t.domain_limit < 0) {
+        throw std::invalid_argument(t.name + ": a negative number of copies, experts or domains");
+    }
+    if (t.experts > 0 && t.copies > t.experts) {
+        throw std::invalid_argument(
+            fmt::format("{}: {} copies of a token for {} experts", t.name, t.copies, t.experts));
     }
     if (!t.shares.empty()) require_shares_add_up(t);
 }

@@ -45,11 +45,21 @@ struct Transfer {
     Bytes size{0.0};
     double messages_per_rank = 0;  // tokens x copies of a dispatch: how many pieces it is cut into
     std::vector<TransferShare> shares;  // empty: all ranks alike
+    // Of a dispatch or combine, for libraries that send a token once to several of its experts or
+    // count by expert. 0: not known; of the limit: none.
+    long copies = 0;        // experts a token goes to
+    long experts = 0;       // they are chosen among
+    long domain_limit = 0;  // scale-up domains the experts of a token lie in, at most
     bool operator==(const Transfer&) const = default;
 };
 
 // Payload a rank sends in expert-parallel dispatch or combine: tokens x copies x token bytes.
 Bytes expert_payload(double tokens, double copies, Bytes bytes_per_token);
+
+// How many of `places` (ranks, nodes) that hold equal parts of `experts` are hit by a token's
+// `copies`, drawn without repetition: n (1 - C(E - E/n, k) / C(E, k)). All of them where no copy
+// can miss.
+double distinct_places(double places, double experts, long copies);
 
 // Bytes of one token on its way to an expert: hidden elements and one 4-byte scale for each
 // `scale_block` of them (0: no scales).

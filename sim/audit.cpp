@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <stdexcept>
 
 #include "sim/audit_closed_form.hpp"
@@ -86,10 +87,19 @@ void operator_work(const AuditCase& audited, AuditFindings& findings) {
 
 void collective_traffic(const AuditCase& audited, AuditFindings& findings) {
     constexpr const char* law = "links carry what the experts exchange";
-    const auto per_rank = collective_bytes(audited.facts.collective);
+    auto per_rank = collective_bytes(audited.facts.collective);
     if (!per_rank) {
         findings.not_checked(law, "the collective is neither dispatch nor combine");
         return;
+    }
+    const bool merged = audited.facts.collective.at("type") == "dispatch"
+                            ? audited.facts.merges_dispatch
+                            : audited.facts.merges_combine;
+    if (merged) {
+        const AuditHardware& hardware = audited.facts.hardware;
+        const double domains =
+            std::ceil(audited.working_ranks() / (hardware.domain_chips * hardware.ranks_per_chip));
+        *per_rank *= merged_share(audited.facts.collective, domains);
     }
     const double sent = audited.result.totals.sent_bytes;
     findings.check(law, at_least(sent, *per_rank * audited.working_ranks()),

@@ -361,4 +361,20 @@ std::optional<double> collective_bytes(const nlohmann::ordered_json& collective)
            ranks;
 }
 
+double merged_share(const nlohmann::ordered_json& collective, double domains) {
+    const double limit = at_or(collective, "domain_limit", 0), copies = at(collective, "top_k");
+    const double part = limit > 0 ? std::min(1.0, limit / domains) : 1.0;
+    const double all = at(collective, "ranks"), ranks = all * part;
+    const double stated = at_or(collective, "experts", 0);
+    const double experts = std::max(copies, (stated > 0 ? stated : all) * part);
+    // log C(E - E/R, k) - log C(E, k); without that many experts elsewhere no rank is missed.
+    const double elsewhere = experts - experts / ranks;
+    double missed = 0;
+    if (elsewhere >= copies) {
+        missed = std::exp(std::lgamma(elsewhere + 1) - std::lgamma(elsewhere - copies + 1) -
+                          std::lgamma(experts + 1) + std::lgamma(experts - copies + 1));
+    }
+    return ranks / copies * (1 - missed);
+}
+
 }  // namespace podsim

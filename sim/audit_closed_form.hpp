@@ -63,4 +63,9 @@ double operator_flops(const nlohmann::ordered_json& the_operator);
 // nothing for other collectives.
 std::optional<double> collective_bytes(const nlohmann::ordered_json& collective);
 
+// The share of it that is left when copies of a token for one rank travel as one: of k copies among
+// E experts on R ranks R/k (1 - C(E - E/R, k) / C(E, k)) ranks are meant, with experts and ranks of
+// as many of the `domains` as a token may go to.
+double merged_share(const nlohmann::ordered_json& collective, double domains);
+
 }  // namespace podsim

@@ -151,6 +151,20 @@ AuditStep read_step(const Json& configuration, const Tree& workload, const Tree&
     return decode;
 }
 
+// False, and so the stricter law, where no library is named or carried.
+bool merges_copies(const Json& configuration, const Tree& pool, const std::string& system,
+                   const char* type) {
+    auto name = pool.find("collectives");
+    if (!name) name = document(configuration, "system", system).find("collectives");
+    if (!name) return false;
+    const Tree documents = Tree{&configuration, "configuration"}.get("documents");
+    const auto library = documents.find("collectives/" + name->text());
+    const auto transfers = library ? library->find("transfers") : std::nullopt;
+    const auto habits = transfers ? transfers->find(type) : std::nullopt;
+    const auto merges = habits ? habits->find("merges_copies") : std::nullopt;
+    return merges && *merges->json == true;
+}
+
 }  // namespace
 
 std::vector<std::pair<double, double>> AuditStep::passes() const {
@@ -174,6 +188,9 @@ AuditFacts read_audit_facts(const Json& configuration, const std::string& altern
     facts.hardware = read_hardware(configuration, pool);
     facts.mapping = read_mapping(pool, facts.chips * facts.hardware.ranks_per_chip);
     facts.formats = read_formats(pool);
+    const std::string& system = facts.hardware.system;
+    facts.merges_dispatch = merges_copies(configuration, pool, system, "dispatch");
+    facts.merges_combine = merges_copies(configuration, pool, system, "combine");
     if (workload.get("kind").text() != kind) {
         workload.fail(
             fmt::format("kind {}, the result says {}", workload.get("kind").text(), kind));

@@ -85,6 +85,9 @@ struct AuditFacts {
     std::optional<AuditStep> step;        // kinds decode and prefill
     nlohmann::ordered_json the_operator;  // kind operator: as written; null otherwise
     nlohmann::ordered_json collective;    // kind collective
+    // The collective library sends copies of a token to one rank as one, on dispatch and on
+    // combine.
+    bool merges_dispatch = false, merges_combine = false;
 };
 
 // Format in which the one operator of an experiment runs: the wider of a product's, a's where they

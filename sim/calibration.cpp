@@ -3,39 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <set>
 #include <stdexcept>
 
 #include "base/form.hpp"
-#include "base/minimise.hpp"
-#include "base/random.hpp"
 #include "sim/fit_parameters.hpp"
 
 namespace podsim {
 
-const std::vector<std::pair<const char*, HeldOut>>& names_of(const HeldOut*) {
-    static const std::vector<std::pair<const char*, HeldOut>> names = {{"tenth", HeldOut::tenth},
-                                                                       {"folds", HeldOut::folds}};
-    return names;
-}
-
-template <class Form>
-void describe(Form& form, CalibrationPart& part) {
-    form.required("part", part.part, "which habits: gemm.bf16, attention_decode ...");
-    form.required("free", part.free, "values that may move");
-    form.required("tables", part.tables, "measurements they are fitted on");
-    form.optional("held_out", part.held_out,
-                  "tenth: every tenth row is never fitted on; folds: ten fits, each without one");
-    form.optional("at_most", part.at_most, "rows fitted on, evenly taken", at_least(20));
-    if (form.ok() && part.free.empty()) form.problem("free", "names no parameter");
-    if (form.ok() && part.tables.empty()) form.problem("tables", "names no table");
-}
-
 namespace {
-
-constexpr std::size_t folds = 10;
-constexpr double usual = 0.05;  // errors beyond it count by their amount
 
 // Few measurements hold few values: 40 rows, five values (more overfit: +49 % on one table).
 constexpr std::size_t enough_for_all = 300;
@@ -44,14 +20,10 @@ std::vector<std::string> few_parameters() {
             "k_step", "split_overhead",    "block_latency",     "vector_efficiency"};
 }
 
-// What a fit moves, in logarithms: all parameters are above 0 and of very different sizes.
+// A value that a fit may move.
 struct Free {
     std::string part, name;  // name as the calibration has it
     FitParameter parameter;
-};
-struct Search {
-    std::vector<Free> free;
-    Box box;
 };
 
 // What a name stands for: a value of the part, or "vector.launch" of the kernels around it.
@@ -67,125 +39,25 @@ std::vector<Free> free_of(const std::string& part) {
     return all;
 }
 
-Search search_of(const CalibrationPart& part) {
-    Search search;
+std::vector<Free> moved_by(const CalibrationPart& part) {
+    std::vector<Free> moved;
     for (const Free& one : free_of(part.part)) {
-        if (std::find(part.free.begin(), part.free.end(), one.name) == part.free.end()) continue;
-        search.free.push_back(one);
-        search.box.low.push_back(std::log(one.parameter.low));
-        search.box.high.push_back(std::log(one.parameter.high));
+        if (std::find(part.free.begin(), part.free.end(), one.name) != part.free.end())
+            moved.push_back(one);
     }
-    return search;
+    return moved;
 }
 
-void apply(const Search& search, const std::vector<double>& point, KernelLibrarySpec& library) {
-    for (std::size_t i = 0; i < search.free.size(); ++i) {
-        const Free& one = search.free[i];
-        set_parameter(library, one.part, one.parameter.name, std::exp(point[i]));
-    }
+void apply(const std::vector<Free>& moved, const std::vector<double>& values,
+           KernelLibrarySpec& library) {
+    for (std::size_t i = 0; i < moved.size(); ++i)
+        set_parameter(library, moved[i].part, moved[i].parameter.name, values[i]);
 }
 
-std::vector<double> start_of(const Search& search, const KernelLibrarySpec& library) {
-    std::vector<double> point;
-    for (std::size_t i = 0; i < search.free.size(); ++i) {
-        const double value =
-            get_parameter(library, search.free[i].part, search.free[i].parameter.name);
-        // A value of zero, or out of range, starts inside: a search cannot leave a wall's log 0.
-        const double at = value > 0 ? std::log(value) : search.box.low[i];
-        const double margin = 0.02 * (search.box.high[i] - search.box.low[i]);
-        point.push_back(std::clamp(at, search.box.low[i] + margin, search.box.high[i] - margin));
-    }
-    return point;
-}
-
-// Pseudo-Huber: the square of small errors, the amount of large ones.
-double misfit(const std::vector<const KernelRow*>& rows, const RankHardware& hardware,
-              const KernelLibrarySpec& library) {
-    double sum = 0;
-    for (const KernelRow* row : rows) {
-        const double error = std::log(simulated_time(*row, hardware, library) / row->measured);
-        sum += 2 * usual * usual * (std::sqrt(1 + error * error / (usual * usual)) - 1);
-    }
-    return sum / static_cast<double>(rows.size());
-}
-
-Minimum best_fit(const Search& search, const CalibrationPart& part,
-                 const std::vector<const KernelRow*>& rows, const RankHardware& hardware,
-                 const KernelLibrarySpec& library, const FitOptions& options, int starts) {
-    KernelLibrarySpec trial = library;
-    const auto function = [&](const std::vector<double>& point) {
-        apply(search, point, trial);
-        return misfit(rows, hardware, trial);
-    };
-    const std::vector<double> own = start_of(search, library);
-    Minimum best;
-    for (int k = 0; k < starts; ++k) {
-        std::vector<double> start = own;
-        if (k > 0) {
-            for (std::size_t i = 0; i < start.size(); ++i) {
-                const double factor = 1.5 * (uniform(1, k, i) * 2 - 1);  // up to 4.5 either way
-                start[i] = std::clamp(start[i] + factor, search.box.low[i], search.box.high[i]);
-            }
-        }
-        Minimum found = minimise(function, start, search.box, options.evaluations, 1e-5);
-        if (options.progress) {
-            options.progress(fmt::format("{} start {} of {}: {:.2f} %", part.part, k + 1, starts,
-                                         100 * std::sqrt(found.value)));
-        }
-        if (k == 0 || found.value < best.value) best = std::move(found);
-    }
-    return best;
-}
-
-// Evenly spaced ones, at most `limit`.
-std::vector<const KernelRow*> thinned(std::vector<const KernelRow*> rows, long limit) {
-    const auto count = static_cast<std::size_t>(limit);
-    if (rows.size() <= count) return rows;
-    std::vector<const KernelRow*> kept;
-    for (std::size_t i = 0; i < count; ++i) kept.push_back(rows[i * rows.size() / count]);
-    return kept;
-}
-
-std::vector<KernelRow> copies(const std::vector<const KernelRow*>& rows) {
-    std::vector<KernelRow> result;
-    for (const KernelRow* row : rows) result.push_back(*row);
-    return result;
-}
-
-// Rows with and without those at fold, fold + 10, ...
-std::pair<std::vector<const KernelRow*>, std::vector<const KernelRow*>> without_fold(
-    const std::vector<KernelRow>& rows, std::size_t fold) {
-    std::vector<const KernelRow*> kept, left;
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-        (i % folds == fold ? left : kept).push_back(&rows[i]);
-    }
-    return {kept, left};
-}
-
-// The model's times of each tenth after a fit to the other nine, started where all nine and the
-// tenth together led.
-TableErrors cross_validated(const CalibrationPart& part, const Search& search,
-                            const std::vector<KernelRow>& rows, const RankHardware& hardware,
-                            const KernelLibrarySpec& fitted, const FitOptions& options) {
-    std::vector<KernelRow> all;
-    std::vector<double> simulated;
-    for (std::size_t fold = 0; fold < folds; ++fold) {
-        const auto [kept, left] = without_fold(rows, fold);
-        KernelLibrarySpec trial = fitted;
-        const Minimum best =
-            best_fit(search, part, thinned(kept, part.at_most), hardware, fitted, options, 1);
-        apply(search, best.at, trial);
-        for (const KernelRow* row : left) {
-            all.push_back(*row);
-            simulated.push_back(simulated_time(*row, hardware, trial).value());
-        }
-    }
-    return errors_of(all, simulated);
-}
-
-std::string quantity_text(double value, const FitParameter& parameter) {
-    const std::string number = fmt::format("{:.4g}", value / parameter.scale);
-    return parameter.unit.empty() ? number : number + " " + parameter.unit;
+TableErrors errors_at(const std::vector<KernelRow>& rows, const RowTimes& times) {
+    std::vector<KernelRow> meant;
+    for (const std::size_t i : times.rows) meant.push_back(rows[i]);
+    return errors_of(meant, times.simulated);
 }
 
 }  // namespace
@@ -254,13 +126,6 @@ std::vector<std::pair<CalibrationPart, std::vector<KernelRow>>> parts_of(
 PartFit fit_part(const CalibrationPart& part, const std::vector<KernelRow>& rows,
                  const RankHardware& hardware, KernelLibrarySpec& library,
                  const FitOptions& options) {
-    const Search search = search_of(part);
-    const bool cross = part.held_out == HeldOut::folds;
-    if (rows.size() < 2 * folds) {
-        throw InputError(
-            part.place, part.part,
-            fmt::format("{} rows are too few to fit on and hold some out", rows.size()));
-    }
     for (const KernelRow& row : rows) {
         const std::string decides = part_of(library, row.operators.back());
         if (decides == part.part) continue;
@@ -269,24 +134,36 @@ PartFit fit_part(const CalibrationPart& part, const std::vector<KernelRow>& rows
                                      shape_of(row.operators.back()), decides),
                          "the filter has to leave such rows out");
     }
-    auto [kept, left] = without_fold(rows, 0);
-    if (cross) kept.insert(kept.begin(), left.begin(), left.end());
-    const std::vector<const KernelRow*> used = thinned(kept, part.at_most);
-    const Minimum best = best_fit(search, part, used, hardware, library, options, options.starts);
-    apply(search, best.at, library);
+    const std::vector<Free> moved = moved_by(part);
+    KernelLibrarySpec trial = library;
+    FitTask task;
+    task.name = part.part;
+    task.place = part.place;
+    task.held_out = part.held_out;
+    task.at_most = part.at_most;
+    for (const Free& one : moved) {
+        task.parameters.push_back(one.parameter);
+        task.start.push_back(get_parameter(library, one.part, one.parameter.name));
+    }
+    for (const KernelRow& row : rows) task.measured.push_back(row.measured);
+    task.simulate = [&](const std::vector<double>& values, const std::vector<std::size_t>& which) {
+        apply(moved, values, trial);
+        std::vector<double> times;
+        for (const std::size_t i : which)
+            times.push_back(simulated_time(rows[i], hardware, trial).value());
+        return times;
+    };
+    const FitOutcome outcome = search_fit(task, options);
+    apply(moved, outcome.values, library);
 
     PartFit fit;
     fit.part = part.part;
-    for (std::size_t i = 0; i < search.free.size(); ++i) {
-        fit.values[search.free[i].name] = std::exp(best.at[i]);
-        const double margin = 0.01 * (search.box.high[i] - search.box.low[i]);
-        if (best.at[i] < search.box.low[i] + margin || best.at[i] > search.box.high[i] - margin) {
-            fit.at_bounds.push_back(search.free[i].name);
-        }
+    for (std::size_t i = 0; i < moved.size(); ++i) {
+        fit.values[moved[i].name] = outcome.values[i];
+        if (outcome.at_bound[i]) fit.at_bounds.push_back(moved[i].name);
     }
-    fit.fitted = compare_rows(copies(used), hardware, library);
-    fit.held_out = cross ? cross_validated(part, search, rows, hardware, library, options)
-                         : compare_rows(copies(left), hardware, library);
+    fit.fitted = errors_at(rows, outcome.fitted);
+    fit.held_out = errors_at(rows, outcome.held_out);
     return fit;
 }
 

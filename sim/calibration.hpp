@@ -2,24 +2,20 @@
 // the chip is read from its data sheet, and one set of habits serves all shapes of a kind.
 #pragma once
 
-#include <functional>
 #include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/document.hpp"
+#include "base/form.hpp"
 #include "chips/chip.hpp"
 #include "chips/kernel_library.hpp"
+#include "sim/fit_search.hpp"
 #include "sim/kernel_table.hpp"
 #include "sim/table_errors.hpp"
 
 namespace podsim {
-
-// How the error on rows that were not fitted on comes about. tenth: every tenth row, in the order
-// of shapes, is never fitted on. folds: ten fits, each without one such tenth; for small tables.
-enum class HeldOut { tenth, folds };
-const std::vector<std::pair<const char*, HeldOut>>& names_of(const HeldOut*);
 
 // One set of habits ("gemm.bf16", "attention_decode"), which of its values may move, and the
 // tables that move them. A library's YAML has a list of them under `calibration`; where rows are
@@ -32,6 +28,18 @@ struct CalibrationPart {
     long at_most = 1000;  // rows fitted on, evenly taken from those that may be
     Place place;
 };
+
+template <class Form>
+void describe(Form& form, CalibrationPart& part) {
+    form.required("part", part.part, "which habits: gemm.bf16, attention_decode, all_reduce ...");
+    form.required("free", part.free, "values that may move");
+    form.required("tables", part.tables, "measurements they are fitted on");
+    form.optional("held_out", part.held_out,
+                  "tenth: every tenth row is never fitted on; folds: ten fits, each without one");
+    form.optional("at_most", part.at_most, "rows fitted on, evenly taken", at_least(20));
+    if (form.ok() && part.free.empty()) form.problem("free", "names no parameter");
+    if (form.ok() && part.tables.empty()) form.problem("tables", "names no table");
+}
 
 // What the library's own `calibration` says; nothing where it has none. Throws InputError: a part,
 // a parameter or a table adapter that does not exist.
@@ -49,17 +57,8 @@ struct PartFit {
     std::vector<std::string> at_bounds;    // values that ended where their range ends
 };
 
-struct FitOptions {
-    int evaluations = 1500;  // of one start
-    int starts = 3;
-    std::function<void(const std::string&)> progress;
-};
-
-// Minimises the mean square of log(simulated / measured), from the library's own values and from
-// shaken ones, over the logarithms of the parameters. Sets the values in `library`. Errors far
-// beyond the usual count by their amount, not its square: a kernel that chose badly is no property
-// of the library's habits. Throws InputError: too few rows, rows that the part does not decide
-// about.
+// Fits the part (fit_search.hpp) and sets the values in `library`. Throws InputError: too few rows,
+// rows that the part does not decide about.
 PartFit fit_part(const CalibrationPart& part, const std::vector<KernelRow>& rows,
                  const RankHardware& hardware, KernelLibrarySpec& library,
                  const FitOptions& options);

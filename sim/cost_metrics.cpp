@@ -24,9 +24,10 @@ void add_cost_metrics(AlternativeResult& result, const PriceSpec& prices,
     const Provenance provenance =
         result.metrics.empty() ? Provenance{} : result.metrics.front().rests_on;
     const Metric* rate = result.metric("decode_tokens_per_second_per_chip");
-    const Metric* prompts = result.metric("prefill_tokens_per_second_per_chip");
+    const Metric* prompt_rate = result.metric("prefill_tokens_per_second_per_chip");
     const Metric* achieved = result.metric("achieved_flops");
     const double tokens = rate != nullptr ? rate->value : 0.0,
+                 prompts = prompt_rate != nullptr ? prompt_rate->value : 0.0,
                  flops_achieved = achieved != nullptr ? achieved->value * 1e12 : 0.0;
     const FlopsPerSecond peak = fastest_peak(alternative.chip, formats);
     for (std::size_t i = 0; i < result.cost.size(); ++i) {
@@ -40,10 +41,9 @@ void add_cost_metrics(AlternativeResult& result, const PriceSpec& prices,
         if (tokens > 0)
             add("usd_per_million_output_tokens",
                 per_million_tokens(usd_per_token(price, TokensPerSecond(tokens))), "USD/Mtok");
-        if (prompts != nullptr)
+        if (prompts > 0)
             add("usd_per_million_input_tokens",
-                per_million_tokens(usd_per_token(price, TokensPerSecond(prompts->value))),
-                "USD/Mtok");
+                per_million_tokens(usd_per_token(price, TokensPerSecond(prompts))), "USD/Mtok");
         add("usd_per_eflop_hour_peak", per_eflop_hour(usd_per_flop(price, peak)), "USD/EFLOP-h");
         if (flops_achieved > 0)
             add("usd_per_eflop_hour_achieved",

@@ -6,16 +6,9 @@
 
 #include "base/fit_record.hpp"
 #include "chips/kernel_library.hpp"
+#include "sim/fit_search.hpp"
 
 namespace podsim {
-
-struct FitParameter {
-    std::string name;
-    double low,
-        high;  // base units; efficiencies end at 1: what asks for more hides what is missing
-    std::string unit;  // in which YAML has it; "" for a plain number
-    double scale;      // of that unit, in base units
-};
 
 // The parameters of a set of habits: "gemm.bf16", "grouped_gemm.fp8", "attention_decode",
 // "attention_prefill", "attention.grouped_decode" (and the other kinds), "vector" or

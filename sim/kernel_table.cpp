@@ -153,41 +153,47 @@ std::optional<std::string> find_table(const TableSource& source, const std::stri
     return path.lexically_normal().string();
 }
 
-std::vector<KernelRow> read_kernel_table(const TableSource& source, const std::string& folder,
-                                         const Place& asked_at) {
-    Registry<TableAdapter> adapters("table adapter");
-    register_table_adapters(adapters);
-    const TableAdapter& adapter = adapters.find(source.adapter, asked_at, "adapter");
+std::string for_each_row(const TableSource& source, const std::string& folder,
+                         const Place& asked_at,
+                         const std::function<void(const TableFields&)>& use) {
     const std::vector<Condition> conditions = read_conditions(source, asked_at);
     const auto path = find_table(source, folder, asked_at);
     if (!path) {
         throw InputError(asked_at, "file", "no table " + source.file + " in " + folder,
                          "--data DIR or PODSIM_DATA say where the tables lie");
     }
-
-    std::vector<KernelRow> rows;
     CsvReader reader(read_table_file(*path), *path);
     for (CsvRow row; reader.next(row);) {
         const TableFields fields(reader, row, source.columns);
         const bool wanted = std::all_of(conditions.begin(), conditions.end(),
                                         [&](const auto& one) { return holds(one, fields); });
-        if (!wanted) continue;
+        if (wanted) use(fields);
+    }
+    return *path;
+}
+
+std::vector<KernelRow> read_kernel_table(const TableSource& source, const std::string& folder,
+                                         const Place& asked_at) {
+    Registry<TableAdapter> adapters("table adapter");
+    register_table_adapters(adapters);
+    const TableAdapter& adapter = adapters.find(source.adapter, asked_at, "adapter");
+    std::vector<KernelRow> rows;
+    const auto use = [&](const TableFields& fields) {
         const std::size_t before = rows.size();
         adapter(fields, rows);
         for (std::size_t i = before; i < rows.size(); ++i) {
-            rows[i].line = row.line;
+            rows[i].line = fields.line();
             const bool sane = rows[i].measured > Seconds(0.0);
-            if (!sane) {
-                throw InputError({*path, row.line, 0}, "", "a time that is not above 0");
-            }
+            if (!sane) throw InputError(fields.place(), "", "a time that is not above 0");
             try {
                 for (const auto& body : rows[i].operators) require_valid({"row", body});
             } catch (const std::invalid_argument& error) {
-                throw InputError({*path, row.line, 0}, "", error.what());
+                throw InputError(fields.place(), "", error.what());
             }
         }
-    }
-    if (rows.empty()) throw InputError({*path, 0, 0}, "", "no row passes the filter");
+    };
+    const std::string path = for_each_row(source, folder, asked_at, use);
+    if (rows.empty()) throw InputError({path, 0, 0}, "", "no row passes the filter");
     std::stable_sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) {
         return a.operators != b.operators ? a.operators < b.operators : a.line < b.line;
     });

@@ -44,6 +44,7 @@ class TableFields {
     long count(const std::string& column) const;     // a whole number of at least 1
     DType dtype(const std::string& column) const;    // by our names or the tables' ("bfloat16")
     int line() const { return row_.line; }
+    Place place() const { return {reader_.file(), row_.line, 0}; }
     [[noreturn]] void fail(const std::string& column, const std::string& what) const;
 
   private:
@@ -63,6 +64,11 @@ void register_table_adapters(Registry<TableAdapter>& adapters);
 // adapter or column, a field that cannot be read, a time that is not above 0, no rows left.
 std::vector<KernelRow> read_kernel_table(const TableSource& source, const std::string& folder,
                                          const Place& asked_at);
+
+// Calls `use` with the fields of every row that passes the source's filter, and says which file it
+// was. Throws InputError: a table that is not there, an unknown column.
+std::string for_each_row(const TableSource& source, const std::string& folder,
+                         const Place& asked_at, const std::function<void(const TableFields&)>& use);
 
 // Where the file is, or nothing when it is not there.
 std::optional<std::string> find_table(const TableSource& source, const std::string& folder,

@@ -152,6 +152,14 @@ void describe(Form& form, CollectiveForm& collective) {
     optional_of_variant(form, tokens, "fused_work", collective.fused_work,
                         "dispatch, combine: its kernel quantises what it sends or sums what comes "
                         "back, and that counts");
+    optional_of_variant(form, tokens, "experts", collective.experts,
+                        "dispatch, combine: experts in all, redundant ones included", count());
+    optional_of_variant(form, tokens, "domain_limit", collective.domain_limit,
+                        "dispatch, combine: scale-up domains that the experts of a token lie in, "
+                        "at most",
+                        count());
+    if (form.ok() && collective.experts > 0 && collective.top_k > collective.experts)
+        form.problem("top_k", "is more than the experts");
 }
 
 Transfer to_transfer(const CollectiveForm& form) {
@@ -166,6 +174,9 @@ Transfer to_transfer(const CollectiveForm& form) {
         transfer.size = expert_payload(
             tokens, copies, token_bytes(form.hidden, form.element_bytes, form.scale_block));
         transfer.messages_per_rank = tokens * copies;
+        transfer.copies = form.top_k;
+        transfer.experts = form.experts;
+        transfer.domain_limit = form.domain_limit;
     }
     return transfer;
 }

@@ -33,7 +33,7 @@ struct CollectiveForm {
     TransferType type = TransferType::all_reduce;
     int ranks = 0;
     Bytes bytes{0.0};
-    long tokens_per_rank = 0, hidden = 0, top_k = 0, scale_block = 0;
+    long tokens_per_rank = 0, hidden = 0, top_k = 0, scale_block = 0, experts = 0, domain_limit = 0;
     double element_bytes = 2;
     bool fused_work = false;
     // Dispatch and combine are given as tokens, the others as a buffer.

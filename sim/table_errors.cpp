@@ -17,22 +17,20 @@ Seconds simulated_time(const KernelRow& row, const RankHardware& hardware,
     return time;
 }
 
-TableErrors errors_of(const std::vector<KernelRow>& rows, const std::vector<double>& simulated) {
-    if (rows.empty() || rows.size() != simulated.size()) {
-        throw std::invalid_argument("as many simulated times as rows are needed, and one at least");
-    }
+TableErrors errors_of(const std::vector<ComparedRow>& rows) {
+    if (rows.empty()) throw std::invalid_argument("one row at least is needed");
     TableErrors report;
     std::vector<double> errors, amounts;
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-        const double error = relative_error(simulated[i], rows[i].measured.value());
+    for (const ComparedRow& row : rows) {
+        const double error = relative_error(row.simulated.value(), row.measured.value());
         errors.push_back(error);
         amounts.push_back(std::abs(error));
-        report.measured += rows[i].measured;
-        report.simulated += Seconds(simulated[i]);
-        if (i == 0 || amounts[i] > std::abs(report.worst)) {
+        report.measured += row.measured;
+        report.simulated += row.simulated;
+        if (errors.size() == 1 || amounts.back() > std::abs(report.worst)) {
             report.worst = error;
-            report.worst_line = rows[i].line;
-            report.worst_shape = shape_of(rows[i].operators.back());
+            report.worst_line = row.line;
+            report.worst_shape = row.shape;
         }
     }
     report.rows = static_cast<long>(rows.size());
@@ -41,6 +39,18 @@ TableErrors errors_of(const std::vector<KernelRow>& rows, const std::vector<doub
     report.bias = bias(errors);
     report.total = relative_error(report.simulated.value(), report.measured.value());
     return report;
+}
+
+TableErrors errors_of(const std::vector<KernelRow>& rows, const std::vector<double>& simulated) {
+    if (rows.size() != simulated.size()) {
+        throw std::invalid_argument("as many simulated times as rows are needed");
+    }
+    std::vector<ComparedRow> compared;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        compared.push_back({rows[i].line, shape_of(rows[i].operators.back()), rows[i].measured,
+                            Seconds(simulated[i])});
+    }
+    return errors_of(compared);
 }
 
 TableErrors compare_rows(const std::vector<KernelRow>& rows, const RankHardware& hardware,

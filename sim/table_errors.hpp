@@ -24,6 +24,15 @@ struct TableErrors {
 Seconds simulated_time(const KernelRow& row, const RankHardware& hardware,
                        const KernelLibrarySpec& library);
 
+// One row of a table beside what we say of it.
+struct ComparedRow {
+    int line = 0;
+    std::string shape;
+    Seconds measured{0.0}, simulated{0.0};
+};
+
+// Throws std::invalid_argument where there is none.
+TableErrors errors_of(const std::vector<ComparedRow>& rows);
 TableErrors errors_of(const std::vector<KernelRow>& rows, const std::vector<double>& simulated);
 TableErrors compare_rows(const std::vector<KernelRow>& rows, const RankHardware& hardware,
                          const KernelLibrarySpec& library);

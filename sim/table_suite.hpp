@@ -1,5 +1,5 @@
-// Whole tables of measured kernels as cases of a suite: the cost model against every row, without
-// a machine or a network around it.
+// Whole tables of measured kernels, or of collectives, as cases of a suite: the model of each
+// against every row, without a machine around it.
 #pragma once
 
 #include <optional>
@@ -26,7 +26,10 @@ struct TableGate {
 };
 
 struct TableCase {
-    std::string id, chip, kernels, part, source, note;
+    std::string id, source, note;
+    std::string chip, kernels;        // of measured kernels,
+    std::string system, collectives;  // or of measured collectives
+    std::string part;
     TableSource table;
     TableRows rows = TableRows::all;
     TableGate gate;
@@ -59,9 +62,19 @@ void describe(Form& form, TableGate& gate) {
 template <class Form>
 void describe(Form& form, TableCase& one) {
     form.required("id", one.id, "name of the table here");
-    form.required("chip", one.chip, "chip it was measured on");
-    form.required("kernels", one.kernels, "kernel library whose habits are asked");
-    form.optional("part", one.part, "habits whose record counts: gemm.bf16, attention_decode ...");
+    form.optional("chip", one.chip, "kernels: chip they were measured on");
+    form.optional("kernels", one.kernels, "kernels: library whose habits are asked");
+    form.optional("system", one.system, "collectives: system they were measured on");
+    form.optional("collectives", one.collectives, "collectives: library whose habits are asked");
+    form.optional("part", one.part,
+                  "habits whose record counts: gemm.bf16, attention_decode ...; of collectives the "
+                  "type, whose rows alone are meant");
+    if (form.ok() && one.collectives.empty() == one.kernels.empty())
+        form.problem("kernels", "kernels or collectives are needed, and not both");
+    if (form.ok() && !one.kernels.empty() && (one.chip.empty() || !one.system.empty()))
+        form.problem("chip", "is missing, or a system beside it: kernels run on a chip");
+    if (form.ok() && !one.collectives.empty() && (one.system.empty() || !one.chip.empty()))
+        form.problem("system", "is missing, or a chip beside it: collectives run on a system");
     describe(form, one.table);
     form.optional("rows", one.rows, "all, or every tenth in the order of shapes");
     form.optional("gate", one.gate, "errors above which the suite fails");

@@ -30,7 +30,8 @@ struct CaseReport {
 // Ratio of one case's published value to another's, ours and theirs.
 struct PairReport {
     std::string first, second;
-    double published = 0, simulated = 0, error = 0;
+    double published = 0;  // 0 before the run: the ratio of the cases' values
+    double simulated = 0, error = 0;
     CaseUse use = CaseUse::check;
     std::string source, note;  // source: of a ratio that was published as one
 };

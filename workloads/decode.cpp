@@ -66,9 +66,11 @@ class DecodeBuilder {
             expert_stream_ = 1;
             transfer_streams_.assign(static_cast<std::size_t>(spec_.mapping.micro_batches), 1);
         } else {
-            // Transfers leave the cores alone (RDMA, DMA engines): those of one micro-batch and
-            // of the other run side by side and share the ports.
-            program.streams = {{"compute", 1.0}};
+            // Transfers of one micro-batch and of the other run side by side and share the ports.
+            // Where one computes while the other transfers, it has the cores that are left.
+            const double left =
+                spec_.mapping.micro_batches > 1 ? 1.0 - spec_.engine.transfer_core_share : 1.0;
+            program.streams = {{"compute", left}};
             attention_stream_ = expert_stream_ = 0;
             for (int part = 0; part < spec_.mapping.micro_batches; ++part) {
                 transfer_streams_.push_back(static_cast<int>(program.streams.size()));
@@ -208,12 +210,11 @@ class DecodeBuilder {
             layer.shared = kernels(expert_block(model, precision, 1, own, "shared_expert",
                                                 sees_group(spec_) ? tensor : 1));
         }
-        layer.experts.push_back(kernels(expert_block(model, precision, layer.load.active_experts,
-                                                     layer.load.tokens_per_expert, "expert")));
+        layer.experts.push_back(
+            kernels(routed_experts(layer.load.active_experts, layer.load.tokens_per_expert)));
         if (layout_.uneven()) {
-            layer.experts.push_back(
-                kernels(expert_block(model, precision, layer.load.active_experts_elsewhere,
-                                     layer.load.tokens_per_expert_elsewhere, "expert")));
+            layer.experts.push_back(kernels(routed_experts(
+                layer.load.active_experts_elsewhere, layer.load.tokens_per_expert_elsewhere)));
         }
         if (apart) {
             layer.experts.push_back(kernels(expert_block(
@@ -241,6 +242,19 @@ class DecodeBuilder {
         layer.own_sum = kernels(
             combine_block(model, precision, layer.load.seen_tokens, here + (within ? shared : 0)));
         if (!within && beside) layer.sum = kernels(combine_block(model, precision, own, 2));
+    }
+
+    std::vector<Operator> routed_experts(long active_experts, long tokens_per_expert) const {
+        const ModelSpec& model = spec_.model;
+        std::vector<Operator> operators =
+            expert_block(model, spec_.precision, active_experts, tokens_per_expert, "expert");
+        if (!spec_.engine.sorts_tokens || operators.empty()) return operators;
+        const long rows = active_experts * tokens_per_expert;
+        const auto before = expert_permute_block(model, spec_.precision, rows);
+        const auto after = expert_unpermute_block(model, spec_.precision, rows);
+        operators.insert(operators.begin(), before.begin(), before.end());
+        operators.insert(operators.end(), after.begin(), after.end());
+        return operators;
     }
 
     void run_layer(const Layer& layer, bool dense) {

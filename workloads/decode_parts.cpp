@@ -41,6 +41,8 @@ Transfer exchange_pattern(const ExpertLayout& layout, double tokens,
     transfer.group_ranks = layout.group_ranks;
     const Bytes own = expert_payload(tokens, static_cast<double>(layout.copies_per_token), token);
     transfer.messages_per_rank = tokens * static_cast<double>(layout.copies_per_token);
+    transfer.copies = layout.copies_per_token;
+    transfer.experts = layout.routed_ranks * layout.slots_per_rank + layout.shared_ranks;
     transfer.size = own;
     for (const Receivers& each : receivers)
         transfer.shares.push_back({each.ranks, own, each.tokens * token});

@@ -15,6 +15,10 @@ void describe(Form& form, EngineSpec& engine) {
                   "cores of the expert stream (partitioned)", share_above_zero());
     form.optional("experts_first", engine.experts_first,
                   "a micro-batch's experts come in between the other's attention kernels");
+    form.optional("transfer_core_share", engine.transfer_core_share,
+                  "cores that transfers hold while micro-batches overlap (two_batch)", share());
+    form.optional("sorts_tokens", engine.sorts_tokens,
+                  "tokens are sorted by expert around the experts' products");
     form.optional("fused", engine.fused, "what runs as one kernel");
     form.required("kernel_gap", engine.kernel_gap, "idle time between dependent kernels",
                   non_negative());
@@ -29,7 +33,12 @@ void describe(Form& form, EngineSpec& engine) {
     form.optional("fitted_case", engine.fitted_case,
                   "the one published point the record was fitted on");
     form.required("record", engine.record, "where the parameters come from");
+    if (form.ok() && engine.transfer_core_share >= 1)
+        form.problem("transfer_core_share", "leaves no core to compute");
     if (!form.ok() || engine.overlap != Overlap::partitioned) return;
+    if (engine.transfer_core_share > 0)
+        form.problem("transfer_core_share",
+                     "is for two_batch: expert_core_share has the transfers");
     if (engine.attention_core_share + engine.expert_core_share > 1.0 + 1e-9) {
         form.problem("attention_core_share",
                      fmt::format("with expert_core_share they are {} of the cores, more than all",

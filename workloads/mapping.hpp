@@ -90,6 +90,12 @@ struct EngineSpec {
     double attention_core_share = 1, expert_core_share = 1;  // partitioned only
     bool experts_first =
         false;  // a micro-batch's experts come in between the other's attention kernels
+    // Share of the cores that transfers hold while micro-batches overlap (two_batch): DeepEP's
+    // kernels of normal mode run on some. 0: network cards or DMA engines move everything.
+    double transfer_core_share = 0;
+    // Tokens reach a rank one sender after the other and are sorted by expert around the products;
+    // else the exchange itself puts them where their expert expects them.
+    bool sorts_tokens = false;
     std::vector<Fusion> fused;
     Sourced<Seconds> kernel_gap;  // between dependent kernels
     Sourced<Seconds> host_step;   // scheduling, sampling results, launch: once a step, not hidden

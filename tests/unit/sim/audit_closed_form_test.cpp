@@ -162,5 +162,15 @@ TEST(AuditClosedForm, IncludesNeitherModelsNorMachines) {
     EXPECT_GE(files, 10);
 }
 
+// Two copies among four experts on two ranks: a rank is missed by 1 in C(4, 2) = 6 tokens, 5/3 of
+// two ranks are meant, 5/6 of the copies travel. Held to one of two domains, of one rank: one rank.
+TEST(AuditClosedForm, CopiesForOneRankTravelAsOne) {
+    nlohmann::ordered_json collective = {
+        {"type", "dispatch"}, {"ranks", 2}, {"top_k", 2}, {"experts", 4}};
+    EXPECT_NEAR(merged_share(collective, 1), 5.0 / 6, 1e-12);
+    collective["domain_limit"] = 1;
+    EXPECT_NEAR(merged_share(collective, 2), 0.5, 1e-12);
+}
+
 }  // namespace
 }  // namespace podsim
