@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "app/metric_table.hpp"
@@ -59,6 +60,13 @@ std::string gate_text(const std::optional<double>& mape, const std::optional<dou
     return text.empty() ? "none" : text;
 }
 
+std::string suite_gates(const SuiteReport& suite) {
+    const std::string cases = gate_text(suite.gate_mape, suite.gate_worst, "worst");
+    if (!suite.gate_pairs) return cases;
+    const std::string pairs = "pairs " + percent_text(*suite.gate_pairs);
+    return cases == "none" ? pairs : cases + ", " + pairs;
+}
+
 std::string code(const std::string& text) {
     return "`" + text + "`";
 }
@@ -81,8 +89,8 @@ std::string overview(const std::vector<SuiteReport>& suites) {
         text += row({code(suite.suite), suite.title, std::to_string(count),
                      none ? "-" : percent_text(suite.mape),
                      none ? "-" : signed_percent_text(suite.bias),
-                     none ? "-" : signed_percent_text(suite.worst),
-                     gate_text(suite.gate_mape, suite.gate_worst, "worst"), suite_outcome(suite)});
+                     none ? "-" : signed_percent_text(suite.worst), suite_gates(suite),
+                     suite_outcome(suite)});
     }
     return text + "\n";
 }
@@ -103,8 +111,10 @@ std::string cases_text(const SuiteReport& suite) {
         const PrintUnit unit = print_unit(one.unit);
         std::string label = metric_info(one.metric).label;
         if (!unit.text.empty()) label += ", " + unit.text;
-        text += row({one.id, label, significant(one.published * unit.factor),
-                     significant(one.simulated * unit.factor), signed_percent_text(one.error),
+        const bool compared = !std::isnan(one.published);
+        text += row({one.id, label, compared ? significant(one.published * unit.factor) : "-",
+                     significant(one.simulated * unit.factor),
+                     compared ? signed_percent_text(one.error) : "-",
                      name_of(one.use) + std::string(one.audit_passed ? "" : ", BREAKS A LAW")});
     }
     return text + "\n";
@@ -112,10 +122,11 @@ std::string cases_text(const SuiteReport& suite) {
 
 std::string pairs_text(const SuiteReport& suite) {
     if (suite.pairs.empty()) return "";
-    std::string text = head({"ratio of two cases", "published", "simulated", "error"}, 1, 4);
+    std::string text = head({"ratio of two cases", "published", "simulated", "error", "use"}, 1, 4);
     for (const PairReport& pair : suite.pairs) {
-        text += row({pair.first + " over " + pair.second, significant(pair.published),
-                     significant(pair.simulated), signed_percent_text(pair.error)});
+        text +=
+            row({pair.first + " over " + pair.second, significant(pair.published),
+                 significant(pair.simulated), signed_percent_text(pair.error), name_of(pair.use)});
     }
     return text + "\n";
 }
@@ -160,6 +171,9 @@ std::string notes_text(const SuiteReport& suite) {
         text += ": " + (note.empty() ? "no reason is given" : note) + "\n";
     };
     for (const CaseReport& one : suite.cases) add(one.id, one.use, one.note);
+    for (const PairReport& pair : suite.pairs) {
+        if (!pair.note.empty()) add(pair.first + " over " + pair.second, pair.use, pair.note);
+    }
     for (const TableReport& one : suite.tables) add(one.table.id, one.table.use, one.table.note);
     return text.empty() ? "" : "Notes:\n\n" + text + "\n";
 }
@@ -206,6 +220,9 @@ std::string sources_text(const SuiteReport& suite) {
             sources.push_back(source);
     };
     for (const CaseReport& one : suite.cases) add(one.source);
+    for (const PairReport& pair : suite.pairs) {
+        if (!pair.source.empty()) add(pair.source);
+    }
     for (const TableReport& one : suite.tables) add(one.table.source);
     std::string text = "Published by:\n\n";
     for (const std::string& source : sources) text += "- " + source + "\n";

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "app/metric_table.hpp"
 #include "app/number_text.hpp"
@@ -75,13 +76,15 @@ std::string suite_table(const SuiteReport& report) {
         if (!unit.text.empty()) label += ", " + unit.text;
         if (one.use != CaseUse::check) label += fmt::format(" [{}]", name_of(one.use));
         if (!one.audit_passed) label += " [BREAKS A LAW]";
-        table.row(label,
-                  {significant(one.published * unit.factor),
-                   significant(one.simulated * unit.factor), signed_percent_text(one.error)});
+        const bool compared = !std::isnan(one.published);
+        table.row(label, {compared ? significant(one.published * unit.factor) : "-",
+                          significant(one.simulated * unit.factor),
+                          compared ? signed_percent_text(one.error) : "-"});
     }
-    if (!report.pairs.empty()) table.line("  ratios between cases");
+    if (!report.pairs.empty()) table.line("  ratios between cases" + gate(report.gate_pairs));
     for (const PairReport& pair : report.pairs) {
-        table.row("  " + pair.first + " over " + pair.second,
+        table.row("  " + pair.first + " over " + pair.second +
+                      (pair.use == CaseUse::check ? "" : fmt::format(" [{}]", name_of(pair.use))),
                   {significant(pair.published), significant(pair.simulated),
                    signed_percent_text(pair.error)});
     }
@@ -93,8 +96,10 @@ std::string suite_table(const SuiteReport& report) {
     const auto scored = std::count_if(report.cases.begin(), report.cases.end(),
                                       [](const auto& c) { return c.use == CaseUse::check; }) +
                         scored_tables;
-    text += hanging("  ", fmt::format("{} over {} {}: {}", errors(report), scored,
-                                      scored == 1 ? "case" : "cases", suite_outcome(report)));
+    text += hanging("  ", scored == 0
+                              ? "no case is scored: " + suite_outcome(report)
+                              : fmt::format("{} over {} {}: {}", errors(report), scored,
+                                            scored == 1 ? "case" : "cases", suite_outcome(report)));
     return text + "\n";
 }
 

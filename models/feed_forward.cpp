@@ -89,7 +89,7 @@ std::vector<Operator> router_block(const ModelSpec& model, const Precision& prec
 
 std::vector<Operator> expert_block(const ModelSpec& model, const Precision& precision,
                                    long active_experts, long tokens_per_expert,
-                                   const std::string& prefix) {
+                                   const std::string& prefix, int tensor_parallel) {
     const bool shared = prefix == "shared_expert";
     if (!shared && prefix != "expert") {
         throw std::invalid_argument("expert block \"" + prefix +
@@ -100,7 +100,9 @@ std::vector<Operator> expert_block(const ModelSpec& model, const Precision& prec
     }
     require_at_least_one("active experts", active_experts);
     require_at_least_one("tokens of an active expert", tokens_per_expert);
-    const long width = model.expert_intermediate * (shared ? model.shared_experts : 1);
+    require_at_least_one("tensor parallel", tensor_parallel);
+    const long width = ceil_divide(model.expert_intermediate * (shared ? model.shared_experts : 1),
+                                   tensor_parallel);
     const long tokens = active_experts * tokens_per_expert;
     const DType act = precision.activations;
     const DType weights = shared ? precision.weights : precision.experts;

@@ -154,10 +154,11 @@ std::vector<Operator> router_block(const ModelSpec& model, const Precision& prec
 // dispatch and activations differ in format, grouped gate-and-up, SwiGLU with quantise, grouped
 // down, quantise for combine. `prefix` begins the names and says which experts: "expert" for
 // routed ones in precision.experts, "shared_expert" for all shared ones of a layer, one wide FFN
-// in precision.weights that counts as 1. No active experts, no operators.
+// in precision.weights that counts as 1. `tensor_parallel` ranks share each expert's width. No
+// active experts, no operators.
 std::vector<Operator> expert_block(const ModelSpec& model, const Precision& precision,
                                    long active_experts, long tokens_per_expert,
-                                   const std::string& prefix);
+                                   const std::string& prefix, int tensor_parallel = 1);
 
 // Around the routed experts where tokens arrive rank by rank: `rows` of them, in the format of
 // dispatch, are copied to the place of their expert, and the results back in that of combine.

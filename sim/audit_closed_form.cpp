@@ -92,12 +92,22 @@ PerToken work_per_token(const AuditFacts& facts, const AuditModel& m) {
 double moe_rounding(const AuditFacts& facts, const AuditModel& m, const PerToken& work,
                     double tokens) {
     const AuditMapping& map = facts.mapping;
-    const double own = rounded_up(tokens / map.tensor_parallel);  // of one rank
-    double extra = (own * map.ranks() - tokens * map.data_parallel) * work.moe(m);
+    // Of one rank: where the ranks of a group see all its tokens, each routes them, and together
+    // they work on them once.
+    const double own = rounded_up(tokens / map.tensor_parallel);
+    double extra = map.sees_group()
+                       ? tokens * map.data_parallel * (map.tensor_parallel - 1) * work.router
+                       : (own * map.ranks() - tokens * map.data_parallel) * work.moe(m);
+    if (map.sees_group()) {
+        const double width = m.expert_intermediate * m.shared_experts;
+        extra += tokens * map.data_parallel * 3 * m.hidden *
+                 (map.tensor_parallel * std::ceil(width / map.tensor_parallel) - width);
+    }
     const double groups = map.ranks() / map.expert_parallel;
     const double routed_ranks = map.expert_parallel - map.shared_ranks;
     const double slots = (m.routed_experts + map.redundant_experts) / routed_ranks;
-    const double arriving = own * map.expert_parallel * m.experts_per_token / routed_ranks;
+    const double arriving = (map.sees_group() ? tokens : own * map.expert_parallel) *
+                            m.experts_per_token / routed_ranks;
     const bool each_whole =
         map.balanced && is_whole(arriving < slots ? arriving : arriving / slots);
     if (!each_whole) extra += groups * routed_ranks * slots * work.expert;
@@ -127,7 +137,8 @@ double weight_bytes_per_rank(const AuditFacts& facts, const AuditModel& m, doubl
     const double routed =
         asked * expert * routed_ranks / map.expert_parallel * formats.experts.bytes;
     const double shared = expert * m.shared_experts * formats.weights.bytes *
-                          (map.shared_ranks > 0 ? map.shared_ranks / map.expert_parallel : 1.0);
+                          (map.shared_ranks > 0 ? map.shared_ranks / map.expert_parallel : 1.0) /
+                          (map.sees_group() ? map.tensor_parallel : 1.0);
     return (m.dense_layers + moe_passes) * attention +
            m.dense_layers * 3 * m.hidden * m.dense_intermediate / map.tensor_parallel *
                formats.weights.bytes +
@@ -163,6 +174,15 @@ namespace {
 void add_exchange(ClosedForm& form, const AuditFacts& facts, const AuditModel& m,
                   double moe_tokens) {
     const AuditMapping& map = facts.mapping;
+    if (map.gathers) {
+        // A token reaches each other rank of its group, unless all have it; a sum over a group's
+        // ranks takes at least one row from each but one.
+        const double ways = map.expert_parallel - 1;
+        const double row = m.hidden * ((map.sees_group() ? 0 : facts.formats.dispatch.bytes) +
+                                       facts.formats.combine.bytes);
+        form.exchange_bytes = moe_tokens * ways * row;
+        return;
+    }
     // A token goes once to the rank with the shared experts, however many those are.
     const double copies = m.experts_per_token + (map.shared_ranks > 0 ? 1 : 0);
     const double payload = moe_tokens * copies * m.hidden *
@@ -308,7 +328,8 @@ MemoryForm memory_form(const AuditFacts& facts, const AuditModel& m, double sequ
     form.tables = (m.tied_embedding ? 1 : 1 + 1 / map.head_parallel) * m.hidden * m.vocabulary /
                   map.tensor_parallel * table_bytes;
     form.routed = moe_layers * slots * expert * formats.experts.bytes;
-    form.shared = moe_layers * m.shared_experts * expert * formats.weights.bytes;
+    form.shared = moe_layers * m.shared_experts * expert * formats.weights.bytes /
+                  (map.sees_group() ? map.tensor_parallel : 1);
     form.router = moe_layers * m.hidden * m.routed_experts * table_bytes;
     return form;
 }

@@ -85,6 +85,8 @@ AuditMapping read_mapping(const Tree& pool, double ranks) {
     mapping.shared_ranks = experts.size_or("shared_ranks", 0);
     if (const auto attention = tree.find("attention"))
         mapping.splits_tokens = attention->text() == "sp-tp-sp";
+    if (const auto exchange = experts.find("exchange"))
+        mapping.gathers = exchange->text() == "gather";
     if (const auto popularity = experts.find("popularity")) {
         mapping.balanced = popularity->json->is_string() && popularity->text() == "balanced";
     }

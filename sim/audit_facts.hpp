@@ -36,6 +36,9 @@ struct AuditMapping {
     bool splits_tokens = false;  // attention sp-tp-sp
     double head_parallel = 1;    // data-parallel groups that share a head
     bool balanced = true;        // every expert gets the same share of the tokens
+    bool gathers = false;        // every rank of an expert group sees all its tokens
+    // of a tensor-parallel group, as all its ranks have them
+    bool sees_group() const { return gathers && tensor_parallel > 1; }
     double ranks() const { return data_parallel * tensor_parallel * pipeline_parallel; }
 };
 

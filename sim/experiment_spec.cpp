@@ -69,6 +69,10 @@ void describe(Form& form, ExpertsSpec& experts) {
     form.optional("redundant", experts.redundant, "extra copies of routed experts", non_negative());
     form.optional("shared_ranks", experts.shared_ranks,
                   "ranks of an expert group that hold the shared expert alone", non_negative());
+    form.optional(
+        "exchange", experts.exchange,
+        "how tokens meet their experts: all_to_all (dispatch and combine), or gather (each "
+        "rank has all tokens of the expert group)");
     form.optional("popularity", experts.popularity, "how tokens spread over experts");
     if (!kAllVariants<Form> && !form.ok()) return form.ignore_unknown_keys();
     of_variant(form, experts.popularity == Popularity::zipf, "zipf_exponent", experts.zipf_exponent,

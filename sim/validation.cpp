@@ -14,8 +14,9 @@ namespace podsim {
 
 namespace {
 
-// In the published unit. Throws InputError when the run does not give the metric.
-double simulated_value(const PreparedCase& one, const AlternativeResult& result) {
+// In the published unit, or where nothing was published in the metric's own. Throws InputError when
+// the run does not give the metric.
+double simulated_value(PreparedCase& one, const AlternativeResult& result) {
     const Metric* metric = result.metric(one.report.metric);
     if (metric == nullptr) {
         std::string given;
@@ -26,6 +27,11 @@ double simulated_value(const PreparedCase& one, const AlternativeResult& result)
     }
     // A share is a plain number whatever a result calls it.
     const bool is_share = one.dimension == Dimension{};
+    if (std::isnan(one.report.published)) {
+        one.report.unit = metric->unit;
+        one.unit = is_share ? 1.0 : parse_quantity("1 " + metric->unit, one.dimension);
+        return metric->value;
+    }
     const double percent = is_share && metric->unit == "%" ? 0.01 : 1.0;
     const double base =
         is_share
@@ -54,7 +60,8 @@ void compare_pair(PairReport& pair, const std::vector<PreparedCase>& cases) {
     };
     const PreparedCase &first = find(pair.first), &second = find(pair.second);
     const double units = first.unit / second.unit;
-    pair.published = first.report.published / second.report.published * units;
+    if (pair.published == 0)
+        pair.published = first.report.published / second.report.published * units;
     pair.simulated = first.report.simulated / second.report.simulated * units;
     pair.error = relative_error(pair.simulated, pair.published);
 }
@@ -65,7 +72,9 @@ void score(SuiteReport& report) {
     // A table counts as one case, by its own means and its worst row.
     std::vector<double> absolute, errors, farthest;
     for (const auto& one : report.cases) {
-        report.passed = report.passed && one.audit_passed && std::isfinite(one.error);
+        // Of a case that only its ratio was published of, the simulated value has to be a number.
+        const bool compared = std::isfinite(std::isnan(one.published) ? one.simulated : one.error);
+        report.passed = report.passed && one.audit_passed && compared;
         if (one.use != CaseUse::check) continue;
         absolute.push_back(std::abs(one.error));
         errors.push_back(one.error);
@@ -90,6 +99,10 @@ void score(SuiteReport& report) {
     // Written so that a NaN fails.
     if (report.gate_mape && !(report.mape <= *report.gate_mape)) report.passed = false;
     if (report.gate_worst && !(std::abs(report.worst) <= *report.gate_worst)) report.passed = false;
+    for (const PairReport& pair : report.pairs) {
+        if (!report.gate_pairs || pair.use != CaseUse::check) continue;
+        if (!(std::abs(pair.error) <= *report.gate_pairs)) report.passed = false;
+    }
 }
 
 SuiteReport run_suite(const Node& suite, const Catalog& catalog, const RunOptions& options,
@@ -174,11 +187,15 @@ nlohmann::ordered_json to_json(const std::vector<SuiteReport>& suites) {
                              {"second", pair.second},
                              {"published", pair.published},
                              {"simulated", pair.simulated},
-                             {"error", pair.error}});
+                             {"error", pair.error},
+                             {"use", name_of(pair.use)},
+                             {"source", pair.source},
+                             {"note", pair.note}});
         }
         Json gates = Json::object();
         if (suite.gate_mape) gates["mape"] = *suite.gate_mape;
         if (suite.gate_worst) gates["worst"] = *suite.gate_worst;
+        if (suite.gate_pairs) gates["pairs"] = *suite.gate_pairs;
         list.push_back({{"suite", suite.suite},
                         {"title", suite.title},
                         {"mape", suite.mape},

@@ -19,7 +19,9 @@ namespace podsim {
 
 struct CaseReport {
     std::string id, metric, unit, source, note;
-    double published = 0, simulated = 0, error = 0;  // error: simulated / published - 1
+    // error: simulated / published - 1. Both are NaN where nothing was published of the case
+    // itself, but of its ratio to another.
+    double published = 0, simulated = 0, error = 0;
     CaseUse use = CaseUse::check;
     bool audit_passed = true;
     Provenance rests_on{};  // of the simulated value
@@ -28,7 +30,10 @@ struct CaseReport {
 // Ratio of one case's published value to another's, ours and theirs.
 struct PairReport {
     std::string first, second;
-    double published = 0, simulated = 0, error = 0;
+    double published = 0;  // 0 before the run: the ratio of the cases' values
+    double simulated = 0, error = 0;
+    CaseUse use = CaseUse::check;
+    std::string source, note;  // source: of a ratio that was published as one
 };
 
 // What is not reached, or not to be read out of the numbers, and why: written by hand.
@@ -53,6 +58,7 @@ struct SuiteReport {
     // `worst` with its worst row.
     double mape = 0, bias = 0, worst = 0;
     std::optional<double> gate_mape, gate_worst;
+    std::optional<double> gate_pairs;  // of each pair with use `check`
     bool passed = true;
 };
 

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
+#include <limits>
 #include <map>
 #include <set>
 
@@ -64,7 +66,7 @@ const std::map<std::string, Dimension>& metric_dimensions() {
 }
 
 struct GatesForm {
-    std::optional<double> mape, worst;
+    std::optional<double> mape, worst, pairs;
 };
 
 template <class Form>
@@ -72,6 +74,8 @@ void describe(Form& form, GatesForm& gates) {
     form.optional("mape", gates.mape, "largest mean absolute error over the checked cases",
                   positive());
     form.optional("worst", gates.worst, "largest error of a single checked case", positive());
+    form.optional("pairs", gates.pairs, "largest error of a checked ratio of two cases",
+                  positive());
 }
 
 struct DefaultsForm {
@@ -97,20 +101,33 @@ void describe(Form& form, CaseForm& one) {
     form.optional("experiment", one.experiment,
                   "an experiment with one alternative, or its differences to `defaults`");
     form.required("metric", one.metric, "name of the metric that is compared");
-    form.required("published", one.published, "what was published, with its unit");
+    form.optional(
+        "published", one.published,
+        "what was published, with its unit; may be absent of a printed case, of which only "
+        "a ratio to another was");
     form.required("use", one.use, "fit: fitted on; check: scored; print: shown without a score");
     form.required("source", one.source, "who published it, and where");
     form.optional("note", one.note, "what a reader of the comparison should know");
 }
 
 struct PairForm {
-    std::string first, second;
+    std::string first, second, source, note;
+    std::optional<double> published;
+    CaseUse use = CaseUse::check;
 };
 
 template <class Form>
 void describe(Form& form, PairForm& pair) {
     form.required("first", pair.first, "id of the case above the line");
     form.required("second", pair.second, "id of the case below it");
+    form.optional("published", pair.published,
+                  "the ratio, where it was published as one; else that of the cases' values",
+                  positive());
+    form.optional("use", pair.use, "check: under the gate of pairs; print: shown without it");
+    form.optional("source", pair.source, "who published the ratio, and where");
+    form.optional("note", pair.note, "what a reader of the ratio should know");
+    if (form.has("published") && !form.has("source"))
+        form.problem("source", "is missing: a published ratio needs one");
 }
 
 struct SuiteForm {
@@ -234,6 +251,14 @@ void read_published(const CaseForm& one, const Node& node, PreparedCase& prepare
     }
     prepared.dimension = known->second;
     const Node* published = node.find("published");
+    if (published == nullptr) {
+        prepared.report.published = std::numeric_limits<double>::quiet_NaN();
+        if (one.use != CaseUse::print) {
+            problems.push_back({node.place, prepared.path + ".published",
+                                "is missing; only a case with use: print may leave it out", ""});
+        }
+        return;
+    }
     try {
         const double base = parse_quantity(one.published, prepared.dimension);
         prepared.report.unit = unit_of(one.published);
@@ -308,6 +333,15 @@ void check_pairs(const Node& document, const SuiteForm& suite,
                 unknown_name(node.find(key)->place, path + "." + key, "case", id, ids));
             known = false;
         }
+        const auto unpublished = [&](const std::string& id) {
+            return std::any_of(cases.begin(), cases.end(), [&](const auto& one) {
+                return one.report.id == id && std::isnan(one.report.published);
+            });
+        };
+        if (known && !pair.published && (unpublished(pair.first) || unpublished(pair.second))) {
+            problems.push_back({node.place, path + ".published",
+                                "is missing, and nothing was published of one of its cases", ""});
+        }
         if (known && !(dimension_of(pair.first) == dimension_of(pair.second))) {
             problems.push_back({node.place, path, "metrics of different kinds have no ratio", ""});
         }
@@ -327,7 +361,11 @@ PreparedSuite prepare_suite(const Node& document, const Catalog& catalog) {
     suite.report.gate_worst = form.gates.worst;
     suite.cases = prepare_cases(document, form, problems);
     check_pairs(document, form, suite.cases, problems);
-    for (const auto& pair : form.pairs) suite.report.pairs.push_back({pair.first, pair.second});
+    suite.report.gate_pairs = form.gates.pairs;
+    for (const auto& pair : form.pairs) {
+        suite.report.pairs.push_back({pair.first, pair.second, pair.published.value_or(0), 0, 0,
+                                      pair.use, pair.source, pair.note});
+    }
     suite.tables = form.tables;
     for (std::size_t i = 0; i < form.tables.size(); ++i) {
         suite.table_places.push_back(document.find("tables")->items[i].place);

@@ -180,6 +180,7 @@ class DecodeBuilder {
         Bytes latents{0.0}, outputs{0.0};  // what split attention exchanges, of the group's tokens
         Kernels attention, dense, router, shared, sum;
         Kernels attend, output;        // of split attention, after `attention`
+        Kernels own_sum;               // gather: of what a rank's own experts make, before combine
         std::vector<Kernels> experts;  // by class
         ExpertLoad load;
     };
@@ -216,13 +217,17 @@ class DecodeBuilder {
             layer.dense = kernels(dense_ffn_block(model, precision, tokens, tensor));
         if (layout_.slots_per_rank == 0) return layer;
 
-        // Within a tensor-parallel group each rank takes its part of the tokens to the experts.
-        const long own = (tokens + tensor - 1) / tensor;
+        // Within a tensor-parallel group each rank takes its part of the tokens to the experts,
+        // unless they gather there.
+        const long own = tokens_to_experts(spec_, tokens);
         const bool apart = layout_.shared_ranks > 0;
         const bool beside = !apart && model.shared_experts > 0;
         layer.load = expert_load(spec_, layout_, own, balance);
         layer.router = kernels(router_block(model, precision, own));
-        if (beside) layer.shared = kernels(expert_block(model, precision, 1, own, "shared_expert"));
+        if (beside) {
+            layer.shared = kernels(expert_block(model, precision, 1, own, "shared_expert",
+                                                sees_group(spec_) ? tensor : 1));
+        }
         layer.experts.push_back(
             kernels(routed_experts(layer.load.active_experts, layer.load.tokens_per_expert)));
         if (layout_.uneven()) {
@@ -233,9 +238,28 @@ class DecodeBuilder {
             layer.experts.push_back(kernels(expert_block(
                 model, precision, 1, layer.load.tokens_per_shared_rank, "shared_expert")));
         }
-        layer.sum = kernels(
-            combine_block(model, precision, own, layout_.copies_per_token + (beside ? 1 : 0)));
+        add_sums(layer, own, beside);
         return layer;
+    }
+
+    // Rows of tokens that are added up: those of all a token's experts after combine; or, where
+    // tokens gather, those of a rank's own experts before it, and the shared expert's with them if
+    // combine adds that up too, else after it.
+    void add_sums(Layer& layer, long own, bool beside) {
+        const ModelSpec& model = spec_.model;
+        const Precision& precision = spec_.precision;
+        const long shared = beside ? 1 : 0;
+        if (spec_.experts.exchange == ExpertExchange::all_to_all) {
+            layer.sum =
+                kernels(combine_block(model, precision, own, layout_.copies_per_token + shared));
+            return;
+        }
+        const long here =
+            (layout_.copies_per_token + layout_.routed_ranks - 1) / layout_.routed_ranks;
+        const bool within = sees_group(spec_);
+        layer.own_sum = kernels(
+            combine_block(model, precision, layer.load.seen_tokens, here + (within ? shared : 0)));
+        if (!within && beside) layer.sum = kernels(combine_block(model, precision, own, 2));
     }
 
     std::vector<Operator> routed_experts(long active_experts, long tokens_per_expert) const {
@@ -272,6 +296,10 @@ class DecodeBuilder {
             within_group("dense all-reduce", TransferType::all_reduce);
             return;
         }
+        if (sees_group(spec_)) {
+            within_group("attention all-reduce", TransferType::all_reduce);
+            return run_routed(layer);
+        }
         within_group("attention reduce-scatter", TransferType::reduce_scatter);
         run_routed(layer);
         within_group("hidden all-gather", TransferType::all_gather);
@@ -300,16 +328,23 @@ class DecodeBuilder {
         chain(expert_stream_, layer.shared);
         const std::vector<int> shared_end = here_;
         here_ = routed_here;
-        exchange("dispatch", TransferType::dispatch, layer.load.dispatch);
+        const bool gathers = spec_.experts.exchange == ExpertExchange::gather;
+        exchange(gathers ? "token all-gather" : "dispatch",
+                 gathers ? layer.load.dispatch.type : TransferType::dispatch, layer.load.dispatch);
         priority_ = spec_.engine.experts_first ? 1 : 0;
-        for (std::size_t c = 0; c < here_.size(); ++c)
-            chain_on(static_cast<int>(c), expert_stream_, layer.experts[c]);
-        exchange("combine", TransferType::combine, layer.load.combine);
-        priority_ = 0;
+        const auto beside = [&](std::size_t c) {
+            return layer.shared.empty() ? -1 : shared_end[c];
+        };
         for (std::size_t c = 0; c < here_.size(); ++c) {
-            const int beside = layer.shared.empty() ? -1 : shared_end[c];
-            chain_on(static_cast<int>(c), expert_stream_, layer.sum, beside);
+            chain_on(static_cast<int>(c), expert_stream_, layer.experts[c]);
+            chain_on(static_cast<int>(c), expert_stream_, layer.own_sum,
+                     layer.sum.empty() ? beside(c) : -1);
         }
+        exchange(gathers ? "expert sum" : "combine",
+                 gathers ? layer.load.combine.type : TransferType::combine, layer.load.combine);
+        priority_ = 0;
+        for (std::size_t c = 0; c < here_.size(); ++c)
+            chain_on(static_cast<int>(c), expert_stream_, layer.sum, beside(c));
     }
 
     void chain(int stream, const Kernels& kernels) {

@@ -49,6 +49,18 @@ Transfer exchange_pattern(const ExpertLayout& layout, double tokens,
     return transfer;
 }
 
+// Tokens come whole to every rank of the group, and their sums, a row a token, go where the tokens
+// were: to one rank each, or to all where all have them.
+void gather_tokens(const DecodeSpec& spec, const ExpertLayout& layout, ExpertLoad& load) {
+    const auto seen = static_cast<double>(load.seen_tokens);
+    load.dispatch.type = TransferType::all_gather;
+    load.combine.type = sees_group(spec) ? TransferType::all_reduce : TransferType::reduce_scatter;
+    load.dispatch.group_ranks = sees_group(spec) ? 1 : layout.group_ranks;
+    load.combine.group_ranks = layout.group_ranks;
+    load.dispatch.size = seen * dispatched_token(spec.model, spec.precision.dispatch);
+    load.combine.size = seen * dispatched_token(spec.model, spec.precision.combine);
+}
+
 // Shares of the assignments by expert. Throws DecodeError for counts of other experts.
 std::vector<double> counted_shares(const DecodeSpec& spec, const ExpertCounts& counted) {
     const auto experts = static_cast<std::size_t>(spec.model.routed_experts);
@@ -205,9 +217,20 @@ std::vector<RankClass> rank_classes(const ExpertLayout& layout) {
     return classes;
 }
 
+bool sees_group(const DecodeSpec& spec) {
+    return spec.experts.exchange == ExpertExchange::gather && spec.mapping.tensor_parallel > 1;
+}
+
+long tokens_to_experts(const DecodeSpec& spec, long tokens) {
+    if (sees_group(spec)) return tokens;
+    const long tensor = spec.mapping.tensor_parallel;
+    return (tokens + tensor - 1) / tensor;
+}
+
 ExpertLoad expert_load(const DecodeSpec& spec, const ExpertLayout& layout, long tokens_per_rank,
                        std::size_t balance) {
-    const double tokens = static_cast<double>(tokens_per_rank), group = layout.group_ranks;
+    const double tokens = static_cast<double>(tokens_per_rank);
+    const double group = sees_group(spec) ? 1 : layout.group_ranks;  // of ranks with other tokens
     const double per_routed_rank =
         tokens * group * static_cast<double>(spec.model.experts_per_token) / layout.routed_ranks;
     ExpertLoad load;
@@ -233,6 +256,11 @@ ExpertLoad expert_load(const DecodeSpec& spec, const ExpertLayout& layout, long 
         const double per_shared_rank = tokens * group / layout.shared_ranks;
         receivers.push_back({layout.shared_ranks, per_shared_rank});
         load.tokens_per_shared_rank = static_cast<long>(std::ceil(per_shared_rank));
+    }
+    if (spec.experts.exchange == ExpertExchange::gather) {
+        load.seen_tokens = tokens_per_rank * static_cast<long>(group);
+        gather_tokens(spec, layout, load);
+        return load;
     }
     load.dispatch = exchange_pattern(layout, tokens, receivers,
                                      dispatched_token(spec.model, spec.precision.dispatch));
@@ -341,7 +369,7 @@ std::vector<MemoryNeed> decode_memory(const DecodeSpec& spec, const ExpertLayout
         return needs;
     }
     // Buffers for the layer that sends a rank the most.
-    const long own = static_cast<long>(std::ceil(tokens / tensor));
+    const long own = tokens_to_experts(spec, static_cast<long>(tokens));
     ExpertLoad load;
     long busiest = 0, elsewhere = 0;
     for (std::size_t i = 0; i < std::max<std::size_t>(1, layout.balances.size()); ++i) {
@@ -351,7 +379,8 @@ std::vector<MemoryNeed> decode_memory(const DecodeSpec& spec, const ExpertLayout
             std::max(elsewhere, load.active_experts_elsewhere * load.tokens_per_expert_elsewhere);
     }
     const Bytes routed = static_cast<double>(layout.slots_per_rank) * weights.routed_expert;
-    const Bytes beside = apart ? Bytes(0.0) : weights.shared_expert;
+    const Bytes beside =
+        apart ? Bytes(0.0) : weights.shared_expert / (sees_group(spec) ? tensor : 1);
     add(routed, beside, static_cast<double>(busiest));
     if (layout.uneven()) add(routed, beside, static_cast<double>(elsewhere));
     if (apart)
@@ -412,6 +441,25 @@ void require_consistent(const DecodeSpec& spec) {
                           fmt::format("is {}: with ranks for the shared expert a multiple of "
                                       "tensor_parallel {} is expected",
                                       m.expert_parallel, m.tensor_parallel));
+    }
+    if (spec.experts.exchange == ExpertExchange::gather) {
+        if (spec.experts.shared_ranks > 0) {
+            throw DecodeError("experts.shared_ranks",
+                              fmt::format("is {}: with exchange gather every rank has all tokens, "
+                                          "expected 0",
+                                          spec.experts.shared_ranks));
+        }
+        if (m.tensor_parallel > 1 && m.expert_parallel != m.tensor_parallel) {
+            throw DecodeError("experts.exchange",
+                              fmt::format("is gather: with tensor_parallel {} the experts are "
+                                          "spread over just that group, but expert_parallel is {}",
+                                          m.tensor_parallel, m.expert_parallel));
+        }
+        if (m.tensor_parallel > 1 && m.attention == AttentionSplit::sp_tp_sp) {
+            throw DecodeError("experts.exchange",
+                              "is gather: attention sp-tp-sp divides the tokens of a group, "
+                              "expected attention tp or all_to_all");
+        }
     }
     if (m.micro_batches > 2) {
         throw DecodeError(

@@ -48,9 +48,14 @@ struct ExpertLoad {
     long active_experts_elsewhere = 0, tokens_per_expert_elsewhere = 0;
     long tokens_per_shared_rank = 0;
     double imbalance = 1;        // assignments of the busiest routed rank over the mean
+    long seen_tokens = 0;        // gather: that each rank has before it
     Transfer dispatch, combine;  // unrounded; what is dispatched comes back
 };
-// Under the popularity of entry `balance` of the layout.
+// Whether each rank of a tensor-parallel group takes all the group's tokens to its experts.
+bool sees_group(const DecodeSpec& spec);
+// Of `tokens` of a data-parallel group those that a rank takes to the experts.
+long tokens_to_experts(const DecodeSpec& spec, long tokens);
+// Under the popularity of entry `balance` of the layout; `tokens_per_rank` as above.
 ExpertLoad expert_load(const DecodeSpec& spec, const ExpertLayout& layout, long tokens_per_rank,
                        std::size_t balance = 0);
 

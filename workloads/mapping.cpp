@@ -25,6 +25,12 @@ const std::vector<std::pair<const char*, ExpertPlacement>>& names_of(const Exper
     return names;
 }
 
+const std::vector<std::pair<const char*, ExpertExchange>>& names_of(const ExpertExchange*) {
+    static const std::vector<std::pair<const char*, ExpertExchange>> names = {
+        {"all_to_all", ExpertExchange::all_to_all}, {"gather", ExpertExchange::gather}};
+    return names;
+}
+
 const std::vector<std::pair<const char*, Overlap>>& names_of(const Overlap*) {
     static const std::vector<std::pair<const char*, Overlap>> names = {
         {"two_batch", Overlap::two_batch}, {"partitioned", Overlap::partitioned}};

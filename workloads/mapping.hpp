@@ -48,6 +48,14 @@ struct ExpertCounts {
     std::vector<double> counts;
 };
 
+// How tokens meet their experts. all_to_all: each token goes to the ranks of its experts and back
+// (dispatch and combine). gather: every rank of the expert group has all its tokens and sums what
+// its own experts make of them. Under data parallelism an all-gather brings them and a
+// reduce-scatter takes the sums away; in a tensor-parallel group they are there already, and one
+// all-reduce adds up (TensorRT-LLM on one node).
+enum class ExpertExchange { all_to_all, gather };
+const std::vector<std::pair<const char*, ExpertExchange>>& names_of(const ExpertExchange*);
+
 struct ExpertsSpec {
     int redundant = 0;  // extra copies of routed experts
     int shared_ranks =
@@ -57,6 +65,7 @@ struct ExpertsSpec {
     std::string histogram{}, histogram_part{};  // a file, and where in it the counts stand
     ExpertPlacement placement = ExpertPlacement::eplb;
     std::vector<ExpertCounts> counts{};  // read from `histogram`, by layer
+    ExpertExchange exchange = ExpertExchange::all_to_all;
 };
 
 struct SpeculationSpec {

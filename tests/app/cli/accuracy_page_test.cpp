@@ -34,7 +34,8 @@ SuiteReport small_suite() {
                      CaseUse::print,
                      true,
                      {}}};
-    report.pairs = {{"A", "B", 2.0, 2.75, 0.375}};
+    report.pairs = {{"A", "B", 2.0, 2.75, 0.375, CaseUse::print, "", "of two machines"}};
+    report.gate_pairs = 0.2;
     TableReport table;
     table.table.id = "T";
     table.table.chip = "h800";
@@ -59,11 +60,13 @@ TEST(AccuracyPage, SaysHowFarOffAndWhatItRestsOn) {
     const std::string page = accuracy_page({small_suite()});
     for (const char* line :
          {"# How far off podsim is\n",
-          "| `small` | A small suite | 1 | 10.0 % | +10.0 % | +10.0 % | MAPE 12.0 % | passed |\n",
+          "| `small` | A small suite | 1 | 10.0 % | +10.0 % | +10.0 % | MAPE 12.0 %, pairs 20.0 % "
+          "| passed |\n",
           "## Out of reach, and why\n\n- `small`: **Large ones.** Nobody measured them.\n",
           "\n## small\n\nA small suite.\n\n", "| A | layer, us | 1000 | 1100 | +10.0 % | check |\n",
           "| B | layer, us | 500.0 | 400.0 | -20.0 % | print |\n",
-          "| A over B | 2.000 | 2.750 | +37.5 % |\n",
+          "| A over B | 2.000 | 2.750 | +37.5 % | print |\n",
+          "- A over B (print): of two machines\n",
           "| T | h800 | lib | 42 | 5.10 % | 0 % | 0 % | 0 % | - | MAPE 7.00 % | fit |\n",
           "Skipped:\n\n- GONE: `kernels/gone.csv` was not there\n",
           "- B (print): derived, not measured\n", "- T (fit): no reason is given\n",

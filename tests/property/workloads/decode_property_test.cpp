@@ -165,6 +165,23 @@ TEST(DecodeProperty, EveryStepThatAddsUpIsAValidProgramOfTheModelsWork) {
     }));
 }
 
+// How tokens meet their experts changes nothing about the work.
+TEST(DecodeProperty, GatheredTokensAreTheSameWork) {
+    EXPECT_TRUE(rc::check([] {
+        DecodeSpec spec = any_step();
+        spec.mapping.data_parallel *= spec.mapping.tensor_parallel;
+        spec.mapping.tensor_parallel = 1;
+        spec.mapping.expert_parallel -= spec.experts.shared_ranks;
+        spec.mapping.data_parallel = spec.mapping.expert_parallel * any_int(1, 3);
+        spec.experts.shared_ranks = 0;
+        const double sent = matrix_work(build_decode_step(spec).program);
+        spec.experts.exchange = ExpertExchange::gather;
+        const DecodeStep step = build_decode_step(spec);
+        require_valid(step.program);
+        RC_ASSERT(std::abs(matrix_work(step.program) - sent) <= 1e-12 * sent);
+    }));
+}
+
 // Experts of unequal popularity, drawn or counted.
 void make_uneven(DecodeSpec& spec) {
     ExpertsSpec& experts = spec.experts;

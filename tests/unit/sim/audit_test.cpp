@@ -86,6 +86,13 @@ TEST(Audit, SoundResultsPassHoweverTheyAreLaidOut) {
                     72, 11, 2},
              Layout{"custom-supernode", fp8, "tensor_parallel: 2, expert_parallel: 16",
                     "popularity: zipf, zipf_exponent: 3", 32, 1, 0},
+             Layout{"h800-ib", fp8, "expert_parallel: 16", "exchange: gather", 32, 7, 1},
+             Layout{"cloudmatrix384", int8, "micro_batches: 2",
+                    "exchange: gather, popularity: uniform", 16, 9, 0},
+             Layout{"h800-ib", fp8, "tensor_parallel: 16, expert_parallel: 16",
+                    "exchange: gather, popularity: uniform", 32, 1, 3},
+             Layout{"custom-supernode", fp8, "tensor_parallel: 8, expert_parallel: 8",
+                    "exchange: gather", 8, 1, 2},
          }) {
         const std::string experiment = fmt::format(
             "experiment: a layout\n"

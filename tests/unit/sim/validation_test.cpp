@@ -107,6 +107,60 @@ TEST(Validation, AGateThatIsNotKeptFailsTheSuite) {
     EXPECT_TRUE(run(two_cases("{}")).passed);
 }
 
+// Both cases simulate the same: their ratio is 1, published 0.8 / 1.1 = 0.727 as the cases', or 0.9
+// as stated.
+TEST(Validation, RatiosHaveAGateOfTheirOwn) {
+    const auto with = [](const char* gate, const char* pair) {
+        return run(
+            two_cases(gate, fmt::format("pairs: [{{first: above, second: below{}}}]\n", pair)));
+    };
+    EXPECT_TRUE(with("{pairs: 37.501 %}", "").passed);
+    EXPECT_FALSE(with("{pairs: 37.499 %}", "").passed);
+    EXPECT_TRUE(with("{pairs: 37.499 %}", ", use: print").passed);
+    const char* const stated = ", published: 0.9, source: made up";
+    EXPECT_NEAR(with("{}", stated).pairs[0].error, 1 / 0.9 - 1, 1e-9);
+    EXPECT_TRUE(with("{pairs: 11.112 %}", stated).passed);
+    EXPECT_FALSE(with("{pairs: 11.111 %}", stated).passed);
+}
+
+TEST(Validation, OfAPrintedCaseOnlyARatioMayBePublished) {
+    const char* const unpublished = R"(
+  - {id: other, experiment: {workload: {collective: {ranks: 8}}}, metric: collective_time,
+     use: print, source: made up}
+pairs: [{first: other, second: above, published: 2, source: made up}]
+)";
+    const SuiteReport report = run(two_cases("{pairs: 50.1 %}", unpublished));
+    EXPECT_TRUE(report.passed);
+    EXPECT_TRUE(std::isnan(report.cases[2].published));
+    EXPECT_EQ(report.cases[2].unit, "us");
+    EXPECT_NEAR(report.cases[2].simulated, dispatch_microseconds(), 1e-9);
+    EXPECT_NEAR(report.pairs[0].simulated, 1, 1e-9);
+    EXPECT_NEAR(report.pairs[0].error, -0.5, 1e-9);
+
+    const auto problems_of = [](const std::string& more) -> std::string {
+        try {
+            (void)run(two_cases("{}", more));
+        } catch (const InputError& error) {
+            return error.what();
+        }
+        return "";
+    };
+    EXPECT_THAT(
+        problems_of(R"(
+  - {id: other, experiment: {workload: {collective: {ranks: 8}}}, metric: collective_time,
+     use: check, source: made up}
+)"),
+        ::testing::HasSubstr("cases.other.published: is missing; only a case with use: print"));
+    EXPECT_THAT(problems_of(R"(
+  - {id: other, experiment: {workload: {collective: {ranks: 8}}}, metric: collective_time,
+     use: print, source: made up}
+pairs: [{first: other, second: above}]
+)"),
+                ::testing::HasSubstr("pairs.0.published: is missing"));
+    EXPECT_THAT(problems_of("pairs: [{first: below, second: above, published: 2}]\n"),
+                ::testing::HasSubstr("a published ratio needs one"));
+}
+
 TEST(Validation, ABrokenLawOrNoNumberFailsTheSuite) {
     SuiteReport report;
     report.cases = {CaseReport{}, CaseReport{}};
@@ -254,7 +308,8 @@ TEST(Validation, ShippedSuitesRun) {
         EXPECT_EQ(report.suite, entry.path().stem().string());
         for (const auto& one : report.cases) {
             EXPECT_TRUE(one.audit_passed) << report.suite << " " << one.id;
-            EXPECT_TRUE(std::isfinite(one.error)) << report.suite << " " << one.id;
+            EXPECT_TRUE(std::isfinite(std::isnan(one.published) ? one.simulated : one.error))
+                << report.suite << " " << one.id;
             EXPECT_FALSE(one.source.empty()) << report.suite << " " << one.id;
         }
     }

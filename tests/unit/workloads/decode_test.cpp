@@ -215,6 +215,69 @@ TEST(DecodeStep, APartitionedEngineSplitsTheCores) {
     EXPECT_THAT(stream_names(one), ElementsAre("compute", "transfers 0", "host"));
 }
 
+const Transfer& transfer_of(const DecodeStep& step, const char* name) {
+    const Program& program = step.program;
+    const int instance = task(step, tasks_named(program, name).front()).body;
+    return program.transfers[static_cast<std::size_t>(
+        program.instances[static_cast<std::size_t>(instance)].transfer)];
+}
+
+Gemm gemm_of(const DecodeStep& step, const char* name) {
+    const int body = task(step, tasks_named(step.program, name).front()).body;
+    return std::get<Gemm>(step.program.operators[static_cast<std::size_t>(body)].body);
+}
+
+// 8 ranks of 48 tokens: each has all 384, of 7,168 INT8 elements and one scale (7,172 bytes), and
+// its 32 experts take 384 x 8 / 8 = 384 assignments, 12 each. The sums go back in BF16.
+TEST(DecodeStep, TokensGatherUnderDataParallelism) {
+    DecodeSpec spec = plain_step(8);
+    spec.experts.exchange = ExpertExchange::gather;
+    const DecodeStep step = build_decode_step(spec);
+    EXPECT_TRUE(tasks_named(step.program, "dispatch").empty());
+    EXPECT_TRUE(tasks_named(step.program, "combine").empty());
+    const Transfer& gathered = transfer_of(step, "token all-gather");
+    EXPECT_EQ(gathered.type, TransferType::all_gather);
+    EXPECT_EQ(gathered.group_ranks, 8);
+    EXPECT_EQ(gathered.size, Bytes(384.0 * 7172));
+    const Transfer& summed = transfer_of(step, "expert sum");
+    EXPECT_EQ(summed.type, TransferType::reduce_scatter);
+    EXPECT_EQ(summed.size, Bytes(384.0 * 14336));
+    EXPECT_EQ(gemm_of(step, "expert_gate_up").m, 12);
+    EXPECT_EQ(gemm_of(step, "expert_gate_up").groups, 32);
+    EXPECT_EQ(gemm_of(step, "router_gate").m, 48);
+    EXPECT_EQ(gemm_of(step, "shared_expert_gate_up").n, 4096);
+    // A rank's own sums before the reduce-scatter, the shared expert's row after it.
+    const std::vector<std::string> layer = layer_of(step, 10, 0);
+    const auto sum = std::find(layer.begin(), layer.end(), "expert sum");
+    EXPECT_EQ(*(sum - 1), "combine_sum");
+    EXPECT_EQ(*(sum + 1), "combine_sum");
+}
+
+// One sequence with three drafts on 8 ranks: all route all 4 tokens, 32 assignments are 4 a rank,
+// the shared expert is 2,048 / 8 = 256 wide on each, and all-reduces add up.
+TEST(DecodeStep, InATensorParallelGroupTokensAreThereAlready) {
+    DecodeSpec spec = plain_step(8);
+    spec.mapping = {1, 8, 8, 1, 1};
+    spec.experts.exchange = ExpertExchange::gather;
+    spec.speculation = {3, 0.77};
+    spec.sequences_per_group = 1;
+    const DecodeStep step = build_decode_step(spec);
+    for (const char* name : {"dispatch", "token all-gather", "attention reduce-scatter",
+                             "hidden all-gather", "combine"}) {
+        EXPECT_TRUE(tasks_named(step.program, name).empty()) << name;
+    }
+    for (const char* name : {"attention all-reduce", "expert sum"}) {
+        EXPECT_EQ(transfer_of(step, name).type, TransferType::all_reduce) << name;
+        EXPECT_EQ(transfer_of(step, name).size, Bytes(4.0 * 14336)) << name;
+    }
+    EXPECT_EQ(gemm_of(step, "router_gate").m, 4);
+    EXPECT_EQ(gemm_of(step, "expert_gate_up").groups, 4);
+    EXPECT_EQ(gemm_of(step, "shared_expert_gate_up").n, 512);
+    const std::vector<std::string> layer = layer_of(step, 10, 0);
+    EXPECT_EQ(layer.back(), "expert sum");
+    EXPECT_EQ(layer[layer.size() - 2], "combine_sum");
+}
+
 TEST(DecodeStep, ExpertsGoFirstWhereTheEngineSaysSo) {
     DecodeSpec spec = ep320();
     for (const bool first : {false, true}) {
@@ -303,6 +366,22 @@ TEST(DecodeStep, SaysWhatDoesNotAddUp) {
             s.experts.shared_ranks = 16;
         },
         "mapping.expert_parallel", "a multiple of tensor_parallel 8 is expected");
+    expect([](DecodeSpec& s) { s.experts.exchange = ExpertExchange::gather; },
+           "experts.shared_ranks", "is 32: with exchange gather every rank has all tokens");
+    expect(
+        [](DecodeSpec& s) {
+            s.mapping = {32, 8, 256, 1, 2};
+            s.experts = {0, 0, Popularity::balanced};
+            s.experts.exchange = ExpertExchange::gather;
+        },
+        "experts.exchange", "with tensor_parallel 8 the experts are spread over just that group");
+    expect(
+        [](DecodeSpec& s) {
+            s.mapping = {32, 8, 8, 1, 2, AttentionSplit::sp_tp_sp};
+            s.experts = {0, 0, Popularity::balanced};
+            s.experts.exchange = ExpertExchange::gather;
+        },
+        "experts.exchange", "attention sp-tp-sp divides the tokens of a group");
     expect([](DecodeSpec& s) { s.mapping.micro_batches = 3; }, "mapping.micro_batches",
            "engines cut a step into 1 or 2 parts");
     expect([](DecodeSpec& s) { s.sequences_per_group = 1; }, "mapping.micro_batches",
