@@ -297,6 +297,22 @@ TEST(Run, OneOperator) {
     EXPECT_LT(value_of(narrow, "operator_time"), value_of(result, "operator_time"));
 }
 
+// 64 experts on 8 ranks, 512 tokens of 8: each of a rank's 8 has 64 rows of three matrices of 2048
+// x 1024. What follows waits for what it reads.
+TEST(Run, OneExpertLayer) {
+    const AlternativeResult result =
+        run_test(single("operator",
+                        "{type: moe, tokens: 512, hidden: 2048, inter: 1024, experts: 64, top_k: "
+                        "8, ranks: 8, dtypes: {weights: int8}}"));
+    EXPECT_DOUBLE_EQ(result.totals.matrix_flops, 8 * 8 * 64 * 3 * 2.0 * 2048 * 1024);
+    ASSERT_EQ(result.operators.size(), 3);
+    double sum = 0;
+    for (const auto& row : result.operators) sum += row.seconds_each;
+    EXPECT_NEAR(value_of(result, "operator_time"), sum * 1e6, 1e-5);
+    // INT8 is what it computes in.
+    EXPECT_NEAR(value_of(result, "usd_per_eflop_hour_peak"), 2 / 1600e12 * 1e18, 1e-6);
+}
+
 TEST(Run, OperatorsThatCannotRun) {
     EXPECT_THAT(
         problems_of(single("operator", "{type: gemm, m: 8, n: 8, k: 8, dtypes: {a: fp32}}")),
