@@ -290,10 +290,16 @@ void vidur_layers(const TableFields& f, std::vector<KernelRow>& rows) {
 }
 
 // A user's own table: `kind` gemm (m, n, k, groups, a, b, c) or attention (form, phase, batch,
-// query, context, heads, kv_heads, head_dim_qk, head_dim_v, a, b); latency_us.
+// query, context, heads, kv_heads, head_dim_qk, head_dim_v, a, b); latency_us; before, timed: how
+// often the kernel ran just before, and how often it was timed.
 void own_table(const TableFields& f, std::vector<KernelRow>& rows) {
     const std::string& kind = f.text("kind");
     const Seconds time = time_of(f, "latency_us", us);
+    const auto executions = [&](const char* column, const char* otherwise) {
+        return f.text_or(column, otherwise) == otherwise ? std::strtod(otherwise, nullptr)
+                                                         : static_cast<double>(f.count(column));
+    };
+    const Repeats repeats{executions("before", "0"), executions("timed", "1")};
     const auto named = [&](const char* column, const auto& names) {
         for (const auto& [name, value] : names) {
             if (f.text(column) == name) return value;
@@ -305,7 +311,8 @@ void own_table(const TableFields& f, std::vector<KernelRow>& rows) {
         rows.push_back({0,
                         {Gemm{f.count("m"), f.count("n"), f.count("k"), groups, f.dtype("a"),
                               f.dtype("b"), f.dtype("c")}},
-                        time});
+                        time,
+                        repeats});
     } else if (kind == "attention") {
         using Forms = std::vector<std::pair<std::string, AttentionForm>>;
         using Phases = std::vector<std::pair<std::string, Phase>>;
@@ -322,7 +329,7 @@ void own_table(const TableFields& f, std::vector<KernelRow>& rows) {
         a.head_dim_v = f.count("head_dim_v");
         a.compute = f.dtype("a");
         a.kv = f.dtype("b");
-        rows.push_back({0, {a}, time});
+        rows.push_back({0, {a}, time, repeats});
     } else {
         f.fail("kind", "gemm or attention was expected");
     }
