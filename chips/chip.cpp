@@ -33,6 +33,15 @@ void describe(Form& form, CoresSpec& cores) {
     form.required("feed", cores.feed, "rate from that cache into one core", positive());
 }
 
+template <class Form>
+void describe(Form& form, SustainedSpec& sustained) {
+    form.required("matrix", sustained.matrix,
+                  "share of peak_matrix that the power cap leaves under long matrix work",
+                  share_above_zero());
+    form.required("response", sustained.response,
+                  "time in which the power controller lowers the clock", positive());
+}
+
 // A peak that the cores cannot reach, or fall short of, is somebody's slip.
 template <class Form>
 void require_agreement(Form& form, const CoresSpec& cores, DType dtype, FlopsPerSecond peak) {
@@ -77,6 +86,8 @@ void describe(Form& form, ChipSpec& chip) {
                   positive());
     form.required("peak_vector", chip.peak_vector, "FP32 peak of the vector units", positive());
     form.required("power", chip.power, "thermal design power of the package", positive());
+    form.optional("sustained", chip.sustained,
+                  "what the power cap leaves; without it the chip keeps its clock");
     form.required("kernels", chip.kernels, "kernel library it uses unless told otherwise");
     if (!form.ok()) return;
     if (chip.peak_matrix.empty()) form.problem("peak_matrix", "names no format");
@@ -106,6 +117,10 @@ RankHardware rank_hardware(const ChipSpec& chip) {
     hardware.accumulator = chip.cores.accumulator.value;
     hardware.feed_per_core = chip.cores.feed.value;
     hardware.minimum_rows = chip.cores.minimum_rows.value;
+    if (chip.sustained) {
+        hardware.sustained_matrix = chip.sustained->matrix.value;
+        hardware.power_response = chip.sustained->response.value;
+    }
     for (const auto& [dtype, peak] : chip.peak_matrix)
         hardware.peak_matrix[dtype] = peak.value / ranks;
     return hardware;

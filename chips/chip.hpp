@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 
 #include "base/document.hpp"
@@ -31,6 +32,12 @@ struct CoresSpec {
     Sourced<BytesPerSecond> feed;  // from that cache into one core
 };
 
+// What the power cap leaves under long matrix work; a chip without it keeps its clock.
+struct SustainedSpec {
+    Sourced<double> matrix;     // share of peak_matrix
+    Sourced<Seconds> response;  // of the power controller
+};
+
 struct ChipSpec {
     std::string name, title, vendor;
     std::string variant_of;  // the chip it started from by base: or --set, "" for itself
@@ -42,7 +49,8 @@ struct ChipSpec {
     std::map<DType, Sourced<FlopsPerSecond>> peak_published;  // data sheet
     Sourced<FlopsPerSecond> peak_vector;                      // FP32, of the package
     Sourced<Watts> power;                                     // thermal design power of the package
-    std::string kernels;                                      // default kernel library
+    std::optional<SustainedSpec> sustained;
+    std::string kernels;  // default kernel library
 };
 
 // The share of a chip that one program has: everything divided by the package's ranks.
@@ -55,6 +63,8 @@ struct RankHardware {
     Bytes hbm_capacity{0.0}, l2{0.0}, accumulator{0.0};
     BytesPerSecond feed_per_core{0.0};
     long minimum_rows = 1;
+    double sustained_matrix = 1;  // share of peak_matrix left under long matrix work
+    Seconds power_response{0.0};
     std::map<DType, FlopsPerSecond> peak_matrix;
 };
 

@@ -9,6 +9,7 @@
 #include "base/names.hpp"
 #include "chips/attention_cost.hpp"
 #include "chips/gemm_cost.hpp"
+#include "chips/sustained_clock.hpp"
 
 namespace podsim {
 
@@ -40,6 +41,7 @@ OperatorCost vector_cost(const VectorWork& work, const RankHardware& hardware,
     cost.on_vector_cores = hardware.separate_vector;
     cost.time =
         cost.launch + max(cost.hbm_time, cost.vector / (habits.vector_efficiency * core_share));
+    cost.sustained = cost.time;
     cost.basis = habits.record.basis;
     cost.held_out_error = habits.record.held_out_error;
     return cost;
@@ -59,6 +61,7 @@ OperatorCost operator_cost(const OperatorBody& body, const RankHardware& hardwar
     OperatorCost cost = gemm != nullptr ? gemm_cost(*gemm, hardware, library, fidelity, core_share)
                                         : attention_cost(std::get<Attention>(body), hardware,
                                                          library, fidelity, core_share);
+    cost.sustained = sustained_time(cost.time, cost.matrix, hardware);
     const DType asked = compute_dtype_of(body), executed = executed_format(hardware, asked);
     if (executed != asked) {
         cost.warning = fmt::format("{} runs at the rate of {}: the matrix units have none for it",
@@ -75,10 +78,18 @@ Seconds roofline_bound(const OperatorBody& body, const RankHardware& hardware) {
     return max(memory, matrix_work_of(body) / peak_for(hardware, compute_dtype_of(body)));
 }
 
+OperatorCost CostCache::fresh_cost(const OperatorBody& body, double core_share) const {
+    OperatorCost cost = operator_cost(body, hardware_, library_, fidelity_, core_share);
+    cost.time = state_ == RankState::busy
+                    ? cost.sustained
+                    : repeated_time(cost.time, cost.sustained, hardware_, Repeats{});
+    return cost;
+}
+
 OperatorCost CostCache::cost(const OperatorBody& body, double core_share) {
     if (!enabled_) {
         ++misses_;
-        return operator_cost(body, hardware_, library_, fidelity_, core_share);
+        return fresh_cost(body, core_share);
     }
     const std::string key = fmt::format("{} @{}", shape_of(body), core_share);
     const auto found = costs_.find(key);
@@ -87,8 +98,7 @@ OperatorCost CostCache::cost(const OperatorBody& body, double core_share) {
         return found->second;
     }
     ++misses_;
-    return costs_.emplace(key, operator_cost(body, hardware_, library_, fidelity_, core_share))
-        .first->second;
+    return costs_.emplace(key, fresh_cost(body, core_share)).first->second;
 }
 
 }  // namespace podsim

@@ -20,7 +20,8 @@ std::string to_string(Fidelity fidelity);
 Fidelity neighbour_of(Fidelity fidelity);  // the level an answer is compared with
 
 struct OperatorCost {
-    Seconds time{0.0};             // alone on the rank, launch included
+    Seconds time{0.0};             // alone on the rank at full clock, launch included
+    Seconds sustained{0.0};        // the same on a rank long busy with matrix work, not below time
     Seconds launch{0.0};           // the fixed part of it
     Seconds matrix{0.0};           // at full rate of the matrix units: work / peak of the format
     Seconds vector{0.0};           // at full rate of the vector units
@@ -43,15 +44,21 @@ OperatorCost operator_cost(const OperatorBody& body, const RankHardware& hardwar
 // No implementation is faster: max(work / peak, bytes / bandwidth) from the data sheet alone.
 Seconds roofline_bound(const OperatorBody& body, const RankHardware& hardware);
 
-// Remembers costs by (operator shape, core share) for one hardware and library. Transparent:
-// cached or not, the same cost.
+// In what state the rank is when an operator starts: it was idle, or has long been busy, as within
+// a step that follows many others.
+enum class RankState { at_rest, busy };
+
+// Remembers costs by (operator shape, core share) for one hardware and library, the time
+// being that of the rank's state. Transparent: cached or not, the same cost.
 class CostCache {
   public:
-    CostCache(RankHardware hardware, KernelLibrarySpec library, Fidelity fidelity, bool enabled)
+    CostCache(RankHardware hardware, KernelLibrarySpec library, Fidelity fidelity, bool enabled,
+              RankState state = RankState::at_rest)
         : hardware_(std::move(hardware)),
           library_(std::move(library)),
           fidelity_(fidelity),
-          enabled_(enabled) {}
+          enabled_(enabled),
+          state_(state) {}
 
     OperatorCost cost(const OperatorBody& body, double core_share);
     const RankHardware& hardware() const { return hardware_; }
@@ -60,10 +67,13 @@ class CostCache {
     long misses() const { return misses_; }
 
   private:
+    OperatorCost fresh_cost(const OperatorBody& body, double core_share) const;
+
     RankHardware hardware_;
     KernelLibrarySpec library_;
     Fidelity fidelity_;
     bool enabled_;
+    RankState state_;
     long hits_ = 0, misses_ = 0;
     std::map<std::string, OperatorCost> costs_;
 };

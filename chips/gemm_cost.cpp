@@ -11,8 +11,8 @@
 // and the answer is the least over the tiles whose (padded) sums of 4 bytes fit into a core's
 // accumulator, as a library's autotuner would choose. Padding to whole tiles and whole waves is
 // what separates it from a roofline. Operands are counted once (the last-level cache holds what
-// tiles of a wave share). Left out: cache misses between waves of very large products, clock
-// sinking under load.
+// tiles of a wave share). Left out: cache misses between waves of very large products. The clock is
+// full: what it sinks to under load comes on top (chips/sustained_clock.hpp).
 #include "chips/gemm_cost.hpp"
 
 #include <fmt/format.h>

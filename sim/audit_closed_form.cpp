@@ -334,13 +334,33 @@ MemoryForm memory_form(const AuditFacts& facts, const AuditModel& m, double sequ
     return form;
 }
 
-double operator_flops(const nlohmann::ordered_json& the_operator) {
+namespace {
+
+// Three matrices of hidden x inter for each row an expert is asked.
+FlopRange expert_flops(const nlohmann::ordered_json& op) {
+    const double ranks = at_or(op, "ranks", 1), experts = at(op, "experts") / ranks;
+    const double tokens = at(op, "tokens"), chosen = at(op, "top_k");
+    const double row = 2 * 3 * at(op, "hidden") * at(op, "inter");
+    const double mean = tokens * chosen / ranks;
+    const auto popularity = op.find("popularity");
+    if (popularity == op.end() || *popularity == "balanced") {
+        const double rows = mean < experts ? std::ceil(mean) : experts * std::ceil(mean / experts);
+        return {row * rows, row * rows};
+    }
+    return {row * mean, row * (tokens * std::min(chosen, experts) + experts)};
+}
+
+}  // namespace
+
+FlopRange operator_flops(const nlohmann::ordered_json& the_operator) {
     const auto& op = the_operator;
     const std::string type = word(op, "type");
+    const auto exactly = [](double flops) { return FlopRange{flops, flops}; };
     if (type == "gemm") {
-        return 2 * at(op, "m") * at(op, "n") * at(op, "k") * at_or(op, "groups", 1);
+        return exactly(2 * at(op, "m") * at(op, "n") * at(op, "k") * at_or(op, "groups", 1));
     }
-    if (type != "attention") return 0;
+    if (type == "moe") return expert_flops(op);
+    if (type != "attention") return {};
     const double query = at(op, "query"), context = at(op, "context");
     // Causal prefill: token i of the new ones sees those before it and itself.
     const double pairs = word(op, "phase") == "decode"
@@ -348,8 +368,8 @@ double operator_flops(const nlohmann::ordered_json& the_operator) {
                              : query * (context - query) + query * (query + 1) / 2;
     const auto dims = op.find("head_dims");
     if (dims == op.end() || dims->size() != 2) throw std::runtime_error("workload: no head_dims");
-    return 2 * ((*dims)[0].get<double>() + (*dims)[1].get<double>()) * at(op, "heads") *
-           at(op, "batch") * pairs;
+    return exactly(2 * ((*dims)[0].get<double>() + (*dims)[1].get<double>()) * at(op, "heads") *
+                   at(op, "batch") * pairs);
 }
 
 std::optional<double> collective_bytes(const nlohmann::ordered_json& collective) {

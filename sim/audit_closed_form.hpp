@@ -56,8 +56,13 @@ struct MemoryForm {
 // Sequences of all ranks together.
 MemoryForm memory_form(const AuditFacts& facts, const AuditModel& model, double sequences);
 
-// FLOP of one operator as the experiment writes it. Throws std::runtime_error for keys it misses.
-double operator_flops(const nlohmann::ordered_json& the_operator);
+// FLOP of one operator as the experiment writes it, between two ends where that depends on draws:
+// the busiest rank of uneven experts has at least the mean, and at most what tokens can ask of its
+// experts and their rounding up. Throws std::runtime_error for keys it misses.
+struct FlopRange {
+    double least = 0, most = 0;
+};
+FlopRange operator_flops(const nlohmann::ordered_json& the_operator);
 
 // Payload in bytes that one rank sends beyond itself in dispatch or combine, scales included;
 // nothing for other collectives.

@@ -58,6 +58,11 @@ std::string operator_format(const nlohmann::ordered_json& the_operator) {
         return found ? found->text() : absent;
     };
     if (type == "attention") return named("compute", "bf16");
+    if (type == "moe") {
+        const std::string weights = named("weights", "bf16"),
+                          inputs = named("activations", weights);
+        return format_bytes(weights) >= format_bytes(inputs) ? weights : inputs;
+    }
     if (type != "gemm") return "bf16";
     const std::string a = named("a", "bf16"), b = named("b", a);
     return format_bytes(a) >= format_bytes(b) ? a : b;

@@ -34,8 +34,8 @@ std::optional<double> AuditCase::metric(const std::string& name, Dimension dimen
 
 std::map<std::string, double> AuditCase::matrix_work() const {
     if (kind == "operator") {
-        return {
-            {operator_format(facts.the_operator), operator_flops(facts.the_operator) * ranks()}};
+        return {{operator_format(facts.the_operator),
+                 operator_flops(facts.the_operator).least * ranks()}};
     }
     if (facts.step && facts.step->model) {
         return closed_form(facts, *facts.step->model, result.totals.sequences).flops_by_format;

@@ -155,7 +155,7 @@ void DecodeCase::check() const {
             : static_cast<long>(sequences_per_group(alternative_, experiment_.spec.workload));
     const DecodeStep step = build(batch);
     std::vector<Diagnostic> problems;
-    CostCache cache(hardware_, alternative_.kernels, Fidelity::tile, true);
+    CostCache cache(hardware_, alternative_.kernels, Fidelity::tile, true, RankState::busy);
     const CostProblems costs =
         cost_problems(step.program, cache, fabric_, alternative_.collectives, alternative_.ranks);
     for (const auto& what : costs.operators)

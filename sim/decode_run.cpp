@@ -142,7 +142,8 @@ AlternativeResult run_decode(const ResolvedExperiment& experiment,
                              const ResolvedAlternative& alternative, const RunOptions& options,
                              RunCounts& counts) {
     const DecodeCase decode(experiment, alternative);
-    CostCache cache(decode.hardware(), alternative.kernels, options.fidelity, options.cache);
+    CostCache cache(decode.hardware(), alternative.kernels, options.fidelity, options.cache,
+                    RankState::busy);
 
     std::vector<std::string> warnings = alternative.warnings;
     const auto& workload = experiment.spec.workload;
@@ -185,7 +186,7 @@ AlternativeResult run_decode(const ResolvedExperiment& experiment,
 
     if (options.neighbour) {
         const Fidelity other = neighbour_of(options.fidelity);
-        CostCache neighbour(decode.hardware(), alternative.kernels, other, true);
+        CostCache neighbour(decode.hardware(), alternative.kernels, other, true, RankState::busy);
         result.neighbour = to_string(other);
         result.neighbour_gap =
             decode.run(batch, neighbour, Driver::plain).iteration() / run.iteration() - 1.0;

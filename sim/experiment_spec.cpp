@@ -177,7 +177,7 @@ void describe(Form& form, WorkloadSpec& workload) {
     whole("chunk", workload.chunk);
     if (decode && workload.batch.tokens_per_rank)
         form.problem("tokens_per_rank", "is for prefill; decode takes batch_per_chip or the like");
-    if (workload.kind == WorkloadKind::kernel) workload.kernel = to_operator(op);
+    if (workload.kind == WorkloadKind::kernel) workload.kernels = to_operators(op);
     if (workload.kind == WorkloadKind::collective) {
         workload.collective = to_transfer(collective);
         workload.fused_work = fused_work_of(collective);

@@ -54,7 +54,7 @@ struct WorkloadSpec {
     Place batch_place;  // of the key that gives it
     SpeculationSpec speculation;
     // operator, collective
-    std::optional<Operator> kernel;
+    std::vector<Operator> kernels;       // one after another
     std::optional<Transfer> collective;  // group_ranks and sizes filled in
     std::optional<Operator> fused_work;  // of the collective's kernel, on every rank
     KeyPlaces places;

@@ -12,6 +12,7 @@
 #include "base/diagnostic.hpp"
 #include "base/registry.hpp"
 #include "base/units.hpp"
+#include "chips/sustained_clock.hpp"
 #include "program/operator.hpp"
 
 namespace podsim {
@@ -21,6 +22,7 @@ struct KernelRow {
     int line = 0;
     std::vector<OperatorBody> operators;
     Seconds measured{0.0};
+    Repeats repeats = {};  // of all of them together: a habit of the harness
 };
 
 // A table and which of its rows are meant. `filter` maps a column, or a quotient of two

@@ -13,6 +13,7 @@ const std::vector<std::pair<const char*, OperatorType>>& names_of(const Operator
     static const std::vector<std::pair<const char*, OperatorType>> names = {
         {"gemm", OperatorType::gemm},
         {"attention", OperatorType::attention},
+        {"moe", OperatorType::moe},
         {"vector", OperatorType::vector}};
     return names;
 }
@@ -47,17 +48,56 @@ void check_dtype_keys(Form& form, const std::map<std::string, DType>& dtypes,
     }
 }
 
+template <class Form>
+void describe_moe(Form& form, bool moe, MoeForm& op) {
+    of_variant(form, moe, "tokens", op.tokens, "moe: tokens of the whole expert group", count());
+    of_variant(form, moe, "hidden", op.hidden, "moe: elements of a token", count());
+    of_variant(form, moe, "inter", op.inter, "moe: inner width of an expert", count());
+    of_variant(form, moe, "experts", op.experts, "moe: routed experts of the layer",
+               Check{1, 65536, false, "a value of at least 1, at most 65,536"});
+    of_variant(form, moe, "top_k", op.top_k, "moe: experts a token goes to", count());
+    optional_of_variant(form, moe, "ranks", op.ranks, "moe: ranks that share the experts", count());
+    optional_of_variant(form, moe, "popularity", op.popularity,
+                        "moe: how tokens spread over the experts; unless balanced the busiest rank "
+                        "is run");
+    const bool uneven = moe && op.popularity != Popularity::balanced;
+    of_variant(form, uneven && op.popularity == Popularity::zipf, "zipf_exponent", op.zipf_exponent,
+               "moe, zipf: the r-th most popular expert's share goes as 1 / r^exponent",
+               Check{0, 10, false, "a value of 0 to 10"});
+    optional_of_variant(form, uneven, "placement", op.placement,
+                        "moe, unless balanced: which ranks hold which experts");
+    optional_of_variant(form, moe, "scale_block", op.scale_block,
+                        "moe: elements that share a 4-byte scale in FP8, 0: those of a row",
+                        non_negative());
+}
+
+template <class Form>
+void check_moe(Form& form, const MoeForm& op) {
+    if (op.popularity == Popularity::histogram)
+        form.problem("popularity", "a histogram is read for whole steps alone",
+                     "balanced, uniform or zipf");
+    if (op.top_k > op.experts)
+        form.problem("top_k", fmt::format("a token takes {} of {} experts", op.top_k, op.experts));
+    if (op.experts % op.ranks != 0)
+        form.problem("ranks",
+                     fmt::format("{} ranks do not divide {} experts", op.ranks, op.experts));
+    if (static_cast<double>(op.tokens) * static_cast<double>(op.top_k) *
+            static_cast<double>(std::max(op.hidden, 2 * op.inter)) >
+        1e15)
+        form.problem("tokens", "tokens x top_k x width are more than 1e15 results");
+}
+
 }  // namespace
 
 template <class Form>
 void describe(Form& form, OperatorForm& op) {
-    form.required("type", op.type, "gemm, attention or vector");
+    form.required("type", op.type, "gemm, attention, moe or vector");
     if (!kAllVariants<Form> && !form.ok()) return form.ignore_unknown_keys();
     const bool gemm = op.type == OperatorType::gemm, attention = op.type == OperatorType::attention,
-               vector = op.type == OperatorType::vector;
+               moe = op.type == OperatorType::moe, vector = op.type == OperatorType::vector;
     form.optional("dtypes", op.dtypes,
-                  "formats by operand: a, b, c of a gemm; compute, kv of attention; in, out of a "
-                  "vector operator");
+                  "formats by operand: a, b, c of a gemm; compute, kv of attention; weights, "
+                  "activations, dispatch, combine of moe; in, out of a vector operator");
     of_variant(form, gemm, "m", op.gemm.m, "gemm: rows", count());
     of_variant(form, gemm, "n", op.gemm.n, "gemm: columns", count());
     of_variant(form, gemm, "k", op.gemm.k, "gemm: inner size", count());
@@ -75,6 +115,7 @@ void describe(Form& form, OperatorForm& op) {
                "attention: sizes of a head, [query and key, value]", count());
     optional_of_variant(form, attention, "kv_heads", op.attention.kv_heads,
                         "attention: key-value heads (gqa)", count());
+    describe_moe(form, moe, op.moe);
     of_variant(form, vector, "op", op.vector.op, "vector: what it is, for the tables");
     of_variant(form, vector, "elements", op.vector.elements, "vector: elements it works on",
                count());
@@ -87,6 +128,10 @@ void describe(Form& form, OperatorForm& op) {
         if (static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.groups) >
             1e15)
             form.problem("m", "m x n x groups are more than 1e15 results");
+    }
+    if (moe) {
+        check_dtype_keys(form, op.dtypes, {"weights", "activations", "dispatch", "combine"});
+        check_moe(form, op.moe);
     }
     if (vector) check_dtype_keys(form, op.dtypes, {"in", "out"});
     if (attention) {
@@ -104,26 +149,28 @@ void describe(Form& form, OperatorForm& op) {
     }
 }
 
-Operator to_operator(OperatorForm form) {
+std::vector<Operator> to_operators(OperatorForm form) {
     const auto& types = form.dtypes;
     switch (form.type) {
         case OperatorType::gemm:
             form.gemm.a = dtype_or(types, "a", DType::bf16);
             form.gemm.b = dtype_or(types, "b", form.gemm.a);
             form.gemm.c = dtype_or(types, "c", DType::bf16);
-            return {"gemm", form.gemm};
+            return {{"gemm", form.gemm}};
         case OperatorType::attention:
             form.attention.kv_heads = std::max(1L, form.attention.kv_heads);
             form.attention.head_dim_qk = form.head_dims[0];
             form.attention.head_dim_v = form.head_dims[1];
             form.attention.compute = dtype_or(types, "compute", DType::bf16);
             form.attention.kv = dtype_or(types, "kv", form.attention.compute);
-            return {"attention", form.attention};
+            return {{"attention", form.attention}};
+        case OperatorType::moe:
+            return moe_operators(form.moe, types);
         case OperatorType::vector:
             form.vector.read = form.vector.elements * bytes_of(dtype_or(types, "in", DType::bf16));
             form.vector.write =
                 form.vector.elements * bytes_of(dtype_or(types, "out", DType::bf16));
-            return {form.vector.op, form.vector};
+            return {{form.vector.op, form.vector}};
     }
     return {};
 }

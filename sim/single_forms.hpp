@@ -9,10 +9,11 @@
 
 #include "program/operator.hpp"
 #include "program/transfer.hpp"
+#include "sim/moe_operator.hpp"
 
 namespace podsim {
 
-enum class OperatorType { gemm, attention, vector };
+enum class OperatorType { gemm, attention, moe, vector };
 const std::vector<std::pair<const char*, OperatorType>>& names_of(const OperatorType*);
 const std::vector<std::pair<const char*, AttentionForm>>& names_of(const AttentionForm*);
 const std::vector<std::pair<const char*, Phase>>& names_of(const Phase*);
@@ -22,11 +23,13 @@ struct OperatorForm {
     OperatorType type = OperatorType::gemm;
     Gemm gemm;
     Attention attention;
+    MoeForm moe;
     VectorWork vector;
     std::map<std::string, DType> dtypes;
     std::vector<long> head_dims;
 };
-Operator to_operator(OperatorForm form);
+// One after another; several for moe alone.
+std::vector<Operator> to_operators(OperatorForm form);
 
 // `collective:` as written.
 struct CollectiveForm {

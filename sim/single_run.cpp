@@ -10,11 +10,14 @@ Program program_of(const WorkloadSpec& workload, const ResolvedAlternative& alte
     Program program;
     program.streams = {{"stream", 1.0}};
     Task task;
-    if (workload.kernel) {
+    if (!workload.kernels.empty()) {
         program.classes = {{"ranks", alternative.ranks}};
         task.kind = TaskKind::compute;
-        task.body = intern(program, *workload.kernel);
-        program.tasks = {task};
+        for (const Operator& each : workload.kernels) {
+            task.body = intern(program, each);
+            program.tasks.push_back(task);
+            task.after = {static_cast<int>(program.tasks.size()) - 1};
+        }
         return program;
     }
     program.classes = {{"ranks", workload.collective->group_ranks}};
@@ -69,7 +72,7 @@ AlternativeResult run_one(const ResolvedExperiment& experiment,
         result.metrics.push_back({name, value, unit, {}, {}, provenance});
     };
     const double time = result.iteration_seconds;
-    if (workload.kernel) {
+    if (!workload.kernels.empty()) {
         add("operator_time", time * 1e6, "us");
         add("achieved_flops", result.totals.flops / time / alternative.packages / 1e12, "TFLOPS");
         add("achieved_bandwidth", result.totals.hbm_bytes / time / alternative.packages / 1e9,
@@ -102,10 +105,11 @@ AlternativeResult run_operator(const ResolvedExperiment& experiment,
                                const ResolvedAlternative& alternative, const RunOptions& options,
                                RunCounts& counts) {
     AlternativeResult result = run_one(experiment, alternative, options, counts);
-    const OperatorBody& body = experiment.spec.workload.kernel->body;
     // Vector work has no matrix format: a plain BF16 peak stands beside it.
-    const DType format =
-        std::holds_alternative<VectorWork>(body) ? DType::bf16 : compute_dtype_of(body);
+    DType format = DType::bf16;
+    for (const Operator& each : experiment.spec.workload.kernels) {
+        if (!std::holds_alternative<VectorWork>(each.body)) format = compute_dtype_of(each.body);
+    }
     add_cost_metrics(result, experiment.prices, alternative, {format});
     return result;
 }

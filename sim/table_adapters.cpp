@@ -19,6 +19,10 @@ Seconds time_of(const TableFields& fields, const char* column, double unit) {
     return Seconds(fields.number(column) * unit);
 }
 
+// How aiconfigurator's collector times kernels without measuring power (its helper, 2026): three
+// eager calls, a graph of five replayed three times, then six times for the clock.
+constexpr Repeats aiconfigurator_repeats{18, 30};
+
 // TensorRT-LLM's FP8 operation quantises its activations first.
 void aiconfigurator_gemm(const TableFields& f, std::vector<KernelRow>& rows) {
     const DType dtype = f.dtype("gemm_dtype");
@@ -32,6 +36,7 @@ void aiconfigurator_gemm(const TableFields& f, std::vector<KernelRow>& rows) {
     const DType out = dtype == DType::fp16 ? DType::fp16 : DType::bf16;
     row.operators.emplace_back(Gemm{m, n, k, 1, dtype, dtype, out});
     row.measured = time_of(f, "latency", ms);
+    row.repeats = aiconfigurator_repeats;
     rows.push_back(std::move(row));
 }
 
@@ -285,10 +290,16 @@ void vidur_layers(const TableFields& f, std::vector<KernelRow>& rows) {
 }
 
 // A user's own table: `kind` gemm (m, n, k, groups, a, b, c) or attention (form, phase, batch,
-// query, context, heads, kv_heads, head_dim_qk, head_dim_v, a, b); latency_us.
+// query, context, heads, kv_heads, head_dim_qk, head_dim_v, a, b); latency_us; before, timed: how
+// often the kernel ran just before, and how often it was timed.
 void own_table(const TableFields& f, std::vector<KernelRow>& rows) {
     const std::string& kind = f.text("kind");
     const Seconds time = time_of(f, "latency_us", us);
+    const auto executions = [&](const char* column, const char* otherwise) {
+        return f.text_or(column, otherwise) == otherwise ? std::strtod(otherwise, nullptr)
+                                                         : static_cast<double>(f.count(column));
+    };
+    const Repeats repeats{executions("before", "0"), executions("timed", "1")};
     const auto named = [&](const char* column, const auto& names) {
         for (const auto& [name, value] : names) {
             if (f.text(column) == name) return value;
@@ -300,7 +311,8 @@ void own_table(const TableFields& f, std::vector<KernelRow>& rows) {
         rows.push_back({0,
                         {Gemm{f.count("m"), f.count("n"), f.count("k"), groups, f.dtype("a"),
                               f.dtype("b"), f.dtype("c")}},
-                        time});
+                        time,
+                        repeats});
     } else if (kind == "attention") {
         using Forms = std::vector<std::pair<std::string, AttentionForm>>;
         using Phases = std::vector<std::pair<std::string, Phase>>;
@@ -317,7 +329,7 @@ void own_table(const TableFields& f, std::vector<KernelRow>& rows) {
         a.head_dim_v = f.count("head_dim_v");
         a.compute = f.dtype("a");
         a.kv = f.dtype("b");
-        rows.push_back({0, {a}, time});
+        rows.push_back({0, {a}, time, repeats});
     } else {
         f.fail("kind", "gemm or attention was expected");
     }

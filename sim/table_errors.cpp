@@ -10,11 +10,13 @@ namespace podsim {
 
 Seconds simulated_time(const KernelRow& row, const RankHardware& hardware,
                        const KernelLibrarySpec& library) {
-    Seconds time(0.0);
+    Seconds time(0.0), sustained(0.0);
     for (const OperatorBody& body : row.operators) {
-        time += operator_cost(body, hardware, library, Fidelity::tile, 1.0).time;
+        const OperatorCost cost = operator_cost(body, hardware, library, Fidelity::tile, 1.0);
+        time += cost.time;
+        sustained += cost.sustained;
     }
-    return time;
+    return repeated_time(time, sustained, hardware, row.repeats);
 }
 
 TableErrors errors_of(const std::vector<ComparedRow>& rows) {

@@ -20,7 +20,7 @@ struct TableErrors {
     Seconds measured{0.0}, simulated{0.0};  // sums
 };
 
-// The operators of a row one after another, alone on the chip.
+// The operators of a row one after another, alone on the chip, repeated as the harness did.
 Seconds simulated_time(const KernelRow& row, const RankHardware& hardware,
                        const KernelLibrarySpec& library);
 

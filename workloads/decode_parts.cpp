@@ -119,17 +119,6 @@ void add_balances(const DecodeSpec& spec, ExpertLayout& layout) {
     }
 }
 
-// Whole experts of a rank that are asked, and whole tokens of each. A number that sums of chances
-// put a rounding error above a whole one is that one.
-void round_up(const RankLoad& load, long& active_experts, long& tokens_per_expert) {
-    const auto whole = [](double value) {
-        return static_cast<long>(std::ceil(value * (1.0 - 1e-9)));
-    };
-    active_experts = whole(load.active_slots);
-    if (active_experts == 0) return;
-    tokens_per_expert = whole(load.tokens / static_cast<double>(active_experts));
-}
-
 // Where the engine may join neighbours into one kernel.
 bool joins(const Operator& before, const Operator& next, const EngineSpec& engine) {
     return engine.fuses(Fusion::vector_chains) && std::holds_alternative<VectorWork>(before.body) &&
@@ -237,20 +226,21 @@ ExpertLoad expert_load(const DecodeSpec& spec, const ExpertLayout& layout, long 
     std::vector<Receivers> receivers = {{layout.routed_ranks, per_routed_rank}};
     if (!layout.balances.empty()) {
         const GroupLoad group_of = group_load(layout.balances.at(balance), tokens * group);
-        round_up(group_of.busiest, load.active_experts, load.tokens_per_expert);
+        const ExpertRows busiest = whole_rows(group_of.busiest);
+        load.active_experts = busiest.active_experts;
+        load.tokens_per_expert = busiest.tokens_per_expert;
         load.imbalance = group_of.busiest.tokens / per_routed_rank;
         if (layout.uneven()) {
-            round_up(group_of.others, load.active_experts_elsewhere,
-                     load.tokens_per_expert_elsewhere);
+            const ExpertRows others = whole_rows(group_of.others);
+            load.active_experts_elsewhere = others.active_experts;
+            load.tokens_per_expert_elsewhere = others.tokens_per_expert;
             receivers = {{1, group_of.busiest.tokens},
                          {layout.routed_ranks - 1, group_of.others.tokens}};
         }
-    } else if (per_routed_rank < static_cast<double>(layout.slots_per_rank)) {
-        load.active_experts = std::max(1L, static_cast<long>(std::ceil(per_routed_rank)));
     } else {
-        load.active_experts = std::max(1L, layout.slots_per_rank);
-        load.tokens_per_expert = static_cast<long>(
-            std::ceil(per_routed_rank / static_cast<double>(load.active_experts)));
+        const ExpertRows rows = balanced_rows(per_routed_rank, layout.slots_per_rank);
+        load.active_experts = rows.active_experts;
+        load.tokens_per_expert = rows.tokens_per_expert;
     }
     if (layout.shared_ranks > 0) {
         const double per_shared_rank = tokens * group / layout.shared_ranks;

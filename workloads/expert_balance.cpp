@@ -237,4 +237,22 @@ GroupLoad group_load(const SlotChances& slots, double tokens) {
     return load;
 }
 
+ExpertRows whole_rows(const RankLoad& load) {
+    const auto whole = [](double value) {
+        return static_cast<long>(std::ceil(value * (1.0 - 1e-9)));
+    };
+    ExpertRows rows;
+    rows.active_experts = whole(load.active_slots);
+    if (rows.active_experts > 0)
+        rows.tokens_per_expert = whole(load.tokens / static_cast<double>(rows.active_experts));
+    return rows;
+}
+
+ExpertRows balanced_rows(double assignments, long slots) {
+    if (assignments < static_cast<double>(slots))
+        return {std::max(1L, static_cast<long>(std::ceil(assignments))), 1};
+    const long active = std::max(1L, slots);
+    return {active, static_cast<long>(std::ceil(assignments / static_cast<double>(active)))};
+}
+
 }  // namespace podsim

@@ -120,7 +120,7 @@ TEST(SuiteTable, CasesThatDoNotCountAndPairsAreMarked) {
     report.cases = {{"A", "layer_time", "us", "", "", 1000, 1100, 0.1, CaseUse::check, true},
                     {"B", "layer_time", "us", "", "", 500, 500, 0.0, CaseUse::fit, true},
                     {"C", "layer_time", "us", "", "", 500, 400, -0.2, CaseUse::print, false}};
-    report.pairs = {{"A", "B", 2.0, 2.2, 0.1}};
+    report.pairs = {{"A", "B", 2.0, 2.2, 0.1, CaseUse::check, "", ""}};
     report.mape = report.bias = report.worst = 0.1;
     const std::string text = suite_table(report);
     EXPECT_TRUE(contains(

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "chips/cost.hpp"
+#include "chips/sustained_clock.hpp"
 
 namespace podsim {
 namespace {
@@ -36,6 +37,8 @@ RankHardware any_hardware() {
     hardware.accumulator = Bytes(static_cast<double>(any(16, 256)) * 1024);
     hardware.feed_per_core = BytesPerSecond(any_scale(1e10, 1e12));
     hardware.minimum_rows = *rc::gen::element(1L, 16L, 64L);
+    hardware.sustained_matrix = any_share();
+    hardware.power_response = Seconds(any_scale(1e-6, 1));
     const FlopsPerSecond bf16(any_scale(1e13, 3e15));
     hardware.peak_matrix = {{DType::bf16, bf16}, {DType::fp8, 2.0 * bf16}};
     return hardware;
@@ -151,6 +154,22 @@ TEST(CostProperty, NeverUnderTheRoofline) {
     }));
 }
 
+// From rest a kernel takes between its times at full and at sustained clock, and so does the mean
+// of many.
+TEST(CostProperty, RepeatsLieBetweenFullAndSustainedClock) {
+    EXPECT_TRUE(rc::check([] {
+        const auto hardware = any_hardware();
+        const auto cost = tile(any_body(), hardware, any_library(), any_share());
+        const auto mean = [&](double before, double timed) {
+            return repeated_time(cost.time, cost.sustained, hardware, {before, timed});
+        };
+        const double before = static_cast<double>(any(0, 50)), timed = any_scale(1, 50);
+        RC_ASSERT(cost.time.value() <= mean(before, timed).value() * (1 + 1e-9));
+        RC_ASSERT(mean(before, timed).value() <= cost.sustained.value() * (1 + 1e-9));
+        RC_ASSERT(mean(before, timed).value() <= mean(before + 1, timed).value() * (1 + 1e-9));
+    }));
+}
+
 // More of anything that a data sheet counts never costs time. (More cores at the same peak of the
 // chip may: wave cliffs.)
 TEST(CostProperty, BetterHardwareIsNeverSlower) {
@@ -159,12 +178,23 @@ TEST(CostProperty, BetterHardwareIsNeverSlower) {
         const auto hardware = any_hardware();
         const auto library = any_library();
         const double share = any_share(), factor = 1 + any_scale(0.01, 10);
-        const Seconds before = tile(body, hardware, library, share).time;
+        // At full clock, after rest and within a busy step alike.
+        const int state = static_cast<int>(any(0, 2));
+        const auto time_on = [&](const RankHardware& on) {
+            if (state == 0) return tile(body, on, library, share).time;
+            return CostCache(on, library, Fidelity::tile, false,
+                             state == 1 ? RankState::at_rest : RankState::busy)
+                .cost(body, share)
+                .time;
+        };
+        const Seconds before = time_on(hardware);
         const auto after = [&](const auto& improve) {
             RankHardware better = hardware;
             improve(better);
-            return tile(body, better, library, share).time;
+            return time_on(better);
         };
+        RC_ASSERT(at_most(after([&](RankHardware& h) { h.sustained_matrix = 1; }), before));
+        RC_ASSERT(at_most(after([&](RankHardware& h) { h.power_response *= factor; }), before));
         RC_ASSERT(at_most(after([&](RankHardware& h) {
                               for (auto& [format, peak] : h.peak_matrix) peak *= factor;
                           }),

@@ -89,6 +89,17 @@ TEST(RankHardware, IsTheShareOfOneDie) {
     EXPECT_EQ(die.peak_matrix.at(DType::int8).value(), 40e12);
 }
 
+// Without a word about it a chip keeps its clock.
+TEST(RankHardware, KeepsWhatThePowerCapLeaves) {
+    EXPECT_EQ(rank_hardware(chip_of(two_dies)).sustained_matrix, 1);
+    const RankHardware die = rank_hardware(
+        chip_of(with("kernels:", "sustained: {matrix: 0.7, response: 100 ms}\nkernels:")));
+    EXPECT_EQ(die.sustained_matrix, 0.7);
+    EXPECT_EQ(die.power_response.value(), 0.1);
+    EXPECT_THAT(refusal(with("kernels:", "sustained: {matrix: 1.2, response: 1}\nkernels:")),
+                AllOf(HasSubstr("sustained.matrix"), HasSubstr("sustained.response")));
+}
+
 TEST(ExecutedFormat, TheChipsOwnElseTheNarrowestWider) {
     const RankHardware die = rank_hardware(chip_of(two_dies));
     EXPECT_EQ(executed_format(die, DType::bf16), DType::bf16);

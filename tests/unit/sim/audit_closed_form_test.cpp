@@ -123,6 +123,40 @@ alternatives: [{name: one, system: h800-ib, chips: 1}]
     EXPECT_EQ(attention.broken(), Laws{});
 }
 
+// 256 tokens of 8 over 32 ranks: 64 assignments of 8 experts, 8 rows each of three matrices.
+TEST(AuditClosedForm, OneExpertLayer) {
+    const Audited sound = audited_run(R"(
+experiment: experts
+workload:
+  kind: operator
+  operator: {type: moe, tokens: 256, hidden: 7168, inter: 2048, experts: 256, top_k: 8, ranks: 32,
+             dtypes: {weights: fp8}, scale_block: 128}
+alternatives: [{name: one, system: h800-ib, chips: 1}]
+)");
+    EXPECT_EQ(sound.broken(), Laws{});
+    EXPECT_DOUBLE_EQ(sound.result.totals.matrix_flops, 64 * 6.0 * 7168 * 2048);
+    Audited other = sound;
+    other.configuration["experiment"]["workload"]["operator"]["inter"] = 1024;
+    EXPECT_EQ(other.broken(), Laws{kWork});
+    // The busiest of uneven ranks: not less than the mean, not more than tokens can ask.
+    const Audited uneven = audited_run(R"(
+experiment: uneven experts
+workload:
+  kind: operator
+  operator: {type: moe, tokens: 256, hidden: 7168, inter: 2048, experts: 256, top_k: 8, ranks: 32,
+             dtypes: {weights: fp8}, popularity: zipf, zipf_exponent: 0.8}
+alternatives: [{name: one, system: h800-ib, chips: 1}]
+)");
+    EXPECT_EQ(uneven.broken(), Laws{});
+    EXPECT_GT(uneven.result.totals.matrix_flops, 64 * 6.0 * 7168 * 2048);
+    Audited less = uneven;
+    less.configuration["experiment"]["workload"]["operator"]["ranks"] = 8;
+    EXPECT_EQ(less.broken(), (Laws{kWork, kFlopBound}));
+    Audited more = uneven;
+    more.configuration["experiment"]["workload"]["operator"]["tokens"] = 8;
+    EXPECT_EQ(more.broken(), Laws{kWork});
+}
+
 TEST(AuditClosedForm, OneCollective) {
     const Audited sound = audited_run(R"(
 experiment: dispatch

@@ -1,6 +1,7 @@
 // What is wrong with an experiment file itself, and where.
 #include "sim/experiment_spec.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -215,7 +216,7 @@ Node single(const std::string& kind, const std::string& body) {
 
 TEST(ExperimentSpec, ReadsOperators) {
     const auto body = [](const std::string& text) {
-        return read_experiment(single("operator", text)).workload.kernel->body;
+        return read_experiment(single("operator", text)).workload.kernels.at(0).body;
     };
     const Gemm gemm =
         std::get<Gemm>(body("{type: gemm, m: 8, n: 16, k: 32, groups: 4, dtypes: {a: int8}}"));
@@ -230,10 +231,75 @@ TEST(ExperimentSpec, ReadsOperators) {
     EXPECT_EQ(vector, (VectorWork{"norm", 100, 4, 200, 100}));
 }
 
+std::vector<Operator> experts_of(const std::string& rest) {
+    return read_experiment(single("operator",
+                                  "{type: moe, tokens: 100, hidden: 512, inter: 128, experts: 64, "
+                                  "top_k: 4" +
+                                      rest + "}"))
+        .workload.kernels;
+}
+
+// 100 tokens x 4 over 8 ranks are 50 assignments of 8 experts: 7 each, rounded up.
+TEST(ExperimentSpec, ReadsExpertLayers) {
+    const std::vector<Operator> operators =
+        experts_of(", ranks: 8, dtypes: {weights: fp8}, scale_block: 128");
+    ASSERT_EQ(operators.size(), 3);
+    EXPECT_EQ(operators[0].name, "expert_gate_up");
+    EXPECT_EQ(std::get<Gemm>(operators[0].body),
+              (Gemm{7, 256, 512, 8, DType::fp8, DType::fp8, DType::bf16}));
+    // Two BF16 rows of 128 in, one of FP8 and a 4-byte scale out, 56 times.
+    const auto& swiglu = std::get<VectorWork>(operators[1].body);
+    EXPECT_EQ(swiglu.read, 56 * 2 * 128 * 2);
+    EXPECT_EQ(swiglu.write, 56 * (128 + 4));
+    EXPECT_EQ(std::get<Gemm>(operators[2].body),
+              (Gemm{7, 512, 128, 8, DType::fp8, DType::fp8, DType::bf16}));
+}
+
+// 8 assignments a rank reach as many experts once; formats on the way in and out are converted.
+TEST(ExperimentSpec, ExpertLayersConvertWhatOthersSend) {
+    const std::vector<Operator> operators =
+        read_experiment(single("operator",
+                               "{type: moe, tokens: 8, hidden: 512, inter: 128, experts: 64, "
+                               "top_k: 4, ranks: 4, dtypes: "
+                               "{weights: fp8, dispatch: bf16, combine: fp8}}"))
+            .workload.kernels;
+    ASSERT_EQ(operators.size(), 5);
+    EXPECT_EQ(operators.front().name, "expert_quantise");
+    EXPECT_EQ(operators.back().name, "expert_combine_quantise");
+    EXPECT_EQ(std::get<Gemm>(operators[1].body).m, 1);
+    EXPECT_EQ(std::get<Gemm>(operators[1].body).groups, 8);
+}
+
+// The busiest rank has more than the mean, more so where some experts are popular. All tokens on
+// two of two experts are all there are.
+TEST(ExperimentSpec, UnevenExpertLayersAreTheBusiestRanks) {
+    const auto rows = [](const std::string& rest) {
+        const Gemm gemm = std::get<Gemm>(experts_of(", ranks: 8" + rest).front().body);
+        return gemm.m * gemm.groups;
+    };
+    const long uniform = rows(", popularity: uniform");
+    EXPECT_GT(uniform, 56);
+    EXPECT_GT(rows(", popularity: zipf, zipf_exponent: 1, placement: contiguous"), uniform);
+    EXPECT_LT(rows(", popularity: zipf, zipf_exponent: 1"),
+              rows(", popularity: zipf, zipf_exponent: 1, placement: contiguous"));
+    const auto all = read_experiment(single("operator",
+                                            "{type: moe, tokens: 9, hidden: 8, inter: 8, experts: "
+                                            "2, top_k: 2, ranks: 2, popularity: "
+                                            "zipf, zipf_exponent: 1}"))
+                         .workload.kernels;
+    EXPECT_EQ(std::get<Gemm>(all.front().body).m, 9);
+    EXPECT_EQ(std::get<Gemm>(all.front().body).groups, 1);
+}
+
 TEST(ExperimentSpec, SaysWhatIsWrongWithAnOperator) {
     const char* const attention =
         "type: attention, form: gqa, phase: decode, batch: 4, query: 2, context: 100, heads: 16, "
         "head_dims: [128, 128]";
+    const auto moe = [](long experts, long top_k, long ranks, const std::string& rest) {
+        return fmt::format(
+            "{{type: moe, tokens: 8, hidden: 8, inter: 8, experts: {}, top_k: {}, ranks: {}{}}}",
+            experts, top_k, ranks, rest);
+    };
     for (const auto& [text, said] :
          {std::pair(std::string("{m: 8}"), "operator.type"),
           {"{type: gem, m: 8, n: 8, k: 8}", "did you mean gemm?"},
@@ -245,6 +311,14 @@ TEST(ExperimentSpec, SaysWhatIsWrongWithAnOperator) {
            "operator.dtypes: kv is no operand of this operator, expected a, b, c"},
           {"{type: vector, op: x, elements: 8, dtypes: {a: bf16}}", "expected in, out"},
           {"{type: vector, elements: 8}", "operator.op"},
+          {"{type: moe, tokens: 8}", "operator.experts"},
+          {moe(8, 16, 1, ""), "operator.top_k: a token takes 16 of 8 experts"},
+          {moe(8, 2, 3, ""), "operator.ranks: 3 ranks do not divide 8 experts"},
+          {moe(8, 2, 2, ", popularity: histogram"), "a histogram is read for whole steps alone"},
+          {moe(8, 2, 2, ", popularity: zipf"), "operator.zipf_exponent"},
+          {moe(8, 2, 2, ", placement: eplb"), "operator.placement: unknown key"},
+          {moe(8, 2, 2, ", dtypes: {a: fp8}"), "expected weights, activations, dispatch, combine"},
+          {moe(8, 2, 2, ", m: 4"), "operator.m: unknown key"},
           {std::string("{") + attention + "}", "operator.kv_heads: missing: gqa needs it"},
           {std::string("{") + attention + ", kv_heads: 5}", "does not divide by kv_heads"},
           {std::string("{") + attention + ", kv_heads: 4, dtypes: {a: bf16}}",

@@ -297,6 +297,49 @@ TEST(Run, OneOperator) {
     EXPECT_LT(value_of(narrow, "operator_time"), value_of(result, "operator_time"));
 }
 
+// 64 experts on 8 ranks, 512 tokens of 8: each of a rank's 8 has 64 rows of three matrices of 2048
+// x 1024. What follows waits for what it reads.
+TEST(Run, OneExpertLayer) {
+    const AlternativeResult result =
+        run_test(single("operator",
+                        "{type: moe, tokens: 512, hidden: 2048, inter: 1024, experts: 64, top_k: "
+                        "8, ranks: 8, dtypes: {weights: int8}}"));
+    EXPECT_DOUBLE_EQ(result.totals.matrix_flops, 8 * 8 * 64 * 3 * 2.0 * 2048 * 1024);
+    ASSERT_EQ(result.operators.size(), 3);
+    double sum = 0;
+    for (const auto& row : result.operators) sum += row.seconds_each;
+    EXPECT_NEAR(value_of(result, "operator_time"), sum * 1e6, 1e-5);
+    // INT8 is what it computes in.
+    EXPECT_NEAR(value_of(result, "usd_per_eflop_hour_peak"), 2 / 1600e12 * 1e18, 1e-6);
+}
+
+// A cap of half the peak: what a step's kernels would do beyond it takes longer, and all the longer
+// the lower the cap; a product of 0.4 ms after rest is over before the controller responds, and
+// where it does at once takes as long as its work at half of the peak.
+TEST(Run, StepsRunAtTheSustainedClock) {
+    const auto capped = [](const char* matrix, const char* response) {
+        return std::vector<Setting>{
+            set(std::string("chip:test-chip.sustained.matrix=") + matrix),
+            set(std::string("chip:test-chip.sustained.response=") + response)};
+    };
+    Node prefill = with(test_experiment(), "workload",
+                        "{kind: prefill, model: deepseek-r1, prompt: 2048 tokens, "
+                        "tokens_per_rank: 4096 tokens}");
+    const auto step = [&](const std::vector<Setting>& settings) {
+        return value_of(run_test(prefill, settings), "iteration_time");
+    };
+    EXPECT_DOUBLE_EQ(step(capped("1", "100 ms")), step({}));
+    EXPECT_GT(step(capped("0.5", "100 ms")), step({}) * 1.01);
+    EXPECT_GT(step(capped("0.4", "100 ms")), step(capped("0.5", "100 ms")));
+    const Node product = single("operator", "{type: gemm, m: 4096, n: 4096, k: 4096}");
+    const auto alone = [&](const std::vector<Setting>& settings) {
+        return value_of(run_test(product, settings), "operator_time");
+    };
+    EXPECT_NEAR(alone(capped("0.5", "1 s")), alone({}), alone({}) * 1e-3);
+    const double work = 2 * std::pow(4096, 3) / 393.216e12;
+    EXPECT_NEAR(alone(capped("0.5", "1 ns")), work / 0.5 * 1e6, 0.01);
+}
+
 TEST(Run, OperatorsThatCannotRun) {
     EXPECT_THAT(
         problems_of(single("operator", "{type: gemm, m: 8, n: 8, k: 8, dtypes: {a: fp32}}")),

@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "sim/moe_operator.hpp"
+
 namespace podsim {
 namespace {
 
@@ -78,6 +80,51 @@ TEST_F(KernelTable, AConfiguratorFp8QuantisesFirst) {
     EXPECT_EQ(quantise.read, 512);
     EXPECT_EQ(quantise.write, 256);
     EXPECT_EQ(compute_dtype_of(rows[0].operators[1]), DType::fp8);
+}
+
+// What a harness repeats is busy for longer: aiconfigurator's 18 and 30 executions, a user's own.
+TEST_F(KernelTable, SaysHowOftenAKernelRan) {
+    const auto theirs = read({"aiconfigurator_gemm", "", {}, {}}, kGemms);
+    EXPECT_EQ(theirs[0].repeats.before, 18);
+    EXPECT_EQ(theirs[0].repeats.timed, 30);
+    const char* const own =
+        "kind,m,n,k,a,b,c,before,timed,latency_us\n"
+        "gemm,2,8,8,bf16,bf16,bf16,0,1,5\n"
+        "gemm,4,8,8,bf16,bf16,bf16,10,100,5\n";
+    const auto rows = read({"podsim", "", {}, {}}, own);
+    EXPECT_EQ(rows[0].repeats.before, 0);
+    EXPECT_EQ(rows[0].repeats.timed, 1);
+    EXPECT_EQ(rows[1].repeats.before, 10);
+    EXPECT_EQ(rows[1].repeats.timed, 100);
+    EXPECT_THAT(error({"podsim", "", {}, {}},
+                      "kind,m,n,k,a,b,c,timed,latency_us\ngemm,2,8,8,bf16,bf16,bf16,0,5\n"),
+                HasSubstr("t.csv:2: timed: \"0\""));
+}
+
+// The table's expert layer and the operator of an experiment ask for the same products.
+TEST_F(KernelTable, ExpertLayersAreThoseOfTheOperator) {
+    for (const long tokens : {16L, 512L}) {  // fewer assignments than experts of the rank, and more
+        const auto rows = read({"aiconfigurator_moe", "", {}, {}},
+                               "moe_dtype,num_tokens,hidden_size,inter_size,topk,num_experts,"
+                               "moe_tp_size,moe_ep_size,distribution,latency\nfp8_block," +
+                                   std::to_string(tokens) + ",7168,2048,8,256,1,8,balanced,1\n");
+        MoeForm form;
+        form.tokens = tokens;
+        form.hidden = 7168;
+        form.inter = 2048;
+        form.experts = 256;
+        form.top_k = 8;
+        form.ranks = 8;
+        std::vector<Gemm> table, ours;
+        const auto add = [](const OperatorBody& body, std::vector<Gemm>& gemms) {
+            if (const auto* gemm = std::get_if<Gemm>(&body)) gemms.push_back(*gemm);
+        };
+        for (const auto& body : rows.at(0).operators) add(body, table);
+        for (const auto& op : moe_operators(form, {{"weights", DType::fp8}})) add(op.body, ours);
+        ASSERT_EQ(table.size(), 2);
+        for (Gemm& gemm : table) gemm.idle_groups = 0;  // told by tables alone
+        EXPECT_EQ(table, ours) << tokens;
+    }
 }
 
 TEST_F(KernelTable, ErrorsNameTheLine) {
