@@ -115,7 +115,7 @@ void describe_batch(Form& form, BatchSpec& batch) {
                       int(batch.per_group.has_value()) + int(batch.tokens_per_rank.has_value()) +
                       int(batch.latency_target.has_value());
     if (given > 1) {
-        form.problem(batch.key().c_str(),
+        form.problem(batch.key(),
                      "says the batch a second time; give one of batch_per_chip, batch_per_rank, "
                      "batch_per_group, tokens_per_rank, latency_target");
     }
