@@ -81,7 +81,8 @@ PerToken work_per_token(const AuditFacts& facts, const AuditModel& m) {
     work.router = m.hidden * m.routed_experts;
     work.expert = 3 * m.hidden * m.expert_intermediate;
     work.shared = work.expert * m.shared_experts;
-    work.head = m.hidden * tensor * std::ceil(m.vocabulary / tensor);
+    const double parts = tensor * facts.mapping.head_parallel;  // of the vocabulary
+    work.head = m.hidden * parts * std::ceil(m.vocabulary / parts);
     work.draft_projection = 2 * m.hidden * m.hidden * tensor;
     return work;
 }
@@ -142,7 +143,7 @@ double weight_bytes_per_rank(const AuditFacts& facts, const AuditModel& m, doubl
            m.dense_layers * 3 * m.hidden * m.dense_intermediate / map.tensor_parallel *
                formats.weights.bytes +
            moe_passes * (routed + shared) +
-           m.hidden * m.vocabulary / map.tensor_parallel * table_bytes;
+           m.hidden * m.vocabulary / map.tensor_parallel / map.head_parallel * table_bytes;
 }
 
 double at(const nlohmann::ordered_json& tree, const char* key) {
@@ -249,7 +250,7 @@ ClosedForm prefill_form(const AuditFacts& facts, const AuditModel& m, double seq
     }
     // The head's table is read with the last pass only.
     weights -= static_cast<double>(passes.size() - 1) * map.ranks() * m.hidden * m.vocabulary /
-               map.tensor_parallel * table_bytes;
+               map.tensor_parallel / map.head_parallel * table_bytes;
     form.memory_bytes = weights + map.ranks() * sequences / map.data_parallel * prefix *
                                       cache_elements(map, m) * formats.kv_cache.bytes * m.layers;
     add_exchange(form, facts, m, sequences * moe_layers * tokens);
@@ -323,8 +324,9 @@ MemoryForm memory_form(const AuditFacts& facts, const AuditModel& m, double sequ
                      drafts * 2 * m.hidden * m.hidden * table_bytes;
     form.dense = m.dense_layers * 3 * m.hidden * m.dense_intermediate / map.tensor_parallel *
                  formats.weights.bytes;
-    form.tables =
-        (m.tied_embedding ? 1 : 2) * m.hidden * m.vocabulary / map.tensor_parallel * table_bytes;
+    // A tied head is the embedding.
+    form.tables = (m.tied_embedding ? 1 : 1 + 1 / map.head_parallel) * m.hidden * m.vocabulary /
+                  map.tensor_parallel * table_bytes;
     form.routed = moe_layers * slots * expert * formats.experts.bytes;
     form.shared = moe_layers * m.shared_experts * expert * formats.weights.bytes /
                   (map.sees_group() ? map.tensor_parallel : 1);

@@ -77,6 +77,7 @@ AuditMapping read_mapping(const Tree& pool, double ranks) {
     mapping.tensor_parallel = tree.size_or("tensor_parallel", 1);
     mapping.pipeline_parallel = tree.size_or("pipeline_parallel", 1);
     mapping.micro_batches = tree.size_or("micro_batches", 1);
+    mapping.head_parallel = tree.size_or("head_parallel", 1);
     mapping.data_parallel =
         tree.size_or("data_parallel", ranks / mapping.tensor_parallel / mapping.pipeline_parallel);
     mapping.expert_parallel = tree.size_or("expert_parallel", mapping.ranks());

@@ -34,6 +34,7 @@ struct AuditMapping {
     double micro_batches = 1;
     double redundant_experts = 0, shared_ranks = 0;
     bool splits_tokens = false;  // attention sp-tp-sp
+    double head_parallel = 1;    // data-parallel groups that share a head
     bool balanced = true;        // every expert gets the same share of the tokens
     bool gathers = false;        // every rank of an expert group sees all its tokens
     // of a tensor-parallel group, as all its ranks have them

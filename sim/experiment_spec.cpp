@@ -56,6 +56,8 @@ void describe(Form& form, MappingSpec& mapping) {
     form.optional("attention", mapping.attention,
                   "how a tensor-parallel group shares attention: tp (heads), or sp-tp-sp (tokens, "
                   "heads, tokens; latent attention)");
+    form.optional("head_parallel", mapping.head_parallel,
+                  "data-parallel groups that share one LM head", at_least(1));
     form.optional("pipeline_parallel", mapping.pipeline_parallel, "stages of layers (1 for now)",
                   at_least(1));
     form.optional("micro_batches", mapping.micro_batches,

@@ -115,7 +115,6 @@ class DecodeBuilder {
         const ModelSpec& model = spec_.model;
         const Precision& precision = spec_.precision;
         const long tokens = sequences_ * pass.query;
-        const int tensor = spec_.mapping.tensor_parallel;
         layer_ = -1;
         chain(attention_stream_, kernels(embedding_block(model, precision, own_of(tokens))));
         const std::vector<Layer> stack = stack_of(pass);
@@ -125,11 +124,10 @@ class DecodeBuilder {
         }
         layer_ = -1;
         if (spec_.phase == Phase::prefill) {
-            if (is_last)
-                chain(attention_stream_, kernels(head_block(model, precision, sequences_, tensor)));
+            if (is_last) run_head(sequences_);
             return;
         }
-        chain(attention_stream_, kernels(head_block(model, precision, tokens, tensor)));
+        run_head(tokens);
         for (int draft = 0; draft < spec_.speculation.draft_tokens; ++draft) {
             const DecodeSpec::Pass own{draft == 0 ? pass.query : 1, pass.context};
             const long draft_tokens = sequences_ * own.query;
@@ -138,7 +136,27 @@ class DecodeBuilder {
             chain(attention_stream_, kernels(draft_block(model, precision, own_of(draft_tokens))));
             const std::size_t balance = layout_.balance_of(model.layers);
             run_layer(draft == 0 ? stack[balance] : layer_of(own, balance), false);
-            chain(attention_stream_, kernels(head_block(model, precision, sequences_, tensor)));
+            run_head(sequences_);
+        }
+    }
+
+    // With a shared head the ranks gather each other's hidden states, and then the best token that
+    // each found in its part of the vocabulary, with its score.
+    void run_head(long outputs) {
+        const ModelSpec& model = spec_.model;
+        const int shared = spec_.mapping.head_parallel;
+        const int ranks = spec_.mapping.tensor_parallel * shared;
+        const double all = static_cast<double>(outputs * shared);
+        const double score_and_index = 8;
+        if (shared > 1) {
+            join("head all-gather", TransferType::all_gather, ranks,
+                 Bytes(all * static_cast<double>(model.hidden) * bytes_of(DType::bf16)));
+        }
+        chain(attention_stream_,
+              kernels(head_block(model, spec_.precision, outputs * shared, ranks)));
+        if (shared > 1) {
+            join("token all-gather", TransferType::all_gather, ranks,
+                 Bytes(all * ranks * score_and_index));
         }
     }
 

@@ -318,12 +318,15 @@ std::vector<MemoryNeed> decode_memory(const DecodeSpec& spec, const ExpertLayout
     // Tokens whose next one is asked for.
     const double heads = spec.phase == Phase::prefill ? sequences : tokens;
 
+    const int shared_heads = spec.mapping.head_parallel;
+    const Bytes head = weight_bytes(model, spec.precision, tensor * shared_heads, split).head;
+
     MemoryNeed common;
     common.parts.emplace_back("attention weights", layers * (weights.attention + weights.norms) +
                                                        drafts * weights.draft_extra);
     common.parts.emplace_back("dense FFN weights",
                               static_cast<double>(model.dense_layers) * weights.dense_ffn);
-    common.parts.emplace_back("embedding and head", weights.embedding + weights.head);
+    common.parts.emplace_back("embedding and head", weights.embedding + head);
     // The latent cache of MLA is whole on every rank of a tensor-parallel group, unless that
     // divides tokens. The draft modules' layer keeps a cache too.
     const Bytes per_layer = kv_bytes_per_token_of_rank(model, spec.precision.kv_cache, tensor) /
@@ -394,6 +397,12 @@ void require_consistent(const DecodeSpec& spec) {
     at_least_one("mapping.tensor_parallel", m.tensor_parallel);
     at_least_one("mapping.expert_parallel", m.expert_parallel);
     at_least_one("mapping.micro_batches", m.micro_batches);
+    at_least_one("mapping.head_parallel", m.head_parallel);
+    if (m.data_parallel % m.head_parallel != 0) {
+        throw DecodeError("mapping.head_parallel",
+                          fmt::format("{} does not divide the {} data-parallel groups",
+                                      m.head_parallel, m.data_parallel));
+    }
     if (m.pipeline_parallel != 1) {
         throw DecodeError("mapping.pipeline_parallel",
                           fmt::format("is {}: a step is modelled without pipeline stages, "

@@ -22,6 +22,9 @@ struct MappingSpec {
     int micro_batches =
         1;  // parts a step's batch is cut into, to overlap one's transfers with the other's compute
     AttentionSplit attention = AttentionSplit::heads;  // of a tensor-parallel group
+    // Data-parallel groups that share one LM head: each has a part of the vocabulary and works on
+    // the tokens of all.
+    int head_parallel = 1;
     int ranks() const { return data_parallel * tensor_parallel * pipeline_parallel; }
 };
 

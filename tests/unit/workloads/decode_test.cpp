@@ -392,5 +392,70 @@ TEST(DecodeStep, SaysWhatDoesNotAddUp) {
            "is 1: deepseek-r1 has no draft (multi-token-prediction) module");
 }
 
+// 16 groups share the head: each has 129280 / 16 = 8080 rows of it for the 16 x 96 checked tokens
+// of a step, whose hidden states (7,168 x 2 B) are gathered; back go a score and an index of 8 B
+// from each part. The draft's pass does the same with one token a sequence.
+TEST(DecodeStep, SharedHeadsGatherTokens) {
+    DecodeSpec spec = plain_step(64);
+    spec.speculation = {1, 0.7};
+    spec.mapping.head_parallel = 16;
+    const DecodeStep step = build_decode_step(spec);
+    std::vector<double> gathered, returned;
+    for (const Transfer& t : step.program.transfers) {
+        if (t.name == "head all-gather") gathered.push_back(t.size.value());
+        if (t.name == "token all-gather") returned.push_back(t.size.value());
+    }
+    EXPECT_THAT(gathered, ElementsAre(16 * 96 * 7168 * 2, 16 * 48 * 7168 * 2));
+    EXPECT_THAT(returned, ElementsAre(16 * 96 * 16 * 8, 16 * 48 * 16 * 8));
+    std::vector<Gemm> heads;
+    for (const Operator& op : step.program.operators) {
+        if (op.name == "head_projection") heads.push_back(std::get<Gemm>(op.body));
+    }
+    ASSERT_EQ(heads.size(), 2u);
+    EXPECT_EQ(heads[0].m, 16 * 96);
+    EXPECT_EQ(heads[0].n, 8080);
+    EXPECT_EQ(heads[1].m, 16 * 48);
+    // Of the table of 129280 x 7168 x 2 B a rank holds a sixteenth; the final norm is whole.
+    spec.mapping.head_parallel = 1;
+    const DecodeStep whole = build_decode_step(spec);
+    const auto tables = [](const DecodeStep& one) {
+        for (const auto& [name, size] : one.memory.front().parts) {
+            if (name == "embedding and head") return size.value();
+        }
+        return 0.0;
+    };
+    EXPECT_DOUBLE_EQ(tables(whole) - tables(step), 129280.0 * 7168 * 2 * 15 / 16);
+}
+
+// Where transfers hold 20 of 132 cores the other micro-batch computes on the rest; uncut, nothing
+// runs beside them.
+TEST(DecodeStep, TransfersHoldCoresWhileMicroBatchesOverlap) {
+    DecodeSpec spec = plain_step(64);
+    spec.engine.transfer_core_share = 20.0 / 132;
+    EXPECT_DOUBLE_EQ(build_decode_step(spec).program.streams.front().core_share, 1.0);
+    spec.mapping.micro_batches = 2;
+    EXPECT_DOUBLE_EQ(build_decode_step(spec).program.streams.front().core_share, 112.0 / 132);
+}
+
+// 48 tokens x 64 ranks x 8 / 64 = 384 rows reach a rank: copied in INT8 (7,168 B and a 4-byte
+// scale) to their experts and back in BF16, an index of 4 B read with each.
+TEST(DecodeStep, TokensAreSortedAroundTheExperts) {
+    DecodeSpec spec = plain_step(64);
+    const auto bodies = [&](const std::string& name) {
+        std::vector<VectorWork> found;
+        for (const Operator& op : build_decode_step(spec).program.operators) {
+            if (op.name == name) found.push_back(std::get<VectorWork>(op.body));
+        }
+        return found;
+    };
+    EXPECT_TRUE(bodies("expert_permute").empty());
+    spec.engine.sorts_tokens = true;
+    ASSERT_EQ(bodies("expert_permute").size(), 1u);
+    EXPECT_DOUBLE_EQ(bodies("expert_permute")[0].read, 384.0 * (7172 + 4));
+    EXPECT_DOUBLE_EQ(bodies("expert_permute")[0].write, 384.0 * 7172);
+    ASSERT_EQ(bodies("expert_unpermute").size(), 1u);
+    EXPECT_DOUBLE_EQ(bodies("expert_unpermute")[0].write, 384.0 * 14336);
+}
+
 }  // namespace
 }  // namespace podsim
