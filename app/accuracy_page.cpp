@@ -61,10 +61,10 @@ std::string gate_text(const std::optional<double>& mape, const std::optional<dou
 }
 
 std::string suite_gates(const SuiteReport& suite) {
-    const std::string cases = gate_text(suite.gate_mape, suite.gate_worst, "worst");
-    if (!suite.gate_pairs) return cases;
-    const std::string pairs = "pairs " + percent_text(*suite.gate_pairs);
-    return cases == "none" ? pairs : cases + ", " + pairs;
+    std::string text = gate_text(suite.gate_mape, suite.gate_worst, "worst");
+    if (!suite.gate_pairs) return text;
+    if (text == "none") text = "";
+    return text + (text.empty() ? "" : ", ") + "pairs " + percent_text(*suite.gate_pairs);
 }
 
 std::string code(const std::string& text) {

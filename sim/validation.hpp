@@ -33,7 +33,7 @@ struct PairReport {
     double published = 0;  // 0 before the run: the ratio of the cases' values
     double simulated = 0, error = 0;
     CaseUse use = CaseUse::check;
-    std::string source, note;  // source: of a ratio that was published as one
+    std::string source{}, note{};  // source: of a ratio that was published as one
 };
 
 // What is not reached, or not to be read out of the numbers, and why: written by hand.

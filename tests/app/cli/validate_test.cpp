@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include <nlohmann/json.hpp>
 
 #include "app/validation_table.hpp"
@@ -120,7 +122,10 @@ TEST(SuiteTable, CasesThatDoNotCountAndPairsAreMarked) {
     report.cases = {{"A", "layer_time", "us", "", "", 1000, 1100, 0.1, CaseUse::check, true},
                     {"B", "layer_time", "us", "", "", 500, 500, 0.0, CaseUse::fit, true},
                     {"C", "layer_time", "us", "", "", 500, 400, -0.2, CaseUse::print, false}};
-    report.pairs = {{"A", "B", 2.0, 2.2, 0.1, CaseUse::check, "", ""}};
+    report.pairs = {{"A", "B", 2.0, 2.2, 0.1, CaseUse::check, "", ""},
+                    {"A", "C", 2.0, 3.0, 0.5, CaseUse::print, "", ""}};
+    report.gate_pairs = 0.2;
+    report.cases[2].published = report.cases[2].error = std::nan("");
     report.mape = report.bias = report.worst = 0.1;
     const std::string text = suite_table(report);
     EXPECT_TRUE(contains(
@@ -128,6 +133,8 @@ TEST(SuiteTable, CasesThatDoNotCountAndPairsAreMarked) {
         << text;
     EXPECT_TRUE(contains(text, "B layer, us [fit]")) << text;
     EXPECT_TRUE(contains(text, "C layer, us [print] [BREAKS A LAW]")) << text;
+    EXPECT_TRUE(contains(text, "ratios between cases (gate 20.0 %)")) << text;
+    EXPECT_TRUE(contains(text, "A over C [print]")) << text;
     EXPECT_TRUE(contains(text, "A over B")) << text;
     EXPECT_TRUE(contains(text, "over 1 case: passed")) << text;
 }
