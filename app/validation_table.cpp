@@ -104,6 +104,16 @@ std::string suite_table(const SuiteReport& report) {
 }
 
 std::string suite_summary(const SuiteReport& report) {
+    const bool scored =
+        std::any_of(report.cases.begin(), report.cases.end(),
+                    [](const auto& c) { return c.use == CaseUse::check; }) ||
+        std::any_of(report.tables.begin(), report.tables.end(), [](const auto& one) {
+            return one.table.use == CaseUse::check && one.skipped.empty();
+        });
+    if (!scored) {
+        return fmt::format("{:<20} {:>4} cases  none is scored by itself  {}\n", report.suite,
+                           report.cases.size() + report.tables.size(), suite_outcome(report));
+    }
     return fmt::format("{:<20} {:>4} cases  MAPE {:>7}  bias {:>7}  worst {:>7}  {}\n",
                        report.suite, report.cases.size() + report.tables.size(),
                        percent_text(report.mape), signed_percent_text(report.bias),

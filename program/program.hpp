@@ -49,6 +49,8 @@ struct Task {
     int priority = 0;  // of ready tasks on a stream the highest goes first
     std::string name;  // of host work; else the body's name is meant
     Seconds host_time{0.0};
+    // A later part of a kernel that runs already: its fixed delays have been paid.
+    bool continues = false;
     std::vector<int> after;  // tasks of the same class that must have ended
 };
 

@@ -197,8 +197,10 @@ class Machine {
             return;
         }
         const OperatorCost& cost = cost_of(t);
-        r.gap = to_picoseconds(program_.kernel_gap);
-        r.launch = to_picoseconds(cost.launch);
+        if (!t.continues) {
+            r.gap = to_picoseconds(program_.kernel_gap);
+            r.launch = to_picoseconds(cost.launch);
+        }
         r.alone = to_picoseconds(cost.time - cost.launch);
         calendar_.at(r.start + r.gap + r.launch, EventClass::completion, [this, id] {
             const Task& ready = task(id);
@@ -222,8 +224,10 @@ class Machine {
             const int id = instance.tasks[part];
             TaskRecord& r = occupy(id);
             if (ends_at_start(r)) explained = r.cause;
-            r.latency = to_picoseconds(coflow.latency);
-            r.skew = skew;
+            if (!task(id).continues) {
+                r.latency = to_picoseconds(coflow.latency);
+                r.skew = skew;
+            }
             const CoflowShare& share = share_of(coflow, part);
             r.alone = to_picoseconds(demand_of(share, hardware_).duration);
             calendar_.at(r.start + r.latency + r.skew, EventClass::completion,

@@ -28,6 +28,9 @@ namespace podsim {
 
 namespace {
 
+// Ends the name of what belongs to a running kernel and pays no launch or latency of its own.
+constexpr const char* later_part = ", later part";
+
 class DecodeBuilder {
   public:
     explicit DecodeBuilder(const DecodeSpec& spec) : spec_(spec), layout_(expert_layout(spec)) {}
@@ -174,14 +177,20 @@ class DecodeBuilder {
         return kernels_of(step_.program, operators, spec_.engine, is_attention);
     }
 
+    struct ExpertPart {
+        Transfer dispatch, combine;
+        std::vector<Kernels> experts;  // by class
+    };
+
     // What the layers of a micro-batch have in common, worked out once.
     struct Layer {
         Bytes hidden{0.0};                 // of the group's tokens
         Bytes latents{0.0}, outputs{0.0};  // what split attention exchanges, of the group's tokens
         Kernels attention, dense, router, shared, sum;
-        Kernels attend, output;        // of split attention, after `attention`
-        Kernels own_sum;               // gather: of what a rank's own experts make, before combine
-        std::vector<Kernels> experts;  // by class
+        Kernels attend, output;         // of split attention, after `attention`
+        Kernels own_sum;                // gather: of what a rank's own experts make, before combine
+        std::vector<Kernels> experts;   // by class
+        std::vector<ExpertPart> parts;  // of one kernel for dispatch, experts and combine
         ExpertLoad load;
     };
 
@@ -239,7 +248,56 @@ class DecodeBuilder {
                 model, precision, 1, layer.load.tokens_per_shared_rank, "shared_expert")));
         }
         add_sums(layer, own, beside);
+        add_parts(layer);
         return layer;
+    }
+
+    // One kernel of the whole exchange takes a few experts at a time. Ranks with the shared expert
+    // alone wait for all that is theirs.
+    void add_parts(Layer& layer) {
+        const ExpertLoad& load = layer.load;
+        const long parts = std::min<long>(spec_.engine.expert_parts, load.active_experts);
+        if (parts < 2 || spec_.experts.exchange == ExpertExchange::gather ||
+            layout_.group_ranks < 2)
+            return;
+        for (long part = 0; part < parts; ++part) {
+            const auto share = [&](long experts) {
+                return experts / parts + (part < experts % parts ? 1 : 0);
+            };
+            ExpertPart one;
+            one.dispatch = part_of(load.dispatch, parts, part);
+            one.combine = part_of(load.combine, parts, part);
+            one.experts.push_back(
+                part_kernels(share(load.active_experts), load.tokens_per_expert, part));
+            if (layout_.uneven()) {
+                one.experts.push_back(part_kernels(share(load.active_experts_elsewhere),
+                                                   load.tokens_per_expert_elsewhere, part));
+            }
+            if (layout_.shared_ranks > 0) {
+                one.experts.push_back(part + 1 == parts ? layer.experts.back() : Kernels{});
+            }
+            layer.parts.push_back(std::move(one));
+        }
+    }
+
+    static Transfer part_of(Transfer whole, long parts, long part) {
+        const double share = 1.0 / static_cast<double>(parts);
+        whole.size *= share;
+        whole.messages_per_rank *= share;
+        for (TransferShare& one : whole.shares) {
+            one.send *= share;
+            one.receive *= share;
+        }
+        // What pays the latency and what does not are told apart.
+        if (part > 0) whole.name = later_part;
+        return whole;
+    }
+
+    Kernels part_kernels(long experts, long tokens_per_expert, long part) {
+        if (experts == 0) return {};
+        std::vector<Operator> operators = routed_experts(experts, tokens_per_expert);
+        if (part > 0 && !operators.empty()) operators.front().name += later_part;
+        return kernels(operators);
     }
 
     // Rows of tokens that are added up: those of all a token's experts after combine; or, where
@@ -328,17 +386,18 @@ class DecodeBuilder {
         chain(expert_stream_, layer.shared);
         const std::vector<int> shared_end = here_;
         here_ = routed_here;
+        if (!layer.parts.empty()) return run_parts(layer, shared_end);
         const bool gathers = spec_.experts.exchange == ExpertExchange::gather;
         exchange(gathers ? "token all-gather" : "dispatch",
                  gathers ? layer.load.dispatch.type : TransferType::dispatch, layer.load.dispatch);
         priority_ = spec_.engine.experts_first ? 1 : 0;
         const auto beside = [&](std::size_t c) {
-            return layer.shared.empty() ? -1 : shared_end[c];
+            return layer.shared.empty() ? std::vector<int>{} : std::vector<int>{shared_end[c]};
         };
         for (std::size_t c = 0; c < here_.size(); ++c) {
             chain_on(static_cast<int>(c), expert_stream_, layer.experts[c]);
             chain_on(static_cast<int>(c), expert_stream_, layer.own_sum,
-                     layer.sum.empty() ? beside(c) : -1);
+                     layer.sum.empty() ? beside(c) : std::vector<int>{});
         }
         exchange(gathers ? "expert sum" : "combine",
                  gathers ? layer.load.combine.type : TransferType::combine, layer.load.combine);
@@ -347,18 +406,55 @@ class DecodeBuilder {
             chain_on(static_cast<int>(c), expert_stream_, layer.sum, beside(c));
     }
 
+    // Every part is dispatched as soon as the ports let it; its experts follow it, its combine
+    // them.
+    void run_parts(const Layer& layer, const std::vector<int>& shared_end) {
+        const std::vector<int> routed_here = here_;
+        std::vector<std::vector<int>> dispatched;
+        for (std::size_t i = 0; i < layer.parts.size(); ++i) {
+            here_ = routed_here;
+            continues_ = i > 0;
+            exchange("dispatch" + layer.parts[i].dispatch.name, TransferType::dispatch,
+                     layer.parts[i].dispatch);
+            dispatched.push_back(here_);
+        }
+        priority_ = spec_.engine.experts_first ? 1 : 0;
+        std::vector<std::vector<int>> before_sum(here_.size());
+        for (std::size_t i = 0; i < layer.parts.size(); ++i) {
+            const ExpertPart& part = layer.parts[i];
+            here_ = dispatched[i];
+            for (std::size_t c = 0; c < here_.size(); ++c) {
+                for (std::size_t k = 0; k < part.experts[c].size(); ++k) {
+                    continues_ = i > 0 || k > 0;
+                    chain_on(static_cast<int>(c), expert_stream_, {part.experts[c][k]});
+                }
+            }
+            continues_ = i > 0;
+            exchange("combine" + part.combine.name, TransferType::combine, part.combine);
+            for (std::size_t c = 0; c < here_.size(); ++c) before_sum[c].push_back(here_[c]);
+        }
+        continues_ = false;
+        priority_ = 0;
+        for (std::size_t c = 0; c < here_.size(); ++c) {
+            before_sum[c].pop_back();  // the last is where the chain stands
+            if (!layer.shared.empty()) before_sum[c].push_back(shared_end[c]);
+            chain_on(static_cast<int>(c), expert_stream_, layer.sum, before_sum[c]);
+        }
+    }
+
     void chain(int stream, const Kernels& kernels) {
         for (std::size_t c = 0; c < here_.size(); ++c)
             chain_on(static_cast<int>(c), stream, kernels);
     }
 
-    // The first kernel also waits for the task `beside`, -1 for none.
-    void chain_on(int rank_class, int stream, const Kernels& kernels, int beside = -1) {
+    // The first kernel also waits for the tasks `beside`.
+    void chain_on(int rank_class, int stream, const Kernels& kernels,
+                  std::vector<int> beside = {}) {
         for (const Kernel& kernel : kernels) {
             Task task;
             task.kind = kernel.pipeline ? TaskKind::pipeline : TaskKind::compute;
             task.body = kernel.body;
-            if (beside >= 0) task.after.push_back(std::exchange(beside, -1));
+            task.after = std::exchange(beside, {});
             push(std::move(task), rank_class, stream);
         }
     }
@@ -370,6 +466,7 @@ class DecodeBuilder {
         task.layer = layer_;
         task.micro_batch = part_;
         task.priority = priority_;
+        task.continues = continues_;
         if (here >= 0) task.after.push_back(here);
         here = static_cast<int>(step_.program.tasks.size());
         step_.program.tasks.push_back(std::move(task));
@@ -414,6 +511,7 @@ class DecodeBuilder {
     int attention_stream_ = 0, expert_stream_ = 0, host_stream_ = 0;
     std::vector<int> transfer_streams_;  // by micro-batch
     int part_ = 0, layer_ = -1, priority_ = 0;
+    bool continues_ = false;  // tasks belong to a kernel that runs already
     long sequences_ = 0;
     std::vector<int> here_;           // by class: the task the next one follows
     std::vector<double> imbalances_;  // of the MoE layers run

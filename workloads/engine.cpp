@@ -19,6 +19,10 @@ void describe(Form& form, EngineSpec& engine) {
                   "cores that transfers hold while micro-batches overlap (two_batch)", share());
     form.optional("sorts_tokens", engine.sorts_tokens,
                   "tokens are sorted by expert around the experts' products");
+    form.optional("expert_parts", engine.expert_parts,
+                  "dispatch, experts and combine are one kernel that works in so many parts "
+                  "(two_batch); 1: one after the other",
+                  at_least(1));
     form.optional("fused", engine.fused, "what runs as one kernel");
     form.required("kernel_gap", engine.kernel_gap, "idle time between dependent kernels",
                   non_negative());
@@ -36,6 +40,8 @@ void describe(Form& form, EngineSpec& engine) {
     if (form.ok() && engine.transfer_core_share >= 1)
         form.problem("transfer_core_share", "leaves no core to compute");
     if (!form.ok() || engine.overlap != Overlap::partitioned) return;
+    if (engine.expert_parts > 1)
+        form.problem("expert_parts", "is for two_batch: here experts and transfers share a stream");
     if (engine.transfer_core_share > 0)
         form.problem("transfer_core_share",
                      "is for two_batch: expert_core_share has the transfers");

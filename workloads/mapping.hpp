@@ -99,6 +99,10 @@ struct EngineSpec {
     // Tokens reach a rank one sender after the other and are sorted by expert around the products;
     // else the exchange itself puts them where their expert expects them.
     bool sorts_tokens = false;
+    // More than 1: dispatch, routed experts and combine are one kernel that works in so many parts,
+    // each part's exchange beside another's products (DeepGEMM's MegaMoE, CANN's
+    // dispatch-FFN-combine).
+    int expert_parts = 1;
     std::vector<Fusion> fused;
     Sourced<Seconds> kernel_gap;  // between dependent kernels
     Sourced<Seconds> host_step;   // scheduling, sampling results, launch: once a step, not hidden

@@ -64,6 +64,7 @@ DecodeSpec any_step() {
     spec.engine.overlap = *rc::gen::element(Overlap::two_batch, Overlap::partitioned);
     spec.engine.attention_core_share = spec.engine.expert_core_share = 0.5;
     spec.engine.experts_first = *rc::gen::arbitrary<bool>();
+    if (spec.engine.overlap == Overlap::two_batch) spec.engine.expert_parts = any_int(1, 4);
     if (*rc::gen::arbitrary<bool>()) spec.engine.fused.push_back(Fusion::vector_chains);
     if (*rc::gen::arbitrary<bool>()) spec.engine.fused.push_back(Fusion::mla_prolog);
     spec.sequences_per_group = any(2, 30);

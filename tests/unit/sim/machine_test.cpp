@@ -119,6 +119,23 @@ TEST(Machine, GapAndLaunchComeBeforeTheWork) {
     EXPECT_EQ(end_of(r, a), 21);
 }
 
+// A later part of a running kernel: 10 us of work after 13, and a transfer of 5 without its
+// latency.
+TEST(Machine, LaterPartsOfAKernelPayNoFixedDelays) {
+    SmallProgram p;
+    p.program.kernel_gap = microseconds(1);
+    p.program.rank_skew = 0.5;
+    const int c = p.rank_class(), s = p.stream(), t = p.stream();
+    const int a = p.work(c, s, 10, {}, {.launch = 2});
+    const int b = p.work(c, s, 10, {a}, {.launch = 2});
+    p.of(b).continues = true;
+    const int sent = p.part(p.enter(p.transfer(3, {5})), c, t, {b});
+    p.of(sent).continues = true;
+    const RunRecord r = p.run();
+    EXPECT_EQ(end_of(r, b), 23);
+    EXPECT_EQ(end_of(r, sent), 28);
+}
+
 TEST(Machine, HostWorkHasNoGap) {
     SmallProgram p;
     p.program.kernel_gap = microseconds(1);

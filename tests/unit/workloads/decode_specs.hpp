@@ -85,4 +85,20 @@ inline Refusal refusal_of(const DecodeSpec& spec) {
     return {};
 }
 
+// FLOP of all products and attention, a rank of each class.
+inline double matrix_work(const DecodeStep& step) {
+    double sum = 0;
+    const auto add = [&](int op) {
+        const OperatorBody& body = step.program.operators[static_cast<std::size_t>(op)].body;
+        if (!std::holds_alternative<VectorWork>(body)) sum += work_of(body).value();
+    };
+    for (const Task& task : step.program.tasks) {
+        if (task.kind == TaskKind::compute) add(task.body);
+        if (task.kind != TaskKind::pipeline) continue;
+        for (const int op : step.program.pipelines[static_cast<std::size_t>(task.body)].operators)
+            add(op);
+    }
+    return sum;
+}
+
 }  // namespace podsim

@@ -457,5 +457,43 @@ TEST(DecodeStep, TokensAreSortedAroundTheExperts) {
     EXPECT_DOUBLE_EQ(bodies("expert_unpermute")[0].write, 384.0 * 14336);
 }
 
+// 256 experts on 32 ranks are 8 a rank, in 3 parts of 3, 3 and 2; a third of the bytes each. One
+// kernel: the first dispatch, the first combine and the first product pay what a start costs, the
+// rest goes on. A sum waits for all that was combined.
+TEST(DecodeStep, OneKernelForTheWholeExchangeWorksInParts) {
+    DecodeSpec spec = plain_step(32);
+    const DecodeStep apart = build_decode_step(spec);
+    spec.engine.expert_parts = 3;
+    const DecodeStep step = build_decode_step(spec);
+    std::vector<std::string> paid, gone_on;
+    std::vector<long> groups;
+    double dispatched = 0;
+    const Task* sum = nullptr;
+    for (const Task& t : step.program.tasks) {
+        if (t.layer != 10) continue;
+        const std::string name = name_of(step.program, t);
+        if (name.rfind("dispatch", 0) == 0 || name.rfind("combine", 0) == 0 ||
+            name.rfind("expert_", 0) == 0)
+            (t.continues ? gone_on : paid).push_back(name);
+        if (name == "combine_sum") sum = &t;
+        if (t.kind == TaskKind::transfer && name.rfind("dispatch", 0) == 0) {
+            const int id = step.program.instances[static_cast<std::size_t>(t.body)].transfer;
+            dispatched += step.program.transfers[static_cast<std::size_t>(id)].size.value();
+        }
+        if (name.rfind("expert_gate_up", 0) == 0) {
+            const auto& body = step.program.operators[static_cast<std::size_t>(t.body)].body;
+            groups.push_back(std::get<Gemm>(body).groups);
+        }
+    }
+    EXPECT_THAT(paid, UnorderedElementsAre("dispatch_quantise", "dispatch", "expert_gate_up",
+                                           "combine", "combine_sum"));
+    EXPECT_EQ(gone_on.size(), 2u + 2 + 3 + 2 + 3);  // of each kind, gate-up's first one less
+    EXPECT_THAT(groups, ElementsAre(3, 3, 2));
+    EXPECT_DOUBLE_EQ(dispatched, 48.0 * 8 * 7172);
+    ASSERT_NE(sum, nullptr);
+    EXPECT_EQ(sum->after.size(), 3u + 1);  // three combined parts, and the shared expert
+    EXPECT_DOUBLE_EQ(matrix_work(step), matrix_work(apart));
+}
+
 }  // namespace
 }  // namespace podsim

@@ -25,21 +25,6 @@ DecodeSpec prefill_step(int ranks) {
     return spec;
 }
 
-double matrix_work(const DecodeStep& step) {
-    double sum = 0;
-    const auto add = [&](int op) {
-        const OperatorBody& body = step.program.operators[static_cast<std::size_t>(op)].body;
-        if (!std::holds_alternative<VectorWork>(body)) sum += work_of(body).value();
-    };
-    for (const Task& task : step.program.tasks) {
-        if (task.kind == TaskKind::compute) add(task.body);
-        if (task.kind != TaskKind::pipeline) continue;
-        for (const int op : step.program.pipelines[static_cast<std::size_t>(task.body)].operators)
-            add(op);
-    }
-    return sum;
-}
-
 std::vector<std::string> names_in_layer(const DecodeStep& step, int layer) {
     std::vector<std::string> names;
     for (const Task& task : step.program.tasks) {
