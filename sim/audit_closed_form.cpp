@@ -124,8 +124,10 @@ double weight_bytes_per_rank(const AuditFacts& facts, const AuditModel& m, doubl
     const AuditMapping& map = facts.mapping;
     const AuditFormats& formats = facts.formats;
     const AttentionParameters parameters = attention_parameters(map, m);
+    // Prefill expands latents by a product of activations and weights like any other.
+    const AuditFormat& expansion = facts.step->is_prefill() ? formats.weights : formats.attention;
     const double attention =
-        parameters.linear * formats.weights.bytes + parameters.absorbed * formats.attention.bytes;
+        parameters.linear * formats.weights.bytes + parameters.absorbed * expansion.bytes;
     const double expert = 3 * m.hidden * m.expert_intermediate;
     const double routed_ranks = map.expert_parallel - map.shared_ranks;
     const double slots = (m.routed_experts + map.redundant_experts) / routed_ranks;

@@ -32,10 +32,17 @@ void mark_carried_over(ResolvedAlternative& alternative) {
                               kernels.name, kernels.chip, chip.name));
         for (FitRecord* record : records_of(alternative.kernels)) weaken(*record);
     }
-    if (!alternative.system.variant_of.empty()) {
+    const SystemSpec& system = alternative.system;
+    const CollectiveLibrarySpec& collectives = alternative.collectives;
+    const bool elsewhere = !collectives.system.empty() && collectives.system != system.name;
+    if (elsewhere || !system.variant_of.empty()) {
         alternative.warnings.push_back(
-            fmt::format("{} was changed: the habits of collective library {} are carried over",
-                        alternative.system.name, alternative.collectives.name));
+            elsewhere ? fmt::format("collective library {} was measured on {}, not on {}: its "
+                                    "habits are carried over",
+                                    collectives.name, collectives.system, system.name)
+                      : fmt::format("{} was changed: the habits of collective library {} are "
+                                    "carried over",
+                                    system.name, collectives.name));
         for (auto& [type, habits] : alternative.collectives.transfers) weaken(habits.record);
     }
 }

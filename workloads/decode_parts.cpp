@@ -463,6 +463,11 @@ void require_consistent(const DecodeSpec& spec) {
                                       m.micro_batches, spec.sequences_per_group,
                                       spec.sequences_per_group == 1 ? "" : "s"));
     }
+    if (m.attention == AttentionSplit::sp_tp_sp && m.tensor_parallel == 1) {
+        throw DecodeError("mapping.attention",
+                          "is sp-tp-sp, which divides tokens over a tensor-parallel group: "
+                          "tensor_parallel is 1, expected more");
+    }
     if (m.attention == AttentionSplit::sp_tp_sp && spec.model.kv_rank == 0) {
         throw DecodeError(
             "mapping.attention",

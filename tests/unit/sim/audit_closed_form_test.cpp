@@ -44,6 +44,12 @@ TEST(AuditClosedForm, APrefillByHand) {
     // 8 x 12 tokens x 2 copies x 8 x (2 + 2) B, of which a quarter and a half stay near.
     EXPECT_DOUBLE_EQ(form.exchange_bytes, 6144 * 0.75);
     EXPECT_DOUBLE_EQ(form.scale_out_bytes, 6144 * 0.5);
+    // Weights in one byte and attention in two: the expansion is read in one, 32 a layer and pass
+    // with all else but the head.
+    configuration["experiment"]["alternatives"][1]["precision"] = {{"weights", "int8"}};
+    const AuditFacts narrow = read_audit_facts(configuration, "toy", "prefill");
+    EXPECT_DOUBLE_EQ(closed_form(narrow, *narrow.step->model, 8).memory_bytes,
+                     4 * (2 * (2 * 176 + 384 + 2 * 96 + 96) + 160) + 8 * 16 * 24);
     workload["cached_prefix"] = "4 tokens";
     EXPECT_DOUBLE_EQ(read_audit_facts(configuration, "toy", "prefill").step->computed, 12);
 }

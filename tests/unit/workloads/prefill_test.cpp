@@ -152,6 +152,9 @@ TEST(PrefillStep, SaysWhatDoesNotWorkOut) {
         read_yaml(std::string(PODSIM_SOURCE_DIR) + "/configs/models/llama-3.1-70b.yaml"), "llama");
     spec.experts = {};
     spec.mapping.attention = AttentionSplit::sp_tp_sp;
+    EXPECT_THAT(said(spec), HasSubstr("tensor_parallel is 1, expected more"));
+    spec.mapping.data_parallel = 1;
+    spec.mapping.tensor_parallel = 8;
     EXPECT_THAT(said(spec), HasSubstr("mapping.attention is sp-tp-sp: llama has no latent"));
 }
 
