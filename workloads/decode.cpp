@@ -14,11 +14,12 @@
 //
 // With S pipeline stages the program is one period of the steady state (workloads/pipeline.hpp):
 // each stage takes every pipeline batch through its own layers once, and its makespan is the time
-// between two tokens of a sequence. At the end of a slot a stage hands the hidden states on, each
-// rank of a tensor-parallel group its part of them, and the group gathers them before the next
-// slot; the last stage hands the new tokens to the first, which decodes them in the next slot. What
-// is handed on in the last slot is used in the next period, and nothing in slot 0 waits. Left out:
-// filling and draining the pipeline, batches that overtake each other or wait for requests.
+// between two tokens of a sequence, or a prompt's time to its first. At the end of a slot a stage
+// hands the hidden states on, each rank of a tensor-parallel group its part of them, and the group
+// gathers them before the next slot; the last stage hands the new tokens to the first, which
+// decodes them in the next slot. What is handed on in the last slot is used in the next period, and
+// nothing in slot 0 waits. Left out: filling and draining the pipeline, batches that overtake each
+// other or wait for requests.
 #include "workloads/decode.hpp"
 
 #include <fmt/format.h>

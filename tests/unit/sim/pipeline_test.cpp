@@ -12,7 +12,6 @@
 namespace podsim {
 namespace {
 
-using ::testing::HasSubstr;
 
 // A dense model of 12 layers on one rank a stage.
 DecodeSpec dense_stages(int stages) {
