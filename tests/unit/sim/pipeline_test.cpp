@@ -12,7 +12,6 @@
 namespace podsim {
 namespace {
 
-
 // A dense model of 12 layers on one rank a stage.
 DecodeSpec dense_stages(int stages) {
     DecodeSpec spec = plain_step(1);
