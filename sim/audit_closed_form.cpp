@@ -83,7 +83,8 @@ PerToken work_per_token(const AuditFacts& facts, const AuditModel& m) {
     work.shared = work.expert * m.shared_experts;
     const double parts = tensor * facts.mapping.head_parallel;  // of the vocabulary
     work.head = m.hidden * parts * std::ceil(m.vocabulary / parts);
-    work.draft_projection = 2 * m.hidden * m.hidden * tensor;
+    // Each rank of a group works on all its tokens, or where they are divided on its own.
+    work.draft_projection = 2 * m.hidden * m.hidden * (facts.mapping.splits_tokens ? 1 : tensor);
     return work;
 }
 
@@ -97,13 +98,13 @@ double moe_rounding(const AuditFacts& facts, const AuditModel& m, const PerToken
     const double own = rounded_up(tokens / map.tensor_parallel);
     double extra = map.sees_group()
                        ? tokens * map.data_parallel * (map.tensor_parallel - 1) * work.router
-                       : (own * map.ranks() - tokens * map.data_parallel) * work.moe(m);
+                       : (own * map.stage_ranks() - tokens * map.data_parallel) * work.moe(m);
     if (map.sees_group()) {
         const double width = m.expert_intermediate * m.shared_experts;
         extra += tokens * map.data_parallel * 3 * m.hidden *
                  (map.tensor_parallel * std::ceil(width / map.tensor_parallel) - width);
     }
-    const double groups = map.ranks() / map.expert_parallel;
+    const double groups = map.stage_ranks() / map.expert_parallel;
     const double routed_ranks = map.expert_parallel - map.shared_ranks;
     const double slots = (m.routed_experts + map.redundant_experts) / routed_ranks;
     const double arriving = (map.sees_group() ? tokens : own * map.expert_parallel) *
@@ -118,7 +119,8 @@ double moe_rounding(const AuditFacts& facts, const AuditModel& m, const PerToken
     return extra;
 }
 
-// Weights that one rank reads at least once, without scales, routers and norms.
+// Weights that one rank of all layers reads at least once, without scales, routers and norms: with
+// pipeline stages that a rank of each stage reads, together.
 double weight_bytes_per_rank(const AuditFacts& facts, const AuditModel& m, double moe_passes,
                              double tokens_per_rank) {
     const AuditMapping& map = facts.mapping;
@@ -196,15 +198,74 @@ void add_exchange(ClosedForm& form, const AuditFacts& facts, const AuditModel& m
     form.scale_out_bytes = payload * (group - local) / group;
 }
 
-// Whole sequences to each micro-batch, as even as they divide; the first hold one more.
+// Of `whole` things in `parts`, each whole, how many the part `which` has: the first hold one more.
+double even_share(double whole, double parts, double which) {
+    const double even = std::floor(whole / parts);
+    return even + (which < whole - even * parts ? 1 : 0);
+}
+
+// Whole sequences to each micro-batch or pipeline batch.
 std::vector<double> sequences_of_parts(const AuditMapping& map, double sequences) {
-    const double per_group = sequences / map.data_parallel;
-    const double even = std::floor(per_group / map.micro_batches);
-    const double larger = per_group - even * map.micro_batches;
+    const double count = map.micro_batches * map.pipeline_parallel;
     std::vector<double> parts;
-    for (double part = 0; part < map.micro_batches; ++part)
-        parts.push_back(even + (part < larger ? 1 : 0));
+    for (double part = 0; part < count; ++part)
+        parts.push_back(even_share(sequences / map.data_parallel, count, part));
     return parts;
+}
+
+// Weights that all ranks read at least: once, or with pipeline stages once for each batch. `tokens`
+// of each sequence.
+double weight_bytes_of_all(const AuditFacts& facts, const AuditModel& m, double sequences,
+                           double tokens, double moe_passes) {
+    const AuditMapping& map = facts.mapping;
+    std::vector<double> batches = {sequences / map.data_parallel};
+    if (map.pipeline_parallel > 1) batches = sequences_of_parts(map, sequences);
+    double bytes = 0;
+    for (const double batch : batches) {
+        bytes += map.stage_ranks() *
+                 weight_bytes_per_rank(facts, m, moe_passes, batch * tokens / map.tensor_parallel);
+    }
+    return bytes;
+}
+
+// What one pipeline stage has of the model.
+struct StageShare {
+    double dense_layers = 0, moe_layers = 0;
+    bool first = true, last = true;
+    double layers() const { return dense_layers + moe_layers; }
+};
+
+StageShare share_of_stage(const AuditMapping& map, const AuditModel& m, double stage) {
+    const double stages = map.pipeline_parallel;
+    double before = 0;
+    for (double other = 0; other < stage; ++other) before += even_share(m.layers, stages, other);
+    const double own = even_share(m.layers, stages, stage);
+    StageShare share;
+    share.dense_layers = std::min(own, std::max(0.0, m.dense_layers - before));
+    share.moe_layers = own - share.dense_layers;
+    share.first = stage == 0;
+    share.last = stage + 1 == stages;
+    return share;
+}
+
+// `tokens` of all sequences and passes go from stage to stage. Ranks next to each other share a
+// domain; a stage that fills domains sends beyond them.
+void add_handed(ClosedForm& form, const AuditFacts& facts, const AuditModel& m, double tokens) {
+    const AuditMapping& map = facts.mapping;
+    form.handed_bytes = tokens * m.hidden * table_bytes * (map.pipeline_parallel - 1);
+    const double domain = facts.hardware.domain_chips * facts.hardware.ranks_per_chip;
+    if (map.stage_ranks() >= domain) form.handed_out_bytes = form.handed_bytes;
+}
+
+// Multiply-adds of one sequence in the next stage, by format.
+void add_stage_work(ClosedForm& form, double sequences,
+                    const std::vector<std::pair<std::string, double>>& multiply_adds) {
+    double& stage = form.stage_flops.emplace_back(0);
+    for (const auto& [format, amount] : multiply_adds) {
+        form.flops_by_format[format] += 2 * sequences * amount;
+        form.matrix_flops += 2 * sequences * amount;
+        stage += 2 * sequences * amount;
+    }
 }
 
 // A prefill: every new token through all layers, the last one of each prompt through the head. The
@@ -220,23 +281,24 @@ ClosedForm prefill_form(const AuditFacts& facts, const AuditModel& m, double seq
     const double expansion = attention_parameters(map, m).absorbed * map.tensor_parallel;
     const double moe_layers = m.layers - m.dense_layers;
     ClosedForm form;
-    const auto work_in = [&](const std::string& format, double multiply_adds) {
-        form.flops_by_format[format] += 2 * sequences * multiply_adds;
-        form.matrix_flops += 2 * sequences * multiply_adds;
-    };
     const auto passes = step.passes();
     double expanded = 0, prefix = 0;  // tokens seen by all passes; those of them read back
     for (const auto& [query, context] : passes) {
         expanded += context;
         prefix += context - query;
     }
-    work_in(formats.linear().name,
-            m.layers * (tokens * work.attention_linear + expanded * expansion) +
-                m.dense_layers * tokens * work.dense + moe_layers * tokens * work.shared);
-    work_in(formats.attention.name, m.layers * m.heads * pairs * pair);
-    work_in(formats.expert_products().name,
-            moe_layers * tokens * m.experts_per_token * work.expert);
-    work_in(table_format, moe_layers * tokens * work.router + work.head);
+    for (double stage = 0; stage < map.pipeline_parallel; ++stage) {
+        const StageShare own = share_of_stage(map, m, stage);
+        add_stage_work(
+            form, sequences,
+            {{formats.linear().name,
+              own.layers() * (tokens * work.attention_linear + expanded * expansion) +
+                  own.dense_layers * tokens * work.dense + own.moe_layers * tokens * work.shared},
+             {formats.attention.name, own.layers() * m.heads * pairs * pair},
+             {formats.expert_products().name,
+              own.moe_layers * tokens * m.experts_per_token * work.expert},
+             {table_format, own.moe_layers * tokens * work.router + (own.last ? work.head : 0)}});
+    }
     double weights = 0;
     for (const auto& [query, context] : passes) {
         for (const double part : sequences_of_parts(map, sequences)) {
@@ -244,18 +306,18 @@ ClosedForm prefill_form(const AuditFacts& facts, const AuditModel& m, double seq
             form.rounding_flops += 2 * moe_layers * moe_rounding(facts, m, work, part * query);
             if (map.splits_tokens) {
                 form.rounding_flops += 2 * m.layers * work.attention_linear *
-                                       (own * map.ranks() - part * query * map.data_parallel);
+                                       (own * map.stage_ranks() - part * query * map.data_parallel);
             }
         }
-        weights += map.ranks() *
-                   weight_bytes_per_rank(facts, m, moe_layers, sequences * query / map.ranks());
+        weights += weight_bytes_of_all(facts, m, sequences, query, moe_layers);
     }
     // The head's table is read with the last pass only.
-    weights -= static_cast<double>(passes.size() - 1) * map.ranks() * m.hidden * m.vocabulary /
-               map.tensor_parallel / map.head_parallel * table_bytes;
-    form.memory_bytes = weights + map.ranks() * sequences / map.data_parallel * prefix *
+    weights -= static_cast<double>(passes.size() - 1) * map.pipeline_parallel * map.stage_ranks() *
+               m.hidden * m.vocabulary / map.tensor_parallel / map.head_parallel * table_bytes;
+    form.memory_bytes = weights + map.stage_ranks() * sequences / map.data_parallel * prefix *
                                       cache_elements(map, m) * formats.kv_cache.bytes * m.layers;
     add_exchange(form, facts, m, sequences * moe_layers * tokens);
+    add_handed(form, facts, m, sequences * tokens);
     return form;
 }
 
@@ -274,18 +336,21 @@ ClosedForm closed_form(const AuditFacts& facts, const AuditModel& m, double sequ
 
     const AuditFormats& formats = facts.formats;
     ClosedForm form;
-    const auto work_in = [&](const std::string& format, double multiply_adds) {
-        form.flops_by_format[format] += 2 * sequences * multiply_adds;
-        form.matrix_flops += 2 * sequences * multiply_adds;
-    };
-    const double attention_queries = m.dense_layers * query + moe_queries;
-    work_in(formats.linear().name, attention_queries * work.attention_linear +
-                                       m.dense_layers * query * work.dense +
-                                       moe_queries * work.shared);
-    work_in(formats.attention.name, attention_queries * work.attention_inner);
-    work_in(formats.expert_products().name, moe_queries * m.experts_per_token * work.expert);
-    work_in(table_format, moe_queries * work.router + (query + decode.draft_tokens) * work.head +
-                              draft_queries * work.draft_projection);
+    for (double stage = 0; stage < map.pipeline_parallel; ++stage) {
+        const StageShare own = share_of_stage(map, m, stage);
+        const double drafted = own.last ? draft_queries : 0;
+        const double moe = own.moe_layers * query + drafted;
+        const double attention_queries = own.dense_layers * query + moe;
+        const double heads = own.last ? query + decode.draft_tokens : 0;
+        add_stage_work(
+            form, sequences,
+            {{formats.linear().name, attention_queries * work.attention_linear +
+                                         own.dense_layers * query * work.dense + moe * work.shared},
+             {formats.attention.name, attention_queries * work.attention_inner},
+             {formats.expert_products().name, moe * m.experts_per_token * work.expert},
+             {table_format,
+              moe * work.router + heads * work.head + drafted * work.draft_projection}});
+    }
 
     for (const double tokens : sequences_of_parts(map, sequences)) {
         form.rounding_flops += 2 * moe_layers * moe_rounding(facts, m, work, tokens * query);
@@ -295,24 +360,25 @@ ClosedForm closed_form(const AuditFacts& facts, const AuditModel& m, double sequ
         }
     }
 
-    const double cache = map.ranks() * sequences / map.data_parallel * decode.context *
+    const double cache = map.stage_ranks() * sequences / map.data_parallel * decode.context *
                          cache_elements(map, m) * formats.kv_cache.bytes *
                          (m.layers + decode.draft_tokens);
     // A module of drafts may serve several passes from weights read once.
     const double moe_passes = moe_layers + (decode.draft_tokens > 0 ? 1 : 0);
-    form.memory_bytes =
-        cache +
-        map.ranks() * weight_bytes_per_rank(facts, m, moe_passes, sequences * query / map.ranks());
+    form.memory_bytes = cache + weight_bytes_of_all(facts, m, sequences, query, moe_passes);
 
     add_exchange(form, facts, m, sequences * moe_queries);
+    add_handed(form, facts, m, sequences * query);
     return form;
 }
 
-MemoryForm memory_form(const AuditFacts& facts, const AuditModel& m, double sequences) {
+MemoryForm memory_form(const AuditFacts& facts, const AuditModel& m, double sequences,
+                       double stage) {
     const AuditMapping& map = facts.mapping;
     const AuditFormats& formats = facts.formats;
-    const double drafts = facts.step->draft_tokens > 0 ? m.draft_layers : 0;
-    const double layers = m.layers + drafts, moe_layers = layers - m.dense_layers;
+    const StageShare own = share_of_stage(map, m, stage);
+    const double drafts = own.last && facts.step->draft_tokens > 0 ? m.draft_layers : 0;
+    const double layers = own.layers() + drafts, moe_layers = own.moe_layers + drafts;
     const AttentionParameters attention = attention_parameters(map, m);
     const double expert = 3 * m.hidden * m.expert_intermediate;
     const double slots =
@@ -324,11 +390,13 @@ MemoryForm memory_form(const AuditFacts& facts, const AuditModel& m, double sequ
     form.attention = layers * (attention.linear * formats.weights.bytes +
                                attention.absorbed * formats.attention.bytes) +
                      drafts * 2 * m.hidden * m.hidden * table_bytes;
-    form.dense = m.dense_layers * 3 * m.hidden * m.dense_intermediate / map.tensor_parallel *
+    form.dense = own.dense_layers * 3 * m.hidden * m.dense_intermediate / map.tensor_parallel *
                  formats.weights.bytes;
-    // A tied head is the embedding.
-    form.tables = (m.tied_embedding ? 1 : 1 + 1 / map.head_parallel) * m.hidden * m.vocabulary /
-                  map.tensor_parallel * table_bytes;
+    // A tied head is the embedding. The last stage's drafts embed, too.
+    const bool embeds = own.first || (own.last && (m.tied_embedding || drafts > 0));
+    const double heads = own.last && !m.tied_embedding ? 1 / map.head_parallel : 0;
+    form.tables =
+        ((embeds ? 1 : 0) + heads) * m.hidden * m.vocabulary / map.tensor_parallel * table_bytes;
     form.routed = moe_layers * slots * expert * formats.experts.bytes;
     form.shared = moe_layers * m.shared_experts * expert * formats.weights.bytes /
                   (map.sees_group() ? map.tensor_parallel : 1);

@@ -21,10 +21,16 @@
 // Drafts: the main pass and its head work on 1 + n tokens a sequence, the first draft pass too,
 // the others on one; a draft pass is a product 2 d x d, one MoE layer, and the head on one
 // position a sequence.
+//
+// With S pipeline stages the first L mod S of L layers' stages hold one layer more than the others,
+// the first has the embedding, the last the head and the drafts. A group's sequences are cut into S
+// batches, each of which reads the weights of every stage; a token's hidden state, 2 d bytes, is
+// handed on S - 1 times.
 #pragma once
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "sim/audit_facts.hpp"
 
@@ -41,6 +47,10 @@ struct ClosedForm {
     double memory_bytes = 0;     // weights of every rank and the cache, each read once
     double exchange_bytes = 0;   // dispatch and combine: payload that leaves its rank
     double scale_out_bytes = 0;  // the part of it that leaves its scale-up domain
+    // Of the ranks of each pipeline stage; what the stages hand on, and what of that surely leaves
+    // its domain.
+    std::vector<double> stage_flops;
+    double handed_bytes = 0, handed_out_bytes = 0;
 };
 
 // `sequences` of all ranks together.
@@ -53,8 +63,9 @@ struct MemoryForm {
     double attention = 0, dense = 0, tables = 0, routed = 0, shared = 0, router = 0;
 };
 
-// Sequences of all ranks together.
-MemoryForm memory_form(const AuditFacts& facts, const AuditModel& model, double sequences);
+// Sequences of all ranks together; of a rank of one pipeline stage, counted from 0.
+MemoryForm memory_form(const AuditFacts& facts, const AuditModel& model, double sequences,
+                       double stage = 0);
 
 // FLOP of one operator as the experiment writes it, between two ends where that depends on draws:
 // the busiest rank of uneven experts has at least the mean, and at most what tokens can ask of its

@@ -13,6 +13,8 @@ namespace {
 constexpr const char* work_law = "FLOPs executed = FLOPs of the graph";
 constexpr const char* traffic_law = "memory carries weights and cache";
 constexpr const char* exchange_law = "links carry what the experts exchange";
+constexpr const char* stage_work_law = "each pipeline stage does its layers' work";
+constexpr const char* stage_send_law = "links carry what pipeline stages hand on";
 
 // Tokens a sequence gains in a step: 1 + a + a^2 + ... over its drafts.
 double emitted_per_sequence(const AuditStep& decode) {
@@ -144,6 +146,52 @@ void exchange_is_the_graphs(const AuditCase& audited, const ClosedForm& form,
                                bytes_text(form.scale_out_bytes), time_text(out_time)));
 }
 
+// All work of a class's operators, those without products included, holds the products of its
+// stage's layers.
+void stages_do_their_work(const AuditCase& audited, const ClosedForm& form,
+                          AuditFindings& findings) {
+    const auto& result = audited.result;
+    const auto stages = static_cast<double>(form.stage_flops.size());
+    std::vector<double> done(form.stage_flops.size(), 0.0);
+    std::string culprit;
+    for (const auto& row : result.operators) {
+        const auto stage = stage_of(row.rank_class, stages);
+        if (stage) {
+            done[*stage] +=
+                static_cast<double>(row.count) * row.flops_each * audited.ranks_of(row.rank_class);
+        } else if (culprit.empty()) {
+            culprit = fmt::format("{}: no pipeline stage of {}", row.rank_class, stages);
+        }
+    }
+    std::string parts;
+    for (std::size_t stage = 0; stage < done.size(); ++stage) {
+        const std::string text =
+            fmt::format("stage {} {} of at least {}", stage + 1, work_text(done[stage]),
+                        work_text(form.stage_flops[stage]));
+        if (culprit.empty() && !at_least(done[stage], form.stage_flops[stage])) culprit = text;
+        parts += (parts.empty() ? "" : ", ") + text;
+    }
+    findings.check_none(stage_work_law, culprit, parts);
+}
+
+void stages_hand_on(const AuditCase& audited, const ClosedForm& form, AuditFindings& findings) {
+    const auto& facts = audited.facts;
+    const bool merges = facts.merges_dispatch || facts.merges_combine;
+    const double bytes = form.handed_bytes + (merges ? 0 : form.exchange_bytes);
+    const double sent = audited.result.totals.sent_bytes;
+    const double out_time = form.handed_out_bytes > 0
+                                ? form.handed_out_bytes / (facts.chips * facts.hardware.scale_out)
+                                : 0;
+    findings.check(
+        stage_send_law,
+        at_least(sent, bytes) && at_least(audited.result.iteration_seconds, out_time),
+        fmt::format("{} sent, hidden states between {} stages make {}; {} of them leave their "
+                    "domain, which takes {}",
+                    bytes_text(sent), facts.mapping.pipeline_parallel,
+                    bytes_text(form.handed_bytes), bytes_text(form.handed_out_bytes),
+                    time_text(out_time)));
+}
+
 // A token goes to a slot at most once, so that of its k assignments a rank gets no more than it has
 // slots; and the busiest no fewer than the mean.
 void busiest_rank_is_possible(const AuditCase& audited, AuditFindings& findings) {
@@ -179,6 +227,10 @@ void audit_decode(const AuditCase& audited, AuditFindings& findings) {
         closed_form(audited.facts, *decode.model, audited.result.totals.sequences);
     work_is_the_graphs(audited, form, findings);
     memory_traffic_is_the_graphs(audited, form, findings);
+    if (audited.facts.mapping.pipeline_parallel > 1) {
+        if (!audited.result.operators.empty()) stages_do_their_work(audited, form, findings);
+        stages_hand_on(audited, form, findings);
+    }
     if (audited.facts.merges_dispatch || audited.facts.merges_combine) {
         findings.not_checked(exchange_law, "the library sends copies for one rank as one");
     } else if (decode.model->routed_experts > 0) {

@@ -80,7 +80,7 @@ AuditMapping read_mapping(const Tree& pool, double ranks) {
     mapping.head_parallel = tree.size_or("head_parallel", 1);
     mapping.data_parallel =
         tree.size_or("data_parallel", ranks / mapping.tensor_parallel / mapping.pipeline_parallel);
-    mapping.expert_parallel = tree.size_or("expert_parallel", mapping.ranks());
+    mapping.expert_parallel = tree.size_or("expert_parallel", mapping.stage_ranks());
     mapping.redundant_experts = experts.size_or("redundant", 0);
     mapping.shared_ranks = experts.size_or("shared_ranks", 0);
     if (const auto attention = tree.find("attention"))

@@ -39,7 +39,8 @@ struct AuditMapping {
     bool gathers = false;        // every rank of an expert group sees all its tokens
     // of a tensor-parallel group, as all its ranks have them
     bool sees_group() const { return gathers && tensor_parallel > 1; }
-    double ranks() const { return data_parallel * tensor_parallel * pipeline_parallel; }
+    double stage_ranks() const { return data_parallel * tensor_parallel; }
+    double ranks() const { return stage_ranks() * pipeline_parallel; }
 };
 
 struct AuditFormat {

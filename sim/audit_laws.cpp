@@ -92,4 +92,12 @@ bool begins_with(const std::string& text, const char* start) {
     return text.rfind(start, 0) == 0;
 }
 
+std::optional<std::size_t> stage_of(const std::string& rank_class, double stages) {
+    if (stages == 1) return 0;
+    for (std::size_t stage = 0; static_cast<double>(stage) < stages; ++stage) {
+        if (begins_with(rank_class, fmt::format("stage {} ", stage + 1).c_str())) return stage;
+    }
+    return {};
+}
+
 }  // namespace podsim

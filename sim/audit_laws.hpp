@@ -66,6 +66,10 @@ std::string work_text(double flops);
 
 bool begins_with(const std::string& text, const char* start);
 
+// Of a class of ranks among so many pipeline stages, counted from 0, by its name "stage 2 ...";
+// nothing where it names none of them. With one stage, that.
+std::optional<std::size_t> stage_of(const std::string& rank_class, double stages);
+
 // The laws, by what they look at.
 void audit_resources(const AuditCase& audited, AuditFindings& findings);  // bounds, use, ports
 void audit_decode(const AuditCase& audited, AuditFindings& findings);     // one step of a model

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "sim/audit_closed_form.hpp"
 #include "sim/audit_laws.hpp"
@@ -43,17 +44,24 @@ double part_of(const MemoryUse& use, const char* name) {
 
 constexpr const char* kSharedOnly = "shared-expert ranks";
 
+bool is_shared_only(const std::string& rank_class) {
+    const std::size_t at = rank_class.rfind(kSharedOnly);
+    return at != std::string::npos && at + std::string(kSharedOnly).size() == rank_class.size();
+}
+
 // What is wrong with the memory of one class of ranks, "" when nothing is.
 std::string lacking(const AuditCase& audited, const MemoryForm& form, const MemoryUse& use) {
     const AuditMapping& map = audited.facts.mapping;
     const bool apart = map.shared_ranks > 0;
-    const bool shared_only = apart && use.rank_class == kSharedOnly;
+    const bool shared_only = apart && is_shared_only(use.rank_class);
+    const auto stage = stage_of(use.rank_class, map.pipeline_parallel);
     // Ranks with routed experts may be of several classes: those that are busier, and the others.
     double ranks = 0;
     for (const auto& other : audited.result.memory) {
-        if (shared_only == (apart && other.rank_class == kSharedOnly)) ranks += other.ranks;
+        if (stage_of(other.rank_class, map.pipeline_parallel) != stage) continue;
+        if (shared_only == (apart && is_shared_only(other.rank_class))) ranks += other.ranks;
     }
-    const double groups = map.ranks() / map.expert_parallel;
+    const double groups = map.stage_ranks() / map.expert_parallel;
     const double members = shared_only ? map.shared_ranks : map.expert_parallel - map.shared_ranks;
     if (!same(ranks, groups * members)) {
         return fmt::format("{}: {} ranks, the mapping makes {}", use.rank_class, ranks,
@@ -87,12 +95,24 @@ void memory_holds(const AuditCase& audited, AuditFindings& findings) {
         findings.not_checked(law, "no closed form for models of family " + decode.family);
         return;
     }
-    const MemoryForm form =
-        memory_form(audited.facts, *decode.model, audited.result.totals.sequences);
-    std::string culprit = audited.result.memory.empty() ? "no rank says what fills it" : "";
-    for (const auto& use : audited.result.memory) {
-        if (culprit.empty()) culprit = lacking(audited, form, use);
+    const double stages = audited.facts.mapping.pipeline_parallel;
+    std::vector<MemoryForm> forms;
+    for (double stage = 0; stage < stages; ++stage) {
+        forms.push_back(
+            memory_form(audited.facts, *decode.model, audited.result.totals.sequences, stage));
     }
+    std::string culprit = audited.result.memory.empty() ? "no rank says what fills it" : "";
+    std::set<std::size_t> seen;
+    for (const auto& use : audited.result.memory) {
+        const auto stage = stage_of(use.rank_class, stages);
+        if (stage) seen.insert(*stage);
+        if (!culprit.empty()) continue;
+        culprit = stage ? lacking(audited, forms[*stage], use)
+                        : fmt::format("{}: no pipeline stage of {}", use.rank_class, stages);
+    }
+    if (culprit.empty() && seen.size() != forms.size())
+        culprit = fmt::format("{} of {} pipeline stages say what fills them", seen.size(), stages);
+    const MemoryForm& form = forms.front();
     findings.check_none(
         law, culprit,
         fmt::format("KV cache of {} a rank, attention weights of {}, routed experts of {}",

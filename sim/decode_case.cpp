@@ -92,16 +92,17 @@ StepRun DecodeCase::run(long batch, CostCache& cache, Driver driver) const {
 }
 
 long DecodeCase::smallest() const {
-    return alternative_.pool.mapping.micro_batches;
+    const MappingSpec& mapping = alternative_.pool.mapping;
+    return std::max(mapping.micro_batches, mapping.pipeline_parallel);
 }
 
 const char* DecodeCase::group_name() const {
-    return alternative_.pool.mapping.tensor_parallel > 1 ? "data-parallel group" : "rank";
+    return alternative_.pool.mapping.group_ranks() > 1 ? "data-parallel group" : "rank";
 }
 
 double DecodeCase::per_chip(long batch) const {
     return static_cast<double>(batch * alternative_.chip.ranks) /
-           alternative_.pool.mapping.tensor_parallel;
+           static_cast<double>(alternative_.pool.mapping.group_ranks());
 }
 
 bool DecodeCase::fits(long batch) const {
@@ -124,16 +125,16 @@ void DecodeCase::require_memory(const DecodeStep& step) const {
     const bool counted = !alternative_.batch.latency_target.has_value();
     std::string help =
         "no batch fits: spread the weights over more ranks (tensor_parallel, "
-        "expert_parallel)";
+        "expert_parallel, pipeline_parallel)";
     if (batch > 0) {
         const double most = static_cast<double>(batch),
-                     tensor = alternative_.pool.mapping.tensor_parallel;
+                     ranks = static_cast<double>(alternative_.pool.mapping.group_ranks());
         const double computed = experiment_.spec.workload.computed().value();
         const BatchSpec& given = alternative_.batch;
-        help = given.per_rank ? fmt::format("batch_per_rank at most {}", std::floor(most / tensor))
+        help = given.per_rank ? fmt::format("batch_per_rank at most {}", std::floor(most / ranks))
                : given.per_group ? fmt::format("batch_per_group at most {}", batch)
                : given.tokens_per_rank
-                   ? fmt::format("tokens_per_rank at most {}", most * computed / tensor)
+                   ? fmt::format("tokens_per_rank at most {}", most * computed / ranks)
                    : fmt::format("batch_per_chip at most {}", std::floor(per_chip(batch)));
     }
     if (bytes_of(alternative_.pool.precision.kv_cache) > 1.0) help += ", kv_cache in 8 bits";

@@ -58,8 +58,10 @@ void describe(Form& form, MappingSpec& mapping) {
                   "heads, tokens; latent attention)");
     form.optional("head_parallel", mapping.head_parallel,
                   "data-parallel groups that share one LM head", at_least(1));
-    form.optional("pipeline_parallel", mapping.pipeline_parallel, "stages of layers (1 for now)",
-                  at_least(1));
+    form.optional(
+        "pipeline_parallel", mapping.pipeline_parallel,
+        "stages that hold the layers one after the other, each with its own batch of sequences",
+        at_least(1));
     form.optional("micro_batches", mapping.micro_batches,
                   "parts of a step, to overlap transfers with compute", at_least(1));
 }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -53,7 +54,8 @@ void fill_mapping(ResolvedAlternative& alternative, Problems& problems) {
     MappingSpec& mapping = pool.mapping;
     const double within = static_cast<double>(mapping.tensor_parallel) * mapping.pipeline_parallel;
     const bool divides = std::fmod(alternative.ranks, within) == 0;
-    if (mapping.expert_parallel == 0) mapping.expert_parallel = alternative.ranks;
+    if (mapping.expert_parallel == 0)
+        mapping.expert_parallel = std::max(1, alternative.ranks / mapping.pipeline_parallel);
     if (mapping.data_parallel == 0) {
         if (divides) {
             mapping.data_parallel = alternative.ranks / static_cast<int>(within);
@@ -101,7 +103,7 @@ void check_batch(const ResolvedAlternative& alternative, const WorkloadSpec& wor
     // What one sequence a group takes, in the batch's own count.
     const double given = given_batch(alternative.batch), one = given / sequences;
     const double less = std::floor(sequences) * one, more = std::ceil(sequences) * one;
-    const int group = alternative.pool.mapping.tensor_parallel;
+    const long group = alternative.pool.mapping.group_ranks();
     std::string hint;
     if (more == std::floor(more))
         hint =
@@ -240,7 +242,7 @@ Diagnostic at_batch(const ResolvedAlternative& alternative, const WorkloadSpec& 
 double sequences_per_group(const ResolvedAlternative& alternative, const WorkloadSpec& workload) {
     const BatchSpec& batch = alternative.batch;
     const double given = given_batch(batch);
-    const double group = alternative.pool.mapping.tensor_parallel;
+    const auto group = static_cast<double>(alternative.pool.mapping.group_ranks());
     if (batch.per_chip) return given * group / alternative.chip.ranks;
     if (batch.per_rank) return given * group;
     if (batch.tokens_per_rank) return given * group / workload.computed().value();

@@ -11,6 +11,15 @@
 // n tokens, the others over one token a sequence. Prefill goes through the layers once for each
 // chunk, and through the head with the last token of each prompt. The host's part comes at the end
 // of each pass and is not hidden.
+//
+// With S pipeline stages the program is one period of the steady state (workloads/pipeline.hpp):
+// each stage takes every pipeline batch through its own layers once, and its makespan is the time
+// between two tokens of a sequence, or a prompt's time to its first. At the end of a slot a stage
+// hands the hidden states on, each rank of a tensor-parallel group its part of them, and the group
+// gathers them before the next slot; the last stage hands the new tokens to the first, which
+// decodes them in the next slot. What is handed on in the last slot is used in the next period, and
+// nothing in slot 0 waits. Left out: filling and draining the pipeline, batches that overtake each
+// other or wait for requests.
 #include "workloads/decode.hpp"
 
 #include <fmt/format.h>
@@ -23,6 +32,7 @@
 #include "base/at.hpp"
 #include "base/statistics.hpp"
 #include "workloads/decode_parts.hpp"
+#include "workloads/pipeline.hpp"
 
 namespace podsim {
 
@@ -42,9 +52,14 @@ class DecodeBuilder {
         make_classes_and_streams();
         const std::vector<DecodeSpec::Pass> passes = spec_.passes();
         step_.passes = static_cast<int>(passes.size());
-        std::vector<int> begin(step_.program.classes.size(), -1);
-        for (std::size_t i = 0; i < passes.size(); ++i)
-            begin = run_pass(passes[i], begin, i + 1 == passes.size());
+        const int slots = stages() * step_.passes;
+        for (int slot = 0; slot < slots; ++slot) {
+            for (stage_ = 0; stage_ < stages(); ++stage_) {
+                const SlotWork work = slot_work(slot, stage_, stages(), step_.passes);
+                run_slot(at(passes, work.pass), work.batch, work.pass + 1 == step_.passes);
+            }
+            if (stages() > 1) hand_on(slot, passes);
+        }
         step_.program.kernel_gap = spec_.engine.kernel_gap.value;
         step_.program.rank_skew = spec_.engine.rank_skew.value;
         step_.memory = decode_memory(spec_, layout_);
@@ -61,6 +76,9 @@ class DecodeBuilder {
     void make_classes_and_streams() {
         Program& program = step_.program;
         program.classes = rank_classes(layout_);
+        stage_classes_ = program.classes.size() / static_cast<std::size_t>(stages());
+        hosts_.assign(static_cast<std::size_t>(stages()), std::vector<int>(stage_classes_, -1));
+        ends_ = arrivals_ = hosts_;
         if (spec_.mapping.micro_batches > 1 && spec_.engine.overlap == Overlap::partitioned) {
             program.streams = {{"attention", spec_.engine.attention_core_share},
                                {"experts", spec_.engine.expert_core_share},
@@ -79,31 +97,42 @@ class DecodeBuilder {
                 transfer_streams_.push_back(static_cast<int>(program.streams.size()));
                 program.streams.push_back({fmt::format("transfers {}", part), 1.0});
             }
+            if (stages() > 1) {
+                // A stage is still at its own collectives when the stage before it hands on.
+                transfer_streams_.assign(static_cast<std::size_t>(stages()), 1);
+                send_stream_ = static_cast<int>(program.streams.size());
+                program.streams.push_back({"stage sends", 1.0});
+                program.streams.push_back({"stage receives", 1.0});
+            }
             program.streams.push_back({"host", 1.0});
         }
         host_stream_ = static_cast<int>(program.streams.size()) - 1;
     }
 
-    // All micro-batches once through the model, after the tasks `begin`, one a class. Returns the
-    // host's tasks at the end.
-    std::vector<int> run_pass(const DecodeSpec::Pass& pass, const std::vector<int>& begin,
-                              bool is_last) {
+    int stages() const { return spec_.mapping.pipeline_parallel; }
+
+    // A stage's classes begin with it.
+    int first_class(int stage) const { return stage * static_cast<int>(stage_classes_); }
+
+    // One pass of a pipeline batch through the stage's layers, all of its micro-batches, and the
+    // host's tasks at its end, which the stage's next slot follows.
+    void run_slot(const DecodeSpec::Pass& pass, int batch, bool is_last) {
         const int parts = spec_.mapping.micro_batches;
-        std::vector<std::vector<int>> ends(begin.size());
+        std::vector<std::vector<int>> ends(stage_classes_);
         for (int part = 0; part < parts; ++part) {
-            // As even as whole sequences allow: the first parts hold one more.
-            sequences_ = step_.sequences_per_group / parts +
-                         (part < step_.sequences_per_group % parts ? 1 : 0);
-            part_ = part;
-            here_ = begin;
+            part_ = stages() > 1 ? batch : part;
+            sequences_ = even_part(step_.sequences_per_group, parts * stages(), part_);
+            here_ = at(hosts_, stage_);
             run_part(pass, is_last);
             for (std::size_t c = 0; c < ends.size(); ++c) ends[c].push_back(here_[c]);
         }
-        std::vector<int> hosts;
+        at(ends_, stage_) = here_;
+        std::vector<int>& hosts = at(hosts_, stage_);
+        hosts.clear();
         for (std::size_t c = 0; c < ends.size(); ++c) {
             Task host;
             host.kind = TaskKind::host;
-            host.rank_class = static_cast<int>(c);
+            host.rank_class = first_class(stage_) + static_cast<int>(c);
             host.stream = host_stream_;
             host.name = "host step";
             host.host_time = spec_.engine.host_step.value;
@@ -111,7 +140,58 @@ class DecodeBuilder {
             hosts.push_back(static_cast<int>(step_.program.tasks.size()));
             step_.program.tasks.push_back(host);
         }
-        return hosts;
+    }
+
+    // Every stage to the next, and the last its new tokens to the first.
+    void hand_on(int slot, const std::vector<DecodeSpec::Pass>& passes) {
+        const double tensor = spec_.mapping.tensor_parallel, token_index = 4;
+        const int stride = spec_.mapping.stage_ranks();
+        for (int from = 0; from < stages(); ++from) {
+            const SlotWork work = slot_work(slot, from, stages(), step_.passes);
+            const long sequences = even_part(step_.sequences_per_group, stages(), work.batch);
+            const auto tokens = static_cast<double>(sequences * at(passes, work.pass).query);
+            if (from + 1 < stages()) {
+                const double state =
+                    static_cast<double>(spec_.model.hidden) * bytes_of(DType::bf16);
+                hand_to(from, from + 1, stride, "stage send", Bytes(tokens * state / tensor));
+            } else if (spec_.phase == Phase::decode) {
+                hand_to(from, 0, stride * from, "token send", Bytes(tokens * token_index));
+            } else if (work.pass + 1 == step_.passes) {
+                hand_to(from, 0, stride * from, "token send",
+                        Bytes(static_cast<double>(sequences) * token_index));
+                // The next prompts do not wait for the first tokens of these.
+                arrivals_.front().assign(stage_classes_, -1);
+            }
+        }
+    }
+
+    void hand_to(int from, int to, int stride, const char* name, Bytes size) {
+        Transfer transfer;
+        transfer.name = name;
+        transfer.type = TransferType::send_recv;
+        transfer.group_ranks = 2;
+        transfer.stride = stride;
+        transfer.size = size;
+        transfer.shares = {{1, size, Bytes(0.0)}, {1, Bytes(0.0), size}};
+        const int id = intern(step_.program, transfer);
+        for (std::size_t c = 0; c < stage_classes_; ++c) {
+            const int instance = static_cast<int>(step_.program.instances.size());
+            const auto part = [&](int stage, int stream) {
+                Task task;
+                task.kind = TaskKind::transfer;
+                task.body = instance;
+                task.rank_class = first_class(stage) + static_cast<int>(c);
+                task.stream = stream;
+                // Of no batch: from one rank to one other, so that nobody waits for a slowest.
+                task.micro_batch = stages();
+                step_.program.tasks.push_back(std::move(task));
+                return static_cast<int>(step_.program.tasks.size()) - 1;
+            };
+            const int sent = part(from, send_stream_), received = part(to, send_stream_ + 1);
+            at(step_.program.tasks, sent).after = {at(ends_, from)[c]};
+            at(arrivals_, to)[c] = received;
+            step_.program.instances.push_back({id, {sent, received}});
+        }
     }
 
     void run_part(const DecodeSpec::Pass& pass, bool is_last) {
@@ -119,13 +199,20 @@ class DecodeBuilder {
         const Precision& precision = spec_.precision;
         const long tokens = sequences_ * pass.query;
         layer_ = -1;
-        chain(attention_stream_, kernels(embedding_block(model, precision, own_of(tokens))));
+        if (stage_ == 0)
+            chain(attention_stream_, kernels(embedding_block(model, precision, own_of(tokens))));
         const std::vector<Layer> stack = stack_of(pass);
-        for (long layer = 0; layer < model.layers; ++layer) {
+        if (stage_ > 0 && spec_.mapping.tensor_parallel > 1 && !splits_tokens()) {
+            join("stage all-gather", TransferType::all_gather, spec_.mapping.tensor_parallel,
+                 stack.front().hidden);
+        }
+        const LayerRange layers = stage_layers(model.layers, stages(), stage_);
+        for (long layer = layers.begin; layer < layers.end; ++layer) {
             layer_ = static_cast<int>(layer);
             run_layer(stack[layout_.balance_of(layer)], layer < model.dense_layers);
         }
         layer_ = -1;
+        if (stage_ + 1 < stages()) return;
         if (spec_.phase == Phase::prefill) {
             if (is_last) run_head(sequences_);
             return;
@@ -461,13 +548,15 @@ class DecodeBuilder {
 
     int push(Task task, int rank_class, int stream) {
         int& here = at(here_, rank_class);
-        task.rank_class = rank_class;
+        task.rank_class = first_class(stage_) + rank_class;
         task.stream = stream;
         task.layer = layer_;
         task.micro_batch = part_;
         task.priority = priority_;
         task.continues = continues_;
         if (here >= 0) task.after.push_back(here);
+        int& arrival = at(arrivals_, stage_)[static_cast<std::size_t>(rank_class)];
+        if (arrival >= 0) task.after.push_back(std::exchange(arrival, -1));
         here = static_cast<int>(step_.program.tasks.size());
         step_.program.tasks.push_back(std::move(task));
         return here;
@@ -509,11 +598,16 @@ class DecodeBuilder {
     ExpertLayout layout_;
     DecodeStep step_;
     int attention_stream_ = 0, expert_stream_ = 0, host_stream_ = 0;
-    std::vector<int> transfer_streams_;  // by micro-batch
-    int part_ = 0, layer_ = -1, priority_ = 0;
+    int send_stream_ = 0;                // of a stage to another; the next one is of receives
+    std::vector<int> transfer_streams_;  // by micro-batch, or pipeline batch
+    std::size_t stage_classes_ = 0;      // classes of ranks in a stage
+    int stage_ = 0, part_ = 0, layer_ = -1, priority_ = 0;
     bool continues_ = false;  // tasks belong to a kernel that runs already
     long sequences_ = 0;
-    std::vector<int> here_;           // by class: the task the next one follows
+    std::vector<int> here_;  // by class of the stage: the task the next one follows
+    // By stage and class of it: the host's task and the last other one of its last slot, and what
+    // has come in since, which its next task waits for. -1: nothing.
+    std::vector<std::vector<int>> hosts_, ends_, arrivals_;
     std::vector<double> imbalances_;  // of the MoE layers run
 };
 

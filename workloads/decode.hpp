@@ -1,6 +1,7 @@
 // One step of serving a model under data, tensor and expert parallelism, as a program: embedding,
 // layers, head, draft modules, host. A decode step gives each sequence its next tokens, a prefill
-// step reads prompts, whole or in chunks. Knows no hardware.
+// step reads prompts, whole or in chunks. With pipeline stages it is one period of their steady
+// state, in which every sequence passes every stage once. Knows no hardware.
 #pragma once
 
 #include <optional>
@@ -65,7 +66,8 @@ struct DecodeError : std::invalid_argument {
 };
 
 // Throws DecodeError with the reason, and what would do: experts or heads that do not divide, a
-// mapping that does not add up, fewer sequences than micro-batches, drafts without a draft module.
+// mapping that does not add up, fewer sequences than micro-batches or stages, drafts without a
+// draft module.
 DecodeStep build_decode_step(const DecodeSpec& spec);
 
 }  // namespace podsim

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "workloads/pipeline.hpp"
+
 namespace podsim {
 
 namespace {
@@ -152,7 +154,8 @@ Kernel make_kernel(Program& program, const std::vector<const Operator*>& run) {
 ExpertLayout expert_layout(const DecodeSpec& spec) {
     ExpertLayout layout;
     layout.group_ranks = spec.mapping.expert_parallel;
-    layout.groups = spec.mapping.ranks() / layout.group_ranks;
+    layout.stages = spec.mapping.pipeline_parallel;
+    layout.groups = spec.mapping.stage_ranks() / layout.group_ranks;
     layout.shared_ranks = spec.experts.shared_ranks;
     layout.routed_ranks = layout.group_ranks - layout.shared_ranks;
     if (layout.shared_ranks > 0 && (!has_experts(spec.model) || spec.model.shared_experts == 0)) {
@@ -203,7 +206,13 @@ std::vector<RankClass> rank_classes(const ExpertLayout& layout) {
         classes = {{apart ? "routed-expert ranks" : "ranks", layout.groups * layout.routed_ranks}};
     }
     if (apart) classes.push_back({"shared-expert ranks", layout.groups * layout.shared_ranks});
-    return classes;
+    if (layout.stages == 1) return classes;
+    std::vector<RankClass> of_stages;
+    for (int stage = 0; stage < layout.stages; ++stage) {
+        for (const RankClass& one : classes)
+            of_stages.push_back({fmt::format("stage {} {}", stage + 1, one.name), one.count});
+    }
+    return of_stages;
 }
 
 bool sees_group(const DecodeSpec& spec) {
@@ -291,22 +300,34 @@ Bytes MemoryNeed::total() const {
     return sum;
 }
 
-std::vector<MemoryNeed> decode_memory(const DecodeSpec& spec, const ExpertLayout& layout) {
+namespace {
+
+// By class of one stage: its own layers, the embedding in the first, head and drafts in the last.
+std::vector<MemoryNeed> stage_memory(const DecodeSpec& spec, const ExpertLayout& layout,
+                                     int stage) {
     const ModelSpec& model = spec.model;
+    const int stages = layout.stages;
+    const bool is_first = stage == 0, is_last = stage + 1 == stages;
+    const LayerRange own_layers = stage_layers(model.layers, stages, stage);
+    const auto dense_layers = static_cast<double>(
+        std::clamp(model.dense_layers - own_layers.begin, 0L, own_layers.count()));
     const int tensor = spec.mapping.tensor_parallel;
     const AttentionSplit split = spec.mapping.attention;
     const bool splits_tokens = split == AttentionSplit::sp_tp_sp;
     const WeightBytes weights = weight_bytes(model, spec.precision, tensor, split);
-    const double drafts =
-        spec.speculation.draft_tokens > 0 ? static_cast<double>(model.draft_layers) : 0.0;
-    const double layers = static_cast<double>(model.layers) + drafts;
-    const double moe_layers = static_cast<double>(model.layers - model.dense_layers) + drafts;
+    const double drafts = is_last && spec.speculation.draft_tokens > 0
+                              ? static_cast<double>(model.draft_layers)
+                              : 0.0;
+    const double layers = static_cast<double>(own_layers.count()) + drafts;
+    const double moe_layers = layers - dense_layers;
     const double sequences = static_cast<double>(spec.sequences_per_group);
     long longest = 0;  // new tokens of a sequence in one pass
     for (const auto& pass : spec.passes()) longest = std::max(longest, pass.query);
-    const double tokens = sequences * static_cast<double>(longest);
+    // At work at a time: all of them, or the larger pipeline batch.
+    const auto working = static_cast<double>(even_part(spec.sequences_per_group, stages, 0));
+    const double tokens = working * static_cast<double>(longest);
     // Tokens whose next one is asked for.
-    const double heads = spec.phase == Phase::prefill ? sequences : tokens;
+    const double heads = !is_last ? 0.0 : spec.phase == Phase::prefill ? working : tokens;
 
     const int shared_heads = spec.mapping.head_parallel;
     const Bytes head = weight_bytes(model, spec.precision, tensor * shared_heads, split).head;
@@ -314,9 +335,11 @@ std::vector<MemoryNeed> decode_memory(const DecodeSpec& spec, const ExpertLayout
     MemoryNeed common;
     common.parts.emplace_back("attention weights", layers * (weights.attention + weights.norms) +
                                                        drafts * weights.draft_extra);
-    common.parts.emplace_back("dense FFN weights",
-                              static_cast<double>(model.dense_layers) * weights.dense_ffn);
-    common.parts.emplace_back("embedding and head", weights.embedding + head);
+    common.parts.emplace_back("dense FFN weights", dense_layers * weights.dense_ffn);
+    // A head that is the embedding, and drafts, need the embedding in the last stage too.
+    const bool embeds = is_first || (is_last && (model.tied_embedding || drafts > 0));
+    common.parts.emplace_back("embedding and head", (embeds ? weights.embedding : Bytes(0.0)) +
+                                                        (is_last ? head : Bytes(0.0)));
     // The latent cache of MLA is whole on every rank of a tensor-parallel group, unless that
     // divides tokens. The draft modules' layer keeps a cache too.
     const Bytes per_layer = kv_bytes_per_token_of_rank(model, spec.precision.kv_cache, tensor) /
@@ -343,9 +366,10 @@ std::vector<MemoryNeed> decode_memory(const DecodeSpec& spec, const ExpertLayout
     std::vector<MemoryNeed> needs;
     const bool apart = layout.shared_ranks > 0;
     const std::vector<RankClass> classes = rank_classes(layout);
+    const std::size_t first_class = classes.size() / stages * stage;
     const auto add = [&](Bytes routed, Bytes shared, double received) {
         MemoryNeed need = common;
-        need.rank_class = classes[needs.size()].name;
+        need.rank_class = classes[first_class + needs.size()].name;
         need.parts.emplace_back("routed experts", moe_layers * routed);
         need.parts.emplace_back("shared expert", moe_layers * shared);
         need.parts.emplace_back("router", moe_layers * weights.router);
@@ -378,6 +402,50 @@ std::vector<MemoryNeed> decode_memory(const DecodeSpec& spec, const ExpertLayout
     return needs;
 }
 
+}  // namespace
+
+std::vector<MemoryNeed> decode_memory(const DecodeSpec& spec, const ExpertLayout& layout) {
+    std::vector<MemoryNeed> needs;
+    for (int stage = 0; stage < layout.stages; ++stage) {
+        for (MemoryNeed& need : stage_memory(spec, layout, stage)) needs.push_back(std::move(need));
+    }
+    return needs;
+}
+
+namespace {
+
+void require_stages(const DecodeSpec& spec) {
+    const int stages = spec.mapping.pipeline_parallel;
+    if (stages < 1) {
+        throw DecodeError("mapping.pipeline_parallel",
+                          fmt::format("is {}, expected at least 1", stages));
+    }
+    if (stages == 1) return;
+    if (stages > spec.model.layers) {
+        throw DecodeError(
+            "mapping.pipeline_parallel",
+            fmt::format("is {}: {} has {} layers and each stage needs one, expected "
+                        "at most {}",
+                        stages, spec.model.name, spec.model.layers, spec.model.layers));
+    }
+    if (spec.mapping.micro_batches > 1) {
+        throw DecodeError("mapping.micro_batches",
+                          fmt::format("is {}: pipeline_parallel {} already cuts the step into "
+                                      "batches, one for each stage; expected 1",
+                                      spec.mapping.micro_batches, stages));
+    }
+    if (spec.sequences_per_group < stages) {
+        throw DecodeError(
+            "mapping.pipeline_parallel",
+            fmt::format("is {} with {} sequence{} a group: each stage works on a batch of its own, "
+                        "expected at most {}, or a batch of {} sequences a group",
+                        stages, spec.sequences_per_group, spec.sequences_per_group == 1 ? "" : "s",
+                        spec.sequences_per_group, stages));
+    }
+}
+
+}  // namespace
+
 void require_consistent(const DecodeSpec& spec) {
     const auto& m = spec.mapping;
     const auto at_least_one = [](const char* key, long value) {
@@ -393,18 +461,14 @@ void require_consistent(const DecodeSpec& spec) {
                           fmt::format("{} does not divide the {} data-parallel groups",
                                       m.head_parallel, m.data_parallel));
     }
-    if (m.pipeline_parallel != 1) {
-        throw DecodeError("mapping.pipeline_parallel",
-                          fmt::format("is {}: a step is modelled without pipeline stages, "
-                                      "expected 1",
-                                      m.pipeline_parallel));
-    }
-    if (m.ranks() % m.expert_parallel != 0) {
+    require_stages(spec);
+    if (m.stage_ranks() % m.expert_parallel != 0) {
         throw DecodeError(
             "mapping.expert_parallel",
             fmt::format("{} does not divide the {} ranks of data_parallel {} x "
-                        "tensor_parallel {}",
-                        m.expert_parallel, m.ranks(), m.data_parallel, m.tensor_parallel));
+                        "tensor_parallel {}{}",
+                        m.expert_parallel, m.stage_ranks(), m.data_parallel, m.tensor_parallel,
+                        m.pipeline_parallel > 1 ? ", which are a pipeline stage" : ""));
     }
     // Key-value heads divide over the ranks, or ranks over the heads (each then holds a copy).
     if (const long kv = spec.model.kv_heads;

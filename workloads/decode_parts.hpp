@@ -12,7 +12,8 @@ namespace podsim {
 
 // Expert slots of one expert-parallel group.
 struct ExpertLayout {
-    int groups = 1;  // expert-parallel groups in the pool
+    int stages = 1;  // of the pipeline, each with its own layers' experts
+    int groups = 1;  // expert-parallel groups in a stage
     int group_ranks = 1;
     int routed_ranks = 1;     // of a group, holding routed experts
     int shared_ranks = 0;     // of a group, holding the shared expert alone
@@ -35,7 +36,8 @@ struct ExpertLayout {
 ExpertLayout expert_layout(const DecodeSpec& spec);
 
 // Classes of a pool's ranks: all alike; those with the shared expert alone after the others; under
-// uneven load the busiest of each expert-parallel group first.
+// uneven load the busiest of each expert-parallel group first. With pipeline stages the same of
+// each stage, one stage after the other.
 std::vector<RankClass> rank_classes(const ExpertLayout& layout);
 
 // What a MoE layer asks of the ranks of one expert-parallel group when each brings as many tokens.

@@ -17,15 +17,19 @@ namespace podsim {
 struct MappingSpec {
     int data_parallel = 0;    // groups that hold different sequences; 0: as many as the ranks allow
     int tensor_parallel = 1;  // ranks that share one group's attention and dense layers
-    int expert_parallel = 0;  // ranks over which one set of experts is spread; 0: all
-    int pipeline_parallel = 1;
+    int expert_parallel =
+        0;  // ranks over which one set of experts is spread; 0: all of a pipeline stage
+    int pipeline_parallel = 1;  // stages that hold the layers one after the other
     int micro_batches =
         1;  // parts a step's batch is cut into, to overlap one's transfers with the other's compute
     AttentionSplit attention = AttentionSplit::heads;  // of a tensor-parallel group
     // Data-parallel groups that share one LM head: each has a part of the vocabulary and works on
     // the tokens of all.
     int head_parallel = 1;
-    int ranks() const { return data_parallel * tensor_parallel * pipeline_parallel; }
+    int stage_ranks() const { return data_parallel * tensor_parallel; }
+    // Of a data-parallel group.
+    long group_ranks() const { return static_cast<long>(tensor_parallel) * pipeline_parallel; }
+    int ranks() const { return stage_ranks() * pipeline_parallel; }
 };
 
 const std::vector<std::pair<const char*, AttentionSplit>>& names_of(const AttentionSplit*);

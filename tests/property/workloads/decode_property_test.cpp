@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <set>
+#include <utility>
 
 #include "tests/unit/workloads/decode_specs.hpp"
 #include "workloads/decode_parts.hpp"
@@ -67,8 +70,12 @@ DecodeSpec any_step() {
     if (spec.engine.overlap == Overlap::two_batch) spec.engine.expert_parts = any_int(1, 4);
     if (*rc::gen::arbitrary<bool>()) spec.engine.fused.push_back(Fusion::vector_chains);
     if (*rc::gen::arbitrary<bool>()) spec.engine.fused.push_back(Fusion::mla_prolog);
-    spec.sequences_per_group = any(2, 30);
+    spec.sequences_per_group = any(4, 30);
     spec.context = any(4, 3000);
+    if (spec.mapping.micro_batches == 1) {
+        spec.mapping.pipeline_parallel =
+            std::min(any_int(1, 4), static_cast<int>(spec.model.layers));
+    }
     return spec;
 }
 
@@ -119,10 +126,10 @@ double closed_form(const DecodeSpec& spec) {
     const double all = static_cast<double>(spec.sequences_per_group);
     const double query = 1 + spec.speculation.draft_tokens;
     double sum = 0;
-    for (int part = 0; part < spec.mapping.micro_batches; ++part) {
-        const double sequences = spec.mapping.micro_batches == 1 ? all
-                                 : part == 0                     ? std::ceil(all / 2)
-                                                                 : std::floor(all / 2);
+    // Micro-batches or pipeline batches, as even as whole sequences allow.
+    const int parts = spec.mapping.micro_batches * spec.mapping.pipeline_parallel;
+    for (int part = 0; part < parts; ++part) {
+        const double sequences = std::floor((all + parts - 1 - part) / parts);
         const double tokens = sequences * query;
         const double dense_layers = static_cast<double>(m.dense_layers);
         const double moe_layers = static_cast<double>(m.layers) - dense_layers;
@@ -183,6 +190,43 @@ TEST(DecodeProperty, GatheredTokensAreTheSameWork) {
     }));
 }
 
+// Two stages work on the same two halves of a step as two micro-batches do: the same work, and
+// every layer meets every batch once on the ranks of its stage.
+TEST(DecodeProperty, StagesShareTheWorkOut) {
+    EXPECT_TRUE(rc::check([] {
+        DecodeSpec spec = any_step();
+        RC_PRE(spec.model.layers >= 2);
+        spec.mapping.micro_batches = 2;
+        spec.mapping.pipeline_parallel = 1;
+        const double in_turn = matrix_work(build_decode_step(spec).program);
+        spec.mapping.micro_batches = 1;
+        spec.mapping.pipeline_parallel = 2;
+        const double staged = matrix_work(build_decode_step(spec).program);
+        RC_ASSERT(std::abs(staged - in_turn) <= 1e-12 * in_turn);
+
+        spec.mapping.pipeline_parallel =
+            std::min(any_int(2, 4), static_cast<int>(spec.model.layers));
+        const DecodeStep step = build_decode_step(spec);
+        const auto of_stage =
+            step.program.classes.size() / static_cast<std::size_t>(spec.mapping.pipeline_parallel);
+        std::map<std::pair<int, int>, std::set<std::size_t>> stages;  // by layer and batch
+        std::map<std::pair<int, int>, int> cores;                     // attention's, of one class
+        for (const Task& task : step.program.tasks) {
+            if (task.layer < 0) continue;
+            const auto rank_class = static_cast<std::size_t>(task.rank_class);
+            const std::pair where(task.layer, task.micro_batch);
+            stages[where].insert(rank_class / of_stage);
+            if (rank_class % of_stage != 0 || task.kind != TaskKind::compute) continue;
+            const auto& op = step.program.operators[static_cast<std::size_t>(task.body)];
+            if (std::holds_alternative<Attention>(op.body)) ++cores[where];
+        }
+        const auto batches = static_cast<std::size_t>(spec.mapping.pipeline_parallel);
+        RC_ASSERT(stages.size() == batches * static_cast<std::size_t>(spec.model.layers));
+        for (const auto& [where, seen] : stages) RC_ASSERT(seen.size() == 1u);
+        for (const auto& [where, times] : cores) RC_ASSERT(times == 1);
+    }));
+}
+
 // Experts of unequal popularity, drawn or counted.
 void make_uneven(DecodeSpec& spec) {
     ExpertsSpec& experts = spec.experts;
@@ -217,10 +261,11 @@ TEST(DecodeProperty, UnevenStepsAreValidAndKeepTheWork) {
         RC_ASSERT(ranks == spec.mapping.ranks());
         const ModelSpec& m = spec.model;
         const double slots = static_cast<double>(m.routed_experts + spec.experts.redundant) *
-                             spec.mapping.ranks() / spec.mapping.expert_parallel;
+                             spec.mapping.stage_ranks() / spec.mapping.expert_parallel;
         const double passes = static_cast<double>(m.layers - m.dense_layers) +
                               static_cast<double>(spec.speculation.draft_tokens);
-        const double rounding = slots * passes * spec.mapping.micro_batches * 6 *
+        const double rounding = slots * passes * spec.mapping.micro_batches *
+                                spec.mapping.pipeline_parallel * 6 *
                                 static_cast<double>(m.hidden * m.expert_intermediate);
         RC_ASSERT(std::abs(matrix_work(step.program) - balanced) <= rounding + 1e-9 * balanced);
         const bool moe = m.dense_layers < m.layers || spec.speculation.draft_tokens > 0;
@@ -288,8 +333,12 @@ TEST(DecodeProperty, MoreGroupsDoTheSame) {
         RC_ASSERT(one.program.operators.size() == two.program.operators.size());
         for (std::size_t i = 0; i < one.program.operators.size(); ++i)
             RC_ASSERT(one.program.operators[i].body == two.program.operators[i].body);
-        for (std::size_t i = 0; i < one.program.transfers.size(); ++i)
-            RC_ASSERT(one.program.transfers[i] == two.program.transfers[i]);
+        for (std::size_t i = 0; i < one.program.transfers.size(); ++i) {
+            Transfer farther = one.program.transfers[i];
+            // The next stage begins after twice as many ranks.
+            if (farther.type == TransferType::send_recv) farther.stride *= 2;
+            RC_ASSERT(farther == two.program.transfers[i]);
+        }
         for (std::size_t c = 0; c < one.program.classes.size(); ++c) {
             RC_ASSERT(2 * one.program.classes[c].count == two.program.classes[c].count);
             RC_ASSERT(one.memory[c].total() == two.memory[c].total());

@@ -33,8 +33,9 @@ TEST(Check, AMappingThatDoesNotWorkOutIsToldAtItsKey) {
            "alternatives.A.mapping.expert_parallel: 12 does not divide the 32 ranks"},
           {"alternatives.A.mapping", "{micro_batches: 3}",
            "alternatives.A.mapping.micro_batches: is 3: engines cut a step into 1 or 2 parts"},
-          {"alternatives.A.mapping", "{pipeline_parallel: 2}",
-           "alternatives.A.mapping.pipeline_parallel: is 2: a step is modelled without"},
+          {"alternatives.A.mapping", "{pipeline_parallel: 2, micro_batches: 2}",
+           "alternatives.A.mapping.micro_batches: is 2: pipeline_parallel 2 already cuts"},
+          {"alternatives.A.mapping", "{pipeline_parallel: 2}", "test-collectives has no send_recv"},
           {"workload.context", "1 tokens", ""},
           {"workload.speculation", "{draft_tokens: 2048, acceptance: 0.5}", "more than 16"}}) {
         const std::string problems = problems_of(with(test_experiment(), path, value));

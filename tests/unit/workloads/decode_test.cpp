@@ -344,8 +344,27 @@ TEST(DecodeStep, SaysWhatDoesNotAddUp) {
            "is 0, expected at least 1");
     expect([](DecodeSpec& s) { s.mapping.micro_batches = 0; }, "mapping.micro_batches",
            "is 0, expected at least 1");
-    expect([](DecodeSpec& s) { s.mapping.pipeline_parallel = 2; }, "mapping.pipeline_parallel",
-           "without pipeline stages");
+    expect([](DecodeSpec& s) { s.mapping.pipeline_parallel = 0; }, "mapping.pipeline_parallel",
+           "is 0, expected at least 1");
+    expect([](DecodeSpec& s) { s.mapping.pipeline_parallel = 62; }, "mapping.pipeline_parallel",
+           "is 62: deepseek-r1 has 61 layers and each stage needs one, expected at most 61");
+    expect([](DecodeSpec& s) { s.mapping.pipeline_parallel = 2; }, "mapping.micro_batches",
+           "is 2: pipeline_parallel 2 already cuts the step into batches, one for each stage; "
+           "expected 1");
+    expect(
+        [](DecodeSpec& s) {
+            s.mapping = {320, 1, 320, 49, 1};
+        },
+        "mapping.pipeline_parallel",
+        "is 49 with 48 sequences a group: each stage works on a batch of its own, expected at most "
+        "48, or a batch of 49 sequences a group");
+    expect(
+        [](DecodeSpec& s) {
+            s.mapping = {160, 1, 320, 2, 1};
+        },
+        "mapping.expert_parallel",
+        "320 does not divide the 160 ranks of data_parallel 160 x tensor_parallel 1, which are a "
+        "pipeline stage");
     expect([](DecodeSpec& s) { s.mapping.expert_parallel = 300; }, "mapping.expert_parallel",
            "300 does not divide the 320 ranks of data_parallel 320 x tensor_parallel 1");
     expect(
