@@ -153,7 +153,7 @@ std::vector<AuditFinding> audit(const AlternativeResult& alternative, const std:
         if (kind == "operator") operator_work(audited, findings);
         if (kind == "collective") collective_traffic(audited, findings);
         if (!audited.facts.step) single_rates_follow(audited, findings);
-        if (audited.facts.step) audit_decode(audited, findings);
+        if (audited.facts.step) audit_step(audited, findings);
         audit_prices(audited, findings);
         return findings.take();
     } catch (const std::exception& error) {

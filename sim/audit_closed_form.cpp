@@ -326,11 +326,11 @@ ClosedForm prefill_form(const AuditFacts& facts, const AuditModel& m, double seq
 ClosedForm closed_form(const AuditFacts& facts, const AuditModel& m, double sequences) {
     if (facts.step->is_prefill()) return prefill_form(facts, m, sequences);
     const AuditMapping& map = facts.mapping;
-    const AuditStep& decode = *facts.step;
-    const double query = 1 + decode.draft_tokens;
+    const AuditStep& step = *facts.step;
+    const double query = 1 + step.draft_tokens;
     const double moe_layers = m.layers - m.dense_layers;
     // Query tokens that pass through a MoE layer: all layers of the main pass, and the drafts'.
-    const double draft_queries = decode.draft_tokens > 0 ? query + decode.draft_tokens - 1 : 0;
+    const double draft_queries = step.draft_tokens > 0 ? query + step.draft_tokens - 1 : 0;
     const double moe_queries = moe_layers * query + draft_queries;
     const PerToken work = work_per_token(facts, m);
 
@@ -341,7 +341,7 @@ ClosedForm closed_form(const AuditFacts& facts, const AuditModel& m, double sequ
         const double drafted = own.last ? draft_queries : 0;
         const double moe = own.moe_layers * query + drafted;
         const double attention_queries = own.dense_layers * query + moe;
-        const double heads = own.last ? query + decode.draft_tokens : 0;
+        const double heads = own.last ? query + step.draft_tokens : 0;
         add_stage_work(
             form, sequences,
             {{formats.linear().name, attention_queries * work.attention_linear +
@@ -354,17 +354,17 @@ ClosedForm closed_form(const AuditFacts& facts, const AuditModel& m, double sequ
 
     for (const double tokens : sequences_of_parts(map, sequences)) {
         form.rounding_flops += 2 * moe_layers * moe_rounding(facts, m, work, tokens * query);
-        for (double pass = 0; pass < decode.draft_tokens; ++pass) {
+        for (double pass = 0; pass < step.draft_tokens; ++pass) {
             form.rounding_flops +=
                 2 * moe_rounding(facts, m, work, tokens * (pass == 0 ? query : 1));
         }
     }
 
-    const double cache = map.stage_ranks() * sequences / map.data_parallel * decode.context *
+    const double cache = map.stage_ranks() * sequences / map.data_parallel * step.context *
                          cache_elements(map, m) * formats.kv_cache.bytes *
-                         (m.layers + decode.draft_tokens);
+                         (m.layers + step.draft_tokens);
     // A module of drafts may serve several passes from weights read once.
-    const double moe_passes = moe_layers + (decode.draft_tokens > 0 ? 1 : 0);
+    const double moe_passes = moe_layers + (step.draft_tokens > 0 ? 1 : 0);
     form.memory_bytes = cache + weight_bytes_of_all(facts, m, sequences, query, moe_passes);
 
     add_exchange(form, facts, m, sequences * moe_queries);

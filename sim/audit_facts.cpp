@@ -121,35 +121,35 @@ double cached_prefix(const Tree& workload, double prompt) {
 }
 
 AuditStep read_step(const Json& configuration, const Tree& workload, const Tree& pool) {
-    AuditStep decode;
+    AuditStep step;
     if (workload.get("kind").text() == "prefill") {
-        decode.context = workload.get("prompt").number(Tokens::dimension);
-        decode.computed = decode.context - cached_prefix(workload, decode.context);
+        step.context = workload.get("prompt").number(Tokens::dimension);
+        step.computed = step.context - cached_prefix(workload, step.context);
         if (const auto chunk = workload.find("chunk"))
-            decode.chunk = chunk->number(Tokens::dimension);
+            step.chunk = chunk->number(Tokens::dimension);
     } else {
-        decode.context = workload.get("context").number(Tokens::dimension);
+        step.context = workload.get("context").number(Tokens::dimension);
     }
     if (const auto speculation = workload.find("speculation")) {
-        decode.draft_tokens = speculation->size("draft_tokens");
-        decode.acceptance = speculation->size("acceptance");
+        step.draft_tokens = speculation->size("draft_tokens");
+        step.acceptance = speculation->size("acceptance");
     }
     // A pool's own batch comes before the workload's, whichever of the keys either uses.
     for (const Tree& tree : {pool, workload}) {
         const auto target = tree.find("latency_target");
         const auto per_chip = tree.find("batch_per_chip"), per_rank = tree.find("batch_per_rank"),
                    per_group = tree.find("batch_per_group"), tokens = tree.find("tokens_per_rank");
-        if (per_chip) decode.batch_per_chip = per_chip->number({});
-        if (per_rank) decode.batch_per_rank = per_rank->number({});
-        if (per_group) decode.batch_per_group = per_group->number({});
-        if (tokens) decode.tokens_per_rank = tokens->number(Tokens::dimension);
-        if (target) decode.latency_target = target->number(Seconds::dimension);
+        if (per_chip) step.batch_per_chip = per_chip->number({});
+        if (per_rank) step.batch_per_rank = per_rank->number({});
+        if (per_group) step.batch_per_group = per_group->number({});
+        if (tokens) step.tokens_per_rank = tokens->number(Tokens::dimension);
+        if (target) step.latency_target = target->number(Seconds::dimension);
         if (per_chip || per_rank || per_group || tokens || target) break;
     }
     const Tree config = document(configuration, "model", workload.get("model").text());
-    decode.family = config.get("model_type").text();
-    decode.model = read_audit_model(*config.json, config.name);
-    return decode;
+    step.family = config.get("model_type").text();
+    step.model = read_audit_model(*config.json, config.name);
+    return step;
 }
 
 // False, and so the stricter law, where no library is named or carried.

@@ -72,7 +72,7 @@ std::optional<std::size_t> stage_of(const std::string& rank_class, double stages
 
 // The laws, by what they look at.
 void audit_resources(const AuditCase& audited, AuditFindings& findings);  // bounds, use, ports
-void audit_decode(const AuditCase& audited, AuditFindings& findings);     // one step of a model
+void audit_step(const AuditCase& audited, AuditFindings& findings);       // one step of a model
 void audit_memory(const AuditCase& audited, AuditFindings& findings);
 void audit_prices(const AuditCase& audited, AuditFindings& findings);
 

@@ -90,16 +90,16 @@ std::string lacking(const AuditCase& audited, const MemoryForm& form, const Memo
 
 void memory_holds(const AuditCase& audited, AuditFindings& findings) {
     const char* const law = "ranks hold their weights and cache";
-    const AuditStep& decode = *audited.facts.step;
-    if (!decode.model) {
-        findings.not_checked(law, "no closed form for models of family " + decode.family);
+    const AuditStep& step = *audited.facts.step;
+    if (!step.model) {
+        findings.not_checked(law, "no closed form for models of family " + step.family);
         return;
     }
     const double stages = audited.facts.mapping.pipeline_parallel;
     std::vector<MemoryForm> forms;
     for (double stage = 0; stage < stages; ++stage) {
         forms.push_back(
-            memory_form(audited.facts, *decode.model, audited.result.totals.sequences, stage));
+            memory_form(audited.facts, *step.model, audited.result.totals.sequences, stage));
     }
     std::string culprit = audited.result.memory.empty() ? "no rank says what fills it" : "";
     std::set<std::size_t> seen;

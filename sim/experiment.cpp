@@ -6,9 +6,9 @@
 
 #include "base/names.hpp"
 #include "sim/audit.hpp"
-#include "sim/decode_run.hpp"
 #include "sim/resolve.hpp"
 #include "sim/single_run.hpp"
+#include "sim/step_run.hpp"
 
 namespace podsim {
 
@@ -36,7 +36,7 @@ AlternativeResult run_alternative(const ResolvedExperiment& experiment,
     switch (experiment.spec.workload.kind) {
         case WorkloadKind::decode:
         case WorkloadKind::prefill:
-            result = run_decode(experiment, alternative, options, counts);
+            result = run_serving_step(experiment, alternative, options, counts);
             break;
         case WorkloadKind::kernel:
             result = run_operator(experiment, alternative, options, counts);
@@ -66,7 +66,7 @@ ResolvedExperiment checked(Node& document, Catalog& catalog) {
     std::vector<Diagnostic> problems;
     for (const auto& alternative : resolved.alternatives) {
         try {
-            step ? check_decode(resolved, alternative) : check_single(resolved, alternative);
+            step ? check_step(resolved, alternative) : check_single(resolved, alternative);
         } catch (const InputError& error) {
             problems.insert(problems.end(), error.diagnostics().begin(), error.diagnostics().end());
         }

@@ -1,7 +1,7 @@
 // One operator on one rank, or one collective among ranks, run by the same machine as a step.
 #pragma once
 
-#include "sim/decode_run.hpp"
+#include "sim/step_run.hpp"
 
 namespace podsim {
 

@@ -50,7 +50,7 @@ void decode_step(benchmark::State& state, Driver driver) {
     std::uint64_t events = 0;
     for (auto _ : state) {
         CostCache cache = scene.empty_cache();
-        const DecodeStep step = build_decode_step(scene.step(kSequences));
+        const ServingStep step = build_step(scene.step(kSequences));
         const ProgramCosts costs = cost(scene, step.program, cache);
         const RunRecord record = run_program(step.program, costs, scene.hardware, driver);
         const AssemblyInput input{step.program,
@@ -75,7 +75,7 @@ BENCHMARK_CAPTURE(decode_step, ep320_plain, Driver::plain)->Unit(benchmark::kMil
 BENCHMARK_CAPTURE(decode_step, ep320_systemc, Driver::systemc)->Unit(benchmark::kMillisecond);
 
 void build_program(benchmark::State& state, Popularity popularity) {
-    DecodeSpec spec = ep320().step(kSequences);
+    StepSpec spec = ep320().step(kSequences);
     spec.experts.popularity = popularity;
     spec.experts.zipf_exponent = 0.3;
     spec.experts.histogram = "bench";
@@ -87,7 +87,7 @@ void build_program(benchmark::State& state, Popularity popularity) {
         spec.experts.counts.push_back(std::move(counted));
     }
     for (auto _ : state) {
-        const DecodeStep step = build_decode_step(spec);
+        const ServingStep step = build_step(spec);
         benchmark::DoNotOptimize(step);
         state.counters["tasks"] = static_cast<double>(step.program.tasks.size());
         state.counters["operators"] = static_cast<double>(step.program.operators.size());
@@ -100,7 +100,7 @@ BENCHMARK_CAPTURE(build_program, by_layer, Popularity::histogram)->Unit(benchmar
 
 void cost_program_cold(benchmark::State& state) {
     const Scene& scene = ep320();
-    const DecodeStep step = build_decode_step(scene.step(kSequences));
+    const ServingStep step = build_step(scene.step(kSequences));
     for (auto _ : state) {
         CostCache cache = scene.empty_cache();
         const ProgramCosts costs = cost(scene, step.program, cache);
@@ -112,7 +112,7 @@ BENCHMARK(cost_program_cold)->Unit(benchmark::kMillisecond);
 
 void run_step(benchmark::State& state) {
     const Scene& scene = ep320();
-    const DecodeStep step = build_decode_step(scene.step(kSequences));
+    const ServingStep step = build_step(scene.step(kSequences));
     CostCache cache = scene.empty_cache();
     const ProgramCosts costs = cost(scene, step.program, cache);
     double events = 0;
@@ -127,7 +127,7 @@ BENCHMARK(run_step)->Unit(benchmark::kMillisecond);
 
 void assemble_result(benchmark::State& state) {
     const Scene& scene = ep320();
-    const DecodeStep step = build_decode_step(scene.step(kSequences));
+    const ServingStep step = build_step(scene.step(kSequences));
     CostCache cache = scene.empty_cache();
     const ProgramCosts costs = cost(scene, step.program, cache);
     const RunRecord record = run_program(step.program, costs, scene.hardware, Driver::plain);

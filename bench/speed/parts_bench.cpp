@@ -39,7 +39,7 @@ BENCHMARK(known_operator);
 
 void one_coflow(benchmark::State& state) {
     const Scene& scene = ep320();
-    const DecodeStep step = build_decode_step(scene.step(48));
+    const ServingStep step = build_step(scene.step(48));
     const Transfer& dispatch = step.program.transfers.front();
     for (auto _ : state) {
         benchmark::DoNotOptimize(

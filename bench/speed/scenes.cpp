@@ -39,9 +39,9 @@ Scene resolve_scene(const Node& experiment) {
     return scene;
 }
 
-DecodeSpec Scene::step(long sequences_per_group) const {
+StepSpec Scene::step(long sequences_per_group) const {
     const PoolSpec& pool = alternative().pool;
-    DecodeSpec spec;
+    StepSpec spec;
     spec.model = *experiment.model;
     spec.precision = pool.precision;
     spec.mapping = pool.mapping;

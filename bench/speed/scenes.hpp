@@ -6,7 +6,7 @@
 #include "base/catalog.hpp"
 #include "sim/experiment.hpp"
 #include "sim/resolve.hpp"
-#include "workloads/decode.hpp"
+#include "workloads/step.hpp"
 
 namespace podsim {
 
@@ -20,7 +20,7 @@ struct Scene {
     RankHardware hardware;
     RankFabric fabric;
     const ResolvedAlternative& alternative() const { return experiment.alternatives.front(); }
-    DecodeSpec step(long sequences_per_group) const;
+    StepSpec step(long sequences_per_group) const;
     CostCache empty_cache() const;
 };
 Scene resolve_scene(const Node& experiment);

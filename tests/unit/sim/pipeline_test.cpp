@@ -7,14 +7,14 @@
 
 #include "sim/machine.hpp"
 #include "tests/unit/sim/experiment_cases.hpp"
-#include "tests/unit/workloads/decode_specs.hpp"
+#include "tests/unit/workloads/step_specs.hpp"
 
 namespace podsim {
 namespace {
 
 // A dense model of 12 layers on one rank a stage.
-DecodeSpec dense_stages(int stages) {
-    DecodeSpec spec = plain_step(1);
+StepSpec dense_stages(int stages) {
+    StepSpec spec = plain_step(1);
     spec.model.layers = spec.model.dense_layers = 12;
     spec.model.routed_experts = spec.model.shared_experts = spec.model.draft_layers = 0;
     spec.mapping = {1, 1, 1, stages, 1};
@@ -23,14 +23,14 @@ DecodeSpec dense_stages(int stages) {
 }
 
 struct Timed {
-    DecodeStep step;
+    ServingStep step;
     RunRecord record;
     double microseconds() const { return static_cast<double>(record.end) * 1e-6; }
 };
 
 // Every kernel of a layer takes 10 us, every other kernel none, every send `send` us.
-Timed run_timed(const DecodeSpec& spec, double send) {
-    Timed timed{build_decode_step(spec), {}};
+Timed run_timed(const StepSpec& spec, double send) {
+    Timed timed{build_step(spec), {}};
     const Program& program = timed.step.program;
     OperatorCost free, kernel;
     kernel.time = Seconds(10e-6);
@@ -57,7 +57,7 @@ Timed run_timed(const DecodeSpec& spec, double send) {
 }
 
 // Kernels of one layer, of one batch.
-double kernels_of_layer(const DecodeStep& step) {
+double kernels_of_layer(const ServingStep& step) {
     const auto& tasks = step.program.tasks;
     return static_cast<double>(std::count_if(tasks.begin(), tasks.end(), [](const Task& task) {
         return task.layer == 0 && task.micro_batch == 0;
@@ -84,7 +84,7 @@ TEST(PipelinePeriod, OfUnequalStagesIsThatOfTheSlowest) {
 // Prompts do not wait for the first tokens of others: the longest way is that of S - 1 sends
 // between slots and the one at the end.
 TEST(PipelinePeriod, OfPromptsIsTheSame) {
-    DecodeSpec spec = dense_stages(3);
+    StepSpec spec = dense_stages(3);
     spec.phase = Phase::prefill;
     spec.context = spec.prompt = 512;
     const Timed timed = run_timed(spec, 3);

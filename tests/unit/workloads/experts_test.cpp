@@ -2,8 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tests/unit/workloads/decode_specs.hpp"
-#include "workloads/decode_parts.hpp"
+#include "tests/unit/workloads/step_specs.hpp"
+#include "workloads/step_parts.hpp"
 
 namespace podsim {
 namespace {
@@ -29,36 +29,36 @@ TEST(ExpertLayout, SlotsAreRoutedAndRedundantOverRanks) {
 }
 
 TEST(ExpertLayout, GroupsHoldAllExpertsEach) {
-    DecodeSpec spec = plain_step(64);
+    StepSpec spec = plain_step(64);
     spec.mapping.data_parallel = 256;
     EXPECT_EQ(expert_layout(spec).groups, 4);
     EXPECT_EQ(expert_layout(spec).slots_per_rank, 4);
 }
 
 TEST(ExpertLayout, SaysWhichNumberWouldDivide) {
-    const DecodeSpec spec = plain_step(144);
+    const StepSpec spec = plain_step(144);
     const Refusal refusal = refusal_of(spec);
     EXPECT_EQ(refusal.key, "experts.redundant");
     EXPECT_THAT(refusal.text, AllOf(HasSubstr("256 routed + 0 redundant experts do not divide over "
                                               "144 ranks"),
                                     HasSubstr("32 redundant would")));
-    DecodeSpec advised = spec;
+    StepSpec advised = spec;
     advised.experts.redundant = 32;
     EXPECT_EQ(refusal_of(advised).text, "");
 }
 
 TEST(ExpertLayout, RefusesSharedRanksWithNothingToHold) {
-    DecodeSpec all_shared = plain_step(32);
+    StepSpec all_shared = plain_step(32);
     all_shared.experts.shared_ranks = 32;
     EXPECT_EQ(refusal_of(all_shared).key, "experts.shared_ranks");
     EXPECT_THAT(refusal_of(all_shared).text, HasSubstr("no rank of expert_parallel 32 is left"));
 
-    DecodeSpec no_shared = ep320();
+    StepSpec no_shared = ep320();
     no_shared.model.shared_experts = 0;
     EXPECT_EQ(refusal_of(no_shared).key, "experts.shared_ranks");
     EXPECT_THAT(refusal_of(no_shared).text, HasSubstr("deepseek-r1 has no shared expert to hold"));
 
-    DecodeSpec dense = ep320();
+    StepSpec dense = ep320();
     dense.model.dense_layers = dense.model.layers;
     dense.model.draft_layers = 0;
     dense.speculation = {};
@@ -68,7 +68,7 @@ TEST(ExpertLayout, RefusesSharedRanksWithNothingToHold) {
 // 48 tokens x 320 ranks x 8 / 288 ranks = 426.7 for the one expert of a rank; 48 x 320 / 32 = 480
 // for the shared one. INT8 token: 7168 B and a 4-byte scale; BF16: 14,336 B.
 TEST(ExpertLoad, OfR1On320Ranks) {
-    const DecodeSpec spec = ep320();
+    const StepSpec spec = ep320();
     const ExpertLoad load = expert_load(spec, expert_layout(spec), 48);
     EXPECT_EQ(load.active_experts, 1);
     EXPECT_EQ(load.tokens_per_expert, 427);
@@ -92,7 +92,7 @@ TEST(ExpertLoad, OfR1On320Ranks) {
 }
 
 TEST(ExpertLoad, FewerTokensThanSlotsWakeFewerExperts) {
-    const DecodeSpec spec = plain_step(16);  // 16 slots a rank
+    const StepSpec spec = plain_step(16);  // 16 slots a rank
     const ExpertLayout layout = expert_layout(spec);
     const ExpertLoad one = expert_load(spec, layout, 1);  // 1 x 16 x 8 / 16 = 8 assignments
     EXPECT_EQ(one.active_experts, 8);
@@ -107,24 +107,24 @@ TEST(ExpertLoad, FewerTokensThanSlotsWakeFewerExperts) {
 
 // Two classes of ranks with routed experts: the busiest of each group, and the others.
 TEST(RankClasses, TheBusiestStandsApart) {
-    const auto counts = [](const DecodeSpec& spec) {
+    const auto counts = [](const StepSpec& spec) {
         std::vector<std::pair<std::string, int>> classes;
         for (const RankClass& each : rank_classes(expert_layout(spec)))
             classes.emplace_back(each.name, each.count);
         return classes;
     };
     using Classes = std::vector<std::pair<std::string, int>>;
-    DecodeSpec spec = ep320();
+    StepSpec spec = ep320();
     EXPECT_EQ(counts(spec), (Classes{{"routed-expert ranks", 288}, {"shared-expert ranks", 32}}));
     spec.experts.popularity = Popularity::uniform;
     EXPECT_EQ(counts(spec), (Classes{{"busiest routed-expert rank", 1},
                                      {"other routed-expert ranks", 287},
                                      {"shared-expert ranks", 32}}));
-    DecodeSpec groups = plain_step(64);
+    StepSpec groups = plain_step(64);
     groups.mapping.data_parallel = 256;
     groups.experts.popularity = Popularity::uniform;
     EXPECT_EQ(counts(groups), (Classes{{"busiest rank", 4}, {"other ranks", 252}}));
-    DecodeSpec alone = plain_step(1);
+    StepSpec alone = plain_step(1);
     alone.experts.popularity = Popularity::uniform;
     EXPECT_EQ(counts(alone), (Classes{{"ranks", 1}}));
 }
@@ -133,7 +133,7 @@ TEST(RankClasses, TheBusiestStandsApart) {
 // tokens, 32 times the mean of 8. The others have (2048 - 256) / 255 = 7.03 on average, on 7 / 255
 // of an expert: 8 tokens on one.
 TEST(ExpertLoad, OfTheBusiestRankAndTheOthers) {
-    DecodeSpec spec = plain_step(256);
+    StepSpec spec = plain_step(256);
     spec.experts.popularity = Popularity::histogram;
     spec.experts.counts = {{0, std::vector<double>(256, 0.0)}};
     for (std::size_t i = 0; i < 8; ++i) spec.experts.counts[0].counts[31 * i] = 5;
@@ -150,11 +150,11 @@ TEST(ExpertLoad, OfTheBusiestRankAndTheOthers) {
     EXPECT_NEAR(load.dispatch.shares[1].receive.value(), 1792.0 / 255 * 7172, 1e-6);
     EXPECT_DOUBLE_EQ(load.combine.shares[0].send.value(), 256 * 14336);
     EXPECT_DOUBLE_EQ(load.combine.shares[0].receive.value(), 8 * 14336);
-    EXPECT_DOUBLE_EQ(*build_decode_step(spec).expert_imbalance, 32);
+    EXPECT_DOUBLE_EQ(*build_step(spec).expert_imbalance, 32);
 }
 
 TEST(ExpertLayout, LayersTakeTheNearestCountedOne) {
-    DecodeSpec spec = plain_step(128);
+    StepSpec spec = plain_step(128);
     spec.experts.popularity = Popularity::histogram;
     for (const long layer : {0, 7, 15})
         spec.experts.counts.push_back({layer, std::vector<double>(256, 1.0)});
@@ -167,7 +167,7 @@ TEST(ExpertLayout, LayersTakeTheNearestCountedOne) {
 }
 
 TEST(ExpertLayout, RefusesCountsOfAnotherModel) {
-    DecodeSpec spec = plain_step(128);
+    StepSpec spec = plain_step(128);
     spec.experts.popularity = Popularity::histogram;
     EXPECT_EQ(refusal_of(spec).key, "experts.histogram");
     spec.experts.counts = {{3, std::vector<double>(64, 1.0)}};
@@ -180,7 +180,7 @@ TEST(ExpertLayout, RefusesCountsOfAnotherModel) {
 
 // Scales travel along: 4 B a block of 128 in FP8, 4 B a token in INT8, 1 B for 32 in FP4.
 TEST(ExpertLoad, TokensCarryTheirScales) {
-    DecodeSpec spec = plain_step(128);
+    StepSpec spec = plain_step(128);
     const auto token = [&](DType dtype) {
         spec.precision.dispatch = dtype;
         const ExpertLoad load = expert_load(spec, expert_layout(spec), 1);

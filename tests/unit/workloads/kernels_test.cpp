@@ -2,8 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tests/unit/workloads/decode_specs.hpp"
-#include "workloads/decode_parts.hpp"
+#include "tests/unit/workloads/step_specs.hpp"
+#include "workloads/step_parts.hpp"
 
 namespace podsim {
 namespace {
@@ -97,10 +97,10 @@ TEST(Kernels, EqualOnesAreKeptOnce) {
 }
 
 TEST(Kernels, FusionChangesKernelsAndNotTheWork) {
-    DecodeSpec spec = ep320();
-    const DecodeStep plain = build_decode_step(spec);
+    StepSpec spec = ep320();
+    const ServingStep plain = build_step(spec);
     spec.engine.fused = {Fusion::vector_chains, Fusion::mla_prolog};
-    const DecodeStep fused = build_decode_step(spec);
+    const ServingStep fused = build_step(spec);
     EXPECT_LT(fused.program.tasks.size(), plain.program.tasks.size());
     EXPECT_FALSE(fused.program.pipelines.empty());
     EXPECT_DOUBLE_EQ(total_work(fused.program).value(), total_work(plain.program).value());

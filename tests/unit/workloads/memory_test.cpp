@@ -4,7 +4,7 @@
 #include <cmath>
 #include <map>
 
-#include "tests/unit/workloads/decode_specs.hpp"
+#include "tests/unit/workloads/step_specs.hpp"
 
 namespace podsim {
 namespace {
@@ -15,10 +15,10 @@ std::map<std::string, double> parts(const MemoryNeed& need) {
     return result;
 }
 
-TEST(DecodeMemory, OfR1On320Ranks) {
-    DecodeSpec spec = ep320();
+TEST(StepMemory, OfR1On320Ranks) {
+    StepSpec spec = ep320();
     spec.engine.memory_reserve.value = Bytes(4e9);
-    const DecodeStep step = build_decode_step(spec);
+    const ServingStep step = build_step(spec);
     ASSERT_EQ(step.memory.size(), 2u);
     EXPECT_EQ(step.memory[0].rank_class, "routed-expert ranks");
     EXPECT_EQ(step.memory[1].rank_class, "shared-expert ranks");
@@ -51,33 +51,33 @@ TEST(DecodeMemory, OfR1On320Ranks) {
     EXPECT_NEAR(step.memory[0].total().value(), sum, 1);
 }
 
-TEST(DecodeMemory, WithoutDraftsTheirModuleIsNotLoaded) {
-    DecodeSpec spec = ep320();
+TEST(StepMemory, WithoutDraftsTheirModuleIsNotLoaded) {
+    StepSpec spec = ep320();
     spec.speculation = {};
-    auto routed = parts(build_decode_step(spec).memory[0]);
+    auto routed = parts(build_step(spec).memory[0]);
     EXPECT_DOUBLE_EQ(routed["KV cache"], 48.0 * 4224 * 70272);
     EXPECT_DOUBLE_EQ(routed["routed experts"], 58.0 * 44085248);
 }
 
 // 48 sequences a group of 4 ranks: each rank of it holds the latent cache of all 48.
-TEST(DecodeMemory, TensorParallelDividesWeightsAndNotTheLatentCache) {
-    DecodeSpec spec = plain_step(64);
-    auto whole = parts(build_decode_step(spec).memory.front());
+TEST(StepMemory, TensorParallelDividesWeightsAndNotTheLatentCache) {
+    StepSpec spec = plain_step(64);
+    auto whole = parts(build_step(spec).memory.front());
     spec.mapping.data_parallel = 16;
     spec.mapping.tensor_parallel = 4;
     spec.sequences_per_group = 48;
-    auto quarter = parts(build_decode_step(spec).memory.front());
+    auto quarter = parts(build_step(spec).memory.front());
     EXPECT_DOUBLE_EQ(quarter["KV cache"], whole["KV cache"]);
     EXPECT_DOUBLE_EQ(quarter["routed experts"], whole["routed experts"]);
     EXPECT_LT(quarter["attention weights"], 0.5 * whole["attention weights"]);
     EXPECT_NEAR(quarter["dense FFN weights"], whole["dense FFN weights"] / 4, 1e6);
 }
 
-TEST(DecodeMemory, ADenseModelHasNoExpertsAndNoBuffersForThem) {
-    DecodeSpec spec = plain_step(8);
+TEST(StepMemory, ADenseModelHasNoExpertsAndNoBuffersForThem) {
+    StepSpec spec = plain_step(8);
     spec.model.dense_layers = spec.model.layers;
     spec.model.draft_layers = 0;
-    auto need = parts(build_decode_step(spec).memory.front());
+    auto need = parts(build_step(spec).memory.front());
     EXPECT_EQ(need["routed experts"], 0);
     EXPECT_EQ(need["router"], 0);
     EXPECT_EQ(need["exchange buffers"], 0);
@@ -85,8 +85,8 @@ TEST(DecodeMemory, ADenseModelHasNoExpertsAndNoBuffersForThem) {
 
 // 8 key-value heads of 128 in 80 layers, keys and values in BF16: 327,680 B a token whole, an
 // eighth of it on each of 8 ranks.
-TEST(DecodeMemory, GroupedQueryHeadsDivideTheCache) {
-    DecodeSpec spec;
+TEST(StepMemory, GroupedQueryHeadsDivideTheCache) {
+    StepSpec spec;
     spec.model = read_model(
         read_yaml(std::string(PODSIM_SOURCE_DIR) + "/configs/models/llama-3.1-70b.yaml"), "llama");
     spec.mapping.data_parallel = 1;
@@ -94,12 +94,11 @@ TEST(DecodeMemory, GroupedQueryHeadsDivideTheCache) {
     spec.mapping.expert_parallel = 8;
     spec.sequences_per_group = 16;
     spec.context = 1000;
-    auto need = parts(build_decode_step(spec).memory.front());
+    auto need = parts(build_step(spec).memory.front());
     EXPECT_DOUBLE_EQ(need["KV cache"], 16.0 * 1000 * 327680 / 8);
     spec.mapping.tensor_parallel = spec.mapping.expert_parallel = 16;  // two ranks to a head
     spec.sequences_per_group = 16;
-    EXPECT_DOUBLE_EQ(parts(build_decode_step(spec).memory.front())["KV cache"],
-                     16.0 * 1000 * 327680 / 8);
+    EXPECT_DOUBLE_EQ(parts(build_step(spec).memory.front())["KV cache"], 16.0 * 1000 * 327680 / 8);
 }
 
 }  // namespace

@@ -6,7 +6,7 @@
 #include <map>
 #include <set>
 
-#include "tests/unit/workloads/decode_specs.hpp"
+#include "tests/unit/workloads/step_specs.hpp"
 #include "workloads/pipeline.hpp"
 
 namespace podsim {
@@ -16,11 +16,11 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::Not;
 
-const Task& task(const DecodeStep& step, int id) {
+const Task& task(const ServingStep& step, int id) {
     return step.program.tasks[static_cast<std::size_t>(id)];
 }
 
-const Transfer& transfer_named(const DecodeStep& step, const std::string& name) {
+const Transfer& transfer_named(const ServingStep& step, const std::string& name) {
     for (const Transfer& transfer : step.program.transfers) {
         if (transfer.name == name) return transfer;
     }
@@ -28,7 +28,7 @@ const Transfer& transfer_named(const DecodeStep& step, const std::string& name) 
 }
 
 // Ids of the tasks of a name that a class runs.
-std::vector<int> of_class(const DecodeStep& step, const std::string& name, int rank_class) {
+std::vector<int> of_class(const ServingStep& step, const std::string& name, int rank_class) {
     std::vector<int> ids;
     for (const int id : tasks_named(step.program, name)) {
         if (task(step, id).rank_class == rank_class) ids.push_back(id);
@@ -43,8 +43,8 @@ std::map<std::string, double> parts(const MemoryNeed& need) {
 }
 
 // R1 on two stages of 32 ranks in four tensor-parallel groups of eight, 9 sequences a group.
-DecodeSpec two_stages() {
-    DecodeSpec spec = plain_step(32);
+StepSpec two_stages() {
+    StepSpec spec = plain_step(32);
     spec.mapping = {4, 8, 32, 2, 1};
     spec.sequences_per_group = 9;
     return spec;
@@ -80,7 +80,7 @@ TEST(Pipeline, InSlotKStageSHasBatchKLessS) {
 }
 
 TEST(PipelineStep, EachStageIsAClassOfItsOwn) {
-    const DecodeStep step = build_decode_step(two_stages());
+    const ServingStep step = build_step(two_stages());
     ASSERT_EQ(step.program.classes.size(), 2u);
     EXPECT_EQ(step.program.classes[0].name, "stage 1 ranks");
     EXPECT_EQ(step.program.classes[1].name, "stage 2 ranks");
@@ -88,11 +88,10 @@ TEST(PipelineStep, EachStageIsAClassOfItsOwn) {
     EXPECT_EQ(step.program.classes[1].count, 32);
     EXPECT_EQ(step.memory[1].rank_class, "stage 2 ranks");
 
-    DecodeSpec spec = ep320();
+    StepSpec spec = ep320();
     spec.mapping = {320, 1, 320, 3, 1};
     std::vector<std::string> names;
-    for (const RankClass& each : build_decode_step(spec).program.classes)
-        names.push_back(each.name);
+    for (const RankClass& each : build_step(spec).program.classes) names.push_back(each.name);
     EXPECT_THAT(names, ElementsAre("stage 1 routed-expert ranks", "stage 1 shared-expert ranks",
                                    "stage 2 routed-expert ranks", "stage 2 shared-expert ranks",
                                    "stage 3 routed-expert ranks", "stage 3 shared-expert ranks"));
@@ -100,7 +99,7 @@ TEST(PipelineStep, EachStageIsAClassOfItsOwn) {
 
 // 61 layers are 31 and 30, and each is met by both batches.
 TEST(PipelineStep, EveryBatchPassesEveryLayerOnce) {
-    const DecodeStep step = build_decode_step(two_stages());
+    const ServingStep step = build_step(two_stages());
     std::map<std::pair<int, int>, int> seen;  // by layer and batch
     for (const int id : tasks_named(step.program, "latent_attention")) {
         const Task& t = task(step, id);
@@ -121,7 +120,7 @@ TEST(PipelineStep, EveryBatchPassesEveryLayerOnce) {
 // 9 sequences are 5 and 4; of a token each of eight ranks sends 7168 x 2 / 8 = 1792 B to the rank
 // 32 further on, and the last stage 4 B for the new token.
 TEST(PipelineStep, StagesHandOnTheirHiddenStates) {
-    const DecodeStep step = build_decode_step(two_stages());
+    const ServingStep step = build_step(two_stages());
     std::vector<double> sizes, tokens;
     for (const TransferInstance& instance : step.program.instances) {
         const Transfer& t = step.program.transfers[static_cast<std::size_t>(instance.transfer)];
@@ -148,7 +147,7 @@ TEST(PipelineStep, StagesHandOnTheirHiddenStates) {
 
 // What comes in during slot 0 is waited for in slot 1 alone; nothing comes in for slot 0.
 TEST(PipelineStep, ASlotWaitsForTheStageBeforeAndForItself) {
-    const DecodeStep step = build_decode_step(two_stages());
+    const ServingStep step = build_step(two_stages());
     const auto gathers = of_class(step, "stage all-gather", 1);
     const auto hosts = of_class(step, "host step", 1);
     EXPECT_THAT(task(step, gathers[0]).after, ElementsAre());
@@ -168,11 +167,11 @@ TEST(PipelineStep, ASlotWaitsForTheStageBeforeAndForItself) {
 // Prompts in two chunks: four slots, in which each of two stages has each chunk of each batch once,
 // the second chunk after the first.
 TEST(PipelineStep, ChunksOfAPromptFollowEachOther) {
-    DecodeSpec spec = two_stages();
+    StepSpec spec = two_stages();
     spec.phase = Phase::prefill;
     spec.context = spec.prompt = 2048;
     spec.chunk = 1024;
-    const DecodeStep step = build_decode_step(spec);
+    const ServingStep step = build_step(spec);
     EXPECT_EQ(of_class(step, "host step", 0).size(), 4u);
     std::vector<std::pair<int, long>> seen;  // batch and context of layer 0
     for (const int id : tasks_named(step.program, "prefill_attention")) {
@@ -190,9 +189,9 @@ TEST(PipelineStep, ChunksOfAPromptFollowEachOther) {
 // INT8 experts of 44,085,248 B, eight a rank; stage 1 has 28 of the 58 MoE layers (31 less 3 dense)
 // and the embedding, stage 2 the other 30, the draft's, the head, and the embedding for the drafts.
 TEST(PipelineMemory, StagesHoldTheirOwn) {
-    DecodeSpec spec = two_stages();
+    StepSpec spec = two_stages();
     spec.speculation = {1, 0.7};
-    const DecodeStep step = build_decode_step(spec);
+    const ServingStep step = build_step(spec);
     ASSERT_EQ(step.memory.size(), 2u);
     auto first = parts(step.memory[0]), last = parts(step.memory[1]);
     EXPECT_DOUBLE_EQ(first["routed experts"], 28.0 * 8 * 44085248);
@@ -210,24 +209,23 @@ TEST(PipelineMemory, StagesHoldTheirOwn) {
     EXPECT_DOUBLE_EQ(last["activations"] - first["activations"], 10.0 * 16160 * 4);
 
     spec.speculation = {};
-    EXPECT_DOUBLE_EQ(parts(build_decode_step(spec).memory[1])["embedding and head"],
-                     231669760.0 + 14336);
+    EXPECT_DOUBLE_EQ(parts(build_step(spec).memory[1])["embedding and head"], 231669760.0 + 14336);
     spec.model.tied_embedding = true;
-    auto tied = parts(build_decode_step(spec).memory[1]);
+    auto tied = parts(build_step(spec).memory[1]);
     EXPECT_DOUBLE_EQ(tied["embedding and head"], 231669760.0 + 14336);
 }
 
 TEST(PipelineMemory, TheStagesTogetherHoldTheModel) {
-    DecodeSpec spec = two_stages();
+    StepSpec spec = two_stages();
     auto whole = [&] {
-        DecodeSpec alone = spec;
+        StepSpec alone = spec;
         alone.mapping.pipeline_parallel = 1;
-        return parts(build_decode_step(alone).memory[0]);
+        return parts(build_step(alone).memory[0]);
     }();
     for (const int stages : {2, 3, 4}) {
         spec.mapping.pipeline_parallel = stages;
         std::map<std::string, double> sum;
-        for (const MemoryNeed& need : build_decode_step(spec).memory) {
+        for (const MemoryNeed& need : build_step(spec).memory) {
             for (const auto& [name, size] : need.parts) sum[name] += size.value();
         }
         for (const char* name : {"attention weights", "dense FFN weights", "embedding and head",

@@ -5,7 +5,7 @@
 #include <map>
 #include <utility>
 
-#include "tests/unit/workloads/decode_specs.hpp"
+#include "tests/unit/workloads/step_specs.hpp"
 
 namespace podsim {
 namespace {
@@ -15,8 +15,8 @@ using ::testing::HasSubstr;
 using ::testing::Pair;
 
 // 2 prompts of 4,096 tokens, the first 1,024 of each cached.
-DecodeSpec prefill_step(int ranks) {
-    DecodeSpec spec = plain_step(ranks);
+StepSpec prefill_step(int ranks) {
+    StepSpec spec = plain_step(ranks);
     spec.phase = Phase::prefill;
     spec.speculation = {};
     spec.sequences_per_group = 2;
@@ -25,7 +25,7 @@ DecodeSpec prefill_step(int ranks) {
     return spec;
 }
 
-std::vector<std::string> names_in_layer(const DecodeStep& step, int layer) {
+std::vector<std::string> names_in_layer(const ServingStep& step, int layer) {
     std::vector<std::string> names;
     for (const Task& task : step.program.tasks) {
         if (task.layer == layer && task.rank_class == 0)
@@ -34,7 +34,7 @@ std::vector<std::string> names_in_layer(const DecodeStep& step, int layer) {
     return names;
 }
 
-const Transfer& transfer(const DecodeStep& step, const std::string& name) {
+const Transfer& transfer(const ServingStep& step, const std::string& name) {
     for (const Transfer& one : step.program.transfers) {
         if (one.name == name) return one;
     }
@@ -42,7 +42,7 @@ const Transfer& transfer(const DecodeStep& step, const std::string& name) {
 }
 
 TEST(PrefillStep, ChunksSeeWhatCameBeforeThem) {
-    DecodeSpec spec = prefill_step(32);
+    StepSpec spec = prefill_step(32);
     const auto pairs = [&] {
         std::vector<std::pair<long, long>> found;
         for (const auto& pass : spec.passes()) found.emplace_back(pass.query, pass.context);
@@ -63,23 +63,23 @@ TEST(PrefillStep, ChunksSeeWhatCameBeforeThem) {
 // in each of 61 layers; dense FFN 3 x 7168 x 18432 in 3 of them; in 58 the router 7168 x 256, and 8
 // + 1 experts of 3 x 7168 x 2048; the head 7168 x 129280 with the last token of each prompt.
 TEST(PrefillStep, WorkByHand) {
-    const DecodeSpec spec = prefill_step(32);
+    const StepSpec spec = prefill_step(32);
     const double tokens = 6144;
     const double linear = tokens * (7168.0 * 2112 + 1536.0 * 24576 + 16384.0 * 7168);
     const double expand = 8192.0 * 512 * 32768;
     const double core = 2.0 * 128 * (3072.0 * 1024 + 3072.0 * 3073 / 2) * 320;
     const double sum = 61 * (linear + expand + core) + 3 * tokens * 3 * 7168 * 18432 +
                        58 * tokens * (7168.0 * 256 + 9 * 3 * 7168.0 * 2048) + 2 * 7168.0 * 129280;
-    EXPECT_NEAR(matrix_work(build_decode_step(spec)) / (2 * sum), 1, 1e-12);
+    EXPECT_NEAR(matrix_work(build_step(spec)) / (2 * sum), 1, 1e-12);
 }
 
 // Latents of the whole context are expanded again by every chunk: 2304 + 3584 + 4096 of them a
 // prompt instead of 4096. Nothing else grows.
 TEST(PrefillStep, ChunksRepeatTheExpansionAlone) {
-    DecodeSpec spec = prefill_step(32);
-    const double whole = matrix_work(build_decode_step(spec));
+    StepSpec spec = prefill_step(32);
+    const double whole = matrix_work(build_step(spec));
     spec.chunk = 1280;
-    const DecodeStep step = build_decode_step(spec);
+    const ServingStep step = build_step(spec);
     EXPECT_EQ(step.passes, 3);
     const double again = 2.0 * (2304 + 3584) * 512 * 32768 * 61;
     EXPECT_NEAR((matrix_work(step) - whole) / (2 * again), 1, 1e-9);
@@ -88,14 +88,14 @@ TEST(PrefillStep, ChunksRepeatTheExpansionAlone) {
 // 32 prompts over a group of 32 ranks as many as one each alone: equal work, and in each layer the
 // latents of 32 x 3,072 tokens (2,112 x 2 B) and the outputs (16,384 x 2 B, a rank its 4 heads').
 TEST(PrefillStep, SplitAttentionExchangesLatentsAndOutputs) {
-    DecodeSpec alone = prefill_step(32);
+    StepSpec alone = prefill_step(32);
     alone.sequences_per_group = 1;
-    DecodeSpec spec = alone;
+    StepSpec spec = alone;
     spec.mapping.data_parallel = 1;
     spec.mapping.tensor_parallel = 32;
     spec.mapping.attention = AttentionSplit::sp_tp_sp;
     spec.sequences_per_group = 32;
-    const DecodeStep step = build_decode_step(spec);
+    const ServingStep step = build_step(spec);
     const double tokens = 32 * 3072;
     EXPECT_DOUBLE_EQ(transfer(step, "latent all-gather").size.value(), tokens * 2112 * 2);
     EXPECT_DOUBLE_EQ(transfer(step, "attention all-to-all").size.value(), tokens * 16384 * 2 / 32);
@@ -110,18 +110,18 @@ TEST(PrefillStep, SplitAttentionExchangesLatentsAndOutputs) {
     EXPECT_LT(index("output_projection"), index("router_gate"));
     EXPECT_EQ(std::count(names.begin(), names.end(), "hidden all-gather"), 0);
     // Equal but for the dense layers, divided by columns, and the head, by vocabulary.
-    EXPECT_NEAR(matrix_work(step) / matrix_work(build_decode_step(alone)), 1, 1e-12);
+    EXPECT_NEAR(matrix_work(step) / matrix_work(build_step(alone)), 1, 1e-12);
 }
 
 // Cache of 32 x 4,096 tokens over 32 ranks; the output projection whole: 7168 x 16384 more than a
 // rank's share of the heads would hold.
 TEST(PrefillStep, SplitAttentionDividesTheCacheAndHoldsTheWholeOutputProjection) {
-    DecodeSpec spec = prefill_step(32);
+    StepSpec spec = prefill_step(32);
     spec.mapping.data_parallel = 1;
     spec.mapping.tensor_parallel = 32;
     spec.sequences_per_group = 32;
     const auto parts = [&] {
-        const DecodeStep step = build_decode_step(spec);
+        const ServingStep step = build_step(spec);
         const auto& named = step.memory.front().parts;
         return std::map<std::string, Bytes>(named.begin(), named.end());
     };
@@ -136,15 +136,15 @@ TEST(PrefillStep, SplitAttentionDividesTheCacheAndHoldsTheWholeOutputProjection)
 }
 
 TEST(PrefillStep, SaysWhatDoesNotWorkOut) {
-    const auto said = [](const DecodeSpec& spec) {
+    const auto said = [](const StepSpec& spec) {
         try {
-            build_decode_step(spec);
-        } catch (const DecodeError& error) {
+            build_step(spec);
+        } catch (const StepError& error) {
             return error.key + " " + error.reason;
         }
         return std::string();
     };
-    DecodeSpec spec = prefill_step(32);
+    StepSpec spec = prefill_step(32);
     spec.prompt = 5000;
     EXPECT_THAT(said(spec), HasSubstr("prompt 5000 of 4096 tokens are to be computed"));
     spec = prefill_step(8);

@@ -8,8 +8,8 @@
 #include <set>
 #include <utility>
 
-#include "tests/unit/workloads/decode_specs.hpp"
-#include "workloads/decode_parts.hpp"
+#include "tests/unit/workloads/step_specs.hpp"
+#include "workloads/step_parts.hpp"
 
 namespace podsim {
 namespace {
@@ -47,8 +47,8 @@ DType any_format() {
 
 // Any step that adds up: groups of ranks, ranks for the shared expert or not, copies so that the
 // experts divide.
-DecodeSpec any_step() {
-    DecodeSpec spec;
+StepSpec any_step() {
+    StepSpec spec;
     const int tensor = *rc::gen::element(1, 2, 4);
     spec.model = any_model(tensor);
     spec.precision.weights = spec.precision.experts = any_format();
@@ -85,7 +85,7 @@ double ceil_of(double a, double b) {
 
 // Matrix work of the whole step from the sizes of the model alone. Each rank of a group computes
 // the down-projections of all the group's tokens; experts work on whole tokens.
-double closed_form(const DecodeSpec& spec) {
+double closed_form(const StepSpec& spec) {
     const ModelSpec& m = spec.model;
     const double tensor = spec.mapping.tensor_parallel, groups = spec.mapping.data_parallel;
     const double ranks = tensor * groups, expert_parallel = spec.mapping.expert_parallel;
@@ -162,8 +162,8 @@ double matrix_work(const Program& program) {
 
 TEST(DecodeProperty, EveryStepThatAddsUpIsAValidProgramOfTheModelsWork) {
     EXPECT_TRUE(rc::check([] {
-        const DecodeSpec spec = any_step();
-        const DecodeStep step = build_decode_step(spec);
+        const StepSpec spec = any_step();
+        const ServingStep step = build_step(spec);
         require_valid(step.program);
         int ranks = 0;
         for (const RankClass& each : step.program.classes) ranks += each.count;
@@ -176,15 +176,15 @@ TEST(DecodeProperty, EveryStepThatAddsUpIsAValidProgramOfTheModelsWork) {
 // How tokens meet their experts changes nothing about the work.
 TEST(DecodeProperty, GatheredTokensAreTheSameWork) {
     EXPECT_TRUE(rc::check([] {
-        DecodeSpec spec = any_step();
+        StepSpec spec = any_step();
         spec.mapping.data_parallel *= spec.mapping.tensor_parallel;
         spec.mapping.tensor_parallel = 1;
         spec.mapping.expert_parallel -= spec.experts.shared_ranks;
         spec.mapping.data_parallel = spec.mapping.expert_parallel * any_int(1, 3);
         spec.experts.shared_ranks = 0;
-        const double sent = matrix_work(build_decode_step(spec).program);
+        const double sent = matrix_work(build_step(spec).program);
         spec.experts.exchange = ExpertExchange::gather;
-        const DecodeStep step = build_decode_step(spec);
+        const ServingStep step = build_step(spec);
         require_valid(step.program);
         RC_ASSERT(std::abs(matrix_work(step.program) - sent) <= 1e-12 * sent);
     }));
@@ -194,19 +194,19 @@ TEST(DecodeProperty, GatheredTokensAreTheSameWork) {
 // every layer meets every batch once on the ranks of its stage.
 TEST(DecodeProperty, StagesShareTheWorkOut) {
     EXPECT_TRUE(rc::check([] {
-        DecodeSpec spec = any_step();
+        StepSpec spec = any_step();
         RC_PRE(spec.model.layers >= 2);
         spec.mapping.micro_batches = 2;
         spec.mapping.pipeline_parallel = 1;
-        const double in_turn = matrix_work(build_decode_step(spec).program);
+        const double in_turn = matrix_work(build_step(spec).program);
         spec.mapping.micro_batches = 1;
         spec.mapping.pipeline_parallel = 2;
-        const double staged = matrix_work(build_decode_step(spec).program);
+        const double staged = matrix_work(build_step(spec).program);
         RC_ASSERT(std::abs(staged - in_turn) <= 1e-12 * in_turn);
 
         spec.mapping.pipeline_parallel =
             std::min(any_int(2, 4), static_cast<int>(spec.model.layers));
-        const DecodeStep step = build_decode_step(spec);
+        const ServingStep step = build_step(spec);
         const auto of_stage =
             step.program.classes.size() / static_cast<std::size_t>(spec.mapping.pipeline_parallel);
         std::map<std::pair<int, int>, std::set<std::size_t>> stages;  // by layer and batch
@@ -228,7 +228,7 @@ TEST(DecodeProperty, StagesShareTheWorkOut) {
 }
 
 // Experts of unequal popularity, drawn or counted.
-void make_uneven(DecodeSpec& spec) {
+void make_uneven(StepSpec& spec) {
     ExpertsSpec& experts = spec.experts;
     experts.placement = *rc::gen::element(ExpertPlacement::contiguous, ExpertPlacement::eplb);
     experts.popularity =
@@ -250,10 +250,10 @@ void make_uneven(DecodeSpec& spec) {
 // The ranks wait for the busiest; together they do what balanced ones do, but for whole tokens.
 TEST(DecodeProperty, UnevenStepsAreValidAndKeepTheWork) {
     EXPECT_TRUE(rc::check([] {
-        DecodeSpec spec = any_step();
-        const double balanced = matrix_work(build_decode_step(spec).program);
+        StepSpec spec = any_step();
+        const double balanced = matrix_work(build_step(spec).program);
         make_uneven(spec);
-        const DecodeStep step = build_decode_step(spec);
+        const ServingStep step = build_step(spec);
         require_valid(step.program);
         RC_ASSERT(step.memory.size() == step.program.classes.size());
         int ranks = 0;
@@ -276,10 +276,10 @@ TEST(DecodeProperty, UnevenStepsAreValidAndKeepTheWork) {
 
 TEST(DecodeProperty, FusionKeepsTheWork) {
     EXPECT_TRUE(rc::check([] {
-        DecodeSpec spec = any_step();
-        const double with = total_work(build_decode_step(spec).program).value();
+        StepSpec spec = any_step();
+        const double with = total_work(build_step(spec).program).value();
         spec.engine.fused = {};
-        const double without = total_work(build_decode_step(spec).program).value();
+        const double without = total_work(build_step(spec).program).value();
         RC_ASSERT(std::abs(with - without) <= 1e-12 * without);
     }));
 }
@@ -287,7 +287,7 @@ TEST(DecodeProperty, FusionKeepsTheWork) {
 // What leaves a rank arrives somewhere; every assignment has its place in some expert's batch.
 TEST(DecodeProperty, TokensAreConserved) {
     EXPECT_TRUE(rc::check([] {
-        DecodeSpec spec = any_step();
+        StepSpec spec = any_step();
         if (*rc::gen::arbitrary<bool>()) make_uneven(spec);
         const ExpertLayout layout = expert_layout(spec);
         const long tokens = any(1, 500);
@@ -325,10 +325,10 @@ TEST(DecodeProperty, TokensAreConserved) {
 // many ranks.
 TEST(DecodeProperty, MoreGroupsDoTheSame) {
     EXPECT_TRUE(rc::check([] {
-        DecodeSpec spec = any_step();
-        const DecodeStep one = build_decode_step(spec);
+        StepSpec spec = any_step();
+        const ServingStep one = build_step(spec);
         spec.mapping.data_parallel *= 2;
-        const DecodeStep two = build_decode_step(spec);
+        const ServingStep two = build_step(spec);
         RC_ASSERT(one.program.tasks.size() == two.program.tasks.size());
         RC_ASSERT(one.program.operators.size() == two.program.operators.size());
         for (std::size_t i = 0; i < one.program.operators.size(); ++i)
@@ -349,11 +349,10 @@ TEST(DecodeProperty, MoreGroupsDoTheSame) {
 // A longer context or one more sequence never needs less memory.
 TEST(DecodeProperty, MemoryGrowsWithWhatIsHeld) {
     EXPECT_TRUE(rc::check([] {
-        DecodeSpec spec = any_step();
+        StepSpec spec = any_step();
         const auto fullest = [&] {
             Bytes most(0.0);
-            for (const MemoryNeed& need : build_decode_step(spec).memory)
-                most = max(most, need.total());
+            for (const MemoryNeed& need : build_step(spec).memory) most = max(most, need.total());
             return most;
         };
         const Bytes before = fullest();

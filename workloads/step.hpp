@@ -16,7 +16,7 @@
 
 namespace podsim {
 
-struct DecodeSpec {
+struct StepSpec {
     ModelSpec model;
     Precision precision;
     MappingSpec mapping;
@@ -44,7 +44,7 @@ struct MemoryNeed {
     Bytes total() const;
 };
 
-struct DecodeStep {
+struct ServingStep {
     Program program;
     std::vector<MemoryNeed> memory;  // by class
     long sequences_per_group = 0;    // of one data-parallel group
@@ -58,16 +58,16 @@ struct DecodeStep {
 };
 
 // A step that cannot be laid out, with the key of an experiment that says so.
-struct DecodeError : std::invalid_argument {
-    DecodeError(std::string where, std::string why)
+struct StepError : std::invalid_argument {
+    StepError(std::string where, std::string why)
         : std::invalid_argument(where + " " + why), key(std::move(where)), reason(std::move(why)) {}
     std::string key;  // "mapping.expert_parallel", "experts.redundant", "context", ...
     std::string reason;
 };
 
-// Throws DecodeError with the reason, and what would do: experts or heads that do not divide, a
+// Throws StepError with the reason, and what would do: experts or heads that do not divide, a
 // mapping that does not add up, fewer sequences than micro-batches or stages, drafts without a
 // draft module.
-DecodeStep build_decode_step(const DecodeSpec& spec);
+ServingStep build_step(const StepSpec& spec);
 
 }  // namespace podsim

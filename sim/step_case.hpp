@@ -7,28 +7,28 @@
 
 #include "sim/machine.hpp"
 #include "sim/resolve.hpp"
-#include "workloads/decode.hpp"
+#include "workloads/step.hpp"
 
 namespace podsim {
 
 struct StepRun {
-    DecodeStep step;
+    ServingStep step;
     ProgramCosts costs;
     RunRecord record;
     Seconds iteration() const { return to_seconds(record.end); }
 };
 
 // Batches are sequences of a data-parallel group.
-class DecodeCase {
+class StepCase {
   public:
     // Both must outlive the case.
-    DecodeCase(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative);
+    StepCase(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative);
 
     const RankHardware& hardware() const { return hardware_; }
     const RankFabric& fabric() const { return fabric_; }
 
     // Throws InputError for a mapping that does not work out.
-    DecodeStep build(long batch) const;
+    ServingStep build(long batch) const;
     StepRun run(long batch, CostCache& cache, Driver driver) const;
 
     // Throws InputError: a step that does not work out, memory that does not fit (by how much, and
@@ -47,10 +47,10 @@ class DecodeCase {
     long largest_that_fits() const;
 
   private:
-    DecodeSpec spec(long batch) const;
+    StepSpec spec(long batch) const;
     long smallest() const;  // a sequence for each micro-batch
     bool fits(long batch) const;
-    void require_memory(const DecodeStep& step) const;
+    void require_memory(const ServingStep& step) const;
     // Time per output token, of a prefill that to the first token.
     Seconds latency(long batch, CostCache& cache) const;
     const char* group_name() const;

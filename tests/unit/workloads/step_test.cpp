@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "tests/unit/workloads/decode_specs.hpp"
+#include "tests/unit/workloads/step_specs.hpp"
 
 namespace podsim {
 namespace {
@@ -14,12 +14,12 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::UnorderedElementsAre;
 
-const Task& task(const DecodeStep& step, int id) {
+const Task& task(const ServingStep& step, int id) {
     return step.program.tasks[static_cast<std::size_t>(id)];
 }
 
 // Names of one layer of one class and micro-batch, in program order.
-std::vector<std::string> layer_of(const DecodeStep& step, int layer, int rank_class) {
+std::vector<std::string> layer_of(const ServingStep& step, int layer, int rank_class) {
     std::vector<std::string> result;
     for (const Task& t : step.program.tasks) {
         if (t.layer == layer && t.rank_class == rank_class && t.micro_batch == 0)
@@ -29,7 +29,7 @@ std::vector<std::string> layer_of(const DecodeStep& step, int layer, int rank_cl
 }
 
 // Batches that the attention kernels of a step work on, by micro-batch.
-std::vector<long> attention_batches(const DecodeStep& step, int micro_batch) {
+std::vector<long> attention_batches(const ServingStep& step, int micro_batch) {
     std::vector<long> result;
     for (const Task& t : step.program.tasks) {
         if (t.kind != TaskKind::compute || t.micro_batch != micro_batch || t.rank_class != 0)
@@ -41,8 +41,8 @@ std::vector<long> attention_batches(const DecodeStep& step, int micro_batch) {
     return result;
 }
 
-TEST(DecodeStep, ALayerIsAttentionRouterDispatchExpertsCombine) {
-    const DecodeStep step = build_decode_step(ep320());
+TEST(ServingStep, ALayerIsAttentionRouterDispatchExpertsCombine) {
+    const ServingStep step = build_step(ep320());
     const auto routed = layer_of(step, 3, 0), shared = layer_of(step, 3, 1);
     const auto index = [](const std::vector<std::string>& names, const std::string& name) {
         return std::find(names.begin(), names.end(), name) - names.begin();
@@ -62,8 +62,8 @@ TEST(DecodeStep, ALayerIsAttentionRouterDispatchExpertsCombine) {
 }
 
 // 288 and 32 ranks take part in each dispatch by one task each.
-TEST(DecodeStep, ATransferJoinsBothClasses) {
-    const DecodeStep step = build_decode_step(ep320());
+TEST(ServingStep, ATransferJoinsBothClasses) {
+    const ServingStep step = build_step(ep320());
     ASSERT_EQ(step.program.classes.size(), 2u);
     EXPECT_EQ(step.program.classes[0].count, 288);
     EXPECT_EQ(step.program.classes[1].count, 32);
@@ -76,8 +76,8 @@ TEST(DecodeStep, ATransferJoinsBothClasses) {
     }
 }
 
-TEST(DecodeStep, TheSharedExpertRunsBesideDispatch) {
-    const DecodeStep step = build_decode_step(plain_step(128));
+TEST(ServingStep, TheSharedExpertRunsBesideDispatch) {
+    const ServingStep step = build_step(plain_step(128));
     const int dispatch = tasks_named(step.program, "dispatch").front();
     const int shared = tasks_named(step.program, "shared_expert_gate_up").front();
     const int combine = tasks_named(step.program, "combine").front();
@@ -92,17 +92,17 @@ TEST(DecodeStep, TheSharedExpertRunsBesideDispatch) {
     EXPECT_THAT(task(step, sum).after, UnorderedElementsAre(combine, shared_end));
 }
 
-TEST(DecodeStep, OneRankHasNothingToExchange) {
-    const DecodeStep step = build_decode_step(plain_step(1));
+TEST(ServingStep, OneRankHasNothingToExchange) {
+    const ServingStep step = build_step(plain_step(1));
     EXPECT_TRUE(step.program.instances.empty());
     const int sum = tasks_named(step.program, "combine_sum").front();
     EXPECT_EQ(task(step, sum).after.size(), 2u);  // routed and shared experts
 }
 
-TEST(DecodeStep, TheHostComesLastAndOnce) {
-    DecodeSpec spec = ep320();
+TEST(ServingStep, TheHostComesLastAndOnce) {
+    StepSpec spec = ep320();
     spec.engine.host_step.value = Seconds(1e-3);
-    const DecodeStep step = build_decode_step(spec);
+    const ServingStep step = build_step(spec);
     const auto hosts = tasks_named(step.program, "host step");
     ASSERT_EQ(hosts.size(), 2u);  // one a class
     for (const int id : hosts) {
@@ -113,10 +113,10 @@ TEST(DecodeStep, TheHostComesLastAndOnce) {
     }
 }
 
-TEST(DecodeStep, MicroBatchesAreAsEvenAsWholeSequencesAllow) {
-    DecodeSpec spec = ep320();
+TEST(ServingStep, MicroBatchesAreAsEvenAsWholeSequencesAllow) {
+    StepSpec spec = ep320();
     spec.sequences_per_group = 49;
-    const DecodeStep step = build_decode_step(spec);
+    const ServingStep step = build_step(spec);
     EXPECT_EQ(step.sequences_per_group, 49);
     // 61 layers, and the draft module's one
     EXPECT_EQ(attention_batches(step, 0), std::vector<long>(62, 25));
@@ -124,10 +124,10 @@ TEST(DecodeStep, MicroBatchesAreAsEvenAsWholeSequencesAllow) {
 }
 
 // Of three drafts the first pass takes all four tokens of a sequence, the others one each.
-TEST(DecodeStep, DraftPassesFollowTheHead) {
-    DecodeSpec spec = plain_step(128);
+TEST(ServingStep, DraftPassesFollowTheHead) {
+    StepSpec spec = plain_step(128);
     spec.speculation = {3, 0.5};
-    const DecodeStep step = build_decode_step(spec);
+    const ServingStep step = build_step(spec);
     EXPECT_DOUBLE_EQ(step.tokens_per_step, 1.875);
     std::vector<long> queries;
     for (const int id : tasks_named(step.program, "latent_attention")) {
@@ -151,11 +151,11 @@ TEST(DecodeStep, DraftPassesFollowTheHead) {
 
 // Groups of 4 ranks with 48 sequences: 48 tokens of 14,336 B reduced in dense layers; in MoE
 // layers scattered, 12 tokens to each rank's experts, and gathered.
-TEST(DecodeStep, TensorParallelGroupsReduce) {
-    DecodeSpec spec = plain_step(64);
+TEST(ServingStep, TensorParallelGroupsReduce) {
+    StepSpec spec = plain_step(64);
     spec.mapping = {16, 4, 64, 1, 1};
     spec.sequences_per_group = 48;
-    const DecodeStep step = build_decode_step(spec);
+    const ServingStep step = build_step(spec);
     EXPECT_EQ(step.sequences_per_group, 48);
     const auto expect = [&](const char* name, TransferType type, std::size_t times) {
         const auto ids = tasks_named(step.program, name);
@@ -181,26 +181,26 @@ TEST(DecodeStep, TensorParallelGroupsReduce) {
     }
 }
 
-std::vector<std::string> stream_names(const DecodeStep& step) {
+std::vector<std::string> stream_names(const ServingStep& step) {
     std::vector<std::string> result;
     for (const Stream& stream : step.program.streams) result.push_back(stream.name);
     return result;
 }
 
-TEST(DecodeStep, TwoBatchesTakeTurnsOnTheCoresAndTransferSideBySide) {
-    const DecodeStep step = build_decode_step(ep320());
+TEST(ServingStep, TwoBatchesTakeTurnsOnTheCoresAndTransferSideBySide) {
+    const ServingStep step = build_step(ep320());
     EXPECT_THAT(stream_names(step), ElementsAre("compute", "transfers 0", "transfers 1", "host"));
     const auto dispatches = tasks_named(step.program, "dispatch");
     EXPECT_EQ(task(step, dispatches.front()).stream, 1);
     EXPECT_EQ(task(step, dispatches.back()).stream, 2);
 }
 
-TEST(DecodeStep, APartitionedEngineSplitsTheCores) {
-    DecodeSpec spec = ep320();
+TEST(ServingStep, APartitionedEngineSplitsTheCores) {
+    StepSpec spec = ep320();
     spec.engine.overlap = Overlap::partitioned;
     spec.engine.attention_core_share = 0.6;
     spec.engine.expert_core_share = 0.4;
-    const DecodeStep step = build_decode_step(spec);
+    const ServingStep step = build_step(spec);
     EXPECT_THAT(stream_names(step), ElementsAre("attention", "experts", "host"));
     EXPECT_EQ(step.program.streams[0].core_share, 0.6);
     EXPECT_EQ(step.program.streams[1].core_share, 0.4);
@@ -210,29 +210,29 @@ TEST(DecodeStep, APartitionedEngineSplitsTheCores) {
 
     // With one micro-batch there is nothing to run beside: the cores stay together.
     spec.mapping.micro_batches = 1;
-    const DecodeStep one = build_decode_step(spec);
+    const ServingStep one = build_step(spec);
     EXPECT_EQ(one.program.streams.front().core_share, 1.0);
     EXPECT_THAT(stream_names(one), ElementsAre("compute", "transfers 0", "host"));
 }
 
-const Transfer& transfer_of(const DecodeStep& step, const char* name) {
+const Transfer& transfer_of(const ServingStep& step, const char* name) {
     const Program& program = step.program;
     const int instance = task(step, tasks_named(program, name).front()).body;
     return program.transfers[static_cast<std::size_t>(
         program.instances[static_cast<std::size_t>(instance)].transfer)];
 }
 
-Gemm gemm_of(const DecodeStep& step, const char* name) {
+Gemm gemm_of(const ServingStep& step, const char* name) {
     const int body = task(step, tasks_named(step.program, name).front()).body;
     return std::get<Gemm>(step.program.operators[static_cast<std::size_t>(body)].body);
 }
 
 // 8 ranks of 48 tokens: each has all 384, of 7,168 INT8 elements and one scale (7,172 bytes), and
 // its 32 experts take 384 x 8 / 8 = 384 assignments, 12 each. The sums go back in BF16.
-TEST(DecodeStep, TokensGatherUnderDataParallelism) {
-    DecodeSpec spec = plain_step(8);
+TEST(ServingStep, TokensGatherUnderDataParallelism) {
+    StepSpec spec = plain_step(8);
     spec.experts.exchange = ExpertExchange::gather;
-    const DecodeStep step = build_decode_step(spec);
+    const ServingStep step = build_step(spec);
     EXPECT_TRUE(tasks_named(step.program, "dispatch").empty());
     EXPECT_TRUE(tasks_named(step.program, "combine").empty());
     const Transfer& gathered = transfer_of(step, "token all-gather");
@@ -255,13 +255,13 @@ TEST(DecodeStep, TokensGatherUnderDataParallelism) {
 
 // One sequence with three drafts on 8 ranks: all route all 4 tokens, 32 assignments are 4 a rank,
 // the shared expert is 2,048 / 8 = 256 wide on each, and all-reduces add up.
-TEST(DecodeStep, InATensorParallelGroupTokensAreThereAlready) {
-    DecodeSpec spec = plain_step(8);
+TEST(ServingStep, InATensorParallelGroupTokensAreThereAlready) {
+    StepSpec spec = plain_step(8);
     spec.mapping = {1, 8, 8, 1, 1};
     spec.experts.exchange = ExpertExchange::gather;
     spec.speculation = {3, 0.77};
     spec.sequences_per_group = 1;
-    const DecodeStep step = build_decode_step(spec);
+    const ServingStep step = build_step(spec);
     for (const char* name : {"dispatch", "token all-gather", "attention reduce-scatter",
                              "hidden all-gather", "combine"}) {
         EXPECT_TRUE(tasks_named(step.program, name).empty()) << name;
@@ -278,11 +278,11 @@ TEST(DecodeStep, InATensorParallelGroupTokensAreThereAlready) {
     EXPECT_EQ(layer[layer.size() - 2], "combine_sum");
 }
 
-TEST(DecodeStep, ExpertsGoFirstWhereTheEngineSaysSo) {
-    DecodeSpec spec = ep320();
+TEST(ServingStep, ExpertsGoFirstWhereTheEngineSaysSo) {
+    StepSpec spec = ep320();
     for (const bool first : {false, true}) {
         spec.engine.experts_first = first;
-        const DecodeStep step = build_decode_step(spec);
+        const ServingStep step = build_step(spec);
         const auto priority = [&](const char* name) {
             return task(step, tasks_named(step.program, name).front()).priority;
         };
@@ -294,131 +294,131 @@ TEST(DecodeStep, ExpertsGoFirstWhereTheEngineSaysSo) {
     }
 }
 
-TEST(DecodeStep, CarriesTheEnginesHabits) {
-    DecodeSpec spec = ep320();
+TEST(ServingStep, CarriesTheEnginesHabits) {
+    StepSpec spec = ep320();
     spec.engine.kernel_gap.value = Seconds(1e-6);
     spec.engine.rank_skew.value = 0.05;
-    const Program& program = build_decode_step(spec).program;
+    const Program& program = build_step(spec).program;
     EXPECT_EQ(program.kernel_gap.value(), 1e-6);
     EXPECT_EQ(program.rank_skew, 0.05);
 }
 
-TEST(DecodeStep, ADenseModelNeedsNoExperts) {
-    DecodeSpec spec = plain_step(8);
+TEST(ServingStep, ADenseModelNeedsNoExperts) {
+    StepSpec spec = plain_step(8);
     spec.model.dense_layers = spec.model.layers;
     spec.model.draft_layers = 0;
-    const DecodeStep step = build_decode_step(spec);
+    const ServingStep step = build_step(spec);
     EXPECT_TRUE(tasks_named(step.program, "dispatch").empty());
     EXPECT_TRUE(tasks_named(step.program, "router_gate").empty());
     EXPECT_EQ(step.stack_begin_layer, 0);
 }
 
 // All layers dense, but for that of the draft module.
-TEST(DecodeStep, ADraftModuleHasExpertsOfItsOwn) {
-    DecodeSpec spec = plain_step(128);
+TEST(ServingStep, ADraftModuleHasExpertsOfItsOwn) {
+    StepSpec spec = plain_step(128);
     spec.model.dense_layers = spec.model.layers;
     spec.speculation = {1, 0.5};
-    const DecodeStep step = build_decode_step(spec);
+    const ServingStep step = build_step(spec);
     ASSERT_EQ(tasks_named(step.program, "dispatch").size(), 1u);
     const auto& dispatch = step.program.transfers.front();
     EXPECT_DOUBLE_EQ(dispatch.size.value(), 96 * 8 * 7172.0);
 }
 
-DecodeSpec changed(void (*change)(DecodeSpec&)) {
-    DecodeSpec spec = ep320();
+StepSpec changed(void (*change)(StepSpec&)) {
+    StepSpec spec = ep320();
     change(spec);
     return spec;
 }
 
-TEST(DecodeStep, SaysWhatDoesNotAddUp) {
-    const auto expect = [](void (*change)(DecodeSpec&), const char* key, const char* text) {
+TEST(ServingStep, SaysWhatDoesNotAddUp) {
+    const auto expect = [](void (*change)(StepSpec&), const char* key, const char* text) {
         const Refusal refusal = refusal_of(changed(change));
         EXPECT_EQ(refusal.key, key);
         EXPECT_THAT(refusal.text, HasSubstr(text));
     };
-    expect([](DecodeSpec& s) { s.mapping.data_parallel = 0; }, "mapping.data_parallel",
+    expect([](StepSpec& s) { s.mapping.data_parallel = 0; }, "mapping.data_parallel",
            "is 0, expected at least 1");
-    expect([](DecodeSpec& s) { s.mapping.tensor_parallel = 0; }, "mapping.tensor_parallel",
+    expect([](StepSpec& s) { s.mapping.tensor_parallel = 0; }, "mapping.tensor_parallel",
            "is 0, expected at least 1");
-    expect([](DecodeSpec& s) { s.mapping.expert_parallel = 0; }, "mapping.expert_parallel",
+    expect([](StepSpec& s) { s.mapping.expert_parallel = 0; }, "mapping.expert_parallel",
            "is 0, expected at least 1");
-    expect([](DecodeSpec& s) { s.mapping.micro_batches = 0; }, "mapping.micro_batches",
+    expect([](StepSpec& s) { s.mapping.micro_batches = 0; }, "mapping.micro_batches",
            "is 0, expected at least 1");
-    expect([](DecodeSpec& s) { s.mapping.pipeline_parallel = 0; }, "mapping.pipeline_parallel",
+    expect([](StepSpec& s) { s.mapping.pipeline_parallel = 0; }, "mapping.pipeline_parallel",
            "is 0, expected at least 1");
-    expect([](DecodeSpec& s) { s.mapping.pipeline_parallel = 62; }, "mapping.pipeline_parallel",
+    expect([](StepSpec& s) { s.mapping.pipeline_parallel = 62; }, "mapping.pipeline_parallel",
            "is 62: deepseek-r1 has 61 layers and each stage needs one, expected at most 61");
-    expect([](DecodeSpec& s) { s.mapping.pipeline_parallel = 2; }, "mapping.micro_batches",
+    expect([](StepSpec& s) { s.mapping.pipeline_parallel = 2; }, "mapping.micro_batches",
            "is 2: pipeline_parallel 2 already cuts the step into batches, one for each stage; "
            "expected 1");
     expect(
-        [](DecodeSpec& s) {
+        [](StepSpec& s) {
             s.mapping = {320, 1, 320, 49, 1};
         },
         "mapping.pipeline_parallel",
         "is 49 with 48 sequences a group: each stage works on a batch of its own, expected at most "
         "48, or a batch of 49 sequences a group");
     expect(
-        [](DecodeSpec& s) {
+        [](StepSpec& s) {
             s.mapping = {160, 1, 320, 2, 1};
         },
         "mapping.expert_parallel",
         "320 does not divide the 160 ranks of data_parallel 160 x tensor_parallel 1, which are a "
         "pipeline stage");
-    expect([](DecodeSpec& s) { s.mapping.expert_parallel = 300; }, "mapping.expert_parallel",
+    expect([](StepSpec& s) { s.mapping.expert_parallel = 300; }, "mapping.expert_parallel",
            "300 does not divide the 320 ranks of data_parallel 320 x tensor_parallel 1");
     expect(
-        [](DecodeSpec& s) {
+        [](StepSpec& s) {
             s.mapping.tensor_parallel = 3;
             s.mapping.expert_parallel = 960;
         },
         "mapping.tensor_parallel", "3 does not divide the model's 128 heads");
     expect(
-        [](DecodeSpec& s) {
+        [](StepSpec& s) {
             s.mapping = {40, 8, 320, 1, 2};
             s.experts.shared_ranks = 30;
         },
         "experts.shared_ranks", "expected a multiple of 8");
     expect(
-        [](DecodeSpec& s) {
+        [](StepSpec& s) {
             s.mapping = {40, 8, 20, 1, 2};
             s.experts.shared_ranks = 16;
         },
         "mapping.expert_parallel", "a multiple of tensor_parallel 8 is expected");
-    expect([](DecodeSpec& s) { s.experts.exchange = ExpertExchange::gather; },
-           "experts.shared_ranks", "is 32: with exchange gather every rank has all tokens");
+    expect([](StepSpec& s) { s.experts.exchange = ExpertExchange::gather; }, "experts.shared_ranks",
+           "is 32: with exchange gather every rank has all tokens");
     expect(
-        [](DecodeSpec& s) {
+        [](StepSpec& s) {
             s.mapping = {32, 8, 256, 1, 2};
             s.experts = {0, 0, Popularity::balanced};
             s.experts.exchange = ExpertExchange::gather;
         },
         "experts.exchange", "with tensor_parallel 8 the experts are spread over just that group");
     expect(
-        [](DecodeSpec& s) {
+        [](StepSpec& s) {
             s.mapping = {32, 8, 8, 1, 2, AttentionSplit::sp_tp_sp};
             s.experts = {0, 0, Popularity::balanced};
             s.experts.exchange = ExpertExchange::gather;
         },
         "experts.exchange", "attention sp-tp-sp divides the tokens of a group");
-    expect([](DecodeSpec& s) { s.mapping.micro_batches = 3; }, "mapping.micro_batches",
+    expect([](StepSpec& s) { s.mapping.micro_batches = 3; }, "mapping.micro_batches",
            "engines cut a step into 1 or 2 parts");
-    expect([](DecodeSpec& s) { s.sequences_per_group = 1; }, "mapping.micro_batches",
+    expect([](StepSpec& s) { s.sequences_per_group = 1; }, "mapping.micro_batches",
            "is 2 with 1 sequence a group: each part needs at least one");
-    expect([](DecodeSpec& s) { s.context = 1; }, "context",
+    expect([](StepSpec& s) { s.context = 1; }, "context",
            "of 1 tokens is shorter than the 2 query tokens of a step");
-    expect([](DecodeSpec& s) { s.model.draft_layers = 0; }, "speculation.draft_tokens",
+    expect([](StepSpec& s) { s.model.draft_layers = 0; }, "speculation.draft_tokens",
            "is 1: deepseek-r1 has no draft (multi-token-prediction) module");
 }
 
 // 16 groups share the head: each has 129280 / 16 = 8080 rows of it for the 16 x 96 checked tokens
 // of a step, whose hidden states (7,168 x 2 B) are gathered; back go a score and an index of 8 B
 // from each part. The draft's pass does the same with one token a sequence.
-TEST(DecodeStep, SharedHeadsGatherTokens) {
-    DecodeSpec spec = plain_step(64);
+TEST(ServingStep, SharedHeadsGatherTokens) {
+    StepSpec spec = plain_step(64);
     spec.speculation = {1, 0.7};
     spec.mapping.head_parallel = 16;
-    const DecodeStep step = build_decode_step(spec);
+    const ServingStep step = build_step(spec);
     std::vector<double> gathered, returned;
     for (const Transfer& t : step.program.transfers) {
         if (t.name == "head all-gather") gathered.push_back(t.size.value());
@@ -436,8 +436,8 @@ TEST(DecodeStep, SharedHeadsGatherTokens) {
     EXPECT_EQ(heads[1].m, 16 * 48);
     // Of the table of 129280 x 7168 x 2 B a rank holds a sixteenth; the final norm is whole.
     spec.mapping.head_parallel = 1;
-    const DecodeStep whole = build_decode_step(spec);
-    const auto tables = [](const DecodeStep& one) {
+    const ServingStep whole = build_step(spec);
+    const auto tables = [](const ServingStep& one) {
         for (const auto& [name, size] : one.memory.front().parts) {
             if (name == "embedding and head") return size.value();
         }
@@ -448,21 +448,21 @@ TEST(DecodeStep, SharedHeadsGatherTokens) {
 
 // Where transfers hold 20 of 132 cores the other micro-batch computes on the rest; uncut, nothing
 // runs beside them.
-TEST(DecodeStep, TransfersHoldCoresWhileMicroBatchesOverlap) {
-    DecodeSpec spec = plain_step(64);
+TEST(ServingStep, TransfersHoldCoresWhileMicroBatchesOverlap) {
+    StepSpec spec = plain_step(64);
     spec.engine.transfer_core_share = 20.0 / 132;
-    EXPECT_DOUBLE_EQ(build_decode_step(spec).program.streams.front().core_share, 1.0);
+    EXPECT_DOUBLE_EQ(build_step(spec).program.streams.front().core_share, 1.0);
     spec.mapping.micro_batches = 2;
-    EXPECT_DOUBLE_EQ(build_decode_step(spec).program.streams.front().core_share, 112.0 / 132);
+    EXPECT_DOUBLE_EQ(build_step(spec).program.streams.front().core_share, 112.0 / 132);
 }
 
 // 48 tokens x 64 ranks x 8 / 64 = 384 rows reach a rank: copied in INT8 (7,168 B and a 4-byte
 // scale) to their experts and back in BF16, an index of 4 B read with each.
-TEST(DecodeStep, TokensAreSortedAroundTheExperts) {
-    DecodeSpec spec = plain_step(64);
+TEST(ServingStep, TokensAreSortedAroundTheExperts) {
+    StepSpec spec = plain_step(64);
     const auto bodies = [&](const std::string& name) {
         std::vector<VectorWork> found;
-        for (const Operator& op : build_decode_step(spec).program.operators) {
+        for (const Operator& op : build_step(spec).program.operators) {
             if (op.name == name) found.push_back(std::get<VectorWork>(op.body));
         }
         return found;
@@ -479,11 +479,11 @@ TEST(DecodeStep, TokensAreSortedAroundTheExperts) {
 // 256 experts on 32 ranks are 8 a rank, in 3 parts of 3, 3 and 2; a third of the bytes each. One
 // kernel: the first dispatch, the first combine and the first product pay what a start costs, the
 // rest goes on. A sum waits for all that was combined.
-TEST(DecodeStep, OneKernelForTheWholeExchangeWorksInParts) {
-    DecodeSpec spec = plain_step(32);
-    const DecodeStep apart = build_decode_step(spec);
+TEST(ServingStep, OneKernelForTheWholeExchangeWorksInParts) {
+    StepSpec spec = plain_step(32);
+    const ServingStep apart = build_step(spec);
     spec.engine.expert_parts = 3;
-    const DecodeStep step = build_decode_step(spec);
+    const ServingStep step = build_step(spec);
     std::vector<std::string> paid, gone_on;
     std::vector<long> groups;
     double dispatched = 0;

@@ -17,25 +17,25 @@ constexpr const char* stage_work_law = "each pipeline stage does its layers' wor
 constexpr const char* stage_send_law = "links carry what pipeline stages hand on";
 
 // Tokens a sequence gains in a step: 1 + a + a^2 + ... over its drafts.
-double emitted_per_sequence(const AuditStep& decode) {
+double emitted_per_sequence(const AuditStep& step) {
     double emitted = 1, chance = 1;
-    for (double draft = 0; draft < decode.draft_tokens; ++draft) {
-        chance *= decode.acceptance;
+    for (double draft = 0; draft < step.draft_tokens; ++draft) {
+        chance *= step.acceptance;
         emitted += chance;
     }
     return emitted;
 }
 
 void sequences_fit_batch(const AuditCase& audited, AuditFindings& findings) {
-    const AuditStep& decode = *audited.facts.step;
+    const AuditStep& step = *audited.facts.step;
     const double sequences = audited.result.totals.sequences;
     double expected = sequences;  // of a batch that was searched for
-    if (decode.batch_per_chip) expected = *decode.batch_per_chip * audited.facts.chips;
-    if (decode.batch_per_rank) expected = *decode.batch_per_rank * audited.ranks();
-    if (decode.batch_per_group)
-        expected = *decode.batch_per_group * audited.facts.mapping.data_parallel;
-    if (decode.tokens_per_rank)
-        expected = *decode.tokens_per_rank * audited.ranks() / decode.computed;
+    if (step.batch_per_chip) expected = *step.batch_per_chip * audited.facts.chips;
+    if (step.batch_per_rank) expected = *step.batch_per_rank * audited.ranks();
+    if (step.batch_per_group)
+        expected = *step.batch_per_group * audited.facts.mapping.data_parallel;
+    if (step.tokens_per_rank)
+        expected = *step.tokens_per_rank * audited.ranks() / step.computed;
     const double per_group = sequences / audited.facts.mapping.data_parallel;
     findings.check("sequences = batch x chips",
                    sequences > 0 && sequences == expected && per_group == std::floor(per_group),
@@ -44,9 +44,9 @@ void sequences_fit_batch(const AuditCase& audited, AuditFindings& findings) {
 }
 
 void tokens_in_are_tokens_out(const AuditCase& audited, AuditFindings& findings) {
-    const AuditStep& decode = *audited.facts.step;
+    const AuditStep& step = *audited.facts.step;
     const auto& totals = audited.result.totals;
-    const double query = decode.is_prefill() ? decode.computed : 1 + decode.draft_tokens;
+    const double query = step.is_prefill() ? step.computed : 1 + step.draft_tokens;
     const double emitted = emitted_per_sequence(decode);
     findings.check(
         "tokens in = tokens out",
@@ -210,21 +210,21 @@ void busiest_rank_is_possible(const AuditCase& audited, AuditFindings& findings)
 
 }  // namespace
 
-void audit_decode(const AuditCase& audited, AuditFindings& findings) {
+void audit_step(const AuditCase& audited, AuditFindings& findings) {
     sequences_fit_batch(audited, findings);
     tokens_in_are_tokens_out(audited, findings);
     rates_follow(audited, findings);
     latency_target_is_kept(audited, findings);
     audit_memory(audited, findings);
-    const AuditStep& decode = *audited.facts.step;
-    if (!decode.model) {
+    const AuditStep& step = *audited.facts.step;
+    if (!step.model) {
         for (const char* law : {work_law, traffic_law, exchange_law}) {
-            findings.not_checked(law, "no closed form for models of family " + decode.family);
+            findings.not_checked(law, "no closed form for models of family " + step.family);
         }
         return;
     }
     const ClosedForm form =
-        closed_form(audited.facts, *decode.model, audited.result.totals.sequences);
+        closed_form(audited.facts, *step.model, audited.result.totals.sequences);
     work_is_the_graphs(audited, form, findings);
     memory_traffic_is_the_graphs(audited, form, findings);
     if (audited.facts.mapping.pipeline_parallel > 1) {
@@ -233,7 +233,7 @@ void audit_decode(const AuditCase& audited, AuditFindings& findings) {
     }
     if (audited.facts.merges_dispatch || audited.facts.merges_combine) {
         findings.not_checked(exchange_law, "the library sends copies for one rank as one");
-    } else if (decode.model->routed_experts > 0) {
+    } else if (step.model->routed_experts > 0) {
         exchange_is_the_graphs(audited, form, findings);
         if (!audited.facts.mapping.balanced) busiest_rank_is_possible(audited, findings);
     } else {

@@ -20,7 +20,7 @@
 // decodes them in the next slot. What is handed on in the last slot is used in the next period, and
 // nothing in slot 0 waits. Left out: filling and draining the pipeline, batches that overtake each
 // other or wait for requests.
-#include "workloads/decode.hpp"
+#include "workloads/step.hpp"
 
 #include <fmt/format.h>
 
@@ -31,8 +31,8 @@
 
 #include "base/at.hpp"
 #include "base/statistics.hpp"
-#include "workloads/decode_parts.hpp"
 #include "workloads/pipeline.hpp"
+#include "workloads/step_parts.hpp"
 
 namespace podsim {
 
@@ -41,16 +41,16 @@ namespace {
 // Ends the name of what belongs to a running kernel and pays no launch or latency of its own.
 constexpr const char* later_part = ", later part";
 
-class DecodeBuilder {
+class StepBuilder {
   public:
-    explicit DecodeBuilder(const DecodeSpec& spec) : spec_(spec), layout_(expert_layout(spec)) {}
+    explicit StepBuilder(const StepSpec& spec) : spec_(spec), layout_(expert_layout(spec)) {}
 
-    DecodeStep build() {
+    ServingStep build() {
         step_.sequences_per_group = spec_.sequences_per_group;
         step_.tokens_per_step =
             spec_.phase == Phase::prefill ? 1.0 : spec_.speculation.tokens_per_step();
         make_classes_and_streams();
-        const std::vector<DecodeSpec::Pass> passes = spec_.passes();
+        const std::vector<StepSpec::Pass> passes = spec_.passes();
         step_.passes = static_cast<int>(passes.size());
         const int slots = stages() * step_.passes;
         for (int slot = 0; slot < slots; ++slot) {
@@ -62,7 +62,7 @@ class DecodeBuilder {
         }
         step_.program.kernel_gap = spec_.engine.kernel_gap.value;
         step_.program.rank_skew = spec_.engine.rank_skew.value;
-        step_.memory = decode_memory(spec_, layout_);
+        step_.memory = step_memory(spec_, layout_);
         if (!layout_.balances.empty() && !imbalances_.empty())
             step_.expert_imbalance = mean(imbalances_);
         const bool has_moe = spec_.model.dense_layers < spec_.model.layers;
@@ -116,7 +116,7 @@ class DecodeBuilder {
 
     // One pass of a pipeline batch through the stage's layers, all of its micro-batches, and the
     // host's tasks at its end, which the stage's next slot follows.
-    void run_slot(const DecodeSpec::Pass& pass, int batch, bool is_last) {
+    void run_slot(const StepSpec::Pass& pass, int batch, bool is_last) {
         const int parts = spec_.mapping.micro_batches;
         std::vector<std::vector<int>> ends(stage_classes_);
         for (int part = 0; part < parts; ++part) {
@@ -143,7 +143,7 @@ class DecodeBuilder {
     }
 
     // Every stage to the next, and the last its new tokens to the first.
-    void hand_on(int slot, const std::vector<DecodeSpec::Pass>& passes) {
+    void hand_on(int slot, const std::vector<StepSpec::Pass>& passes) {
         const double tensor = spec_.mapping.tensor_parallel, token_index = 4;
         const int stride = spec_.mapping.stage_ranks();
         for (int from = 0; from < stages(); ++from) {
@@ -194,7 +194,7 @@ class DecodeBuilder {
         }
     }
 
-    void run_part(const DecodeSpec::Pass& pass, bool is_last) {
+    void run_part(const StepSpec::Pass& pass, bool is_last) {
         const ModelSpec& model = spec_.model;
         const Precision& precision = spec_.precision;
         const long tokens = sequences_ * pass.query;
@@ -219,7 +219,7 @@ class DecodeBuilder {
         }
         run_head(tokens);
         for (int draft = 0; draft < spec_.speculation.draft_tokens; ++draft) {
-            const DecodeSpec::Pass own{draft == 0 ? pass.query : 1, pass.context};
+            const StepSpec::Pass own{draft == 0 ? pass.query : 1, pass.context};
             const long draft_tokens = sequences_ * own.query;
             chain(attention_stream_,
                   kernels(embedding_block(model, precision, own_of(draft_tokens))));
@@ -282,14 +282,14 @@ class DecodeBuilder {
     };
 
     // One for each popularity of experts, one where it is the same in all layers.
-    std::vector<Layer> stack_of(const DecodeSpec::Pass& pass) {
+    std::vector<Layer> stack_of(const StepSpec::Pass& pass) {
         std::vector<Layer> stack;
         const std::size_t count = std::max<std::size_t>(1, layout_.balances.size());
         for (std::size_t i = 0; i < count; ++i) stack.push_back(layer_of(pass, i));
         return stack;
     }
 
-    Layer layer_of(const DecodeSpec::Pass& pass, std::size_t balance) {
+    Layer layer_of(const StepSpec::Pass& pass, std::size_t balance) {
         const ModelSpec& model = spec_.model;
         const Precision& precision = spec_.precision;
         const int tensor = spec_.mapping.tensor_parallel;
@@ -594,9 +594,9 @@ class DecodeBuilder {
         execute(intern(step_.program, transfer), 0, classes());
     }
 
-    const DecodeSpec& spec_;
+    const StepSpec& spec_;
     ExpertLayout layout_;
-    DecodeStep step_;
+    ServingStep step_;
     int attention_stream_ = 0, expert_stream_ = 0, host_stream_ = 0;
     int send_stream_ = 0;                // of a stage to another; the next one is of receives
     std::vector<int> transfer_streams_;  // by micro-batch, or pipeline batch
@@ -613,7 +613,7 @@ class DecodeBuilder {
 
 }  // namespace
 
-std::vector<DecodeSpec::Pass> DecodeSpec::passes() const {
+std::vector<StepSpec::Pass> StepSpec::passes() const {
     if (phase == Phase::decode) return {{1 + speculation.draft_tokens, context}};
     std::vector<Pass> passes;
     const long cached = context - prompt;
@@ -625,9 +625,9 @@ std::vector<DecodeSpec::Pass> DecodeSpec::passes() const {
     return passes;
 }
 
-DecodeStep build_decode_step(const DecodeSpec& spec) {
+ServingStep build_step(const StepSpec& spec) {
     require_consistent(spec);
-    return DecodeBuilder(spec).build();
+    return StepBuilder(spec).build();
 }
 
 }  // namespace podsim

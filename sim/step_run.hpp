@@ -5,7 +5,7 @@
 #include "sim/assemble.hpp"
 #include "sim/experiment.hpp"
 #include "sim/resolve.hpp"
-#include "workloads/decode.hpp"
+#include "workloads/step.hpp"
 
 namespace podsim {
 
@@ -20,14 +20,14 @@ struct RunCounts {
 
 // Throws InputError: a mapping that does not work out, memory that does not fit (with by how
 // much, and what would help), a latency target no batch keeps.
-AlternativeResult run_decode(const ResolvedExperiment& experiment,
-                             const ResolvedAlternative& alternative, const RunOptions& options,
-                             RunCounts& counts);
+AlternativeResult run_serving_step(const ResolvedExperiment& experiment,
+                                   const ResolvedAlternative& alternative,
+                                   const RunOptions& options, RunCounts& counts);
 
 // The same checks without a run.
-void check_decode(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative);
+void check_step(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative);
 
 // Rows of MemoryUse, capacity from the data sheet.
-std::vector<MemoryUse> memory_use(const DecodeStep& step, const ResolvedAlternative& alternative);
+std::vector<MemoryUse> memory_use(const ServingStep& step, const ResolvedAlternative& alternative);
 
 }  // namespace podsim

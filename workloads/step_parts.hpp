@@ -5,8 +5,8 @@
 #include <cstddef>
 #include <vector>
 
-#include "workloads/decode.hpp"
 #include "workloads/expert_balance.hpp"
+#include "workloads/step.hpp"
 
 namespace podsim {
 
@@ -30,10 +30,10 @@ struct ExpertLayout {
     bool uneven() const { return !balances.empty() && routed_ranks > 1; }
 };
 
-// Throws DecodeError where routed + redundant experts do not divide over the ranks that hold
+// Throws StepError where routed + redundant experts do not divide over the ranks that hold
 // them, naming a number that would, where ranks for the shared expert have none to hold, and where
 // counted experts are not the model's.
-ExpertLayout expert_layout(const DecodeSpec& spec);
+ExpertLayout expert_layout(const StepSpec& spec);
 
 // Classes of a pool's ranks: all alike; those with the shared expert alone after the others; under
 // uneven load the busiest of each expert-parallel group first. With pipeline stages the same of
@@ -54,11 +54,11 @@ struct ExpertLoad {
     Transfer dispatch, combine;  // unrounded; what is dispatched comes back
 };
 // Whether each rank of a tensor-parallel group takes all the group's tokens to its experts.
-bool sees_group(const DecodeSpec& spec);
+bool sees_group(const StepSpec& spec);
 // Of `tokens` of a data-parallel group those that a rank takes to the experts.
-long tokens_to_experts(const DecodeSpec& spec, long tokens);
+long tokens_to_experts(const StepSpec& spec, long tokens);
 // Under the popularity of entry `balance` of the layout; `tokens_per_rank` as above.
-ExpertLoad expert_load(const DecodeSpec& spec, const ExpertLayout& layout, long tokens_per_rank,
+ExpertLoad expert_load(const StepSpec& spec, const ExpertLayout& layout, long tokens_per_rank,
                        std::size_t balance = 0);
 
 // A chain of operators as kernels: each by itself, or fused as the engine does. Both are added to
@@ -71,9 +71,9 @@ std::vector<Kernel> kernels_of(Program& program, const std::vector<Operator>& op
                                const EngineSpec& engine, bool is_attention);
 
 // By class of ranks, in the order of the step's classes.
-std::vector<MemoryNeed> decode_memory(const DecodeSpec& spec, const ExpertLayout& layout);
+std::vector<MemoryNeed> step_memory(const StepSpec& spec, const ExpertLayout& layout);
 
-// Throws DecodeError as build_decode_step promises.
-void require_consistent(const DecodeSpec& spec);
+// Throws StepError as build_step promises.
+void require_consistent(const StepSpec& spec);
 
 }  // namespace podsim

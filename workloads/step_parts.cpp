@@ -1,4 +1,4 @@
-#include "workloads/decode_parts.hpp"
+#include "workloads/step_parts.hpp"
 
 #include <fmt/format.h>
 
@@ -53,7 +53,7 @@ Transfer exchange_pattern(const ExpertLayout& layout, double tokens,
 
 // Tokens come whole to every rank of the group, and their sums, a row a token, go where the tokens
 // were: to one rank each, or to all where all have them.
-void gather_tokens(const DecodeSpec& spec, const ExpertLayout& layout, ExpertLoad& load) {
+void gather_tokens(const StepSpec& spec, const ExpertLayout& layout, ExpertLoad& load) {
     const auto seen = static_cast<double>(load.seen_tokens);
     load.dispatch.type = TransferType::all_gather;
     load.combine.type = sees_group(spec) ? TransferType::all_reduce : TransferType::reduce_scatter;
@@ -63,13 +63,12 @@ void gather_tokens(const DecodeSpec& spec, const ExpertLayout& layout, ExpertLoa
     load.combine.size = seen * dispatched_token(spec.model, spec.precision.combine);
 }
 
-// Shares of the assignments by expert. Throws DecodeError for counts of other experts.
-std::vector<double> counted_shares(const DecodeSpec& spec, const ExpertCounts& counted) {
+// Shares of the assignments by expert. Throws StepError for counts of other experts.
+std::vector<double> counted_shares(const StepSpec& spec, const ExpertCounts& counted) {
     const auto experts = static_cast<std::size_t>(spec.model.routed_experts);
     const auto refuse = [&](const std::string& why) {
-        throw DecodeError(
-            "experts.histogram",
-            fmt::format("{}: layer {} {}", spec.experts.histogram, counted.layer, why));
+        throw StepError("experts.histogram",
+                        fmt::format("{}: layer {} {}", spec.experts.histogram, counted.layer, why));
     };
     if (counted.counts.size() != experts) {
         refuse(fmt::format("counts {} experts, {} has {}", counted.counts.size(), spec.model.name,
@@ -93,7 +92,7 @@ std::vector<double> counted_shares(const DecodeSpec& spec, const ExpertCounts& c
     return shares;
 }
 
-void add_balance(const DecodeSpec& spec, long layer, const std::vector<double>& shares,
+void add_balance(const StepSpec& spec, long layer, const std::vector<double>& shares,
                  ExpertLayout& layout) {
     const int ranks = layout.routed_ranks;
     layout.balances.push_back(slot_chances(
@@ -103,7 +102,7 @@ void add_balance(const DecodeSpec& spec, long layer, const std::vector<double>& 
     layout.balance_layers.push_back(layer);
 }
 
-void add_balances(const DecodeSpec& spec, ExpertLayout& layout) {
+void add_balances(const StepSpec& spec, ExpertLayout& layout) {
     switch (spec.experts.popularity) {
         case Popularity::balanced:
             return;
@@ -115,7 +114,7 @@ void add_balances(const DecodeSpec& spec, ExpertLayout& layout) {
                                layout);
         case Popularity::histogram:
             if (spec.experts.counts.empty())
-                throw DecodeError("experts.histogram", "counts no layer");
+                throw StepError("experts.histogram", "counts no layer");
             for (const ExpertCounts& counted : spec.experts.counts)
                 add_balance(spec, counted.layer, counted_shares(spec, counted), layout);
     }
@@ -151,7 +150,7 @@ Kernel make_kernel(Program& program, const std::vector<const Operator*>& run) {
 
 }  // namespace
 
-ExpertLayout expert_layout(const DecodeSpec& spec) {
+ExpertLayout expert_layout(const StepSpec& spec) {
     ExpertLayout layout;
     layout.group_ranks = spec.mapping.expert_parallel;
     layout.stages = spec.mapping.pipeline_parallel;
@@ -159,22 +158,22 @@ ExpertLayout expert_layout(const DecodeSpec& spec) {
     layout.shared_ranks = spec.experts.shared_ranks;
     layout.routed_ranks = layout.group_ranks - layout.shared_ranks;
     if (layout.shared_ranks > 0 && (!has_experts(spec.model) || spec.model.shared_experts == 0)) {
-        throw DecodeError("experts.shared_ranks",
-                          fmt::format("is {}, but {} has no shared expert to hold, expected 0",
-                                      layout.shared_ranks, spec.model.name));
+        throw StepError("experts.shared_ranks",
+                        fmt::format("is {}, but {} has no shared expert to hold, expected 0",
+                                    layout.shared_ranks, spec.model.name));
     }
     if (!has_experts(spec.model)) return layout;
     if (layout.routed_ranks < 1) {
-        throw DecodeError("experts.shared_ranks",
-                          fmt::format("is {}: no rank of expert_parallel {} is left for routed "
-                                      "experts",
-                                      layout.shared_ranks, layout.group_ranks));
+        throw StepError("experts.shared_ranks",
+                        fmt::format("is {}: no rank of expert_parallel {} is left for routed "
+                                    "experts",
+                                    layout.shared_ranks, layout.group_ranks));
     }
     const long slots = spec.model.routed_experts + spec.experts.redundant;
     if (slots % layout.routed_ranks != 0) {
         const long up =
             (slots / layout.routed_ranks + 1) * layout.routed_ranks - spec.model.routed_experts;
-        throw DecodeError(
+        throw StepError(
             "experts.redundant",
             fmt::format("is {}: {} routed + {} redundant experts do not divide over {} ranks "
                         "(expert_parallel {} less {} shared-expert ranks); {} redundant would",
@@ -215,17 +214,17 @@ std::vector<RankClass> rank_classes(const ExpertLayout& layout) {
     return of_stages;
 }
 
-bool sees_group(const DecodeSpec& spec) {
+bool sees_group(const StepSpec& spec) {
     return spec.experts.exchange == ExpertExchange::gather && spec.mapping.tensor_parallel > 1;
 }
 
-long tokens_to_experts(const DecodeSpec& spec, long tokens) {
+long tokens_to_experts(const StepSpec& spec, long tokens) {
     if (sees_group(spec)) return tokens;
     const long tensor = spec.mapping.tensor_parallel;
     return (tokens + tensor - 1) / tensor;
 }
 
-ExpertLoad expert_load(const DecodeSpec& spec, const ExpertLayout& layout, long tokens_per_rank,
+ExpertLoad expert_load(const StepSpec& spec, const ExpertLayout& layout, long tokens_per_rank,
                        std::size_t balance) {
     const double tokens = static_cast<double>(tokens_per_rank);
     const double group = sees_group(spec) ? 1 : layout.group_ranks;  // of ranks with other tokens
@@ -303,8 +302,7 @@ Bytes MemoryNeed::total() const {
 namespace {
 
 // By class of one stage: its own layers, the embedding in the first, head and drafts in the last.
-std::vector<MemoryNeed> stage_memory(const DecodeSpec& spec, const ExpertLayout& layout,
-                                     int stage) {
+std::vector<MemoryNeed> stage_memory(const StepSpec& spec, const ExpertLayout& layout, int stage) {
     const ModelSpec& model = spec.model;
     const int stages = layout.stages;
     const bool is_first = stage == 0, is_last = stage + 1 == stages;
@@ -404,7 +402,7 @@ std::vector<MemoryNeed> stage_memory(const DecodeSpec& spec, const ExpertLayout&
 
 }  // namespace
 
-std::vector<MemoryNeed> decode_memory(const DecodeSpec& spec, const ExpertLayout& layout) {
+std::vector<MemoryNeed> step_memory(const StepSpec& spec, const ExpertLayout& layout) {
     std::vector<MemoryNeed> needs;
     for (int stage = 0; stage < layout.stages; ++stage) {
         for (MemoryNeed& need : stage_memory(spec, layout, stage)) needs.push_back(std::move(need));
@@ -414,28 +412,27 @@ std::vector<MemoryNeed> decode_memory(const DecodeSpec& spec, const ExpertLayout
 
 namespace {
 
-void require_stages(const DecodeSpec& spec) {
+void require_stages(const StepSpec& spec) {
     const int stages = spec.mapping.pipeline_parallel;
     if (stages < 1) {
-        throw DecodeError("mapping.pipeline_parallel",
-                          fmt::format("is {}, expected at least 1", stages));
+        throw StepError("mapping.pipeline_parallel",
+                        fmt::format("is {}, expected at least 1", stages));
     }
     if (stages == 1) return;
     if (stages > spec.model.layers) {
-        throw DecodeError(
-            "mapping.pipeline_parallel",
-            fmt::format("is {}: {} has {} layers and each stage needs one, expected "
-                        "at most {}",
-                        stages, spec.model.name, spec.model.layers, spec.model.layers));
+        throw StepError("mapping.pipeline_parallel",
+                        fmt::format("is {}: {} has {} layers and each stage needs one, expected "
+                                    "at most {}",
+                                    stages, spec.model.name, spec.model.layers, spec.model.layers));
     }
     if (spec.mapping.micro_batches > 1) {
-        throw DecodeError("mapping.micro_batches",
-                          fmt::format("is {}: pipeline_parallel {} already cuts the step into "
-                                      "batches, one for each stage; expected 1",
-                                      spec.mapping.micro_batches, stages));
+        throw StepError("mapping.micro_batches",
+                        fmt::format("is {}: pipeline_parallel {} already cuts the step into "
+                                    "batches, one for each stage; expected 1",
+                                    spec.mapping.micro_batches, stages));
     }
     if (spec.sequences_per_group < stages) {
-        throw DecodeError(
+        throw StepError(
             "mapping.pipeline_parallel",
             fmt::format("is {} with {} sequence{} a group: each stage works on a batch of its own, "
                         "expected at most {}, or a batch of {} sequences a group",
@@ -446,10 +443,10 @@ void require_stages(const DecodeSpec& spec) {
 
 }  // namespace
 
-void require_consistent(const DecodeSpec& spec) {
+void require_consistent(const StepSpec& spec) {
     const auto& m = spec.mapping;
     const auto at_least_one = [](const char* key, long value) {
-        if (value < 1) throw DecodeError(key, fmt::format("is {}, expected at least 1", value));
+        if (value < 1) throw StepError(key, fmt::format("is {}, expected at least 1", value));
     };
     at_least_one("mapping.data_parallel", m.data_parallel);
     at_least_one("mapping.tensor_parallel", m.tensor_parallel);
@@ -457,13 +454,13 @@ void require_consistent(const DecodeSpec& spec) {
     at_least_one("mapping.micro_batches", m.micro_batches);
     at_least_one("mapping.head_parallel", m.head_parallel);
     if (m.data_parallel % m.head_parallel != 0) {
-        throw DecodeError("mapping.head_parallel",
-                          fmt::format("{} does not divide the {} data-parallel groups",
-                                      m.head_parallel, m.data_parallel));
+        throw StepError("mapping.head_parallel",
+                        fmt::format("{} does not divide the {} data-parallel groups",
+                                    m.head_parallel, m.data_parallel));
     }
     require_stages(spec);
     if (m.stage_ranks() % m.expert_parallel != 0) {
-        throw DecodeError(
+        throw StepError(
             "mapping.expert_parallel",
             fmt::format("{} does not divide the {} ranks of data_parallel {} x "
                         "tensor_parallel {}{}",
@@ -473,85 +470,85 @@ void require_consistent(const DecodeSpec& spec) {
     // Key-value heads divide over the ranks, or ranks over the heads (each then holds a copy).
     if (const long kv = spec.model.kv_heads;
         kv > 0 && kv % m.tensor_parallel != 0 && m.tensor_parallel % kv != 0) {
-        throw DecodeError(
+        throw StepError(
             "mapping.tensor_parallel",
             fmt::format("{} and the model's {} key-value heads do not divide one another",
                         m.tensor_parallel, kv));
     }
     if (spec.model.heads % m.tensor_parallel != 0) {
-        throw DecodeError("mapping.tensor_parallel",
-                          fmt::format("{} does not divide the model's {} heads", m.tensor_parallel,
-                                      spec.model.heads));
+        throw StepError("mapping.tensor_parallel",
+                        fmt::format("{} does not divide the model's {} heads", m.tensor_parallel,
+                                    spec.model.heads));
     }
     if (spec.experts.shared_ranks % m.tensor_parallel != 0) {
-        throw DecodeError(
+        throw StepError(
             "experts.shared_ranks",
             fmt::format("is {}: a tensor-parallel group of {} ranks would hold both "
                         "shared and routed experts, expected a multiple of {}",
                         spec.experts.shared_ranks, m.tensor_parallel, m.tensor_parallel));
     }
     if (spec.experts.shared_ranks > 0 && m.expert_parallel % m.tensor_parallel != 0) {
-        throw DecodeError("mapping.expert_parallel",
-                          fmt::format("is {}: with ranks for the shared expert a multiple of "
-                                      "tensor_parallel {} is expected",
-                                      m.expert_parallel, m.tensor_parallel));
+        throw StepError("mapping.expert_parallel",
+                        fmt::format("is {}: with ranks for the shared expert a multiple of "
+                                    "tensor_parallel {} is expected",
+                                    m.expert_parallel, m.tensor_parallel));
     }
     if (spec.experts.exchange == ExpertExchange::gather) {
         if (spec.experts.shared_ranks > 0) {
-            throw DecodeError("experts.shared_ranks",
-                              fmt::format("is {}: with exchange gather every rank has all tokens, "
-                                          "expected 0",
-                                          spec.experts.shared_ranks));
+            throw StepError("experts.shared_ranks",
+                            fmt::format("is {}: with exchange gather every rank has all tokens, "
+                                        "expected 0",
+                                        spec.experts.shared_ranks));
         }
         if (m.tensor_parallel > 1 && m.expert_parallel != m.tensor_parallel) {
-            throw DecodeError("experts.exchange",
-                              fmt::format("is gather: with tensor_parallel {} the experts are "
-                                          "spread over just that group, but expert_parallel is {}",
-                                          m.tensor_parallel, m.expert_parallel));
+            throw StepError("experts.exchange",
+                            fmt::format("is gather: with tensor_parallel {} the experts are "
+                                        "spread over just that group, but expert_parallel is {}",
+                                        m.tensor_parallel, m.expert_parallel));
         }
         if (m.tensor_parallel > 1 && m.attention == AttentionSplit::sp_tp_sp) {
-            throw DecodeError("experts.exchange",
-                              "is gather: attention sp-tp-sp divides the tokens of a group, "
-                              "expected attention tp or all_to_all");
+            throw StepError("experts.exchange",
+                            "is gather: attention sp-tp-sp divides the tokens of a group, "
+                            "expected attention tp or all_to_all");
         }
     }
     if (m.micro_batches > 2) {
-        throw DecodeError(
+        throw StepError(
             "mapping.micro_batches",
             fmt::format("is {}: engines cut a step into 1 or 2 parts", m.micro_batches));
     }
     if (spec.sequences_per_group < m.micro_batches) {
-        throw DecodeError("mapping.micro_batches",
-                          fmt::format("is {} with {} sequence{} a group: each part needs at least "
-                                      "one",
-                                      m.micro_batches, spec.sequences_per_group,
-                                      spec.sequences_per_group == 1 ? "" : "s"));
+        throw StepError("mapping.micro_batches",
+                        fmt::format("is {} with {} sequence{} a group: each part needs at least "
+                                    "one",
+                                    m.micro_batches, spec.sequences_per_group,
+                                    spec.sequences_per_group == 1 ? "" : "s"));
     }
     if (m.attention == AttentionSplit::sp_tp_sp && m.tensor_parallel == 1) {
-        throw DecodeError("mapping.attention",
-                          "is sp-tp-sp, which divides tokens over a tensor-parallel group: "
-                          "tensor_parallel is 1, expected more");
+        throw StepError("mapping.attention",
+                        "is sp-tp-sp, which divides tokens over a tensor-parallel group: "
+                        "tensor_parallel is 1, expected more");
     }
     if (m.attention == AttentionSplit::sp_tp_sp && spec.model.kv_rank == 0) {
-        throw DecodeError(
+        throw StepError(
             "mapping.attention",
             fmt::format("is sp-tp-sp: {} has no latent attention, expected tp", spec.model.name));
     }
     if (spec.phase == Phase::prefill) {
         if (spec.prompt < 1 || spec.prompt > spec.context) {
-            throw DecodeError("prompt", fmt::format("{} of {} tokens are to be computed, expected "
-                                                    "at least one and at most all",
-                                                    spec.prompt, spec.context));
+            throw StepError("prompt", fmt::format("{} of {} tokens are to be computed, expected "
+                                                  "at least one and at most all",
+                                                  spec.prompt, spec.context));
         }
     } else if (spec.context < 1 + spec.speculation.draft_tokens) {
-        throw DecodeError("context",
-                          fmt::format("of {} tokens is shorter than the {} query tokens of a step",
-                                      spec.context, 1 + spec.speculation.draft_tokens));
+        throw StepError("context",
+                        fmt::format("of {} tokens is shorter than the {} query tokens of a step",
+                                    spec.context, 1 + spec.speculation.draft_tokens));
     }
     if (spec.speculation.draft_tokens > 0 && spec.model.draft_layers == 0) {
-        throw DecodeError("speculation.draft_tokens",
-                          fmt::format("is {}: {} has no draft (multi-token-prediction) module",
-                                      spec.speculation.draft_tokens, spec.model.name));
+        throw StepError("speculation.draft_tokens",
+                        fmt::format("is {}: {} has no draft (multi-token-prediction) module",
+                                    spec.speculation.draft_tokens, spec.model.name));
     }
     (void)expert_layout(spec);
 }

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "tests/unit/models/r1.hpp"
-#include "workloads/decode.hpp"
+#include "workloads/step.hpp"
 
 namespace podsim {
 
@@ -25,8 +25,8 @@ inline Precision int8_served() {
 
 // DeepSeek-R1 on CloudMatrix384 (arXiv 2506.12708): 288 ranks with one routed expert each (256 and
 // 32 copies), 32 ranks with the shared expert, 48 sequences a rank, one draft token.
-inline DecodeSpec ep320() {
-    DecodeSpec spec;
+inline StepSpec ep320() {
+    StepSpec spec;
     spec.model = r1();
     spec.precision = int8_served();
     spec.mapping = {320, 1, 320, 1, 2};
@@ -39,8 +39,8 @@ inline DecodeSpec ep320() {
 }
 
 // As many ranks as `expert_parallel`, the shared expert on each, no drafts, one micro-batch.
-inline DecodeSpec plain_step(int expert_parallel, int redundant = 0) {
-    DecodeSpec spec = ep320();
+inline StepSpec plain_step(int expert_parallel, int redundant = 0) {
+    StepSpec spec = ep320();
     spec.mapping = {expert_parallel, 1, expert_parallel, 1, 1};
     spec.experts = {redundant, 0, Popularity::balanced};
     spec.speculation = {};
@@ -72,21 +72,21 @@ inline std::vector<int> tasks_named(const Program& program, const std::string& n
     return ids;
 }
 
-// The key and text of the DecodeError that a step meets; empty when there is none.
+// The key and text of the StepError that a step meets; empty when there is none.
 struct Refusal {
     std::string key, text;
 };
-inline Refusal refusal_of(const DecodeSpec& spec) {
+inline Refusal refusal_of(const StepSpec& spec) {
     try {
-        build_decode_step(spec);
-    } catch (const DecodeError& error) {
+        build_step(spec);
+    } catch (const StepError& error) {
         return {error.key, error.what()};
     }
     return {};
 }
 
 // FLOP of all products and attention, a rank of each class.
-inline double matrix_work(const DecodeStep& step) {
+inline double matrix_work(const ServingStep& step) {
     double sum = 0;
     const auto add = [&](int op) {
         const OperatorBody& body = step.program.operators[static_cast<std::size_t>(op)].body;

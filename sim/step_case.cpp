@@ -1,11 +1,11 @@
-#include "sim/decode_case.hpp"
+#include "sim/step_case.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "sim/metrics.hpp"
-#include "workloads/decode_parts.hpp"
+#include "workloads/step_parts.hpp"
 
 namespace podsim {
 
@@ -44,14 +44,14 @@ std::string largest_parts(const MemoryNeed& need) {
 
 }  // namespace
 
-DecodeCase::DecodeCase(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative)
+StepCase::StepCase(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative)
     : experiment_(experiment),
       alternative_(alternative),
       hardware_(rank_hardware(alternative.chip)),
       fabric_(rank_fabric(alternative.system, alternative.chip.ranks)) {}
 
-DecodeSpec DecodeCase::spec(long batch) const {
-    DecodeSpec spec;
+StepSpec StepCase::spec(long batch) const {
+    StepSpec spec;
     spec.model = *experiment_.model;
     spec.precision = alternative_.pool.precision;
     spec.mapping = alternative_.pool.mapping;
@@ -69,10 +69,10 @@ DecodeSpec DecodeCase::spec(long batch) const {
     return spec;
 }
 
-DecodeStep DecodeCase::build(long batch) const {
+ServingStep StepCase::build(long batch) const {
     try {
-        return build_decode_step(spec(batch));
-    } catch (const DecodeError& error) {
+        return build_step(spec(batch));
+    } catch (const StepError& error) {
         // `context` and `speculation` stand in the workload, the rest in the pool.
         const WorkloadSpec& workload = experiment_.spec.workload;
         const std::string first = error.key.substr(0, error.key.find('.'));
@@ -82,7 +82,7 @@ DecodeStep DecodeCase::build(long batch) const {
     }
 }
 
-StepRun DecodeCase::run(long batch, CostCache& cache, Driver driver) const {
+StepRun StepCase::run(long batch, CostCache& cache, Driver driver) const {
     StepRun run;
     run.step = build(batch);
     run.costs = cost_program(run.step.program, cache, fabric_, alternative_.collectives,
@@ -91,26 +91,26 @@ StepRun DecodeCase::run(long batch, CostCache& cache, Driver driver) const {
     return run;
 }
 
-long DecodeCase::smallest() const {
+long StepCase::smallest() const {
     const MappingSpec& mapping = alternative_.pool.mapping;
     return std::max(mapping.micro_batches, mapping.pipeline_parallel);
 }
 
-const char* DecodeCase::group_name() const {
+const char* StepCase::group_name() const {
     return alternative_.pool.mapping.group_ranks() > 1 ? "data-parallel group" : "rank";
 }
 
-double DecodeCase::per_chip(long batch) const {
+double StepCase::per_chip(long batch) const {
     return static_cast<double>(batch * alternative_.chip.ranks) /
            static_cast<double>(alternative_.pool.mapping.group_ranks());
 }
 
-bool DecodeCase::fits(long batch) const {
-    const DecodeSpec step = spec(batch);
-    return fullest(decode_memory(step, expert_layout(step))).total() <= hardware_.hbm_capacity;
+bool StepCase::fits(long batch) const {
+    const StepSpec step = spec(batch);
+    return fullest(step_memory(step, expert_layout(step))).total() <= hardware_.hbm_capacity;
 }
 
-long DecodeCase::largest_that_fits() const {
+long StepCase::largest_that_fits() const {
     const long least = smallest();
     if (!fits(least)) return 0;
     long high = 2 * least;
@@ -118,7 +118,7 @@ long DecodeCase::largest_that_fits() const {
     return largest(high / 2, high, [&](long batch) { return fits(batch); });
 }
 
-void DecodeCase::require_memory(const DecodeStep& step) const {
+void StepCase::require_memory(const ServingStep& step) const {
     const MemoryNeed& worst = fullest(step.memory);
     if (worst.total() <= hardware_.hbm_capacity) return;
     const long batch = largest_that_fits();
@@ -148,13 +148,13 @@ void DecodeCase::require_memory(const DecodeStep& step) const {
                           : at_key(alternative_.pool, "chips", what, help)});
 }
 
-void DecodeCase::check() const {
+void StepCase::check() const {
     const BatchSpec& given = alternative_.batch;
     const long batch =
         given.latency_target
             ? smallest()
             : static_cast<long>(sequences_per_group(alternative_, experiment_.spec.workload));
-    const DecodeStep step = build(batch);
+    const ServingStep step = build(batch);
     std::vector<Diagnostic> problems;
     CostCache cache(hardware_, alternative_.kernels, Fidelity::tile, true, RankState::busy);
     const CostProblems costs =
@@ -171,14 +171,14 @@ void DecodeCase::check() const {
     if (!problems.empty()) throw InputError(std::move(problems));
 }
 
-Seconds DecodeCase::latency(long batch, CostCache& cache) const {
+Seconds StepCase::latency(long batch, CostCache& cache) const {
     const Seconds iteration = run(batch, cache, Driver::plain).iteration();
     const WorkloadSpec& workload = experiment_.spec.workload;
     if (workload.kind == WorkloadKind::prefill) return iteration;
     return time_per_output_token(iteration, workload.speculation.tokens_per_step());
 }
 
-long DecodeCase::find_batch(CostCache& cache, std::vector<std::string>& warnings) const {
+long StepCase::find_batch(CostCache& cache, std::vector<std::string>& warnings) const {
     if (!alternative_.batch.latency_target)
         return static_cast<long>(sequences_per_group(alternative_, experiment_.spec.workload));
     const Seconds target = *alternative_.batch.latency_target;

@@ -1,12 +1,12 @@
-#include "sim/decode_run.hpp"
+#include "sim/step_run.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "sim/cost_metrics.hpp"
-#include "sim/decode_case.hpp"
 #include "sim/metrics.hpp"
+#include "sim/step_case.hpp"
 
 namespace podsim {
 
@@ -117,7 +117,7 @@ void add_metrics(AlternativeResult& result, const StepRun& run,
 
 }  // namespace
 
-std::vector<MemoryUse> memory_use(const DecodeStep& step, const ResolvedAlternative& alternative) {
+std::vector<MemoryUse> memory_use(const ServingStep& step, const ResolvedAlternative& alternative) {
     const RankHardware hardware = rank_hardware(alternative.chip);
     std::vector<MemoryUse> uses;
     for (std::size_t c = 0; c < step.memory.size(); ++c) {
@@ -134,15 +134,15 @@ std::vector<MemoryUse> memory_use(const DecodeStep& step, const ResolvedAlternat
     return uses;
 }
 
-void check_decode(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative) {
-    DecodeCase(experiment, alternative).check();
+void check_step(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative) {
+    StepCase(experiment, alternative).check();
 }
 
-AlternativeResult run_decode(const ResolvedExperiment& experiment,
-                             const ResolvedAlternative& alternative, const RunOptions& options,
-                             RunCounts& counts) {
-    const DecodeCase decode(experiment, alternative);
-    CostCache cache(decode.hardware(), alternative.kernels, options.fidelity, options.cache,
+AlternativeResult run_serving_step(const ResolvedExperiment& experiment,
+                                   const ResolvedAlternative& alternative,
+                                   const RunOptions& options, RunCounts& counts) {
+    const StepCase step_case(experiment, alternative);
+    CostCache cache(step_case.hardware(), alternative.kernels, options.fidelity, options.cache,
                     RankState::busy);
 
     std::vector<std::string> warnings = alternative.warnings;
@@ -153,8 +153,8 @@ AlternativeResult run_decode(const ResolvedExperiment& experiment,
             fmt::format("a context of {:.0f} tokens is longer than the {} that {} was made for",
                         workload.context.value(), made_for, experiment.model->name));
     }
-    const long batch = decode.find_batch(cache, warnings);
-    const StepRun run = decode.run(batch, cache, options.driver);
+    const long batch = step_case.find_batch(cache, warnings);
+    const StepRun run = step_case.run(batch, cache, options.driver);
     counts.add(run.record, cache);
 
     const EngineSpec& engine = *alternative.engine;
@@ -162,8 +162,8 @@ AlternativeResult run_decode(const ResolvedExperiment& experiment,
         run.step.program,
         run.costs,
         run.record,
-        decode.hardware(),
-        decode.fabric(),
+        step_case.hardware(),
+        step_case.fabric(),
         alternative.ranks,
         {engine.kernel_gap.confidence, engine.host_step.confidence, engine.rank_skew.confidence}};
     AlternativeResult result = assemble(input, options.timeline);
@@ -179,17 +179,17 @@ AlternativeResult run_decode(const ResolvedExperiment& experiment,
     result.totals.tokens_out = result.totals.sequences * run.step.tokens_per_step;
     result.metrics.push_back(
         {"iteration_time", result.iteration_seconds * 1e3, "ms", {}, {}, provenance_of(input)});
-    add_metrics(result, run, experiment, alternative, decode.per_chip(batch));
+    add_metrics(result, run, experiment, alternative, step_case.per_chip(batch));
     const Precision& formats = alternative.pool.precision;
     add_cost_metrics(result, experiment.prices, alternative,
                      {formats.weights, formats.experts, formats.attention});
 
     if (options.neighbour) {
         const Fidelity other = neighbour_of(options.fidelity);
-        CostCache neighbour(decode.hardware(), alternative.kernels, other, true, RankState::busy);
+        CostCache neighbour(step_case.hardware(), alternative.kernels, other, true, RankState::busy);
         result.neighbour = to_string(other);
         result.neighbour_gap =
-            decode.run(batch, neighbour, Driver::plain).iteration() / run.iteration() - 1.0;
+            step_case.run(batch, neighbour, Driver::plain).iteration() / run.iteration() - 1.0;
     }
     return result;
 }
