@@ -47,7 +47,7 @@ void tokens_in_are_tokens_out(const AuditCase& audited, AuditFindings& findings)
     const AuditStep& step = *audited.facts.step;
     const auto& totals = audited.result.totals;
     const double query = step.is_prefill() ? step.computed : 1 + step.draft_tokens;
-    const double emitted = emitted_per_sequence(decode);
+    const double emitted = emitted_per_sequence(step);
     findings.check(
         "tokens in = tokens out",
         same(totals.tokens_in, totals.sequences * query) &&
