@@ -34,8 +34,7 @@ void sequences_fit_batch(const AuditCase& audited, AuditFindings& findings) {
     if (step.batch_per_rank) expected = *step.batch_per_rank * audited.ranks();
     if (step.batch_per_group)
         expected = *step.batch_per_group * audited.facts.mapping.data_parallel;
-    if (step.tokens_per_rank)
-        expected = *step.tokens_per_rank * audited.ranks() / step.computed;
+    if (step.tokens_per_rank) expected = *step.tokens_per_rank * audited.ranks() / step.computed;
     const double per_group = sequences / audited.facts.mapping.data_parallel;
     findings.check("sequences = batch x chips",
                    sequences > 0 && sequences == expected && per_group == std::floor(per_group),

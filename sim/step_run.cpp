@@ -186,7 +186,8 @@ AlternativeResult run_serving_step(const ResolvedExperiment& experiment,
 
     if (options.neighbour) {
         const Fidelity other = neighbour_of(options.fidelity);
-        CostCache neighbour(step_case.hardware(), alternative.kernels, other, true, RankState::busy);
+        CostCache neighbour(step_case.hardware(), alternative.kernels, other, true,
+                            RankState::busy);
         result.neighbour = to_string(other);
         result.neighbour_gap =
             step_case.run(batch, neighbour, Driver::plain).iteration() / run.iteration() - 1.0;
