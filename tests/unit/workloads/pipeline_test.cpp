@@ -12,9 +12,7 @@
 namespace podsim {
 namespace {
 
-using ::testing::Contains;
 using ::testing::ElementsAre;
-using ::testing::Not;
 
 const Task& task(const ServingStep& step, int id) {
     return step.program.tasks[static_cast<std::size_t>(id)];
