@@ -349,11 +349,11 @@ class StepBuilder {
             return;
         for (long part = 0; part < parts; ++part) {
             const auto share = [&](long experts) {
-                return experts / parts + (part < experts % parts ? 1 : 0);
+                return even_part(experts, static_cast<int>(parts), static_cast<int>(part));
             };
             ExpertPart one;
-            one.dispatch = part_of(load.dispatch, parts, part);
-            one.combine = part_of(load.combine, parts, part);
+            one.dispatch = part_of(load.dispatch, parts);
+            one.combine = part_of(load.combine, parts);
             one.experts.push_back(
                 part_kernels(share(load.active_experts), load.tokens_per_expert, part));
             if (layout_.uneven()) {
@@ -367,7 +367,7 @@ class StepBuilder {
         }
     }
 
-    static Transfer part_of(Transfer whole, long parts, long part) {
+    static Transfer part_of(Transfer whole, long parts) {
         const double share = 1.0 / static_cast<double>(parts);
         whole.size *= share;
         whole.messages_per_rank *= share;
@@ -375,8 +375,6 @@ class StepBuilder {
             one.send *= share;
             one.receive *= share;
         }
-        // What pays the latency and what does not are told apart.
-        if (part > 0) whole.name = later_part;
         return whole;
     }
 
@@ -452,13 +450,11 @@ class StepBuilder {
 
     void run_split_attention(const Layer& layer) {
         const int tensor = spec_.mapping.tensor_parallel;
-        if (tensor > 1) join("latent all-gather", TransferType::all_gather, tensor, layer.latents);
+        join("latent all-gather", TransferType::all_gather, tensor, layer.latents);
         chain(attention_stream_, layer.attend);
-        if (tensor > 1) {
-            // Each rank holds its heads of every token and sends all but its own tokens' share.
-            join("attention all-to-all", TransferType::all_to_all, tensor,
-                 layer.outputs / static_cast<double>(tensor));
-        }
+        // Each rank holds its heads of every token and sends all but its own tokens' share.
+        join("attention all-to-all", TransferType::all_to_all, tensor,
+             layer.outputs / static_cast<double>(tensor));
         chain(attention_stream_, layer.output);
     }
 
@@ -497,12 +493,15 @@ class StepBuilder {
     // them.
     void run_parts(const Layer& layer, const std::vector<int>& shared_end) {
         const std::vector<int> routed_here = here_;
+        // What pays the latency and what does not are told apart.
+        const auto part_name = [](const char* name, std::size_t part) {
+            return part > 0 ? std::string(name) + later_part : std::string(name);
+        };
         std::vector<std::vector<int>> dispatched;
         for (std::size_t i = 0; i < layer.parts.size(); ++i) {
             here_ = routed_here;
             continues_ = i > 0;
-            exchange("dispatch" + layer.parts[i].dispatch.name, TransferType::dispatch,
-                     layer.parts[i].dispatch);
+            exchange(part_name("dispatch", i), TransferType::dispatch, layer.parts[i].dispatch);
             dispatched.push_back(here_);
         }
         priority_ = spec_.engine.experts_first ? 1 : 0;
@@ -517,7 +516,7 @@ class StepBuilder {
                 }
             }
             continues_ = i > 0;
-            exchange("combine" + part.combine.name, TransferType::combine, part.combine);
+            exchange(part_name("combine", i), TransferType::combine, part.combine);
             for (std::size_t c = 0; c < here_.size(); ++c) before_sum[c].push_back(here_[c]);
         }
         continues_ = false;

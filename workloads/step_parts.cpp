@@ -12,12 +12,6 @@ namespace podsim {
 
 namespace {
 
-// A draft module's layer is a MoE layer, also of a model whose other layers are all dense.
-bool has_experts(const ModelSpec& model) {
-    return model.routed_experts > 0 &&
-           (model.dense_layers < model.layers || model.draft_layers > 0);
-}
-
 // Elements of a token that share 4 bytes of scales on their way to an expert: those of an FP8
 // block where the model has blocks; 128 in FP4 (one byte for 32, OCP Microscaling MX v1.0); else
 // the whole token. 0: no scales.
@@ -27,9 +21,18 @@ long scale_block_of(const ModelSpec& model, DType dtype) {
     return dtype == DType::fp8 && model.scale_block > 0 ? model.scale_block : model.hidden;
 }
 
+}  // namespace
+
+bool has_experts(const ModelSpec& model) {
+    return model.routed_experts > 0 &&
+           (model.dense_layers < model.layers || model.draft_layers > 0);
+}
+
 Bytes dispatched_token(const ModelSpec& model, DType dtype) {
     return token_bytes(model.hidden, bytes_of(dtype), scale_block_of(model, dtype));
 }
+
+namespace {
 
 // Ranks of a group that take in as much each.
 struct Receivers {
@@ -291,266 +294,6 @@ std::vector<Kernel> kernels_of(Program& program, const std::vector<Operator>& op
     }
     if (!run.empty()) kernels.push_back(make_kernel(program, run));
     return kernels;
-}
-
-Bytes MemoryNeed::total() const {
-    Bytes sum(0.0);
-    for (const auto& [name, size] : parts) sum += size;
-    return sum;
-}
-
-namespace {
-
-// By class of one stage: its own layers, the embedding in the first, head and drafts in the last.
-std::vector<MemoryNeed> stage_memory(const StepSpec& spec, const ExpertLayout& layout, int stage) {
-    const ModelSpec& model = spec.model;
-    const int stages = layout.stages;
-    const bool is_first = stage == 0, is_last = stage + 1 == stages;
-    const LayerRange own_layers = stage_layers(model.layers, stages, stage);
-    const auto dense_layers = static_cast<double>(
-        std::clamp(model.dense_layers - own_layers.begin, 0L, own_layers.count()));
-    const int tensor = spec.mapping.tensor_parallel;
-    const AttentionSplit split = spec.mapping.attention;
-    const bool splits_tokens = split == AttentionSplit::sp_tp_sp;
-    const WeightBytes weights = weight_bytes(model, spec.precision, tensor, split);
-    const double drafts = is_last && spec.speculation.draft_tokens > 0
-                              ? static_cast<double>(model.draft_layers)
-                              : 0.0;
-    const double layers = static_cast<double>(own_layers.count()) + drafts;
-    const double moe_layers = layers - dense_layers;
-    const double sequences = static_cast<double>(spec.sequences_per_group);
-    long longest = 0;  // new tokens of a sequence in one pass
-    for (const auto& pass : spec.passes()) longest = std::max(longest, pass.query);
-    // At work at a time: all of them, or the larger pipeline batch.
-    const auto working = static_cast<double>(even_part(spec.sequences_per_group, stages, 0));
-    const double tokens = working * static_cast<double>(longest);
-    // Tokens whose next one is asked for.
-    const double heads = !is_last ? 0.0 : spec.phase == Phase::prefill ? working : tokens;
-
-    const int shared_heads = spec.mapping.head_parallel;
-    const Bytes head = weight_bytes(model, spec.precision, tensor * shared_heads, split).head;
-
-    MemoryNeed common;
-    common.parts.emplace_back("attention weights", layers * (weights.attention + weights.norms) +
-                                                       drafts * weights.draft_extra);
-    common.parts.emplace_back("dense FFN weights", dense_layers * weights.dense_ffn);
-    // A head that is the embedding, and drafts, need the embedding in the last stage too.
-    const bool embeds = is_first || (is_last && (model.tied_embedding || drafts > 0));
-    common.parts.emplace_back("embedding and head", (embeds ? weights.embedding : Bytes(0.0)) +
-                                                        (is_last ? head : Bytes(0.0)));
-    // The latent cache of MLA is whole on every rank of a tensor-parallel group, unless that
-    // divides tokens. The draft modules' layer keeps a cache too.
-    const Bytes per_layer = kv_bytes_per_token_of_rank(model, spec.precision.kv_cache, tensor) /
-                            static_cast<double>(model.layers * (splits_tokens ? tensor : 1));
-    common.parts.emplace_back("KV cache",
-                              sequences * static_cast<double>(spec.context) * layers * per_layer);
-    // Live at once: hidden states and residual in BF16, the widest product, the logits in FP32.
-    // Decode multiplies queries into the latent space, prefill expands keys and values of the pass.
-    const long latent_width =
-        spec.phase == Phase::decode
-            ? model.kv_rank + model.rope_head_dim
-            : 2 * (model.nope_head_dim + model.rope_head_dim) + model.value_head_dim;
-    const double widest =
-        static_cast<double>(std::max({model.heads * latent_width / tensor,
-                                      (model.heads + 2 * model.kv_heads) * model.head_dim / tensor,
-                                      2 * model.dense_intermediate / tensor, model.hidden}));
-    const double hidden_tokens = splits_tokens ? std::ceil(tokens / tensor) : tokens;
-    const double activations =
-        (hidden_tokens * 4.0 * static_cast<double>(model.hidden) + tokens * 2.0 * widest) * 2.0 +
-        heads * static_cast<double>(model.vocabulary) / tensor * 4.0;
-    common.parts.emplace_back("activations", Bytes(activations));
-    common.parts.emplace_back("runtime reserve", spec.engine.memory_reserve.value);
-
-    std::vector<MemoryNeed> needs;
-    const bool apart = layout.shared_ranks > 0;
-    const std::vector<RankClass> classes = rank_classes(layout);
-    const std::size_t first_class = classes.size() / stages * stage;
-    const auto add = [&](Bytes routed, Bytes shared, double received) {
-        MemoryNeed need = common;
-        need.rank_class = classes[first_class + needs.size()].name;
-        need.parts.emplace_back("routed experts", moe_layers * routed);
-        need.parts.emplace_back("shared expert", moe_layers * shared);
-        need.parts.emplace_back("router", moe_layers * weights.router);
-        need.parts.emplace_back("exchange buffers",
-                                received * (dispatched_token(model, spec.precision.dispatch) +
-                                            dispatched_token(model, spec.precision.combine)));
-        needs.push_back(std::move(need));
-    };
-    if (!has_experts(model)) {
-        add(Bytes(0.0), Bytes(0.0), 0);
-        return needs;
-    }
-    // Buffers for the layer that sends a rank the most.
-    const long own = tokens_to_experts(spec, static_cast<long>(tokens));
-    ExpertLoad load;
-    long busiest = 0, elsewhere = 0;
-    for (std::size_t i = 0; i < std::max<std::size_t>(1, layout.balances.size()); ++i) {
-        load = expert_load(spec, layout, own, i);
-        busiest = std::max(busiest, load.active_experts * load.tokens_per_expert);
-        elsewhere =
-            std::max(elsewhere, load.active_experts_elsewhere * load.tokens_per_expert_elsewhere);
-    }
-    const Bytes routed = static_cast<double>(layout.slots_per_rank) * weights.routed_expert;
-    const Bytes beside =
-        apart ? Bytes(0.0) : weights.shared_expert / (sees_group(spec) ? tensor : 1);
-    add(routed, beside, static_cast<double>(busiest));
-    if (layout.uneven()) add(routed, beside, static_cast<double>(elsewhere));
-    if (apart)
-        add(Bytes(0.0), weights.shared_expert, static_cast<double>(load.tokens_per_shared_rank));
-    return needs;
-}
-
-}  // namespace
-
-std::vector<MemoryNeed> step_memory(const StepSpec& spec, const ExpertLayout& layout) {
-    std::vector<MemoryNeed> needs;
-    for (int stage = 0; stage < layout.stages; ++stage) {
-        for (MemoryNeed& need : stage_memory(spec, layout, stage)) needs.push_back(std::move(need));
-    }
-    return needs;
-}
-
-namespace {
-
-void require_stages(const StepSpec& spec) {
-    const int stages = spec.mapping.pipeline_parallel;
-    if (stages < 1) {
-        throw StepError("mapping.pipeline_parallel",
-                        fmt::format("is {}, expected at least 1", stages));
-    }
-    if (stages == 1) return;
-    if (stages > spec.model.layers) {
-        throw StepError("mapping.pipeline_parallel",
-                        fmt::format("is {}: {} has {} layers and each stage needs one, expected "
-                                    "at most {}",
-                                    stages, spec.model.name, spec.model.layers, spec.model.layers));
-    }
-    if (spec.mapping.micro_batches > 1) {
-        throw StepError("mapping.micro_batches",
-                        fmt::format("is {}: pipeline_parallel {} already cuts the step into "
-                                    "batches, one for each stage; expected 1",
-                                    spec.mapping.micro_batches, stages));
-    }
-    if (spec.sequences_per_group < stages) {
-        throw StepError(
-            "mapping.pipeline_parallel",
-            fmt::format("is {} with {} sequence{} a group: each stage works on a batch of its own, "
-                        "expected at most {}, or a batch of {} sequences a group",
-                        stages, spec.sequences_per_group, spec.sequences_per_group == 1 ? "" : "s",
-                        spec.sequences_per_group, stages));
-    }
-}
-
-}  // namespace
-
-void require_consistent(const StepSpec& spec) {
-    const auto& m = spec.mapping;
-    const auto at_least_one = [](const char* key, long value) {
-        if (value < 1) throw StepError(key, fmt::format("is {}, expected at least 1", value));
-    };
-    at_least_one("mapping.data_parallel", m.data_parallel);
-    at_least_one("mapping.tensor_parallel", m.tensor_parallel);
-    at_least_one("mapping.expert_parallel", m.expert_parallel);
-    at_least_one("mapping.micro_batches", m.micro_batches);
-    at_least_one("mapping.head_parallel", m.head_parallel);
-    if (m.data_parallel % m.head_parallel != 0) {
-        throw StepError("mapping.head_parallel",
-                        fmt::format("{} does not divide the {} data-parallel groups",
-                                    m.head_parallel, m.data_parallel));
-    }
-    require_stages(spec);
-    if (m.stage_ranks() % m.expert_parallel != 0) {
-        throw StepError(
-            "mapping.expert_parallel",
-            fmt::format("{} does not divide the {} ranks of data_parallel {} x "
-                        "tensor_parallel {}{}",
-                        m.expert_parallel, m.stage_ranks(), m.data_parallel, m.tensor_parallel,
-                        m.pipeline_parallel > 1 ? ", which are a pipeline stage" : ""));
-    }
-    // Key-value heads divide over the ranks, or ranks over the heads (each then holds a copy).
-    if (const long kv = spec.model.kv_heads;
-        kv > 0 && kv % m.tensor_parallel != 0 && m.tensor_parallel % kv != 0) {
-        throw StepError(
-            "mapping.tensor_parallel",
-            fmt::format("{} and the model's {} key-value heads do not divide one another",
-                        m.tensor_parallel, kv));
-    }
-    if (spec.model.heads % m.tensor_parallel != 0) {
-        throw StepError("mapping.tensor_parallel",
-                        fmt::format("{} does not divide the model's {} heads", m.tensor_parallel,
-                                    spec.model.heads));
-    }
-    if (spec.experts.shared_ranks % m.tensor_parallel != 0) {
-        throw StepError(
-            "experts.shared_ranks",
-            fmt::format("is {}: a tensor-parallel group of {} ranks would hold both "
-                        "shared and routed experts, expected a multiple of {}",
-                        spec.experts.shared_ranks, m.tensor_parallel, m.tensor_parallel));
-    }
-    if (spec.experts.shared_ranks > 0 && m.expert_parallel % m.tensor_parallel != 0) {
-        throw StepError("mapping.expert_parallel",
-                        fmt::format("is {}: with ranks for the shared expert a multiple of "
-                                    "tensor_parallel {} is expected",
-                                    m.expert_parallel, m.tensor_parallel));
-    }
-    if (spec.experts.exchange == ExpertExchange::gather) {
-        if (spec.experts.shared_ranks > 0) {
-            throw StepError("experts.shared_ranks",
-                            fmt::format("is {}: with exchange gather every rank has all tokens, "
-                                        "expected 0",
-                                        spec.experts.shared_ranks));
-        }
-        if (m.tensor_parallel > 1 && m.expert_parallel != m.tensor_parallel) {
-            throw StepError("experts.exchange",
-                            fmt::format("is gather: with tensor_parallel {} the experts are "
-                                        "spread over just that group, but expert_parallel is {}",
-                                        m.tensor_parallel, m.expert_parallel));
-        }
-        if (m.tensor_parallel > 1 && m.attention == AttentionSplit::sp_tp_sp) {
-            throw StepError("experts.exchange",
-                            "is gather: attention sp-tp-sp divides the tokens of a group, "
-                            "expected attention tp or all_to_all");
-        }
-    }
-    if (m.micro_batches > 2) {
-        throw StepError(
-            "mapping.micro_batches",
-            fmt::format("is {}: engines cut a step into 1 or 2 parts", m.micro_batches));
-    }
-    if (spec.sequences_per_group < m.micro_batches) {
-        throw StepError("mapping.micro_batches",
-                        fmt::format("is {} with {} sequence{} a group: each part needs at least "
-                                    "one",
-                                    m.micro_batches, spec.sequences_per_group,
-                                    spec.sequences_per_group == 1 ? "" : "s"));
-    }
-    if (m.attention == AttentionSplit::sp_tp_sp && m.tensor_parallel == 1) {
-        throw StepError("mapping.attention",
-                        "is sp-tp-sp, which divides tokens over a tensor-parallel group: "
-                        "tensor_parallel is 1, expected more");
-    }
-    if (m.attention == AttentionSplit::sp_tp_sp && spec.model.kv_rank == 0) {
-        throw StepError(
-            "mapping.attention",
-            fmt::format("is sp-tp-sp: {} has no latent attention, expected tp", spec.model.name));
-    }
-    if (spec.phase == Phase::prefill) {
-        if (spec.prompt < 1 || spec.prompt > spec.context) {
-            throw StepError("prompt", fmt::format("{} of {} tokens are to be computed, expected "
-                                                  "at least one and at most all",
-                                                  spec.prompt, spec.context));
-        }
-    } else if (spec.context < 1 + spec.speculation.draft_tokens) {
-        throw StepError("context",
-                        fmt::format("of {} tokens is shorter than the {} query tokens of a step",
-                                    spec.context, 1 + spec.speculation.draft_tokens));
-    }
-    if (spec.speculation.draft_tokens > 0 && spec.model.draft_layers == 0) {
-        throw StepError("speculation.draft_tokens",
-                        fmt::format("is {}: {} has no draft (multi-token-prediction) module",
-                                    spec.speculation.draft_tokens, spec.model.name));
-    }
-    (void)expert_layout(spec);
 }
 
 }  // namespace podsim

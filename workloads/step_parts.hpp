@@ -30,6 +30,13 @@ struct ExpertLayout {
     bool uneven() const { return !balances.empty() && routed_ranks > 1; }
 };
 
+// Whether a layer routes tokens. A draft module's layer is a MoE layer, also of a model whose other
+// layers are all dense.
+bool has_experts(const ModelSpec& model);
+
+// A token on its way to an expert or back, scales included.
+Bytes dispatched_token(const ModelSpec& model, DType dtype);
+
 // Throws StepError where routed + redundant experts do not divide over the ranks that hold
 // them, naming a number that would, where ranks for the shared expert have none to hold, and where
 // counted experts are not the model's.

@@ -1,0 +1,154 @@
+// Which steps do not work out, and what would.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "workloads/pipeline.hpp"
+#include "workloads/step_parts.hpp"
+
+namespace podsim {
+
+namespace {
+
+void require_stages(const StepSpec& spec) {
+    const int stages = spec.mapping.pipeline_parallel;
+    if (stages < 1) {
+        throw StepError("mapping.pipeline_parallel",
+                        fmt::format("is {}, expected at least 1", stages));
+    }
+    if (stages == 1) return;
+    if (stages > spec.model.layers) {
+        throw StepError("mapping.pipeline_parallel",
+                        fmt::format("is {}: {} has {} layers and each stage needs one, expected "
+                                    "at most {}",
+                                    stages, spec.model.name, spec.model.layers, spec.model.layers));
+    }
+    if (spec.mapping.micro_batches > 1) {
+        throw StepError("mapping.micro_batches",
+                        fmt::format("is {}: pipeline_parallel {} already cuts the step into "
+                                    "batches, one for each stage; expected 1",
+                                    spec.mapping.micro_batches, stages));
+    }
+    if (spec.sequences_per_group < stages) {
+        throw StepError(
+            "mapping.pipeline_parallel",
+            fmt::format("is {} with {} sequence{} a group: each stage works on a batch of its own, "
+                        "expected at most {}, or a batch of {} sequences a group",
+                        stages, spec.sequences_per_group, spec.sequences_per_group == 1 ? "" : "s",
+                        spec.sequences_per_group, stages));
+    }
+}
+
+}  // namespace
+
+void require_consistent(const StepSpec& spec) {
+    const auto& m = spec.mapping;
+    const auto at_least_one = [](const char* key, long value) {
+        if (value < 1) throw StepError(key, fmt::format("is {}, expected at least 1", value));
+    };
+    at_least_one("mapping.data_parallel", m.data_parallel);
+    at_least_one("mapping.tensor_parallel", m.tensor_parallel);
+    at_least_one("mapping.expert_parallel", m.expert_parallel);
+    at_least_one("mapping.micro_batches", m.micro_batches);
+    at_least_one("mapping.head_parallel", m.head_parallel);
+    if (m.data_parallel % m.head_parallel != 0) {
+        throw StepError("mapping.head_parallel",
+                        fmt::format("{} does not divide the {} data-parallel groups",
+                                    m.head_parallel, m.data_parallel));
+    }
+    require_stages(spec);
+    if (m.stage_ranks() % m.expert_parallel != 0) {
+        throw StepError(
+            "mapping.expert_parallel",
+            fmt::format("{} does not divide the {} ranks of data_parallel {} x "
+                        "tensor_parallel {}{}",
+                        m.expert_parallel, m.stage_ranks(), m.data_parallel, m.tensor_parallel,
+                        m.pipeline_parallel > 1 ? ", which are a pipeline stage" : ""));
+    }
+    // Key-value heads divide over the ranks, or ranks over the heads (each then holds a copy).
+    if (const long kv = spec.model.kv_heads;
+        kv > 0 && kv % m.tensor_parallel != 0 && m.tensor_parallel % kv != 0) {
+        throw StepError(
+            "mapping.tensor_parallel",
+            fmt::format("{} and the model's {} key-value heads do not divide one another",
+                        m.tensor_parallel, kv));
+    }
+    if (spec.model.heads % m.tensor_parallel != 0) {
+        throw StepError("mapping.tensor_parallel",
+                        fmt::format("{} does not divide the model's {} heads", m.tensor_parallel,
+                                    spec.model.heads));
+    }
+    if (spec.experts.shared_ranks % m.tensor_parallel != 0) {
+        throw StepError(
+            "experts.shared_ranks",
+            fmt::format("is {}: a tensor-parallel group of {} ranks would hold both "
+                        "shared and routed experts, expected a multiple of {}",
+                        spec.experts.shared_ranks, m.tensor_parallel, m.tensor_parallel));
+    }
+    if (spec.experts.shared_ranks > 0 && m.expert_parallel % m.tensor_parallel != 0) {
+        throw StepError("mapping.expert_parallel",
+                        fmt::format("is {}: with ranks for the shared expert a multiple of "
+                                    "tensor_parallel {} is expected",
+                                    m.expert_parallel, m.tensor_parallel));
+    }
+    if (spec.experts.exchange == ExpertExchange::gather) {
+        if (spec.experts.shared_ranks > 0) {
+            throw StepError("experts.shared_ranks",
+                            fmt::format("is {}: with exchange gather every rank has all tokens, "
+                                        "expected 0",
+                                        spec.experts.shared_ranks));
+        }
+        if (m.tensor_parallel > 1 && m.expert_parallel != m.tensor_parallel) {
+            throw StepError("experts.exchange",
+                            fmt::format("is gather: with tensor_parallel {} the experts are "
+                                        "spread over just that group, but expert_parallel is {}",
+                                        m.tensor_parallel, m.expert_parallel));
+        }
+        if (m.tensor_parallel > 1 && m.attention == AttentionSplit::sp_tp_sp) {
+            throw StepError("experts.exchange",
+                            "is gather: attention sp-tp-sp divides the tokens of a group, "
+                            "expected attention tp or all_to_all");
+        }
+    }
+    if (m.micro_batches > 2) {
+        throw StepError(
+            "mapping.micro_batches",
+            fmt::format("is {}: engines cut a step into 1 or 2 parts", m.micro_batches));
+    }
+    if (spec.sequences_per_group < m.micro_batches) {
+        throw StepError("mapping.micro_batches",
+                        fmt::format("is {} with {} sequence{} a group: each part needs at least "
+                                    "one",
+                                    m.micro_batches, spec.sequences_per_group,
+                                    spec.sequences_per_group == 1 ? "" : "s"));
+    }
+    if (m.attention == AttentionSplit::sp_tp_sp && m.tensor_parallel == 1) {
+        throw StepError("mapping.attention",
+                        "is sp-tp-sp, which divides tokens over a tensor-parallel group: "
+                        "tensor_parallel is 1, expected more");
+    }
+    if (m.attention == AttentionSplit::sp_tp_sp && spec.model.kv_rank == 0) {
+        throw StepError(
+            "mapping.attention",
+            fmt::format("is sp-tp-sp: {} has no latent attention, expected tp", spec.model.name));
+    }
+    if (spec.phase == Phase::prefill) {
+        if (spec.prompt < 1 || spec.prompt > spec.context) {
+            throw StepError("prompt", fmt::format("{} of {} tokens are to be computed, expected "
+                                                  "at least one and at most all",
+                                                  spec.prompt, spec.context));
+        }
+    } else if (spec.context < 1 + spec.speculation.draft_tokens) {
+        throw StepError("context",
+                        fmt::format("of {} tokens is shorter than the {} query tokens of a step",
+                                    spec.context, 1 + spec.speculation.draft_tokens));
+    }
+    if (spec.speculation.draft_tokens > 0 && spec.model.draft_layers == 0) {
+        throw StepError("speculation.draft_tokens",
+                        fmt::format("is {}: {} has no draft (multi-token-prediction) module",
+                                    spec.speculation.draft_tokens, spec.model.name));
+    }
+    (void)expert_layout(spec);
+}
+
+}  // namespace podsim

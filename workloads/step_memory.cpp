@@ -1,0 +1,127 @@
+// What fills the memory of each class of ranks.
+#include <algorithm>
+#include <cmath>
+
+#include "workloads/pipeline.hpp"
+#include "workloads/step_parts.hpp"
+
+namespace podsim {
+
+Bytes MemoryNeed::total() const {
+    Bytes sum(0.0);
+    for (const auto& [name, size] : parts) sum += size;
+    return sum;
+}
+
+namespace {
+
+// By class of one stage: its own layers, the embedding in the first, head and drafts in the last.
+std::vector<MemoryNeed> stage_memory(const StepSpec& spec, const ExpertLayout& layout, int stage) {
+    const ModelSpec& model = spec.model;
+    const int stages = layout.stages;
+    const bool is_first = stage == 0, is_last = stage + 1 == stages;
+    const LayerRange own_layers = stage_layers(model.layers, stages, stage);
+    const auto dense_layers = static_cast<double>(
+        std::clamp(model.dense_layers - own_layers.begin, 0L, own_layers.count()));
+    const int tensor = spec.mapping.tensor_parallel;
+    const AttentionSplit split = spec.mapping.attention;
+    const bool splits_tokens = split == AttentionSplit::sp_tp_sp;
+    const WeightBytes weights = weight_bytes(model, spec.precision, tensor, split);
+    const double drafts = is_last && spec.speculation.draft_tokens > 0
+                              ? static_cast<double>(model.draft_layers)
+                              : 0.0;
+    const double layers = static_cast<double>(own_layers.count()) + drafts;
+    const double moe_layers = layers - dense_layers;
+    const double sequences = static_cast<double>(spec.sequences_per_group);
+    long longest = 0;  // new tokens of a sequence in one pass
+    for (const auto& pass : spec.passes()) longest = std::max(longest, pass.query);
+    // At work at a time: all of them, or the larger pipeline batch.
+    const auto working = static_cast<double>(even_part(spec.sequences_per_group, stages, 0));
+    const double tokens = working * static_cast<double>(longest);
+    // Tokens whose next one is asked for.
+    const double heads = !is_last ? 0.0 : spec.phase == Phase::prefill ? working : tokens;
+
+    const int shared_heads = spec.mapping.head_parallel;
+    const Bytes head = weight_bytes(model, spec.precision, tensor * shared_heads, split).head;
+
+    MemoryNeed common;
+    common.parts.emplace_back("attention weights", layers * (weights.attention + weights.norms) +
+                                                       drafts * weights.draft_extra);
+    common.parts.emplace_back("dense FFN weights", dense_layers * weights.dense_ffn);
+    // A head that is the embedding, and drafts, need the embedding in the last stage too.
+    const bool embeds = is_first || (is_last && (model.tied_embedding || drafts > 0));
+    common.parts.emplace_back("embedding and head", (embeds ? weights.embedding : Bytes(0.0)) +
+                                                        (is_last ? head : Bytes(0.0)));
+    // The latent cache of MLA is whole on every rank of a tensor-parallel group, unless that
+    // divides tokens. The draft modules' layer keeps a cache too.
+    const Bytes per_layer = kv_bytes_per_token_of_rank(model, spec.precision.kv_cache, tensor) /
+                            static_cast<double>(model.layers * (splits_tokens ? tensor : 1));
+    common.parts.emplace_back("KV cache",
+                              sequences * static_cast<double>(spec.context) * layers * per_layer);
+    // Live at once: hidden states and residual in BF16, the widest product, the logits in FP32.
+    // Decode multiplies queries into the latent space, prefill expands keys and values of the pass.
+    const long latent_width =
+        spec.phase == Phase::decode
+            ? model.kv_rank + model.rope_head_dim
+            : 2 * (model.nope_head_dim + model.rope_head_dim) + model.value_head_dim;
+    const double widest =
+        static_cast<double>(std::max({model.heads * latent_width / tensor,
+                                      (model.heads + 2 * model.kv_heads) * model.head_dim / tensor,
+                                      2 * model.dense_intermediate / tensor, model.hidden}));
+    const double hidden_tokens = splits_tokens ? std::ceil(tokens / tensor) : tokens;
+    const double activations =
+        (hidden_tokens * 4.0 * static_cast<double>(model.hidden) + tokens * 2.0 * widest) * 2.0 +
+        heads * static_cast<double>(model.vocabulary) / tensor * 4.0;
+    common.parts.emplace_back("activations", Bytes(activations));
+    common.parts.emplace_back("runtime reserve", spec.engine.memory_reserve.value);
+
+    std::vector<MemoryNeed> needs;
+    const bool apart = layout.shared_ranks > 0;
+    const std::vector<RankClass> classes = rank_classes(layout);
+    const std::size_t first_class = classes.size() / stages * stage;
+    const auto add = [&](Bytes routed, Bytes shared, double received) {
+        MemoryNeed need = common;
+        need.rank_class = classes[first_class + needs.size()].name;
+        need.parts.emplace_back("routed experts", moe_layers * routed);
+        need.parts.emplace_back("shared expert", moe_layers * shared);
+        need.parts.emplace_back("router", moe_layers * weights.router);
+        need.parts.emplace_back("exchange buffers",
+                                received * (dispatched_token(model, spec.precision.dispatch) +
+                                            dispatched_token(model, spec.precision.combine)));
+        needs.push_back(std::move(need));
+    };
+    if (!has_experts(model)) {
+        add(Bytes(0.0), Bytes(0.0), 0);
+        return needs;
+    }
+    // Buffers for the layer that sends a rank the most.
+    const long own = tokens_to_experts(spec, static_cast<long>(tokens));
+    ExpertLoad load;
+    long busiest = 0, elsewhere = 0;
+    for (std::size_t i = 0; i < std::max<std::size_t>(1, layout.balances.size()); ++i) {
+        load = expert_load(spec, layout, own, i);
+        busiest = std::max(busiest, load.active_experts * load.tokens_per_expert);
+        elsewhere =
+            std::max(elsewhere, load.active_experts_elsewhere * load.tokens_per_expert_elsewhere);
+    }
+    const Bytes routed = static_cast<double>(layout.slots_per_rank) * weights.routed_expert;
+    const Bytes beside =
+        apart ? Bytes(0.0) : weights.shared_expert / (sees_group(spec) ? tensor : 1);
+    add(routed, beside, static_cast<double>(busiest));
+    if (layout.uneven()) add(routed, beside, static_cast<double>(elsewhere));
+    if (apart)
+        add(Bytes(0.0), weights.shared_expert, static_cast<double>(load.tokens_per_shared_rank));
+    return needs;
+}
+
+}  // namespace
+
+std::vector<MemoryNeed> step_memory(const StepSpec& spec, const ExpertLayout& layout) {
+    std::vector<MemoryNeed> needs;
+    for (int stage = 0; stage < layout.stages; ++stage) {
+        for (MemoryNeed& need : stage_memory(spec, layout, stage)) needs.push_back(std::move(need));
+    }
+    return needs;
+}
+
+}  // namespace podsim
