@@ -62,42 +62,51 @@ TableErrors errors_at(const std::vector<KernelRow>& rows, const RowTimes& times)
 
 }  // namespace
 
-std::vector<CalibrationPart> read_calibration(const KernelLibrarySpec& library) {
-    const Node* list = &library.calibration;
-    if (list->kind == Node::Kind::null) return {};
+std::vector<CalibrationPart> read_parts(const Node& calibration,
+                                        const std::vector<std::string>& adapters,
+                                        const KnownParameters& known_of) {
+    if (calibration.kind == Node::Kind::null) return {};
     std::vector<CalibrationPart> parts;
     Problems problems;
-    form_detail::read_value(*list, "calibration", {}, parts, problems);
-    Registry<TableAdapter> adapters("table adapter");
-    register_table_adapters(adapters);
+    form_detail::read_value(calibration, "calibration", {}, parts, problems);
+    const auto require = [&](const Place& place, const std::string& path, const char* kind,
+                             const std::string& name, const std::vector<std::string>& known) {
+        if (std::find(known.begin(), known.end(), name) == known.end())
+            problems.push_back(unknown_name(place, path, kind, name, known));
+    };
     for (std::size_t i = 0; problems.empty() && i < parts.size(); ++i) {
         CalibrationPart& part = parts[i];
-        part.place = list->items[i].place;
+        part.place = calibration.items[i].place;
         const std::string path = fmt::format("calibration.{}", i);
         try {
-            record_of(library, part.part);
-            std::vector<std::string> known;
-            for (const auto& one : free_of(part.part)) known.push_back(one.name);
-            for (const auto& name : part.free) {
-                if (std::find(known.begin(), known.end(), name) != known.end()) {
-                    const std::size_t dot = name.find('.');  // "expert_vector.launch"
-                    if (dot != std::string::npos) record_of(library, name.substr(0, dot));
-                    continue;
-                }
-                problems.push_back(
-                    unknown_name(part.place, path + ".free", "parameter", name, known));
-            }
+            const std::vector<std::string> known = known_of(part);
+            for (const auto& name : part.free)
+                require(part.place, path + ".free", "parameter", name, known);
         } catch (const std::invalid_argument& error) {
             problems.push_back({part.place, path + ".part", error.what(), ""});
         }
-        for (const auto& table : part.tables) {
-            if (adapters.entries().count(table.adapter) > 0) continue;
-            problems.push_back(unknown_name(part.place, path + ".tables", "table adapter",
-                                            table.adapter, adapters.names()));
-        }
+        for (const auto& table : part.tables)
+            require(part.place, path + ".tables", "table adapter", table.adapter, adapters);
     }
     if (!problems.empty()) throw InputError(std::move(problems));
     return parts;
+}
+
+std::vector<CalibrationPart> read_calibration(const KernelLibrarySpec& library) {
+    Registry<TableAdapter> adapters("table adapter");
+    register_table_adapters(adapters);
+    return read_parts(library.calibration, adapters.names(), [&](const CalibrationPart& part) {
+        record_of(library, part.part);
+        std::vector<std::string> known;
+        for (const auto& one : free_of(part.part)) known.push_back(one.name);
+        // "expert_vector.launch": of a part that the library has.
+        for (const auto& name : part.free) {
+            const std::size_t dot = name.find('.');
+            const bool is_known = std::find(known.begin(), known.end(), name) != known.end();
+            if (is_known && dot != std::string::npos) record_of(library, name.substr(0, dot));
+        }
+        return known;
+    });
 }
 
 std::vector<std::pair<CalibrationPart, std::vector<KernelRow>>> parts_of(

@@ -2,6 +2,7 @@
 // the chip is read from its data sheet, and one set of habits serves all shapes of a kind.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <utility>
@@ -40,6 +41,14 @@ void describe(Form& form, CalibrationPart& part) {
     if (form.ok() && part.free.empty()) form.problem("free", "names no parameter");
     if (form.ok() && part.tables.empty()) form.problem("tables", "names no table");
 }
+
+// The parts under `calibration` of a library: `known_of` names the parameters of a part and throws
+// std::invalid_argument for one that the library lacks; tables name one of `adapters`. Throws
+// InputError.
+using KnownParameters = std::function<std::vector<std::string>(const CalibrationPart& part)>;
+std::vector<CalibrationPart> read_parts(const Node& calibration,
+                                        const std::vector<std::string>& adapters,
+                                        const KnownParameters& known_of);
 
 // What the library's own `calibration` says; nothing where it has none. Throws InputError: a part,
 // a parameter or a table adapter that does not exist.

@@ -110,38 +110,15 @@ std::vector<FitParameter> fit_parameters(const TransferHabits& habits) {
 }
 
 std::vector<CalibrationPart> read_calibration(const CollectiveLibrarySpec& library) {
-    const Node* list = &library.calibration;
-    if (list->kind == Node::Kind::null) return {};
-    std::vector<CalibrationPart> parts;
-    Problems problems;
-    form_detail::read_value(*list, "calibration", {}, parts, problems);
     Registry<CollectiveAdapter> adapters("table adapter");
     register_collective_adapters(adapters);
     CollectiveLibrarySpec copy = library;
-    for (std::size_t i = 0; problems.empty() && i < parts.size(); ++i) {
-        CalibrationPart& part = parts[i];
-        part.place = list->items[i].place;
-        const std::string path = fmt::format("calibration.{}", i);
-        try {
-            std::vector<std::string> known;
-            for (const auto& one : movable(habits_of(copy, part.part)))
-                known.push_back(one.parameter.name);
-            for (const auto& name : part.free) {
-                if (std::find(known.begin(), known.end(), name) != known.end()) continue;
-                problems.push_back(
-                    unknown_name(part.place, path + ".free", "parameter", name, known));
-            }
-        } catch (const std::invalid_argument& error) {
-            problems.push_back({part.place, path + ".part", error.what(), ""});
-        }
-        for (const auto& table : part.tables) {
-            if (adapters.entries().count(table.adapter) > 0) continue;
-            problems.push_back(unknown_name(part.place, path + ".tables", "table adapter",
-                                            table.adapter, adapters.names()));
-        }
-    }
-    if (!problems.empty()) throw InputError(std::move(problems));
-    return parts;
+    return read_parts(library.calibration, adapters.names(), [&](const CalibrationPart& part) {
+        std::vector<std::string> known;
+        for (const auto& one : movable(habits_of(copy, part.part)))
+            known.push_back(one.parameter.name);
+        return known;
+    });
 }
 
 std::vector<CollectiveRow> rows_of(const CalibrationPart& part, const std::string& folder) {
