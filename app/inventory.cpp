@@ -50,7 +50,7 @@ std::string sentence_of(const std::string& file) {
 }
 
 std::vector<Thing> families() {
-    Registry<Family> registry("family");
+    Registry<ReadFamily> registry("family");
     register_families(registry);
     std::vector<Thing> things;
     for (const auto& [name, entry] : registry.entries())

@@ -9,7 +9,7 @@
 #include "app/number_text.hpp"
 #include "app/text_table.hpp"
 #include "app/verbs.hpp"
-#include "models/model.hpp"
+#include "models/sizes.hpp"
 
 namespace podsim {
 
@@ -28,12 +28,17 @@ struct Shown {
 // Figures that follow from the sizes of a model.
 std::vector<std::pair<std::string, double>> facts_of(const ModelSpec& model) {
     const ParameterCount count = count_parameters(model);
+    const auto cached = [&model](DType format) {
+        Precision precision;
+        precision.kv_cache = precision.indexer = format;
+        return cache_per_token(model).bytes(precision).value();
+    };
     return {{"parameters", count.total()},
             {"active_parameters", count.active()},
             {"active_parameters_without_embedding", count.active_without_embedding()},
             {"draft_module_parameters", count.draft},
-            {"kv_cache_bytes_per_token_bf16", kv_bytes_per_token(model, DType::bf16).value()},
-            {"kv_cache_bytes_per_token_fp8", kv_bytes_per_token(model, DType::fp8).value()}};
+            {"kv_cache_bytes_per_token_bf16", cached(DType::bf16)},
+            {"kv_cache_bytes_per_token_fp8", cached(DType::fp8)}};
 }
 
 Shown look_up(const Kind& kind, const std::string& name, Catalog& catalog,

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 #include "models/vector_operators.hpp"
 #include "models/weights.hpp"
@@ -12,21 +14,22 @@ namespace podsim {
 namespace {
 
 constexpr double rotary_work = 3;  // two products and a sum an element
+constexpr double index_bytes = 4;  // int32
 
 }  // namespace
 
-long local_heads(const ModelSpec& model, int tensor_parallel) {
+long local_heads(long heads, int tensor_parallel) {
     require_at_least_one("tensor parallel", tensor_parallel);
-    if (model.heads % tensor_parallel != 0) {
-        throw std::invalid_argument(fmt::format("{}: {} heads do not divide by tensor parallel {}",
-                                                model.name, model.heads, tensor_parallel));
+    if (heads % tensor_parallel != 0) {
+        throw std::invalid_argument(
+            fmt::format("{} does not divide the model's {} heads", tensor_parallel, heads));
     }
-    return model.heads / tensor_parallel;
+    return heads / tensor_parallel;
 }
 
 AttentionParts::AttentionParts(const ModelSpec& model, const Precision& precision,
                                const StepShape& shape)
-    : model_(model), precision_(precision), tokens_(shape.tokens()) {
+    : model_(model), precision_(precision), shape_(shape), tokens_(shape.tokens()) {
     require_at_least_one("sequences", shape.sequences);
     require_at_least_one("query", shape.query);
     if (shape.context < shape.query) {
@@ -44,21 +47,53 @@ void AttentionParts::linear(const std::string& name, long m, long n, long k) {
     add({name, Gemm{m, n, k, 1, precision_.activations, precision_.weights, stream_format}});
 }
 
+void AttentionParts::wide_linear(const std::string& name, long m, long n, long k) {
+    add({name, Gemm{m, n, k, 1, stream_format, stream_format, stream_format}});
+}
+
 void AttentionParts::begin() {
-    add(residual_norm("attention_norm", tokens_, model_.hidden));
+    for (Operator& op : enter("attention", model_, tokens_)) add(std::move(op));
     quantise("attention_quantise", tokens_, model_.hidden);
 }
 
-void AttentionParts::rotary(long elements) {
+void AttentionParts::rotary(long elements, const std::string& name) {
     const double turned = static_cast<double>(tokens_) * static_cast<double>(elements);
     const double moved = turned * bytes_of(stream_format);
-    add({"rotary", VectorWork{"rotary", turned, rotary_work, moved, moved}});
+    add({name, VectorWork{"rotary", turned, rotary_work, moved, moved}});
+}
+
+// Every rank works out all scores, as engines do: a choice from a part of the heads is none. The
+// heads' weights come with the key, from the hidden state.
+void AttentionParts::index(const Indexer& indexer, long query_rank, long compression) {
+    const long width = indexer.heads * indexer.head_dim;
+    linear("index_query_projection", tokens_, width, query_rank);
+    rotary(width, "index_rotary");
+    if (is_quantised(precision_.indexer)) {
+        add(convert(model_, "index_quantise", tokens_, width, stream_format, precision_.indexer));
+    }
+    const IndexScores scores{shape_.phase,     shape_.sequences,   shape_.query,
+                             shape_.context,   compression,        indexer.heads,
+                             indexer.head_dim, precision_.indexer, precision_.indexer};
+    const double pairs = static_cast<double>(shape_.sequences) * visible_pairs(scores);
+    if (pairs == 0) return;  // no entry is complete yet
+    add({"index_scores", scores});
+    const double chosen = static_cast<double>(tokens_) * static_cast<double>(indexer.top_k);
+    add({"index_top_k", VectorWork{"top_k", pairs, 1, pairs * bytes_of(DType::fp32),
+                                   std::min(pairs, chosen) * index_bytes}});
+}
+
+void AttentionParts::append(const std::string& name, double elements, DType format) {
+    const double all = static_cast<double>(tokens_) * elements;
+    add({name, VectorWork{"cache_append", all, 0, all * bytes_of(stream_format),
+                          all * bytes_of(format)}});
 }
 
 void AttentionParts::append_to_cache(double elements) {
-    const double all = static_cast<double>(tokens_) * elements;
-    add({"cache_append", VectorWork{"cache_append", all, 0, all * bytes_of(stream_format),
-                                    all * bytes_of(precision_.kv_cache)}});
+    append("cache_append", elements, precision_.kv_cache);
+}
+
+void AttentionParts::append_index(double elements) {
+    append("index_append", elements, precision_.indexer);
 }
 
 void AttentionParts::narrow_query(long elements) {
@@ -71,6 +106,7 @@ AttentionBlock AttentionParts::end(long width) {
     part_ = &block_.output;
     quantise("output_quantise", tokens_, width);
     linear("output_projection", tokens_, model_.hidden, width);
+    if (model_.post_norms) add(norm("attention_post_norm", tokens_, model_.hidden));
     return std::move(block_);
 }
 

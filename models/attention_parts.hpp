@@ -5,12 +5,13 @@
 #include <string>
 #include <vector>
 
+#include "models/blocks.hpp"
 #include "models/model.hpp"
 
 namespace podsim {
 
-// Query heads of one rank. Throws std::invalid_argument when they do not divide.
-long local_heads(const ModelSpec& model, int tensor_parallel);
+// Of `heads` those of one rank. Throws std::invalid_argument when they do not divide.
+long local_heads(long heads, int tensor_parallel);
 
 // The operators of one block as they are appended. Holds references: use it and let it go.
 class AttentionParts {
@@ -30,20 +31,29 @@ class AttentionParts {
     // Rows of the stream to the format of activations, where that has to be quantised.
     void quantise(const std::string& name, long rows, long elements);
     void linear(const std::string& name, long m, long n, long k);
+    // The same in BF16: small products whose rounding would show.
+    void wide_linear(const std::string& name, long m, long n, long k);
 
-    // Residual add and norm, quantise.
+    // Residual add and norm (or mixes of residual streams and norm), quantise.
     void begin();
     // `elements` of each token: what is turned, in place; what a token adds to the cache.
-    void rotary(long elements);
+    void rotary(long elements, const std::string& name = "rotary");
     void append_to_cache(double elements);
+    void append_index(double elements);
+    // Queries and a key of each token for the indexer's choice, from `query_rank` latents, the
+    // scores of all visible entries of `compression` tokens each, the choice.
+    void index(const Indexer& indexer, long query_rank, long compression);
     // Attention below 16 bits reads queries that were narrowed for it.
     void narrow_query(long elements);
     // Quantise, output projection from `width` to hidden. Returns the whole block.
     AttentionBlock end(long width);
 
   private:
+    void append(const std::string& name, double elements, DType format);
+
     const ModelSpec& model_;
     const Precision& precision_;
+    const StepShape& shape_;
     long tokens_;
     AttentionBlock block_;
     std::vector<Operator>* part_ = &block_.project;

@@ -10,7 +10,7 @@
 
 #include <stdexcept>
 
-#include "models/model.hpp"
+#include "models/blocks.hpp"
 #include "models/vector_operators.hpp"
 #include "models/weights.hpp"
 
@@ -20,14 +20,15 @@ namespace {
 
 constexpr double index_bytes = 4, score_bytes = 4;  // int32, fp32
 
-// Arithmetic on one score: the sigmoid (negate, exponential, add, divide) and the bias, or the
-// softmax (maximum, subtract, exponential, sum, divide); the two best of each group when choice is
-// limited by group, and k passes for the k best.
+// Arithmetic on one score: the sigmoid (negate, exponential, add, divide) and the bias; the softmax
+// (maximum, subtract, exponential, sum, divide); the root of softplus (exponential, add, logarithm,
+// root) and the bias.
+constexpr double score_work = 5;
+
+// The two best of each group when choice is limited by group, and k passes for the k best.
 double choice_work(const ModelSpec& model) {
-    const double sigmoid_and_bias = 5, softmax = 5, group_scores = model.expert_groups > 1 ? 2 : 0;
-    const bool is_softmax = model.router_scoring == RouterScoring::softmax;
-    return (is_softmax ? softmax : sigmoid_and_bias) + group_scores +
-           static_cast<double>(model.experts_per_token);
+    const double group_scores = model.expert_groups > 1 ? 2 : 0;
+    return score_work + group_scores + static_cast<double>(model.experts_per_token);
 }
 
 // What reaches the experts: the dispatched format for routed ones, and the router's own result
@@ -42,6 +43,13 @@ void convert_input(std::vector<Operator>& operators, const ModelSpec& model,
                 tokens, model.hidden, from, precision.activations));
 }
 
+// sigmoid(w . x) of each token, times the shared expert's output: one kernel.
+Operator shared_gate(const ModelSpec& model, long tokens) {
+    const double size = static_cast<double>(tokens) * static_cast<double>(model.hidden);
+    const double moved = size * bytes_of(stream_format);
+    return {"shared_expert_gate", VectorWork{"gate", size, 3, 2 * moved, moved}};
+}
+
 }  // namespace
 
 std::vector<Operator> dense_ffn_block(const ModelSpec& model, const Precision& precision,
@@ -51,35 +59,40 @@ std::vector<Operator> dense_ffn_block(const ModelSpec& model, const Precision& p
     if (model.dense_intermediate == 0) return {};
     const long width = ceil_divide(model.dense_intermediate, tensor_parallel);
     const DType act = precision.activations, weights = precision.weights;
-    std::vector<Operator> operators = {residual_norm("dense_ffn_norm", tokens, model.hidden)};
+    const long columns = model.gated ? 2 * width : width;
+    std::vector<Operator> operators = enter("dense_ffn", model, tokens);
     if (is_quantised(act)) {
         operators.push_back(
             convert(model, "dense_ffn_quantise", tokens, model.hidden, stream_format, act));
     }
-    operators.push_back({"dense_ffn_gate_up",
-                         Gemm{tokens, 2 * width, model.hidden, 1, act, weights, stream_format}});
-    operators.push_back(swiglu(model, "dense_ffn_swiglu", tokens, width, act));
+    operators.push_back({model.gated ? "dense_ffn_gate_up" : "dense_ffn_up",
+                         Gemm{tokens, columns, model.hidden, 1, act, weights, stream_format}});
+    operators.push_back(activate(model, "dense_ffn", tokens, width, act));
     operators.push_back(
         {"dense_ffn_down", Gemm{tokens, model.hidden, width, 1, act, weights, stream_format}});
+    if (model.post_norms) operators.push_back(norm("dense_ffn_post_norm", tokens, model.hidden));
     return operators;
 }
 
-std::vector<Operator> router_block(const ModelSpec& model, const Precision& precision,
-                                   long tokens) {
+std::vector<Operator> router_block(const ModelSpec& model, const Precision& precision, long tokens,
+                                   bool hash_routed) {
     require_at_least_one("tokens", tokens);
     if (model.routed_experts == 0) return {};
     const auto rows = static_cast<double>(tokens);
     const auto experts = static_cast<double>(model.routed_experts);
     const auto chosen = static_cast<double>(model.experts_per_token);
-    const double bias_rows = model.router_scoring == RouterScoring::sigmoid ? 1 : 0;
-    std::vector<Operator> operators = {
-        residual_norm("router_norm", tokens, model.hidden),
-        // The scores are kept in fp32: a rounding there would change which experts win.
-        {"router_gate", Gemm{tokens, model.routed_experts, model.hidden, 1, stream_format,
-                             stream_format, DType::fp32}},
-        {"router_top_k", VectorWork{"top_k", rows * experts, choice_work(model),
-                                    (rows + bias_rows) * experts * score_bytes,
-                                    rows * chosen * (score_bytes + index_bytes)}}};
+    const double bias_rows = model.router_bias && !hash_routed ? 1 : 0;
+    std::vector<Operator> operators = enter("router", model, tokens);
+    // The scores are kept in fp32: a rounding there would change which experts win.
+    operators.push_back({"router_gate", Gemm{tokens, model.routed_experts, model.hidden, 1,
+                                             stream_format, stream_format, DType::fp32}});
+    // By a table of token ids k experts are looked up, and their scores among all.
+    const double looked_up = hash_routed ? rows * chosen * index_bytes : 0;
+    operators.push_back({hash_routed ? "router_look_up" : "router_top_k",
+                         VectorWork{hash_routed ? "gather" : "top_k", rows * experts,
+                                    hash_routed ? score_work : choice_work(model),
+                                    (rows + bias_rows) * experts * score_bytes + looked_up,
+                                    rows * chosen * (score_bytes + index_bytes)}});
     if (is_quantised(precision.dispatch)) {
         operators.push_back(convert(model, "dispatch_quantise", tokens, model.hidden, stream_format,
                                     precision.dispatch));
@@ -95,25 +108,28 @@ std::vector<Operator> expert_block(const ModelSpec& model, const Precision& prec
         throw std::invalid_argument("expert block \"" + prefix +
                                     "\", expected expert or shared_expert");
     }
-    if (active_experts == 0 || (shared ? model.shared_experts : model.routed_experts) == 0) {
+    if (active_experts == 0 || (shared ? model.shared_intermediate : model.routed_experts) == 0) {
         return {};
     }
     require_at_least_one("active experts", active_experts);
     require_at_least_one("tokens of an active expert", tokens_per_expert);
     require_at_least_one("tensor parallel", tensor_parallel);
-    const long width = ceil_divide(model.expert_intermediate * (shared ? model.shared_experts : 1),
+    const long width = ceil_divide(shared ? model.shared_intermediate : model.expert_intermediate,
                                    tensor_parallel);
+    const long columns = model.gated ? 2 * width : width;
     const long tokens = active_experts * tokens_per_expert;
     const DType act = precision.activations;
     const DType weights = shared ? precision.weights : precision.experts;
 
     std::vector<Operator> operators;
     convert_input(operators, model, precision, tokens, shared, prefix);
-    operators.push_back({prefix + "_gate_up", Gemm{tokens_per_expert, 2 * width, model.hidden,
-                                                   active_experts, act, weights, stream_format}});
-    operators.push_back(swiglu(model, prefix + "_swiglu", tokens, width, act));
+    operators.push_back({prefix + (model.gated ? "_gate_up" : "_up"),
+                         Gemm{tokens_per_expert, columns, model.hidden, active_experts, act,
+                              weights, stream_format}});
+    operators.push_back(activate(model, prefix, tokens, width, act));
     operators.push_back({prefix + "_down", Gemm{tokens_per_expert, model.hidden, width,
                                                 active_experts, act, weights, stream_format}});
+    if (shared && model.shared_gate) operators.push_back(shared_gate(model, tokens));
     if (!shared && is_quantised(precision.combine)) {
         operators.push_back(convert(model, "expert_combine_quantise", tokens, model.hidden,
                                     stream_format, precision.combine));

@@ -6,6 +6,11 @@
 //
 // Keys and values are cached: 2 G d elements a token a layer. Prefill and decode both read them
 // from the cache, which the new tokens have entered: a cached prefix costs no other operator.
+//
+// Variants: a sliding window of W tokens, of which the cache keeps the last W (gpt-oss, Gemma);
+// values that are the keys, G d elements a token (Gemma 4's full layers); queries through a low
+// rank, q = W_uq norm(W_dq h) (multi-matrix factorization attention, Step-3, arXiv 2507.19427);
+// o gated by sigmoid(W_g h), the gate with the queries in one product (Qwen3.5).
 #include "models/grouped_query.hpp"
 
 #include <fmt/format.h>
@@ -13,7 +18,7 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "models/attention_parts.hpp"
+#include "models/attention.hpp"
 #include "models/common_keys.hpp"
 #include "models/vector_operators.hpp"
 
@@ -21,80 +26,138 @@ namespace podsim {
 
 namespace {
 
-long local_kv_heads(const ModelSpec& model, int tensor_parallel) {
+long local_kv_heads(const GroupedQueryAttention& kind, int tensor_parallel) {
     require_at_least_one("tensor parallel", tensor_parallel);
-    const long kv_heads = model.kv_heads, ranks = tensor_parallel;
+    const long kv_heads = kind.kv_heads, ranks = tensor_parallel;
     require_at_least_one("kv heads", kv_heads);
     if (std::max(kv_heads, ranks) % std::min(kv_heads, ranks) != 0) {
         throw std::invalid_argument(fmt::format(
-            "{}: {} kv heads and tensor parallel {}, of which neither divides the other",
-            model.name, kv_heads, ranks));
+            "{} and the model's {} key-value heads do not divide one another", ranks, kv_heads));
     }
     return std::max(1L, kv_heads / ranks);
 }
 
+// One rank's part, in elements of a token.
+struct Widths {
+    Widths(const GroupedQueryAttention& kind, int tensor_parallel)
+        : heads(local_heads(kind.heads, tensor_parallel)),
+          kv_heads(local_kv_heads(kind, tensor_parallel)),
+          queries(heads * kind.head_dim * (kind.output_gate ? 2 : 1)),
+          keys_values(kv_heads * kind.head_dim * (kind.shared_key_value ? 1 : 2)) {}
+    long heads, kv_heads;
+    long queries, keys_values;  // with the gate; what is cached
+};
+
 }  // namespace
 
-long head_dim_or_quotient(ConfigReader& config, const ModelSpec& model) {
+long head_dim_or_quotient(ConfigReader& config, long hidden, long heads) {
     const long stated = config.size_or("head_dim", most_wide, -1);
     if (stated != -1) return stated;
-    if (model.hidden == 0 || model.heads == 0) return 0;
-    config.require(
-        model.hidden % model.heads == 0, "num_attention_heads",
-        fmt::format("hidden_size {} does not divide over {} heads, and there is no head_dim",
-                    model.hidden, model.heads));
-    return model.hidden % model.heads == 0 ? model.hidden / model.heads : 0;
+    if (hidden == 0 || heads == 0) return 0;
+    const bool divides = hidden % heads == 0;
+    config.require(divides, "num_attention_heads",
+                   fmt::format("hidden_size {} does not divide over {} heads, and there is no "
+                               "head_dim",
+                               hidden, heads));
+    return divides ? hidden / heads : 0;
 }
 
-void require_grouped_query(ConfigReader& config, const ModelSpec& model) {
+void require_grouped_query(ConfigReader& config, const GroupedQueryAttention& kind,
+                           const std::string& kv_heads_key, const std::string& head_dim_key) {
     config.require(
-        model.kv_heads == 0 || model.heads % model.kv_heads == 0, "num_key_value_heads",
-        fmt::format("{} heads do not divide over {} kv heads", model.heads, model.kv_heads));
-    config.require(model.head_dim % 2 == 0, "head_dim",
-                   fmt::format("{}, but rotary embedding turns pairs of elements", model.head_dim));
-    config.require(!config.flag_or("attention_bias", false), "attention_bias",
-                   "true: projections with a bias are not modelled, expected false");
+        kind.kv_heads == 0 || kind.heads % kind.kv_heads == 0, kv_heads_key,
+        fmt::format("{} heads do not divide over {} kv heads", kind.heads, kind.kv_heads));
+    config.require(kind.head_dim % 2 == 0, head_dim_key,
+                   fmt::format("{}, but rotary embedding turns pairs of elements", kind.head_dim));
 }
 
-AttentionWeights grouped_query_weights(const ModelSpec& model, const Precision& precision,
-                                       int tensor_parallel) {
-    const long heads = local_heads(model, tensor_parallel);
-    const long kv_heads = local_kv_heads(model, tensor_parallel);
+AttentionWeights attention_weights(const GroupedQueryAttention& kind, const ModelSpec& model,
+                                   const Precision& precision, int tensor_parallel) {
+    const Widths widths(kind, tensor_parallel);
     const DType linear = precision.weights;
+    const long outputs = widths.heads * kind.head_dim;
     AttentionWeights weights;
-    weights.matrices = {
-        {"query_key_value", (heads + 2 * kv_heads) * model.head_dim, model.hidden, 1, linear},
-        {"output", model.hidden, heads * model.head_dim, 1, linear}};
-    weights.norm_elements = model.query_key_norm ? 2 * model.head_dim : 0;
+    if (kind.query_rank > 0) {
+        weights.matrices = {
+            {"query_key_value", kind.query_rank + widths.keys_values, model.hidden, 1, linear},
+            {"query_up", widths.queries, kind.query_rank, 1, linear}};
+        weights.norm_elements += kind.query_rank;
+    } else {
+        weights.matrices = {
+            {"query_key_value", widths.queries + widths.keys_values, model.hidden, 1, linear}};
+    }
+    weights.matrices.push_back({"output", model.hidden, outputs, 1, linear});
+    if (kind.query_key_norm) weights.norm_elements += 2 * kind.head_dim;
+    if (kind.whole_query_key_norm)
+        weights.norm_elements += (widths.heads + widths.kv_heads) * kind.head_dim;
+    if (kind.biases) weights.bias_elements += widths.queries + widths.keys_values + model.hidden;
+    if (kind.sinks) weights.bias_elements += widths.heads;
     return weights;
 }
 
-double grouped_query_kv_elements(const ModelSpec& model, int tensor_parallel) {
-    return 2 * static_cast<double>(local_kv_heads(model, tensor_parallel)) *
-           static_cast<double>(model.head_dim);
+CacheElements cache_elements(const GroupedQueryAttention& kind, long context, int tensor_parallel) {
+    const Widths widths(kind, tensor_parallel);
+    const long kept = kind.window > 0 ? std::min(context, kind.window) : context;
+    return {static_cast<double>(kept) * static_cast<double>(widths.keys_values), 0, 0};
 }
 
-AttentionBlock grouped_query_block(const ModelSpec& model, const Precision& precision,
-                                   const StepShape& shape) {
-    const long heads = local_heads(model, shape.tensor_parallel);
-    const long kv_heads = local_kv_heads(model, shape.tensor_parallel);
-    const long dim = model.head_dim;
+AttentionBlock attention_of(const GroupedQueryAttention& kind, const ModelSpec& model,
+                            const Precision& precision, const StepShape& shape) {
+    const Widths widths(kind, shape.tensor_parallel);
+    const long dim = kind.head_dim;
     AttentionParts parts(model, precision, shape);
+    const long tokens = parts.tokens();
     parts.begin();
-    parts.linear("query_key_value_projection", parts.tokens(), (heads + 2 * kv_heads) * dim,
-                 model.hidden);
-    if (model.query_key_norm) {
-        parts.add(head_norm("query_key_norm", parts.tokens(), heads + kv_heads, dim, 2 * dim));
+    if (kind.query_rank > 0) {
+        parts.linear("query_key_value_projection", tokens, kind.query_rank + widths.keys_values,
+                     model.hidden);
+        parts.add(norm("query_norm", tokens, kind.query_rank));
+        parts.quantise("query_quantise", tokens, kind.query_rank);
+        parts.linear("query_up_projection", tokens, widths.queries, kind.query_rank);
+    } else {
+        parts.linear("query_key_value_projection", tokens, widths.queries + widths.keys_values,
+                     model.hidden);
     }
-    parts.rotary((heads + kv_heads) * dim);
-    parts.append_to_cache(grouped_query_kv_elements(model, shape.tensor_parallel));
+    if (kind.query_key_norm || kind.whole_query_key_norm) {
+        const long weights = kind.query_key_norm ? 2 * dim : (widths.heads + widths.kv_heads) * dim;
+        parts.add(
+            head_norm("query_key_norm", tokens, widths.heads + widths.kv_heads, dim, weights));
+    }
+    if (model.positions == 0) parts.rotary((widths.heads + widths.kv_heads) * dim);
+    parts.append_to_cache(static_cast<double>(widths.keys_values));
     parts.attend();
-    parts.narrow_query(heads * dim);
-    parts.add(
-        {shape.phase == Phase::decode ? "grouped_query_attention" : "prefill_attention",
-         Attention{AttentionForm::gqa, shape.phase, shape.sequences, shape.query, shape.context,
-                   heads, kv_heads, dim, dim, precision.attention, precision.kv_cache}});
-    return parts.end(heads * dim);
+    parts.narrow_query(widths.heads * dim);
+    Attention core{kind.shared_key_value ? AttentionForm::mla_absorbed : AttentionForm::gqa,
+                   shape.phase,
+                   shape.sequences,
+                   shape.query,
+                   shape.context,
+                   widths.heads,
+                   widths.kv_heads,
+                   dim,
+                   dim,
+                   precision.attention,
+                   precision.kv_cache};
+    const bool slides = kind.window > 0 && kind.window < shape.context;
+    if (slides) {
+        core.compression = 0;
+        core.window = kind.window;
+    }
+    parts.add({kind.window > 0                ? "window_attention"
+               : shape.phase == Phase::decode ? "grouped_query_attention"
+                                              : "prefill_attention",
+               core});
+    if (kind.output_gate) {
+        const double gated = static_cast<double>(tokens * widths.heads * dim);
+        const double moved = gated * bytes_of(stream_format);
+        parts.add({"attention_gate", VectorWork{"gate", gated, 5, 2 * moved, moved}});
+    }
+    return parts.end(widths.heads * dim);
+}
+
+double widest_activation(const GroupedQueryAttention& kind, bool, int tensor_parallel) {
+    const long queries = kind.heads * kind.head_dim * (kind.output_gate ? 2 : 1);
+    return static_cast<double>((queries + 2 * kind.kv_heads * kind.head_dim) / tensor_parallel);
 }
 
 }  // namespace podsim

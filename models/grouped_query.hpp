@@ -1,29 +1,20 @@
-// Attention with grouped queries (GQA, Ainslie et al., arXiv 2305.13245), alike for the families
-// that use it: its keys, weights, cache and block of operators.
+// Keys of a config.json that families with grouped-query attention have in common.
 #pragma once
 
-#include <vector>
+#include <string>
 
 #include "models/config_reader.hpp"
 #include "models/model.hpp"
-#include "models/weights.hpp"
 
 namespace podsim {
 
-// head_dim, or hidden_size / num_attention_heads without one; a problem where that has a rest.
-long head_dim_or_quotient(ConfigReader& config, const ModelSpec& model);
+// head_dim, or hidden_size / num_attention_heads without one.
+long head_dim_or_quotient(ConfigReader& config, long hidden, long heads);
 
-// Notes heads that do not divide over kv heads, a head that rotary embedding cannot turn, and
-// projections with a bias, which are not modelled.
-void require_grouped_query(ConfigReader& config, const ModelSpec& model);
-
-// The functions of a Family (models/family.hpp). Tensor parallelism divides heads and kv heads;
-// with fewer kv heads than ranks each rank holds a copy of the one its heads read. Where neither
-// number divides the other, std::invalid_argument.
-AttentionWeights grouped_query_weights(const ModelSpec& model, const Precision& precision,
-                                       int tensor_parallel);
-double grouped_query_kv_elements(const ModelSpec& model, int tensor_parallel);
-AttentionBlock grouped_query_block(const ModelSpec& model, const Precision& precision,
-                                   const StepShape& shape);
+// Notes kv heads that heads do not divide over and a head dimension that rotary cannot turn, at the
+// keys they come from.
+void require_grouped_query(ConfigReader& config, const GroupedQueryAttention& kind,
+                           const std::string& kv_heads_key = "num_key_value_heads",
+                           const std::string& head_dim_key = "head_dim");
 
 }  // namespace podsim

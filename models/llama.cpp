@@ -1,29 +1,25 @@
-#include "models/llama.hpp"
-
+// Llama (arXiv 2407.21783): grouped-query attention, dense gated FFN.
 #include "models/common_keys.hpp"
+#include "models/families.hpp"
 #include "models/grouped_query.hpp"
 
 namespace podsim {
 
-namespace {
-
-ModelSpec read(ConfigReader& config) {
+ModelSpec read_llama(ConfigReader& config) {
     ModelSpec model = read_common_keys(config);
+    GroupedQueryAttention attention;
+    attention.heads = read_head_count(config);
     // The first Llama had a kv head for each query head, and no key for their number.
-    model.kv_heads = config.size_or("num_key_value_heads", most_wide, model.heads);
-    model.head_dim = head_dim_or_quotient(config, model);
-    require_grouped_query(config, model);
-    model.dense_layers = model.layers;
+    attention.kv_heads = config.size_or("num_key_value_heads", most_wide, attention.heads);
+    attention.head_dim = head_dim_or_quotient(config, model.hidden, attention.heads);
+    require_grouped_query(config, attention);
+    require_no_bias(config, "attention_bias");
+    require_no_bias(config, "mlp_bias");
+    model.attentions = {attention};
+    const long layers = read_layer_count(config);
+    model.layers = dense_then_experts(layers, layers);
     model.dense_intermediate = config.size("intermediate_size", most_wide);
-    config.require(!config.flag_or("mlp_bias", false), "mlp_bias",
-                   "true: projections with a bias are not modelled, expected false");
     return model;
-}
-
-}  // namespace
-
-Family llama_family() {
-    return {read, grouped_query_weights, grouped_query_kv_elements, grouped_query_block};
 }
 
 }  // namespace podsim

@@ -1,49 +1,135 @@
-// AI models as data: the numbers of a Hugging Face config.json, what they amount to
-// (parameters, cache, work), and the operators of each block for one rank's share of a step.
-// Knows no hardware and no engine.
+// AI models as data: the numbers of a Hugging Face config.json, layer by layer. What they amount to
+// is in models/sizes.hpp, what they ask of a rank in models/blocks.hpp. Knows no hardware and no
+// engine.
 #pragma once
 
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "base/document.hpp"
-#include "base/units.hpp"
 #include "program/dtype.hpp"
-#include "program/operator.hpp"
 
 namespace podsim {
 
-// How a router makes weights of its scores. sigmoid: each expert by itself, with a bias an expert
-// that enters the choice alone (DeepSeek-V3); softmax: over all experts, no bias.
-enum class RouterScoring { sigmoid, softmax };
+// Grouped-query attention (arXiv 2305.13245), and what families add to it.
+struct GroupedQueryAttention {
+    long heads = 0, kv_heads = 0, head_dim = 0;
+    long window = 0;                    // tokens a query sees, itself included; 0: all before it
+    long query_rank = 0;                // queries through a low rank (MFA, Step-3); 0: straight
+    bool query_key_norm = false;        // queries and keys are normed a head at a time
+    bool whole_query_key_norm = false;  // over all heads at once (MiniMax-M2)
+    bool output_gate = false;           // a sigmoid gate an output element (Qwen3.5)
+    bool shared_key_value = false;      // values are the keys (Gemma 4), cached once
+    bool biases = false;                // of all four projections
+    bool sinks = false;                 // a learned score a head that takes part in the softmax
+    bool operator==(const GroupedQueryAttention&) const = default;
+};
+
+// Chooses for each query the cached entries it attends to (DeepSeek-V3.2's lightning indexer):
+// `heads` queries and one key of `head_dim`, the `top_k` entries of the best scores. heads 0: none.
+struct Indexer {
+    long heads = 0, head_dim = 0, top_k = 0;
+    bool operator==(const Indexer&) const = default;
+};
+
+// Multi-head latent attention; query_rank 0: queries are not compressed.
+struct LatentAttention {
+    long heads = 0;
+    long query_rank = 0, kv_rank = 0, nope_head_dim = 0, rope_head_dim = 0, value_head_dim = 0;
+    Indexer indexer;
+    bool operator==(const LatentAttention&) const = default;
+};
+
+// DeepSeek-V4's: one shared entry of head_dim is key and value of all heads. A query sees the last
+// `window` tokens' entries, and of the tokens before, pooled `compression` to an entry, those the
+// indexer chooses, or all without one. compression 0: the window alone.
+struct CompressedAttention {
+    long heads = 0, head_dim = 0, rope_head_dim = 0, query_rank = 0;
+    long output_groups = 0, output_rank = 0;
+    long window = 0, compression = 0;
+    Indexer indexer;
+    // Neighbouring pools share half their tokens, by projections twice as wide.
+    bool overlaps() const { return indexer.heads > 0; }
+    bool operator==(const CompressedAttention&) const = default;
+};
+
+// Gated delta net (arXiv 2412.06464): linear attention over a state of fixed size.
+struct DeltaNetAttention {
+    long key_heads = 0, value_heads = 0, key_dim = 0, value_dim = 0, convolution = 0;
+    bool operator==(const DeltaNetAttention&) const = default;
+};
+
+using AttentionSpec =
+    std::variant<GroupedQueryAttention, LatentAttention, CompressedAttention, DeltaNetAttention>;
+
+// How a router makes weights of its scores. sigmoid: each expert by itself (DeepSeek-V3), softmax:
+// over all experts, sqrt_softplus: each by itself (DeepSeek-V4).
+enum class RouterScoring { sigmoid, softmax, sqrt_softplus };
+
+// What one layer is made of.
+struct LayerKind {
+    int attention = 0;         // index into ModelSpec::attentions
+    bool experts = false;      // else a dense FFN
+    bool hash_routed = false;  // experts by a table of token ids; the gate yields weights alone
+    bool operator==(const LayerKind&) const = default;
+};
 
 // One architecture, families told apart by `family`. Sizes in elements.
 struct ModelSpec {
-    std::string name;                   // "deepseek-r1"
-    std::string family;                 // model_type of the config: "deepseek_v3"
-    long layers = 0, dense_layers = 0;  // dense_layers of them, the first ones, have a plain FFN
+    std::string name;    // "deepseek-r1"
+    std::string family;  // model_type of the config: "deepseek_v3"
     long hidden = 0, vocabulary = 0;
-    long heads = 0;
-    // Grouped-query attention; query_key_norm: queries and keys are normed a head at a time
-    long kv_heads = 0, head_dim = 0;
-    bool query_key_norm = false;
-    // Multi-head latent attention; query_rank 0: queries are not compressed
-    long query_rank = 0, kv_rank = 0, nope_head_dim = 0, rope_head_dim = 0, value_head_dim = 0;
-    // Feed-forward; routed_experts 0: every layer is dense
-    long dense_intermediate = 0, expert_intermediate = 0;
-    long routed_experts = 0, shared_experts = 0, experts_per_token = 0;
+    std::vector<AttentionSpec> attentions;  // its kinds
+    std::vector<LayerKind> layers;          // from the first to the last
+    // Feed-forward: widths of the dense FFN, of one routed expert, of all shared experts together.
+    long dense_intermediate = 0, expert_intermediate = 0, shared_intermediate = 0;
+    bool gated = true;         // gate and up side by side; else up alone (GPT)
+    bool ffn_biases = false;   // of the FFN's or the experts' projections
+    bool shared_gate = false;  // a sigmoid gate on the shared expert's output (Qwen3.5)
+    long routed_experts = 0, experts_per_token = 0;
     long expert_groups = 1, groups_per_token = 1;
     RouterScoring router_scoring = RouterScoring::sigmoid;
-    long draft_layers = 0;  // multi-token-prediction modules
+    bool router_bias = false;  // an FP32 bias an expert
+    long draft_layers = 0;     // multi-token-prediction modules, of one layer each
+    LayerKind draft_layer;
+    // Around the sub-layers. streams > 1: hyper-connections with so many residual streams.
+    long streams = 1, stream_iterations = 0;
+    bool layer_norm = false;  // norms with a bias beside the weight (GPT)
+    bool post_norms = false;  // each sub-layer's output is normed too (Gemma)
+    long positions = 0;       // rows of a learned position table, 0 with rotary embedding
     bool tied_embedding = false;
     long scale_block = 0;  // elements that share a scale in FP8, 0: those of a row
     long max_context = 0;
 };
 
-// Formats of one alternative. `weights` are those of attention, dense and shared layers.
+// Layers that are alike, in the order of their first one.
+struct LayerCount {
+    LayerKind kind;
+    long count = 0;
+};
+// Of the layers from `begin` up to `end`.
+std::vector<LayerCount> layer_kinds(const ModelSpec& model, long begin, long end);
+std::vector<LayerCount> layer_kinds(const ModelSpec& model);
+long layer_count(const ModelSpec& model);
+// Layers with experts; the first of them, or the number of layers where there is none.
+long expert_layers(const ModelSpec& model);
+long first_expert_layer(const ModelSpec& model);
+
+// `dense` layers and then others with experts, all of one attention.
+std::vector<LayerKind> dense_then_experts(long layers, long dense);
+
+// The only attention of a model whose layers share one, or nullptr.
+template <class Kind>
+const Kind* sole_attention(const ModelSpec& model) {
+    return model.attentions.size() == 1 ? std::get_if<Kind>(&model.attentions.front()) : nullptr;
+}
+
+// Formats of one alternative. `weights` are those of attention, dense and shared layers; `indexer`
+// that of the queries and the cached keys of an indexer.
 struct Precision {
     DType weights = DType::bf16, experts = DType::bf16, activations = DType::bf16;
-    DType attention = DType::bf16, kv_cache = DType::bf16;
+    DType attention = DType::bf16, kv_cache = DType::bf16, indexer = DType::bf16;
     DType dispatch = DType::bf16, combine = DType::bf16;
 };
 
@@ -53,134 +139,5 @@ struct Precision {
 // InputErrors with place and hint, all at once.
 ModelSpec read_model(const Node& config, const std::string& name);
 std::vector<std::string> known_families();
-
-// Parameters by part, each counted once; MTP modules apart.
-struct ParameterCount {
-    double embedding = 0, head = 0, attention = 0, dense_ffn = 0, routed_experts = 0,
-           shared_experts = 0, router = 0, norms = 0;
-    double draft = 0;       // MTP modules; embedding and head are the main model's
-    double total() const;   // without draft
-    double active() const;  // top-k and shared experts, head, input embedding
-    double active_without_embedding() const;
-    double active_routed = 0;  // the top-k experts of all MoE layers
-};
-ParameterCount count_parameters(const ModelSpec& model);
-
-// Cached elements a token adds in one layer (576 for V3: latent and rotary key), and the bytes a
-// token adds over all layers: 576 x 2 B x 61 = 70,272 B for V3 in BF16. Of the whole model, each
-// entry once.
-double kv_elements_per_token_per_layer(const ModelSpec& model);
-Bytes kv_bytes_per_token(const ModelSpec& model, DType kv_cache);
-
-// The same as one rank of a tensor-parallel group holds it: kv heads are divided, at least one a
-// rank; a latent entry is whole on every rank.
-Bytes kv_bytes_per_token_of_rank(const ModelSpec& model, DType kv_cache, int tensor_parallel);
-
-// How a tensor-parallel group shares attention. heads: all tokens on every rank, heads divided.
-// sp_tp_sp: tokens divided for the projections down and the output projection, heads divided in
-// between, with an exchange on either side (CloudMatrix-Infer's prefill, arXiv 2506.12708, section
-// 4.3.1); for latent attention.
-enum class AttentionSplit { heads, sp_tp_sp };
-
-// Bytes of the weights one rank holds of one layer or table, scales included. A part whose
-// size is 0 (no dense FFN, no experts, no draft module) takes no bytes.
-struct WeightBytes {
-    Bytes attention{0.0};      // of one layer, divided by tensor parallel
-    Bytes dense_ffn{0.0};      // of one dense layer, divided by tensor parallel
-    Bytes router{0.0};         // of one MoE layer
-    Bytes routed_expert{0.0};  // of one expert of one layer
-    Bytes shared_expert{0.0};  // all shared experts of one layer
-    Bytes norms{0.0};          // of one layer
-    Bytes embedding{0.0};      // vocabulary divided by tensor parallel
-    Bytes head{0.0};           // likewise, with the final norm; of a tied one the norm alone
-    Bytes draft_extra{0.0};    // of one MTP module beside its layer: its projection and norms
-};
-WeightBytes weight_bytes(const ModelSpec& model, const Precision& precision, int tensor_parallel,
-                         AttentionSplit split = AttentionSplit::heads);
-
-// What one tensor-parallel group works on in a step: `sequences` with `query` new tokens each and
-// `context` tokens of cache (the new ones included).
-struct StepShape {
-    Phase phase = Phase::decode;
-    long sequences = 0, query = 1, context = 0;
-    int tensor_parallel = 1;
-    AttentionSplit split = AttentionSplit::heads;
-    long tokens() const { return sequences * query; }
-    // Tokens of one rank where they are divided, rounded up.
-    long own_tokens() const { return (tokens() + tensor_parallel - 1) / tensor_parallel; }
-};
-
-// An attention block of one rank: up to the heads' work, that work, and what follows it. Split
-// sp_tp_sp exchanges between the parts.
-struct AttentionBlock {
-    std::vector<Operator> project, attend, output;
-    std::vector<Operator> all() const;
-};
-
-// The operators of each block, in order, for one rank. Names are stable, they are the row names
-// of every breakdown. Operators named "quantise" are there only for activations (or a dispatch or
-// combine) of 8 bits or fewer. The output of a block is added to the residual by the norm that
-// begins the next one. A part whose size is 0 (no dense FFN, no experts and so no router, no draft
-// module) has no operators. A count below 1, or heads that do not divide, is a
-// std::invalid_argument.
-//
-// Attention block with grouped queries: residual add and norm, quantise, query/key/value
-// projection, norm of queries and keys where the model has one, rotary, cache append, attention
-// over the cache, quantise, output projection. With latents: residual add and norm, quantise,
-// query/kv down-projection, their norms, quantise, query up-projection, rotary, cache append; in
-// decode the absorbed query product, latent attention and the absorbed value product, in prefill
-// the kv up-projection and expanded attention; quantise, output projection. (Its all-reduce under
-// tensor parallelism is the workload's.) Split sp_tp_sp is a std::invalid_argument without latents.
-AttentionBlock attention_parts(const ModelSpec& model, const Precision& precision,
-                               const StepShape& shape);
-std::vector<Operator> attention_block(const ModelSpec& model, const Precision& precision,
-                                      const StepShape& shape);
-
-// What split sp_tp_sp exchanges for each token, in bytes: the latents of queries and keys, which
-// every rank of the group gathers; the heads' outputs, which go back to the rank of the token.
-struct SplitExchange {
-    Bytes latents{0.0}, outputs{0.0};
-};
-SplitExchange split_exchange(const ModelSpec& model);
-
-// Dense FFN block: residual add and norm, quantise, gate-and-up, SwiGLU with quantise, down.
-std::vector<Operator> dense_ffn_block(const ModelSpec& model, const Precision& precision,
-                                      long tokens, int tensor_parallel);
-
-// Before the experts: residual add and norm, gate product, top-k choice, quantise for dispatch.
-std::vector<Operator> router_block(const ModelSpec& model, const Precision& precision, long tokens);
-
-// `active_experts` local experts with `tokens_per_expert` each: conversion of the input where
-// dispatch and activations differ in format, grouped gate-and-up, SwiGLU with quantise, grouped
-// down, quantise for combine. `prefix` begins the names and says which experts: "expert" for
-// routed ones in precision.experts, "shared_expert" for all shared ones of a layer, one wide FFN
-// in precision.weights that counts as 1. `tensor_parallel` ranks share each expert's width. No
-// active experts, no operators.
-std::vector<Operator> expert_block(const ModelSpec& model, const Precision& precision,
-                                   long active_experts, long tokens_per_expert,
-                                   const std::string& prefix, int tensor_parallel = 1);
-
-// Around the routed experts where tokens arrive rank by rank: `rows` of them, in the format of
-// dispatch, are copied to the place of their expert, and the results back in that of combine.
-std::vector<Operator> expert_permute_block(const ModelSpec& model, const Precision& precision,
-                                           long rows);
-std::vector<Operator> expert_unpermute_block(const ModelSpec& model, const Precision& precision,
-                                             long rows);
-
-// After combine: weighted sum of `copies` rows a token, which came in precision.combine: the k
-// routed ones and, where it is summed here, the shared expert's.
-std::vector<Operator> combine_block(const ModelSpec& model, const Precision& precision, long tokens,
-                                    long copies);
-
-// Embedding gather of the step's tokens; final norm, head, and sampling (softmax/arg-max) for
-// `outputs` positions (none for a chunk of prompt that is not the last: no operators).
-std::vector<Operator> embedding_block(const ModelSpec& model, const Precision& precision,
-                                      long tokens);
-std::vector<Operator> head_block(const ModelSpec& model, const Precision& precision, long outputs,
-                                 int tensor_parallel);
-
-// An MTP module's own part before its one layer: two norms, concatenation, projection 2 hidden ->
-// hidden.
-std::vector<Operator> draft_block(const ModelSpec& model, const Precision& precision, long tokens);
 
 }  // namespace podsim

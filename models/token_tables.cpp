@@ -2,7 +2,7 @@
 // multi-token-prediction module that joins both ends.
 #include <stdexcept>
 
-#include "models/model.hpp"
+#include "models/blocks.hpp"
 #include "models/vector_operators.hpp"
 #include "models/weights.hpp"
 
@@ -13,14 +13,30 @@ namespace {
 constexpr double index_bytes = 4;    // int32 token ids
 constexpr double sampling_work = 5;  // maximum, subtract, exponential, sum, compare
 
+// What is left of the residual: with hyper-connections the streams are joined by weights of their
+// own, a product [streams x hidden, streams] a token.
+std::vector<Operator> leave(const ModelSpec& model, long outputs) {
+    if (model.streams == 1) return {residual_norm("final_norm", outputs, model.hidden)};
+    const Bytes row(static_cast<double>(model.hidden) * bytes_of(stream_format));
+    return {{"final_mix_out", StreamMix{StreamSide::mix_out, outputs, model.streams, model.hidden,
+                                        0, stream_format}},
+            {"final_mix", Gemm{outputs, model.streams, model.streams * model.hidden, 1,
+                               stream_format, stream_format, DType::fp32}},
+            weighted_sum("final_join", outputs, model.hidden, model.streams, row),
+            norm("final_norm", outputs, model.hidden)};
+}
+
 }  // namespace
 
 std::vector<Operator> embedding_block(const ModelSpec& model, const Precision&, long tokens) {
     require_at_least_one("tokens", tokens);
     const double rows = static_cast<double>(tokens);
     const double size = rows * static_cast<double>(model.hidden);
-    const double moved = size * bytes_of(DType::bf16);
-    return {{"embedding", VectorWork{"gather", size, 0, moved + rows * index_bytes, moved}}};
+    const double row = size * bytes_of(DType::bf16);
+    // A learned position is added; every residual stream begins as the embedding.
+    const double read = (model.positions > 0 ? 2 * row : row) + rows * index_bytes;
+    return {{"embedding", VectorWork{"gather", size, model.positions > 0 ? 1.0 : 0.0, read,
+                                     row * static_cast<double>(model.streams)}}};
 }
 
 std::vector<Operator> head_block(const ModelSpec& model, const Precision&, long outputs,
@@ -31,11 +47,13 @@ std::vector<Operator> head_block(const ModelSpec& model, const Precision&, long 
     const long vocabulary = ceil_divide(model.vocabulary, tensor_parallel);
     const double rows = static_cast<double>(outputs);
     const double logits = rows * static_cast<double>(vocabulary);
-    return {residual_norm("final_norm", outputs, model.hidden),
-            {"head_projection",
-             Gemm{outputs, vocabulary, model.hidden, 1, DType::bf16, DType::bf16, DType::bf16}},
-            {"sampling", VectorWork{"sampling", logits, sampling_work,
-                                    logits * bytes_of(DType::bf16), rows * index_bytes}}};
+    std::vector<Operator> operators = leave(model, outputs);
+    operators.push_back({"head_projection", Gemm{outputs, vocabulary, model.hidden, 1, DType::bf16,
+                                                 DType::bf16, DType::bf16}});
+    operators.push_back(
+        {"sampling", VectorWork{"sampling", logits, sampling_work, logits * bytes_of(DType::bf16),
+                                rows * index_bytes}});
+    return operators;
 }
 
 std::vector<Operator> draft_block(const ModelSpec& model, const Precision&, long tokens) {

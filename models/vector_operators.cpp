@@ -13,6 +13,7 @@ namespace {
 constexpr double norm_work = 4;      // square, sum, scale, weight
 constexpr double quantise_work = 4;  // magnitude, maximum, scale, round
 constexpr double swiglu_work = 5;    // exponential, add, divide, two products
+constexpr double gelu_work = 8;      // x (1 + tanh(a (x + b x^3))) / 2
 constexpr double score_bytes = 4;    // fp32
 
 }  // namespace
@@ -62,15 +63,28 @@ Operator weighted_sum(const std::string& name, long tokens, long elements, long 
                        rows * (row_bytes.value() + score_bytes), size * bytes_of(stream_format)}};
 }
 
-Operator swiglu(const ModelSpec& model, const std::string& name, long tokens, long width,
-                DType to) {
+Operator activate(const ModelSpec& model, const std::string& prefix, long tokens, long width,
+                  DType to) {
     const auto rows = static_cast<double>(tokens);
     const double size = rows * static_cast<double>(width);
     const bool narrows = is_quantised(to);
-    return {name, VectorWork{narrows ? "swiglu_quantise" : "swiglu", size,
-                             narrows ? swiglu_work + quantise_work : swiglu_work,
-                             2 * size * bytes_of(stream_format),
-                             rows * activation_bytes(model, to, width)}};
+    const std::string name = model.gated ? "swiglu" : "gelu";
+    const double work = model.gated ? swiglu_work : gelu_work, inputs = model.gated ? 2 : 1;
+    return {prefix + "_" + name, VectorWork{narrows ? name + "_quantise" : name, size,
+                                            narrows ? work + quantise_work : work,
+                                            inputs * size * bytes_of(stream_format),
+                                            rows * activation_bytes(model, to, width)}};
+}
+
+std::vector<Operator> enter(const std::string& name, const ModelSpec& model, long tokens) {
+    if (model.streams == 1) return {residual_norm(name + "_norm", tokens, model.hidden)};
+    const StreamMix out{StreamSide::mix_out, tokens, model.streams, model.hidden, 0, stream_format};
+    StreamMix in = out;
+    in.side = StreamSide::mix_in;
+    in.iterations = model.stream_iterations;
+    return {{name + "_mix_out", out},
+            {name + "_mix_in", in},
+            norm(name + "_norm", tokens, model.hidden)};
 }
 
 void require_at_least_one(const char* what, long value) {

@@ -4,8 +4,10 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "models/model.hpp"
+#include "program/operator.hpp"
 
 namespace podsim {
 
@@ -21,6 +23,11 @@ Operator head_norm(const std::string& name, long tokens, long heads, long head_d
 // r += x, y = norm(r), as one kernel: reads both, writes both.
 Operator residual_norm(const std::string& name, long tokens, long elements);
 
+// What a sub-layer called `name` begins with: residual add and norm; with hyper-connections the
+// mix of the streams with the output of the sub-layer before, the mix the sub-layer reads, and its
+// norm.
+std::vector<Operator> enter(const std::string& name, const ModelSpec& model, long tokens);
+
 // Rows of one format to another with the scales of each (models/weights.hpp).
 Operator convert(const ModelSpec& model, const std::string& name, long tokens, long elements,
                  DType from, DType to);
@@ -32,8 +39,10 @@ Operator quantise(const std::string& name, long tokens, long elements, Bytes row
 Operator weighted_sum(const std::string& name, long tokens, long elements, long copies,
                       Bytes row_bytes);
 
-// y = silu(gate) up, and the conversion to `to` in the same kernel.
-Operator swiglu(const ModelSpec& model, const std::string& name, long tokens, long width, DType to);
+// PREFIX_swiglu: y = silu(gate) up, or of an FFN without gate PREFIX_gelu: y = gelu(up), and the
+// conversion to `to` in the same kernel.
+Operator activate(const ModelSpec& model, const std::string& prefix, long tokens, long width,
+                  DType to);
 
 // Throws std::invalid_argument unless value is at least 1.
 void require_at_least_one(const char* what, long value);

@@ -69,10 +69,13 @@ bool is_quantised(DType format) {
     return bytes_of(format) <= 1;
 }
 
-std::vector<Weight> gated_ffn_weights(const ModelSpec& model, long width, DType format) {
+std::vector<Weight> ffn_weights(const ModelSpec& model, long width, DType format) {
     if (width == 0) return {};
-    return {{"gate_up", 2 * width, model.hidden, 1, format},
-            {"down", model.hidden, width, 1, format}};
+    const long inner = model.gated ? 2 * width : width;
+    std::vector<Weight> weights = {{model.gated ? "gate_up" : "up", inner, model.hidden, 1, format},
+                                   {"down", model.hidden, width, 1, format}};
+    if (model.ffn_biases) weights.push_back({"biases", inner + model.hidden, 1, 1, DType::bf16});
+    return weights;
 }
 
 long ceil_divide(long value, long divisor) {

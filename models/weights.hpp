@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/units.hpp"
 #include "models/model.hpp"
 
 namespace podsim {
@@ -16,10 +17,12 @@ struct Weight {
     DType format = DType::bf16;
 };
 
-// Matrices of one layer's attention, and the elements of the norms inside it.
+// Matrices of one layer's attention, the elements of the norms inside it, and of biases and what
+// else is a vector (BF16).
 struct AttentionWeights {
     std::vector<Weight> matrices;
     long norm_elements = 0;
+    long bias_elements = 0;
 };
 
 double parameters(const Weight& weight);
@@ -38,8 +41,9 @@ double activation_bytes(const ModelSpec& model, DType format, long elements);
 // Whether activations of this format have to be quantised: 8 bits or fewer.
 bool is_quantised(DType format);
 
-// Matrices of a gated FFN: gate and up as one of 2 x width outputs, then down. None of width 0.
-std::vector<Weight> gated_ffn_weights(const ModelSpec& model, long width, DType format);
+// Matrices of an FFN: gate and up as one of 2 x width outputs, or up alone, then down, and their
+// biases where the model has such. None of width 0.
+std::vector<Weight> ffn_weights(const ModelSpec& model, long width, DType format);
 
 long ceil_divide(long value, long divisor);
 

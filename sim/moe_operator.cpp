@@ -1,6 +1,6 @@
 #include "sim/moe_operator.hpp"
 
-#include "models/model.hpp"
+#include "models/blocks.hpp"
 #include "workloads/expert_balance.hpp"
 
 namespace podsim {

@@ -10,7 +10,7 @@
 #include "base/fit_record.hpp"
 #include "base/sourced.hpp"
 #include "base/units.hpp"
-#include "models/model.hpp"
+#include "models/sizes.hpp"
 
 namespace podsim {
 

@@ -26,6 +26,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <stdexcept>
 #include <utility>
 
@@ -65,9 +66,9 @@ class StepBuilder {
         step_.memory = step_memory(spec_, layout_);
         if (!layout_.balances.empty() && !imbalances_.empty())
             step_.expert_imbalance = mean(imbalances_);
-        const bool has_moe = spec_.model.dense_layers < spec_.model.layers;
-        step_.stack_begin_layer = static_cast<int>(has_moe ? spec_.model.dense_layers : 0);
-        step_.stack_end_layer = static_cast<int>(spec_.model.layers);
+        const long layers = layer_count(spec_.model), first = first_expert_layer(spec_.model);
+        step_.stack_begin_layer = static_cast<int>(first < layers ? first : 0);
+        step_.stack_end_layer = static_cast<int>(layers);
         require_valid(step_.program);
         return std::move(step_);
     }
@@ -151,8 +152,7 @@ class StepBuilder {
             const long sequences = even_part(step_.sequences_per_group, stages(), work.batch);
             const auto tokens = static_cast<double>(sequences * at(passes, work.pass).query);
             if (from + 1 < stages()) {
-                const double state =
-                    static_cast<double>(spec_.model.hidden) * bytes_of(DType::bf16);
+                const double state = hidden_bytes(spec_.model.streams).value();
                 hand_to(from, from + 1, stride, "stage send", Bytes(tokens * state / tensor));
             } else if (spec_.phase == Phase::decode) {
                 hand_to(from, 0, stride * from, "token send", Bytes(tokens * token_index));
@@ -201,15 +201,15 @@ class StepBuilder {
         layer_ = -1;
         if (stage_ == 0)
             chain(attention_stream_, kernels(embedding_block(model, precision, own_of(tokens))));
-        const std::vector<Layer> stack = stack_of(pass);
+        Stack stack(*this, pass);
         if (stage_ > 0 && spec_.mapping.tensor_parallel > 1 && !splits_tokens()) {
             join("stage all-gather", TransferType::all_gather, spec_.mapping.tensor_parallel,
-                 stack.front().hidden);
+                 hidden_bytes(tokens * model.streams));
         }
-        const LayerRange layers = stage_layers(model.layers, stages(), stage_);
+        const LayerRange layers = stage_layers(layer_count(model), stages(), stage_);
         for (long layer = layers.begin; layer < layers.end; ++layer) {
             layer_ = static_cast<int>(layer);
-            run_layer(stack[layout_.balance_of(layer)], layer < model.dense_layers);
+            run_layer(stack.of(at(model.layers, layer_), layout_.balance_of(layer)));
         }
         layer_ = -1;
         if (stage_ + 1 < stages()) return;
@@ -224,8 +224,9 @@ class StepBuilder {
             chain(attention_stream_,
                   kernels(embedding_block(model, precision, own_of(draft_tokens))));
             chain(attention_stream_, kernels(draft_block(model, precision, own_of(draft_tokens))));
-            const std::size_t balance = layout_.balance_of(model.layers);
-            run_layer(draft == 0 ? stack[balance] : layer_of(own, balance), false);
+            const std::size_t balance = layout_.balance_of(layer_count(model));
+            run_layer(draft == 0 ? stack.of(model.draft_layer, balance)
+                                 : layer_of(own, model.draft_layer, balance));
             run_head(sequences_);
         }
     }
@@ -271,6 +272,7 @@ class StepBuilder {
 
     // What the layers of a micro-batch have in common, worked out once.
     struct Layer {
+        LayerKind kind;
         Bytes hidden{0.0};                 // of the group's tokens
         Bytes latents{0.0}, outputs{0.0};  // what split attention exchanges, of the group's tokens
         Kernels attention, dense, router, shared, sum;
@@ -281,15 +283,30 @@ class StepBuilder {
         ExpertLoad load;
     };
 
-    // One for each popularity of experts, one where it is the same in all layers.
-    std::vector<Layer> stack_of(const StepSpec::Pass& pass) {
-        std::vector<Layer> stack;
-        const std::size_t count = std::max<std::size_t>(1, layout_.balances.size());
-        for (std::size_t i = 0; i < count; ++i) stack.push_back(layer_of(pass, i));
-        return stack;
+    Bytes hidden_bytes(long rows) const {
+        return Bytes(static_cast<double>(rows * spec_.model.hidden) * bytes_of(DType::bf16));
     }
 
-    Layer layer_of(const StepSpec::Pass& pass, std::size_t balance) {
+    // The layers of one pass, one for each kind and popularity of experts, made when first asked.
+    class Stack {
+      public:
+        Stack(StepBuilder& builder, const StepSpec::Pass& pass) : builder_(builder), pass_(pass) {}
+
+        const Layer& of(const LayerKind& kind, std::size_t balance) {
+            for (const auto& [known, layer] : layers_) {
+                if (known == balance && layer.kind == kind) return layer;
+            }
+            layers_.emplace_back(balance, builder_.layer_of(pass_, kind, balance));
+            return layers_.back().second;
+        }
+
+      private:
+        StepBuilder& builder_;
+        const StepSpec::Pass& pass_;
+        std::deque<std::pair<std::size_t, Layer>> layers_;
+    };
+
+    Layer layer_of(const StepSpec::Pass& pass, const LayerKind& kind, std::size_t balance) {
         const ModelSpec& model = spec_.model;
         const Precision& precision = spec_.precision;
         const int tensor = spec_.mapping.tensor_parallel;
@@ -297,10 +314,12 @@ class StepBuilder {
                               pass.context, tensor,     spec_.mapping.attention};
         const long tokens = shape.tokens();
         Layer layer;
-        layer.hidden = Bytes(static_cast<double>(tokens * model.hidden) * bytes_of(DType::bf16));
-        const AttentionBlock attention = attention_parts(model, precision, shape);
+        layer.kind = kind;
+        layer.hidden = hidden_bytes(tokens);
+        const AttentionBlock attention = attention_parts(model, precision, shape, kind);
         if (splits_tokens()) {
-            const SplitExchange exchange = split_exchange(model);
+            const SplitExchange exchange =
+                split_exchange(std::get<LatentAttention>(at(model.attentions, kind.attention)));
             layer.latents = static_cast<double>(tokens) * exchange.latents;
             layer.outputs = static_cast<double>(tokens) * exchange.outputs;
             layer.attention = kernels(attention.project);
@@ -309,17 +328,18 @@ class StepBuilder {
         } else {
             layer.attention = kernels(attention.all(), true);
         }
-        if (model.dense_layers > 0)
+        if (!kind.experts) {
             layer.dense = kernels(dense_ffn_block(model, precision, tokens, tensor));
-        if (layout_.slots_per_rank == 0) return layer;
+            return layer;
+        }
 
         // Within a tensor-parallel group each rank takes its part of the tokens to the experts,
         // unless they gather there.
         const long own = tokens_to_experts(spec_, tokens);
         const bool apart = layout_.shared_ranks > 0;
-        const bool beside = !apart && model.shared_experts > 0;
+        const bool beside = !apart && model.shared_intermediate > 0;
         layer.load = expert_load(spec_, layout_, own, balance);
-        layer.router = kernels(router_block(model, precision, own));
+        layer.router = kernels(router_block(model, precision, own, kind.hash_routed));
         if (beside) {
             layer.shared = kernels(expert_block(model, precision, 1, own, "shared_expert",
                                                 sees_group(spec_) ? tensor : 1));
@@ -418,7 +438,8 @@ class StepBuilder {
         return operators;
     }
 
-    void run_layer(const Layer& layer, bool dense) {
+    void run_layer(const Layer& layer) {
+        const bool dense = !layer.kind.experts;
         const int tensor = spec_.mapping.tensor_parallel;
         const auto within_group = [&](const char* name, TransferType type) {
             if (tensor > 1) join(name, type, tensor, layer.hidden);

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "models/model.hpp"
+#include "models/blocks.hpp"
 #include "program/program.hpp"
 #include "workloads/mapping.hpp"
 

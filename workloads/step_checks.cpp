@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "models/sizes.hpp"
 #include "workloads/pipeline.hpp"
 #include "workloads/step_parts.hpp"
 
@@ -17,11 +18,12 @@ void require_stages(const StepSpec& spec) {
                         fmt::format("is {}, expected at least 1", stages));
     }
     if (stages == 1) return;
-    if (stages > spec.model.layers) {
-        throw StepError("mapping.pipeline_parallel",
-                        fmt::format("is {}: {} has {} layers and each stage needs one, expected "
-                                    "at most {}",
-                                    stages, spec.model.name, spec.model.layers, spec.model.layers));
+    if (stages > layer_count(spec.model)) {
+        throw StepError(
+            "mapping.pipeline_parallel",
+            fmt::format("is {}: {} has {} layers and each stage needs one, expected "
+                        "at most {}",
+                        stages, spec.model.name, layer_count(spec.model), layer_count(spec.model)));
     }
     if (spec.mapping.micro_batches > 1) {
         throw StepError("mapping.micro_batches",
@@ -65,19 +67,9 @@ void require_consistent(const StepSpec& spec) {
                         m.expert_parallel, m.stage_ranks(), m.data_parallel, m.tensor_parallel,
                         m.pipeline_parallel > 1 ? ", which are a pipeline stage" : ""));
     }
-    // Key-value heads divide over the ranks, or ranks over the heads (each then holds a copy).
-    if (const long kv = spec.model.kv_heads;
-        kv > 0 && kv % m.tensor_parallel != 0 && m.tensor_parallel % kv != 0) {
-        throw StepError(
-            "mapping.tensor_parallel",
-            fmt::format("{} and the model's {} key-value heads do not divide one another",
-                        m.tensor_parallel, kv));
-    }
-    if (spec.model.heads % m.tensor_parallel != 0) {
-        throw StepError("mapping.tensor_parallel",
-                        fmt::format("{} does not divide the model's {} heads", m.tensor_parallel,
-                                    spec.model.heads));
-    }
+    if (const std::string problem = division_problem(spec.model, m.tensor_parallel);
+        !problem.empty())
+        throw StepError("mapping.tensor_parallel", problem);
     if (spec.experts.shared_ranks % m.tensor_parallel != 0) {
         throw StepError(
             "experts.shared_ranks",
@@ -127,10 +119,13 @@ void require_consistent(const StepSpec& spec) {
                         "is sp-tp-sp, which divides tokens over a tensor-parallel group: "
                         "tensor_parallel is 1, expected more");
     }
-    if (m.attention == AttentionSplit::sp_tp_sp && spec.model.kv_rank == 0) {
-        throw StepError(
-            "mapping.attention",
-            fmt::format("is sp-tp-sp: {} has no latent attention, expected tp", spec.model.name));
+    const auto* latent = sole_attention<LatentAttention>(spec.model);
+    if (m.attention == AttentionSplit::sp_tp_sp &&
+        (latent == nullptr || latent->indexer.heads > 0)) {
+        throw StepError("mapping.attention",
+                        fmt::format("is sp-tp-sp: {} has no latent attention over the whole "
+                                    "context in all its layers, expected tp",
+                                    spec.model.name));
     }
     if (spec.phase == Phase::prefill) {
         if (spec.prompt < 1 || spec.prompt > spec.context) {

@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/at.hpp"
+#include "models/sizes.hpp"
 #include "workloads/pipeline.hpp"
 #include "workloads/step_parts.hpp"
 
@@ -15,14 +17,44 @@ Bytes MemoryNeed::total() const {
 
 namespace {
 
+// What a stage's layers hold together, its draft modules' among them.
+struct StageLayers {
+    double dense = 0, experts = 0;  // layers with either
+    Bytes attention{0.0};           // weights, with norms
+    Bytes cache{0.0};               // of one sequence
+    double widest = 0;              // elements of a token
+};
+
+StageLayers layers_of(const StepSpec& spec, const LayerRange& range, double drafts,
+                      const WeightBytes& weights) {
+    const ModelSpec& model = spec.model;
+    const int tensor = spec.mapping.tensor_parallel;
+    std::vector<std::pair<LayerKind, double>> alike;
+    for (const LayerCount& one : layer_kinds(model, range.begin, range.end))
+        alike.emplace_back(one.kind, static_cast<double>(one.count));
+    if (drafts > 0) alike.emplace_back(model.draft_layer, drafts);
+    StageLayers sum;
+    for (const auto& [kind, count] : alike) {
+        (kind.experts ? sum.experts : sum.dense) += count;
+        const AttentionSpec& attention = at(model.attentions, kind.attention);
+        sum.attention += count * (at(weights.attention, kind.attention) + weights.norms);
+        // The latent cache of MLA is whole on every rank of a tensor-parallel group, unless that
+        // divides tokens.
+        const int owners = spec.mapping.attention == AttentionSplit::sp_tp_sp ? tensor : 1;
+        sum.cache +=
+            layer_cache(attention, spec.context, tensor).bytes(spec.precision) * (count / owners);
+        const bool is_decode = spec.phase == Phase::decode;
+        sum.widest = std::max(sum.widest, widest_of_attention(attention, is_decode, tensor));
+    }
+    return sum;
+}
+
 // By class of one stage: its own layers, the embedding in the first, head and drafts in the last.
 std::vector<MemoryNeed> stage_memory(const StepSpec& spec, const ExpertLayout& layout, int stage) {
     const ModelSpec& model = spec.model;
     const int stages = layout.stages;
     const bool is_first = stage == 0, is_last = stage + 1 == stages;
-    const LayerRange own_layers = stage_layers(model.layers, stages, stage);
-    const auto dense_layers = static_cast<double>(
-        std::clamp(model.dense_layers - own_layers.begin, 0L, own_layers.count()));
+    const LayerRange own_layers = stage_layers(layer_count(model), stages, stage);
     const int tensor = spec.mapping.tensor_parallel;
     const AttentionSplit split = spec.mapping.attention;
     const bool splits_tokens = split == AttentionSplit::sp_tp_sp;
@@ -30,8 +62,7 @@ std::vector<MemoryNeed> stage_memory(const StepSpec& spec, const ExpertLayout& l
     const double drafts = is_last && spec.speculation.draft_tokens > 0
                               ? static_cast<double>(model.draft_layers)
                               : 0.0;
-    const double layers = static_cast<double>(own_layers.count()) + drafts;
-    const double moe_layers = layers - dense_layers;
+    const StageLayers held = layers_of(spec, own_layers, drafts, weights);
     const double sequences = static_cast<double>(spec.sequences_per_group);
     long longest = 0;  // new tokens of a sequence in one pass
     for (const auto& pass : spec.passes()) longest = std::max(longest, pass.query);
@@ -45,32 +76,21 @@ std::vector<MemoryNeed> stage_memory(const StepSpec& spec, const ExpertLayout& l
     const Bytes head = weight_bytes(model, spec.precision, tensor * shared_heads, split).head;
 
     MemoryNeed common;
-    common.parts.emplace_back("attention weights", layers * (weights.attention + weights.norms) +
-                                                       drafts * weights.draft_extra);
-    common.parts.emplace_back("dense FFN weights", dense_layers * weights.dense_ffn);
+    common.parts.emplace_back("attention weights", held.attention + drafts * weights.draft_extra);
+    common.parts.emplace_back("dense FFN weights", held.dense * weights.dense_ffn);
     // A head that is the embedding, and drafts, need the embedding in the last stage too.
     const bool embeds = is_first || (is_last && (model.tied_embedding || drafts > 0));
     common.parts.emplace_back("embedding and head", (embeds ? weights.embedding : Bytes(0.0)) +
                                                         (is_last ? head : Bytes(0.0)));
-    // The latent cache of MLA is whole on every rank of a tensor-parallel group, unless that
-    // divides tokens. The draft modules' layer keeps a cache too.
-    const Bytes per_layer = kv_bytes_per_token_of_rank(model, spec.precision.kv_cache, tensor) /
-                            static_cast<double>(model.layers * (splits_tokens ? tensor : 1));
-    common.parts.emplace_back("KV cache",
-                              sequences * static_cast<double>(spec.context) * layers * per_layer);
+    common.parts.emplace_back("KV cache", sequences * held.cache);
     // Live at once: hidden states and residual in BF16, the widest product, the logits in FP32.
-    // Decode multiplies queries into the latent space, prefill expands keys and values of the pass.
-    const long latent_width =
-        spec.phase == Phase::decode
-            ? model.kv_rank + model.rope_head_dim
-            : 2 * (model.nope_head_dim + model.rope_head_dim) + model.value_head_dim;
-    const double widest =
-        static_cast<double>(std::max({model.heads * latent_width / tensor,
-                                      (model.heads + 2 * model.kv_heads) * model.head_dim / tensor,
-                                      2 * model.dense_intermediate / tensor, model.hidden}));
+    const double ffn = static_cast<double>((model.gated ? 2 : 1) * model.dense_intermediate);
+    const double widest = std::max({held.widest, ffn / tensor, static_cast<double>(model.hidden)});
     const double hidden_tokens = splits_tokens ? std::ceil(tokens / tensor) : tokens;
     const double activations =
-        (hidden_tokens * 4.0 * static_cast<double>(model.hidden) + tokens * 2.0 * widest) * 2.0 +
+        (hidden_tokens * 4.0 * static_cast<double>(model.hidden * model.streams) +
+         tokens * 2.0 * widest) *
+            2.0 +
         heads * static_cast<double>(model.vocabulary) / tensor * 4.0;
     common.parts.emplace_back("activations", Bytes(activations));
     common.parts.emplace_back("runtime reserve", spec.engine.memory_reserve.value);
@@ -82,9 +102,9 @@ std::vector<MemoryNeed> stage_memory(const StepSpec& spec, const ExpertLayout& l
     const auto add = [&](Bytes routed, Bytes shared, double received) {
         MemoryNeed need = common;
         need.rank_class = classes[first_class + needs.size()].name;
-        need.parts.emplace_back("routed experts", moe_layers * routed);
-        need.parts.emplace_back("shared expert", moe_layers * shared);
-        need.parts.emplace_back("router", moe_layers * weights.router);
+        need.parts.emplace_back("routed experts", held.experts * routed);
+        need.parts.emplace_back("shared expert", held.experts * shared);
+        need.parts.emplace_back("router", held.experts * weights.router);
         need.parts.emplace_back("exchange buffers",
                                 received * (dispatched_token(model, spec.precision.dispatch) +
                                             dispatched_token(model, spec.precision.combine)));

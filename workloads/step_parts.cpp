@@ -25,7 +25,7 @@ long scale_block_of(const ModelSpec& model, DType dtype) {
 
 bool has_experts(const ModelSpec& model) {
     return model.routed_experts > 0 &&
-           (model.dense_layers < model.layers || model.draft_layers > 0);
+           (expert_layers(model) > 0 || (model.draft_layers > 0 && model.draft_layer.experts));
 }
 
 Bytes dispatched_token(const ModelSpec& model, DType dtype) {
@@ -160,7 +160,8 @@ ExpertLayout expert_layout(const StepSpec& spec) {
     layout.groups = spec.mapping.stage_ranks() / layout.group_ranks;
     layout.shared_ranks = spec.experts.shared_ranks;
     layout.routed_ranks = layout.group_ranks - layout.shared_ranks;
-    if (layout.shared_ranks > 0 && (!has_experts(spec.model) || spec.model.shared_experts == 0)) {
+    if (layout.shared_ranks > 0 &&
+        (!has_experts(spec.model) || spec.model.shared_intermediate == 0)) {
         throw StepError("experts.shared_ranks",
                         fmt::format("is {}, but {} has no shared expert to hold, expected 0",
                                     layout.shared_ranks, spec.model.name));
@@ -278,12 +279,12 @@ std::vector<Kernel> kernels_of(Program& program, const std::vector<Operator>& op
     std::vector<const Operator*> run;
     // The fused prolog is written for latent attention.
     const bool latent = std::any_of(operators.begin(), operators.end(), [](const Operator& op) {
-        const auto* core = std::get_if<Attention>(&op.body);
-        return core != nullptr && core->form == AttentionForm::mla_absorbed;
+        return op.name == "absorbed_query_product";
     });
     bool prolog = is_attention && latent && engine.fuses(Fusion::mla_prolog);
     for (const auto& op : operators) {
-        const bool is_core = std::holds_alternative<Attention>(op.body);
+        const bool is_core = std::holds_alternative<Attention>(op.body) ||
+                             std::holds_alternative<IndexScores>(op.body);
         const bool extends = !run.empty() && !is_core && (prolog || joins(*run.back(), op, engine));
         if (!run.empty() && !extends) {
             kernels.push_back(make_kernel(program, run));

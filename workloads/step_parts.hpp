@@ -30,8 +30,7 @@ struct ExpertLayout {
     bool uneven() const { return !balances.empty() && routed_ranks > 1; }
 };
 
-// Whether a layer routes tokens. A draft module's layer is a MoE layer, also of a model whose other
-// layers are all dense.
+// Whether a layer routes tokens, a draft module's or one of the others.
 bool has_experts(const ModelSpec& model);
 
 // A token on its way to an expert or back, scales included.

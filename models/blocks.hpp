@@ -1,0 +1,105 @@
+// The operators of each block of a model, for one rank's share of a step.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/units.hpp"
+#include "models/model.hpp"
+#include "models/sizes.hpp"
+#include "program/operator.hpp"
+
+namespace podsim {
+
+// What one tensor-parallel group works on in a step: `sequences` with `query` new tokens each and
+// `context` tokens of cache (the new ones included).
+struct StepShape {
+    Phase phase = Phase::decode;
+    long sequences = 0, query = 1, context = 0;
+    int tensor_parallel = 1;
+    AttentionSplit split = AttentionSplit::heads;
+    long tokens() const { return sequences * query; }
+    // Tokens of one rank where they are divided, rounded up.
+    long own_tokens() const { return (tokens() + tensor_parallel - 1) / tensor_parallel; }
+};
+
+// An attention block of one rank: up to the heads' work, that work, and what follows it. Split
+// sp_tp_sp exchanges between the parts.
+struct AttentionBlock {
+    std::vector<Operator> project, attend, output;
+    std::vector<Operator> all() const;
+};
+
+// The operators of each block, in order, for one rank. Names are stable, they are the row names
+// of every breakdown. Operators named "quantise" are there only for activations (or a dispatch or
+// combine) of 8 bits or fewer. The output of a block is added to the residual by the norm that
+// begins the next one. A part whose size is 0 (no dense FFN, no experts and so no router, no draft
+// module) has no operators. A count below 1, or heads that do not divide, is a
+// std::invalid_argument.
+//
+// Attention block with grouped queries: residual add and norm, quantise, query/key/value
+// projection, norm of queries and keys where the model has one, rotary, cache append, attention
+// over the cache, quantise, output projection. With latents: residual add and norm, quantise,
+// query/kv down-projection, their norms, quantise, query up-projection, rotary, cache append; in
+// decode the absorbed query product, latent attention and the absorbed value product, in prefill
+// the kv up-projection and expanded attention; quantise, output projection. (Its all-reduce under
+// tensor parallelism is the workload's.) Split sp_tp_sp is a std::invalid_argument without latents.
+//
+// `kind` is the layer's: attentions[kind.attention]. Compressed attention adds pooling of the cache
+// and a grouped output projection, an indexer its projections, scores and choice; a delta net has a
+// convolution and its rule in place of attention over a cache. With hyper-connections "mix_out" of
+// the sub-layer before and "mix_in" stand in front of the norm.
+AttentionBlock attention_parts(const ModelSpec& model, const Precision& precision,
+                               const StepShape& shape, const LayerKind& kind);
+std::vector<Operator> attention_block(const ModelSpec& model, const Precision& precision,
+                                      const StepShape& shape, const LayerKind& kind);
+
+// What split sp_tp_sp exchanges for each token, in bytes: the latents of queries and keys, which
+// every rank of the group gathers; the heads' outputs, which go back to the rank of the token.
+struct SplitExchange {
+    Bytes latents{0.0}, outputs{0.0};
+};
+SplitExchange split_exchange(const LatentAttention& attention);
+
+// Dense FFN block: residual add and norm, quantise, gate-and-up, SwiGLU with quantise, down.
+std::vector<Operator> dense_ffn_block(const ModelSpec& model, const Precision& precision,
+                                      long tokens, int tensor_parallel);
+
+// Before the experts: residual add and norm, gate product, top-k choice, quantise for dispatch.
+std::vector<Operator> router_block(const ModelSpec& model, const Precision& precision, long tokens,
+                                   bool hash_routed = false);
+
+// `active_experts` local experts with `tokens_per_expert` each: conversion of the input where
+// dispatch and activations differ in format, grouped gate-and-up, SwiGLU with quantise, grouped
+// down, quantise for combine. `prefix` begins the names and says which experts: "expert" for
+// routed ones in precision.experts, "shared_expert" for all shared ones of a layer, one wide FFN
+// in precision.weights that counts as 1. `tensor_parallel` ranks share each expert's width. No
+// active experts, no operators.
+std::vector<Operator> expert_block(const ModelSpec& model, const Precision& precision,
+                                   long active_experts, long tokens_per_expert,
+                                   const std::string& prefix, int tensor_parallel = 1);
+
+// Around the routed experts where tokens arrive rank by rank: `rows` of them, in the format of
+// dispatch, are copied to the place of their expert, and the results back in that of combine.
+std::vector<Operator> expert_permute_block(const ModelSpec& model, const Precision& precision,
+                                           long rows);
+std::vector<Operator> expert_unpermute_block(const ModelSpec& model, const Precision& precision,
+                                             long rows);
+
+// After combine: weighted sum of `copies` rows a token, which came in precision.combine: the k
+// routed ones and, where it is summed here, the shared expert's.
+std::vector<Operator> combine_block(const ModelSpec& model, const Precision& precision, long tokens,
+                                    long copies);
+
+// Embedding gather of the step's tokens; final norm, head, and sampling (softmax/arg-max) for
+// `outputs` positions (none for a chunk of prompt that is not the last: no operators).
+std::vector<Operator> embedding_block(const ModelSpec& model, const Precision& precision,
+                                      long tokens);
+std::vector<Operator> head_block(const ModelSpec& model, const Precision& precision, long outputs,
+                                 int tensor_parallel);
+
+// An MTP module's own part before its one layer: two norms, concatenation, projection 2 hidden ->
+// hidden.
+std::vector<Operator> draft_block(const ModelSpec& model, const Precision& precision, long tokens);
+
+}  // namespace podsim
