@@ -4,9 +4,13 @@
 
 #include <charconv>
 
+#include "models/silent_keys.hpp"
+
 namespace podsim {
 
 namespace {
+
+constexpr const char* text_key = "text_config";
 
 std::string kind_name(const Node& node) {
     switch (node.kind) {
@@ -29,34 +33,54 @@ ConfigReader::ConfigReader(const Node& config) : config_(config) {
         throw InputError(config.place, "",
                          "a model is a map of keys such as hidden_size, not " + kind_name(config));
     }
+    const Node* text = config.find(text_key);
+    if (text != nullptr && text->kind == Node::Kind::map) text_ = text;
+}
+
+// The family is the whole model's.
+const Node* ConfigReader::find(const std::string& key) const {
+    if (text_ != nullptr && key != "model_type") {
+        if (const Node* node = text_->find(key)) return node;
+    }
+    return config_.find(key);
+}
+
+std::string ConfigReader::path_of(const std::string& key) const {
+    return text_ != nullptr && text_->find(key) != nullptr ? std::string(text_key) + "." + key
+                                                           : key;
+}
+
+bool ConfigReader::has(const std::string& key) const {
+    const Node* node = find(key);
+    return node != nullptr && node->kind != Node::Kind::null;
 }
 
 long ConfigReader::size(const std::string& key, long limit) {
     const Node* node = present(key);
-    if (node != nullptr) return whole_number(*node, key, 1, limit);
+    if (node != nullptr) return whole_number(*node, path_of(key), 1, limit);
     note_missing(key, "a whole number from 1");
     return 0;
 }
 
 long ConfigReader::count(const std::string& key, long limit) {
     const Node* node = present(key);
-    if (node != nullptr) return whole_number(*node, key, 0, limit);
+    if (node != nullptr) return whole_number(*node, path_of(key), 0, limit);
     note_missing(key, "a whole number from 0");
     return 0;
 }
 
 long ConfigReader::size_or(const std::string& key, long limit, long absent) {
     const Node* node = present(key);
-    return node == nullptr ? absent : whole_number(*node, key, 1, limit);
+    return node == nullptr ? absent : whole_number(*node, path_of(key), 1, limit);
 }
 
 long ConfigReader::count_or(const std::string& key, long limit, long absent) {
     const Node* node = present(key);
-    return node == nullptr ? absent : whole_number(*node, key, 0, limit);
+    return node == nullptr ? absent : whole_number(*node, path_of(key), 0, limit);
 }
 
 long ConfigReader::size_or_null(const std::string& key, long limit) {
-    const Node* node = config_.find(key);
+    const Node* node = find(key);
     if (node != nullptr && node->kind == Node::Kind::null) {
         asked_.insert(key);
         return 0;
@@ -71,8 +95,8 @@ bool ConfigReader::flag_or(const std::string& key, bool absent) {
         if (node->text == "true") return true;
         if (node->text == "false") return false;
     }
-    problems_.push_back(
-        {node->place, key, fmt::format("{}, expected true or false", kind_name(*node)), ""});
+    problems_.push_back({node->place, path_of(key),
+                         fmt::format("{}, expected true or false", kind_name(*node)), ""});
     return absent;
 }
 
@@ -84,10 +108,65 @@ std::string ConfigReader::text(const std::string& key) {
     }
     if (node->kind != Node::Kind::scalar || node->text.empty()) {
         problems_.push_back(
-            {node->place, key, fmt::format("{}, expected a name", kind_name(*node)), ""});
+            {node->place, path_of(key), fmt::format("{}, expected a name", kind_name(*node)), ""});
         return "";
     }
     return node->text;
+}
+
+std::vector<std::string> ConfigReader::texts(const std::string& key) {
+    const Node* node = present(key);
+    if (node == nullptr) {
+        note_missing(key, "a list of names");
+        return {};
+    }
+    std::vector<std::string> names;
+    for (const Node& item : node->items) {
+        if (item.kind == Node::Kind::scalar) names.push_back(item.text);
+    }
+    if (node->kind == Node::Kind::list && names.size() == node->items.size()) return names;
+    problems_.push_back({node->place, path_of(key),
+                         fmt::format("{}, expected a list of names", kind_name(*node)), ""});
+    return {};
+}
+
+std::vector<long> ConfigReader::counts(const std::string& key, long limit, long length) {
+    const Node* node = present(key);
+    if (node == nullptr) {
+        note_missing(key, "a list of whole numbers");
+        return {};
+    }
+    std::vector<long> numbers;
+    if (node->kind == Node::Kind::scalar) {
+        numbers.assign(static_cast<std::size_t>(length),
+                       whole_number(*node, path_of(key), 0, limit));
+        return numbers;
+    }
+    if (node->kind != Node::Kind::list) {
+        problems_.push_back({node->place, path_of(key),
+                             fmt::format("{}, expected a list of whole numbers", kind_name(*node)),
+                             ""});
+        return {};
+    }
+    for (std::size_t i = 0; i < node->items.size(); ++i) {
+        numbers.push_back(
+            whole_number(node->items[i], fmt::format("{}.{}", path_of(key), i), 0, limit));
+    }
+    return numbers;
+}
+
+std::vector<Diagnostic> ConfigReader::unexpected() const {
+    std::vector<Diagnostic> found;
+    const auto look_through = [&](const Node& map, const std::string& prefix) {
+        for (const Node::Entry& entry : map.entries) {
+            if (asked_.count(entry.key) > 0 || says_nothing(entry.key)) continue;
+            found.push_back({entry.value.place, prefix + entry.key,
+                             "is not a key that this family's sizes come from: ignored", ""});
+        }
+    };
+    look_through(config_, "");
+    if (text_ != nullptr) look_through(*text_, std::string(text_key) + ".");
+    return found;
 }
 
 long ConfigReader::scale_block() {
@@ -119,17 +198,17 @@ long ConfigReader::scale_block() {
 }
 
 void ConfigReader::require(bool holds, const std::string& key, const std::string& what) {
-    if (!holds) problems_.push_back({place_of(key), key, what, ""});
+    if (!holds) problems_.push_back({place_of(key), path_of(key), what, ""});
 }
 
 void ConfigReader::require_empty_list(const std::string& key, const std::string& what) {
     const Node* node = present(key);
     if (node == nullptr || (node->kind == Node::Kind::list && node->items.empty())) return;
-    problems_.push_back({node->place, key, what, ""});
+    problems_.push_back({node->place, path_of(key), what, ""});
 }
 
 const Place& ConfigReader::place_of(const std::string& key) const {
-    const Node* node = config_.find(key);
+    const Node* node = find(key);
     return node == nullptr ? config_.place : node->place;
 }
 
@@ -152,7 +231,7 @@ void ConfigReader::finish() {
 
 const Node* ConfigReader::present(const std::string& key) {
     asked_.insert(key);
-    const Node* node = config_.find(key);
+    const Node* node = find(key);
     return node == nullptr || node->kind == Node::Kind::null ? nullptr : node;
 }
 
@@ -184,7 +263,7 @@ long ConfigReader::whole_number(const Node& node, const std::string& path, long 
 }
 
 void ConfigReader::note_missing(const std::string& key, const std::string& expected) {
-    const Node* node = config_.find(key);
+    const Node* node = find(key);
     missing_.push_back(problems_.size());
     problems_.push_back(
         {place_of(key), key,

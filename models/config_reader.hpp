@@ -13,7 +13,8 @@ namespace podsim {
 
 class ConfigReader {
   public:
-    // Throws InputError when the document is not a map. `config` must outlive the reader.
+    // Throws InputError when the document is not a map. `config` must outlive the reader. The sizes
+    // of a model with other senses stand under its text_config: they are looked for there first.
     explicit ConfigReader(const Node& config);
 
     // A whole number in [1, limit], or [0, limit] for a count. A key that is missing, null or
@@ -35,6 +36,13 @@ class ConfigReader {
     // Text that must be there; "" when it is not.
     std::string text(const std::string& key);
 
+    // A list of names or of whole numbers in [0, limit]; empty, and noted, when it is missing or
+    // something else. One number stands for `length` equal ones.
+    std::vector<std::string> texts(const std::string& key);
+    std::vector<long> counts(const std::string& key, long limit, long length);
+
+    bool has(const std::string& key) const;  // there and not null
+
     // quantization_config.weight_block_size [b, b], or 0 without one.
     long scale_block();
 
@@ -46,15 +54,22 @@ class ConfigReader {
 
     const Place& place_of(const std::string& key) const;
 
+    // Keys that nobody asked for and that are not known to say nothing about size, with their
+    // places.
+    std::vector<Diagnostic> unexpected() const;
+
     // Throws InputError with everything noted. A missing key gets the nearest unused one as hint.
     void finish();
 
   private:
-    const Node* present(const std::string& key);  // nullptr when missing or null
+    const Node* find(const std::string& key) const;  // nullptr when missing
+    const Node* present(const std::string& key);     // nullptr when missing or null
+    std::string path_of(const std::string& key) const;
     long whole_number(const Node& node, const std::string& path, long least, long limit);
     void note_missing(const std::string& key, const std::string& expected);
 
     const Node& config_;
+    const Node* text_ = nullptr;  // text_config
     std::set<std::string> asked_;
     std::vector<Diagnostic> problems_;
     std::vector<std::size_t> missing_;  // which of them are missing keys
