@@ -35,15 +35,14 @@ class CostCache {
     long misses() const { return misses_; }
     long stored_hits() const { return stored_hits_; }  // of the misses, those found in a file
 
-    // Whether keeping costs in a file is worth it: switched on, and slower to work out than to
-    // read.
+    // Whether there are costs worth a file: switched on, and slower to work out than to read.
     bool keeps() const { return enabled_ && fidelity_ != Fidelity::analytic; }
 
     // The bytes of everything that a cost depends on beside operator and core share, the code that
     // works it out included.
     std::string setting() const;
 
-    // From now on costs are looked for here before they are worked out. Throws
+    // From now on costs of products are looked for here before they are worked out. Throws
     // std::invalid_argument for those of another setting.
     void recall(StoredCosts stored);
 
@@ -60,7 +59,7 @@ class CostCache {
     bool enabled_;
     RankState state_;
     long hits_ = 0, misses_ = 0, stored_hits_ = 0;
-    std::map<std::string, OperatorCost> found_, fresh_;  // in a file, and worked out
+    std::map<std::string, OperatorCost> known_, fresh_;  // fresh: worth a file, and in none yet
     std::optional<StoredCosts> stored_;
 };
 

@@ -126,8 +126,8 @@ TEST_F(Run, CostsOnDiskChangeNothing) {
     ASSERT_EQ(kept().size(), 1u);
     EXPECT_EQ(kept()[0].rfind("cache/podsim/costs-", 0), 0u) << kept()[0];
     const std::string warm = run({{"XDG_CACHE_HOME", cache}});
-    EXPECT_GT(stored_hits(warm), 20);
-    EXPECT_EQ(stored_hits(warm), Json::parse(warm)["switches"]["cache_misses"].get<long>());
+    EXPECT_GT(stored_hits(warm), 8);  // the products of a layer and more
+    EXPECT_LT(stored_hits(warm), Json::parse(warm)["switches"]["cache_misses"].get<long>());
     for (const std::string& file : kept()) {
         std::string bytes = folder_.read(file);
         for (std::size_t i = 100; i < bytes.size(); i += 100) bytes[i] = 'x';

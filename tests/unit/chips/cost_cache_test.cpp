@@ -203,13 +203,14 @@ TEST(CostCache, RecalledToTheBit) {
         EXPECT_EQ(bytes_of(second.cost(body, share)), bytes_of(off.cost(body, share)));
         (void)second.cost(body, share);
     }
+    // The three products; attention and vector work are worked out sooner than read.
     EXPECT_EQ(second.misses(), 5);
-    EXPECT_EQ(second.stored_hits(), 5);
+    EXPECT_EQ(second.stored_hits(), 3);
     EXPECT_EQ(second.hits(), 5);
     // Nothing new, nothing to keep.
     EXPECT_EQ(second.file(no_limit), "");
     (void)second.cost(Gemm{1, 1, 1, 1}, 1.0);
-    EXPECT_EQ(second.stored_hits(), 5);
+    EXPECT_EQ(second.stored_hits(), 3);
     EXPECT_NE(second.file(no_limit), "");
 }
 
