@@ -7,6 +7,12 @@
 
 namespace podsim {
 
+const std::vector<std::pair<const char*, Phase>>& names_of(const Phase*) {
+    static const std::vector<std::pair<const char*, Phase>> names = {{"prefill", Phase::prefill},
+                                                                     {"decode", Phase::decode}};
+    return names;
+}
+
 namespace {
 
 double real(long count) {

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <variant>
+#include <vector>
 
 #include "base/units.hpp"
 #include "program/dtype.hpp"
@@ -24,6 +26,7 @@ struct Gemm {
 // (kv_heads 1; head_dim_qk = rank + rope, head_dim_v = rank). gqa: kv_heads keys and values.
 enum class AttentionForm { mla_absorbed, gqa };
 enum class Phase { prefill, decode };
+const std::vector<std::pair<const char*, Phase>>& names_of(const Phase*);
 
 // `batch` sequences, each with `query` new tokens that see `context` cached ones (the new tokens
 // included). In prefill the mask is causal: query i of the new tokens sees context - query + i + 1.
