@@ -88,8 +88,13 @@ ProgramCosts cost_program(const Program& program, CostCache& cache, const RankFa
         costs.operators.push_back(std::move(operators));
         costs.pipelines.push_back(std::move(pipelines));
     }
-    for (const auto& transfer : program.transfers)
+    std::vector<OutsideFit> outside;
+    for (const auto& transfer : program.transfers) {
         costs.coflows.push_back(make_coflow(transfer, fabric, library, total_ranks));
+        const auto& more = costs.coflows.back().outside;
+        outside.insert(outside.end(), more.begin(), more.end());
+    }
+    costs.warnings = fit_warnings(library.name, outside);
     return costs;
 }
 

@@ -13,6 +13,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::HasSubstr;
+using ::testing::IsSupersetOf;
 using ::testing::Not;
 
 Setting set(const std::string& text) {
@@ -253,6 +254,38 @@ TEST(Run, TheNeighbourIsTheOtherFidelity) {
     EXPECT_EQ(analytic.neighbour, "tile");
     EXPECT_NEAR(tile.neighbour_gap, analytic.iteration_seconds / tile.iteration_seconds - 1, 1e-12);
     EXPECT_LT(tile.neighbour_gap, 0);
+}
+
+// 61 layers of dispatch and combine, 8 sequences a rank: a line for the ranks, one
+// for the tokens, and no time of a transfer that is measured.
+TEST(Run, SaysOnceThatTransfersLieOutsideTheFit) {
+    const auto run_with = [](const std::string& ranges) {
+        Catalog catalog = test_catalog();
+        Node library = parse_yaml(test_collectives(), "test-collectives.yaml");
+        for (const char* type : {"dispatch", "combine"})
+            set_path(library, std::string("transfers.") + type + ".ranges", ranges, {});
+        catalog.embed("collectives", "test-collectives", std::move(library));
+        return run_experiment(test_experiment(), catalog, quick()).alternatives.front();
+    };
+    const auto measured = [](const AlternativeResult& result) {
+        return result.metric("iteration_time")->rests_on.shares.at("measured");
+    };
+    const AlternativeResult within = run_with("[{ranks: [8, 32], tokens: [8, 8]}]");
+    EXPECT_THAT(within.warnings, Not(Contains(HasSubstr("was fitted at"))));
+    const AlternativeResult outside = run_with("[{ranks: [8, 16], tokens: [128, 256]}]");
+    EXPECT_THAT(outside.warnings,
+                IsSupersetOf({"collective library test-collectives was fitted at 8 to 16 ranks "
+                              "(dispatch, combine), here 32: derived",
+                              "collective library test-collectives was fitted at 128 to 256 tokens "
+                              "a rank (dispatch, combine), here 8: derived"}));
+    EXPECT_EQ(outside.warnings.size(), within.warnings.size() + 2);
+    EXPECT_EQ(outside.iteration_seconds, within.iteration_seconds);
+    EXPECT_LT(measured(outside), measured(within) - 0.05);
+    for (const OperatorRow& row : outside.operators) {
+        if (row.kind == "dispatch") {
+            EXPECT_EQ(row.basis, "derived");
+        }
+    }
 }
 
 TEST(Run, WarnsOfAContextTheModelWasNotMadeFor) {
