@@ -302,21 +302,17 @@ TEST(DecodeProperty, TokensAreConserved) {
             RC_ASSERT(members == layout.group_ranks);
             RC_ASSERT(std::abs(sent - received) <= 1e-9 * sent);
         }
-        // Of the group: assignments, and the slots that they are rounded up to.
+        // Of the group: assignments, and on each rank the whole rows that they are rounded up to.
         const double assigned =
             static_cast<double>(tokens * spec.model.experts_per_token) * layout.group_ranks;
         const int busiest = layout.uneven() ? 1 : layout.routed_ranks;
         const double rows =
-            static_cast<double>(load.active_experts * load.tokens_per_expert) * busiest +
-            static_cast<double>(load.active_experts_elsewhere * load.tokens_per_expert_elsewhere) *
-                (layout.routed_ranks - busiest);
-        const double slots =
-            static_cast<double>(load.active_experts) * busiest +
-            static_cast<double>(load.active_experts_elsewhere) * (layout.routed_ranks - busiest);
+            static_cast<double>(load.here.rows()) * busiest +
+            static_cast<double>(load.elsewhere.rows()) * (layout.routed_ranks - busiest);
         RC_ASSERT(rows >= assigned * (1 - 1e-9));
-        RC_ASSERT(rows < assigned * (1 + 1e-9) + slots);
-        RC_ASSERT(load.active_experts <= layout.slots_per_rank);
-        RC_ASSERT(load.active_experts_elsewhere <= layout.slots_per_rank);
+        RC_ASSERT(rows < assigned * (1 + 1e-9) + layout.routed_ranks);
+        RC_ASSERT(load.here.active_experts <= layout.slots_per_rank);
+        RC_ASSERT(load.elsewhere.active_experts <= layout.slots_per_rank);
         RC_ASSERT(load.imbalance >= 1 - 1e-9);
     }));
 }
