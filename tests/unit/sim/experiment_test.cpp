@@ -53,6 +53,17 @@ TEST(Check, AMappingThatDoesNotWorkOutIsToldAtItsKey) {
                           "query tokens of a step"));
 }
 
+// Heads that do not divide, a micro-batch too many and a draft without a module: all in one go.
+TEST(Check, AllThatIsWrongWithAStepIsSaid) {
+    Node wrong = with(test_experiment(), "alternatives.A.mapping",
+                      "{data_parallel: 32, head_parallel: 5, micro_batches: 3}");
+    wrong = with(with(wrong, "workload.context", "1 tokens"), "workload.speculation",
+                 "{draft_tokens: 1, acceptance: 0.7}");
+    EXPECT_THAT(problems_of(with(wrong, "alternatives.A.experts", "{redundant: 5}")),
+                AllOf(HasSubstr("mapping.head_parallel"), HasSubstr("mapping.micro_batches"),
+                      HasSubstr("workload.context"), HasSubstr("experts.redundant")));
+}
+
 // By how much, of what, and what would help.
 TEST(Check, MemoryThatDoesNotFit) {
     const std::string said =
@@ -74,6 +85,31 @@ TEST(Check, MemoryThatDoesNotFit) {
     EXPECT_THAT(problems_of(with(test_experiment(), "alternatives.A.batch_per_rank", "4096")),
                 AllOf(HasSubstr("alternatives.A.batch_per_rank: memory"),
                       HasSubstr("batch_per_rank at most " + std::to_string(most / 2))));
+}
+
+// Weights fit; one prompt's activations do not, at once. What is advised works, a token more does
+// not.
+TEST(Check, ActivationsThatDoNotFitAskForChunks) {
+    const auto prefill = [](const std::string& rest) {
+        return problems_of(
+            with(test_experiment(), "workload",
+                 "{kind: prefill, model: deepseek-r1, prompt: 131072 tokens, " + rest + "}"));
+    };
+    const auto advised = [](const std::string& said) {
+        const std::string key = "chunk at most ";
+        const auto at = said.find(key);
+        return at == std::string::npos ? 0L : std::stol(said.substr(at + key.size()));
+    };
+    const std::string one = prefill("batch_per_rank: 1");
+    EXPECT_THAT(one, AllOf(HasSubstr("memory does not fit"), HasSubstr("activations"),
+                           Not(HasSubstr("spread the weights")), HasSubstr("chunk at most ")));
+    const long chunk = advised(one);
+    ASSERT_GT(chunk, 0);
+    const auto chunked = [&](long tokens) {
+        return prefill("batch_per_rank: 1, chunk: " + std::to_string(tokens) + " tokens");
+    };
+    EXPECT_EQ(chunked(chunk), "");
+    EXPECT_THAT(chunked(chunk + 1), HasSubstr("memory does not fit"));
 }
 
 TEST(Check, WeightsThatDoNotFitHaveNoBatch) {
