@@ -220,7 +220,7 @@ std::vector<StepError> step_problems(const StepSpec& spec) {
 
 void require_consistent(const StepSpec& spec) {
     const std::vector<StepError> problems = step_problems(spec);
-    if (!problems.empty()) throw problems.front();
+    if (!problems.empty()) throw StepError(problems.front());
 }
 
 }  // namespace podsim
