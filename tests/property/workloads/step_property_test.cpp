@@ -101,8 +101,6 @@ double closed_form(const StepSpec& spec) {
     const double absorbed = heads * r * (n + v), output = heads * v * d;
     const double core = heads * s * (2 * r + p);
     const double expert = 3 * d * static_cast<double>(m.expert_intermediate);
-    const double slots =
-        (static_cast<double>(m.routed_experts) + spec.experts.redundant) / routed_ranks;
     const double top_k = static_cast<double>(m.experts_per_token);
     const double head = d * static_cast<double>(m.vocabulary);
 
@@ -113,8 +111,7 @@ double closed_form(const StepSpec& spec) {
     const auto moe = [&](double tokens) {
         const double own = ceil_of(tokens, tensor);
         const double arriving = own * expert_parallel * top_k / routed_ranks;
-        const double done =
-            arriving < slots ? ceil_of(arriving, 1) : slots * ceil_of(arriving, slots);
+        const double done = ceil_of(arriving, 1);  // a rank's rows, however its experts share them
         const double shared_tokens =
             shared_ranks > 0 ? shared_ranks * ceil_of(own * expert_parallel, shared_ranks)
                              : expert_parallel * own;
