@@ -7,10 +7,21 @@
 
 namespace podsim {
 
+const std::vector<std::pair<const char*, Phase>>& names_of(const Phase*) {
+    static const std::vector<std::pair<const char*, Phase>> names = {{"prefill", Phase::prefill},
+                                                                     {"decode", Phase::decode}};
+    return names;
+}
+
 namespace {
 
 double real(long count) {
     return static_cast<double>(count);
+}
+
+// Of all groups.
+double rows_of(const Gemm& g) {
+    return real(g.m) * real(g.groups) + real(g.longer_groups);
 }
 
 // Query-key pairs of one sequence: in decode query x context; in causal prefill each of the q
@@ -22,7 +33,7 @@ double visible_pairs(const Attention& a) {
 }
 
 Flops work(const Gemm& g) {
-    return Flops(2.0 * real(g.m) * real(g.n) * real(g.k) * real(g.groups));
+    return Flops(2.0 * real(g.n) * real(g.k) * rows_of(g));
 }
 Flops work(const Attention& a) {
     return Flops(2.0 * real(a.head_dim_qk + a.head_dim_v) * real(a.heads) * real(a.batch) *
@@ -33,9 +44,9 @@ Flops work(const VectorWork& v) {
 }
 
 Bytes compulsory_bytes(const Gemm& g) {
-    const double m = real(g.m), n = real(g.n), k = real(g.k);
-    return Bytes(real(g.groups) *
-                 (m * k * bytes_of(g.a) + n * k * bytes_of(g.b) + m * n * bytes_of(g.c)));
+    const double m = rows_of(g), n = real(g.n), k = real(g.k);
+    return Bytes(m * k * bytes_of(g.a) + real(g.groups) * n * k * bytes_of(g.b) +
+                 m * n * bytes_of(g.c));
 }
 Bytes compulsory_bytes(const Attention& a) {
     // The latent form keeps key and value in one entry of head_dim_qk elements.
@@ -74,9 +85,11 @@ const char* kind(const VectorWork&) {
 }
 
 std::string shape(const Gemm& g) {
-    return fmt::format("gemm g{}{} m{} n{} k{} {}x{}->{}", g.groups,
-                       g.idle_groups > 0 ? fmt::format("+{}", g.idle_groups) : "", g.m, g.n, g.k,
-                       to_string(g.a), to_string(g.b), to_string(g.c));
+    return fmt::format(
+        "gemm g{}{} m{}{} n{} k{} {}x{}->{}", g.groups,
+        g.idle_groups > 0 ? fmt::format("+{}", g.idle_groups) : "", g.m,
+        g.longer_groups > 0 ? fmt::format(" ({} of {})", g.longer_groups, g.m + 1) : "", g.n, g.k,
+        to_string(g.a), to_string(g.b), to_string(g.c));
 }
 std::string shape(const Attention& a) {
     return fmt::format("attention {} {} b{} q{} s{} h{}/{} d{}+{} {} kv {}",
@@ -105,6 +118,11 @@ void require_valid_body(const std::string& name, const Gemm& g) {
     require_positive(name, "k", g.k);
     require_positive(name, "groups", g.groups);
     if (g.idle_groups < 0) refuse(name, fmt::format("idle_groups is {}", g.idle_groups));
+    if (g.longer_groups < 0 || g.longer_groups >= g.groups) {
+        if (g.longer_groups != 0)
+            refuse(name,
+                   fmt::format("longer_groups is {} of {} groups", g.longer_groups, g.groups));
+    }
 }
 void require_valid_body(const std::string& name, const Attention& a) {
     require_positive(name, "batch", a.batch);
