@@ -101,28 +101,43 @@ std::string warnings(const Result& result) {
     return text.empty() ? "" : "warnings\n" + text;
 }
 
+// A law that could not be checked is listed as such and counts for nothing.
+const std::string kNotChecked = "not checked: ";
+
+bool unchecked(const AuditFinding& finding) {
+    return finding.law.rfind(kNotChecked, 0) == 0;
+}
+
+// "not checked: links carry what the experts exchange (the model has no experts)"
+std::string unchecked_text(const AuditFinding& finding) {
+    const bool same = finding.detail.rfind(kNotChecked, 0) == 0;
+    return finding.law + " (" + finding.detail.substr(same ? kNotChecked.size() : 0) + ")";
+}
+
 std::string audit_line(const Result& result) {
-    // A law that could not be checked is listed as such and counts for nothing.
-    const auto unchecked = [](const AuditFinding& finding) {
-        return finding.law.rfind("not checked", 0) == 0;
-    };
-    std::size_t laws = 0, broken = 0, skipped = 0;
+    std::size_t laws = 0, broken = 0;
+    std::vector<std::string> skipped;
     for (const AlternativeResult& alternative : result.alternatives) {
-        std::size_t held = 0, left = 0;
+        std::size_t held = 0;
         for (const AuditFinding& finding : alternative.audit) {
             if (!finding.passed) ++broken;
-            ++(unchecked(finding) ? left : held);
+            if (!unchecked(finding)) {
+                ++held;
+            } else if (const std::string one = unchecked_text(finding);
+                       std::find(skipped.begin(), skipped.end(), one) == skipped.end()) {
+                skipped.push_back(one);
+            }
         }
         laws = &alternative == &result.alternatives.front() ? held : std::min(laws, held);
-        skipped = std::max(skipped, left);
     }
     if (broken > 0) {
         return fmt::format("audit: FAILED, {} {} broken; these numbers are not to be believed\n",
                            broken, broken == 1 ? "law is" : "laws are");
     }
     if (laws == 0) return "audit: nothing was checked\n";
-    return fmt::format("audit: passed, {} laws hold for every alternative{}\n", laws,
-                       skipped > 0 ? fmt::format(", {} could not be checked", skipped) : "");
+    std::string text = fmt::format("audit: passed, {} laws hold for every alternative\n", laws);
+    for (const std::string& one : skipped) text += hanging("  ", one);
+    return text;
 }
 
 }  // namespace

@@ -17,6 +17,7 @@
 //       if (form.ok() && spec.ranks > spec.chips) form.problem("ranks", "more than the chips");
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <limits>
@@ -120,6 +121,9 @@ template <class T>
 nlohmann::ordered_json schema_of(const Checks& checks);
 template <class T>
 nlohmann::ordered_json default_of(const T& value);
+// Whether a value may be written. What may not stands for something else, that is worked out.
+template <class T>
+bool passes(const T& value, const Checks& checks);
 
 }  // namespace form_detail
 
@@ -212,8 +216,9 @@ class SchemaForm {
     }
     template <class T>
     void field(bool needed, const char* key, T& out, const char* help, const Checks& checks) {
+        const bool says = !needed && form_detail::passes(out, checks);
         add(needed, key, help, form_detail::schema_of<T>(checks),
-            needed ? nullptr : form_detail::default_of(out));
+            says ? form_detail::default_of(out) : nullptr);
     }
 
     bool has(const char*) const { return false; }
@@ -381,6 +386,20 @@ nlohmann::ordered_json schema_of(const Checks& checks) {
         describe(form, spec);
         return form.take();
     }
+}
+
+template <class T>
+bool passes([[maybe_unused]] const T& value, const Checks& checks) {
+    double number = 0;
+    if constexpr (is_quantity<T>) {
+        number = value.value();
+    } else if constexpr (is_number<T>) {
+        number = static_cast<double>(value);
+    } else {
+        return true;
+    }
+    return std::all_of(checks.begin(), checks.end(),
+                       [&](const Check& check) { return check.passes(number); });
 }
 
 // What an absent optional key stands for, null where that is more than a plain value.

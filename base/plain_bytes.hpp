@@ -46,7 +46,7 @@ template <class Struct, class Visit>
 void visit_members(Struct& s, const Visit& visit) {
     static_assert(std::is_aggregate_v<Struct>, "not plain data");
     constexpr int count = member_count<std::remove_const_t<Struct>>();
-    static_assert(count >= 1 && count <= 14, "write the line for as many members");
+    static_assert(count >= 1 && count <= 24, "write the line for as many members");
     if constexpr (count == 1) {
         auto& [a] = s;
         visit(a);
@@ -86,9 +86,39 @@ void visit_members(Struct& s, const Visit& visit) {
     } else if constexpr (count == 13) {
         auto& [a, b, c, d, e, f, g, h, i, j, k, l, m] = s;
         visit(a, b, c, d, e, f, g, h, i, j, k, l, m);
-    } else {
+    } else if constexpr (count == 14) {
         auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n] = s;
         visit(a, b, c, d, e, f, g, h, i, j, k, l, m, n);
+    } else if constexpr (count == 15) {
+        auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o] = s;
+        visit(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o);
+    } else if constexpr (count == 16) {
+        auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = s;
+        visit(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p);
+    } else if constexpr (count == 17) {
+        auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q] = s;
+        visit(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q);
+    } else if constexpr (count == 18) {
+        auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r] = s;
+        visit(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r);
+    } else if constexpr (count == 19) {
+        auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s_] = s;
+        visit(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s_);
+    } else if constexpr (count == 20) {
+        auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s_, t] = s;
+        visit(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s_, t);
+    } else if constexpr (count == 21) {
+        auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s_, t, u] = s;
+        visit(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s_, t, u);
+    } else if constexpr (count == 22) {
+        auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s_, t, u, v] = s;
+        visit(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s_, t, u, v);
+    } else if constexpr (count == 23) {
+        auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s_, t, u, v, w] = s;
+        visit(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s_, t, u, v, w);
+    } else {
+        auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s_, t, u, v, w, x] = s;
+        visit(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s_, t, u, v, w, x);
     }
 }
 

@@ -1,6 +1,6 @@
 // For each candidate tile (TM, TN) and split s along K, with ks = K / s rounded up to 64:
 //
-//   tiles  = ceil(M/TM) ceil(N/TN) s groups        waves = ceil(tiles / cores)
+//   tiles  = (sum over groups of ceil(M/TM)) ceil(N/TN) s        waves = ceil(tiles / cores)
 //   t_mma  = 2 max(TM, minimum rows) TN ks / (peak per core x matrix efficiency)
 //   t_load = (min(TM,M) b_a + min(TN,N) b_w) ks / (feed per core x feed factor)
 //   t_step = ks / 64 x latency of a step along K
@@ -56,9 +56,13 @@ Timing time_of(const Product& product, const Tiling& tiling) {
     const double p = product.p;
     const long slice = ceil_div(ceil_div(g.k, tiling.split), 64) * 64;
     // Counted in doubles: a product of sizes may be more than a long holds.
-    const double tiles = static_cast<double>(ceil_div(g.m, tiling.rows)) *
-                         static_cast<double>(ceil_div(g.n, tiling.columns)) *
-                         static_cast<double>(tiling.split) * static_cast<double>(g.groups);
+    const long longest = g.m + (g.longer_groups > 0 ? 1 : 0);
+    const double down =
+        static_cast<double>(ceil_div(g.m, tiling.rows)) *
+            static_cast<double>(g.groups - g.longer_groups) +
+        static_cast<double>(ceil_div(longest, tiling.rows)) * static_cast<double>(g.longer_groups);
+    const double tiles = down * static_cast<double>(ceil_div(g.n, tiling.columns)) *
+                         static_cast<double>(tiling.split);
     const double cores = static_cast<double>(product.cores);
     const double active = std::min(tiles, cores);
     const double waves = std::ceil(tiles / cores);
@@ -70,7 +74,7 @@ Timing time_of(const Product& product, const Tiling& tiling) {
               static_cast<double>(slice)) /
         product.core_peak;
     const Seconds load =
-        Bytes((static_cast<double>(std::min(tiling.rows, g.m)) * bytes_of(g.a) +
+        Bytes((static_cast<double>(std::min(tiling.rows, longest)) * bytes_of(g.a) +
                static_cast<double>(std::min(tiling.columns, g.n)) * bytes_of(g.b)) *
               static_cast<double>(slice)) /
         (product.feed * product.habits.feed_factor);
@@ -87,8 +91,9 @@ Timing time_of(const Product& product, const Tiling& tiling) {
     Seconds second_phase(0.0);
     if (tiling.split > 1) {
         // 4-byte sums of each split, written and read again.
-        partial_sums = Bytes(static_cast<double>(g.m) * static_cast<double>(g.n) *
-                             static_cast<double>(g.groups * tiling.split) * 4.0 * 2.0);
+        const long rows = g.m * g.groups + g.longer_groups;
+        partial_sums = Bytes(static_cast<double>(rows) * static_cast<double>(g.n) *
+                             static_cast<double>(tiling.split) * 4.0 * 2.0);
         second_phase = product.habits.split_reduce + partial_sums / product.memory;
     }
     const long groups = g.groups + g.idle_groups;

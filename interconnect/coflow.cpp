@@ -265,7 +265,13 @@ Coflow make_coflow(const Transfer& t, const RankFabric& fabric,
             fmt::format("{}: all protocols of {} need switches that add up, and these do not",
                         t.name, library.name));
     }
+    best->outside = outside_fit(t, habits.ranges);
     return std::move(*best);
+}
+
+Confidence basis_of(const Coflow& coflow) {
+    const Confidence basis = coflow.record->basis;
+    return coflow.outside.empty() ? basis : std::max(basis, Confidence::derived);
 }
 
 std::vector<Seconds> completion_times(const Coflow& coflow, const std::vector<Seconds>& entries) {

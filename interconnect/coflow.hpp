@@ -39,11 +39,15 @@ struct Coflow {
     Seconds latency{0.0};  // software and wire latency before the last byte
     std::vector<CoflowShare> shares;
     const FitRecord* record = nullptr;  // of the library, which must outlive the coflow
+    std::vector<OutsideFit> outside;    // in what respects the record's rows do not cover it
 };
 
 // Throws std::invalid_argument: a group larger than `total_ranks`, a library without the type.
 Coflow make_coflow(const Transfer& transfer, const RankFabric& fabric,
                    const CollectiveLibrarySpec& library, long total_ranks);
+
+// The record's; of a transfer that it does not cover derived at best.
+Confidence basis_of(const Coflow& coflow);
 
 // When each class is done, alone on the fabric, given when each enters: the transfer begins with
 // the last to enter, each class ends with its own bytes.

@@ -73,6 +73,8 @@ void describe(Form& form, TransferHabits& habits) {
     form.optional("merges_copies", habits.merges_copies,
                   "dispatch, combine: copies of a token for one domain cross the network once, "
                   "those for one rank the domain's links once");
+    form.optional("ranges", habits.ranges,
+                  "what was fitted on, one for each table; a transfer outside is warned about");
     form.required("record", habits.record, "where the parameters come from");
     if (!several) return;
     if (form.ok() && habits.protocols.empty()) form.problem("protocols", "names no protocol");

@@ -9,6 +9,7 @@
 #include "base/document.hpp"
 #include "base/fit_record.hpp"
 #include "base/units.hpp"
+#include "interconnect/fitted_range.hpp"
 #include "program/transfer.hpp"
 
 namespace podsim {
@@ -45,6 +46,7 @@ struct TransferHabits {
     long senders = 0;                   // such cores, at most one an expert; 0: one
     bool merges_copies = false;  // a token crosses the network once a domain, then once a rank
     std::vector<TransferProtocol> protocols;  // instead of one base, per_peer and two efficiencies
+    std::vector<FittedRange> ranges;          // what the record's rows covered; none: not said
     FitRecord record;
 };
 

@@ -79,15 +79,22 @@ std::vector<Operator> dense_ffn_block(const ModelSpec& model, const Precision& p
 std::vector<Operator> router_block(const ModelSpec& model, const Precision& precision, long tokens,
                                    bool hash_routed = false);
 
-// `active_experts` local experts with `tokens_per_expert` each: conversion of the input where
-// dispatch and activations differ in format, grouped gate-and-up, SwiGLU with quantise, grouped
-// down, quantise for combine. `prefix` begins the names and says which experts: "expert" for
-// routed ones in precision.experts, "shared_expert" for all shared ones of a layer, one wide FFN
-// in precision.weights that counts as 1. `tensor_parallel` ranks share each expert's width. No
-// active experts, no operators.
+// What experts of a rank are asked as whole numbers, which products are made of: so many with so
+// many tokens each, `longer_experts` of them with one token more.
+struct ExpertRows {
+    long active_experts = 0, tokens_per_expert = 1, longer_experts = 0;
+    long rows() const { return active_experts * tokens_per_expert + longer_experts; }
+    bool operator==(const ExpertRows&) const = default;
+};
+
+// The rows of the rank's local experts: conversion of the input where dispatch and activations
+// differ in format, grouped gate-and-up, SwiGLU with quantise, grouped down, quantise for combine.
+// `prefix` begins the names and says which experts: "expert" for routed ones in precision.experts,
+// "shared_expert" for all shared ones of a layer, one wide FFN in precision.weights that counts
+// as 1. `tensor_parallel` ranks share each expert's width. No active experts, no operators.
 std::vector<Operator> expert_block(const ModelSpec& model, const Precision& precision,
-                                   long active_experts, long tokens_per_expert,
-                                   const std::string& prefix, int tensor_parallel = 1);
+                                   const ExpertRows& rows, const std::string& prefix,
+                                   int tensor_parallel = 1);
 
 // Around the routed experts where tokens arrive rank by rank: `rows` of them, in the format of
 // dispatch, are copied to the place of their expert, and the results back in that of combine.

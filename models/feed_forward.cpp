@@ -101,34 +101,38 @@ std::vector<Operator> router_block(const ModelSpec& model, const Precision& prec
 }
 
 std::vector<Operator> expert_block(const ModelSpec& model, const Precision& precision,
-                                   long active_experts, long tokens_per_expert,
-                                   const std::string& prefix, int tensor_parallel) {
+                                   const ExpertRows& rows, const std::string& prefix,
+                                   int tensor_parallel) {
     const bool shared = prefix == "shared_expert";
     if (!shared && prefix != "expert") {
         throw std::invalid_argument("expert block \"" + prefix +
                                     "\", expected expert or shared_expert");
     }
-    if (active_experts == 0 || (shared ? model.shared_intermediate : model.routed_experts) == 0) {
+    if (rows.active_experts == 0 ||
+        (shared ? model.shared_intermediate : model.routed_experts) == 0) {
         return {};
     }
-    require_at_least_one("active experts", active_experts);
-    require_at_least_one("tokens of an active expert", tokens_per_expert);
+    require_at_least_one("active experts", rows.active_experts);
+    require_at_least_one("tokens of an active expert", rows.tokens_per_expert);
     require_at_least_one("tensor parallel", tensor_parallel);
     const long width = ceil_divide(shared ? model.shared_intermediate : model.expert_intermediate,
                                    tensor_parallel);
     const long columns = model.gated ? 2 * width : width;
-    const long tokens = active_experts * tokens_per_expert;
+    const long tokens = rows.rows();
     const DType act = precision.activations;
     const DType weights = shared ? precision.weights : precision.experts;
 
     std::vector<Operator> operators;
     convert_input(operators, model, precision, tokens, shared, prefix);
-    operators.push_back({prefix + (model.gated ? "_gate_up" : "_up"),
-                         Gemm{tokens_per_expert, columns, model.hidden, active_experts, act,
-                              weights, stream_format}});
+    const auto product = [&](long n, long k) {
+        Gemm gemm{rows.tokens_per_expert, n, k, rows.active_experts, act, weights, stream_format};
+        gemm.longer_groups = rows.longer_experts;
+        return gemm;
+    };
+    operators.push_back(
+        {prefix + (model.gated ? "_gate_up" : "_up"), product(columns, model.hidden)});
     operators.push_back(activate(model, prefix, tokens, width, act));
-    operators.push_back({prefix + "_down", Gemm{tokens_per_expert, model.hidden, width,
-                                                active_experts, act, weights, stream_format}});
+    operators.push_back({prefix + "_down", product(model.hidden, width)});
     if (shared && model.shared_gate) operators.push_back(shared_gate(model, tokens));
     if (!shared && is_quantised(precision.combine)) {
         operators.push_back(convert(model, "expert_combine_quantise", tokens, model.hidden,

@@ -78,8 +78,13 @@ double mix_matrix_work(const StreamMix& m) {
     return m.side == StreamSide::mix_in ? 2.0 * mixes(m) * stream_elements(m) : 0;
 }
 
+// Of all groups.
+double rows_of(const Gemm& g) {
+    return real(g.m) * real(g.groups) + real(g.longer_groups);
+}
+
 Flops work(const Gemm& g) {
-    return Flops(2.0 * real(g.m) * real(g.n) * real(g.k) * real(g.groups));
+    return Flops(2.0 * real(g.n) * real(g.k) * rows_of(g));
 }
 Flops work(const Attention& a) {
     return Flops(2.0 * real(a.head_dim_qk + a.head_dim_v) * real(a.heads) * real(a.batch) *
@@ -120,9 +125,9 @@ Flops matrix_work(const StreamMix& m) {
 }
 
 Bytes compulsory_bytes(const Gemm& g) {
-    const double m = real(g.m), n = real(g.n), k = real(g.k);
-    return Bytes(real(g.groups) *
-                 (m * k * bytes_of(g.a) + n * k * bytes_of(g.b) + m * n * bytes_of(g.c)));
+    const double m = rows_of(g), n = real(g.n), k = real(g.k);
+    return Bytes(m * k * bytes_of(g.a) + real(g.groups) * n * k * bytes_of(g.b) +
+                 m * n * bytes_of(g.c));
 }
 Bytes compulsory_bytes(const Attention& a) {
     // The latent form keeps key and value in one entry of head_dim_qk elements.
@@ -215,9 +220,11 @@ std::string sparsity(const Attention& a) {
 }
 
 std::string shape(const Gemm& g) {
-    return fmt::format("gemm g{}{} m{} n{} k{} {}x{}->{}", g.groups,
-                       g.idle_groups > 0 ? fmt::format("+{}", g.idle_groups) : "", g.m, g.n, g.k,
-                       to_string(g.a), to_string(g.b), to_string(g.c));
+    return fmt::format(
+        "gemm g{}{} m{}{} n{} k{} {}x{}->{}", g.groups,
+        g.idle_groups > 0 ? fmt::format("+{}", g.idle_groups) : "", g.m,
+        g.longer_groups > 0 ? fmt::format(" ({} of {})", g.longer_groups, g.m + 1) : "", g.n, g.k,
+        to_string(g.a), to_string(g.b), to_string(g.c));
 }
 std::string shape(const Attention& a) {
     return fmt::format("attention {} {} b{} q{} s{}{} h{}/{} d{}+{} {} kv {}",
@@ -259,6 +266,9 @@ void require_valid_body(const std::string& name, const Gemm& g) {
     require_positive(name, "k", g.k);
     require_positive(name, "groups", g.groups);
     if (g.idle_groups < 0) refuse(name, fmt::format("idle_groups is {}", g.idle_groups));
+    if (g.longer_groups != 0 && (g.longer_groups < 0 || g.longer_groups >= g.groups)) {
+        refuse(name, fmt::format("longer_groups is {} of {} groups", g.longer_groups, g.groups));
+    }
 }
 void require_counts(const std::string& name,
                     std::initializer_list<std::pair<const char*, long>> fields) {

@@ -13,12 +13,13 @@
 namespace podsim {
 
 // `groups` independent products C[m,n] = A[m,k] B[k,n] in one kernel (experts of a rank, heads
-// of a batched product). Every group has the same m: the balanced case. `idle_groups` more have no
-// rows at all; the kernel only finds that out.
+// of a batched product). Of the groups `longer_groups` have one row more than m, as where rows do
+// not divide over them. `idle_groups` more have no rows at all; the kernel only finds that out.
 struct Gemm {
     long m = 0, n = 0, k = 0, groups = 1;
     DType a = DType::bf16, b = DType::bf16, c = DType::bf16;
     long idle_groups = 0;
+    long longer_groups = 0;
     auto operator<=>(const Gemm&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 

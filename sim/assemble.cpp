@@ -73,15 +73,13 @@ std::vector<Slice> slices_of(const AssemblyInput& in, int id) {
     if (task.kind == TaskKind::host) {
         slices.push_back({"host", in.evidence.host, 0, seconds_of(r.end - r.start)});
     } else if (task.kind == TaskKind::transfer) {
-        const FitRecord& record = *coflow_of(in, task).record;
-        slices.push_back(
-            {"transfer latency", record.basis, record.held_out_error, seconds_of(spent.latency)});
+        const Confidence basis = basis_of(coflow_of(in, task));
+        const double error = coflow_of(in, task).record->held_out_error;
+        slices.push_back({"transfer latency", basis, error, seconds_of(spent.latency)});
         slices.push_back(
             {"wait for the slowest rank", in.evidence.skew, 0, seconds_of(spent.skew)});
-        slices.push_back(
-            {part_word(in, task), record.basis, record.held_out_error, seconds_of(spent.work)});
-        slices.push_back(
-            {"contention", record.basis, record.held_out_error, seconds_of(spent.contention)});
+        slices.push_back({part_word(in, task), basis, error, seconds_of(spent.work)});
+        slices.push_back({"contention", basis, error, seconds_of(spent.contention)});
     } else {
         const OperatorCost& cost = cost_of(in, task);
         slices.push_back({"kernel gaps", in.evidence.gap, 0, seconds_of(spent.gap)});
@@ -146,7 +144,7 @@ void describe_kernel(const AssemblyInput& in, const Task& task, OperatorRow& row
 void describe_transfer(const AssemblyInput& in, int id, OperatorRow& row) {
     const Coflow& coflow = coflow_of(in, at(in.program.tasks, id));
     const CoflowShare& share = share_of(in, id);
-    row.basis = basis_word(coflow.record->basis);
+    row.basis = basis_word(basis_of(coflow));
     // Each byte is counted where it leaves and where it lands: the mean of both.
     for (const Bytes b : share.bytes) row.bytes_each += b.value() / 2.0;
     const double time = (coflow.latency + share.wire).value();
@@ -294,6 +292,8 @@ AlternativeResult assemble(const AssemblyInput& in, bool timeline) {
     for (const auto& row : result.operators) {
         if (!row.warning.empty()) result.warnings.push_back(row.name + ": " + row.warning);
     }
+    result.warnings.insert(result.warnings.end(), in.costs.warnings.begin(),
+                           in.costs.warnings.end());
     return result;
 }
 

@@ -36,7 +36,7 @@ Totals totals_of(const AssemblyInput& input);  // without tokens and sequences
 std::vector<TimelineEvent> timeline_of(const AssemblyInput& input, int rank_class);
 
 // All of the above but provenance, with a timeline of the first class if asked for, and the
-// warnings of the operators' costs.
+// warnings of the operators' and the transfers' costs.
 AlternativeResult assemble(const AssemblyInput& input, bool timeline);
 
 // "measured", "specified", "derived", "estimated" or "assumed": the word for a confidence.

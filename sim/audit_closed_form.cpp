@@ -414,7 +414,7 @@ FlopRange expert_flops(const nlohmann::ordered_json& op) {
     const double mean = tokens * chosen / ranks;
     const auto popularity = op.find("popularity");
     if (popularity == op.end() || *popularity == "balanced") {
-        const double rows = mean < experts ? std::ceil(mean) : experts * std::ceil(mean / experts);
+        const double rows = rounded_up(mean);
         return {row * rows, row * rows};
     }
     return {row * mean, row * (tokens * std::min(chosen, experts) + experts)};

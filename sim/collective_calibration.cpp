@@ -183,6 +183,12 @@ PartFit fit_part(const CalibrationPart& part, const std::vector<CollectiveRow>& 
     };
     const FitOutcome outcome = search_fit(task, options);
     set_values(moved_by(part, library), outcome.values);
+    std::vector<Transfer> transfers;
+    for (const CollectiveRow& row : rows) transfers.push_back(row.transfer);
+    // The first range is that of the table; further ones are of what it does not decide.
+    auto& ranges = habits_of(library, part.part).ranges;
+    ranges.resize(std::max<std::size_t>(1, ranges.size()));
+    ranges.front() = range_of(transfers);
 
     PartFit fit;
     fit.part = part.part;
@@ -227,6 +233,10 @@ void write_fit(Node& document, const PartFit& fit, const CollectiveLibrarySpec& 
         set_path(document, of + (own ? "" : "protocols.") + one.name,
                  quantity_text(value->second, one), place);
     }
+    std::string ranges;
+    for (const FittedRange& range : habits.ranges)
+        ranges += (ranges.empty() ? "" : ", ") + to_string(range);
+    if (!ranges.empty()) set_path(document, of + "ranges", "[" + ranges + "]", place);
     const std::string record = of + "record.";
     set_path(document, record + "basis", "measured", place);
     set_path(document, record + "rows", std::to_string(fit.fitted.rows), place);

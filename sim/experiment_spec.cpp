@@ -141,7 +141,20 @@ void describe_prefix(Form& form, WorkloadSpec& workload) {
         return form.problem("cached_prefix", problems.front().what + ", or a share (50 %)");
     workload.cached = is_share ? value * workload.context : Tokens(value);
     if (workload.cached >= workload.context)
-        form.problem("cached_prefix", "leaves no token of the prompt to compute");
+        return form.problem("cached_prefix", "leaves no token of the prompt to compute");
+    const double cached = workload.cached.value(), prompt = workload.context.value();
+    const double nearest = std::round(cached);
+    // A share that a rounding error parts from whole tokens means these.
+    if (is_share && std::abs(cached - nearest) < 1e-9 * prompt) workload.cached = Tokens(nearest);
+    if (workload.cached.value() == std::floor(workload.cached.value()) ||
+        prompt != std::floor(prompt))
+        return;
+    const double less = std::floor(cached), more = std::min(std::ceil(cached), prompt - 1);
+    form.problem("cached_prefix",
+                 fmt::format("is no whole number of tokens: {} of {:.0f} are {:.6g}", prefix.text,
+                             prompt, cached),
+                 less < more ? fmt::format("{:.0f} tokens or {:.0f} tokens would be", less, more)
+                             : fmt::format("{:.0f} tokens would be", less));
 }
 
 }  // namespace
@@ -175,7 +188,6 @@ void describe(Form& form, WorkloadSpec& workload) {
             form.problem(key, "is no whole number of tokens");
     };
     whole(prefill ? "prompt" : "context", workload.context);
-    whole("cached_prefix", workload.cached);
     whole("chunk", workload.chunk);
     if (decode && workload.batch.tokens_per_rank)
         form.problem("tokens_per_rank", "is for prefill; decode takes batch_per_chip or the like");
@@ -320,10 +332,13 @@ void require_batch(const ExperimentSpec& experiment, std::vector<Diagnostic>& pr
     if (std::all_of(all.begin(), all.end(),
                     [](const auto& one) { return one.pools.front().batch.given(); }))
         return;
-    problems.push_back({experiment.workload.places.map, "workload.batch_per_chip",
-                        "missing: how many sequences run",
-                        "give batch_per_chip, batch_per_rank or latency_target, here or in every "
-                        "alternative"});
+    problems.push_back(
+        {experiment.workload.places.map, "workload.batch_per_chip",
+         "missing: how many sequences run",
+         fmt::format(
+             "give batch_per_chip, batch_per_rank, batch_per_group{} or "
+             "latency_target, here or in every alternative",
+             experiment.workload.kind == WorkloadKind::prefill ? ", tokens_per_rank" : "")});
 }
 
 }  // namespace

@@ -11,7 +11,8 @@ namespace podsim {
 
 struct InputDifference {
     std::string path;  // "workload.context", "chip", "chip/h800.hbm.bandwidth"
-    std::string a, b;  // as written; "" where it is not stated
+    std::string a,
+        b;  // as written; where it is not stated "8 (default)", "" if there is no default
 };
 
 // In the order of the configuration. A document of another name is one difference, one of the same

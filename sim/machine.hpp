@@ -65,6 +65,7 @@ struct ProgramCosts {
     // [stream][operator]: streams with different core shares cost differently.
     std::vector<std::vector<OperatorCost>> operators, pipelines;
     std::vector<Coflow> coflows;
+    std::vector<std::string> warnings;  // formats that do not multiply, transfers outside a fit
 };
 
 // Costs each distinct operator once per core share in use. A pipeline runs as one kernel: one

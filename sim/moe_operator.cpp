@@ -44,8 +44,7 @@ std::vector<Operator> moe_operators(const MoeForm& form,
     model.routed_experts = form.experts;
     model.experts_per_token = form.top_k;
     model.scale_block = form.scale_block;
-    const ExpertRows rows = rows_of(form);
-    return expert_block(model, precision, rows.active_experts, rows.tokens_per_expert, "expert");
+    return expert_block(model, precision, rows_of(form), "expert");
 }
 
 }  // namespace podsim

@@ -66,6 +66,26 @@ struct Needed {
     std::vector<std::vector<char>> operators, pipelines;
 };
 
+// Products of two formats of one size: no matrix unit multiplies them, and neither holds the other.
+// One line for each pair of formats.
+std::vector<std::string> mixed_formats(const Program& program) {
+    std::vector<std::pair<DType, DType>> pairs;
+    std::vector<std::string> warnings;
+    for (const Operator& op : program.operators) {
+        const auto* gemm = std::get_if<Gemm>(&op.body);
+        if (gemm == nullptr || gemm->a == gemm->b || bytes_of(gemm->a) != bytes_of(gemm->b))
+            continue;
+        const std::pair formats{gemm->a, gemm->b};
+        if (std::find(pairs.begin(), pairs.end(), formats) != pairs.end()) continue;
+        pairs.push_back(formats);
+        warnings.push_back(fmt::format(
+            "{} and others like it multiply {} activations by {} weights: no matrix "
+            "unit does, the rate is that of {}",
+            op.name, to_string(gemm->a), to_string(gemm->b), to_string(compute_dtype_of(op.body))));
+    }
+    return warnings;
+}
+
 }  // namespace
 
 ProgramCosts cost_program(const Program& program, CostCache& cache, const RankFabric& fabric,
@@ -88,8 +108,15 @@ ProgramCosts cost_program(const Program& program, CostCache& cache, const RankFa
         costs.operators.push_back(std::move(operators));
         costs.pipelines.push_back(std::move(pipelines));
     }
-    for (const auto& transfer : program.transfers)
+    std::vector<OutsideFit> outside;
+    for (const auto& transfer : program.transfers) {
         costs.coflows.push_back(make_coflow(transfer, fabric, library, total_ranks));
+        const auto& more = costs.coflows.back().outside;
+        outside.insert(outside.end(), more.begin(), more.end());
+    }
+    costs.warnings = mixed_formats(program);
+    for (std::string& warning : fit_warnings(library.name, outside))
+        costs.warnings.push_back(std::move(warning));
     return costs;
 }
 

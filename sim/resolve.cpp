@@ -6,6 +6,7 @@
 #include <cmath>
 #include <utility>
 
+#include "base/names.hpp"
 #include "chips/cost.hpp"
 #include "sim/routing_file.hpp"
 
@@ -46,6 +47,23 @@ void mark_carried_over(ResolvedAlternative& alternative) {
                                     system.name, collectives.name));
         for (auto& [type, habits] : alternative.collectives.transfers) weaken(habits.record);
     }
+}
+
+// An engine of the other phase: what it does is known, how long it takes here is not.
+void mark_other_phase(ResolvedAlternative& alternative, WorkloadKind kind) {
+    EngineSpec& engine = *alternative.engine;
+    const Phase here = kind == WorkloadKind::prefill ? Phase::prefill : Phase::decode;
+    if (!engine.phase || *engine.phase == here) return;
+    alternative.warnings.push_back(
+        fmt::format("engine {} is one of {}, this is a {}: its habits are carried over",
+                    engine.name, name_of(*engine.phase), name_of(here)));
+    const auto weaken = [](auto& habit) {
+        habit.confidence = std::max(habit.confidence, Confidence::derived);
+    };
+    weaken(engine.kernel_gap);
+    weaken(engine.host_step);
+    weaken(engine.rank_skew);
+    engine.record.basis = std::max(engine.record.basis, Confidence::derived);
 }
 
 // The degrees that were left open, and whether they fill the ranks.
@@ -198,7 +216,8 @@ void resolve_alternative(ResolvedAlternative& result, const WorkloadSpec& worklo
             result.warnings.push_back("no engine is named: the nominal one stands in");
         }
         result.engine.emplace();
-        loader.load("engine", pool.engine, nullptr, other, *result.engine, read_engine);
+        if (loader.load("engine", pool.engine, nullptr, other, *result.engine, read_engine))
+            mark_other_phase(result, workload.kind);
         attempt(problems, [&] { load_histogram(pool, catalog); });
     }
     if (!has_system || !has_chip) return;

@@ -42,6 +42,21 @@ std::string largest_parts(const MemoryNeed& need) {
     return text;
 }
 
+// What a rank needs, by what would make it less.
+struct NeedByRemedy {
+    Bytes weights{0.0}, cache{0.0}, work{0.0};  // work: activations and buffers of the exchange
+};
+
+NeedByRemedy by_remedy(const MemoryNeed& need) {
+    NeedByRemedy sums;
+    for (const auto& [part, size] : need.parts) {
+        if (part == "runtime reserve") continue;
+        const bool work = part == "activations" || part == "exchange buffers";
+        (work ? sums.work : part == "KV cache" ? sums.cache : sums.weights) += size;
+    }
+    return sums;
+}
+
 }  // namespace
 
 StepCase::StepCase(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative)
@@ -73,13 +88,16 @@ ServingStep StepCase::build(long batch) const {
     try {
         return build_step(spec(batch));
     } catch (const StepError& error) {
-        // `context` and `speculation` stand in the workload, the rest in the pool.
-        const WorkloadSpec& workload = experiment_.spec.workload;
-        const std::string first = error.key.substr(0, error.key.find('.'));
-        throw InputError({workload.places.has(first)
-                              ? at_key(workload, error.key, error.reason)
-                              : at_key(alternative_.pool, error.key, error.reason)});
+        throw InputError({at_step(error)});
     }
+}
+
+// `context` and `speculation` stand in the workload, the rest in the pool.
+Diagnostic StepCase::at_step(const StepError& error) const {
+    const WorkloadSpec& workload = experiment_.spec.workload;
+    const std::string first = error.key.substr(0, error.key.find('.'));
+    return workload.places.has(first) ? at_key(workload, error.key, error.reason)
+                                      : at_key(alternative_.pool, error.key, error.reason);
 }
 
 StepRun StepCase::run(long batch, CostCache& cache, Driver driver) const {
@@ -118,15 +136,43 @@ long StepCase::largest_that_fits() const {
     return largest(high / 2, high, [&](long batch) { return fits(batch); });
 }
 
+long StepCase::largest_chunk(long batch) const {
+    StepSpec step = spec(batch);
+    if (step.phase != Phase::prefill) return 0;
+    const auto fits_in = [&](long chunk) {
+        step.chunk = chunk;
+        return fullest(step_memory(step, expert_layout(step))).total() <= hardware_.hbm_capacity;
+    };
+    const long now = step.chunk > 0 ? step.chunk : step.prompt;
+    return now > 1 && fits_in(1) ? largest(1, now, fits_in) : 0;
+}
+
+// What would make a step fit whose smallest batch does not: less of what fills the memory most.
+std::string StepCase::help_without_batch() const {
+    const long least = smallest();
+    const StepSpec step = spec(least);
+    const NeedByRemedy need = by_remedy(fullest(step_memory(step, expert_layout(step))));
+    const std::string spread =
+        "spread the weights over more ranks (tensor_parallel, expert_parallel, pipeline_parallel)";
+    if (const long chunk = largest_chunk(least); chunk > 0)
+        return fmt::format("no batch fits in one pass: chunk at most {} tokens", chunk);
+    if (need.weights >= max(need.cache, need.work)) return "no batch fits: " + spread;
+    if (need.cache >= need.work)
+        return "no batch fits: a shorter context, or spread the cache over more ranks "
+               "(tensor_parallel, pipeline_parallel)";
+    return "no batch fits: fewer tokens at a time, or spread them over more ranks "
+           "(tensor_parallel)";
+}
+
 void StepCase::require_memory(const ServingStep& step) const {
     const MemoryNeed& worst = fullest(step.memory);
     if (worst.total() <= hardware_.hbm_capacity) return;
     const long batch = largest_that_fits();
     const bool counted = !alternative_.batch.latency_target.has_value();
-    std::string help =
-        "no batch fits: spread the weights over more ranks (tensor_parallel, "
-        "expert_parallel, pipeline_parallel)";
-    if (batch > 0) {
+    std::string help;
+    if (batch == 0) {
+        help = help_without_batch();
+    } else {
         const double most = static_cast<double>(batch),
                      ranks = static_cast<double>(alternative_.pool.mapping.group_ranks());
         const double computed = experiment_.spec.workload.computed().value();
@@ -137,7 +183,13 @@ void StepCase::require_memory(const ServingStep& step) const {
                    ? fmt::format("tokens_per_rank at most {}", most * computed / ranks)
                    : fmt::format("batch_per_chip at most {}", std::floor(per_chip(batch)));
     }
-    if (bytes_of(alternative_.pool.precision.kv_cache) > 1.0) help += ", kv_cache in 8 bits";
+    const NeedByRemedy need = by_remedy(worst);
+    if (batch > 0 && need.work > need.cache) {
+        const long chunk = largest_chunk(step.sequences_per_group);
+        if (chunk > 0) help += fmt::format(", or chunk at most {} tokens", chunk);
+    }
+    if (bytes_of(alternative_.pool.precision.kv_cache) > 1.0 && need.cache >= need.work)
+        help += ", kv_cache in 8 bits";
     const std::string what =
         fmt::format("memory does not fit: a rank of {} ({}) needs {} of {}, {} too much ({})",
                     alternative_.name, worst.rank_class, to_string(worst.total()),
@@ -154,8 +206,11 @@ void StepCase::check() const {
         given.latency_target
             ? smallest()
             : static_cast<long>(sequences_per_group(alternative_, experiment_.spec.workload));
-    const ServingStep step = build(batch);
     std::vector<Diagnostic> problems;
+    for (const StepError& problem : step_problems(spec(batch)))
+        problems.push_back(at_step(problem));
+    if (!problems.empty()) throw InputError(std::move(problems));
+    const ServingStep step = build(batch);
     CostCache cache(hardware_, alternative_.kernels, Fidelity::tile, true, RankState::busy);
     const CostProblems costs =
         cost_problems(step.program, cache, fabric_, alternative_.collectives, alternative_.ranks);

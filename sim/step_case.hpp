@@ -48,9 +48,13 @@ class StepCase {
 
   private:
     StepSpec spec(long batch) const;
+    Diagnostic at_step(const StepError& error) const;
     long smallest() const;  // a sequence for each micro-batch
     bool fits(long batch) const;
     void require_memory(const ServingStep& step) const;
+    // Tokens of a prompt that one pass may take so that `batch` fits; 0 where none helps.
+    long largest_chunk(long batch) const;
+    std::string help_without_batch() const;
     // Time per output token, of a prefill that to the first token.
     Seconds latency(long batch, CostCache& cache) const;
     const char* group_name() const;

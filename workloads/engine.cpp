@@ -8,6 +8,7 @@ namespace podsim {
 template <class Form>
 void describe(Form& form, EngineSpec& engine) {
     form.required("title", engine.title, "name in words");
+    form.optional("phase", engine.phase, "what it was made for; without it both");
     form.required("overlap", engine.overlap, "how two micro-batches share a rank");
     form.optional("attention_core_share", engine.attention_core_share,
                   "cores of the attention stream (partitioned)", share_above_zero());

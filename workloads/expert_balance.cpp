@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/random.hpp"
+#include "workloads/pipeline.hpp"
 
 namespace podsim {
 
@@ -237,22 +238,34 @@ GroupLoad group_load(const SlotChances& slots, double tokens) {
     return load;
 }
 
+namespace {
+
+long whole(double value) {
+    return static_cast<long>(std::ceil(value * (1.0 - 1e-9)));
+}
+
+// `rows` over `experts` of them, at least one each.
+ExpertRows divided(long rows, long experts) {
+    return {experts, std::max(1L, rows / experts), rows < experts ? 0 : rows % experts};
+}
+
+}  // namespace
+
 ExpertRows whole_rows(const RankLoad& load) {
-    const auto whole = [](double value) {
-        return static_cast<long>(std::ceil(value * (1.0 - 1e-9)));
-    };
-    ExpertRows rows;
-    rows.active_experts = whole(load.active_slots);
-    if (rows.active_experts > 0)
-        rows.tokens_per_expert = whole(load.tokens / static_cast<double>(rows.active_experts));
-    return rows;
+    const long active = whole(load.active_slots);
+    return active > 0 ? divided(whole(load.tokens), active) : ExpertRows{};
 }
 
 ExpertRows balanced_rows(double assignments, long slots) {
-    if (assignments < static_cast<double>(slots))
-        return {std::max(1L, static_cast<long>(std::ceil(assignments))), 1};
-    const long active = std::max(1L, slots);
-    return {active, static_cast<long>(std::ceil(assignments / static_cast<double>(active)))};
+    const long rows = std::max(1L, whole(assignments));
+    return divided(rows, std::min(rows, std::max(1L, slots)));
+}
+
+ExpertRows part_of(const ExpertRows& rows, int parts, int part) {
+    const long experts = even_part(rows.active_experts, parts, part);
+    if (experts == 0) return {};
+    return divided(experts * rows.tokens_per_expert + even_part(rows.longer_experts, parts, part),
+                   experts);
 }
 
 }  // namespace podsim

@@ -19,6 +19,7 @@
 
 #include <vector>
 
+#include "models/blocks.hpp"
 #include "workloads/mapping.hpp"
 
 namespace podsim {
@@ -62,17 +63,14 @@ struct GroupLoad {
 };
 GroupLoad group_load(const SlotChances& slots, double tokens);
 
-// What a rank's experts are asked as whole numbers, which products are made of: so many experts
-// with equally many tokens each.
-struct ExpertRows {
-    long active_experts = 0, tokens_per_expert = 1;
-};
-// The active slots share the rank's tokens, both rounded up. A number that sums of chances put a
-// rounding error above a whole one is that one.
+// The active slots, a whole number of them, share the rank's tokens, as equally as whole tokens go.
+// A number that sums of chances put a rounding error above a whole one is that one.
 ExpertRows whole_rows(const RankLoad& load);
-// Every slot gets its share of a rank's assignments, rounded up to whole tokens; with fewer
-// assignments than slots, one token each for as many slots, at least one.
+// Every slot gets its share of a rank's assignments; with fewer assignments than slots, one token
+// each for as many slots, at least one.
 ExpertRows balanced_rows(double assignments, long slots);
+// `experts` of a kernel that takes them in parts: those of one part.
+ExpertRows part_of(const ExpertRows& rows, int parts, int part);
 
 // A count by its moments.
 struct CountLaw {

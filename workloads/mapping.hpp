@@ -2,6 +2,7 @@
 // `mapping`, `experts` and `speculation`, and the engine's record.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "base/sourced.hpp"
 #include "base/units.hpp"
 #include "models/sizes.hpp"
+#include "program/operator.hpp"
 
 namespace podsim {
 
@@ -100,6 +102,7 @@ const std::vector<std::pair<const char*, Fusion>>& names_of(const Fusion*);
 
 struct EngineSpec {
     std::string name, title;
+    std::optional<Phase> phase;  // it was made for; none: both
     Overlap overlap = Overlap::two_batch;
     double attention_core_share = 1, expert_core_share = 1;  // partitioned only
     KernelOrder order = KernelOrder::earliest;

@@ -365,18 +365,16 @@ class StepBuilder {
         layer.load = expert_load(spec_, layout_, own, balance);
         layer.router = kernels(router_block(model, precision, own, kind.hash_routed));
         if (beside) {
-            layer.shared = kernels(expert_block(model, precision, 1, own, "shared_expert",
+            layer.shared = kernels(expert_block(model, precision, {1, own}, "shared_expert",
                                                 sees_group(spec_) ? tensor : 1));
         }
-        layer.experts.push_back(
-            kernels(routed_experts(layer.load.active_experts, layer.load.tokens_per_expert)));
+        layer.experts.push_back(kernels(routed_experts(layer.load.here)));
         if (layout_.uneven()) {
-            layer.experts.push_back(kernels(routed_experts(
-                layer.load.active_experts_elsewhere, layer.load.tokens_per_expert_elsewhere)));
+            layer.experts.push_back(kernels(routed_experts(layer.load.elsewhere)));
         }
         if (apart) {
             layer.experts.push_back(kernels(expert_block(
-                model, precision, 1, layer.load.tokens_per_shared_rank, "shared_expert")));
+                model, precision, {1, layer.load.tokens_per_shared_rank}, "shared_expert")));
         }
         add_sums(layer, own, beside);
         add_parts(layer);
@@ -387,22 +385,20 @@ class StepBuilder {
     // alone wait for all that is theirs.
     void add_parts(Layer& layer) {
         const ExpertLoad& load = layer.load;
-        const long parts = std::min<long>(spec_.engine.expert_parts, load.active_experts);
+        const long parts = std::min<long>(spec_.engine.expert_parts, load.here.active_experts);
         if (parts < 2 || spec_.experts.exchange == ExpertExchange::gather ||
             layout_.group_ranks < 2)
             return;
         for (long part = 0; part < parts; ++part) {
-            const auto share = [&](long experts) {
-                return even_part(experts, static_cast<int>(parts), static_cast<int>(part));
+            const auto share = [&](const ExpertRows& rows) {
+                return podsim::part_of(rows, static_cast<int>(parts), static_cast<int>(part));
             };
             ExpertPart one;
             one.dispatch = part_of(load.dispatch, parts);
             one.combine = part_of(load.combine, parts);
-            one.experts.push_back(
-                part_kernels(share(load.active_experts), load.tokens_per_expert, part));
+            one.experts.push_back(part_kernels(share(load.here), part));
             if (layout_.uneven()) {
-                one.experts.push_back(part_kernels(share(load.active_experts_elsewhere),
-                                                   load.tokens_per_expert_elsewhere, part));
+                one.experts.push_back(part_kernels(share(load.elsewhere), part));
             }
             if (layout_.shared_ranks > 0) {
                 one.experts.push_back(part + 1 == parts ? layer.experts.back() : Kernels{});
@@ -422,9 +418,8 @@ class StepBuilder {
         return whole;
     }
 
-    Kernels part_kernels(long experts, long tokens_per_expert, long part) {
-        if (experts == 0) return {};
-        std::vector<Operator> operators = routed_experts(experts, tokens_per_expert);
+    Kernels part_kernels(const ExpertRows& rows, long part) {
+        std::vector<Operator> operators = routed_experts(rows);
         if (part > 0 && !operators.empty()) operators.front().name += later_part;
         return kernels(operators);
     }
@@ -449,12 +444,11 @@ class StepBuilder {
         if (!within && beside) layer.sum = kernels(combine_block(model, precision, own, 2));
     }
 
-    std::vector<Operator> routed_experts(long active_experts, long tokens_per_expert) const {
+    std::vector<Operator> routed_experts(const ExpertRows& asked) const {
         const ModelSpec& model = spec_.model;
-        std::vector<Operator> operators =
-            expert_block(model, spec_.precision, active_experts, tokens_per_expert, "expert");
+        std::vector<Operator> operators = expert_block(model, spec_.precision, asked, "expert");
         if (!spec_.engine.sorts_tokens || operators.empty()) return operators;
-        const long rows = active_experts * tokens_per_expert;
+        const long rows = asked.rows();
         const auto before = expert_permute_block(model, spec_.precision, rows);
         const auto after = expert_unpermute_block(model, spec_.precision, rows);
         operators.insert(operators.begin(), before.begin(), before.end());

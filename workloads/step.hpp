@@ -65,9 +65,13 @@ struct StepError : std::invalid_argument {
     std::string reason;
 };
 
-// Throws StepError with the reason, and what would do: experts or heads that do not divide, a
-// mapping that does not add up, fewer sequences than micro-batches or stages, drafts without a
-// draft module.
+// All that is wrong with a step, as far as one thing can be told with another unsettled; nothing
+// for one that build_step builds.
+std::vector<StepError> step_problems(const StepSpec& spec);
+
+// Throws the first StepError with the reason, and what would do: experts or heads that do not
+// divide, a mapping that does not add up, fewer sequences than micro-batches or stages, drafts
+// without a draft module.
 ServingStep build_step(const StepSpec& spec);
 
 }  // namespace podsim

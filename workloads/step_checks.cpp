@@ -41,9 +41,7 @@ void require_stages(const StepSpec& spec) {
     }
 }
 
-}  // namespace
-
-void require_consistent(const StepSpec& spec) {
+void require_degrees(const StepSpec& spec) {
     const auto& m = spec.mapping;
     const auto at_least_one = [](const char* key, long value) {
         if (value < 1) throw StepError(key, fmt::format("is {}, expected at least 1", value));
@@ -53,12 +51,20 @@ void require_consistent(const StepSpec& spec) {
     at_least_one("mapping.expert_parallel", m.expert_parallel);
     at_least_one("mapping.micro_batches", m.micro_batches);
     at_least_one("mapping.head_parallel", m.head_parallel);
+    at_least_one("mapping.pipeline_parallel", m.pipeline_parallel);
+}
+
+void require_shared_heads(const StepSpec& spec) {
+    const auto& m = spec.mapping;
     if (m.data_parallel % m.head_parallel != 0) {
         throw StepError("mapping.head_parallel",
                         fmt::format("{} does not divide the {} data-parallel groups",
                                     m.head_parallel, m.data_parallel));
     }
-    require_stages(spec);
+}
+
+void require_expert_groups(const StepSpec& spec) {
+    const auto& m = spec.mapping;
     if (m.stage_ranks() % m.expert_parallel != 0) {
         throw StepError(
             "mapping.expert_parallel",
@@ -67,9 +73,15 @@ void require_consistent(const StepSpec& spec) {
                         m.expert_parallel, m.stage_ranks(), m.data_parallel, m.tensor_parallel,
                         m.pipeline_parallel > 1 ? ", which are a pipeline stage" : ""));
     }
-    if (const std::string problem = division_problem(spec.model, m.tensor_parallel);
-        !problem.empty())
-        throw StepError("mapping.tensor_parallel", problem);
+}
+
+void require_heads_divide(const StepSpec& spec) {
+    const std::string problem = division_problem(spec.model, spec.mapping.tensor_parallel);
+    if (!problem.empty()) throw StepError("mapping.tensor_parallel", problem);
+}
+
+void require_shared_ranks(const StepSpec& spec) {
+    const auto& m = spec.mapping;
     if (spec.experts.shared_ranks % m.tensor_parallel != 0) {
         throw StepError(
             "experts.shared_ranks",
@@ -83,6 +95,10 @@ void require_consistent(const StepSpec& spec) {
                                     "tensor_parallel {} is expected",
                                     m.expert_parallel, m.tensor_parallel));
     }
+}
+
+void require_gather(const StepSpec& spec) {
+    const auto& m = spec.mapping;
     if (spec.experts.exchange == ExpertExchange::gather) {
         if (spec.experts.shared_ranks > 0) {
             throw StepError("experts.shared_ranks",
@@ -102,6 +118,10 @@ void require_consistent(const StepSpec& spec) {
                             "expected attention tp or all_to_all");
         }
     }
+}
+
+void require_micro_batches(const StepSpec& spec) {
+    const auto& m = spec.mapping;
     if (m.micro_batches > 2) {
         throw StepError(
             "mapping.micro_batches",
@@ -114,6 +134,10 @@ void require_consistent(const StepSpec& spec) {
                                     m.micro_batches, spec.sequences_per_group,
                                     spec.sequences_per_group == 1 ? "" : "s"));
     }
+}
+
+void require_split_attention(const StepSpec& spec) {
+    const auto& m = spec.mapping;
     if (m.attention == AttentionSplit::sp_tp_sp && m.tensor_parallel == 1) {
         throw StepError("mapping.attention",
                         "is sp-tp-sp, which divides tokens over a tensor-parallel group: "
@@ -127,6 +151,9 @@ void require_consistent(const StepSpec& spec) {
                                     "context in all its layers, expected tp",
                                     spec.model.name));
     }
+}
+
+void require_lengths(const StepSpec& spec) {
     if (spec.phase == Phase::prefill) {
         if (spec.prompt < 1 || spec.prompt > spec.context) {
             throw StepError("prompt", fmt::format("{} of {} tokens are to be computed, expected "
@@ -138,12 +165,55 @@ void require_consistent(const StepSpec& spec) {
                         fmt::format("of {} tokens is shorter than the {} query tokens of a step",
                                     spec.context, 1 + spec.speculation.draft_tokens));
     }
+}
+
+void require_drafts(const StepSpec& spec) {
     if (spec.speculation.draft_tokens > 0 && spec.model.draft_layers == 0) {
         throw StepError("speculation.draft_tokens",
                         fmt::format("is {}: {} has no draft (multi-token-prediction) module",
                                     spec.speculation.draft_tokens, spec.model.name));
     }
+}
+
+void require_layout(const StepSpec& spec) {
     (void)expert_layout(spec);
+}
+
+// Whether `check` has nothing to say; what it says is kept.
+bool passes(const StepSpec& spec, void (*check)(const StepSpec&),
+            std::vector<StepError>& problems) {
+    try {
+        check(spec);
+        return true;
+    } catch (const StepError& problem) {
+        problems.push_back(problem);
+        return false;
+    }
+}
+
+}  // namespace
+
+std::vector<StepError> step_problems(const StepSpec& spec) {
+    std::vector<StepError> problems;
+    // The others divide by these.
+    if (!passes(spec, require_degrees, problems)) return problems;
+    for (const auto check :
+         {require_shared_heads, require_stages, require_expert_groups, require_heads_divide,
+          require_shared_ranks, require_gather, require_micro_batches, require_split_attention,
+          require_lengths, require_drafts})
+        passes(spec, check, problems);
+    // Experts are laid over the ranks of a group, which have to be right.
+    const bool groups = std::none_of(problems.begin(), problems.end(), [](const auto& problem) {
+        return problem.key == "mapping.expert_parallel" || problem.key == "experts.shared_ranks" ||
+               problem.key == "mapping.pipeline_parallel";
+    });
+    if (groups) passes(spec, require_layout, problems);
+    return problems;
+}
+
+void require_consistent(const StepSpec& spec) {
+    const std::vector<StepError> problems = step_problems(spec);
+    if (!problems.empty()) throw StepError(problems.front());
 }
 
 }  // namespace podsim

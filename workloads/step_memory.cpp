@@ -120,9 +120,8 @@ std::vector<MemoryNeed> stage_memory(const StepSpec& spec, const ExpertLayout& l
     long busiest = 0, elsewhere = 0;
     for (std::size_t i = 0; i < std::max<std::size_t>(1, layout.balances.size()); ++i) {
         load = expert_load(spec, layout, own, i);
-        busiest = std::max(busiest, load.active_experts * load.tokens_per_expert);
-        elsewhere =
-            std::max(elsewhere, load.active_experts_elsewhere * load.tokens_per_expert_elsewhere);
+        busiest = std::max(busiest, load.here.rows());
+        elsewhere = std::max(elsewhere, load.elsewhere.rows());
     }
     const Bytes routed = static_cast<double>(layout.slots_per_rank) * weights.routed_expert;
     const Bytes beside =

@@ -238,21 +238,15 @@ ExpertLoad expert_load(const StepSpec& spec, const ExpertLayout& layout, long to
     std::vector<Receivers> receivers = {{layout.routed_ranks, per_routed_rank}};
     if (!layout.balances.empty()) {
         const GroupLoad group_of = group_load(layout.balances.at(balance), tokens * group);
-        const ExpertRows busiest = whole_rows(group_of.busiest);
-        load.active_experts = busiest.active_experts;
-        load.tokens_per_expert = busiest.tokens_per_expert;
+        load.here = whole_rows(group_of.busiest);
         load.imbalance = group_of.busiest.tokens / per_routed_rank;
         if (layout.uneven()) {
-            const ExpertRows others = whole_rows(group_of.others);
-            load.active_experts_elsewhere = others.active_experts;
-            load.tokens_per_expert_elsewhere = others.tokens_per_expert;
+            load.elsewhere = whole_rows(group_of.others);
             receivers = {{1, group_of.busiest.tokens},
                          {layout.routed_ranks - 1, group_of.others.tokens}};
         }
     } else {
-        const ExpertRows rows = balanced_rows(per_routed_rank, layout.slots_per_rank);
-        load.active_experts = rows.active_experts;
-        load.tokens_per_expert = rows.tokens_per_expert;
+        load.here = balanced_rows(per_routed_rank, layout.slots_per_rank);
     }
     if (layout.shared_ranks > 0) {
         const double per_shared_rank = tokens * group / layout.shared_ranks;

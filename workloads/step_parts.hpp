@@ -48,12 +48,8 @@ std::vector<RankClass> rank_classes(const ExpertLayout& layout);
 
 // What a MoE layer asks of the ranks of one expert-parallel group when each brings as many tokens.
 struct ExpertLoad {
-    // Of a routed rank, the busiest where they differ. Balanced: every slot gets its share, rounded
-    // up to whole tokens; with fewer assignments than slots, one token each for as many slots.
-    long active_experts = 1, tokens_per_expert = 1;
-    // Of each other routed rank, where they differ: their mean. A rank's active experts share its
-    // tokens equally, rounded up.
-    long active_experts_elsewhere = 0, tokens_per_expert_elsewhere = 0;
+    ExpertRows here{1, 1, 0};  // of a routed rank, the busiest where they differ
+    ExpertRows elsewhere;      // of each other routed rank, where they differ: their mean
     long tokens_per_shared_rank = 0;
     double imbalance = 1;        // assignments of the busiest routed rank over the mean
     long seen_tokens = 0;        // gather: that each rank has before it

@@ -156,6 +156,15 @@ TEST(Notes, AWarningOfManyIsSaidOnce) {
 TEST(Notes, AuditInWords) {
     EXPECT_TRUE(contains(comparison_notes(result_of({alternative("One")})),
                          "audit: passed, 2 laws hold for every alternative\n"));
+    AlternativeResult dense = alternative("Dense");
+    dense.audit.push_back({"not checked: links carry what the experts exchange", true,
+                           "not checked: the model has no experts"});
+    const std::string text = comparison_notes(result_of({alternative("One"), dense, dense}));
+    EXPECT_TRUE(contains(text,
+                         "audit: passed, 2 laws hold for every alternative\n  not checked: links "
+                         "carry what the experts exchange (the model has no experts)\n"))
+        << text;
+    EXPECT_EQ(text.find("not checked"), text.rfind("not checked"));
     AlternativeResult broken = alternative("Broken");
     broken.audit[1] = {"memory fits", false, "70 GB of 64 GB"};
     const Result result = result_of({alternative("One"), broken});

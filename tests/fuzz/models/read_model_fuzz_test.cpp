@@ -137,8 +137,9 @@ void expect_usable(const ModelSpec& model) {
     }
     for (const Operator& op : dense_ffn_block(model, fp8_served(), 2, 1)) require_valid(op);
     for (const Operator& op : router_block(model, fp8_served(), 2)) require_valid(op);
-    for (const Operator& op : expert_block(model, fp8_served(), 1, 1, "expert")) require_valid(op);
-    for (const Operator& op : expert_block(model, fp8_served(), 1, 2, "shared_expert")) {
+    for (const Operator& op : expert_block(model, fp8_served(), {1, 1}, "expert"))
+        require_valid(op);
+    for (const Operator& op : expert_block(model, fp8_served(), {1, 2}, "shared_expert")) {
         require_valid(op);
     }
     for (const Operator& op : combine_block(model, fp8_served(), 2, 1)) require_valid(op);

@@ -139,8 +139,8 @@ std::vector<Operator> all_blocks(const ModelSpec& model, const Precision& precis
     append(attention_block(model, precision, shape));
     append(dense_ffn_block(model, precision, shape.tokens(), shape.tensor_parallel));
     append(router_block(model, precision, shape.tokens()));
-    append(expert_block(model, precision, 3, 7, "expert"));
-    append(expert_block(model, precision, 1, shape.tokens(), "shared_expert"));
+    append(expert_block(model, precision, {3, 7}, "expert"));
+    append(expert_block(model, precision, {1, shape.tokens()}, "shared_expert"));
     append(combine_block(model, precision, shape.tokens(), model.experts_per_token + 1));
     append(head_block(model, precision, shape.sequences, shape.tensor_parallel));
     append(draft_block(model, precision, shape.tokens()));
@@ -166,9 +166,9 @@ TEST(OperatorsProperty, WorkIsTwiceTheParametersOfTheRankTimesTokens) {
                   held.dense_ffn.value() * tokens);
         RC_ASSERT(matrix_work(router_block(model, bf16, shape.tokens())) ==
                   (held.router.value() - 4 * biases(model)) * tokens);
-        RC_ASSERT(matrix_work(expert_block(model, bf16, 5, 11, "expert")) ==
+        RC_ASSERT(matrix_work(expert_block(model, bf16, {5, 11}, "expert")) ==
                   held.routed_expert.value() * 55);
-        RC_ASSERT(matrix_work(expert_block(model, bf16, 1, shape.tokens(), "shared_expert")) ==
+        RC_ASSERT(matrix_work(expert_block(model, bf16, {1, shape.tokens()}, "shared_expert")) ==
                   held.shared_expert.value() * tokens);
         const double final_norm = 2 * static_cast<double>(model.hidden);
         RC_ASSERT(matrix_work(head_block(model, bf16, 9, tensor_parallel)) ==
@@ -198,11 +198,11 @@ TEST(OperatorsProperty, WorkOfAStepIsTheModelsActiveParameters) {
         const double done =
             layers * matrix_work(attention) +
             dense * matrix_work(dense_ffn_block(model, precision, shape.tokens(), 1)) +
-            moe *
-                (matrix_work(router_block(model, precision, shape.tokens())) +
-                 matrix_work(expert_block(model, precision, model.experts_per_token, shape.tokens(),
-                                          "expert")) +
-                 matrix_work(expert_block(model, precision, 1, shape.tokens(), "shared_expert"))) +
+            moe * (matrix_work(router_block(model, precision, shape.tokens())) +
+                   matrix_work(expert_block(model, precision,
+                                            {model.experts_per_token, shape.tokens()}, "expert")) +
+                   matrix_work(
+                       expert_block(model, precision, {1, shape.tokens()}, "shared_expert"))) +
             matrix_work(head_block(model, precision, shape.tokens(), 1));
 
         const ParameterCount count = count_parameters(model);

@@ -105,8 +105,6 @@ double closed_form(const StepSpec& spec) {
     const double core = heads * s * (2 * r + p);
     const double expert = 3 * d * static_cast<double>(m.expert_intermediate),
                  shared_expert = 3 * d * static_cast<double>(m.shared_intermediate);
-    const double slots =
-        (static_cast<double>(m.routed_experts) + spec.experts.redundant) / routed_ranks;
     const double top_k = static_cast<double>(m.experts_per_token);
     const double head = d * static_cast<double>(m.vocabulary);
 
@@ -117,8 +115,7 @@ double closed_form(const StepSpec& spec) {
     const auto moe = [&](double tokens) {
         const double own = ceil_of(tokens, tensor);
         const double arriving = own * expert_parallel * top_k / routed_ranks;
-        const double done =
-            arriving < slots ? ceil_of(arriving, 1) : slots * ceil_of(arriving, slots);
+        const double done = ceil_of(arriving, 1);  // a rank's rows, however its experts share them
         const double shared_tokens =
             shared_ranks > 0 ? shared_ranks * ceil_of(own * expert_parallel, shared_ranks)
                              : expert_parallel * own;
@@ -306,21 +303,17 @@ TEST(DecodeProperty, TokensAreConserved) {
             RC_ASSERT(members == layout.group_ranks);
             RC_ASSERT(std::abs(sent - received) <= 1e-9 * sent);
         }
-        // Of the group: assignments, and the slots that they are rounded up to.
+        // Of the group: assignments, and on each rank the whole rows that they are rounded up to.
         const double assigned =
             static_cast<double>(tokens * spec.model.experts_per_token) * layout.group_ranks;
         const int busiest = layout.uneven() ? 1 : layout.routed_ranks;
         const double rows =
-            static_cast<double>(load.active_experts * load.tokens_per_expert) * busiest +
-            static_cast<double>(load.active_experts_elsewhere * load.tokens_per_expert_elsewhere) *
-                (layout.routed_ranks - busiest);
-        const double slots =
-            static_cast<double>(load.active_experts) * busiest +
-            static_cast<double>(load.active_experts_elsewhere) * (layout.routed_ranks - busiest);
+            static_cast<double>(load.here.rows()) * busiest +
+            static_cast<double>(load.elsewhere.rows()) * (layout.routed_ranks - busiest);
         RC_ASSERT(rows >= assigned * (1 - 1e-9));
-        RC_ASSERT(rows < assigned * (1 + 1e-9) + slots);
-        RC_ASSERT(load.active_experts <= layout.slots_per_rank);
-        RC_ASSERT(load.active_experts_elsewhere <= layout.slots_per_rank);
+        RC_ASSERT(rows < assigned * (1 + 1e-9) + layout.routed_ranks);
+        RC_ASSERT(load.here.active_experts <= layout.slots_per_rank);
+        RC_ASSERT(load.elsewhere.active_experts <= layout.slots_per_rank);
         RC_ASSERT(load.imbalance >= 1 - 1e-9);
     }));
 }

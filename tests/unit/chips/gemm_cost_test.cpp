@@ -47,6 +47,24 @@ TEST(GemmCost, AnalyticByHand) {
                 2 + 0.3, exact);
 }
 
+// Eight groups of one tile are two waves of four cores. With one row more in one of them it takes a
+// tile more, and a third wave; with one row more in all, eight tiles and two waves more.
+TEST(GemmCost, ARowMoreInOneGroupIsATileMore) {
+    const RankHardware hardware = without_feed(without_memory(tiny_chip()));
+    const auto time = [&](long rows, long longer) {
+        Gemm gemm{rows, 16, 64, 8};
+        gemm.longer_groups = longer;
+        // The one tile is 16 x 16: no larger ones fit.
+        return tile_microseconds(gemm, hardware, tiny_library());
+    };
+    EXPECT_NEAR(time(16, 0), 2.6, exact);
+    EXPECT_NEAR(time(16, 1), 2.9, exact);
+    EXPECT_NEAR(time(16, 4), 2.9, exact);
+    EXPECT_NEAR(time(16, 5), 3.2, exact);
+    EXPECT_NEAR(time(17, 0), 3.2, exact);
+    EXPECT_NEAR(time(15, 7), 2.6, exact);
+}
+
 // Traffic aside, the time counts whole waves: 1 to 4 tiles 300 ns, 5 to 8 tiles 600 ns.
 TEST(GemmCost, WaveQuantisation) {
     const RankHardware hardware = without_feed(without_memory(tiny_chip()));

@@ -84,8 +84,8 @@ TEST(RouterBlock, SoftmaxHasNoBias) {
 TEST(Blocks, WhatTheModelHasNoneOf) {
     const Precision precision;
     EXPECT_TRUE(router_block(llama_8b(), precision, 100).empty());
-    EXPECT_TRUE(expert_block(llama_8b(), precision, 4, 50, "expert").empty());
-    EXPECT_TRUE(expert_block(llama_8b(), precision, 1, 50, "shared_expert").empty());
+    EXPECT_TRUE(expert_block(llama_8b(), precision, {4, 50}, "expert").empty());
+    EXPECT_TRUE(expert_block(llama_8b(), precision, {1, 50}, "shared_expert").empty());
     EXPECT_TRUE(combine_block(llama_8b(), precision, 100, 2).empty());
     EXPECT_TRUE(draft_block(llama_8b(), precision, 100).empty());
     EXPECT_TRUE(dense_ffn_block(mixtral_8x7b(), precision, 100, 1).empty());
@@ -98,7 +98,7 @@ TEST(Blocks, WhatTheModelHasNoneOf) {
 TEST(ExpertBlock, ShapesAndBytes) {
     Precision precision = fp8_served();
     precision.experts = DType::fp4;
-    const auto block = expert_block(r1(), precision, 4, 50, "expert");
+    const auto block = expert_block(r1(), precision, {4, 50}, "expert");
     EXPECT_THAT(names(block), ElementsAre("expert_gate_up", "expert_swiglu", "expert_down"));
     EXPECT_EQ(gemm(block[0]), (Gemm{50, 4096, 7168, 4, fp8, DType::fp4, bf16}));
     EXPECT_EQ(gemm(block[2]), (Gemm{50, 7168, 2048, 4, fp8, DType::fp4, bf16}));
@@ -112,16 +112,16 @@ TEST(ExpertBlock, SharedExpert) {
     Precision precision = fp8_served();
     precision.experts = DType::fp4;
     ModelSpec model = r1();
-    const auto one = expert_block(model, precision, 1, 100, "shared_expert");
+    const auto one = expert_block(model, precision, {1, 100}, "shared_expert");
     EXPECT_THAT(names(one),
                 ElementsAre("shared_expert_gate_up", "shared_expert_swiglu", "shared_expert_down"));
     EXPECT_EQ(gemm(one[0]), (Gemm{100, 4096, 7168, 1, fp8, fp8, bf16}));
     model.shared_intermediate = 2 * 2048;
-    const auto two = expert_block(model, precision, 1, 100, "shared_expert");
+    const auto two = expert_block(model, precision, {1, 100}, "shared_expert");
     EXPECT_EQ(gemm(two[0]).n, 2 * 4096);
     EXPECT_EQ(gemm(two[2]).k, 2 * 2048);
     model.shared_intermediate = 0;
-    EXPECT_TRUE(expert_block(model, precision, 1, 100, "shared_expert").empty());
+    EXPECT_TRUE(expert_block(model, precision, {1, 100}, "shared_expert").empty());
 }
 
 // What arrives in another format than the products take is converted first: the routed experts'
@@ -129,38 +129,39 @@ TEST(ExpertBlock, SharedExpert) {
 TEST(ExpertBlock, ConvertsWhatWasDispatchedOtherwise) {
     Precision precision = fp8_served();
     precision.dispatch = bf16;
-    const auto narrowed = expert_block(r1(), precision, 4, 50, "expert");
+    const auto narrowed = expert_block(r1(), precision, {4, 50}, "expert");
     EXPECT_EQ(narrowed[0].name, "expert_quantise");
     EXPECT_EQ(vector(narrowed[0]).read, 200 * 7168 * 2);
     EXPECT_EQ(vector(narrowed[0]).write, 200 * (7168 + 56 * 4));
-    EXPECT_EQ(expert_block(r1(), precision, 1, 50, "shared_expert")[0].name,
+    EXPECT_EQ(expert_block(r1(), precision, {1, 50}, "shared_expert")[0].name,
               "shared_expert_quantise");
 
     Precision widened;
     widened.dispatch = fp8;
-    const auto routed = expert_block(r1(), widened, 4, 50, "expert");
+    const auto routed = expert_block(r1(), widened, {4, 50}, "expert");
     EXPECT_EQ(routed[0].name, "expert_dequantise");
     EXPECT_EQ(vector(routed[0]).op, "dequantise");
     EXPECT_EQ(vector(routed[0]).read, 200 * (7168 + 56 * 4));
     EXPECT_EQ(vector(routed[0]).write, 200 * 7168 * 2);
-    EXPECT_EQ(expert_block(r1(), widened, 1, 50, "shared_expert")[0].name, "shared_expert_gate_up");
+    EXPECT_EQ(expert_block(r1(), widened, {1, 50}, "shared_expert")[0].name,
+              "shared_expert_gate_up");
 }
 
 TEST(ExpertBlock, QuantisesForAnEightBitCombine) {
     Precision precision = fp8_served();
     precision.combine = DType::int8;
-    const auto routed = expert_block(r1(), precision, 4, 50, "expert");
+    const auto routed = expert_block(r1(), precision, {4, 50}, "expert");
     EXPECT_EQ(routed.back().name, "expert_combine_quantise");
     EXPECT_EQ(vector(routed.back()).write, 200 * (7168 + 4));
-    EXPECT_EQ(expert_block(r1(), precision, 1, 50, "shared_expert").back().name,
+    EXPECT_EQ(expert_block(r1(), precision, {1, 50}, "shared_expert").back().name,
               "shared_expert_down");
 }
 
 TEST(ExpertBlock, NoActiveExpertsNoWork) {
-    EXPECT_TRUE(expert_block(r1(), Precision{}, 0, 0, "expert").empty());
-    EXPECT_THROW(expert_block(r1(), Precision{}, 1, 0, "expert"), std::invalid_argument);
-    EXPECT_THROW(expert_block(r1(), Precision{}, -1, 1, "expert"), std::invalid_argument);
-    EXPECT_THROW(expert_block(r1(), Precision{}, 1, 1, "experts"), std::invalid_argument);
+    EXPECT_TRUE(expert_block(r1(), Precision{}, {0, 0}, "expert").empty());
+    EXPECT_THROW(expert_block(r1(), Precision{}, {1, 0}, "expert"), std::invalid_argument);
+    EXPECT_THROW(expert_block(r1(), Precision{}, {-1, 1}, "expert"), std::invalid_argument);
+    EXPECT_THROW(expert_block(r1(), Precision{}, {1, 1}, "experts"), std::invalid_argument);
 }
 
 // Nine rows of 7168 BF16 elements and their weights in, one row out.

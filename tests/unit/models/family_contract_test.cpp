@@ -494,8 +494,8 @@ TEST_P(FamilyContract, OperatorsAreValidAndNamedOnce) {
                     append(attention_block(model_, precision, shape, alike.kind));
                     append(dense_ffn_block(model_, precision, tokens, ranks));
                     append(router_block(model_, precision, tokens, alike.kind.hash_routed));
-                    append(expert_block(model_, precision, 3, 7, "expert"));
-                    append(expert_block(model_, precision, 1, tokens, "shared_expert"));
+                    append(expert_block(model_, precision, {3, 7}, "expert"));
+                    append(expert_block(model_, precision, {1, tokens}, "shared_expert"));
                     append(combine_block(model_, precision, tokens, 2));
                     append(head_block(model_, precision, shape.sequences, ranks));
                     append(draft_block(model_, precision, tokens));
@@ -522,10 +522,10 @@ TEST_P(FamilyContract, BlocksAreThereExactlyWhenTheirPartIs) {
     EXPECT_EQ(held.dense_ffn.value() == 0, !dense);
     EXPECT_EQ(router_block(model_, bf16_, 10).empty(), !experts);
     EXPECT_EQ(held.router.value() == 0, !experts);
-    EXPECT_EQ(expert_block(model_, bf16_, 3, 7, "expert").empty(), !experts);
+    EXPECT_EQ(expert_block(model_, bf16_, {3, 7}, "expert").empty(), !experts);
     EXPECT_EQ(held.routed_expert.value() == 0, !experts);
     EXPECT_EQ(combine_block(model_, bf16_, 10, 2).empty(), !experts);
-    EXPECT_EQ(expert_block(model_, bf16_, 1, 7, "shared_expert").empty(), !shared);
+    EXPECT_EQ(expert_block(model_, bf16_, {1, 7}, "shared_expert").empty(), !shared);
     EXPECT_EQ(held.shared_expert.value() == 0, !shared);
     EXPECT_EQ(draft_block(model_, bf16_, 10).empty(), !draft);
     EXPECT_EQ(held.draft_extra.value() == 0, !draft);

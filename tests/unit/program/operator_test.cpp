@@ -160,6 +160,9 @@ TEST(Operator, RefusalsNameTheOperatorAndTheField) {
     Gemm idle{1, 1, 1, 1};
     idle.idle_groups = -1;
     EXPECT_THAT(refusal(idle), HasSubstr("idle_groups is -1"));
+    Gemm longer{1, 1, 1, 3};
+    longer.longer_groups = 3;  // that is three groups of two rows
+    EXPECT_THAT(refusal(longer), HasSubstr("longer_groups is 3 of 3 groups"));
 }
 
 TEST(Operator, RefusesAttentionWithoutSizes) {
@@ -196,6 +199,15 @@ TEST(Operator, RefusesVectorWorkThatIsNoWork) {
     EXPECT_THAT(refusal(VectorWork{"add", 1, 1, 1, -1}), HasSubstr("negative"));
     EXPECT_THAT(refusal(VectorWork{"add", 1, 1, nan, 1}), HasSubstr("negative"));
     EXPECT_THAT(refusal(VectorWork{"add", 1, 1, 1, infinity}), HasSubstr("infinite"));
+}
+
+// Two groups of three rows and one of four: 10 rows, three weights.
+TEST(Operator, LongerGroupsCountTheirRows) {
+    Gemm longer{3, 5, 7, 3};
+    longer.longer_groups = 1;
+    EXPECT_EQ(work_of(longer).value(), 2 * 10 * 5 * 7);
+    EXPECT_EQ(compulsory_bytes_of(longer).value(), 2 * (10 * 7 + 3 * 5 * 7 + 10 * 5));
+    EXPECT_EQ(shape_of(longer), "gemm g3 m3 (1 of 4) n5 k7 bf16xbf16->bf16");
 }
 
 // Groups without rows are no work and no bytes, but another shape.

@@ -77,6 +77,9 @@ TEST(CollectiveCalibration, FindsTheValuesThatWroteTheTable) {
     EXPECT_EQ(habits.record.date, "2026-02-02");
     EXPECT_EQ(habits.record.rows, static_cast<long>(rows.size()));
 
+    EXPECT_EQ(habits.ranges.at(0).ranks, (std::vector<long>{2, 8}));
+    EXPECT_EQ(habits.ranges.at(0).bytes.at(0).value(), 1e3);
+
     // Values of protocols that the base names have no place to go to.
     Node bare = parse_yaml("base: other\ntitle: L\n", "l.yaml");
     EXPECT_THROW(write_fit(bare, fit, other, "2026-02-02"), InputError);

@@ -143,6 +143,22 @@ TEST(InputDifferences, OfWorkloadAlternativeAndDocuments) {
     EXPECT_THAT(texts(a, b), testing::ElementsAre("workload.context: 4096 tokens -> 8192 tokens",
                                                   "alternative.mapping.data_parallel:  -> 2",
                                                   "chip/h800.clock: 1 GHz -> 2 GHz"));
+    // What is left at its default is told by the schema, at the alternative and in documents.
+    const Result plain = with_configuration("C", "h800", R"({
+        "experiment": {"alternatives": [{"name": "C", "chips": 8}]},
+        "documents": {"chip/h800": {"cores": {"clock": "1 GHz"}}}})");
+    const Result halves = with_configuration("D", "h800", R"({
+        "experiment": {"alternatives": [{"name": "D", "chips": 8,
+                                         "mapping": {"micro_batches": 2, "expert_parallel": 4}}]},
+        "documents": {"chip/h800": {"cores": {"clock": "1 GHz", "separate_vector": true}}}})");
+    EXPECT_THAT(texts(plain, halves),
+                testing::ElementsAre("alternative.mapping.micro_batches: 1 (default) -> 2",
+                                     "alternative.mapping.expert_parallel:  -> 4",  // worked out
+                                     "chip/h800.cores.separate_vector: false (default) -> true"));
+    EXPECT_THAT(texts(halves, plain),
+                testing::ElementsAre("alternative.mapping.micro_batches: 2 -> 1 (default)",
+                                     "alternative.mapping.expert_parallel: 4 -> ",
+                                     "chip/h800.cores.separate_vector: true -> false (default)"));
     Result other = b;
     other.alternatives[0].chip = "h100";
     other.seed = 3;

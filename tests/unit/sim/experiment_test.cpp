@@ -13,6 +13,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::HasSubstr;
+using ::testing::IsSupersetOf;
 using ::testing::Not;
 
 Setting set(const std::string& text) {
@@ -52,6 +53,17 @@ TEST(Check, AMappingThatDoesNotWorkOutIsToldAtItsKey) {
                           "query tokens of a step"));
 }
 
+// Heads that do not divide, a micro-batch too many and a draft without a module: all in one go.
+TEST(Check, AllThatIsWrongWithAStepIsSaid) {
+    Node wrong = with(test_experiment(), "alternatives.A.mapping",
+                      "{data_parallel: 32, head_parallel: 5, micro_batches: 3}");
+    wrong = with(with(wrong, "workload.context", "1 tokens"), "workload.speculation",
+                 "{draft_tokens: 1, acceptance: 0.7}");
+    EXPECT_THAT(problems_of(with(wrong, "alternatives.A.experts", "{redundant: 5}")),
+                AllOf(HasSubstr("mapping.head_parallel"), HasSubstr("mapping.micro_batches"),
+                      HasSubstr("workload.context"), HasSubstr("experts.redundant")));
+}
+
 // By how much, of what, and what would help.
 TEST(Check, MemoryThatDoesNotFit) {
     const std::string said =
@@ -73,6 +85,31 @@ TEST(Check, MemoryThatDoesNotFit) {
     EXPECT_THAT(problems_of(with(test_experiment(), "alternatives.A.batch_per_rank", "4096")),
                 AllOf(HasSubstr("alternatives.A.batch_per_rank: memory"),
                       HasSubstr("batch_per_rank at most " + std::to_string(most / 2))));
+}
+
+// Weights fit; one prompt's activations do not, at once. What is advised works, a token more does
+// not.
+TEST(Check, ActivationsThatDoNotFitAskForChunks) {
+    const auto prefill = [](const std::string& rest) {
+        return problems_of(
+            with(test_experiment(), "workload",
+                 "{kind: prefill, model: deepseek-r1, prompt: 131072 tokens, " + rest + "}"));
+    };
+    const auto advised = [](const std::string& said) {
+        const std::string key = "chunk at most ";
+        const auto at = said.find(key);
+        return at == std::string::npos ? 0L : std::stol(said.substr(at + key.size()));
+    };
+    const std::string one = prefill("batch_per_rank: 1");
+    EXPECT_THAT(one, AllOf(HasSubstr("memory does not fit"), HasSubstr("activations"),
+                           Not(HasSubstr("spread the weights")), HasSubstr("chunk at most ")));
+    const long chunk = advised(one);
+    ASSERT_GT(chunk, 0);
+    const auto chunked = [&](long tokens) {
+        return prefill("batch_per_rank: 1, chunk: " + std::to_string(tokens) + " tokens");
+    };
+    EXPECT_EQ(chunked(chunk), "");
+    EXPECT_THAT(chunked(chunk + 1), HasSubstr("memory does not fit"));
 }
 
 TEST(Check, WeightsThatDoNotFitHaveNoBatch) {
@@ -253,6 +290,38 @@ TEST(Run, TheNeighbourIsTheOtherFidelity) {
     EXPECT_EQ(analytic.neighbour, "tile");
     EXPECT_NEAR(tile.neighbour_gap, analytic.iteration_seconds / tile.iteration_seconds - 1, 1e-12);
     EXPECT_LT(tile.neighbour_gap, 0);
+}
+
+// 61 layers of dispatch and combine, 8 sequences a rank: a line for the ranks, one
+// for the tokens, and no time of a transfer that is measured.
+TEST(Run, SaysOnceThatTransfersLieOutsideTheFit) {
+    const auto run_with = [](const std::string& ranges) {
+        Catalog catalog = test_catalog();
+        Node library = parse_yaml(test_collectives(), "test-collectives.yaml");
+        for (const char* type : {"dispatch", "combine"})
+            set_path(library, std::string("transfers.") + type + ".ranges", ranges, {});
+        catalog.embed("collectives", "test-collectives", std::move(library));
+        return run_experiment(test_experiment(), catalog, quick()).alternatives.front();
+    };
+    const auto measured = [](const AlternativeResult& result) {
+        return result.metric("iteration_time")->rests_on.shares.at("measured");
+    };
+    const AlternativeResult within = run_with("[{ranks: [8, 32], tokens: [8, 8]}]");
+    EXPECT_THAT(within.warnings, Not(Contains(HasSubstr("was fitted at"))));
+    const AlternativeResult outside = run_with("[{ranks: [8, 16], tokens: [128, 256]}]");
+    EXPECT_THAT(outside.warnings,
+                IsSupersetOf({"collective library test-collectives was fitted at 8 to 16 ranks "
+                              "(dispatch, combine), here 32: derived",
+                              "collective library test-collectives was fitted at 128 to 256 tokens "
+                              "a rank (dispatch, combine), here 8: derived"}));
+    EXPECT_EQ(outside.warnings.size(), within.warnings.size() + 2);
+    EXPECT_EQ(outside.iteration_seconds, within.iteration_seconds);
+    EXPECT_LT(measured(outside), measured(within) - 0.05);
+    for (const OperatorRow& row : outside.operators) {
+        if (row.kind == "dispatch") {
+            EXPECT_EQ(row.basis, "derived");
+        }
+    }
 }
 
 TEST(Run, WarnsOfAContextTheModelWasNotMadeFor) {

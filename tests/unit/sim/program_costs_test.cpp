@@ -57,6 +57,24 @@ TEST(PipelineCost, OneLaunchAndTheTrafficThatIsLeft) {
     EXPECT_EQ(cost.choice, "2 fused");
 }
 
+// FP8 activations by INT8 weights, twice, and by BF16 weights, which hold them: one line.
+TEST(ProgramCosts, FormatsThatDoNotMultiplyAreNamed) {
+    Program program;
+    program.streams = {{"stream", 1.0}};
+    const auto product = [&](const char* name, DType a, DType b) {
+        intern(program, Operator{name, Gemm{16, 16, 64, 1, a, b, DType::bf16}});
+    };
+    product("up", DType::fp8, DType::int8);
+    product("down", DType::fp8, DType::int8);
+    product("head", DType::fp8, DType::bf16);
+    product("same", DType::fp8, DType::fp8);
+    CostCache cache(tiny_chip(), tiny_library(), Fidelity::tile, true);
+    EXPECT_THAT(cost_program(program, cache, RankFabric{}, {}, 1).warnings,
+                ::testing::ElementsAre(
+                    "up and others like it multiply fp8 activations by int8 weights: no matrix "
+                    "unit does, the rate is that of fp8"));
+}
+
 // 5 FLOP an element are 1 us on the vector units in each: less than the traffic of one, 1.2 us,
 // but not less than what is left of both when all but 4 % stays on the chip.
 TEST(PipelineCost, SavedTrafficDoesNotSaveArithmetic) {

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/readers.hpp"
 #include "tests/unit/sim/experiment_cases.hpp"
 
 namespace podsim {
@@ -62,6 +63,29 @@ TEST(Resolve, WarnsOfAnEngineThatStandsIn) {
     const ResolvedAlternative a = resolved(without(test_experiment(), "alternatives.A", "engine"));
     EXPECT_EQ(a.engine->name, "nominal");
     EXPECT_THAT(a.warnings, ElementsAre("no engine is named: the nominal one stands in"));
+}
+
+// Of decode, used in a prefill: runs, and is said. In its own phase, or of both, nothing is.
+TEST(Resolve, AnEngineOfTheOtherPhaseIsCarriedOver) {
+    const auto of_phase = [](const std::string& phase) {
+        Catalog catalog = test_catalog();
+        catalog.embed("engine", "test-engine",
+                      parse_yaml(replaced(replaced(kTestEngine, "host_step: 1 ms",
+                                                   "host_step: {value: 1 ms, source: a test, "
+                                                   "confidence: measured}"),
+                                          "overlap:", phase + "overlap:"),
+                                 "test-engine.yaml"));
+        return resolve(test_experiment(), catalog).alternatives.front();
+    };
+    const ResolvedAlternative other = of_phase("phase: prefill\n");
+    EXPECT_THAT(other.warnings, ElementsAre("engine test-engine is one of prefill, this is a "
+                                            "decode: its habits are carried over"));
+    EXPECT_EQ(other.engine->host_step.confidence, Confidence::derived);
+    EXPECT_EQ(other.engine->kernel_gap.confidence, Confidence::assumed);
+    for (const char* phase : {"phase: decode\n", ""}) {
+        EXPECT_THAT(of_phase(phase).warnings, IsEmpty());
+        EXPECT_EQ(of_phase(phase).engine->host_step.confidence, Confidence::measured);
+    }
 }
 
 // Measured on test-chip, used on another: derived there, and said so.

@@ -70,8 +70,8 @@ TEST(ExpertLayout, RefusesSharedRanksWithNothingToHold) {
 TEST(ExpertLoad, OfR1On320Ranks) {
     const StepSpec spec = ep320();
     const ExpertLoad load = expert_load(spec, expert_layout(spec), 48);
-    EXPECT_EQ(load.active_experts, 1);
-    EXPECT_EQ(load.tokens_per_expert, 427);
+    EXPECT_EQ(load.here.active_experts, 1);
+    EXPECT_EQ(load.here.tokens_per_expert, 427);
     EXPECT_EQ(load.tokens_per_shared_rank, 480);
 
     ASSERT_EQ(load.dispatch.shares.size(), 2u);
@@ -95,14 +95,34 @@ TEST(ExpertLoad, FewerTokensThanSlotsWakeFewerExperts) {
     const StepSpec spec = plain_step(16);  // 16 slots a rank
     const ExpertLayout layout = expert_layout(spec);
     const ExpertLoad one = expert_load(spec, layout, 1);  // 1 x 16 x 8 / 16 = 8 assignments
-    EXPECT_EQ(one.active_experts, 8);
-    EXPECT_EQ(one.tokens_per_expert, 1);
+    EXPECT_EQ(one.here.active_experts, 8);
+    EXPECT_EQ(one.here.tokens_per_expert, 1);
     const ExpertLoad two = expert_load(spec, layout, 2);  // 16: each slot one
-    EXPECT_EQ(two.active_experts, 16);
-    EXPECT_EQ(two.tokens_per_expert, 1);
-    const ExpertLoad three = expert_load(spec, layout, 3);  // 24 / 16 = 1.5, rounded up
-    EXPECT_EQ(three.active_experts, 16);
-    EXPECT_EQ(three.tokens_per_expert, 2);
+    EXPECT_EQ(two.here.active_experts, 16);
+    EXPECT_EQ(two.here.tokens_per_expert, 1);
+    const ExpertLoad three = expert_load(spec, layout, 3);  // 24 over 16: half of them two
+    EXPECT_EQ(three.here, (ExpertRows{16, 1, 8}));
+    EXPECT_EQ(three.here.rows(), 24);
+}
+
+// 129 assignments do not divide over 8 experts: one of them has 17, not all. Parts of them, too.
+TEST(ExpertRowsOf, WhatDoesNotDivideGoesToSome) {
+    EXPECT_EQ(balanced_rows(128, 8), (ExpertRows{8, 16, 0}));
+    EXPECT_EQ(balanced_rows(128.2, 8), (ExpertRows{8, 16, 1}));
+    EXPECT_EQ(balanced_rows(135.1, 8), (ExpertRows{8, 17, 0}));
+    EXPECT_EQ(balanced_rows(5.5, 8), (ExpertRows{6, 1, 0}));
+    EXPECT_EQ(balanced_rows(0.1, 8), (ExpertRows{1, 1, 0}));
+    EXPECT_EQ(whole_rows({129, 7.3}), (ExpertRows{8, 16, 1}));
+    EXPECT_EQ(whole_rows({0, 0}), ExpertRows{});
+    long rows = 0, experts = 0;
+    for (int part = 0; part < 3; ++part) {
+        const ExpertRows one = part_of({8, 16, 4}, 3, part);
+        rows += one.rows();
+        experts += one.active_experts;
+    }
+    EXPECT_EQ(rows, 132);
+    EXPECT_EQ(experts, 8);
+    EXPECT_EQ(part_of({8, 16, 4}, 3, 0), (ExpertRows{3, 16, 2}));
 }
 
 // Two classes of ranks with routed experts: the busiest of each group, and the others.
@@ -138,10 +158,10 @@ TEST(ExpertLoad, OfTheBusiestRankAndTheOthers) {
     spec.experts.counts = {{0, std::vector<double>(256, 0.0)}};
     for (std::size_t i = 0; i < 8; ++i) spec.experts.counts[0].counts[31 * i] = 5;
     const ExpertLoad load = expert_load(spec, expert_layout(spec), 1);
-    EXPECT_EQ(load.active_experts, 1);
-    EXPECT_EQ(load.tokens_per_expert, 256);
-    EXPECT_EQ(load.active_experts_elsewhere, 1);
-    EXPECT_EQ(load.tokens_per_expert_elsewhere, 8);
+    EXPECT_EQ(load.here.active_experts, 1);
+    EXPECT_EQ(load.here.tokens_per_expert, 256);
+    EXPECT_EQ(load.elsewhere.active_experts, 1);
+    EXPECT_EQ(load.elsewhere.tokens_per_expert, 8);
     EXPECT_DOUBLE_EQ(load.imbalance, 32);
     ASSERT_EQ(load.dispatch.shares.size(), 2u);
     EXPECT_EQ(load.dispatch.shares[0].ranks, 1);
