@@ -47,7 +47,8 @@ bool packs_heads(const Attention& a) {
 // Query rows that one piece may be cut from: heads of a KV head, times new tokens; those of one
 // token where each reads entries of its own; in the prefill of grouped heads those of one head.
 double rows_of(const Attention& a) {
-    if (reads_own_entries(a)) return static_cast<double>(a.heads / a.kv_heads);
+    const long shared = a.heads / a.kv_heads;
+    if (reads_own_entries(a)) return static_cast<double>(shared);
     if (!packs_heads(a)) return static_cast<double>(a.query);
     return static_cast<double>(a.heads * a.query) / static_cast<double>(a.kv_heads);
 }
@@ -88,7 +89,8 @@ Bytes bytes_read(const Attention& a, const RankHardware& hardware) {
     Attention chosen = a;
     chosen.window = 0;
     const double gathered = visible_pairs(chosen);
-    const double cached = std::floor(static_cast<double>(a.context / a.compression));
+    const long entries = a.context / a.compression;
+    const double cached = static_cast<double>(entries);
     const double counted = std::min(cached, static_cast<double>(a.selected));  // in `once`
     const double distinct =
         std::max(counted, std::min(cached, query * static_cast<double>(a.selected)));

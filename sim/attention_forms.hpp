@@ -44,8 +44,8 @@ struct AttentionTypes {
 
 // For ReadForm and SchemaForm: the keys, and what is wrong with them together.
 template <class Form>
-void describe_attention(Form& form, AttentionTypes types, AttentionFields& fields);
+void describe_attention(Form& form, AttentionTypes types, AttentionFields& a);
 template <class Form>
-void check_attention(Form& form, AttentionTypes types, const AttentionFields& fields);
+void check_attention(Form& form, AttentionTypes types, const AttentionFields& a);
 
 }  // namespace podsim

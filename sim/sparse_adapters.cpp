@@ -283,7 +283,7 @@ void v4_module(const TableFields& f, std::vector<KernelRow>& rows, bool context)
 
 struct LatentLayer {
     long hidden = 0, query_rank = 0, nope = 0, value = 0, index_heads = 0;
-    static constexpr long rank = 512, rope = 64, index_head = 128, selected = 2048;
+    static constexpr long rank = 512, rope = 64, selected = 2048;
 };
 
 LatentLayer latent_layer(const TableFields& f) {

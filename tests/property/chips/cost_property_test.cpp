@@ -283,9 +283,10 @@ TEST(CostProperty, BetterHardwareIsNeverSlower) {
         RC_ASSERT(at_most(after([&](RankHardware& h) { h.feed_per_core *= factor; }), before));
         RC_ASSERT(at_most(after([&](RankHardware& h) { h.accumulator *= factor; }), before));
         RC_ASSERT(at_most(after([&](RankHardware& h) { h.minimum_rows = 1; }), before));
-        // Whole chips more: peak and cores together.
+        // Whole chips more: peaks and cores together.
         RC_ASSERT(at_most(after([&](RankHardware& h) {
                               h.matrix_cores *= 2;
+                              h.peak_vector *= 2.0;
                               for (auto& [format, peak] : h.peak_matrix) peak *= 2.0;
                           }),
                           before));
