@@ -153,8 +153,8 @@ TEST(OperatorProperty, PairsAreThoseThatEachQuerySees) {
 TEST(OperatorProperty, EntriesReadAreCachedAndSeen) {
     EXPECT_TRUE(rc::check([] {
         const Attention a = any_sparse_attention();
-        const double cached =
-            a.compression > 0 ? static_cast<double>(a.context / a.compression) : 0;
+        const long complete = a.compression > 0 ? a.context / a.compression : 0;
+        const double cached = static_cast<double>(complete);
         RC_ASSERT(entries_read(a) <= cached + static_cast<double>(a.context));
         RC_ASSERT(visible_pairs(a) <= static_cast<double>(a.query) * entries_read(a));
     }));
