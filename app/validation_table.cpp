@@ -43,6 +43,8 @@ std::string table_lines(const TableReport& report) {
                             gate(report.table.gate.held_out));
     }
     text += fmt::format(", worst {} ({})", signed_percent_text(e.worst), e.worst_shape);
+    if (e.ideal > Seconds(0.0))
+        text += fmt::format(", ideal {} of the measured sum", percent_text(e.ideal / e.measured));
     if (!report.passed) text += ": FAILED";
     return hanging("  " + label + ": ", text);
 }

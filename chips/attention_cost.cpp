@@ -6,7 +6,7 @@
 //   span   = least over s = 1, 2, 4 .. 64 of ceil(pieces s / cores) (ceil(blocks / s) + overhead)
 //   t_core = span x (2 (d_qk + d_v) TM 64 / (peak per core x efficiency) + block latency)
 //   t_hbm  = bytes / (HBM x efficiency) + ramp
-//   t      = launch + (t_core^p + t_hbm^p)^(1/p)
+//   t      = launch + (t_core^p + t_hbm^p)^(1/p) [+ join of the splits, s > 1]
 //
 // with TM = row_block, or where all rows fit into one block, rows padded to the minimum of a matrix
 // instruction: few heads leave the kernel bound by memory.
@@ -23,8 +23,8 @@
 // with distinct <= min(cached, query x selected) entries of a sequence. A sliding window over keys
 // and values is shared by the rows of a block: window + tokens of the block - 1 keys. A sequence
 // costs what the library needs to gather its cache. The launch includes the kernel that joins the
-// splits. The exponentials are per score whatever the head size: they are in the block latency, or
-// in the matrix efficiency where one head size alone was fitted.
+// splits where no time of its own is given. The exponentials are per score whatever the head size:
+// they are in the block latency, or in the matrix efficiency where one head size alone was fitted.
 #include "chips/attention_cost.hpp"
 
 #include <algorithm>
@@ -47,7 +47,8 @@ bool packs_heads(const Attention& a) {
 // Query rows that one piece may be cut from: heads of a KV head, times new tokens; those of one
 // token where each reads entries of its own; in the prefill of grouped heads those of one head.
 double rows_of(const Attention& a) {
-    if (reads_own_entries(a)) return static_cast<double>(a.heads / a.kv_heads);
+    const long shared = a.heads / a.kv_heads;
+    if (reads_own_entries(a)) return static_cast<double>(shared);
     if (!packs_heads(a)) return static_cast<double>(a.query);
     return static_cast<double>(a.heads * a.query) / static_cast<double>(a.kv_heads);
 }
@@ -88,7 +89,8 @@ Bytes bytes_read(const Attention& a, const RankHardware& hardware) {
     Attention chosen = a;
     chosen.window = 0;
     const double gathered = visible_pairs(chosen);
-    const double cached = std::floor(static_cast<double>(a.context / a.compression));
+    const long entries = a.context / a.compression;
+    const double cached = static_cast<double>(entries);
     const double counted = std::min(cached, static_cast<double>(a.selected));  // in `once`
     const double distinct =
         std::max(counted, std::min(cached, query * static_cast<double>(a.selected)));
@@ -97,20 +99,26 @@ Bytes bytes_read(const Attention& a, const RankHardware& hardware) {
     return once + Bytes(batch * (distinct - counted + again) * entry);
 }
 
-// The span: how many block times the busiest core works.
-double block_times(const Attention& a, const AttentionHabits& habits, long cores) {
+// How many block times the busiest core works: on whole keys, and on the best cut of them.
+struct Spans {
+    double whole = 0, cut = std::numeric_limits<double>::infinity();
+};
+
+Spans block_times(const Attention& a, const AttentionHabits& habits, long cores) {
     const double apart = static_cast<double>(reads_own_entries(a) ? a.query : 1);
     const double pieces = static_cast<double>(a.batch * (packs_heads(a) ? a.kv_heads : a.heads)) *
                           apart * std::ceil(rows_of(a) / static_cast<double>(habits.row_block));
-    const double blocks = std::ceil(keys_of(a, habits) / kKeyBlock);
-    double span = std::numeric_limits<double>::infinity();
+    const double blocks = std::max(1.0, std::ceil(keys_of(a, habits) / kKeyBlock));
+    const auto span = [&](double splits) {
+        const double turns = std::ceil(pieces * splits / static_cast<double>(cores));
+        return turns * (std::ceil(blocks / splits) + habits.split_overhead);
+    };
+    Spans spans{span(1)};
     // Up to the first split that leaves one block to a piece: a longer context never has a choice
     // that a shorter one lacks and gains by it.
-    for (double splits = 1; splits <= kMostSplits && splits < 2 * blocks; splits *= 2) {
-        const double turns = std::ceil(pieces * splits / static_cast<double>(cores));
-        span = std::min(span, turns * (std::ceil(blocks / splits) + habits.split_overhead));
-    }
-    return span;
+    for (double splits = 2; splits <= kMostSplits && splits < 2 * blocks; splits *= 2)
+        spans.cut = std::min(spans.cut, span(splits));
+    return spans;
 }
 
 }  // namespace
@@ -144,9 +152,13 @@ OperatorCost attention_cost(const Attention& a, const RankHardware& hardware,
             (peak / static_cast<double>(hardware.matrix_cores) * habits.matrix_efficiency) +
         habits.block_latency;
     const Seconds stream = cost.hbm_time + stream_ramp(cost.hbm, habits.ramp, habits.ramp_bytes);
-    cost.time =
-        habits.launch + static_cast<double>(a.batch) * habits.sequence_overhead +
-        smooth_maximum(block_times(a, habits, cores) * per_block, stream, library.smooth_maximum);
+    const auto beside_stream = [&](double span) {
+        return smooth_maximum(span * per_block, stream, library.smooth_maximum);
+    };
+    const Spans spans = block_times(a, habits, cores);
+    Seconds busy = beside_stream(spans.whole);
+    if (std::isfinite(spans.cut)) busy = min(busy, beside_stream(spans.cut) + habits.split_join);
+    cost.time = habits.launch + static_cast<double>(a.batch) * habits.sequence_overhead + busy;
     cost.choice = "split keys";
     return cost;
 }

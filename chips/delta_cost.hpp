@@ -5,8 +5,8 @@
 
 namespace podsim {
 
-OperatorCost delta_cost(const DeltaRule& rule, const RankHardware& hardware,
-                        const DeltaHabits& habits, double smooth_maximum, Fidelity fidelity,
-                        double core_share);
+// `p` joins the times of cores and memory (smooth_maximum).
+OperatorCost delta_cost(const DeltaRule& delta, const RankHardware& hardware,
+                        const DeltaHabits& habits, double p, Fidelity fidelity, double core_share);
 
 }  // namespace podsim

@@ -5,8 +5,8 @@
 
 namespace podsim {
 
+// `p` joins the times of cores and memory (smooth_maximum).
 OperatorCost index_cost(const IndexScores& scores, const RankHardware& hardware,
-                        const IndexHabits& habits, double smooth_maximum, Fidelity fidelity,
-                        double core_share);
+                        const IndexHabits& habits, double p, Fidelity fidelity, double core_share);
 
 }  // namespace podsim

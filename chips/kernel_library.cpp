@@ -72,6 +72,8 @@ void describe(Form& form, AttentionHabits& habits) {
                   "cost of a piece of the keys, in blocks of 64 keys", non_negative());
     form.optional("block_latency", habits.block_latency,
                   "time of a block of 64 keys that no head size changes", non_negative());
+    form.optional("split_join", habits.split_join,
+                  "second phase where the keys are cut in several splits", non_negative());
     form.optional("sequence_overhead", habits.sequence_overhead,
                   "time for each sequence: its cache gathered before the kernel", non_negative());
     form.optional("pads_selection", habits.pads_selection,

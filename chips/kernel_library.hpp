@@ -45,7 +45,8 @@ struct AttentionHabits {
     long row_block = 64;        // query rows a core works on at a time
     double split_overhead = 0;  // cost of one more split of the keys, in blocks of 64 keys
     Seconds block_latency{
-        0.0};  // of a block of 64 keys, whatever the head size: exponentials, loads
+        0.0};                 // of a block of 64 keys, whatever the head size: exponentials, loads
+    Seconds split_join{0.0};  // of keys that are cut, beside the launch
     Seconds sequence_overhead{0.0};  // of each sequence: gathering its cache before the kernel runs
     bool pads_selection = false;     // works on all slots of a choice, filled or not
     FitRecord record;

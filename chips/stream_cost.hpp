@@ -5,8 +5,9 @@
 
 namespace podsim {
 
+// `p` joins the times of cores and memory (smooth_maximum).
 OperatorCost stream_cost(const StreamMix& mix, const RankHardware& hardware,
-                         const StreamHabits& habits, double smooth_maximum, Fidelity fidelity,
+                         const StreamHabits& habits, double p, Fidelity fidelity,
                          double core_share);
 
 }  // namespace podsim

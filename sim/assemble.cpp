@@ -18,7 +18,10 @@ bool begins_with(const std::string& text, const char* start) {
 // The reader's word for an operator: what part of the model it is.
 std::string part_word(const Operator& op) {
     if (std::holds_alternative<VectorWork>(op.body)) return "vector operators";
-    if (std::holds_alternative<Attention>(op.body)) return "attention";
+    if (std::holds_alternative<Attention>(op.body) || std::holds_alternative<DeltaRule>(op.body))
+        return "attention";
+    if (std::holds_alternative<IndexScores>(op.body)) return "index scores";
+    if (std::holds_alternative<StreamMix>(op.body)) return "hyper-connections";
     if (begins_with(op.name, "expert") || begins_with(op.name, "shared_expert"))
         return "expert products";
     return "projections and other products";

@@ -420,6 +420,33 @@ FlopRange expert_flops(const nlohmann::ordered_json& op) {
     return {row * mean, row * (tokens * std::min(chosen, experts) + experts)};
 }
 
+// Query-key pairs of one sequence, counted entry by entry: the first `most` (all: 0) of one in
+// `tokens` tokens. Entry j, complete at token j x tokens, is seen by all queries where they come
+// later, else by those from there to the end; in decode every query stands at the end.
+double pairs_of(const nlohmann::ordered_json& op, double tokens, double most) {
+    const double query = at(op, "query"), end = at(op, "context");
+    const double there = std::floor(end / tokens);
+    const double entries = most > 0 ? std::min(most, there) : there;
+    if (word(op, "phase") == "decode") return query * entries;
+    const double by_all = std::min(entries, std::floor((end - query + 1) / tokens));
+    const double by_some = entries - by_all;
+    // The sum of end - j tokens + 1 over j = by_all + 1 .. entries.
+    const double mean_entry = (by_all + 1 + entries) / 2;
+    return query * by_all + by_some * (end + 1 - tokens * mean_entry);
+}
+
+// Pairs that a form of attention sees, with the defaults that an experiment has.
+double seen_by_form(const nlohmann::ordered_json& op) {
+    const std::string form = word(op, "form");
+    if (form == "window") return pairs_of(op, 1, at(op, "window"));
+    if (form == "dsa") return pairs_of(op, 1, at(op, "selected"));
+    if (form != "csa" && form != "hca") return pairs_of(op, 1, 0);
+    const bool chosen = form == "csa";
+    return pairs_of(op, at_or(op, "compression", chosen ? 4 : 128),
+                    chosen ? at(op, "selected") : 0) +
+           pairs_of(op, 1, at_or(op, "window", 128));
+}
+
 }  // namespace
 
 FlopRange operator_flops(const nlohmann::ordered_json& the_operator) {
@@ -430,16 +457,26 @@ FlopRange operator_flops(const nlohmann::ordered_json& the_operator) {
         return exactly(2 * at(op, "m") * at(op, "n") * at(op, "k") * at_or(op, "groups", 1));
     }
     if (type == "moe") return expert_flops(op);
+    if (type == "mhc") {
+        // [streams x hidden] times [streams^2 + 2 streams] numbers, on the way in.
+        const double n = at_or(op, "streams", 4);
+        return exactly(2 * at(op, "tokens") * n * at(op, "hidden") * (n * n + 2 * n));
+    }
+    if (type == "index_scores") {
+        const double pairs = pairs_of(op, at_or(op, "compression", 1), 0);
+        return exactly(2 * at(op, "head_dim") * at(op, "heads") * at(op, "batch") * pairs);
+    }
     if (type != "attention") return {};
-    const double query = at(op, "query"), context = at(op, "context");
-    // Causal prefill: token i of the new ones sees those before it and itself.
-    const double pairs = word(op, "phase") == "decode"
-                             ? query * context
-                             : query * (context - query) + query * (query + 1) / 2;
     const auto dims = op.find("head_dims");
     if (dims == op.end() || dims->size() != 2) throw std::runtime_error("workload: no head_dims");
-    return exactly(2 * ((*dims)[0].get<double>() + (*dims)[1].get<double>()) * at(op, "heads") *
-                   at(op, "batch") * pairs);
+    const double key = (*dims)[0].get<double>(), value = (*dims)[1].get<double>();
+    if (word(op, "form") == "linear") {
+        // Decay once, and three products of key by value; one token is vector work.
+        const double cells = at(op, "value_heads") * key * value;
+        return exactly(
+            word(op, "phase") == "decode" ? 0 : 7 * cells * at(op, "batch") * at(op, "query"));
+    }
+    return exactly(2 * (key + value) * at(op, "heads") * at(op, "batch") * seen_by_form(op));
 }
 
 std::optional<double> collective_bytes(const nlohmann::ordered_json& collective) {

@@ -57,7 +57,8 @@ std::string operator_format(const nlohmann::ordered_json& the_operator) {
         const auto found = formats ? formats->find(key) : std::optional<AuditTree>();
         return found ? found->text() : absent;
     };
-    if (type == "attention") return named("compute", "bf16");
+    if (type == "attention" || type == "index_scores") return named("compute", "bf16");
+    if (type == "mhc") return named("stream", "bf16");
     if (type == "moe") {
         const std::string weights = named("weights", "bf16"),
                           inputs = named("activations", weights);

@@ -49,6 +49,7 @@ const std::vector<Member<AttentionHabits>>& members(const AttentionHabits&) {
         {plain("split_overhead", 0.01, 40), &H::split_overhead},
         {time("block_latency", 0.0001, 5), &H::block_latency},
         {time("launch", 0.3, 60), &H::launch},
+        {time("split_join", 0.001, 30), &H::split_join},
         {time("sequence_overhead", 0.001, 30), &H::sequence_overhead},
         {time("ramp", 0.001, 60), &H::ramp},
         {{"ramp_bytes", 0.01 * mb, 1000 * mb, "MB", mb}, &H::ramp_bytes}};

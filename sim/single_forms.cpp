@@ -14,22 +14,13 @@ const std::vector<std::pair<const char*, OperatorType>>& names_of(const Operator
         {"gemm", OperatorType::gemm},
         {"attention", OperatorType::attention},
         {"moe", OperatorType::moe},
-        {"vector", OperatorType::vector}};
-    return names;
-}
-
-const std::vector<std::pair<const char*, AttentionForm>>& names_of(const AttentionForm*) {
-    static const std::vector<std::pair<const char*, AttentionForm>> names = {
-        {"mla", AttentionForm::mla_absorbed}, {"gqa", AttentionForm::gqa}};
+        {"vector", OperatorType::vector},
+        {"index_scores", OperatorType::index_scores},
+        {"mhc", OperatorType::mhc}};
     return names;
 }
 
 namespace {
-
-DType dtype_or(const std::map<std::string, DType>& dtypes, const char* key, DType fallback) {
-    const auto found = dtypes.find(key);
-    return found != dtypes.end() ? found->second : fallback;
-}
 
 template <class Form>
 void check_dtype_keys(Form& form, const std::map<std::string, DType>& dtypes,
@@ -44,8 +35,6 @@ void check_dtype_keys(Form& form, const std::map<std::string, DType>& dtypes,
 
 template <class Form>
 void describe_moe(Form& form, bool moe, MoeForm& op) {
-    of_variant(form, moe, "tokens", op.tokens, "moe: tokens of the whole expert group", count());
-    of_variant(form, moe, "hidden", op.hidden, "moe: elements of a token", count());
     of_variant(form, moe, "inter", op.inter, "moe: inner width of an expert", count());
     of_variant(form, moe, "experts", op.experts, "moe: routed experts of the layer",
                Check{1, 65536, false, "a value of at least 1, at most 65,536"});
@@ -85,30 +74,31 @@ void check_moe(Form& form, const MoeForm& op) {
 
 template <class Form>
 void describe(Form& form, OperatorForm& op) {
-    form.required("type", op.type, "gemm, attention, moe or vector");
+    form.required("type", op.type, "gemm, attention, moe, vector, index_scores or mhc");
     if (!kAllVariants<Form> && !form.ok()) return form.ignore_unknown_keys();
     const bool gemm = op.type == OperatorType::gemm, attention = op.type == OperatorType::attention,
-               moe = op.type == OperatorType::moe, vector = op.type == OperatorType::vector;
-    form.optional("dtypes", op.dtypes,
-                  "formats by operand: a, b, c of a gemm; compute, kv of attention; weights, "
-                  "activations, dispatch, combine of moe; in, out of a vector operator");
+               moe = op.type == OperatorType::moe, vector = op.type == OperatorType::vector,
+               scores = op.type == OperatorType::index_scores, mhc = op.type == OperatorType::mhc;
+    const AttentionTypes types{attention, scores};
+    form.optional(
+        "dtypes", op.dtypes,
+        "formats by operand: a, b, c of a gemm; compute, kv of attention (state of linear); "
+        "weights, activations, dispatch, combine of moe; in, out of a vector operator; "
+        "compute, keys of index_scores; stream of mhc");
     of_variant(form, gemm, "m", op.gemm.m, "gemm: rows", count());
     of_variant(form, gemm, "n", op.gemm.n, "gemm: columns", count());
     of_variant(form, gemm, "k", op.gemm.k, "gemm: inner size", count());
     optional_of_variant(form, gemm, "groups", op.gemm.groups,
                         "gemm: independent products in one kernel", count());
-    of_variant(form, attention, "form", op.attention.form, "attention: mla or gqa");
-    of_variant(form, attention, "phase", op.attention.phase, "attention: prefill or decode");
-    of_variant(form, attention, "batch", op.attention.batch, "attention: sequences", count());
-    of_variant(form, attention, "query", op.attention.query, "attention: new tokens of each",
-               count());
-    of_variant(form, attention, "context", op.attention.context,
-               "attention: cached tokens of each, new ones included", count());
-    of_variant(form, attention, "heads", op.attention.heads, "attention: query heads", count());
-    of_variant(form, attention, "head_dims", op.head_dims,
-               "attention: sizes of a head, [query and key, value]", count());
-    optional_of_variant(form, attention, "kv_heads", op.attention.kv_heads,
-                        "attention: key-value heads (gqa)", count());
+    describe_attention(form, types, op.attention);
+    of_variant(form, moe || mhc, "tokens", mhc ? op.mix.tokens : op.moe.tokens,
+               "moe: tokens of the whole expert group; mhc: tokens", count());
+    of_variant(form, moe || mhc, "hidden", mhc ? op.mix.hidden : op.moe.hidden,
+               "moe: elements of a token; mhc: of one of its streams", count());
+    optional_of_variant(form, mhc, "streams", op.mix.streams, "mhc: residual streams",
+                        Check{1, 1024, false, "a value of at least 1, at most 1,024"});
+    optional_of_variant(form, mhc, "iterations", op.mix.iterations, "mhc: Sinkhorn iterations",
+                        Check{0, 1e6, false, "a value of 0 to 1,000,000"});
     describe_moe(form, moe, op.moe);
     of_variant(form, vector, "op", op.vector.op, "vector: what it is, for the tables");
     of_variant(form, vector, "elements", op.vector.elements, "vector: elements it works on",
@@ -129,18 +119,12 @@ void describe(Form& form, OperatorForm& op) {
     }
     if (vector) check_dtype_keys(form, op.dtypes, {"in", "out"});
     if (attention) {
-        check_dtype_keys(form, op.dtypes, {"compute", "kv"});
-        if (op.head_dims.size() != 2)
-            form.problem("head_dims", "expected two sizes: [query and key, value]");
-        if (op.attention.context < op.attention.query)
-            form.problem("context", "is shorter than the query tokens it holds");
-        if (op.attention.form == AttentionForm::gqa && op.attention.kv_heads == 0)
-            form.problem("kv_heads", "missing: gqa needs it");
-        if (op.attention.form == AttentionForm::mla_absorbed && op.attention.kv_heads > 1)
-            form.problem("kv_heads", "mla has one latent entry a token, expected 1");
-        if (op.attention.kv_heads > 1 && op.attention.heads % op.attention.kv_heads != 0)
-            form.problem("heads", "does not divide by kv_heads");
+        const bool linear = op.attention.form == AttentionVariant::linear;
+        check_dtype_keys(form, op.dtypes, {"compute", linear ? "state" : "kv"});
     }
+    if (scores) check_dtype_keys(form, op.dtypes, {"compute", "keys"});
+    if (attention || scores) check_attention(form, types, op.attention);
+    if (mhc) check_dtype_keys(form, op.dtypes, {"stream"});
 }
 
 std::vector<Operator> to_operators(OperatorForm form) {
@@ -152,12 +136,13 @@ std::vector<Operator> to_operators(OperatorForm form) {
             form.gemm.c = dtype_or(types, "c", DType::bf16);
             return {{"gemm", form.gemm}};
         case OperatorType::attention:
-            form.attention.kv_heads = std::max(1L, form.attention.kv_heads);
-            form.attention.head_dim_qk = form.head_dims[0];
-            form.attention.head_dim_v = form.head_dims[1];
-            form.attention.compute = dtype_or(types, "compute", DType::bf16);
-            form.attention.kv = dtype_or(types, "kv", form.attention.compute);
-            return {{"attention", form.attention}};
+            return {
+                {form.attention.form == AttentionVariant::linear ? "linear_attention" : "attention",
+                 attention_of(form.attention, types)}};
+        case OperatorType::index_scores:
+            return {{"index_scores", scores_of(form.attention, types)}};
+        case OperatorType::mhc:
+            return mixes_of(form.mix, types);
         case OperatorType::moe:
             return moe_operators(form.moe, types);
         case OperatorType::vector:

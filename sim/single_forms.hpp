@@ -9,25 +9,25 @@
 
 #include "program/operator.hpp"
 #include "program/transfer.hpp"
+#include "sim/attention_forms.hpp"
 #include "sim/moe_operator.hpp"
 
 namespace podsim {
 
-enum class OperatorType { gemm, attention, moe, vector };
+enum class OperatorType { gemm, attention, moe, vector, index_scores, mhc };
 const std::vector<std::pair<const char*, OperatorType>>& names_of(const OperatorType*);
-const std::vector<std::pair<const char*, AttentionForm>>& names_of(const AttentionForm*);
 
 // `operator:` as written, before its type decides which keys belong to it.
 struct OperatorForm {
     OperatorType type = OperatorType::gemm;
     Gemm gemm;
-    Attention attention;
+    AttentionFields attention;  // of index_scores too
+    MixFields mix;
     MoeForm moe;
     VectorWork vector;
     std::map<std::string, DType> dtypes;
-    std::vector<long> head_dims;
 };
-// One after another; several for moe alone.
+// One after another; several for moe and mhc alone.
 std::vector<Operator> to_operators(OperatorForm form);
 
 // `collective:` as written.

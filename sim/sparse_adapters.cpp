@@ -77,6 +77,22 @@ void aiconfigurator_paged_mqa_logits(const TableFields& f, std::vector<KernelRow
     rows.push_back({0, {s}, time_of(f, "latency", ms)});
 }
 
+// The choice of the best entries of each query: every visible score read once, the chosen written.
+void aiconfigurator_top_k(const TableFields& f, std::vector<KernelRow>& rows) {
+    IndexScores s;
+    s.phase = Phase::prefill;
+    s.batch = f.count("batch_size");
+    s.query = f.count("isl");
+    s.context = s.query + tokens_before(f);
+    s.compression = f.count("compress_ratio");
+    const double pairs = real(s.batch) * visible_pairs(s);
+    const long selected = s.compression == 1 ? 2048 : v4_layer(f).selected;
+    rows.push_back({0,
+                    {VectorWork{"top_k", std::max(1.0, pairs), 1, 4 * pairs,
+                                4 * real(s.batch * s.query) * real(selected)}},
+                    time_of(f, "latency", ms)});
+}
+
 // One row times all sites of a layer: around attention, and around the feed-forward.
 void aiconfigurator_mhc(const TableFields& f, std::vector<KernelRow>& rows) {
     const bool in = f.text("op_name") == "pre";
@@ -226,7 +242,7 @@ void choose(Block& block, const IndexScores& scores, long selected) {
 // query up-projection, core, grouped low-rank output. Heads and groups are those of the rank.
 void v4_module(const TableFields& f, std::vector<KernelRow>& rows, bool context) {
     const V4Layer layer = v4_layer(f);
-    Attention core = v4_attention(f, layer, context ? Phase::prefill : Phase::decode);
+    Attention core = v4_attention(f, layer, f.count("isl") == 1 ? Phase::decode : Phase::prefill);
     if (!context) core.context = tokens_before(f) + 1;
     const long head = V4Layer::head, queries = core.heads * head;
     const long groups = std::max(1L, layer.output_groups / f.count("tp_size"));
@@ -267,7 +283,7 @@ void v4_module(const TableFields& f, std::vector<KernelRow>& rows, bool context)
 
 struct LatentLayer {
     long hidden = 0, query_rank = 0, nope = 0, value = 0, index_heads = 0;
-    static constexpr long rank = 512, rope = 64, index_head = 128, selected = 2048;
+    static constexpr long rank = 512, rope = 64, selected = 2048;
 };
 
 LatentLayer latent_layer(const TableFields& f) {
@@ -305,7 +321,10 @@ void dsa_module(const TableFields& f, std::vector<KernelRow>& rows, bool context
     block.vector("concatenate", heads * latent, 0, 2, 2);
     block.batched(heads, layer.value, LatentLayer::rank, DType::bf16);
     block.product(layer.hidden, heads * layer.value);
-    Attention core = v32_attention(batch, query, seen, heads, f.dtype("kv_cache_dtype"), phase);
+    // Few heads over an FP8 cache take the kernel of decode for prompts too (vLLM 0.24.0).
+    const DType cache = f.dtype("kv_cache_dtype");
+    const Phase kernel = bytes_of(cache) <= 1 && heads < 32 ? Phase::decode : phase;
+    const Attention core = v32_attention(batch, query, seen, heads, cache, kernel);
     block.add(core);
     rows.push_back({0, block.take(), time_of(f, "latency", ms), {}, f.text("op_name")});
 }
@@ -319,6 +338,8 @@ void register_sparse_adapters(Registry<TableAdapter>& adapters) {
     adapters.add("aiconfigurator_paged_mqa_logits",
                  "NVIDIA aiconfigurator's scores of DeepSeek-V4's indexer",
                  aiconfigurator_paged_mqa_logits);
+    adapters.add("aiconfigurator_top_k", "NVIDIA aiconfigurator's choice of the best entries",
+                 aiconfigurator_top_k);
     adapters.add("aiconfigurator_mhc", "NVIDIA aiconfigurator's hyper-connections, in and out",
                  aiconfigurator_mhc);
     adapters.add("aiconfigurator_gdn",

@@ -64,7 +64,12 @@ TableErrors compare_rows(const std::vector<KernelRow>& rows, const RankHardware&
     for (const KernelRow& row : rows) {
         simulated.push_back(simulated_time(row, hardware, library).value());
     }
-    return errors_of(rows, simulated);
+    TableErrors errors = errors_of(rows, simulated);
+    for (const KernelRow& row : rows) {
+        for (const OperatorBody& body : row.operators)
+            errors.ideal += roofline_bound(body, hardware);
+    }
+    return errors;
 }
 
 }  // namespace podsim

@@ -19,6 +19,7 @@ struct TableErrors {
     int worst_line = 0;
     std::string worst_shape;
     Seconds measured{0.0}, simulated{0.0};  // sums
+    Seconds ideal{0.0};  // of what the data sheet alone allows; 0 where nobody asked
 };
 
 // Of operators one after another: at full clock, and on a rank long busy.
@@ -46,6 +47,7 @@ struct ComparedRow {
 // Throws std::invalid_argument where there is none.
 TableErrors errors_of(const std::vector<ComparedRow>& rows);
 TableErrors errors_of(const std::vector<KernelRow>& rows, const std::vector<double>& simulated);
+// With the ideal beside them: what separates it from `measured` is habit, not physics.
 TableErrors compare_rows(const std::vector<KernelRow>& rows, const RankHardware& hardware,
                          const KernelLibrarySpec& library);
 

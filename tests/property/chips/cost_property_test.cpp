@@ -53,7 +53,48 @@ AttentionHabits any_attention_habits() {
     habits.ramp_bytes = Bytes(any_scale(1e3, 1e8));
     habits.row_block = *rc::gen::element(1L, 16L, 64L, 128L);
     habits.split_overhead = static_cast<double>(any(0, 50)) / 10.0;
+    habits.sequence_overhead = microseconds(static_cast<double>(any(0, 3)));
+    habits.pads_selection = any_bool();
     return habits;
+}
+
+// Of kinds that a library may lack each may be there or not.
+void add_any_kinds(KernelLibrarySpec& library) {
+    const auto some_microseconds = [](long most) {
+        return microseconds(static_cast<double>(any(0, most)));
+    };
+    for (const auto& [name, kind] : names_of(static_cast<const AttentionKind*>(nullptr))) {
+        if (any_bool()) library.attention[kind] = any_attention_habits();
+    }
+    for (const Phase phase : {Phase::prefill, Phase::decode}) {
+        IndexHabits index;
+        index.matrix_efficiency = any_share();
+        index.memory_efficiency = any_share();
+        index.vector_efficiency = any_share();
+        index.launch = some_microseconds(20);
+        index.key_block = *rc::gen::element(64L, 256L);
+        index.query_overhead = static_cast<double>(any(0, 50)) / 10.0;
+        index.block_latency = some_microseconds(2);
+        if (any_bool()) library.index_scores[phase] = index;
+        DeltaHabits delta;
+        delta.matrix_efficiency = any_share();
+        delta.memory_efficiency = any_share();
+        delta.vector_efficiency = any_share();
+        delta.launch = some_microseconds(20);
+        delta.ramp = some_microseconds(20);
+        delta.ramp_bytes = Bytes(any_scale(1e3, 1e8));
+        delta.chunk_latency = some_microseconds(4);
+        if (any_bool()) library.delta_rule[phase] = delta;
+    }
+    for (const StreamSide side : {StreamSide::mix_in, StreamSide::mix_out}) {
+        StreamHabits mix;
+        mix.memory_efficiency = any_share();
+        mix.stream_reads = 1 + static_cast<double>(any(0, 20)) / 10.0;
+        mix.launch = some_microseconds(20);
+        mix.iteration = some_microseconds(2);
+        mix.step_latency = some_microseconds(2);
+        if (any_bool()) library.stream_mix[side] = mix;
+    }
 }
 
 KernelLibrarySpec any_library() {
@@ -76,6 +117,7 @@ KernelLibrarySpec any_library() {
     library.vector.memory_efficiency = any_share();
     library.vector.vector_efficiency = any_share();
     library.vector.launch = microseconds(static_cast<double>(any(0, 20)));
+    add_any_kinds(library);
     return library;
 }
 
@@ -101,15 +143,52 @@ Attention any_attention() {
     a.head_dim_v = any(1, 600);
     a.compute = *rc::gen::element(DType::bf16, DType::fp8, DType::int8);
     a.kv = any_format();
+    // Whole, chosen, compressed and windowed alike.
+    if (any_bool()) a.compression = *rc::gen::element(0L, 1L, 4L, 128L);
+    if (a.compression > 0 && any_bool()) a.selected = any(1, 3000);
+    if (a.compression == 0 || any_bool()) a.window = any(1, 600);
     return a;
 }
 
+IndexScores any_scores() {
+    IndexScores s;
+    s.phase = *rc::gen::element(Phase::prefill, Phase::decode);
+    s.batch = any(1, 300);
+    s.query = s.phase == Phase::prefill ? any(1, 3000) : any(1, 4);
+    s.context = s.query + any(0, 9000);
+    s.compression = *rc::gen::element(1L, 4L);
+    s.heads = any(1, 130);
+    s.head_dim = any(1, 200);
+    s.compute = any_format();
+    s.keys = any_format();
+    return s;
+}
+
+DeltaRule any_delta() {
+    DeltaRule d;
+    d.phase = *rc::gen::element(Phase::prefill, Phase::decode);
+    d.batch = any(1, 300);
+    d.query = d.phase == Phase::prefill ? any(1, 3000) : any(1, 4);
+    d.key_heads = any(1, 16);
+    d.value_heads = d.key_heads * any(1, 4);
+    d.key_dim = any(1, 1000);
+    d.value_dim = any(1, 1000);
+    return d;
+}
+
 OperatorBody any_body() {
-    switch (any(0, 2)) {
+    switch (any(0, 5)) {
         case 0:
             return any_gemm();
         case 1:
             return any_attention();
+        case 2:
+            return any_scores();
+        case 3:
+            return any_delta();
+        case 4:
+            return StreamMix{*rc::gen::element(StreamSide::mix_in, StreamSide::mix_out),
+                             any(1, 50000), any(1, 8), any(1, 9000), any(0, 30)};
         default:
             return VectorWork{"any", any_scale(1, 1e9), static_cast<double>(any(0, 9)),
                               any_scale(1, 1e9), any_scale(1, 1e9)};
@@ -204,9 +283,10 @@ TEST(CostProperty, BetterHardwareIsNeverSlower) {
         RC_ASSERT(at_most(after([&](RankHardware& h) { h.feed_per_core *= factor; }), before));
         RC_ASSERT(at_most(after([&](RankHardware& h) { h.accumulator *= factor; }), before));
         RC_ASSERT(at_most(after([&](RankHardware& h) { h.minimum_rows = 1; }), before));
-        // Whole chips more: peak and cores together.
+        // Whole chips more: peaks and cores together.
         RC_ASSERT(at_most(after([&](RankHardware& h) {
                               h.matrix_cores *= 2;
+                              h.peak_vector *= 2.0;
                               for (auto& [format, peak] : h.peak_matrix) peak *= 2.0;
                           }),
                           before));
@@ -292,6 +372,30 @@ TEST(CostProperty, AttentionGrowsWithContextAndBatch) {
     }));
 }
 
+// Longer contexts, more sequences, and of a prompt more tokens: never faster.
+TEST(CostProperty, LinearAttentionAndScoresGrow) {
+    EXPECT_TRUE(rc::check([] {
+        const auto hardware = any_hardware();
+        const auto library = any_library();
+        const auto grown = [&](auto body, auto size, long by) {
+            const Seconds before = tile(body, hardware, library).time;
+            body.*size += by;
+            return at_most(before, tile(body, hardware, library).time);
+        };
+        const IndexScores s = any_scores();
+        RC_ASSERT(grown(s, &IndexScores::context, any(1, 300)));
+        RC_ASSERT(grown(s, &IndexScores::batch, any(1, 300)));
+        RC_ASSERT(grown(s, &IndexScores::heads, any(1, 300)));
+        const DeltaRule d = any_delta();
+        RC_ASSERT(grown(d, &DeltaRule::query, any(1, 300)));
+        RC_ASSERT(grown(d, &DeltaRule::batch, any(1, 300)));
+        StreamMix m{StreamSide::mix_in, any(1, 9999), any(1, 8), any(1, 9000), any(0, 30)};
+        RC_ASSERT(grown(m, &StreamMix::tokens, any(1, 300)));
+        RC_ASSERT(grown(m, &StreamMix::hidden, any(1, 300)));
+        RC_ASSERT(grown(m, &StreamMix::iterations, any(1, 30)));
+    }));
+}
+
 // Splitting a product in two never beats the one product, at one tiling. (Of several, two kernels
 // could choose different ones: a full wave of large tiles and the rest in small ones.)
 TEST(CostProperty, TwoProductsAreNeverFasterThanTheirGroup) {
@@ -332,6 +436,22 @@ TEST(CostProperty, ScaleInvariance) {
         for (auto* habits : {&library.attention_decode, &library.attention_prefill}) {
             habits->launch *= k;
             habits->ramp *= k;
+            habits->sequence_overhead *= k;
+        }
+        for (auto& [kind, habits] : library.attention) {
+            for (Seconds* time : {&habits.launch, &habits.ramp, &habits.sequence_overhead})
+                *time *= k;
+        }
+        for (auto& [phase, habits] : library.index_scores) {
+            habits.launch *= k;
+            habits.block_latency *= k;
+        }
+        for (auto& [phase, habits] : library.delta_rule) {
+            for (Seconds* time : {&habits.launch, &habits.ramp, &habits.chunk_latency}) *time *= k;
+        }
+        for (auto& [side, habits] : library.stream_mix) {
+            for (Seconds* time : {&habits.launch, &habits.iteration, &habits.step_latency})
+                *time *= k;
         }
         library.vector.launch *= k;
         const auto after = tile(body, hardware, library);

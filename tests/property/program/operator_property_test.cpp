@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
+#include <algorithm>
 #include <cmath>
 #include <stdexcept>
 
@@ -35,8 +36,61 @@ Attention any_attention() {
     return a;
 }
 
+// Attention of any kind: whole, chosen, compressed, windowed.
+Attention any_sparse_attention() {
+    Attention a = any_attention();
+    a.compression = any(0, 9);
+    if (a.compression > 0) a.selected = any(0, 1) * any(1, 40);
+    if (a.compression == 0 || any(0, 1) == 1) a.window = any(1, 60);
+    return a;
+}
+
+IndexScores any_scores() {
+    const long query = any(1, 40);
+    return {*rc::gen::element(Phase::prefill, Phase::decode),
+            any(1, 9),
+            query,
+            query + any(0, 100),
+            any(1, 9),
+            any(1, 70),
+            any(1, 130),
+            any_format(),
+            any_format()};
+}
+
+DeltaRule any_delta() {
+    DeltaRule d;
+    d.phase = *rc::gen::element(Phase::prefill, Phase::decode);
+    d.batch = any(1, 9);
+    d.query = any(1, 40);
+    d.key_heads = any(1, 4);
+    d.value_heads = d.key_heads * any(1, 4);
+    d.key_dim = any(1, 130);
+    d.value_dim = any(1, 130);
+    d.state_read = static_cast<double>(any(0, 4));
+    d.state_written = static_cast<double>(any(0, 4));
+    return d;
+}
+
+StreamMix any_mix() {
+    return {*rc::gen::element(StreamSide::mix_in, StreamSide::mix_out),
+            any(1, 9),
+            any(1, 5),
+            any(1, 99),
+            any(0, 30),
+            any_format()};
+}
+
 OperatorBody any_body() {
-    switch (any(0, 2)) {
+    switch (any(0, 6)) {
+        case 2:
+            return any_sparse_attention();
+        case 3:
+            return any_scores();
+        case 4:
+            return any_delta();
+        case 5:
+            return any_mix();
         case 0:
             return Gemm{any(1, 9),    any(1, 9),    any(1, 9),   any(1, 3),
                         any_format(), any_format(), any_format()};
@@ -63,16 +117,53 @@ TEST(OperatorProperty, EqualTextIsEqualShape) {
         Attention other = one;
         const auto field = *rc::gen::element(
             &Attention::batch, &Attention::query, &Attention::context, &Attention::heads,
-            &Attention::kv_heads, &Attention::head_dim_qk, &Attention::head_dim_v);
+            &Attention::kv_heads, &Attention::head_dim_qk, &Attention::head_dim_v,
+            &Attention::compression, &Attention::selected, &Attention::window);
         other.*field += any(1, 3);
         RC_ASSERT(shape_of(one) != shape_of(other));
+    }));
+}
+
+// Query by query and entry by entry: what each sees is counted, not summed up in closed form.
+double counted_pairs(Phase phase, long query, long context, long tokens, long selected,
+                     long window) {
+    double pairs = 0;
+    for (long i = 0; i < query; ++i) {
+        const long seen = phase == Phase::decode ? context : context - query + i + 1;
+        long entries = 0;
+        for (long end = tokens; tokens > 0 && end <= seen; end += tokens) ++entries;
+        pairs += static_cast<double>((selected > 0 ? std::min(selected, entries) : entries) +
+                                     std::min(window, seen));
+    }
+    return pairs;
+}
+
+TEST(OperatorProperty, PairsAreThoseThatEachQuerySees) {
+    EXPECT_TRUE(rc::check([] {
+        const Attention a = any_sparse_attention();
+        RC_ASSERT(visible_pairs(a) ==
+                  counted_pairs(a.phase, a.query, a.context, a.compression, a.selected, a.window));
+        const IndexScores s = any_scores();
+        RC_ASSERT(visible_pairs(s) ==
+                  counted_pairs(s.phase, s.query, s.context, s.compression, 0, 0));
+    }));
+}
+
+// What is read is there, and no query sees more than all of them read.
+TEST(OperatorProperty, EntriesReadAreCachedAndSeen) {
+    EXPECT_TRUE(rc::check([] {
+        const Attention a = any_sparse_attention();
+        const long complete = a.compression > 0 ? a.context / a.compression : 0;
+        const double cached = static_cast<double>(complete);
+        RC_ASSERT(entries_read(a) <= cached + static_cast<double>(a.context));
+        RC_ASSERT(visible_pairs(a) <= static_cast<double>(a.query) * entries_read(a));
     }));
 }
 
 // A prompt in chunks sees the same pairs of query and key as in one go.
 TEST(OperatorProperty, ChunksOfAPrefillAddUp) {
     EXPECT_TRUE(rc::check([] {
-        Attention whole = any_attention();
+        Attention whole = any_sparse_attention();
         whole.phase = Phase::prefill;
         whole.query = any(2, 40);
         whole.context = whole.query + any(0, 100);
@@ -87,7 +178,7 @@ TEST(OperatorProperty, ChunksOfAPrefillAddUp) {
 // One new token has no mask: prefill and decode are the same work.
 TEST(OperatorProperty, OneNewTokenIsDecode) {
     EXPECT_TRUE(rc::check([] {
-        Attention a = any_attention();
+        Attention a = any_sparse_attention();
         a.query = 1;
         a.phase = Phase::prefill;
         const Flops prefill = work_of(a);

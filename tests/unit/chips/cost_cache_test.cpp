@@ -104,7 +104,11 @@ class ChangeOne {
     void visit(std::map<Key, T>& entries) {
         if (here()) {
             auto node = entries.extract(entries.begin());
-            node.key() = static_cast<Key>(static_cast<int>(node.key()) + 1);
+            if constexpr (std::is_same_v<Key, std::string>) {
+                node.key() += "x";
+            } else {
+                node.key() = static_cast<Key>(static_cast<int>(node.key()) + 1);
+            }
             entries.insert(std::move(node));
         }
         for (auto& [key, value] : entries) visit(value);

@@ -149,8 +149,8 @@ class FamilyContract : public testing::TestWithParam<std::string> {
         if (!kind.experts) return matrix_work(dense_ffn_block(model_, bf16_, tokens, 1));
         return matrix_work(router_block(model_, bf16_, tokens, kind.hash_routed)) +
                matrix_work(
-                   expert_block(model_, bf16_, model_.experts_per_token, tokens, "expert")) +
-               matrix_work(expert_block(model_, bf16_, 1, tokens, "shared_expert"));
+                   expert_block(model_, bf16_, {model_.experts_per_token, tokens}, "expert")) +
+               matrix_work(expert_block(model_, bf16_, {1, tokens}, "shared_expert"));
     }
     Bytes feed_forward_bytes(const LayerKind& kind, const WeightBytes& held) const {
         if (!kind.experts) return held.dense_ffn;

@@ -32,14 +32,14 @@ TEST(HashRouting, LooksUpItsExperts) {
 TEST(SharedGate, IsAVectorOfTheHiddenState) {
     ModelSpec model = r1();
     model.shared_gate = true;
-    const auto block = expert_block(model, Precision{}, 1, 100, "shared_expert");
+    const auto block = expert_block(model, Precision{}, {1, 100}, "shared_expert");
     EXPECT_THAT(names(block), ElementsAre("shared_expert_gate_up", "shared_expert_swiglu",
                                           "shared_expert_down", "shared_expert_gate"));
     EXPECT_EQ(vector(block[3]).elements, 100 * 7168);
     EXPECT_EQ(vector(block[3]).read, 100 * 7168 * 4);
     EXPECT_EQ(vector(block[3]).write, 100 * 7168 * 2);
-    EXPECT_EQ(names(expert_block(model, Precision{}, 4, 50, "expert")),
-              names(expert_block(r1(), Precision{}, 4, 50, "expert")));
+    EXPECT_EQ(names(expert_block(model, Precision{}, {4, 50}, "expert")),
+              names(expert_block(r1(), Precision{}, {4, 50}, "expert")));
     EXPECT_EQ(count_parameters(model).router - count_parameters(r1()).router, 58 * 7168);
     EXPECT_EQ(
         (weight_bytes(model, Precision{}, 1).router - weight_bytes(r1(), Precision{}, 1).router)

@@ -129,6 +129,42 @@ alternatives: [{name: one, system: h800-ib, chips: 1}]
     EXPECT_EQ(attention.broken(), Laws{});
 }
 
+// Every form of attention, scores and streams: the audit counts pairs its own way and agrees.
+TEST(AuditClosedForm, SparseOperators) {
+    const auto run = [](const std::string& op) {
+        return audited_run("experiment: sparse\nworkload:\n  kind: operator\n  operator: {" + op +
+                           "}\nalternatives: [{name: one, system: h800-ib, chips: 1}]\n");
+    };
+    for (const char* phase : {"prefill", "decode"}) {
+        const std::string sizes = std::string(", phase: ") + phase + ", batch: 2, query: 300";
+        const std::string core = sizes + ", context: 5003, heads: 64, head_dims: [512, 512]";
+        for (const std::string& op :
+             {"type: attention, form: dsa, selected: 2048" + core,
+              "type: attention, form: csa, selected: 512" + core,
+              "type: attention, form: csa, selected: 5, compression: 3, window: 7" + core,
+              "type: attention, form: hca" + core,
+              "type: attention, form: window, window: 128, kv_heads: 8" + core,
+              "type: attention, form: linear, key_heads: 16, value_heads: 32, head_dims: [128, "
+              "128]" +
+                  sizes,
+              "type: index_scores, heads: 64, head_dim: 128, compression: 4, context: 5003" +
+                  sizes}) {
+            EXPECT_EQ(run(op).broken(), Laws{}) << op;
+        }
+    }
+    EXPECT_EQ(run("type: mhc, tokens: 300, hidden: 4096").broken(), Laws{});
+    // 300 tokens x 4 x 4,096 x 24 multiply-adds.
+    EXPECT_DOUBLE_EQ(run("type: mhc, tokens: 300, hidden: 4096").result.totals.matrix_flops,
+                     2 * 300.0 * 4 * 4096 * 24);
+    Audited other =
+        run("type: attention, form: hca, phase: decode, batch: 2, query: 1, context: "
+            "5000, heads: 64, head_dims: [512, 512]");
+    // 39 entries and the window: 2 x 1,024 x 64 x 2 FLOP a pair.
+    EXPECT_DOUBLE_EQ(other.result.totals.matrix_flops, 2 * 1024 * 64 * 2 * (39 + 128.0));
+    other.configuration["experiment"]["workload"]["operator"]["window"] = 64;
+    EXPECT_EQ(other.broken(), Laws{kWork});
+}
+
 // 256 tokens of 8 over 32 ranks: 64 assignments of 8 experts, 8 rows each of three matrices.
 TEST(AuditClosedForm, OneExpertLayer) {
     const Audited sound = audited_run(R"(

@@ -240,6 +240,53 @@ TEST(ExperimentSpec, ReadsOperators) {
     EXPECT_EQ(vector, (VectorWork{"norm", 100, 4, 200, 100}));
 }
 
+// Each form of attention, and what its keys become.
+TEST(ExperimentSpec, ReadsFormsOfAttention) {
+    const auto shape = [](const std::string& form, const std::string& rest) {
+        const std::string text =
+            "{type: attention, form: " + form + ", phase: decode, batch: 4, query: 2" + rest + "}";
+        return shape_of(read_experiment(single("operator", text)).workload.kernels.at(0).body);
+    };
+    const std::string latent = ", context: 9000, heads: 16, head_dims: [512, 512]";
+    EXPECT_EQ(shape("dsa", latent + ", selected: 2048, dtypes: {kv: fp8}"),
+              "attention mla decode b4 q2 s9000 top2048 h16/1 d512+512 bf16 kv fp8");
+    EXPECT_EQ(shape("csa", latent + ", selected: 512"),
+              "attention mla decode b4 q2 s9000 c4 top512 w128 h16/1 d512+512 bf16 kv bf16");
+    EXPECT_EQ(shape("csa", latent + ", selected: 512, compression: 8, window: 64"),
+              "attention mla decode b4 q2 s9000 c8 top512 w64 h16/1 d512+512 bf16 kv bf16");
+    EXPECT_EQ(shape("hca", latent),
+              "attention mla decode b4 q2 s9000 c128 w128 h16/1 d512+512 bf16 kv bf16");
+    EXPECT_EQ(shape("window", latent + ", kv_heads: 4, window: 1024"),
+              "attention gqa decode b4 q2 s9000 c0 w1024 h16/4 d512+512 bf16 kv bf16");
+    EXPECT_EQ(shape("linear", ", key_heads: 16, value_heads: 32, head_dims: [128, 256]"),
+              "delta_rule decode b4 q2 h32/16 d128+256 bf16 state 4+4");
+    EXPECT_EQ(shape("linear",
+                    ", key_heads: 16, value_heads: 32, head_dims: [128, 256], dtypes: "
+                    "{state: bf16}"),
+              "delta_rule decode b4 q2 h32/16 d128+256 bf16 state 2+2");
+}
+
+TEST(ExperimentSpec, ReadsIndexScoresAndHyperConnections) {
+    const auto shapes = [](const std::string& text) {
+        std::vector<std::string> all;
+        for (const Operator& one : read_experiment(single("operator", text)).workload.kernels)
+            all.push_back(one.name + ": " + shape_of(one.body));
+        return all;
+    };
+    using Shapes = std::vector<std::string>;
+    EXPECT_EQ(
+        shapes("{type: index_scores, phase: prefill, batch: 2, query: 10, context: 100, heads: "
+               "64, head_dim: 128, compression: 4, dtypes: {compute: fp8}}"),
+        (Shapes{"index_scores: index_scores prefill b2 q10 s100 c4 h64 d128 fp8 keys fp8"}));
+    EXPECT_EQ(shapes("{type: mhc, tokens: 64, hidden: 4096}"),
+              (Shapes{"stream_mix_in: stream_mix in t64 n4 d4096 i20 bf16",
+                      "stream_mix_out: stream_mix out t64 n4 d4096 i0 bf16"}));
+    EXPECT_EQ(shapes("{type: mhc, tokens: 64, hidden: 4096, streams: 2, iterations: 0, dtypes: "
+                     "{stream: fp32}}")
+                  .front(),
+              "stream_mix_in: stream_mix in t64 n2 d4096 i0 fp32");
+}
+
 std::vector<Operator> experts_of(const std::string& rest) {
     return read_experiment(single("operator",
                                   "{type: moe, tokens: 100, hidden: 512, inter: 128, experts: 64, "
@@ -309,38 +356,81 @@ TEST(ExperimentSpec, SaysWhatIsWrongWithAnOperator) {
             "{{type: moe, tokens: 8, hidden: 8, inter: 8, experts: {}, top_k: {}, ranks: {}{}}}",
             experts, top_k, ranks, rest);
     };
-    for (const auto& [text, said] :
-         {std::pair(std::string("{m: 8}"), "operator.type"),
-          {"{type: gem, m: 8, n: 8, k: 8}", "did you mean gemm?"},
-          {"{type: gemm, m: 8, n: 8}", "operator.k"},
-          {"{type: gemm, m: 0, n: 8, k: 8}", "operator.m"},
-          {"{type: gemm, m: 8, n: 8, k: 8, batch: 3}", "operator.batch: unknown key"},
-          {"{type: gemm, m: 1000000000, n: 1000000000, k: 8}", "more than 1e15 results"},
-          {"{type: gemm, m: 8, n: 8, k: 8, dtypes: {kv: bf16}}",
-           "operator.dtypes: kv is no operand of this operator, expected a, b, c"},
-          {"{type: vector, op: x, elements: 8, dtypes: {a: bf16}}", "expected in, out"},
-          {"{type: vector, elements: 8}", "operator.op"},
-          {"{type: moe, tokens: 8}", "operator.experts"},
-          {moe(8, 16, 1, ""), "operator.top_k: a token takes 16 of 8 experts"},
-          {moe(8, 2, 3, ""), "operator.ranks: 3 ranks do not divide 8 experts"},
-          {moe(8, 2, 2, ", popularity: histogram"), "a histogram is read for whole steps alone"},
-          {moe(8, 2, 2, ", popularity: zipf"), "operator.zipf_exponent"},
-          {moe(8, 2, 2, ", placement: eplb"), "operator.placement: unknown key"},
-          {moe(8, 2, 2, ", dtypes: {a: fp8}"), "expected weights, activations, dispatch, combine"},
-          {moe(8, 2, 2, ", m: 4"), "operator.m: unknown key"},
-          {std::string("{") + attention + "}", "operator.kv_heads: missing: gqa needs it"},
-          {std::string("{") + attention + ", kv_heads: 5}", "does not divide by kv_heads"},
-          {std::string("{") + attention + ", kv_heads: 4, dtypes: {a: bf16}}",
-           "expected compute, kv"},
-          {"{type: attention, form: mla, phase: decode, batch: 1, query: 1, context: 8, heads: 16, "
-           "kv_heads: 2, head_dims: [576, 512]}",
-           "mla has one latent entry a token, expected 1"},
-          {"{type: attention, form: mla, phase: decode, batch: 1, query: 9, context: 8, heads: 16, "
-           "head_dims: [576, 512]}",
-           "is shorter than the query tokens it holds"},
-          {"{type: attention, form: mla, phase: decode, batch: 1, query: 1, context: 8, heads: 16, "
-           "head_dims: [576]}",
-           "expected two sizes"}}) {
+    const auto sparse = [](const std::string& form, const std::string& rest) {
+        return "{type: attention, form: " + form +
+               ", phase: decode, batch: 1, query: 1, context: 8, heads: 16, head_dims: [64, 64]" +
+               rest + "}";
+    };
+    const auto linear = [](const std::string& rest) {
+        return "{type: attention, form: linear, phase: decode, batch: 1, query: 1, head_dims: [64, "
+               "64]" +
+               rest + "}";
+    };
+    for (
+        const auto& [text, said] :
+        {std::pair(std::string("{m: 8}"), "operator.type"),
+         {"{type: gem, m: 8, n: 8, k: 8}", "did you mean gemm?"},
+         {"{type: gemm, m: 8, n: 8}", "operator.k"},
+         {"{type: gemm, m: 0, n: 8, k: 8}", "operator.m"},
+         {"{type: gemm, m: 8, n: 8, k: 8, batch: 3}", "operator.batch: unknown key"},
+         {"{type: gemm, m: 1000000000, n: 1000000000, k: 8}", "more than 1e15 results"},
+         {"{type: gemm, m: 8, n: 8, k: 8, dtypes: {kv: bf16}}",
+          "operator.dtypes: kv is no operand of this operator, expected a, b, c"},
+         {"{type: vector, op: x, elements: 8, dtypes: {a: bf16}}", "expected in, out"},
+         {"{type: vector, elements: 8}", "operator.op"},
+         {"{type: moe, tokens: 8}", "operator.experts"},
+         {moe(8, 16, 1, ""), "operator.top_k: a token takes 16 of 8 experts"},
+         {moe(8, 2, 3, ""), "operator.ranks: 3 ranks do not divide 8 experts"},
+         {moe(8, 2, 2, ", popularity: histogram"), "a histogram is read for whole steps alone"},
+         {moe(8, 2, 2, ", popularity: zipf"), "operator.zipf_exponent"},
+         {moe(8, 2, 2, ", placement: eplb"), "operator.placement: unknown key"},
+         {moe(8, 2, 2, ", dtypes: {a: fp8}"), "expected weights, activations, dispatch, combine"},
+         {moe(8, 2, 2, ", m: 4"), "operator.m: unknown key"},
+         {std::string("{") + attention + "}", "operator.kv_heads: missing: gqa needs it"},
+         {std::string("{") + attention + ", kv_heads: 5}", "does not divide by kv_heads"},
+         {std::string("{") + attention + ", kv_heads: 4, dtypes: {a: bf16}}",
+          "expected compute, kv"},
+         {"{type: attention, form: mla, phase: decode, batch: 1, query: 1, context: 8, heads: 16, "
+          "kv_heads: 2, head_dims: [576, 512]}",
+          "mla has one latent entry a token, expected 1"},
+         {"{type: attention, form: mla, phase: decode, batch: 1, query: 9, context: 8, heads: 16, "
+          "head_dims: [576, 512]}",
+          "is shorter than the query tokens it holds"},
+         {"{type: attention, form: mla, phase: decode, batch: 1, query: 1, context: 8, heads: 16, "
+          "head_dims: [576]}",
+          "expected two sizes"},
+         {sparse("dsa", ""), "operator.selected: is missing"},
+         {sparse("csa", ""), "operator.selected: is missing"},
+         {sparse("dsa", ", selected: 0"), "operator.selected"},
+         {sparse("dsa", ", selected: 8, window: 4"), "operator.window: unknown key"},
+         {sparse("mla", ", compression: 4"), "operator.compression: unknown key"},
+         {sparse("hca", ", selected: 4"), "operator.selected: unknown key"},
+         {sparse("hca", ", compression: 0"), "operator.compression"},
+         {sparse("hca", ", kv_heads: 2"), "hca has one latent entry a token, expected 1"},
+         {sparse("hca", ", dtypes: {state: bf16}"), "expected compute, kv"},
+         {sparse("window", ", kv_heads: 4"), "operator.window: missing: form window needs it"},
+         {sparse("window", ", window: 8"), "operator.kv_heads: missing: window needs it"},
+         {sparse("linear", ", key_heads: 4, value_heads: 8"), "operator.context: unknown key"},
+         {sparse("latent", ""), "operator.form"},
+         {linear(", value_heads: 8"), "operator.key_heads: is missing"},
+         {linear(", key_heads: 3, value_heads: 8"), "value_heads: does not divide by key_heads"},
+         {linear(", key_heads: 4, value_heads: 8, dtypes: {kv: fp8}"), "expected compute, state"},
+         {"{type: index_scores, phase: decode, batch: 1, query: 1, context: 8, heads: 4}",
+          "operator.head_dim: is missing"},
+         {"{type: index_scores, phase: decode, batch: 1, query: 9, context: 8, heads: 4, head_dim: "
+          "8}",
+          "is shorter than the query tokens it holds"},
+         {"{type: index_scores, phase: decode, batch: 1, query: 1, context: 8, heads: 4, head_dim: "
+          "8, dtypes: {kv: fp8}}",
+          "expected compute, keys"},
+         {"{type: index_scores, phase: decode, batch: 1, query: 1, context: 8, heads: 4, head_dim: "
+          "8, kv_heads: 1}",
+          "operator.kv_heads: unknown key"},
+         {"{type: mhc, tokens: 8}", "operator.hidden: is missing"},
+         {"{type: mhc, tokens: 8, hidden: 8, streams: 0}", "operator.streams"},
+         {"{type: mhc, tokens: 8, hidden: 8, iterations: -1}", "operator.iterations"},
+         {"{type: mhc, tokens: 8, hidden: 8, top_k: 1}", "operator.top_k: unknown key"},
+         {"{type: mhc, tokens: 8, hidden: 8, dtypes: {in: bf16}}", "expected stream"}}) {
         EXPECT_THAT(wrong(single("operator", text)), HasSubstr(said)) << text;
     }
 }

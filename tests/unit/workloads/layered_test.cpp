@@ -56,8 +56,8 @@ TEST_P(LayeredStep, RunsEveryLayerAsItsKind) {
     for (const LayerKind& kind : model_.layers) {
         sum += matrix_work(attention_block(model_, bf16, {Phase::decode, 48, 1, 1000, 1}, kind)) +
                matrix_work(router_block(model_, bf16, 48, kind.hash_routed)) +
-               matrix_work(expert_block(model_, bf16, slots, visits, "expert")) +
-               matrix_work(expert_block(model_, bf16, 1, 48, "shared_expert"));
+               matrix_work(expert_block(model_, bf16, {slots, visits}, "expert")) +
+               matrix_work(expert_block(model_, bf16, {1, 48}, "shared_expert"));
     }
     EXPECT_DOUBLE_EQ(whole_work(step.program), 4 * sum);
     EXPECT_EQ(step.stack_begin_layer, 0);
