@@ -81,7 +81,9 @@ double rounding_of_pass(const AuditFacts& facts, const AuditModel& m, const PerT
         rounded_up(tokens / map.tensor_parallel) * map.stage_ranks() - tokens * map.data_parallel;
     for (const auto& [kind, count] : layers) {
         const AuditAttention& a = m.attentions.at(kind.attention);
-        extra += uneven * count * (attention_parameters(alone, m.hidden, a).linear + work.mixing);
+        extra +=
+            uneven * count *
+            (attention_parameters(alone, m.hidden, a).linear + work.mixing + memory_work(m, kind));
     }
     return extra;
 }
@@ -104,7 +106,8 @@ void add_pass(Work& sum, const AuditFacts& facts, const AuditModel& m, const Per
         linear += count * attention.linear;
         core += count * attention.inner;
         scores += count * attention.scores;
-        table += count * attention.wide + tokens * work.mixing * repeats(facts.mapping);
+        table += count * attention.wide +
+                 tokens * (work.mixing + memory_work(m, kind)) * repeats(facts.mapping);
         if (kind.experts) {
             linear += tokens * work.shared;
             experts += tokens * work.routed;

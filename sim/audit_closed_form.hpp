@@ -7,6 +7,7 @@
 //
 //   dense FFN  3 d f, without a gate 2 d f     MoE  d E + 3 d m k + 3 d s (k of E experts of width
 //   head       d V a position                       m, shared ones of s together)
+//   conditional memory (arXiv 2601.07372), w elements looked up   w (1 + n) d in its layers
 //   n residual streams (arXiv 2512.24880): (n^2 + 2 n) n d before each sub-layer, n n d before the
 //   head, and they are handed on from stage to stage
 //

@@ -29,9 +29,8 @@ std::vector<double> sequences_of_parts(const AuditMapping& map, double sequences
 std::vector<AuditLayers> alike(const std::vector<AuditLayer>& layers) {
     std::vector<AuditLayers> kinds;
     for (const AuditLayer& layer : layers) {
-        const auto known = std::find_if(kinds.begin(), kinds.end(), [&](const AuditLayers& one) {
-            return one.kind.attention == layer.attention && one.kind.experts == layer.experts;
-        });
+        const auto known = std::find_if(kinds.begin(), kinds.end(),
+                                        [&](const AuditLayers& one) { return one.kind == layer; });
         if (known == kinds.end()) {
             kinds.push_back({layer, 1});
         } else {
@@ -76,6 +75,10 @@ double slots_of_rank(const AuditMapping& map, const AuditModel& m) {
 
 double mixing_work(const AuditModel& m) {
     return m.streams > 1 ? (m.streams * m.streams + 2 * m.streams) * m.streams * m.hidden : 0;
+}
+
+double memory_work(const AuditModel& m, const AuditLayer& layer) {
+    return layer.memory ? m.memory_width * (1 + m.streams) * m.hidden : 0;
 }
 
 double joining_work(const AuditModel& m) {

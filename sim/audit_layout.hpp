@@ -46,4 +46,7 @@ double slots_of_rank(const AuditMapping& map, const AuditModel& model);
 double mixing_work(const AuditModel& model);
 double joining_work(const AuditModel& model);
 
+// Of what a token looks up in conditional memory: a value, and a key for each stream.
+double memory_work(const AuditModel& model, const AuditLayer& layer);
+
 }  // namespace podsim

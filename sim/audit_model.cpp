@@ -197,6 +197,12 @@ void read_hunyuan(const Config& config, AuditModel& model) {
     model.shared_intermediate = config.size_of_all("num_shared_expert") * model.expert_intermediate;
 }
 
+AuditLayer& layer_at(const Config& config, AuditModel& model, const char* list, double layer) {
+    if (!(layer < static_cast<double>(model.layers.size())))
+        config.get(list).fail("names a layer that is not there");
+    return model.layers[count_of(layer)];
+}
+
 // Queries through a low rank, layers of experts by list.
 void read_step3(const Config& config, AuditModel& model) {
     AuditAttention attention;
@@ -206,11 +212,8 @@ void read_step3(const Config& config, AuditModel& model) {
     attention.query_rank = config.size("share_q_dim");
     model.attentions = {attention};
     add_layers(model, config.size("num_hidden_layers"), 0);
-    for (const double layer : config.sizes("moe_layers_enum")) {
-        if (!(layer < static_cast<double>(model.layers.size())))
-            config.get("moe_layers_enum").fail("names a layer that is not there");
-        model.layers[count_of(layer)].experts = true;
-    }
+    for (const double layer : config.sizes("moe_layers_enum"))
+        layer_at(config, model, "moe_layers_enum", layer).experts = true;
     model.dense_intermediate = config.size("intermediate_size");
     read_routed(config, model, "moe_intermediate_size", "moe_num_experts");
     model.experts_per_token = config.size("moe_top_k");
@@ -223,6 +226,17 @@ void read_fine_grained(const Config& config, AuditModel& model) {
     model.shared_intermediate = config.size("n_shared_experts") * model.expert_intermediate;
     model.draft_layers = config.size_or("num_nextn_predict_layers", 0);
     model.draft = {0, true};
+}
+
+// Residual streams and conditional memory, of models that have either. Of n-grams of 2 tokens and
+// more a token looks up as many elements each.
+void read_streams(const Config& config, AuditModel& model) {
+    model.streams = config.size_or("hc_mult", 1);
+    if (!config.find("engram_layer_ids")) return;
+    model.memory_width =
+        (config.size("engram_max_ngram_size") - 1) * config.size("engram_n_embed_per_ngram");
+    for (const double layer : config.sizes("engram_layer_ids"))
+        layer_at(config, model, "engram_layer_ids", layer).memory = true;
 }
 
 void read_indexer(const Config& config, AuditAttention& attention) {
@@ -252,6 +266,7 @@ void read_deepseek(const Config& config, AuditModel& model) {
 void read_sparse_deepseek(const Config& config, AuditModel& model) {
     read_deepseek(config, model);
     read_indexer(config, model.attentions.front());
+    read_streams(config, model);
 }
 
 // compress_ratios: one a layer and then one a draft module; of 4 tokens with an indexer, of 128
@@ -265,7 +280,6 @@ void read_deepseek_v4(const Config& config, AuditModel& model) {
     attention.output_groups = config.size("o_groups");
     attention.output_rank = config.size("o_lora_rank");
     attention.window = config.size("sliding_window");
-    model.streams = config.size("hc_mult");
     read_fine_grained(config, model);
     const std::vector<double> ratios = config.sizes("compress_ratios");
     const std::size_t layers = count_of(config.size("num_hidden_layers"));
@@ -283,6 +297,7 @@ void read_deepseek_v4(const Config& config, AuditModel& model) {
         const AuditLayer layer{known->second, true};
         (i < layers ? model.layers.emplace_back() : model.draft) = layer;
     }
+    read_streams(config, model);
 }
 
 using Read = void (*)(const Config&, AuditModel&);

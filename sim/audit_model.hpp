@@ -32,6 +32,8 @@ struct AuditAttention {
 struct AuditLayer {
     std::size_t attention = 0;  // of AuditModel::attentions
     bool experts = false;       // else a dense FFN
+    bool memory = false;        // looks up conditional memory (Engram, arXiv 2601.07372) first
+    bool operator==(const AuditLayer&) const = default;
 };
 
 struct AuditModel {
@@ -44,7 +46,8 @@ struct AuditModel {
     double shared_intermediate = 0;  // of all shared experts of a layer together
     double ffn_matrices = 3;         // 2 without a gate
     double routed_experts = 0, experts_per_token = 0;
-    double streams = 1;           // of the residual
+    double streams = 1;       // of the residual
+    double memory_width = 0;  // elements of all rows that a token looks up in conditional memory
     bool tied_embedding = false;  // the head is the embedding
 
     double expert() const { return ffn_matrices * hidden * expert_intermediate; }
@@ -54,7 +57,7 @@ struct AuditModel {
 
 // Sizes of a model by its model_type; nothing for a family without closed forms here. Throws
 // std::runtime_error for a missing size.
-std::optional<AuditModel> read_audit_model(const nlohmann::ordered_json& config,
+std::optional<AuditModel> read_audit_model(const nlohmann::ordered_json& json,
                                            const std::string& name);
 
 }  // namespace podsim

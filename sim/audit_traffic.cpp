@@ -42,8 +42,9 @@ double layer_bytes(const AuditFacts& facts, const AuditModel& m,
     double bytes = 0;
     for (const auto& [kind, count] : layers) {
         const double feed_forward = kind.experts ? expert_bytes(facts, m, tokens_of_rank) : dense;
-        bytes += count * (attention_bytes(facts, m, m.attentions.at(kind.attention)) +
-                          feed_forward + 2 * mixing_work(m) * mixer_bytes);
+        bytes +=
+            count * (attention_bytes(facts, m, m.attentions.at(kind.attention)) + feed_forward +
+                     2 * mixing_work(m) * mixer_bytes + memory_work(m, kind) * audit_table_bytes);
     }
     return bytes;
 }
