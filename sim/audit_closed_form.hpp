@@ -2,30 +2,27 @@
 // memory and its links cannot avoid. Written a second time on purpose, without the models, the
 // workloads and the fabric, so that a slip there cannot hide here.
 //
-// Per token and layer, in products of a multiply and an add (DeepSeek-V2, arXiv 2405.04434,
-// section 2.1, decode with absorbed projections; DeepSeek-V3, arXiv 2412.19437, section 2.1;
-// d hidden, h heads, q and c the query and kv ranks, n, r and v the head's parts):
+// Attention has a file of its own (sim/audit_attention.hpp). Of the rest, per token in products of
+// a multiply and an add (d hidden, V the vocabulary):
 //
-//   attention, linear   d q + q h (n + r) + d (c + r) + h n c + h c v + h v d
-//   attention, core     h S (2 c + r) for a context of S
-//   dense FFN           3 d f          MoE   d E + 3 d m (k + shared)
-//   head                d V a position
-//
-// and with grouped queries (arXiv 2305.13245), g kv heads of e elements, no experts shared:
-//
-//   attention, linear   d (h + 2 g) e + h e d        core   2 h S e
+//   dense FFN  3 d f, without a gate 2 d f     MoE  d E + 3 d m k + 3 d s (k of E experts of width
+//   head       d V a position                       m, shared ones of s together)
+//   conditional memory (arXiv 2601.07372), w elements looked up   w (1 + n) d in its layers
+//   n residual streams (arXiv 2512.24880): (n^2 + 2 n) n d before each sub-layer, n n d before the
+//   head, and they are handed on from stage to stage
 //
 // Formats: products of activations and weights run in the wider of the two; attention's core and
-// the absorbed products in that of attention; router, head and draft projection in BF16.
+// the absorbed products in that of attention; index scores in the indexer's; router, mixing, head,
+// draft projection, pools and index keys in BF16.
 //
 // Drafts: the main pass and its head work on 1 + n tokens a sequence, the first draft pass too,
-// the others on one; a draft pass is a product 2 d x d, one MoE layer, and the head on one
-// position a sequence.
+// the others on one; a draft pass is a projection of the embedding and of each stream, d x d, one
+// layer, and the head on one position a sequence.
 //
 // With S pipeline stages the first L mod S of L layers' stages hold one layer more than the others,
 // the first has the embedding, the last the head and the drafts. A group's sequences are cut into S
-// batches, each of which reads the weights of every stage; a token's hidden state, 2 d bytes, is
-// handed on S - 1 times.
+// batches, each of which reads the weights of every stage; a token's hidden state, 2 d bytes a
+// stream, is handed on S - 1 times.
 #pragma once
 
 #include <map>

@@ -11,6 +11,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "sim/audit_model.hpp"
+
 namespace podsim {
 
 // Of a package or of a chip's links, as sold.
@@ -49,21 +51,9 @@ struct AuditFormat {
 };
 
 struct AuditFormats {
-    AuditFormat weights, experts, activations, attention, kv_cache, dispatch, combine;
+    AuditFormat weights, experts, activations, attention, kv_cache, indexer, dispatch, combine;
     AuditFormat linear() const;           // in which products of activations and weights run
     AuditFormat expert_products() const;  // and those of the routed experts
-};
-
-// Keys of a config.json. Latent attention (deepseek_v3) or grouped queries (llama, mixtral, qwen3,
-// qwen3_moe): the sizes of the other are 0.
-struct AuditModel {
-    bool latent = false;
-    double layers = 0, dense_layers = 0, draft_layers = 0, hidden = 0, vocabulary = 0, heads = 0;
-    double query_rank = 0, kv_rank = 0, nope = 0, rope = 0, value = 0;
-    double kv_heads = 0, head_dim = 0;
-    double dense_intermediate = 0, expert_intermediate = 0;
-    double routed_experts = 0, shared_experts = 0, experts_per_token = 0;
-    bool tied_embedding = false;  // the head is the embedding
 };
 
 // A decode step, or with a prompt a prefill.
@@ -95,11 +85,6 @@ struct AuditFacts {
 // Format in which the one operator of an experiment runs: the wider of a product's, a's where they
 // are equally wide; bf16 for vector work, which has none.
 std::string operator_format(const nlohmann::ordered_json& the_operator);
-
-// Sizes of a model by its model_type; nothing for a family without closed forms here. Throws
-// std::runtime_error for a missing size.
-std::optional<AuditModel> read_audit_model(const nlohmann::ordered_json& config,
-                                           const std::string& name);
 
 // Throws std::runtime_error naming what is missing or cannot be read.
 AuditFacts read_audit_facts(const nlohmann::ordered_json& configuration,
