@@ -105,6 +105,16 @@ double StepCase::per_chip(long batch) const {
            static_cast<double>(alternative_.pool.mapping.group_ranks());
 }
 
+std::optional<Bytes> StepCase::memory_of(long batch) const {
+    try {
+        const StepSpec step = spec(batch);
+        require_consistent(step);
+        return fullest(step_memory(step, expert_layout(step))).total();
+    } catch (const StepError&) {
+        return {};
+    }
+}
+
 bool StepCase::fits(long batch) const {
     const StepSpec step = spec(batch);
     return fullest(step_memory(step, expert_layout(step))).total() <= hardware_.hbm_capacity;

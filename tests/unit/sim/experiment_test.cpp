@@ -99,7 +99,7 @@ TEST(Check, FormatsAndCollectivesThatDoNotExist) {
     transfers.erase(transfers.begin());
     catalog.embed("collectives", "test-collectives", collectives);
     try {
-        check_experiment(test_experiment(), catalog);
+        (void)check_experiment(test_experiment(), catalog);
         FAIL() << "checked";
     } catch (const InputError& error) {
         EXPECT_THAT(error.what(),
