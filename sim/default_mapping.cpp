@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <string_view>
 
 #include "sim/step_case.hpp"
 #include "workloads/step_parts.hpp"
@@ -17,9 +18,14 @@ bool is_open(const PoolSpec& pool, const std::string& degree) {
     return !pool.places.has("mapping." + degree);
 }
 
+bool has_transfer(const ResolvedAlternative& alternative, TransferType type) {
+    return alternative.collectives.transfers.count(type) > 0;
+}
+
 std::vector<int> tensor_degrees(const ResolvedAlternative& alternative) {
     const MappingSpec& mapping = alternative.pool.mapping;
     if (!is_open(alternative.pool, "tensor_parallel")) return {mapping.tensor_parallel};
+    if (!has_transfer(alternative, TransferType::all_reduce)) return {1};
     const long domain =
         static_cast<long>(alternative.system.scale_up.domain.value) * alternative.chip.ranks;
     std::vector<int> degrees;
@@ -31,7 +37,8 @@ std::vector<int> tensor_degrees(const ResolvedAlternative& alternative) {
 std::vector<int> stage_counts(const ResolvedAlternative& alternative, const ModelSpec& model) {
     const MappingSpec& mapping = alternative.pool.mapping;
     // Micro-batches and stages exclude each other.
-    if (!is_open(alternative.pool, "pipeline_parallel") || mapping.micro_batches > 1)
+    if (!is_open(alternative.pool, "pipeline_parallel") || mapping.micro_batches > 1 ||
+        !has_transfer(alternative, TransferType::send_recv))
         return {mapping.pipeline_parallel};
     std::vector<int> counts;
     for (int stages = 1; stages <= std::min<long>(alternative.ranks, layer_count(model)); ++stages)
@@ -66,46 +73,78 @@ std::optional<MappingSpec> filled(const ResolvedAlternative& alternative, const 
     return mapping;
 }
 
-// Of the fullest rank; nothing where such a step does not work out, or sequences are not whole.
-std::optional<Bytes> memory_with(const ResolvedExperiment& experiment,
-                                 ResolvedAlternative& alternative, const MappingSpec& mapping) {
-    const MappingSpec before = alternative.pool.mapping;
-    alternative.pool.mapping = mapping;
-    const double batch = alternative.batch.latency_target
-                             ? std::max(mapping.micro_batches, mapping.pipeline_parallel)
-                             : sequences_per_group(alternative, experiment.spec.workload);
-    std::optional<Bytes> memory;
-    if (batch >= 1 && batch == std::floor(batch))
-        memory = StepCase(experiment, alternative).memory_of(static_cast<long>(batch));
-    alternative.pool.mapping = before;
-    return memory;
+// Tries mappings on a copy of an alternative.
+class Trial {
+  public:
+    Trial(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative)
+        : experiment_(experiment),
+          alternative_(alternative),
+          capacity_(rank_hardware(alternative.chip).hbm_capacity) {}
+
+    // Of the fullest rank with the batch that is given, or for a latency target with the smallest;
+    // nothing where such a step does not work out.
+    std::optional<Bytes> memory(const MappingSpec& mapping) {
+        if (alternative_.batch.latency_target) return smallest_memory(mapping);
+        alternative_.pool.mapping = mapping;
+        // That sequences are whole is checked when the mapping is known.
+        const double batch = sequences_per_group(alternative_, experiment_.spec.workload);
+        return memory_of(std::max(1.0, std::ceil(batch)));
+    }
+    std::optional<Bytes> smallest_memory(const MappingSpec& mapping) {
+        alternative_.pool.mapping = mapping;
+        return memory_of(std::max(mapping.micro_batches, mapping.pipeline_parallel));
+    }
+    bool fits(const std::optional<Bytes>& memory) const { return memory && *memory <= capacity_; }
+
+  private:
+    std::optional<Bytes> memory_of(double batch) const {
+        return StepCase(experiment_, alternative_).memory_of(static_cast<long>(batch));
+    }
+
+    const ResolvedExperiment& experiment_;
+    ResolvedAlternative alternative_;
+    Bytes capacity_;
+};
+
+// The mappings that work out, in the order they are tried, up to the first that fits.
+std::vector<MappingSpec> candidates(const ResolvedAlternative& alternative, const ModelSpec& model,
+                                    Trial& trial) {
+    const std::vector<int> tensors = tensor_degrees(alternative);
+    std::vector<MappingSpec> tried;
+    for (const int stages : stage_counts(alternative, model)) {
+        for (const int tensor : tensors) {
+            const auto mapping = filled(alternative, model, stages, tensor);
+            if (!mapping) continue;
+            const auto memory = trial.memory(*mapping);
+            if (memory) tried.push_back(*mapping);
+            if (trial.fits(memory)) return tried;
+        }
+        // What is wrong is not the memory, and more stages do not mend it.
+        if (tried.empty()) return {};
+    }
+    return tried;
 }
 
 }  // namespace
 
 void choose_mapping(const ResolvedExperiment& experiment, ResolvedAlternative& alternative) {
-    const ModelSpec& model = *experiment.model;
-    const Bytes capacity = rank_hardware(alternative.chip).hbm_capacity;
-    const std::vector<int> tensors = tensor_degrees(alternative);
-    std::optional<MappingSpec> best;
-    Bytes least(0.0);
-    for (const int stages : stage_counts(alternative, model)) {
-        for (const int tensor : tensors) {
-            const auto mapping = filled(alternative, model, stages, tensor);
-            if (!mapping) continue;
-            const auto memory = memory_with(experiment, alternative, *mapping);
-            if (!memory || (best && *memory >= least)) continue;
-            best = mapping;
-            least = *memory;
-            if (least > capacity) continue;
-            alternative.pool.mapping = *best;
-            return;
-        }
-    }
-    if (best) alternative.pool.mapping = *best;
+    Trial trial(experiment, alternative);
+    const auto tried = candidates(alternative, *experiment.model, trial);
+    if (tried.empty()) return;
+    MappingSpec& mapping = alternative.pool.mapping;
+    mapping = tried.back();
+    if (trial.fits(trial.memory(mapping))) return;
+    const auto takes_some = [&](const MappingSpec& one) {
+        return trial.fits(trial.smallest_memory(one));
+    };
+    const auto less = [&](const MappingSpec& a, const MappingSpec& b) {
+        return *trial.memory(a) < *trial.memory(b);
+    };
+    const auto some = std::find_if(tried.begin(), tried.end(), takes_some);
+    mapping = some != tried.end() ? *some : *std::min_element(tried.begin(), tried.end(), less);
 }
 
-void note_chosen(ResolvedAlternative& alternative) {
+void note_chosen(const ModelSpec& model, ResolvedAlternative& alternative) {
     const PoolSpec& pool = alternative.pool;
     const MappingSpec& mapping = pool.mapping;
     const std::vector<std::pair<const char*, int>> degrees = {
@@ -115,8 +154,10 @@ void note_chosen(ResolvedAlternative& alternative) {
         {"expert_parallel", mapping.expert_parallel}};
     std::string said;
     for (const auto& [name, degree] : degrees) {
-        if (!is_open(pool, name)) continue;
+        const bool of_experts = std::string_view(name) == "expert_parallel";
+        if (!is_open(pool, name) || (of_experts && !has_experts(model))) continue;
         alternative.chosen.emplace_back(name, degree);
+        if (std::string_view(name) == "pipeline_parallel" && degree == 1) continue;
         said += fmt::format("{}{} {}", said.empty() ? "" : ", ", name, degree);
     }
     // Ranks that are left over are arithmetic and no choice.

@@ -18,11 +18,13 @@ namespace podsim {
 //   and an error where they do not divide. With exchange gather in a tensor-parallel group: that.
 //
 // It fits with the batch that is given, and of a latency target with the smallest. Where nothing
-// fits the mapping that comes nearest is taken, whose memory is then refused.
+// fits it is the first mapping that has room for a smaller batch, or the one that comes nearest;
+// its memory is refused later. Degrees that need a collective which the library has not are not
+// tried.
 void choose_mapping(const ResolvedExperiment& experiment, ResolvedAlternative& alternative);
 
 // What the rule chose, as an experiment would say it, or empty where all was given: notes it in the
 // alternative. The mapping has to be complete.
-void note_chosen(ResolvedAlternative& alternative);
+void note_chosen(const ModelSpec& model, ResolvedAlternative& alternative);
 
 }  // namespace podsim

@@ -218,7 +218,7 @@ void resolve_alternative(ResolvedAlternative& result, const ResolvedExperiment& 
         const std::size_t known = problems.size();
         if (experiment.model && result.engine) choose_mapping(experiment, result);
         fill_mapping(result, problems);
-        if (problems.size() == known) note_chosen(result);
+        if (problems.size() == known && experiment.model) note_chosen(*experiment.model, result);
         check_batch(result, workload, problems);
     }
     if (workload.kind != WorkloadKind::collective) mark_carried_over(result);

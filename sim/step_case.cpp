@@ -148,6 +148,9 @@ void StepCase::require_memory(const ServingStep& step) const {
                    : fmt::format("batch_per_chip at most {}", std::floor(per_chip(batch)));
     }
     if (bytes_of(alternative_.pool.precision.kv_cache) > 1.0) help += ", kv_cache in 8 bits";
+    if (!alternative_.chosen.empty()) help += "; mapping by the default rule:";
+    for (const auto& [degree, value] : alternative_.chosen)
+        help += fmt::format(" {} {}", degree, value);
     const std::string what =
         fmt::format("memory does not fit: a rank of {} ({}) needs {} of {}, {} too much ({})",
                     alternative_.name, worst.rank_class, to_string(worst.total()),
