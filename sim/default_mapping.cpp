@@ -15,7 +15,18 @@ namespace podsim {
 namespace {
 
 bool is_open(const PoolSpec& pool, const std::string& degree) {
-    return !pool.places.has("mapping." + degree);
+    const std::string key = "mapping." + degree;
+    return !pool.places.has(key) || pool.places.of(key).file == kDefaultRule;
+}
+
+// Without what the rule once chose.
+void reset_open(PoolSpec& pool) {
+    const MappingSpec fresh;
+    if (is_open(pool, "data_parallel")) pool.mapping.data_parallel = fresh.data_parallel;
+    if (is_open(pool, "tensor_parallel")) pool.mapping.tensor_parallel = fresh.tensor_parallel;
+    if (is_open(pool, "expert_parallel")) pool.mapping.expert_parallel = fresh.expert_parallel;
+    if (is_open(pool, "pipeline_parallel"))
+        pool.mapping.pipeline_parallel = fresh.pipeline_parallel;
 }
 
 bool has_transfer(const ResolvedAlternative& alternative, TransferType type) {
@@ -128,6 +139,7 @@ std::vector<MappingSpec> candidates(const ResolvedAlternative& alternative, cons
 }  // namespace
 
 void choose_mapping(const ResolvedExperiment& experiment, ResolvedAlternative& alternative) {
+    reset_open(alternative.pool);
     Trial trial(experiment, alternative);
     const auto tried = candidates(alternative, *experiment.model, trial);
     if (tried.empty()) return;
@@ -160,11 +172,14 @@ void note_chosen(const ModelSpec& model, ResolvedAlternative& alternative) {
         if (std::string_view(name) == "pipeline_parallel" && degree == 1) continue;
         said += fmt::format("{}{} {}", said.empty() ? "" : ", ", name, degree);
     }
-    // Ranks that are left over are arithmetic and no choice.
-    if (is_open(pool, "tensor_parallel") || mapping.expert_parallel != mapping.stage_ranks() ||
-        (is_open(pool, "pipeline_parallel") && mapping.pipeline_parallel > 1)) {
-        if (!said.empty()) alternative.warnings.push_back("mapping by the default rule: " + said);
-    }
+    // What the ranks leave for one degree is arithmetic and no choice.
+    const bool chose_tensor = is_open(pool, "tensor_parallel") && is_open(pool, "data_parallel");
+    const bool chose_stages = is_open(pool, "pipeline_parallel") && mapping.pipeline_parallel > 1;
+    const bool chose_experts = is_open(pool, "expert_parallel") &&
+                               mapping.expert_parallel != mapping.stage_ranks() &&
+                               has_experts(model);
+    if (chose_tensor || chose_stages || chose_experts)
+        alternative.warnings.push_back("mapping by the default rule: " + said);
 }
 
 }  // namespace podsim

@@ -5,6 +5,10 @@
 
 namespace podsim {
 
+// The origin of what the rule chose, in a result's configuration. Run again from itself, a result
+// chooses anew.
+inline constexpr const char* kDefaultRule = "default rule";
+
 // Fills the degrees that the experiment leaves open, in `alternative.pool.mapping`:
 //
 // - tensor_parallel: the smallest of 1, 2, 4, ... up to the scale-up domain over which heads divide

@@ -6,6 +6,7 @@
 
 #include "base/names.hpp"
 #include "sim/audit.hpp"
+#include "sim/default_mapping.hpp"
 #include "sim/resolve.hpp"
 #include "sim/single_run.hpp"
 #include "sim/step_run.hpp"
@@ -60,7 +61,7 @@ AlternativeResult run_alternative(const ResolvedExperiment& experiment,
 
 // The resolved configuration says what was chosen, and that it was.
 void write_chosen(const ResolvedExperiment& experiment, Node& document) {
-    const Place rule{"default rule", 0, 0};
+    const Place rule{kDefaultRule, 0, 0};
     Node& list = *document.find("alternatives");
     for (std::size_t i = 0; i < experiment.alternatives.size(); ++i) {
         Node* pools = list.items[i].find("pools");

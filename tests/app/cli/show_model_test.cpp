@@ -33,7 +33,7 @@ TEST(ShowModel, TwoAndFourInColumnsOf80) {
     EXPECT_EQ(two.err, "");
     expect_narrow(two.out);
     for (const char* part :
-         {"deepseek-v4-pro        deepseek-v3.2", "29 x [CSA 4:1, top 1024 + experts]",
+         {"deepseek-v4-pro        deepseek-v3.2", "29 x [HCA 128:1 + experts]",
           "  BF16, GB, at 1M                               10.33                    -\n",
           "-: deepseek-v3.2 was made for contexts up to 163,840 tokens"}) {
         EXPECT_TRUE(contains(two.out, part)) << part << "\n" << two.out;
@@ -42,6 +42,14 @@ TEST(ShowModel, TwoAndFourInColumnsOf80) {
         {"show", "model", "llama-3.1-70b", "qwen3.5-397b-a17b", "gpt3-175b", "step-3"});
     expect_narrow(four.out);
     EXPECT_TRUE(contains(four.out, "70.55       396.3")) << four.out;
+}
+
+TEST(ShowModel, TheDocumentationShowsIt) {
+    std::ifstream page(std::string(PODSIM_SOURCE_DIR) + "/docs/models.md");
+    const std::string text(std::istreambuf_iterator<char>(page), {});
+    const std::string shown =
+        Folder().podsim({"show", "model", "deepseek-v4-pro", "deepseek-v3.2"}).out;
+    EXPECT_TRUE(contains(text, "```\n" + shown + "```")) << "put this there:\n" << shown;
 }
 
 TEST(ShowModel, OneHasItsLayersAndKeys) {
