@@ -140,27 +140,4 @@ Seconds roofline_bound(const OperatorBody& body, const RankHardware& hardware) {
     return max(memory, matrix_work_of(body) / peak_for(hardware, compute_dtype_of(body)));
 }
 
-OperatorCost CostCache::fresh_cost(const OperatorBody& body, double core_share) const {
-    OperatorCost cost = operator_cost(body, hardware_, library_, fidelity_, core_share);
-    cost.time = state_ == RankState::busy
-                    ? cost.sustained
-                    : repeated_time(cost.time, cost.sustained, hardware_, Repeats{});
-    return cost;
-}
-
-OperatorCost CostCache::cost(const OperatorBody& body, double core_share) {
-    if (!enabled_) {
-        ++misses_;
-        return fresh_cost(body, core_share);
-    }
-    const std::string key = fmt::format("{} @{}", shape_of(body), core_share);
-    const auto found = costs_.find(key);
-    if (found != costs_.end()) {
-        ++hits_;
-        return found->second;
-    }
-    ++misses_;
-    return costs_.emplace(key, fresh_cost(body, core_share)).first->second;
-}
-
 }  // namespace podsim

@@ -136,7 +136,7 @@ double ffn_biases(const ModelSpec& model, long width) {
 class FamilyContract : public testing::TestWithParam<std::string> {
   protected:
     const ModelSpec model_ = model_of(GetParam());
-    const Precision bf16_;
+    const Precision bf16_{};
     const std::vector<LayerCount> kinds_ = layer_kinds(model_);
     const double layers_ = real(layer_count(model_));
     const double experts_ = real(model_.routed_experts);
