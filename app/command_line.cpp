@@ -156,6 +156,8 @@ Command parse_show(const std::vector<std::string>& arguments) {
     ShowCommand show;
     verb.app->add_option("KIND", show.kind, "chip, system, model ... (podsim list)")->required();
     verb.app->add_option("NAME", show.names, "names or files")->required();
+    verb.app->add_option("--as", show.as, "read models as of a family (podsim list families)")
+        ->type_name("FAMILY");
     verb.app->add_flag("--json", show.json, "as JSON");
     verb.app->add_option("--suites", show.suites, "folder of validation suites")->type_name("DIR");
     verb.add(show.inputs, true);
@@ -169,6 +171,8 @@ Command parse_check(const std::vector<std::string>& arguments) {
     CheckCommand check;
     verb.app->add_option("FILE", check.files, "any file of configs/ or bench/validation/")
         ->required();
+    verb.app->add_option("--as", check.as, "read models as of a family (podsim list families)")
+        ->type_name("FAMILY");
     verb.add(check.inputs, true);
     if (!verb.parse(arguments)) return PrintCommand{verb.app->help()};
     return check;

@@ -39,6 +39,7 @@ struct ListCommand {
 struct ShowCommand {
     std::string kind;
     std::vector<std::string> names;
+    std::string as;  // models: the family to read them as, "" for that of their model_type
     bool json = false;
     std::string suites;
     InputOptions inputs;
@@ -46,6 +47,7 @@ struct ShowCommand {
 
 struct CheckCommand {
     std::vector<std::string> files;
+    std::string as;  // as above
     InputOptions inputs;
 };
 

@@ -41,6 +41,11 @@ void print_problems(const InputError& error, std::ostream& err) {
 
 }  // namespace
 
+void print_warnings(const std::vector<Diagnostic>& warnings, Streams streams) {
+    for (const Diagnostic& warning : warnings)
+        streams.err << "warning: " << to_string(warning) << "\n";
+}
+
 ExitCode do_command(const std::vector<std::string>& arguments, const Surroundings& surroundings,
                     Streams streams) {
     try {

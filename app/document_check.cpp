@@ -14,6 +14,7 @@
 #include "interconnect/collective_library.hpp"
 #include "interconnect/system.hpp"
 #include "models/model.hpp"
+#include "models/published_size.hpp"
 #include "sim/audit.hpp"
 #include "sim/experiment.hpp"
 #include "sim/price.hpp"
@@ -98,8 +99,9 @@ void append(std::vector<Diagnostic>& problems, const InputError& error) {
     problems.insert(problems.end(), error.diagnostics().begin(), error.diagnostics().end());
 }
 
-void check_named(const std::string& kind, const Node& document, const std::string& path,
-                 Catalog& catalog) {
+// Returns warnings.
+std::vector<Diagnostic> check_named(const std::string& kind, const Node& document,
+                                    const std::string& path, Catalog& catalog) {
     // A document may name others: they have to be there.
     const auto load = [&](const char* other, const std::string& name, const char* key) {
         const Node* node = document.find(key);
@@ -128,10 +130,14 @@ void check_named(const std::string& kind, const Node& document, const std::strin
     } else if (kind == "prices") {
         read_prices(document, path);
     } else if (kind == "model") {
-        read_model(document, path);
+        std::vector<Diagnostic> unexpected;
+        read_model(document, path, unexpected);
+        read_published(document);
+        return unexpected;
     } else {
         throw InputError({path, 0, 0}, "", "files of kind " + kind + " cannot be checked yet");
     }
+    return {};
 }
 
 }  // namespace
@@ -159,19 +165,34 @@ std::string kind_of_file(const std::string& path, const Catalog& catalog) {
     return kind_of(path, catalog, 0);
 }
 
-void check_file(const std::string& path, const Catalog& catalog) {
+void read_as(Node& config, const std::string& family) {
+    const Place option{"--as", 0, 0};
+    set_path(config, "model_type", family, option);
+    // The sizes of a model with other senses are looked for there first.
+    const Node* inner = config.find("text_config");
+    if (inner != nullptr && inner->find("model_type") != nullptr)
+        set_path(config, "text_config.model_type", family, option);
+}
+
+std::vector<Diagnostic> check_file(const std::string& path, const Catalog& catalog,
+                                   const std::string& as) {
     const std::string kind = kind_of_file(path, catalog);
+    if (!as.empty() && kind != "model") {
+        throw InputError({"--as", 0, 0}, "", "is for models, and " + path + " is of kind " + kind,
+                         "--set model:NAME.model_type=FAMILY changes the model it names");
+    }
     if (kind == "suite") {
         prepare_suite(read_yaml(path), catalog);
-        return;
+        return {};
     }
     Catalog own = catalog;
     if (kind == "experiment" || kind == "result") {
         const Experiment experiment = load_experiment(path, own, {path, 0, 0});
-        check_experiment(experiment.document, own);
-        return;
+        return check_experiment(experiment.document, own);
     }
-    check_named(kind, own.load(kind, path, {path, 0, 0}, ""), path, own);
+    Node document = own.load(kind, path, {path, 0, 0}, "");
+    if (!as.empty()) read_as(document, as);
+    return check_named(kind, document, path, own);
 }
 
 std::vector<std::string> broken_laws(const std::string& path, const Catalog& catalog) {

@@ -12,8 +12,13 @@ namespace podsim {
 // `base:`. "suite" and "result" are kinds too. Throws InputError when none fits.
 std::string kind_of_file(const std::string& path, const Catalog& catalog);
 
-// Reads the file to its last key, and everything it names. Throws InputError with all problems.
-void check_file(const std::string& path, const Catalog& catalog);
+// Sets the model_type of a model's config, `--as` of the command line.
+void read_as(Node& config, const std::string& family);
+
+// Reads the file to its last key, and everything it names; a model as of family `as` unless that is
+// "". Throws InputError with all problems. Returns what is only odd.
+std::vector<Diagnostic> check_file(const std::string& path, const Catalog& catalog,
+                                   const std::string& as = "");
 
 // Audits again what a result says of its alternatives, whatever findings it carries: every law that
 // is broken, in plain words. None for files of other kinds. Throws InputError for a result with

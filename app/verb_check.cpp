@@ -11,7 +11,7 @@ ExitCode do_check(const CheckCommand& check, const Surroundings& surroundings, S
     std::vector<std::string> breaches;
     for (const std::string& file : check.files) {
         try {
-            check_file(file, catalog);
+            print_warnings(check_file(file, catalog, check.as), streams);
             const auto broken = broken_laws(file, catalog);
             for (const std::string& law : broken) breaches.push_back(file + ": " + law);
             if (!broken.empty()) continue;

@@ -40,7 +40,8 @@ std::vector<Job> prepare(const RunCommand& run, const Surroundings& surroundings
         try {
             Job job{{}, fresh, ""};
             job.experiment = load_experiment(file, job.catalog, {"podsim run", 0, 0});
-            check_experiment(job.experiment.document, job.catalog);
+            // Its warnings are in the result.
+            (void)check_experiment(job.experiment.document, job.catalog);
             job.folder = folder_of(run, job.experiment);
             require_writable(job.folder);
             if (!folders.insert(job.folder).second) {

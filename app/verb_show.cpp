@@ -1,15 +1,14 @@
-#include <fmt/format.h>
-
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <ostream>
 
+#include "app/document_check.hpp"
 #include "app/document_text.hpp"
 #include "app/inventory.hpp"
 #include "app/kinds.hpp"
-#include "app/number_text.hpp"
+#include "app/model_table.hpp"
 #include "app/text_table.hpp"
 #include "app/verbs.hpp"
-#include "models/sizes.hpp"
 
 namespace podsim {
 
@@ -21,33 +20,23 @@ using Json = nlohmann::ordered_json;
 struct Shown {
     std::string name, file;  // file: "" for what is built in
     Node document;
-    std::string sentence;                               // for what is built in
-    std::vector<std::pair<std::string, double>> facts;  // computed from the document
+    std::string sentence;  // for what is built in
+    std::optional<ShownModel> model;
 };
 
-// Figures that follow from the sizes of a model.
-std::vector<std::pair<std::string, double>> facts_of(const ModelSpec& model) {
-    const ParameterCount count = count_parameters(model);
-    const auto cached = [&model](DType format) {
-        Precision precision;
-        precision.kv_cache = precision.indexer = format;
-        return cache_per_token(model).bytes(precision).value();
-    };
-    return {{"parameters", count.total()},
-            {"active_parameters", count.active()},
-            {"active_parameters_without_embedding", count.active_without_embedding()},
-            {"draft_module_parameters", count.draft},
-            {"kv_cache_bytes_per_token_bf16", cached(DType::bf16)},
-            {"kv_cache_bytes_per_token_fp8", cached(DType::fp8)}};
-}
-
-Shown look_up(const Kind& kind, const std::string& name, Catalog& catalog,
-              const std::string& suites_folder) {
+Shown look_up(const Kind& kind, const std::string& name, const ShowCommand& show, Catalog& catalog,
+              const std::string& suites_folder, std::vector<Diagnostic>& warnings) {
     const Place place{"podsim show", 0, 0};
     if (kind.document) {
         Shown shown{name, "", catalog.load(kind.singular, name, place, ""), "", {}};
         shown.file = catalog.file_of(kind.singular, name);
-        if (kind.singular == "model") shown.facts = facts_of(read_model(shown.document, name));
+        if (kind.singular == "model") {
+            if (!show.as.empty()) read_as(shown.document, show.as);
+            std::vector<Diagnostic> unexpected;
+            const ModelSpec model = read_model(shown.document, name, unexpected);
+            shown.model = shown_model(shown.document, name, model);
+            warnings.insert(warnings.end(), unexpected.begin(), unexpected.end());
+        }
         return shown;
     }
     if (kind.singular == "suite") {
@@ -62,19 +51,14 @@ Shown look_up(const Kind& kind, const std::string& name, Catalog& catalog,
     throw InputError({unknown_name(place, "", kind.singular, name, names)});
 }
 
-std::string fact_text(const std::string& name, double value) {
-    if (name.find("bytes") != std::string::npos) return fmt::format("{:.0f} B", value);
-    return significant(value * 1e-9) + " billion";
-}
-
 std::string text_of(const Shown& shown) {
     if (shown.file.empty()) return hanging(shown.name + "  ", shown.sentence);
     std::string text = shown.name + "  <" + shown.file + ">\n";
-    text += document_text(shown.document, shown.file);
-    for (const auto& [name, value] : shown.facts) {
-        text += hanging("= " + pad_right(name, 38), fact_text(name, value));
+    if (shown.model) {
+        text += model_table({*shown.model}) + "\n" + layer_lists(*shown.model) +
+                "\nKeys of the configuration:\n";
     }
-    return text;
+    return text + document_text(shown.document, shown.file);
 }
 
 Json json_of(const Kind& kind, const Shown& shown) {
@@ -85,10 +69,7 @@ Json json_of(const Kind& kind, const Shown& shown) {
     }
     json["file"] = shown.file;
     json["document"] = to_json(shown.document);
-    if (!shown.facts.empty()) {
-        json["computed"] = Json::object();
-        for (const auto& [name, value] : shown.facts) json["computed"][name] = value;
-    }
+    if (shown.model) json["computed"] = to_json(*shown.model);
     Json origin = Json::object();
     for (const auto& [path, where] : origins(shown.document)) origin[path] = where;
     json["origins"] = std::move(origin);
@@ -102,21 +83,32 @@ ExitCode do_show(const ShowCommand& show, const Surroundings& surroundings, Stre
     const std::string root = find_configs_root(show.inputs.configs, surroundings);
     const std::string suites = find_suites_folder(show.suites, root);
     const Kind& kind = find_kind(show.kind, {});
+    if (!show.as.empty() && kind.singular != "model") {
+        throw InputError({"--as", 0, 0}, "", "is for models, not for " + kind.plural);
+    }
     std::vector<Shown> all;
-    std::vector<Diagnostic> problems;
+    std::vector<Diagnostic> problems, warnings;
     for (const std::string& name : show.names) {
         try {
-            all.push_back(look_up(kind, name, catalog, suites));
+            all.push_back(look_up(kind, name, show, catalog, suites, warnings));
         } catch (const InputError& error) {
             problems.insert(problems.end(), error.diagnostics().begin(), error.diagnostics().end());
         }
     }
     if (!problems.empty()) throw InputError(std::move(problems));
     catalog.require_all_settings_used();
+    print_warnings(warnings, streams);
     if (show.json) {
         Json json = Json::array();
         for (const Shown& shown : all) json.push_back(json_of(kind, shown));
         streams.out << (all.size() == 1 ? json[0] : json).dump(2) << "\n";
+        return ExitCode::ok;
+    }
+    if (all.size() > 1 && kind.singular == "model") {
+        std::vector<ShownModel> models;
+        for (Shown& shown : all) models.push_back(std::move(*shown.model));
+        streams.out << model_table(models)
+                    << "Operators of a layer: podsim show model NAME, or --json.\n";
         return ExitCode::ok;
     }
     for (const Shown& shown : all) {

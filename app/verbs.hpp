@@ -25,6 +25,9 @@ ExitCode do_calibrate(const CalibrateCommand& calibrate, const Surroundings& sur
                       Streams streams);
 ExitCode do_schema(const SchemaCommand& schema, const Surroundings& surroundings, Streams streams);
 
+// A line each on `err`.
+void print_warnings(const std::vector<Diagnostic>& warnings, Streams streams);
+
 // Parses, does, and tells on `err` what went wrong: every diagnostic in a line, then their count.
 ExitCode do_command(const std::vector<std::string>& arguments, const Surroundings& surroundings,
                     Streams streams);

@@ -13,23 +13,29 @@ namespace podsim {
 namespace {
 
 constexpr int deepest = 64;
+// Each value becomes a node with its place, many times as large as its text.
+constexpr long most_values = 1'000'000;
 
-// Listens to a parse for its errors and depth alone.
+// Listens to a parse for its errors, depth and number of values alone.
 class SyntaxCheck : public nlohmann::json_sax<nlohmann::json> {
   public:
     SyntaxCheck(const std::string& text, const std::string& file) : text_(text), file_(file) {}
 
-    bool null() override { return true; }
-    bool boolean(bool) override { return true; }
-    bool number_integer(number_integer_t) override { return true; }
-    bool number_unsigned(number_unsigned_t) override { return true; }
-    bool number_float(number_float_t, const string_t&) override { return true; }
-    bool string(string_t&) override { return true; }
-    bool binary(binary_t&) override { return true; }
-    bool start_object(std::size_t) override { return ++depth_ <= deepest || too_deep(); }
+    bool null() override { return value(); }
+    bool boolean(bool) override { return value(); }
+    bool number_integer(number_integer_t) override { return value(); }
+    bool number_unsigned(number_unsigned_t) override { return value(); }
+    bool number_float(number_float_t, const string_t&) override { return value(); }
+    bool string(string_t&) override { return value(); }
+    bool binary(binary_t&) override { return value(); }
+    bool start_object(std::size_t) override {
+        return value() && (++depth_ <= deepest || too_deep());
+    }
     bool key(string_t&) override { return true; }
     bool end_object() override { return --depth_ >= 0; }
-    bool start_array(std::size_t) override { return ++depth_ <= deepest || too_deep(); }
+    bool start_array(std::size_t) override {
+        return value() && (++depth_ <= deepest || too_deep());
+    }
     bool end_array() override { return --depth_ >= 0; }
     bool parse_error(std::size_t position, const std::string&,
                      const nlohmann::json::exception& error) override {
@@ -45,6 +51,10 @@ class SyntaxCheck : public nlohmann::json_sax<nlohmann::json> {
     }
 
   private:
+    bool value() {
+        if (++values_ <= most_values) return true;
+        throw InputError({file_}, "", fmt::format("holds more than {} values", most_values));
+    }
     [[noreturn]] bool too_deep() {
         throw InputError({file_}, "",
                          fmt::format("lists and objects are nested more than {} deep", deepest));
@@ -52,6 +62,7 @@ class SyntaxCheck : public nlohmann::json_sax<nlohmann::json> {
     const std::string& text_;
     const std::string& file_;
     int depth_ = 0;
+    long values_ = 0;
 };
 
 // Reads valid JSON of bounded depth.

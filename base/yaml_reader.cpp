@@ -20,6 +20,8 @@ namespace podsim {
 namespace {
 
 constexpr std::size_t deepest = 64;
+// Each value becomes a node with its place, many times as large as its text.
+constexpr long most_values = 1'000'000;
 
 class TreeBuilder : public YAML::EventHandler {
   public:
@@ -192,6 +194,10 @@ class TreeBuilder : public YAML::EventHandler {
     }
 
     void add(Node node) {
+        if (++values_ > most_values) {
+            throw InputError(node.place, "",
+                             fmt::format("the file holds more than {} values", most_values));
+        }
         if (frames_.empty()) {
             if (documents == 1) root = std::move(node);
             return;
@@ -230,6 +236,7 @@ class TreeBuilder : public YAML::EventHandler {
     const std::string& text_;
     const std::string& file_;
     std::vector<Frame> frames_;
+    long values_ = 0;
     std::size_t offset_ = 0;  // of the last scalar
 };
 

@@ -157,9 +157,15 @@ std::vector<long> ConfigReader::counts(const std::string& key, long limit, long 
 
 std::vector<Diagnostic> ConfigReader::unexpected() const {
     std::vector<Diagnostic> found;
+    // null and false switch nothing on.
+    const auto is_off = [](const Node& value) {
+        return value.kind == Node::Kind::null ||
+               (value.kind == Node::Kind::scalar && !value.quoted && value.text == "false");
+    };
     const auto look_through = [&](const Node& map, const std::string& prefix) {
         for (const Node::Entry& entry : map.entries) {
-            if (asked_.count(entry.key) > 0 || says_nothing(entry.key)) continue;
+            if (asked_.count(entry.key) > 0 || says_nothing(entry.key) || is_off(entry.value))
+                continue;
             found.push_back({entry.value.place, prefix + entry.key,
                              "is not a key that this family's sizes come from: ignored", ""});
         }

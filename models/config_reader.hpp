@@ -55,7 +55,7 @@ class ConfigReader {
     const Place& place_of(const std::string& key) const;
 
     // Keys that nobody asked for and that are not known to say nothing about size, with their
-    // places.
+    // places. Not those that are null or false.
     std::vector<Diagnostic> unexpected() const;
 
     // Throws InputError with everything noted. A missing key gets the nearest unused one as hint.

@@ -80,16 +80,45 @@ std::vector<std::string> known_families() {
     return all_families().names();
 }
 
-ModelSpec read_model(const Node& config, const std::string& name) {
+namespace {
+
+// Which family a config is of. Without a known one its other keys have no meaning.
+ReadFamily find_family(const Registry<ReadFamily>& families, ConfigReader& reader,
+                       std::string& family) {
+    try {
+        family = reader.text("model_type");
+        reader.finish();
+        return families.find(family, reader.place_of("model_type"), "model_type");
+    } catch (const InputError& error) {
+        const std::vector<std::string> names = families.names();
+        std::vector<Diagnostic> problems = error.diagnostics();
+        const std::string nearest = nearest_name(family, names);
+        std::string& hint = problems.front().hint;
+        hint = nearest.empty() ? "" : "did you mean " + nearest + "? ";
+        hint += "--as FAMILY reads the keys as those of a family; known: ";
+        for (const std::string& name : names) hint += (name == names.front() ? "" : ", ") + name;
+        throw InputError(std::move(problems));
+    }
+}
+
+}  // namespace
+
+ModelSpec read_model(const Node& config, const std::string& name,
+                     std::vector<Diagnostic>& unexpected) {
     ConfigReader reader(config);
-    const std::string family = reader.text("model_type");
-    reader.finish();  // without a family the other keys have no meaning
     const Registry<ReadFamily> families = all_families();
-    ModelSpec model = families.find(family, reader.place_of("model_type"), "model_type")(reader);
+    std::string family;
+    ModelSpec model = find_family(families, reader, family)(reader);
     reader.finish();
+    unexpected = reader.unexpected();
     model.name = name;
     model.family = family;
     return model;
+}
+
+ModelSpec read_model(const Node& config, const std::string& name) {
+    std::vector<Diagnostic> unexpected;
+    return read_model(config, name, unexpected);
 }
 
 }  // namespace podsim

@@ -152,6 +152,10 @@ struct Precision {
 // do not divide, an architecture that is not modelled, zero, negative or absurd sizes are
 // InputErrors with place and hint, all at once.
 ModelSpec read_model(const Node& config, const std::string& name);
+// The same; `unexpected` gets the keys that no size of the family comes from and that are not known
+// to say nothing about size.
+ModelSpec read_model(const Node& config, const std::string& name,
+                     std::vector<Diagnostic>& unexpected);
 std::vector<std::string> known_families();
 
 }  // namespace podsim

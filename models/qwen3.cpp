@@ -40,6 +40,7 @@ ModelSpec read_qwen3(ConfigReader& config) {
 ModelSpec read_qwen3_moe(ConfigReader& config) {
     ModelSpec model = read_attention(config);
     model.layers = dense_then_experts(read_layer_count(config), 0);
+    (void)config.count_or("intermediate_size", most_wide, 0);
     model.expert_intermediate = config.size("moe_intermediate_size", most_wide);
     model.routed_experts = config.size("num_experts", most_wide);
     model.experts_per_token = config.size("num_experts_per_tok", most_wide);

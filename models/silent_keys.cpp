@@ -11,7 +11,8 @@ bool says_nothing(const std::string& key) {
         "_token_id", "_token_index", "_dropout", "_eps",  "_loss_coef",
         "_dtype",    "_per_image",   "_seq",     "_range"};
     static constexpr std::array<std::string_view, 3> begins = {"rope_", "_", "compress_rope"};
-    static constexpr std::array<std::string_view, 58> whole = {"source",
+    static constexpr std::array<std::string_view, 60> whole = {"source",
+                                                               "published",
                                                                "title",
                                                                "architectures",
                                                                "auto_map",
@@ -33,6 +34,7 @@ bool says_nothing(const std::string& key) {
                                                                "rotary_dim",
                                                                "routed_scaling_factor",
                                                                "scoring_func",
+                                                               "seq_aux",
                                                                "swiglu_limit",
                                                                "topk_method",
                                                                "transformers_version",

@@ -6,6 +6,7 @@
 
 #include "base/names.hpp"
 #include "sim/audit.hpp"
+#include "sim/default_mapping.hpp"
 #include "sim/resolve.hpp"
 #include "sim/single_run.hpp"
 #include "sim/step_run.hpp"
@@ -58,10 +59,23 @@ AlternativeResult run_alternative(const ResolvedExperiment& experiment,
     return result;
 }
 
+// The resolved configuration says what was chosen, and that it was.
+void write_chosen(const ResolvedExperiment& experiment, Node& document) {
+    const Place rule{kDefaultRule, 0, 0};
+    Node& list = *document.find("alternatives");
+    for (std::size_t i = 0; i < experiment.alternatives.size(); ++i) {
+        Node* pools = list.items[i].find("pools");
+        Node& pool = pools != nullptr ? pools->items.front() : list.items[i];
+        for (const auto& [degree, value] : experiment.alternatives[i].chosen)
+            set_path(pool, "mapping." + degree, std::to_string(value), rule);
+    }
+}
+
 // Everything wrong anywhere is said before the first run begins. `document` gets the settings.
 ResolvedExperiment checked(Node& document, Catalog& catalog) {
     catalog.apply_experiment_settings(document);
     ResolvedExperiment resolved = resolve(document, catalog);
+    write_chosen(resolved, document);
     const bool step = is_step(resolved.spec.workload.kind);
     std::vector<Diagnostic> problems;
     for (const auto& alternative : resolved.alternatives) {
@@ -78,9 +92,9 @@ ResolvedExperiment checked(Node& document, Catalog& catalog) {
 
 }  // namespace
 
-void check_experiment(const Node& experiment, Catalog& catalog) {
+std::vector<Diagnostic> check_experiment(const Node& experiment, Catalog& catalog) {
     Node document = experiment;
-    (void)checked(document, catalog);
+    return checked(document, catalog).unexpected;
 }
 
 Result run_experiment(const Node& experiment, Catalog& catalog, const RunOptions& options) {

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "base/catalog.hpp"
 #include "chips/cost.hpp"
@@ -24,8 +25,8 @@ struct RunOptions {
 };
 
 // Validates an experiment and everything it names without running it. Throws InputError with all
-// that is wrong.
-void check_experiment(const Node& experiment, Catalog& catalog);
+// that is wrong. Returns what is only odd: keys of the model that no size comes from.
+std::vector<Diagnostic> check_experiment(const Node& experiment, Catalog& catalog);
 
 // Runs all alternatives. Throws InputError (bad input, memory that does not fit).
 // The caller looks at Result::audit_passed().

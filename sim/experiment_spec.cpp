@@ -41,6 +41,9 @@ void describe(Form& form, Precision& precision) {
     form.optional("activations", precision.activations, "inputs of the products");
     form.optional("attention", precision.attention, "attention itself and its absorbed products");
     form.optional("kv_cache", precision.kv_cache, "cached keys and values");
+    form.optional("indexer", precision.indexer,
+                  "queries and cached keys of an indexer; as kv_cache if absent");
+    if (!form.has("indexer")) precision.indexer = precision.kv_cache;
     form.optional("dispatch", precision.dispatch, "tokens on their way to the experts");
     form.optional("combine", precision.combine, "results on their way back");
 }

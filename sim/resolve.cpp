@@ -8,6 +8,7 @@
 
 #include "base/names.hpp"
 #include "chips/cost.hpp"
+#include "sim/default_mapping.hpp"
 #include "sim/routing_file.hpp"
 
 namespace podsim {
@@ -196,8 +197,9 @@ void load_histogram(PoolSpec& pool, Catalog& catalog) {
 
 // Loads everything that can be found, so that all that is wrong is said in one go; a mapping is
 // looked at when system and chip are known.
-void resolve_alternative(ResolvedAlternative& result, const WorkloadSpec& workload,
+void resolve_alternative(ResolvedAlternative& result, const ResolvedExperiment& experiment,
                          Catalog& catalog, Problems& problems) {
+    const WorkloadSpec& workload = experiment.spec.workload;
     PoolSpec& pool = result.pool;
     Loader loader(catalog, pool, problems);
     Node system, chip, other;
@@ -232,7 +234,10 @@ void resolve_alternative(ResolvedAlternative& result, const WorkloadSpec& worklo
     result.ranks = pool.chips * result.chip.ranks;
     result.batch = pool.batch.given() ? pool.batch : workload.batch;
     if (is_step(workload.kind)) {
+        const std::size_t known = problems.size();
+        if (experiment.model && result.engine) choose_mapping(experiment, result);
         fill_mapping(result, problems);
+        if (problems.size() == known && experiment.model) note_chosen(*experiment.model, result);
         check_batch(result, workload, problems);
     }
     if (workload.kind != WorkloadKind::collective) mark_carried_over(result);
@@ -277,7 +282,7 @@ ResolvedExperiment resolve(const Node& experiment, Catalog& catalog) {
         attempt(problems, [&] {
             result.model = read_model(catalog.load("model", workload.model,
                                                    workload.places.of("model"), "workload.model"),
-                                      workload.model);
+                                      workload.model, result.unexpected);
         });
     }
     attempt(problems, [&] {
@@ -288,10 +293,12 @@ ResolvedExperiment resolve(const Node& experiment, Catalog& catalog) {
             result.spec.prices);
     });
     for (const auto& alternative : result.spec.alternatives) {
-        ResolvedAlternative& resolved = result.alternatives.emplace_back();
+        ResolvedAlternative resolved;
         resolved.name = alternative.name;
         resolved.pool = alternative.pools.front();
-        resolve_alternative(resolved, result.spec.workload, catalog, problems);
+        for (const Diagnostic& key : result.unexpected) resolved.warnings.push_back(to_string(key));
+        resolve_alternative(resolved, result, catalog, problems);
+        result.alternatives.push_back(std::move(resolved));
     }
     if (!problems.empty()) throw InputError(std::move(problems));
     return result;

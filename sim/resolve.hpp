@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/catalog.hpp"
@@ -26,13 +27,15 @@ struct ResolvedAlternative {
     CollectiveLibrarySpec collectives;
     std::optional<EngineSpec> engine;  // of workloads that need one
     int packages = 0, ranks = 0;
-    BatchSpec batch;  // the pool's, or the workload's
+    BatchSpec batch;                                  // the pool's, or the workload's
+    std::vector<std::pair<std::string, int>> chosen;  // degrees of the mapping, by the default rule
     std::vector<std::string> warnings;
 };
 
 struct ResolvedExperiment {
     ExperimentSpec spec;
     std::optional<ModelSpec> model;
+    std::vector<Diagnostic> unexpected;  // keys of the model that no size comes from
     PriceSpec prices;
     std::vector<ResolvedAlternative> alternatives;
 };

@@ -123,6 +123,16 @@ double StepCase::per_chip(long batch) const {
            static_cast<double>(alternative_.pool.mapping.group_ranks());
 }
 
+std::optional<Bytes> StepCase::memory_of(long batch) const {
+    try {
+        const StepSpec step = spec(batch);
+        require_consistent(step);
+        return fullest(step_memory(step, expert_layout(step))).total();
+    } catch (const StepError&) {
+        return {};
+    }
+}
+
 bool StepCase::fits(long batch) const {
     const StepSpec step = spec(batch);
     return fullest(step_memory(step, expert_layout(step))).total() <= hardware_.hbm_capacity;
@@ -190,6 +200,9 @@ void StepCase::require_memory(const ServingStep& step) const {
     }
     if (bytes_of(alternative_.pool.precision.kv_cache) > 1.0 && need.cache >= need.work)
         help += ", kv_cache in 8 bits";
+    if (!alternative_.chosen.empty()) help += "; mapping by the default rule:";
+    for (const auto& [degree, value] : alternative_.chosen)
+        help += fmt::format(" {} {}", degree, value);
     const std::string what =
         fmt::format("memory does not fit: a rank of {} ({}) needs {} of {}, {} too much ({})",
                     alternative_.name, worst.rank_class, to_string(worst.total()),

@@ -2,6 +2,7 @@
 // how long it takes; and which batch it is to run.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,9 @@ class StepCase {
     // The batch that is given, or the largest that keeps the latency target and fits. Throws
     // InputError where none does. A target that memory keeps from being reached is a warning.
     long find_batch(CostCache& cache, std::vector<std::string>& warnings) const;
+
+    // Of the fullest rank; nothing for a mapping that does not work out.
+    std::optional<Bytes> memory_of(long batch) const;
 
     // A batch as `batch_per_chip` counts it.
     double per_chip(long batch) const;

@@ -379,7 +379,7 @@ PreparedSuite prepare_suite(const Node& document, const Catalog& catalog) {
         for (const auto& one : suite.cases) {
             try {
                 Catalog own = catalog;
-                check_experiment(one.experiment, own);
+                (void)check_experiment(one.experiment, own);
             } catch (const InputError& error) {
                 add_of_case(error, one.path, problems);
             }

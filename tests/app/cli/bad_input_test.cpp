@@ -173,7 +173,7 @@ INSTANTIATE_TEST_SUITE_P(
     Configs, Refused,
     testing::Values(config("NotJson", "{\"model_type\": ", "config.json:1:16", "not JSON"),
                     config("Empty", "", "config.json", "empty"),
-                    config("Family", R"({"model_type": "deepseek_v9"})",
+                    config("Family", R"({"model_type": "deepseek_w3"})",
                            "config.json:1:16: model_type", "did you mean deepseek_v3?")),
     name_of);
 

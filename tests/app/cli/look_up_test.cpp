@@ -120,8 +120,8 @@ TEST(Show, WhatAModelAmountsTo) {
     EXPECT_NEAR(json["active_parameters"].get<double>(), 37e9, 1e9);
     EXPECT_EQ(json["kv_cache_bytes_per_token_bf16"], 70272.0);
     const std::string text = folder.podsim({"show", "model", "deepseek-v3"}).out;
-    EXPECT_TRUE(contains(text, "671.0 billion")) << text;
-    EXPECT_TRUE(contains(text, "70272 B")) << text;
+    EXPECT_TRUE(contains(text, "  total                                         671.0\n")) << text;
+    EXPECT_TRUE(contains(text, "  a further token, BF16, B                      70272\n")) << text;
 }
 
 TEST(Show, WhatASettingMakesOfIt) {

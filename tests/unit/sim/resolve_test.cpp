@@ -10,9 +10,9 @@
 namespace podsim {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using ::testing::Not;
 
 ResolvedAlternative resolved(const Node& experiment) {
@@ -42,7 +42,9 @@ TEST(Resolve, FillsInWhatTheSystemAndTheChipSay) {
     EXPECT_EQ(a.pool.mapping.data_parallel, 32);
     EXPECT_EQ(a.pool.mapping.expert_parallel, 32);
     EXPECT_EQ(a.batch.per_chip, 16);
-    EXPECT_THAT(a.warnings, IsEmpty());
+    EXPECT_THAT(a.warnings,
+                ElementsAre("mapping by the default rule: data_parallel 32, tensor_parallel 1, "
+                            "expert_parallel 32"));
 }
 
 TEST(Resolve, TheAlternativesBatchGoesBeforeTheWorkloads) {
@@ -62,7 +64,7 @@ TEST(Resolve, TensorParallelTakesItsShareOfTheRanks) {
 TEST(Resolve, WarnsOfAnEngineThatStandsIn) {
     const ResolvedAlternative a = resolved(without(test_experiment(), "alternatives.A", "engine"));
     EXPECT_EQ(a.engine->name, "nominal");
-    EXPECT_THAT(a.warnings, ElementsAre("no engine is named: the nominal one stands in"));
+    EXPECT_THAT(a.warnings, Contains("no engine is named: the nominal one stands in"));
 }
 
 // Of decode, used in a prefill: runs, and is said. In its own phase, or of both, nothing is.
@@ -95,8 +97,8 @@ TEST(Resolve, HabitsOfAnotherChipAreCarriedOver) {
     const ResolvedAlternative a =
         resolve(with(test_experiment(), "alternatives.A.chip", "other-chip"), catalog)
             .alternatives.front();
-    EXPECT_THAT(a.warnings, ElementsAre("kernel library test-kernels was fitted on test-chip, not "
-                                        "on other-chip: its habits are carried over"));
+    EXPECT_THAT(a.warnings, Contains("kernel library test-kernels was fitted on test-chip, not "
+                                     "on other-chip: its habits are carried over"));
     EXPECT_EQ(a.kernels.gemm.at(DType::int8).record.basis, Confidence::derived);
     EXPECT_EQ(a.kernels.vector.record.basis, Confidence::derived);
     EXPECT_EQ(resolved(test_experiment()).kernels.vector.record.basis, Confidence::measured);

@@ -1,0 +1,145 @@
+// The mapping of an alternative that says none: by hand for round machines.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "sim/resolve.hpp"
+#include "tests/unit/sim/experiment_cases.hpp"
+
+namespace podsim {
+namespace {
+
+using testing::AllOf;
+using testing::Contains;
+using testing::Each;
+using testing::HasSubstr;
+using testing::Not;
+
+// 16 packages of two ranks with 64 GB each, of which the engine keeps 4 GB.
+ResolvedAlternative resolved(const Node& experiment, const std::vector<std::string>& settings) {
+    std::vector<Setting> parsed;
+    for (const std::string& text : settings) parsed.push_back(parse_setting(text));
+    Catalog catalog = test_catalog(parsed);
+    return resolve(experiment, catalog).alternatives.front();
+}
+
+Node of_model(const std::string& model) {
+    Node experiment = with(test_experiment(), "workload.model", model);
+    return with(experiment, "alternatives.A.precision", "{weights: bf16}");
+}
+
+testing::AssertionResult maps_to(const ResolvedAlternative& alternative, int data, int tensor,
+                                 int stages, int experts) {
+    const MappingSpec& m = alternative.pool.mapping;
+    if (m.data_parallel == data && m.tensor_parallel == tensor && m.pipeline_parallel == stages &&
+        m.expert_parallel == experts)
+        return testing::AssertionSuccess();
+    return testing::AssertionFailure()
+           << "data " << m.data_parallel << ", tensor " << m.tensor_parallel << ", pipeline "
+           << m.pipeline_parallel << ", expert " << m.expert_parallel;
+}
+
+TEST(DefaultMapping, TensorParallelAsSmallAsFits) {
+    // Llama 3.1 70B: 141 GB in BF16, 70.6 GB over two ranks of 64 GB, 35.3 GB over four; in 8 bits
+    // but for the tables 70 GB, 36 GB over two. 8B: 16 GB, on one.
+    const Node large = of_model("llama-3.1-70b");
+    EXPECT_TRUE(maps_to(resolved(large, {}), 8, 4, 1, 32));
+    EXPECT_TRUE(maps_to(
+        resolved(with(large, "alternatives.A.precision", "{weights: int8, activations: int8}"), {}),
+        16, 2, 1, 32));
+    EXPECT_TRUE(maps_to(resolved(of_model("llama-3.1-8b"), {}), 32, 1, 1, 32));
+}
+
+TEST(DefaultMapping, LatentAttentionIsDataParallelAndExpertsAreOnAllRanks) {
+    // DeepSeek-R1's 671 GB in 8 bits: 8 of 256 experts a layer on each of 32 ranks, and attention's
+    // 12 GB on every one.
+    EXPECT_TRUE(maps_to(resolved(test_experiment(), {}), 32, 1, 1, 32));
+    // Mixtral's 8 experts do not spread over 32 ranks: four groups of 8.
+    EXPECT_TRUE(maps_to(resolved(of_model("mixtral-8x7b"), {}), 32, 1, 1, 8));
+}
+
+TEST(DefaultMapping, StagesWhereNothingElseFits) {
+    // A scale-up domain of one package: two ranks, and 141 GB need four.
+    const std::vector<std::string> pairs = {"system:test-system.scale_up.domain=1"};
+    const auto staged = [](const char* model) {
+        return with(of_model(model), "alternatives.A.collectives", "nominal");
+    };
+    EXPECT_TRUE(maps_to(resolved(staged("llama-3.1-70b"), pairs), 8, 2, 2, 16));
+    EXPECT_TRUE(maps_to(resolved(staged("llama-3.1-8b"), pairs), 32, 1, 1, 32));
+    // Stages send: a library that cannot has none.
+    EXPECT_EQ(resolved(of_model("llama-3.1-70b"), pairs).pool.mapping.pipeline_parallel, 1);
+}
+
+TEST(DefaultMapping, WhatIsGivenStays) {
+    const Node experiment = of_model("llama-3.1-70b");
+    const auto mapped = [&](const char* mapping) {
+        return resolved(with(experiment, "alternatives.A.mapping", mapping), {});
+    };
+    EXPECT_TRUE(maps_to(mapped("{tensor_parallel: 8}"), 4, 8, 1, 32));
+    EXPECT_TRUE(maps_to(mapped("{data_parallel: 2}"), 2, 16, 1, 32));
+    EXPECT_TRUE(maps_to(mapped("{pipeline_parallel: 4}"), 8, 1, 4, 8));
+    EXPECT_TRUE(maps_to(mapped("{tensor_parallel: 4, expert_parallel: 4}"), 8, 4, 1, 4));
+    // Too small, and asked for: memory is refused later, nothing is changed.
+    EXPECT_TRUE(maps_to(mapped("{tensor_parallel: 1, pipeline_parallel: 1, data_parallel: 32}"), 32,
+                        1, 1, 32));
+}
+
+TEST(DefaultMapping, ABatchThatFitsNowhereIsRefusedWithOneThatWould) {
+    // 8B on each rank leaves 64 - 4 - 16 GB for sequences of 2,048 x 131,072 B: 164 of them, and
+    // with more ranks to a group no more a package than the weights that are shared make room for.
+    const Node many = with(of_model("llama-3.1-8b"), "workload.batch_per_chip", "4096");
+    EXPECT_TRUE(maps_to(resolved(many, {}), 32, 1, 1, 32));
+    EXPECT_THAT(problems_of(many), HasSubstr("batch_per_chip at most 3"));
+}
+
+TEST(DefaultMapping, IsNotedWhereItChose) {
+    const ResolvedAlternative open = resolved(of_model("llama-3.1-70b"), {});
+    EXPECT_THAT(open.warnings, Contains("mapping by the default rule: data_parallel 8, "
+                                        "tensor_parallel 4"));
+    // What the ranks leave is no choice.
+    const ResolvedAlternative given = resolved(
+        with(of_model("llama-3.1-70b"), "alternatives.A.mapping", "{tensor_parallel: 4}"), {});
+    EXPECT_THAT(given.warnings, Each(Not(HasSubstr("default rule"))));
+}
+
+TEST(DefaultMapping, StandsInTheResultWithItsOrigin) {
+    Catalog catalog = test_catalog();
+    const Result result = run_experiment(of_model("llama-3.1-70b"), catalog, quick());
+    const auto& configuration = result.configuration;
+    const auto& mapping = configuration["experiment"]["alternatives"][0]["mapping"];
+    EXPECT_EQ(mapping["tensor_parallel"], 4);
+    EXPECT_EQ(mapping["data_parallel"], 8);
+    EXPECT_EQ(configuration["origins"]["experiment.alternatives.A.mapping.tensor_parallel"],
+              "default rule");
+}
+
+TEST(DefaultMapping, ChoosesAnewWhatItOnceChose) {
+    // A result that is run again: its mapping was the rule's, no one's wish.
+    Node again = of_model("llama-3.1-70b");
+    Node& alternative = again.find("alternatives")->items.front();
+    for (const auto& [degree, value] : {std::pair("tensor_parallel", "2"), {"data_parallel", "16"}})
+        set_path(alternative, std::string("mapping.") + degree, value, {"default rule", 0, 0});
+    EXPECT_TRUE(maps_to(resolved(again, {}), 8, 4, 1, 32));
+    set_path(alternative, "mapping.tensor_parallel", "8", {"--set", 0, 0});
+    EXPECT_TRUE(maps_to(resolved(again, {}), 4, 8, 1, 32));
+}
+
+TEST(DefaultMapping, ARefusalSaysWhatTheRuleTried) {
+    // 405 B parameters on two packages: 256 GB.
+    const Node small = with(of_model("llama-3.1-405b"), "alternatives.A.chips", "2");
+    EXPECT_THAT(problems_of(small),
+                AllOf(HasSubstr("memory does not fit"), HasSubstr("no batch fits"),
+                      HasSubstr("mapping by the default rule")));
+}
+
+TEST(Precision, AnIndexerIsAsTheCacheUnlessSaid) {
+    const auto indexer = [](const char* precision) {
+        return resolved(with(test_experiment(), "alternatives.A.precision", precision), {})
+            .pool.precision.indexer;
+    };
+    EXPECT_EQ(indexer("{kv_cache: int8}"), DType::int8);
+    EXPECT_EQ(indexer("{kv_cache: int8, indexer: fp4}"), DType::fp4);
+    EXPECT_EQ(indexer("{weights: int8}"), DType::bf16);
+}
+
+}  // namespace
+}  // namespace podsim
