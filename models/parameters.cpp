@@ -189,6 +189,7 @@ CacheElements cache_per_token(const ModelSpec& model) {
 
 WeightBytes weight_bytes(const ModelSpec& model, const Precision& precision, int tensor_parallel,
                          AttentionSplit split) {
+    require_at_least_one("tensor parallel", tensor_parallel);
     const Weight table{"table", ceil_divide(model.vocabulary, tensor_parallel), model.hidden, 1,
                        DType::bf16};
     const Weight positions{"positions", model.positions, model.hidden, 1, DType::bf16};

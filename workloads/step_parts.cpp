@@ -277,9 +277,11 @@ std::vector<Kernel> kernels_of(Program& program, const std::vector<Operator>& op
                                const EngineSpec& engine, bool is_attention) {
     std::vector<Kernel> kernels;
     std::vector<const Operator*> run;
-    // The fused prolog is written for latent attention.
+    // The fused prolog is written for latent attention, whose entries are in part key alone.
     const bool latent = std::any_of(operators.begin(), operators.end(), [](const Operator& op) {
-        return op.name == "absorbed_query_product";
+        const auto* core = std::get_if<Attention>(&op.body);
+        return core != nullptr && core->form == AttentionForm::mla_absorbed &&
+               core->head_dim_qk > core->head_dim_v;
     });
     bool prolog = is_attention && latent && engine.fuses(Fusion::mla_prolog);
     for (const auto& op : operators) {

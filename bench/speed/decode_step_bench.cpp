@@ -80,7 +80,7 @@ void build_program(benchmark::State& state, Popularity popularity) {
     spec.experts.zipf_exponent = 0.3;
     spec.experts.histogram = "bench";
     // Each layer counted, each another way.
-    for (long layer = 0; layer < spec.model.layers; ++layer) {
+    for (long layer = 0; layer < layer_count(spec.model); ++layer) {
         ExpertCounts counted{layer, {}};
         for (long i = 0; i < spec.model.routed_experts; ++i)
             counted.counts.push_back(static_cast<double>(1 + (i * (layer + 7)) % 13));

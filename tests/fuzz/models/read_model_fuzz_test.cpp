@@ -124,13 +124,16 @@ void expect_usable(const ModelSpec& model) {
     RC_ASSERT(std::isfinite(count.total()));
     RC_ASSERT(count.active_without_embedding() > 0);
     RC_ASSERT(count.active() <= count.total());
-    RC_ASSERT(kv_bytes_per_token(model, DType::bf16).value() > 0);
+    RC_ASSERT(cache_of(model, 1).bytes(Precision{}).value() > 0);
     const WeightBytes held = weight_bytes(model, fp8_served(), 1);
     RC_ASSERT((held.routed_expert + held.dense_ffn).value() > 0);
     StepShape shape{Phase::decode, 2, 1, 10, 1};
     for (const Phase phase : {Phase::decode, Phase::prefill}) {
         shape.phase = phase;
-        for (const Operator& op : attention_block(model, fp8_served(), shape)) require_valid(op);
+        for (const LayerCount& alike : layer_kinds(model)) {
+            for (const Operator& op : attention_block(model, fp8_served(), shape, alike.kind))
+                require_valid(op);
+        }
     }
     for (const Operator& op : dense_ffn_block(model, fp8_served(), 2, 1)) require_valid(op);
     for (const Operator& op : router_block(model, fp8_served(), 2)) require_valid(op);

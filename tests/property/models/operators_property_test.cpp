@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "tests/unit/models/grouped_query_specs.hpp"
 #include "tests/unit/models/r1.hpp"
 
 namespace podsim {
@@ -16,16 +17,17 @@ long any(long least, long most) {
 // Sizes that divide by `tensor_parallel`, of a DeepSeek model.
 ModelSpec any_latent_model(int tensor_parallel) {
     ModelSpec model = r1();
-    model.layers = any(1, 80);
-    model.dense_layers = any(0, model.layers);
+    const long layers = any(1, 80);
+    model.layers = dense_then_experts(layers, any(0, layers));
     model.hidden = any(1, 2000);
     model.vocabulary = any(1, 1000) * tensor_parallel;
-    model.heads = any(1, 40) * tensor_parallel;
-    model.query_rank = any(0, 600);
-    model.kv_rank = any(1, 600);
-    model.nope_head_dim = any(1, 200);
-    model.rope_head_dim = 2 * any(1, 50);
-    model.value_head_dim = any(1, 200);
+    LatentAttention& attention = latent(model);
+    attention.heads = any(1, 40) * tensor_parallel;
+    attention.query_rank = any(0, 600);
+    attention.kv_rank = any(1, 600);
+    attention.nope_head_dim = any(1, 200);
+    attention.rope_head_dim = 2 * any(1, 50);
+    attention.value_head_dim = any(1, 200);
     model.dense_intermediate = any(1, 500) * tensor_parallel;
     model.expert_intermediate = any(1, 500);
     model.expert_groups = any(1, 8);
@@ -33,7 +35,7 @@ ModelSpec any_latent_model(int tensor_parallel) {
     model.routed_experts = model.expert_groups * any(1, 16);
     model.experts_per_token =
         any(1, model.groups_per_token * model.routed_experts / model.expert_groups);
-    model.shared_experts = any(0, 3);
+    model.shared_intermediate = any(0, 3) * model.expert_intermediate;
     model.draft_layers = any(0, 2);
     return model;
 }
@@ -43,16 +45,19 @@ ModelSpec any_grouped_query_model(const std::string& family, int tensor_parallel
     ModelSpec model;
     model.name = "any";
     model.family = family;
-    model.layers = any(1, 80);
+    const long layers = any(1, 80);
     model.hidden = any(1, 2000);
     model.vocabulary = any(1, 1000) * tensor_parallel;
-    model.kv_heads = *rc::gen::arbitrary<bool>() ? any(1, 4) * tensor_parallel : 1;
-    model.heads = std::max<long>(model.kv_heads, tensor_parallel) * any(1, 8);
-    model.head_dim = 2 * any(1, 100);
-    model.query_key_norm = family == "qwen3" || family == "qwen3_moe";
+    GroupedQueryAttention attention;
+    attention.kv_heads = *rc::gen::arbitrary<bool>() ? any(1, 4) * tensor_parallel : 1;
+    attention.heads = std::max<long>(attention.kv_heads, tensor_parallel) * any(1, 8);
+    attention.head_dim = 2 * any(1, 100);
+    attention.query_key_norm = family == "qwen3" || family == "qwen3_moe";
+    model.attentions = {attention};
     model.tied_embedding = *rc::gen::arbitrary<bool>();
-    if (family == "llama" || family == "qwen3") {
-        model.dense_layers = model.layers;
+    const bool dense = family == "llama" || family == "qwen3";
+    model.layers = dense_then_experts(layers, dense ? layers : 0);
+    if (dense) {
         model.dense_intermediate = any(1, 500) * tensor_parallel;
     } else {
         model.expert_intermediate = any(1, 500);
@@ -72,11 +77,16 @@ ModelSpec any_model(int tensor_parallel) {
     return model;
 }
 
-// Experts that have a bias, which is no product: all of a sigmoid router, none of a softmax.
+// Experts that have a bias, which is no product: all of DeepSeek's router, none of a softmax.
 double biases(const ModelSpec& model) {
-    return model.router_scoring == RouterScoring::sigmoid
-               ? static_cast<double>(model.routed_experts)
-               : 0;
+    return model.router_bias ? static_cast<double>(model.routed_experts) : 0;
+}
+
+// Elements of the norms inside attention, which are no product either.
+double inner_norms(const ModelSpec& model) {
+    if (const auto* kind = sole_attention<LatentAttention>(model))
+        return static_cast<double>(kind->query_rank + kind->kv_rank);
+    return static_cast<double>(grouped(model).query_key_norm ? 2 * grouped(model).head_dim : 0);
 }
 
 DType any_format() {
@@ -151,7 +161,7 @@ TEST(OperatorsProperty, WorkIsTwiceTheParametersOfTheRankTimesTokens) {
         const auto tokens = static_cast<double>(shape.tokens());
 
         RC_ASSERT(without_attention(attention_block(model, bf16, shape)) ==
-                  held.attention.value() * tokens);
+                  (attention_bytes(held).value() - 2 * inner_norms(model)) * tokens);
         RC_ASSERT(matrix_work(dense_ffn_block(model, bf16, shape.tokens(), tensor_parallel)) ==
                   held.dense_ffn.value() * tokens);
         RC_ASSERT(matrix_work(router_block(model, bf16, shape.tokens())) ==
@@ -178,9 +188,9 @@ TEST(OperatorsProperty, WorkOfAStepIsTheModelsActiveParameters) {
         StepShape shape = any_shape(1);
         if (shape.phase == Phase::prefill) shape.context = shape.query;
         const auto tokens = static_cast<double>(shape.tokens());
-        const auto layers = static_cast<double>(model.layers);
-        const auto dense = static_cast<double>(model.dense_layers);
-        const double moe = layers - dense;
+        const auto layers = static_cast<double>(layer_count(model));
+        const auto moe = static_cast<double>(expert_layers(model));
+        const double dense = layers - moe;
 
         const auto attention = attention_block(model, precision, shape);
         const double core = matrix_work(attention) - without_attention(attention);
@@ -212,8 +222,11 @@ TEST(OperatorsProperty, RanksDivideTheWork) {
         if (whole.phase == Phase::prefill) whole.context = whole.query;
         StepShape part = whole;
         part.tensor_parallel = ranks;
-        const double held_often = ranks * weight_bytes(model, bf16, ranks).attention.value() -
-                                  weight_bytes(model, bf16, 1).attention.value();
+        const auto matrices = [&](int tensor_parallel) {
+            return attention_bytes(weight_bytes(model, bf16, tensor_parallel)).value() -
+                   2 * inner_norms(model);
+        };
+        const double held_often = ranks * matrices(ranks) - matrices(1);
         RC_ASSERT(held_often >= 0);
         RC_ASSERT(ranks * matrix_work(attention_block(model, precision, part)) ==
                   matrix_work(attention_block(model, precision, whole)) +

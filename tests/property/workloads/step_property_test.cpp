@@ -23,19 +23,19 @@ int any_int(int least, int most) {
 
 ModelSpec any_model(int tensor_parallel) {
     ModelSpec model = r1();
-    model.layers = any(1, 6);
-    model.dense_layers = any(0, model.layers);
+    const long layers = any(1, 6);
+    model.layers = dense_then_experts(layers, any(0, layers));
     model.hidden = any(1, 40) * 32;
     model.vocabulary = any(1, 50) * tensor_parallel;
-    model.heads = any(1, 8) * tensor_parallel;
-    model.query_rank = any(0, 60);
-    model.kv_rank = any(1, 60);
+    latent(model).heads = any(1, 8) * tensor_parallel;
+    latent(model).query_rank = any(0, 60);
+    latent(model).kv_rank = any(1, 60);
     model.dense_intermediate = any(1, 50) * tensor_parallel;
     model.expert_intermediate = any(1, 50);
     model.expert_groups = model.groups_per_token = 1;
     model.routed_experts = any(1, 64);
     model.experts_per_token = any(1, model.routed_experts);
-    model.shared_experts = any(0, 2);
+    model.shared_intermediate = any(0, 2) * model.expert_intermediate;
     model.draft_layers = 1;
     model.scale_block = *rc::gen::element(0L, 32L, 128L);
     return model;
@@ -55,7 +55,7 @@ StepSpec any_step() {
     spec.precision.activations = any_format();
     spec.precision.dispatch = any_format();
     spec.precision.combine = any_format();
-    const int shared = spec.model.shared_experts > 0 ? any_int(0, 3) * tensor : 0;
+    const int shared = spec.model.shared_intermediate > 0 ? any_int(0, 3) * tensor : 0;
     const int routed = any_int(1, 8) * tensor;
     const int expert_parallel = routed + shared, groups = any_int(1, 3);
     spec.mapping = {expert_parallel * groups / tensor, tensor, expert_parallel, 1, any_int(1, 2)};
@@ -74,7 +74,7 @@ StepSpec any_step() {
     spec.context = any(4, 3000);
     if (spec.mapping.micro_batches == 1) {
         spec.mapping.pipeline_parallel =
-            std::min(any_int(1, 4), static_cast<int>(spec.model.layers));
+            std::min(any_int(1, 4), static_cast<int>(layer_count(spec.model)));
     }
     return spec;
 }
@@ -91,16 +91,18 @@ double closed_form(const StepSpec& spec) {
     const double ranks = tensor * groups, expert_parallel = spec.mapping.expert_parallel;
     const double shared_ranks = spec.experts.shared_ranks,
                  routed_ranks = expert_parallel - shared_ranks;
-    const double d = static_cast<double>(m.hidden), r = static_cast<double>(m.kv_rank),
-                 p = static_cast<double>(m.rope_head_dim), q = static_cast<double>(m.query_rank),
-                 n = static_cast<double>(m.nope_head_dim),
-                 v = static_cast<double>(m.value_head_dim), heads = static_cast<double>(m.heads),
+    const LatentAttention& a = latent(m);
+    const double d = static_cast<double>(m.hidden), r = static_cast<double>(a.kv_rank),
+                 p = static_cast<double>(a.rope_head_dim), q = static_cast<double>(a.query_rank),
+                 n = static_cast<double>(a.nope_head_dim),
+                 v = static_cast<double>(a.value_head_dim), heads = static_cast<double>(a.heads),
                  s = static_cast<double>(spec.context);
     const double down = d * (q + r + p) * tensor;
-    const double up = (m.query_rank > 0 ? q : d) * heads * (n + p);
+    const double up = (a.query_rank > 0 ? q : d) * heads * (n + p);
     const double absorbed = heads * r * (n + v), output = heads * v * d;
     const double core = heads * s * (2 * r + p);
-    const double expert = 3 * d * static_cast<double>(m.expert_intermediate);
+    const double expert = 3 * d * static_cast<double>(m.expert_intermediate),
+                 shared_expert = 3 * d * static_cast<double>(m.shared_intermediate);
     const double slots =
         (static_cast<double>(m.routed_experts) + spec.experts.redundant) / routed_ranks;
     const double top_k = static_cast<double>(m.experts_per_token);
@@ -120,8 +122,7 @@ double closed_form(const StepSpec& spec) {
                              : expert_parallel * own;
         const double expert_groups = ranks / expert_parallel;
         return ranks * own * d * static_cast<double>(m.routed_experts) +
-               expert_groups * expert *
-                   (routed_ranks * done + shared_tokens * static_cast<double>(m.shared_experts));
+               expert_groups * (expert * routed_ranks * done + shared_expert * shared_tokens);
     };
     const double all = static_cast<double>(spec.sequences_per_group);
     const double query = 1 + spec.speculation.draft_tokens;
@@ -131,9 +132,10 @@ double closed_form(const StepSpec& spec) {
     for (int part = 0; part < parts; ++part) {
         const double sequences = std::floor((all + parts - 1 - part) / parts);
         const double tokens = sequences * query;
-        const double dense_layers = static_cast<double>(m.dense_layers);
-        const double moe_layers = static_cast<double>(m.layers) - dense_layers;
-        sum += static_cast<double>(m.layers) * attention(tokens) + moe_layers * moe(tokens) +
+        const double layers = static_cast<double>(layer_count(m));
+        const double moe_layers = static_cast<double>(expert_layers(m));
+        const double dense_layers = layers - moe_layers;
+        sum += layers * attention(tokens) + moe_layers * moe(tokens) +
                dense_layers * groups * tokens * 3 * d * static_cast<double>(m.dense_intermediate) +
                groups * tokens * head;
         for (int pass = 0; pass < spec.speculation.draft_tokens; ++pass) {
@@ -195,7 +197,7 @@ TEST(DecodeProperty, GatheredTokensAreTheSameWork) {
 TEST(DecodeProperty, StagesShareTheWorkOut) {
     EXPECT_TRUE(rc::check([] {
         StepSpec spec = any_step();
-        RC_PRE(spec.model.layers >= 2);
+        RC_PRE(layer_count(spec.model) >= 2);
         spec.mapping.micro_batches = 2;
         spec.mapping.pipeline_parallel = 1;
         const double in_turn = matrix_work(build_step(spec).program);
@@ -205,7 +207,7 @@ TEST(DecodeProperty, StagesShareTheWorkOut) {
         RC_ASSERT(std::abs(staged - in_turn) <= 1e-12 * in_turn);
 
         spec.mapping.pipeline_parallel =
-            std::min(any_int(2, 4), static_cast<int>(spec.model.layers));
+            std::min(any_int(2, 4), static_cast<int>(layer_count(spec.model)));
         const ServingStep step = build_step(spec);
         const auto of_stage =
             step.program.classes.size() / static_cast<std::size_t>(spec.mapping.pipeline_parallel);
@@ -221,7 +223,7 @@ TEST(DecodeProperty, StagesShareTheWorkOut) {
             if (std::holds_alternative<Attention>(op.body)) ++cores[where];
         }
         const auto batches = static_cast<std::size_t>(spec.mapping.pipeline_parallel);
-        RC_ASSERT(stages.size() == batches * static_cast<std::size_t>(spec.model.layers));
+        RC_ASSERT(stages.size() == batches * spec.model.layers.size());
         for (const auto& [where, seen] : stages) RC_ASSERT(seen.size() == 1u);
         for (const auto& [where, times] : cores) RC_ASSERT(times == 1);
     }));
@@ -262,13 +264,13 @@ TEST(DecodeProperty, UnevenStepsAreValidAndKeepTheWork) {
         const ModelSpec& m = spec.model;
         const double slots = static_cast<double>(m.routed_experts + spec.experts.redundant) *
                              spec.mapping.stage_ranks() / spec.mapping.expert_parallel;
-        const double passes = static_cast<double>(m.layers - m.dense_layers) +
+        const double passes = static_cast<double>(expert_layers(m)) +
                               static_cast<double>(spec.speculation.draft_tokens);
         const double rounding = slots * passes * spec.mapping.micro_batches *
                                 spec.mapping.pipeline_parallel * 6 *
                                 static_cast<double>(m.hidden * m.expert_intermediate);
         RC_ASSERT(std::abs(matrix_work(step.program) - balanced) <= rounding + 1e-9 * balanced);
-        const bool moe = m.dense_layers < m.layers || spec.speculation.draft_tokens > 0;
+        const bool moe = expert_layers(m) > 0 || spec.speculation.draft_tokens > 0;
         RC_ASSERT(step.expert_imbalance.has_value() == moe);
         if (moe) RC_ASSERT(*step.expert_imbalance >= 1 - 1e-9);
     }));

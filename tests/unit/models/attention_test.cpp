@@ -45,7 +45,7 @@ TEST(AttentionBlock, NothingToQuantiseInSixteenBits) {
 // Uncompressed queries come straight from the hidden state.
 TEST(AttentionBlock, UncompressedQuery) {
     ModelSpec model = r1();
-    model.query_rank = 0;
+    latent(model).query_rank = 0;
     const auto block = attention_block(model, fp8_served(), decode(96, 1, 4096));
     EXPECT_THAT(names(block),
                 ElementsAre("attention_norm", "attention_quantise", "kv_down_projection",

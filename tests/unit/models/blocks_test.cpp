@@ -116,11 +116,11 @@ TEST(ExpertBlock, SharedExpert) {
     EXPECT_THAT(names(one),
                 ElementsAre("shared_expert_gate_up", "shared_expert_swiglu", "shared_expert_down"));
     EXPECT_EQ(gemm(one[0]), (Gemm{100, 4096, 7168, 1, fp8, fp8, bf16}));
-    model.shared_experts = 2;
+    model.shared_intermediate = 2 * 2048;
     const auto two = expert_block(model, precision, 1, 100, "shared_expert");
     EXPECT_EQ(gemm(two[0]).n, 2 * 4096);
     EXPECT_EQ(gemm(two[2]).k, 2 * 2048);
-    model.shared_experts = 0;
+    model.shared_intermediate = 0;
     EXPECT_TRUE(expert_block(model, precision, 1, 100, "shared_expert").empty());
 }
 

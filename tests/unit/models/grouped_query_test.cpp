@@ -134,7 +134,7 @@ TEST(GroupedQueryTensorParallel, AtLeastOneKvHeadARank) {
         EXPECT_EQ(attention(block, "grouped_query_attention").kv_heads, kv_heads);
         EXPECT_EQ(vector(find(block, "cache_append")).elements, 64 * 2 * kv_heads * 128);
         // Two projections of heads x 128 and 2 of kv_heads x 128, BF16.
-        EXPECT_EQ(weight_bytes(llama_8b(), Precision{}, ranks).attention.value(),
+        EXPECT_EQ(attention_bytes(weight_bytes(llama_8b(), Precision{}, ranks)).value(),
                   2.0 * (2 * heads + 2 * kv_heads) * 128 * 4096);
         EXPECT_EQ(kv_bytes_per_token_of_rank(llama_8b(), bf16, ranks).value(),
                   32.0 * 2 * kv_heads * 128 * 2);
@@ -144,7 +144,7 @@ TEST(GroupedQueryTensorParallel, AtLeastOneKvHeadARank) {
 // 48 heads on 3 ranks divide, 8 kv heads do not: a rank would read two and two thirds of them.
 TEST(GroupedQueryTensorParallel, RefusesWhatDoesNotDivide) {
     ModelSpec model = llama_8b();
-    model.heads = 48;
+    grouped(model).heads = 48;
     const Precision precision;
     EXPECT_THROW(attention_block(model, precision, decode(1, 1, 10, 3)), std::invalid_argument);
     EXPECT_THROW(weight_bytes(model, precision, 3), std::invalid_argument);

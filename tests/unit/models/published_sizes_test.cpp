@@ -57,8 +57,7 @@ TEST(PublishedSizes, Cache) {
     for (const Published& published_model : published()) {
         SCOPED_TRACE(published_model.name);
         const ModelSpec model = shipped(published_model.name);
-        EXPECT_EQ(kv_elements_per_token_per_layer(model) * static_cast<double>(model.layers),
-                  published_model.kv);
+        EXPECT_EQ(cache_per_token(model).kv, published_model.kv);
         EXPECT_EQ(kv_bytes_per_token(model, DType::bf16).value(), 2 * published_model.kv);
         EXPECT_EQ(kv_bytes_per_token(model, DType::fp8).value(), published_model.kv);
     }
@@ -67,27 +66,20 @@ TEST(PublishedSizes, Cache) {
 void expect_equal_sizes(const ModelSpec& a, const ModelSpec& b) {
     EXPECT_EQ(a.family, b.family);
     EXPECT_EQ(a.layers, b.layers);
-    EXPECT_EQ(a.dense_layers, b.dense_layers);
     EXPECT_EQ(a.hidden, b.hidden);
     EXPECT_EQ(a.vocabulary, b.vocabulary);
-    EXPECT_EQ(a.heads, b.heads);
-    EXPECT_EQ(a.kv_heads, b.kv_heads);
-    EXPECT_EQ(a.head_dim, b.head_dim);
-    EXPECT_EQ(a.query_key_norm, b.query_key_norm);
-    EXPECT_EQ(a.query_rank, b.query_rank);
-    EXPECT_EQ(a.kv_rank, b.kv_rank);
-    EXPECT_EQ(a.nope_head_dim, b.nope_head_dim);
-    EXPECT_EQ(a.rope_head_dim, b.rope_head_dim);
-    EXPECT_EQ(a.value_head_dim, b.value_head_dim);
+    EXPECT_EQ(a.attentions, b.attentions);
     EXPECT_EQ(a.dense_intermediate, b.dense_intermediate);
     EXPECT_EQ(a.expert_intermediate, b.expert_intermediate);
     EXPECT_EQ(a.routed_experts, b.routed_experts);
-    EXPECT_EQ(a.shared_experts, b.shared_experts);
+    EXPECT_EQ(a.shared_intermediate, b.shared_intermediate);
     EXPECT_EQ(a.experts_per_token, b.experts_per_token);
     EXPECT_EQ(a.expert_groups, b.expert_groups);
     EXPECT_EQ(a.groups_per_token, b.groups_per_token);
     EXPECT_EQ(a.router_scoring, b.router_scoring);
+    EXPECT_EQ(a.router_bias, b.router_bias);
     EXPECT_EQ(a.draft_layers, b.draft_layers);
+    EXPECT_EQ(a.draft_layer, b.draft_layer);
     EXPECT_EQ(a.tied_embedding, b.tied_embedding);
     EXPECT_EQ(a.scale_block, b.scale_block);
     EXPECT_EQ(a.max_context, b.max_context);
@@ -162,7 +154,7 @@ TEST(GroupedQueryParameters, TiedEmbeddingCountsOnce) {
 // In FP8 without a block in the config: a scale of 4 B an output channel, 6144 and 4096 of them.
 TEST(GroupedQueryParameters, Fp8Weights) {
     const WeightBytes held = weight_bytes(llama_8b(), fp8_served(), 1);
-    EXPECT_EQ(held.attention.value(), 41'943'040 + 4 * (6144 + 4096));
+    EXPECT_EQ(attention_bytes(held).value(), 41'943'040 + 4 * (6144 + 4096));
     EXPECT_EQ(held.dense_ffn.value(), 176'160'768 + 4 * (2 * 14336 + 4096));
     EXPECT_EQ(held.norms.value(), 2 * 2 * 4096);
 }

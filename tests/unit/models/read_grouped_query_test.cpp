@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/unit/models/config_text.hpp"
+#include "tests/unit/models/grouped_query_specs.hpp"
 
 namespace podsim {
 namespace {
@@ -51,24 +52,25 @@ TEST(ReadGroupedQuery, SizesOfEveryFamily) {
         const bool qwen = family == "qwen3" || family == "qwen3_moe";
         EXPECT_EQ(model.family, family);
         EXPECT_EQ(model.name, "small");
-        EXPECT_EQ(model.layers, 4);
+        EXPECT_EQ(model.layers, dense_then_experts(4, dense ? 4 : 0));
         EXPECT_EQ(model.hidden, 64);
         EXPECT_EQ(model.vocabulary, 1000);
-        EXPECT_EQ(model.heads, 8);
-        EXPECT_EQ(model.kv_heads, 2);
-        EXPECT_EQ(model.head_dim, qwen ? 16 : 8);
-        EXPECT_EQ(model.query_key_norm, qwen);
+        // All else that families add is not there.
+        GroupedQueryAttention attention = grouped_query(8, 2, qwen ? 16 : 8);
+        attention.query_key_norm = qwen;
+        ASSERT_EQ(model.attentions.size(), 1u);
+        EXPECT_EQ(grouped(model), attention);
         EXPECT_EQ(model.max_context, 4096);
-        EXPECT_EQ(model.dense_layers, dense ? 4 : 0);
         EXPECT_EQ(model.dense_intermediate, dense ? 128 : 0);
         EXPECT_EQ(model.routed_experts, dense ? 0 : 16);
         EXPECT_EQ(model.experts_per_token, dense ? 0 : 2);
         // A Mixtral expert is as wide as a dense FFN would be.
         EXPECT_EQ(model.expert_intermediate, dense ? 0 : (qwen ? 32 : 128));
-        EXPECT_EQ(model.shared_experts, 0);
+        EXPECT_EQ(model.shared_intermediate, 0);
         EXPECT_EQ(model.draft_layers, 0);
         EXPECT_EQ(model.scale_block, 0);
         EXPECT_FALSE(model.tied_embedding);
+        EXPECT_FALSE(model.router_bias);
         EXPECT_EQ(model.router_scoring, dense ? RouterScoring::sigmoid : RouterScoring::softmax);
     }
 }
@@ -82,14 +84,14 @@ TEST(ReadGroupedQuery, OptionalKeys) {
                           {"head_dim", "32"}});
         EXPECT_TRUE(model.tied_embedding);
         EXPECT_EQ(model.scale_block, 128);
-        EXPECT_EQ(model.head_dim, 32);
+        EXPECT_EQ(grouped(model).head_dim, 32);
     }
 }
 
 // Without head_dim a head is hidden_size / num_attention_heads wide: 64 / 8.
 TEST(ReadGroupedQuery, HeadDimensionByDefault) {
-    EXPECT_EQ(read("llama", {{"head_dim", "null"}}).head_dim, 8);
-    EXPECT_EQ(read("mixtral").head_dim, 8);
+    EXPECT_EQ(grouped(read("llama", {{"head_dim", "null"}})).head_dim, 8);
+    EXPECT_EQ(grouped(read("mixtral")).head_dim, 8);
     EXPECT_THAT(problems("llama", {{"hidden_size", "68"}}),
                 ElementsAre(AllOf(StartsWith("model.yaml:5:22: num_attention_heads: "),
                                   HasSubstr("hidden_size 68 does not divide over 8 heads"))));
@@ -103,7 +105,7 @@ TEST(ReadGroupedQuery, HeadDimensionByDefault) {
 
 // The first Llama had no key for it: as many kv heads as heads.
 TEST(ReadGroupedQuery, KvHeadsByDefault) {
-    EXPECT_EQ(read("llama", {{"num_key_value_heads", "-"}}).kv_heads, 8);
+    EXPECT_EQ(grouped(read("llama", {{"num_key_value_heads", "-"}})).kv_heads, 8);
     for (const std::string family : {"mixtral", "qwen3", "qwen3_moe"}) {
         EXPECT_THAT(problems(family, {{"num_key_value_heads", "-"}}),
                     ElementsAre(HasSubstr("num_key_value_heads: missing")));
@@ -163,9 +165,6 @@ TEST(ReadGroupedQuery, WhatIsNotModelled) {
         EXPECT_THAT(problems(family, {{"use_sliding_window", "false"}, {"sliding_window", "1024"}}),
                     IsEmpty());
     }
-    EXPECT_THAT(problems("mixtral", {{"sliding_window", "1024"}}), refused("sliding_window"));
-    EXPECT_THAT(problems("mixtral", {{"sliding_window", "4096"}}), IsEmpty());
-    EXPECT_THAT(problems("mixtral", {{"sliding_window", "null"}}), IsEmpty());
     EXPECT_THAT(problems("qwen3_moe", {{"decoder_sparse_step", "2"}}),
                 refused("decoder_sparse_step"));
     EXPECT_THAT(problems("qwen3_moe", {{"decoder_sparse_step", "1"}}), IsEmpty());
@@ -173,6 +172,18 @@ TEST(ReadGroupedQuery, WhatIsNotModelled) {
     EXPECT_THAT(problems("qwen3_moe", {{"mlp_only_layers", "3"}}), refused("mlp_only_layers"));
     EXPECT_THAT(problems("qwen3_moe", {{"mlp_only_layers", "[]"}}), IsEmpty());
     EXPECT_THAT(problems("qwen3_moe", {{"mlp_only_layers", "null"}}), IsEmpty());
+}
+
+// A window as long as the context hides nothing.
+TEST(ReadGroupedQuery, SlidingWindow) {
+    const auto window = [](const std::string& value) {
+        return grouped(read("mixtral", {{"sliding_window", value}})).window;
+    };
+    EXPECT_EQ(window("1024"), 1024);
+    EXPECT_EQ(window("4096"), 0);
+    EXPECT_EQ(window("null"), 0);
+    EXPECT_THAT(problems("mixtral", {{"sliding_window", "wide"}}),
+                ElementsAre(HasSubstr("sliding_window: wide, expected a whole number")));
 }
 
 // A size that could not be read causes no second complaint about what follows from it.

@@ -53,23 +53,20 @@ void expect_r1_sizes(const ModelSpec& model) {
     const ModelSpec r1_ = r1();
     EXPECT_EQ(model.family, r1_.family);
     EXPECT_EQ(model.layers, r1_.layers);
-    EXPECT_EQ(model.dense_layers, r1_.dense_layers);
     EXPECT_EQ(model.hidden, r1_.hidden);
     EXPECT_EQ(model.vocabulary, r1_.vocabulary);
-    EXPECT_EQ(model.heads, r1_.heads);
-    EXPECT_EQ(model.query_rank, r1_.query_rank);
-    EXPECT_EQ(model.kv_rank, r1_.kv_rank);
-    EXPECT_EQ(model.nope_head_dim, r1_.nope_head_dim);
-    EXPECT_EQ(model.rope_head_dim, r1_.rope_head_dim);
-    EXPECT_EQ(model.value_head_dim, r1_.value_head_dim);
+    EXPECT_EQ(model.attentions, r1_.attentions);
     EXPECT_EQ(model.dense_intermediate, r1_.dense_intermediate);
     EXPECT_EQ(model.expert_intermediate, r1_.expert_intermediate);
     EXPECT_EQ(model.routed_experts, r1_.routed_experts);
-    EXPECT_EQ(model.shared_experts, r1_.shared_experts);
+    EXPECT_EQ(model.shared_intermediate, r1_.shared_intermediate);
     EXPECT_EQ(model.experts_per_token, r1_.experts_per_token);
     EXPECT_EQ(model.expert_groups, r1_.expert_groups);
     EXPECT_EQ(model.groups_per_token, r1_.groups_per_token);
+    EXPECT_EQ(model.router_scoring, r1_.router_scoring);
+    EXPECT_EQ(model.router_bias, r1_.router_bias);
     EXPECT_EQ(model.draft_layers, r1_.draft_layers);
+    EXPECT_EQ(model.draft_layer, r1_.draft_layer);
     EXPECT_EQ(model.tied_embedding, r1_.tied_embedding);
     EXPECT_EQ(model.scale_block, r1_.scale_block);
     EXPECT_EQ(model.max_context, r1_.max_context);
@@ -138,7 +135,7 @@ TEST(ReadModel, NullKeys) {
                                   {"num_nextn_predict_layers", "null"},
                                   {"tie_word_embeddings", "null"},
                                   {"quantization_config", "null"}});
-    EXPECT_EQ(model.query_rank, 0);
+    EXPECT_EQ(latent(model).query_rank, 0);
     EXPECT_EQ(model.expert_groups, 1);
     EXPECT_EQ(model.scale_block, 0);
     EXPECT_EQ(read({{"quantization_config", "{quant_method: fp8}"}}).scale_block, 0);

@@ -15,8 +15,8 @@ namespace {
 // A dense model of 12 layers on one rank a stage.
 StepSpec dense_stages(int stages) {
     StepSpec spec = plain_step(1);
-    spec.model.layers = spec.model.dense_layers = 12;
-    spec.model.routed_experts = spec.model.shared_experts = spec.model.draft_layers = 0;
+    spec.model.layers = dense_then_experts(12, 12);
+    spec.model.routed_experts = spec.model.shared_intermediate = spec.model.draft_layers = 0;
     spec.mapping = {1, 1, 1, stages, 1};
     spec.sequences_per_group = 12;
     return spec;

@@ -6,6 +6,8 @@
 #include "program/operator.hpp"
 #include "program/transfer.hpp"
 #include "sim/metrics.hpp"
+#include "tests/unit/models/grouped_query_specs.hpp"
+#include "tests/unit/models/r1.hpp"
 #include "workloads/mapping.hpp"
 
 namespace podsim {
@@ -54,21 +56,20 @@ TEST(Reconstruction, InsightsBoundOfExpertParallelDecode) {
 // Bytes of cache a token adds: arXiv 2505.09343.
 TEST(Reconstruction, CachePerToken) {
     ModelSpec v3;
-    v3.family = "deepseek_v3";
-    v3.layers = 61;
-    v3.kv_rank = 512;
-    v3.rope_head_dim = 64;
+    LatentAttention attention;
+    attention.kv_rank = 512;
+    attention.rope_head_dim = 64;
+    v3.attentions = {attention};
+    v3.layers = dense_then_experts(61, 3);
     EXPECT_EQ(kv_bytes_per_token(v3, DType::bf16), Bytes(70272));
     EXPECT_EQ(kv_bytes_per_token(v3, DType::fp8), Bytes(35136));
     // Llama 3.1 405B: 8 kv heads of 128, 126 layers. Qwen 2.5 72B: the same heads, 80 layers.
-    ModelSpec grouped;
-    grouped.family = "llama";
-    grouped.kv_heads = 8;
-    grouped.head_dim = 128;
-    grouped.layers = 126;
-    EXPECT_EQ(kv_bytes_per_token(grouped, DType::bf16), Bytes(516096));
-    grouped.layers = 80;
-    EXPECT_EQ(kv_bytes_per_token(grouped, DType::bf16), Bytes(327680));
+    ModelSpec llama;
+    llama.attentions = {grouped_query(64, 8, 128)};
+    llama.layers = dense_then_experts(126, 126);
+    EXPECT_EQ(kv_bytes_per_token(llama, DType::bf16), Bytes(516096));
+    llama.layers = dense_then_experts(80, 80);
+    EXPECT_EQ(kv_bytes_per_token(llama, DType::bf16), Bytes(327680));
 }
 
 // DeepSeek-V3/R1 Inference System Overview, open-infra-index day 6.

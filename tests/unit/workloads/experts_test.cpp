@@ -54,12 +54,12 @@ TEST(ExpertLayout, RefusesSharedRanksWithNothingToHold) {
     EXPECT_THAT(refusal_of(all_shared).text, HasSubstr("no rank of expert_parallel 32 is left"));
 
     StepSpec no_shared = ep320();
-    no_shared.model.shared_experts = 0;
+    no_shared.model.shared_intermediate = 0;
     EXPECT_EQ(refusal_of(no_shared).key, "experts.shared_ranks");
     EXPECT_THAT(refusal_of(no_shared).text, HasSubstr("deepseek-r1 has no shared expert to hold"));
 
     StepSpec dense = ep320();
-    dense.model.dense_layers = dense.model.layers;
+    make_dense(dense.model);
     dense.model.draft_layers = 0;
     dense.speculation = {};
     EXPECT_EQ(refusal_of(dense).key, "experts.shared_ranks");

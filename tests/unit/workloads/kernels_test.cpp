@@ -69,6 +69,21 @@ TEST(Kernels, ThePrologIsAllThatComesBeforeAttention) {
                 ElementsAre("norm", "down", "up", "attention", "out", "x", "y"));
 }
 
+// Entries that are key and value at once are not latents: no such prolog was written for them. One
+// of latents ends where an indexer begins to score.
+TEST(Kernels, ThePrologIsOfLatents) {
+    const Operator shared = {"attention", Attention{AttentionForm::mla_absorbed, Phase::decode, 1,
+                                                    1, 64, 16, 1, 512, 512}};
+    EXPECT_THAT(kernel_names({vector_operator("norm", 1, 1), product("down"), shared},
+                             {Fusion::mla_prolog}, true),
+                ElementsAre("norm", "down", "attention"));
+    const Operator scores = {"scores", IndexScores{Phase::decode, 1, 1, 64, 1, 16, 128}};
+    EXPECT_THAT(kernel_names(
+                    {vector_operator("norm", 1, 1), product("down"), scores, product("up"), core()},
+                    {Fusion::mla_prolog}, true),
+                ElementsAre("norm + down", "scores", "up", "attention"));
+}
+
 // a writes 300 B, of which b reads 200 B: those 200 are neither written nor read, 400 B less.
 TEST(Kernels, WhatOneVectorOperatorHandsTheNextStaysOnTheChip) {
     Program program;

@@ -75,7 +75,7 @@ TEST(StepMemory, TensorParallelDividesWeightsAndNotTheLatentCache) {
 
 TEST(StepMemory, ADenseModelHasNoExpertsAndNoBuffersForThem) {
     StepSpec spec = plain_step(8);
-    spec.model.dense_layers = spec.model.layers;
+    make_dense(spec.model);
     spec.model.draft_layers = 0;
     auto need = parts(build_step(spec).memory.front());
     EXPECT_EQ(need["routed experts"], 0);

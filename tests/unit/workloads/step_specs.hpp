@@ -38,6 +38,12 @@ inline StepSpec ep320() {
     return spec;
 }
 
+// All layers dense, but for a draft module's.
+inline void make_dense(ModelSpec& model) {
+    const long layers = layer_count(model);
+    model.layers = dense_then_experts(layers, layers);
+}
+
 // As many ranks as `expert_parallel`, the shared expert on each, no drafts, one micro-batch.
 inline StepSpec plain_step(int expert_parallel, int redundant = 0) {
     StepSpec spec = ep320();

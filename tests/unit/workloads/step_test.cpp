@@ -305,7 +305,7 @@ TEST(ServingStep, CarriesTheEnginesHabits) {
 
 TEST(ServingStep, ADenseModelNeedsNoExperts) {
     StepSpec spec = plain_step(8);
-    spec.model.dense_layers = spec.model.layers;
+    make_dense(spec.model);
     spec.model.draft_layers = 0;
     const ServingStep step = build_step(spec);
     EXPECT_TRUE(tasks_named(step.program, "dispatch").empty());
@@ -316,7 +316,7 @@ TEST(ServingStep, ADenseModelNeedsNoExperts) {
 // All layers dense, but for that of the draft module.
 TEST(ServingStep, ADraftModuleHasExpertsOfItsOwn) {
     StepSpec spec = plain_step(128);
-    spec.model.dense_layers = spec.model.layers;
+    make_dense(spec.model);
     spec.speculation = {1, 0.5};
     const ServingStep step = build_step(spec);
     ASSERT_EQ(tasks_named(step.program, "dispatch").size(), 1u);
