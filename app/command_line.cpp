@@ -118,7 +118,7 @@ Command parse_run(const std::vector<std::string>& arguments) {
     app.add_option("--driver", verb.driver, "systemc or plain: the same bytes come out")
         ->type_name("NAME");
     bool no_cache = false;
-    app.add_flag("--no-cache", no_cache, "cost every operator anew");
+    app.add_flag("--no-cache", no_cache, "cost every operator anew, keep no costs on disk");
     app.add_flag("--quiet", run.quiet, "print nothing but errors");
     if (!verb.parse(arguments)) return PrintCommand{app.help()};
     run.cache = !no_cache;

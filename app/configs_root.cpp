@@ -33,6 +33,13 @@ std::string find_data_folder(const std::string& option, const std::string& confi
     return (root / ".." / ".." / "shared" / "data").lexically_normal().string();
 }
 
+std::string find_cache_folder(const char* xdg_cache_home, const char* home) {
+    const auto absolute = [](const char* path) { return path != nullptr && path[0] == '/'; };
+    if (absolute(xdg_cache_home)) return (fs::path(xdg_cache_home) / "podsim").string();
+    if (absolute(home)) return (fs::path(home) / ".cache" / "podsim").string();
+    return "";
+}
+
 std::vector<Setting> parse_settings(const std::vector<std::string>& texts) {
     std::vector<Setting> settings;
     std::vector<Diagnostic> problems;

@@ -14,6 +14,7 @@ struct Surroundings {
     std::string program;    // path of the running program, "" if unknown
     std::string configs;    // $PODSIM_CONFIGS, "" if unset
     std::string data;       // $PODSIM_DATA, "" if unset
+    std::string cache;      // folder of what is kept between runs, "" for none
     bool terminal = false;  // stderr is one: progress is shown
 };
 
@@ -28,6 +29,10 @@ std::string find_suites_folder(const std::string& option, const std::string& con
 // the configurations. The folder need not exist.
 std::string find_data_folder(const std::string& option, const std::string& configs_root,
                              const Surroundings& surroundings);
+
+// podsim/ in $XDG_CACHE_HOME or, where that is no absolute path, in $HOME/.cache (XDG Base
+// Directory Specification 0.8); "" without either. Unset variables are nullptr.
+std::string find_cache_folder(const char* xdg_cache_home, const char* home);
 
 // A catalog of that root with the settings of --set. Throws InputError with all that is wrong.
 Catalog open_catalog(const InputOptions& inputs, const Surroundings& surroundings);

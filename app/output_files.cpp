@@ -11,6 +11,7 @@
 
 #include "app/exit_code.hpp"
 #include "base/diagnostic.hpp"
+#include "base/signals_held.hpp"
 
 namespace podsim {
 
@@ -22,30 +23,6 @@ namespace fs = std::filesystem;
     const std::string why = error != 0 ? std::string(": ") + std::strerror(error) : "";
     throw InputError({path, 0, 0}, "", what + why);
 }
-
-// Holds SIGINT and SIGTERM back while it lives.
-class SignalsHeld {
-  public:
-    SignalsHeld() {
-        sigset_t held;
-        sigemptyset(&held);
-        sigaddset(&held, SIGINT);
-        sigaddset(&held, SIGTERM);
-        sigprocmask(SIG_BLOCK, &held, &before_);
-    }
-    ~SignalsHeld() { sigprocmask(SIG_SETMASK, &before_, nullptr); }
-    SignalsHeld(const SignalsHeld&) = delete;
-    SignalsHeld& operator=(const SignalsHeld&) = delete;
-
-    static bool interrupted() {
-        sigset_t pending;
-        sigpending(&pending);
-        return sigismember(&pending, SIGINT) == 1 || sigismember(&pending, SIGTERM) == 1;
-    }
-
-  private:
-    sigset_t before_{};
-};
 
 // Takes back at its end what was made and not renamed: temporaries and empty folders.
 class Leftovers {

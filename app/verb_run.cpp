@@ -85,6 +85,7 @@ ExitCode do_run(const RunCommand& run, const Surroundings& surroundings, Streams
     const bool progress = surroundings.terminal && !run.quiet;
     for (Job& job : jobs) {
         RunOptions options = options_of(run, job.experiment);
+        options.cache_folder = surroundings.cache;
         if (progress) {
             options.progress = [&](const std::string& line) {
                 streams.err << "\r\033[K" << line << std::flush;

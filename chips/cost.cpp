@@ -8,7 +8,10 @@
 
 #include "base/names.hpp"
 #include "chips/attention_cost.hpp"
+#include "chips/delta_cost.hpp"
 #include "chips/gemm_cost.hpp"
+#include "chips/index_cost.hpp"
+#include "chips/stream_cost.hpp"
 #include "chips/sustained_clock.hpp"
 
 namespace podsim {
@@ -47,6 +50,69 @@ OperatorCost vector_cost(const VectorWork& work, const RankHardware& hardware,
     return cost;
 }
 
+// Habits of a neighbouring kind: whatever they rest on, they were not measured for this.
+constexpr double kStandInError = 0.2;  // what a library without measurements is expected to be off
+
+void mark_stand_in(const std::string& kind, const std::string& stands_in,
+                   const KernelLibrarySpec& library, OperatorCost& cost) {
+    if (stands_in.empty()) return;
+    if (cost.basis == Confidence::vendor || cost.basis == Confidence::measured)
+        cost.basis = Confidence::derived;
+    cost.held_out_error = std::max(cost.held_out_error, kStandInError);
+    cost.warning =
+        fmt::format("{} has no habits for {}: those of {} stand in", library.name, kind, stands_in);
+}
+
+// One body against one library, at full clock.
+struct CostOf {
+    const RankHardware& hardware;
+    const KernelLibrarySpec& library;
+    Fidelity fidelity;
+    double core_share;
+
+    OperatorCost operator()(const VectorWork& work) const {
+        return vector_cost(work, hardware, vector_habits(library, work), core_share);
+    }
+    OperatorCost operator()(const Gemm& gemm) const {
+        return gemm_cost(gemm, hardware, library, fidelity, core_share);
+    }
+    OperatorCost operator()(const Attention& a) const {
+        OperatorCost cost = attention_cost(a, hardware, library, fidelity, core_share);
+        mark_stand_in(reads_own_entries(a) ? "sparse attention" : "windowed attention",
+                      stand_in_for(library, a), library, cost);
+        return cost;
+    }
+    OperatorCost operator()(const IndexScores& scores) const {
+        const auto near = index_habits(library, scores.phase);
+        return nearest(
+            near,
+            index_cost(scores, hardware, near.habits, library.smooth_maximum, fidelity, core_share),
+            "index scores");
+    }
+    OperatorCost operator()(const DeltaRule& rule) const {
+        const auto near = delta_habits(library, rule.phase);
+        return nearest(
+            near,
+            delta_cost(rule, hardware, near.habits, library.smooth_maximum, fidelity, core_share),
+            "the delta rule");
+    }
+    OperatorCost operator()(const StreamMix& mix) const {
+        const auto near = stream_habits(library, mix.side);
+        return nearest(
+            near,
+            stream_cost(mix, hardware, near.habits, library.smooth_maximum, fidelity, core_share),
+            "mixes of streams");
+    }
+
+  private:
+    template <class Habits>
+    OperatorCost nearest(const NearestHabits<Habits>& near, OperatorCost cost,
+                         const char* kind) const {
+        mark_stand_in(kind, near.stands_in, library, cost);
+        return cost;
+    }
+};
+
 }  // namespace
 
 OperatorCost operator_cost(const OperatorBody& body, const RankHardware& hardware,
@@ -54,18 +120,14 @@ OperatorCost operator_cost(const OperatorBody& body, const RankHardware& hardwar
     if (!(core_share > 0.0 && core_share <= 1.0)) {
         throw std::invalid_argument(fmt::format("core share {} is not in (0, 1]", core_share));
     }
-    if (const auto* work = std::get_if<VectorWork>(&body)) {
-        return vector_cost(*work, hardware, vector_habits(library, *work), core_share);
-    }
-    const auto* gemm = std::get_if<Gemm>(&body);
-    OperatorCost cost = gemm != nullptr ? gemm_cost(*gemm, hardware, library, fidelity, core_share)
-                                        : attention_cost(std::get<Attention>(body), hardware,
-                                                         library, fidelity, core_share);
+    OperatorCost cost = std::visit(CostOf{hardware, library, fidelity, core_share}, body);
+    if (std::holds_alternative<VectorWork>(body)) return cost;
     cost.sustained = sustained_time(cost.time, cost.matrix, hardware);
     const DType asked = compute_dtype_of(body), executed = executed_format(hardware, asked);
     if (executed != asked) {
-        cost.warning = fmt::format("{} runs at the rate of {}: the matrix units have none for it",
-                                   to_string(asked), to_string(executed));
+        cost.warning +=
+            fmt::format("{}{} runs at the rate of {}: the matrix units have none for it",
+                        cost.warning.empty() ? "" : "; ", to_string(asked), to_string(executed));
     }
     return cost;
 }
@@ -76,29 +138,6 @@ Seconds roofline_bound(const OperatorBody& body, const RankHardware& hardware) {
         return max(memory, work_of(body) / hardware.peak_vector);
     }
     return max(memory, matrix_work_of(body) / peak_for(hardware, compute_dtype_of(body)));
-}
-
-OperatorCost CostCache::fresh_cost(const OperatorBody& body, double core_share) const {
-    OperatorCost cost = operator_cost(body, hardware_, library_, fidelity_, core_share);
-    cost.time = state_ == RankState::busy
-                    ? cost.sustained
-                    : repeated_time(cost.time, cost.sustained, hardware_, Repeats{});
-    return cost;
-}
-
-OperatorCost CostCache::cost(const OperatorBody& body, double core_share) {
-    if (!enabled_) {
-        ++misses_;
-        return fresh_cost(body, core_share);
-    }
-    const std::string key = fmt::format("{} @{}", shape_of(body), core_share);
-    const auto found = costs_.find(key);
-    if (found != costs_.end()) {
-        ++hits_;
-        return found->second;
-    }
-    ++misses_;
-    return costs_.emplace(key, fresh_cost(body, core_share)).first->second;
 }
 
 }  // namespace podsim

@@ -44,38 +44,4 @@ OperatorCost operator_cost(const OperatorBody& body, const RankHardware& hardwar
 // No implementation is faster: max(work / peak, bytes / bandwidth) from the data sheet alone.
 Seconds roofline_bound(const OperatorBody& body, const RankHardware& hardware);
 
-// In what state the rank is when an operator starts: it was idle, or has long been busy, as within
-// a step that follows many others.
-enum class RankState { at_rest, busy };
-
-// Remembers costs by (operator shape, core share) for one hardware and library, the time
-// being that of the rank's state. Transparent: cached or not, the same cost.
-class CostCache {
-  public:
-    CostCache(RankHardware hardware, KernelLibrarySpec library, Fidelity fidelity, bool enabled,
-              RankState state = RankState::at_rest)
-        : hardware_(std::move(hardware)),
-          library_(std::move(library)),
-          fidelity_(fidelity),
-          enabled_(enabled),
-          state_(state) {}
-
-    OperatorCost cost(const OperatorBody& body, double core_share);
-    const RankHardware& hardware() const { return hardware_; }
-    const KernelLibrarySpec& library() const { return library_; }
-    long hits() const { return hits_; }
-    long misses() const { return misses_; }
-
-  private:
-    OperatorCost fresh_cost(const OperatorBody& body, double core_share) const;
-
-    RankHardware hardware_;
-    KernelLibrarySpec library_;
-    Fidelity fidelity_;
-    bool enabled_;
-    RankState state_;
-    long hits_ = 0, misses_ = 0;
-    std::map<std::string, OperatorCost> costs_;
-};
-
 }  // namespace podsim

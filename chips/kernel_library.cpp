@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "base/form.hpp"
+#include "base/names.hpp"
 
 namespace podsim {
 
@@ -16,7 +17,17 @@ const std::vector<std::pair<const char*, AttentionKind>>& names_of(const Attenti
         {"grouped_decode", Kind::grouped_decode},
         {"grouped_decode_fp8", Kind::grouped_decode_fp8},
         {"grouped_prefill", Kind::grouped_prefill},
-        {"grouped_prefill_fp8", Kind::grouped_prefill_fp8}};
+        {"grouped_prefill_fp8", Kind::grouped_prefill_fp8},
+        {"sparse_decode", Kind::sparse_decode},
+        {"sparse_decode_fp8", Kind::sparse_decode_fp8},
+        {"sparse_prefill", Kind::sparse_prefill},
+        {"sparse_prefill_fp8", Kind::sparse_prefill_fp8},
+        {"compressed_decode", Kind::compressed_decode},
+        {"compressed_decode_fp8", Kind::compressed_decode_fp8},
+        {"compressed_prefill", Kind::compressed_prefill},
+        {"compressed_prefill_fp8", Kind::compressed_prefill_fp8},
+        {"window_decode", Kind::window_decode},
+        {"window_prefill", Kind::window_prefill}};
     return names;
 }
 
@@ -61,6 +72,66 @@ void describe(Form& form, AttentionHabits& habits) {
                   "cost of a piece of the keys, in blocks of 64 keys", non_negative());
     form.optional("block_latency", habits.block_latency,
                   "time of a block of 64 keys that no head size changes", non_negative());
+    form.optional("sequence_overhead", habits.sequence_overhead,
+                  "time for each sequence: its cache gathered before the kernel", non_negative());
+    form.optional("pads_selection", habits.pads_selection,
+                  "works on all slots of a choice of entries, filled or not");
+    form.required("record", habits.record, "where the parameters come from");
+}
+
+template <class Form>
+void describe(Form& form, IndexHabits& habits) {
+    form.required("matrix_efficiency", habits.matrix_efficiency,
+                  "sustained share of the matrix peak", share_above_zero());
+    form.required("memory_efficiency", habits.memory_efficiency,
+                  "share of the memory peak a long stream reaches", share_above_zero());
+    form.optional("vector_efficiency", habits.vector_efficiency,
+                  "share of the vector peak that relu, weights and sums reach", share_above_zero());
+    form.required("launch", habits.launch, "fixed cost of a kernel", non_negative());
+    form.optional("key_block", habits.key_block, "keys that a query's entries are padded to",
+                  at_least(1));
+    form.optional("query_overhead", habits.query_overhead,
+                  "cost of each query, in blocks of 64 keys", non_negative());
+    form.optional("block_latency", habits.block_latency,
+                  "time of a block of 64 keys beside its arithmetic", non_negative());
+    form.required("record", habits.record, "where the parameters come from");
+}
+
+template <class Form>
+void describe(Form& form, DeltaHabits& habits) {
+    form.optional("matrix_efficiency", habits.matrix_efficiency,
+                  "prefill: sustained share of the matrix peak", share_above_zero());
+    form.required("memory_efficiency", habits.memory_efficiency,
+                  "share of the memory peak a long stream reaches", share_above_zero());
+    form.optional("vector_efficiency", habits.vector_efficiency, "decode: share of the vector peak",
+                  share_above_zero());
+    form.required("launch", habits.launch, "fixed cost of its kernels together", non_negative());
+    form.optional("ramp", habits.ramp, "latency until a long stream flows", non_negative());
+    form.optional("ramp_bytes", habits.ramp_bytes, "stream length at which half of it shows",
+                  positive());
+    form.optional("chunk_latency", habits.chunk_latency,
+                  "prefill: step from one chunk of 64 tokens to the next", non_negative());
+    form.required("record", habits.record, "where the parameters come from");
+}
+
+template <class Form>
+void describe(Form& form, StreamHabits& habits) {
+    form.required("memory_efficiency", habits.memory_efficiency,
+                  "share of the memory peak a long stream reaches", share_above_zero());
+    form.optional("stream_reads", habits.stream_reads,
+                  "times the streams are read: for the norm, and for the sum", at_least(1));
+    form.required("launch", habits.launch, "fixed cost of its kernels together", non_negative());
+    form.optional("iteration", habits.iteration, "time of one Sinkhorn iteration", non_negative());
+    form.optional("step_latency", habits.step_latency,
+                  "time of 64 elements along a token's streams", non_negative());
+    form.required("record", habits.record, "where the parameters come from");
+}
+
+template <class Form>
+void describe(Form& form, ModuleHabits& habits) {
+    form.optional("host", habits.host, "time of the host's launches: never done sooner",
+                  non_negative());
+    form.optional("overhead", habits.overhead, "time beside its operators", non_negative());
     form.required("record", habits.record, "where the parameters come from");
 }
 
@@ -91,6 +162,15 @@ void describe(Form& form, KernelLibrarySpec& library) {
     form.required("vector", library.vector, "element-wise, normalising and gathering kernels");
     form.optional("expert_vector", library.expert_vector,
                   "kernels that sort, quantise, activate and sum rows of experts");
+    form.optional("vector_kernels", library.vector_kernels,
+                  "vector operators with habits of their own, by name: top_k, causal_conv1d ...");
+    form.optional("index_scores", library.index_scores,
+                  "scores by which sparse attention chooses, by phase");
+    form.optional("delta_rule", library.delta_rule, "gated delta rule, by phase");
+    form.optional("stream_mix", library.stream_mix, "hyper-connections: in and out");
+    form.optional("modules", library.modules,
+                  "what a framework's module costs beside its operators, by name; tables of "
+                  "modules alone ask for it");
     form.optional("calibration", library.calibration,
                   "what podsim calibrate fits, on which tables");
     if (form.ok() && library.gemm.empty()) form.problem("gemm", "names no format");
@@ -116,28 +196,122 @@ const GemmHabits& gemm_habits(const KernelLibrarySpec& library, DType dtype, lon
                                             library.name, to_string(dtype), known));
 }
 
-const AttentionHabits& attention_habits(const KernelLibrarySpec& library, const Attention& a) {
-    using Kind = AttentionKind;
-    std::vector<Kind> kinds;  // the nearest first
-    const bool narrow = bytes_of(a.kv) <= 1;
+bool reads_own_entries(const Attention& a) {
+    return a.form == AttentionForm::mla_absorbed &&
+           (a.compression != 1 || a.selected > 0 || a.window > 0);
+}
+
+namespace {
+
+using Kind = AttentionKind;
+
+// The nearest first; what all attention of the phase has comes after them.
+std::vector<Kind> kinds_for(const Attention& a) {
+    std::vector<Kind> kinds;
+    const bool narrow = bytes_of(a.kv) <= 1, decode = a.phase == Phase::decode;
     const auto add = [&](Kind wide_cache, Kind narrow_cache) {
         if (narrow) kinds.push_back(narrow_cache);
         kinds.push_back(wide_cache);
     };
-    if (a.form == AttentionForm::gqa && a.phase == Phase::decode) {
+    if (reads_own_entries(a)) {
+        const bool sparse = a.compression == 1 && a.window == 0;
+        // Either before whole attention, in any format of the cache; stand_in_for says so.
+        for (const bool chosen : {sparse, !sparse}) {
+            for (const bool wide : {!narrow, narrow}) {
+                if (decode && chosen)
+                    kinds.push_back(wide ? Kind::sparse_decode : Kind::sparse_decode_fp8);
+                else if (decode)
+                    kinds.push_back(wide ? Kind::compressed_decode : Kind::compressed_decode_fp8);
+                else if (chosen)
+                    kinds.push_back(wide ? Kind::sparse_prefill : Kind::sparse_prefill_fp8);
+                else
+                    kinds.push_back(wide ? Kind::compressed_prefill : Kind::compressed_prefill_fp8);
+            }
+        }
+    }
+    if (a.form != AttentionForm::gqa) return kinds;
+    if (a.window > 0) kinds.push_back(decode ? Kind::window_decode : Kind::window_prefill);
+    if (decode) {
         if (a.heads == a.kv_heads) add(Kind::multi_head_decode, Kind::multi_head_decode_fp8);
         add(Kind::grouped_decode, Kind::grouped_decode_fp8);
-    } else if (a.form == AttentionForm::gqa) {
+    } else {
         add(Kind::grouped_prefill, Kind::grouped_prefill_fp8);
     }
-    for (const Kind kind : kinds) {
-        const auto found = library.attention.find(kind);
-        if (found != library.attention.end()) return found->second;
+    return kinds;
+}
+
+std::optional<Kind> kind_at_hand(const KernelLibrarySpec& library, const Attention& a) {
+    for (const Kind kind : kinds_for(a)) {
+        if (library.attention.count(kind) > 0) return kind;
     }
-    return a.phase == Phase::decode ? library.attention_decode : library.attention_prefill;
+    return std::nullopt;
+}
+
+const AttentionHabits& whole_attention(const KernelLibrarySpec& library, Phase phase) {
+    return phase == Phase::decode ? library.attention_decode : library.attention_prefill;
+}
+
+// The habits under `key`, else those under the other of two keys.
+template <class Key, class Habits>
+std::optional<NearestHabits<Habits>> nearest(const std::map<Key, Habits>& all, Key key,
+                                             const char* name) {
+    if (all.empty()) return std::nullopt;
+    const auto own = all.find(key);
+    if (own != all.end()) return NearestHabits<Habits>{own->second, ""};
+    const auto& [other, habits] = *all.begin();
+    return NearestHabits<Habits>{habits, fmt::format("{}.{}", name, name_of(other))};
+}
+
+}  // namespace
+
+const AttentionHabits& attention_habits(const KernelLibrarySpec& library, const Attention& a) {
+    const auto kind = kind_at_hand(library, a);
+    return kind ? library.attention.at(*kind) : whole_attention(library, a.phase);
+}
+
+std::string stand_in_for(const KernelLibrarySpec& library, const Attention& a) {
+    if (!reads_own_entries(a) && a.window == 0) return "";
+    const auto kind = kind_at_hand(library, a);
+    if (kind == kinds_for(a).front()) return "";
+    if (kind) return "attention." + name_of(*kind);
+    return a.phase == Phase::decode ? "attention_decode" : "attention_prefill";
+}
+
+NearestHabits<IndexHabits> index_habits(const KernelLibrarySpec& library, Phase phase) {
+    if (const auto found = nearest(library.index_scores, phase, "index_scores")) return *found;
+    const AttentionHabits& near = whole_attention(library, phase);
+    IndexHabits habits;
+    habits.matrix_efficiency = near.matrix_efficiency;
+    habits.memory_efficiency = near.memory_efficiency;
+    habits.launch = near.launch;
+    habits.block_latency = near.block_latency;
+    habits.record = near.record;
+    return {habits, phase == Phase::decode ? "attention_decode" : "attention_prefill"};
+}
+
+NearestHabits<DeltaHabits> delta_habits(const KernelLibrarySpec& library, Phase phase) {
+    if (const auto found = nearest(library.delta_rule, phase, "delta_rule")) return *found;
+    DeltaHabits habits;
+    habits.matrix_efficiency = whole_attention(library, phase).matrix_efficiency;
+    habits.memory_efficiency = library.vector.memory_efficiency;
+    habits.vector_efficiency = library.vector.vector_efficiency;
+    habits.launch = library.vector.launch;
+    habits.record = library.vector.record;
+    return {habits, "vector"};
+}
+
+NearestHabits<StreamHabits> stream_habits(const KernelLibrarySpec& library, StreamSide side) {
+    if (const auto found = nearest(library.stream_mix, side, "stream_mix")) return *found;
+    StreamHabits habits;
+    habits.memory_efficiency = library.vector.memory_efficiency;
+    habits.launch = library.vector.launch;
+    habits.record = library.vector.record;
+    return {habits, "vector"};
 }
 
 const VectorHabits& vector_habits(const KernelLibrarySpec& library, const VectorWork& work) {
+    const auto own = library.vector_kernels.find(work.op);
+    if (own != library.vector_kernels.end()) return own->second;
     const bool of_experts = work.op.rfind("expert_", 0) == 0;
     return of_experts && library.expert_vector ? *library.expert_vector : library.vector;
 }
@@ -149,6 +323,14 @@ std::vector<FitRecord*> records_of(KernelLibrarySpec& library) {
     for (auto& [dtype, habits] : library.grouped_gemm) records.push_back(&habits.record);
     for (auto& [kind, habits] : library.attention) records.push_back(&habits.record);
     if (library.expert_vector) records.push_back(&library.expert_vector->record);
+    const auto add = [&records](auto& all) {
+        for (auto& [key, habits] : all) records.push_back(&habits.record);
+    };
+    add(library.vector_kernels);
+    add(library.index_scores);
+    add(library.delta_rule);
+    add(library.stream_mix);
+    add(library.modules);
     return records;
 }
 

@@ -46,19 +46,32 @@ struct AttentionHabits {
     double split_overhead = 0;  // cost of one more split of the keys, in blocks of 64 keys
     Seconds block_latency{
         0.0};  // of a block of 64 keys, whatever the head size: exponentials, loads
+    Seconds sequence_overhead{0.0};  // of each sequence: gathering its cache before the kernel runs
+    bool pads_selection = false;     // works on all slots of a choice, filled or not
     FitRecord record;
 };
 
 // Kinds of attention for which libraries have kernels of their own, by the format of the cache.
-// multi_head: as many KV heads as heads; grouped: fewer. Latent attention is the decode and prefill
-// every library has.
+// multi_head: as many KV heads as heads; grouped: fewer; sparse: latent attention that reads
+// chosen, compressed or windowed entries, each query its own; window: keys and values of a sliding
+// window. Latent attention is the decode and prefill every library has.
 enum class AttentionKind {
     multi_head_decode,
     multi_head_decode_fp8,
     grouped_decode,
     grouped_decode_fp8,
     grouped_prefill,  // of multi-head attention too
-    grouped_prefill_fp8
+    grouped_prefill_fp8,
+    sparse_decode,
+    sparse_decode_fp8,
+    sparse_prefill,
+    sparse_prefill_fp8,
+    compressed_decode,
+    compressed_decode_fp8,
+    compressed_prefill,
+    compressed_prefill_fp8,
+    window_decode,
+    window_prefill
 };
 const std::vector<std::pair<const char*, AttentionKind>>& names_of(const AttentionKind*);
 
@@ -66,6 +79,50 @@ struct VectorHabits {
     double memory_efficiency = 0.8;
     double vector_efficiency = 0.5;
     Seconds launch{2e-6};
+    FitRecord record;
+};
+
+// Scores of an indexer (IndexScores): products, then relu, weight and sum over heads on the vector
+// units, once for each block of keys.
+struct IndexHabits {
+    double matrix_efficiency = 0.5;
+    double memory_efficiency = 0.8;
+    double vector_efficiency = 1;
+    Seconds launch{5e-6};
+    long key_block = 64;         // keys that a query's entries are padded to
+    double query_overhead = 0;   // of each query, in blocks of 64 keys
+    Seconds block_latency{0.0};  // of a block of 64 keys, beside its arithmetic
+    FitRecord record;
+};
+
+// The gated delta rule (DeltaRule). Decode streams the state; prefill is several kernels, one of
+// which walks the chunks of a sequence one after another.
+struct DeltaHabits {
+    double matrix_efficiency = 0.5;
+    double memory_efficiency = 0.8;
+    double vector_efficiency = 0.5;
+    Seconds launch{3e-6};  // of all its kernels
+    Seconds ramp{0.0};
+    Bytes ramp_bytes{1e6};
+    Seconds chunk_latency{0.0};  // of a step from one chunk to the next
+    FitRecord record;
+};
+
+// Hyper-connections (StreamMix).
+struct StreamHabits {
+    double memory_efficiency = 0.8;
+    double stream_reads = 1;    // times the streams are read: for the norm and for the sum
+    Seconds launch{3e-6};       // of all its kernels
+    Seconds iteration{0.0};     // of Sinkhorn's normalisation
+    Seconds step_latency{0.0};  // of 64 elements along the streams of a token
+    FitRecord record;
+};
+
+// Several operators timed, or run, as one module of a framework: a host that launches kernel by
+// kernel, and what the module does beside the operators that are named.
+struct ModuleHabits {
+    Seconds host{0.0};      // it is never done sooner: eager launches
+    Seconds overhead{0.0};  // beside its operators
     FitRecord record;
 };
 
@@ -79,7 +136,12 @@ struct KernelLibrarySpec {
     VectorHabits vector;
     std::optional<VectorHabits>
         expert_vector;  // of operators called "expert_...", where they differ
-    Node calibration;   // tables it is fitted on; whoever fits reads them
+    std::map<std::string, VectorHabits> vector_kernels;  // of single operators, by their name
+    std::map<Phase, IndexHabits> index_scores;
+    std::map<Phase, DeltaHabits> delta_rule;
+    std::map<StreamSide, StreamHabits> stream_mix;
+    std::map<std::string, ModuleHabits> modules;  // by name; nothing but tables asks for them
+    Node calibration;                             // tables it is fitted on; whoever fits reads them
 };
 
 KernelLibrarySpec read_kernel_library(const Node& document, const std::string& name);
@@ -92,6 +154,26 @@ const GemmHabits& gemm_habits(const KernelLibrarySpec& library, DType dtype, lon
 // multi-head, else what all attention of that phase has.
 const AttentionHabits& attention_habits(const KernelLibrarySpec& library,
                                         const Attention& attention);
+
+// Every query token reads entries of its own: latent attention with a choice, compression or a
+// window.
+bool reads_own_entries(const Attention& attention);
+
+// Habits of `kind` that stand in for those that the library lacks: "" where it has them, else what
+// stands in ("attention_decode"). Sparse and windowed attention alone are asked: the kinds of whole
+// attention stand in for one another as they always did.
+std::string stand_in_for(const KernelLibrarySpec& library, const Attention& attention);
+
+// Of its own kind, else as near as the library has: the other phase or side, else the plain vector
+// kernels with the matrix efficiency of attention. `stands_in` names those.
+template <class Habits>
+struct NearestHabits {
+    Habits habits;
+    std::string stands_in;
+};
+NearestHabits<IndexHabits> index_habits(const KernelLibrarySpec& library, Phase phase);
+NearestHabits<DeltaHabits> delta_habits(const KernelLibrarySpec& library, Phase phase);
+NearestHabits<StreamHabits> stream_habits(const KernelLibrarySpec& library, StreamSide side);
 
 const VectorHabits& vector_habits(const KernelLibrarySpec& library, const VectorWork& work);
 

@@ -69,7 +69,7 @@ void read_dense_then_experts(ConfigReader& config, ModelSpec& model,
                    fmt::format("{} dense layers of {} layers in all", dense, layers));
     model.attentions = {attention};
     model.layers = dense_then_experts(layers, dense);
-    model.draft_layer = {0, true, false};
+    model.draft_layer = {0, true};
     model.dense_intermediate = config.size("intermediate_size", most_wide);
     read_fine_grained_experts(config, model);
     const long frequency = config.size_or("moe_layer_freq", most_layers, 1);

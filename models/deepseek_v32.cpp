@@ -4,6 +4,7 @@
 
 #include "models/common_keys.hpp"
 #include "models/deepseek_keys.hpp"
+#include "models/engram.hpp"
 #include "models/families.hpp"
 
 namespace podsim {
@@ -19,6 +20,8 @@ ModelSpec read_deepseek_v32(ConfigReader& config) {
                        "an indexer that several layers share is not modelled");
     }
     read_dense_then_experts(config, model, attention);
+    if (config.has("hc_mult")) read_hyper_connections(config, model);
+    read_engram(config, model);
     return model;
 }
 

@@ -8,6 +8,7 @@
 
 #include "models/common_keys.hpp"
 #include "models/deepseek_keys.hpp"
+#include "models/engram.hpp"
 #include "models/families.hpp"
 
 namespace podsim {
@@ -50,8 +51,7 @@ ModelSpec read_deepseek_v4(ConfigReader& config) {
                    fmt::format("{} of {} layers", table, layers));
     read_fine_grained_experts(config, model);
     model.router_scoring = RouterScoring::sqrt_softplus;
-    model.streams = config.size("hc_mult", 1000);
-    model.stream_iterations = config.count("hc_sinkhorn_iters", 1000);
+    read_hyper_connections(config, model);
 
     // One entry a layer, then one for each module of multi-token prediction.
     const std::vector<long> ratios = config.counts("compress_ratios", most_tokens, layers);
@@ -76,9 +76,10 @@ ModelSpec read_deepseek_v4(ConfigReader& config) {
         if (static_cast<long>(i) < layers) {
             model.layers.push_back(layer);
         } else {
-            model.draft_layer = {layer.attention, true, false};
+            model.draft_layer = {layer.attention, true};
         }
     }
+    read_engram(config, model);
     return model;
 }
 

@@ -72,7 +72,20 @@ struct LayerKind {
     int attention = 0;         // index into ModelSpec::attentions
     bool experts = false;      // else a dense FFN
     bool hash_routed = false;  // experts by a table of token ids; the gate yields weights alone
+    bool engram = false;       // looks up conditional memory in front of its attention
     bool operator==(const LayerKind&) const = default;
+};
+
+// Conditional memory (Engram, arXiv 2601.07372): in front of some layers each token looks up rows
+// of tables by hashes of the n-grams that end with it, n = 2 .. largest_ngram, `heads` tables each,
+// a row of width / heads elements. What it reads depends on token ids alone.
+struct Engram {
+    std::vector<long> layers;  // from 0, ascending; empty: none
+    long largest_ngram = 0, heads = 0, width = 0, convolution = 0;
+    std::vector<long> table_rows;  // of a head's table, by n
+    bool operator==(const Engram&) const = default;
+    long ngrams() const { return largest_ngram - 1; }
+    long memory_width() const { return ngrams() * width; }
 };
 
 // One architecture, families told apart by `family`. Sizes in elements.
@@ -93,6 +106,7 @@ struct ModelSpec {
     bool router_bias = false;  // an FP32 bias an expert
     long draft_layers = 0;     // multi-token-prediction modules, of one layer each
     LayerKind draft_layer;
+    Engram engram;
     // Around the sub-layers. streams > 1: hyper-connections with so many residual streams.
     long streams = 1, stream_iterations = 0;
     bool layer_norm = false;  // norms with a bias beside the weight (GPT)

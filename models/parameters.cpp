@@ -59,6 +59,25 @@ std::vector<Weight> router_weights(const ModelSpec& model, bool hash_routed = fa
     return weights;
 }
 
+// Of one layer with conditional memory: the value projection, a key projection for each residual
+// stream, their norms, the taps of the convolution over all streams.
+std::vector<Weight> engram_weights(const ModelSpec& model) {
+    const Engram& memory = model.engram;
+    if (memory.layers.empty()) return {};
+    const long width = model.streams * model.hidden;
+    return {{"engram_value", model.hidden, memory.memory_width(), 1, DType::bf16},
+            {"engram_key", width, memory.memory_width(), 1, DType::bf16},
+            vector_of("engram_vectors", (3 + memory.convolution) * width)};
+}
+
+double engram_table_elements(const ModelSpec& model) {
+    const Engram& memory = model.engram;
+    double elements = 0;
+    for (const long rows : memory.table_rows)
+        elements += static_cast<double>(rows) * static_cast<double>(memory.width);
+    return elements * static_cast<double>(memory.layers.size());
+}
+
 AttentionWeights weights_of(const AttentionSpec& attention, const ModelSpec& model,
                             const Precision& precision, int tensor_parallel) {
     return std::visit(
@@ -86,11 +105,11 @@ Bytes attention_bytes(const AttentionSpec& attention, const ModelSpec& model,
 
 double ParameterCount::total() const {
     return embedding + head + attention + dense_ffn + routed_experts + shared_experts + router +
-           norms + mixers;
+           norms + mixers + engram + tables;
 }
 
 double ParameterCount::active() const {
-    return total() - routed_experts + active_routed;
+    return total() - tables - routed_experts + active_routed;
 }
 
 double ParameterCount::active_without_embedding() const {
@@ -109,6 +128,7 @@ ParameterCount count_layer(const ModelSpec& model, const LayerKind& kind) {
     count.attention = parameters(attention.matrices) + static_cast<double>(attention.bias_elements);
     count.norms = static_cast<double>(norms_of_layer(model) + attention.norm_elements);
     count.mixers = parameters(mixer_weights(model));
+    if (kind.engram) count.engram = parameters(engram_weights(model));
     if (!kind.experts) {
         count.dense_ffn =
             parameters(ffn_weights(model, model.dense_intermediate, precision.weights));
@@ -138,6 +158,7 @@ ParameterCount count_parameters(const ModelSpec& model) {
         count.attention += times * one.attention;
         count.norms += times * one.norms;
         count.mixers += times * one.mixers;
+        count.engram += times * one.engram;
         count.dense_ffn += times * one.dense_ffn;
         count.routed_experts += times * one.routed_experts;
         count.active_routed += times * one.active_routed;
@@ -146,6 +167,7 @@ ParameterCount count_parameters(const ModelSpec& model) {
     }
     count.norms += static_cast<double>(final_norm(model));
     count.mixers += parameters(join_weights(model));
+    count.tables = engram_table_elements(model);
     if (model.draft_layers > 0) {
         count.draft =
             static_cast<double>(model.draft_layers) *
@@ -213,7 +235,12 @@ WeightBytes weight_bytes(const ModelSpec& model, const Precision& precision, int
                   stored_bytes(model, join_weights(model));
     if (!model.tied_embedding) result.head += stored_bytes(model, table);
     result.draft_extra = stored_bytes(model, draft_weights(model));
+    result.engram = stored_bytes(model, engram_weights(model));
     return result;
+}
+
+Bytes engram_table_bytes(const ModelSpec& model) {
+    return Bytes(engram_table_elements(model) * bytes_of(DType::bf16));
 }
 
 }  // namespace podsim

@@ -38,7 +38,7 @@ ModelSpec read_qwen3_5_moe(ConfigReader& config) {
     model.router_scoring = RouterScoring::softmax;
     require_enough_experts(config, model);
     model.draft_layers = config.count_or("mtp_num_hidden_layers", most_layers, 0);
-    model.draft_layer = {attention_index(model, full), true, false};
+    model.draft_layer = {attention_index(model, full), true};
     config.require(!config.flag_or("mtp_use_dedicated_embeddings", false),
                    "mtp_use_dedicated_embeddings", "true: not modelled, expected false");
     return model;

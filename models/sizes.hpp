@@ -13,9 +13,11 @@ struct ParameterCount {
     double embedding = 0, head = 0, attention = 0, dense_ffn = 0, routed_experts = 0,
            shared_experts = 0, router = 0, norms = 0;
     double mixers = 0;      // of hyper-connections
+    double engram = 0;      // projections and gates of conditional memory
+    double tables = 0;      // its tables, which a token reads a few rows of
     double draft = 0;       // MTP modules; embedding and head are the main model's
     double total() const;   // without draft
-    double active() const;  // top-k and shared experts, head, input embedding
+    double active() const;  // top-k and shared experts, head, input embedding; no tables
     double active_without_embedding() const;
     double active_routed = 0;  // the top-k experts of all MoE layers
 };
@@ -59,7 +61,12 @@ struct WeightBytes {
     Bytes embedding{0.0};          // vocabulary divided by tensor parallel
     Bytes head{0.0};               // likewise, with the final norm; of a tied one the norm alone
     Bytes draft_extra{0.0};        // of one MTP module beside its layer: its projection and norms
+    Bytes engram{0.0};             // of one layer with conditional memory, without its tables
 };
+
+// Bytes of all tables of conditional memory, in BF16; they are held outside of the chips.
+Bytes engram_table_bytes(const ModelSpec& model);
+
 WeightBytes weight_bytes(const ModelSpec& model, const Precision& precision, int tensor_parallel,
                          AttentionSplit split = AttentionSplit::heads);
 

@@ -8,7 +8,21 @@
 #include <stdexcept>
 #include <utility>
 
+#include "base/names.hpp"
+
 namespace podsim {
+
+const std::vector<std::pair<const char*, Phase>>& names_of(const Phase*) {
+    static const std::vector<std::pair<const char*, Phase>> names = {{"prefill", Phase::prefill},
+                                                                     {"decode", Phase::decode}};
+    return names;
+}
+
+const std::vector<std::pair<const char*, StreamSide>>& names_of(const StreamSide*) {
+    static const std::vector<std::pair<const char*, StreamSide>> names = {
+        {"in", StreamSide::mix_in}, {"out", StreamSide::mix_out}};
+    return names;
+}
 
 namespace {
 
@@ -133,8 +147,8 @@ Bytes compulsory_bytes(const IndexScores& s) {
 }
 // The state once in and out; queries and keys, values, two gates and the output of each token.
 Bytes compulsory_bytes(const DeltaRule& d) {
-    const double state =
-        2 * real(d.value_heads) * real(d.key_dim) * real(d.value_dim) * bytes_of(DType::fp32);
+    const double state = real(d.value_heads) * real(d.key_dim) * real(d.value_dim) *
+                         (d.state_read + d.state_written);
     const double token = 2 * real(d.key_heads) * real(d.key_dim) * bytes_of(d.compute) +
                          2 * real(d.value_heads) * real(d.value_dim) * bytes_of(d.compute) +
                          2 * real(d.value_heads) * bytes_of(DType::fp32);
@@ -191,10 +205,6 @@ const char* kind(const StreamMix&) {
     return "stream_mix";
 }
 
-const char* phase_name(Phase phase) {
-    return phase == Phase::decode ? "decode" : "prefill";
-}
-
 // Only of attention that does not see all.
 std::string sparsity(const Attention& a) {
     std::string text;
@@ -211,24 +221,23 @@ std::string shape(const Gemm& g) {
 }
 std::string shape(const Attention& a) {
     return fmt::format("attention {} {} b{} q{} s{}{} h{}/{} d{}+{} {} kv {}",
-                       a.form == AttentionForm::mla_absorbed ? "mla" : "gqa", phase_name(a.phase),
+                       a.form == AttentionForm::mla_absorbed ? "mla" : "gqa", name_of(a.phase),
                        a.batch, a.query, a.context, sparsity(a), a.heads, a.kv_heads, a.head_dim_qk,
                        a.head_dim_v, to_string(a.compute), to_string(a.kv));
 }
 std::string shape(const IndexScores& s) {
-    return fmt::format("index_scores {} b{} q{} s{} c{} h{} d{} {} keys {}", phase_name(s.phase),
+    return fmt::format("index_scores {} b{} q{} s{} c{} h{} d{} {} keys {}", name_of(s.phase),
                        s.batch, s.query, s.context, s.compression, s.heads, s.head_dim,
                        to_string(s.compute), to_string(s.keys));
 }
 std::string shape(const DeltaRule& d) {
-    return fmt::format("delta_rule {} b{} q{} h{}/{} d{}+{} {}", phase_name(d.phase), d.batch,
-                       d.query, d.value_heads, d.key_heads, d.key_dim, d.value_dim,
-                       to_string(d.compute));
+    return fmt::format("delta_rule {} b{} q{} h{}/{} d{}+{} {} state {}+{}", name_of(d.phase),
+                       d.batch, d.query, d.value_heads, d.key_heads, d.key_dim, d.value_dim,
+                       to_string(d.compute), d.state_read, d.state_written);
 }
 std::string shape(const StreamMix& m) {
-    return fmt::format("stream_mix {} t{} n{} d{} i{} {}",
-                       m.side == StreamSide::mix_in ? "in" : "out", m.tokens, m.streams, m.hidden,
-                       m.iterations, to_string(m.stream));
+    return fmt::format("stream_mix {} t{} n{} d{} i{} {}", name_of(m.side), m.tokens, m.streams,
+                       m.hidden, m.iterations, to_string(m.stream));
 }
 std::string shape(const VectorWork& v) {
     return fmt::format("vector {} e{} f{} r{} w{}", v.op, v.elements, v.flops_per_element, v.read,
@@ -279,6 +288,9 @@ void require_valid_body(const std::string& name, const Attention& a) {
     if (a.compression == 0 && a.window == 0) {
         refuse(name, "compression 0 without a window: a query sees nothing");
     }
+    if (a.compression == 0 && a.selected > 0) {
+        refuse(name, fmt::format("selected is {}, but compression 0 has no entries", a.selected));
+    }
 }
 void require_valid_body(const std::string& name, const IndexScores& s) {
     require_counts(name, {{"batch", s.batch},
@@ -298,6 +310,9 @@ void require_valid_body(const std::string& name, const DeltaRule& d) {
     if (d.value_heads % d.key_heads != 0) {
         refuse(name, fmt::format("{} value_heads do not divide over {} key_heads", d.value_heads,
                                  d.key_heads));
+    }
+    for (const double bytes : {d.state_read, d.state_written}) {
+        if (!(bytes >= 0) || !std::isfinite(bytes)) refuse(name, "negative or infinite state");
     }
 }
 void require_valid_body(const std::string& name, const StreamMix& m) {

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <variant>
+#include <vector>
 
 #include "base/units.hpp"
 #include "program/dtype.hpp"
@@ -25,6 +27,7 @@ struct Gemm {
 // values.
 enum class AttentionForm { mla_absorbed, gqa };
 enum class Phase { prefill, decode };
+const std::vector<std::pair<const char*, Phase>>& names_of(const Phase*);
 
 // `batch` sequences, each with `query` new tokens that see `context` cached ones (the new tokens
 // included). In prefill the mask is causal: query i of the new tokens sees context - query + i + 1.
@@ -58,14 +61,15 @@ struct IndexScores {
 };
 
 // Gated delta rule over `batch` sequences of `query` new tokens (Gated DeltaNet, arXiv 2412.06464):
-// for each value head a state S [key_dim, value_dim] in FP32 that a token decays, corrects and
-// reads: S = a S; S += k (b (v - k^T S))^T; o = S^T q. Decode takes tokens one by one; prefill cuts
-// them into chunks that are products.
+// for each value head a state S [key_dim, value_dim], FP32 unless said otherwise, that a token
+// decays, corrects and reads: S = a S; S += k (b (v - k^T S))^T; o = S^T q. Decode takes tokens one
+// by one; prefill cuts them into chunks that are products.
 struct DeltaRule {
     Phase phase = Phase::decode;
     long batch = 0, query = 1;
     long key_heads = 0, value_heads = 0, key_dim = 0, value_dim = 0;
     DType compute = DType::bf16;
+    double state_read = 4, state_written = 4;  // bytes of an element; 0: starts empty, is not kept
     auto operator<=>(const DeltaRule&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 
@@ -74,6 +78,7 @@ struct DeltaRule {
 // [streams x hidden, streams^2 + 2 streams], `iterations` of Sinkhorn, the weighted sum that the
 // sub-layer reads. mix_out: streams mixed with each other, the sub-layer's output added to each.
 enum class StreamSide { mix_in, mix_out };
+const std::vector<std::pair<const char*, StreamSide>>& names_of(const StreamSide*);
 struct StreamMix {
     StreamSide side = StreamSide::mix_in;
     long tokens = 0, streams = 0, hidden = 0, iterations = 0;

@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "base/form.hpp"
+#include "chips/cost.hpp"
 #include "sim/fit_parameters.hpp"
 
 namespace podsim {
@@ -26,22 +27,46 @@ struct Free {
     FitParameter parameter;
 };
 
-// What a name stands for: a value of the part, or "vector.launch" of the kernels around it.
-std::vector<Free> free_of(const std::string& part) {
+// What a name stands for: a value of the part, or "vector.launch" of the library's others.
+std::vector<Free> free_of(const KernelLibrarySpec& library, const std::string& part) {
     std::vector<Free> all;
     for (const FitParameter& one : fit_parameters(part)) all.push_back({part, one.name, one});
-    for (const char* around : {"vector", "expert_vector"}) {
-        if (part == around) continue;
-        for (const FitParameter& one : fit_parameters(around)) {
-            all.push_back({around, std::string(around) + "." + one.name, one});
+    for (const std::string& other : parts_of(library)) {
+        if (part == other) continue;
+        for (const FitParameter& one : fit_parameters(other)) {
+            all.push_back({other, other + "." + one.name, one});
         }
     }
     return all;
 }
 
-std::vector<Free> moved_by(const CalibrationPart& part) {
+bool is_part(const std::string& name) {
+    try {
+        return !fit_parameters(name).empty();
+    } catch (const std::invalid_argument&) {
+        return false;
+    }
+}
+
+// The values of a fit, those of the part first: its names say the rest.
+std::vector<Free> values_of(const PartFit& fit) {
+    std::vector<Free> all;
+    for (const FitParameter& one : fit_parameters(fit.part)) {
+        if (fit.values.count(one.name) > 0) all.push_back({fit.part, one.name, one});
+    }
+    for (const auto& [name, value] : fit.values) {
+        const std::size_t dot = name.rfind('.');
+        if (dot == std::string::npos) continue;
+        for (const FitParameter& one : fit_parameters(name.substr(0, dot))) {
+            if (one.name == name.substr(dot + 1)) all.push_back({name.substr(0, dot), name, one});
+        }
+    }
+    return all;
+}
+
+std::vector<Free> moved_by(const KernelLibrarySpec& library, const CalibrationPart& part) {
     std::vector<Free> moved;
-    for (const Free& one : free_of(part.part)) {
+    for (const Free& one : free_of(library, part.part)) {
         if (std::find(part.free.begin(), part.free.end(), one.name) != part.free.end())
             moved.push_back(one);
     }
@@ -52,6 +77,29 @@ void apply(const std::vector<Free>& moved, const std::vector<double>& values,
            KernelLibrarySpec& library) {
     for (std::size_t i = 0; i < moved.size(); ++i)
         set_parameter(library, moved[i].part, moved[i].parameter.name, values[i]);
+}
+
+// A row whose operators that no free value decides about were costed once: blocks of a whole module
+// are mostly these.
+struct SplitRow {
+    KernelRow moving;
+    RowTime fixed;
+};
+
+SplitRow split_row(const KernelRow& row, const std::vector<Free>& moved,
+                   const RankHardware& hardware, const KernelLibrarySpec& library) {
+    SplitRow split{row, {}};
+    split.moving.operators.clear();
+    for (const OperatorBody& body : row.operators) {
+        const std::string decides = part_of(library, body);
+        const bool moves = std::any_of(moved.begin(), moved.end(),
+                                       [&](const Free& one) { return one.part == decides; });
+        if (moves)
+            split.moving.operators.push_back(body);
+        else
+            split.fixed.add(operator_cost(body, hardware, library, Fidelity::tile, 1.0));
+    }
+    return split;
 }
 
 TableErrors errors_at(const std::vector<KernelRow>& rows, const RowTimes& times) {
@@ -98,12 +146,12 @@ std::vector<CalibrationPart> read_calibration(const KernelLibrarySpec& library) 
     return read_parts(library.calibration, adapters.names(), [&](const CalibrationPart& part) {
         record_of(library, part.part);
         std::vector<std::string> known;
-        for (const auto& one : free_of(part.part)) known.push_back(one.name);
-        // "expert_vector.launch": of a part that the library has.
+        for (const auto& one : free_of(library, part.part)) known.push_back(one.name);
+        // "expert_vector.launch": of a part that there is, but not in this library.
         for (const auto& name : part.free) {
-            const std::size_t dot = name.find('.');
-            const bool is_known = std::find(known.begin(), known.end(), name) != known.end();
-            if (is_known && dot != std::string::npos) record_of(library, name.substr(0, dot));
+            const std::size_t dot = name.rfind('.');
+            if (dot != std::string::npos && is_part(name.substr(0, dot)))
+                record_of(library, name.substr(0, dot));
         }
         return known;
     });
@@ -113,7 +161,7 @@ std::vector<std::pair<CalibrationPart, std::vector<KernelRow>>> parts_of(
     const std::vector<KernelRow>& rows, const KernelLibrarySpec& library, const Place& asked_at) {
     std::map<std::string, std::vector<KernelRow>> by_part;
     for (const KernelRow& row : rows) {
-        by_part[part_of(library, row.operators.back())].push_back(row);
+        by_part[part_of(library, row)].push_back(row);
     }
     std::vector<std::pair<CalibrationPart, std::vector<KernelRow>>> result;
     for (auto& [name, own] : by_part) {
@@ -136,14 +184,14 @@ PartFit fit_part(const CalibrationPart& part, const std::vector<KernelRow>& rows
                  const RankHardware& hardware, KernelLibrarySpec& library,
                  const FitOptions& options) {
     for (const KernelRow& row : rows) {
-        const std::string decides = part_of(library, row.operators.back());
+        const std::string decides = part_of(library, row);
         if (decides == part.part) continue;
         throw InputError(part.place, part.part,
                          fmt::format("line {} of a table ({}) is decided by {}", row.line,
                                      shape_of(row.operators.back()), decides),
                          "the filter has to leave such rows out");
     }
-    const std::vector<Free> moved = moved_by(part);
+    const std::vector<Free> moved = moved_by(library, part);
     KernelLibrarySpec trial = library;
     FitTask task;
     task.name = part.part;
@@ -155,11 +203,15 @@ PartFit fit_part(const CalibrationPart& part, const std::vector<KernelRow>& rows
         task.start.push_back(get_parameter(library, one.part, one.parameter.name));
     }
     for (const KernelRow& row : rows) task.measured.push_back(row.measured);
+    std::vector<SplitRow> split;
+    for (const KernelRow& row : rows) split.push_back(split_row(row, moved, hardware, library));
     task.simulate = [&](const std::vector<double>& values, const std::vector<std::size_t>& which) {
         apply(moved, values, trial);
         std::vector<double> times;
-        for (const std::size_t i : which)
-            times.push_back(simulated_time(rows[i], hardware, trial).value());
+        for (const std::size_t i : which) {
+            times.push_back(
+                simulated_time(split[i].moving, hardware, trial, split[i].fixed).value());
+        }
         return times;
     };
     const FitOutcome outcome = search_fit(task, options);
@@ -179,12 +231,10 @@ PartFit fit_part(const CalibrationPart& part, const std::vector<KernelRow>& rows
 void write_fit(Node& document, const PartFit& fit, const std::string& date) {
     const Place place{"podsim calibrate", 0, 0};
     std::set<std::string> parts = {fit.part};
-    for (const Free& one : free_of(fit.part)) {
-        const auto value = fit.values.find(one.name);
-        if (value == fit.values.end()) continue;
+    for (const Free& one : values_of(fit)) {
         parts.insert(one.part);
         set_path(document, one.part + "." + one.parameter.name,
-                 quantity_text(value->second, one.parameter), place);
+                 quantity_text(fit.values.at(one.name), one.parameter), place);
     }
     for (const std::string& part : parts) {
         const std::string record = part + ".record.";
@@ -198,11 +248,9 @@ void write_fit(Node& document, const PartFit& fit, const std::string& date) {
 
 std::string values_text(const PartFit& fit) {
     std::string text;
-    for (const Free& one : free_of(fit.part)) {
-        const auto value = fit.values.find(one.name);
-        if (value == fit.values.end()) continue;
+    for (const Free& one : values_of(fit)) {
         text += (text.empty() ? "" : ", ") + one.name + " " +
-                quantity_text(value->second, one.parameter);
+                quantity_text(fit.values.at(one.name), one.parameter);
     }
     return text;
 }

@@ -20,7 +20,7 @@ namespace podsim {
 
 // One set of habits ("gemm.bf16", "attention_decode"), which of its values may move, and the
 // tables that move them. A library's YAML has a list of them under `calibration`; where rows are
-// several kernels, those of the vector units may move too ("vector.memory_efficiency").
+// several kernels, other habits of the library may move too ("vector.memory_efficiency").
 struct CalibrationPart {
     std::string part;
     std::vector<std::string> free;

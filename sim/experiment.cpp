@@ -104,6 +104,7 @@ Result run_experiment(const Node& experiment, Catalog& catalog, const RunOptions
     result.switches.events = counts.events;
     result.switches.cache_hits = counts.cache_hits;
     result.switches.cache_misses = counts.cache_misses;
+    result.switches.cache_stored_hits = counts.stored_hits;
     return result;
 }
 

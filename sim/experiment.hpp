@@ -16,6 +16,7 @@ struct RunOptions {
     Fidelity fidelity = Fidelity::tile;
     Driver driver = Driver::systemc;
     bool cache = true;
+    std::string cache_folder;  // where costs are kept between runs; "": nowhere
     bool timeline = false;
     bool neighbour = true;  // also answer at the neighbouring fidelity, for the gap
     std::uint64_t seed = 1;

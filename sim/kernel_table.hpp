@@ -22,7 +22,8 @@ struct KernelRow {
     int line = 0;
     std::vector<OperatorBody> operators;
     Seconds measured{0.0};
-    Repeats repeats = {};  // of all of them together: a habit of the harness
+    Repeats repeats = {};     // of all of them together: a habit of the harness
+    std::string module = {};  // whose habits come on top of its operators; "" for bare kernels
 };
 
 // A table and which of its rows are meant. `filter` maps a column, or a quotient of two
@@ -59,6 +60,8 @@ class TableFields {
 using TableAdapter = std::function<void(const TableFields& fields, std::vector<KernelRow>& rows)>;
 
 void register_table_adapters(Registry<TableAdapter>& adapters);
+// Of these, the tables of sparse, compressed and linear attention and of hyper-connections.
+void register_sparse_adapters(Registry<TableAdapter>& adapters);
 
 // The rows that the filter leaves, in the order of their operators' shapes (then of lines), so
 // that "every tenth" means the same whatever the order of the file. `folder` is where data lie; a

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/calendar.hpp"
-#include "chips/cost.hpp"
+#include "chips/cost_cache.hpp"
 #include "interconnect/coflow.hpp"
 #include "program/program.hpp"
 

@@ -169,7 +169,8 @@ Json to_json(const RunSwitches& switches) {
             {"peak_memory_bytes", number(switches.peak_memory_bytes)},
             {"events", switches.events},
             {"cache_hits", switches.cache_hits},
-            {"cache_misses", switches.cache_misses}};
+            {"cache_misses", switches.cache_misses},
+            {"cache_stored_hits", switches.cache_stored_hits}};
 }
 
 // RFC 4180: fields that hold a comma, a quote or a line break stand in quotes, quotes doubled.

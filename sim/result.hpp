@@ -151,6 +151,7 @@ struct RunSwitches {
     double host_seconds = 0;
     double peak_memory_bytes = 0;
     long events = 0, cache_hits = 0, cache_misses = 0;
+    long cache_stored_hits = 0;  // of the misses, those found in a file of an earlier run
 };
 
 struct Result {

@@ -24,12 +24,6 @@ const std::vector<std::pair<const char*, AttentionForm>>& names_of(const Attenti
     return names;
 }
 
-const std::vector<std::pair<const char*, Phase>>& names_of(const Phase*) {
-    static const std::vector<std::pair<const char*, Phase>> names = {{"prefill", Phase::prefill},
-                                                                     {"decode", Phase::decode}};
-    return names;
-}
-
 namespace {
 
 DType dtype_or(const std::map<std::string, DType>& dtypes, const char* key, DType fallback) {

@@ -16,7 +16,6 @@ namespace podsim {
 enum class OperatorType { gemm, attention, moe, vector };
 const std::vector<std::pair<const char*, OperatorType>>& names_of(const OperatorType*);
 const std::vector<std::pair<const char*, AttentionForm>>& names_of(const AttentionForm*);
-const std::vector<std::pair<const char*, Phase>>& names_of(const Phase*);
 
 // `operator:` as written, before its type decides which keys belong to it.
 struct OperatorForm {

@@ -1,5 +1,6 @@
 #include "sim/single_run.hpp"
 
+#include "sim/cost_file.hpp"
 #include "sim/cost_metrics.hpp"
 
 namespace podsim {
@@ -58,8 +59,10 @@ AlternativeResult run_one(const ResolvedExperiment& experiment,
     const RankHardware hardware = rank_hardware(alternative.chip);
     const RankFabric fabric = rank_fabric(alternative.system, alternative.chip.ranks);
     CostCache cache(hardware, alternative.kernels, options.fidelity, options.cache);
+    const CostFile file(options.cache_folder, cache);
     const SingleRun run = run_single(experiment, alternative, cache, fabric, options.driver);
     counts.add(run.record, cache);
+    file.keep(cache);
 
     const AssemblyInput input{run.program, run.costs,         run.record, hardware,
                               fabric,      alternative.ranks, {}};

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "sim/cost_file.hpp"
 #include "sim/cost_metrics.hpp"
 #include "sim/metrics.hpp"
 #include "sim/step_case.hpp"
@@ -144,6 +145,7 @@ AlternativeResult run_serving_step(const ResolvedExperiment& experiment,
     const StepCase step_case(experiment, alternative);
     CostCache cache(step_case.hardware(), alternative.kernels, options.fidelity, options.cache,
                     RankState::busy);
+    const CostFile file(options.cache_folder, cache);
 
     std::vector<std::string> warnings = alternative.warnings;
     const auto& workload = experiment.spec.workload;
@@ -156,6 +158,7 @@ AlternativeResult run_serving_step(const ResolvedExperiment& experiment,
     const long batch = step_case.find_batch(cache, warnings);
     const StepRun run = step_case.run(batch, cache, options.driver);
     counts.add(run.record, cache);
+    file.keep(cache);
 
     const EngineSpec& engine = *alternative.engine;
     const AssemblyInput input{

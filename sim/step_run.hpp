@@ -10,11 +10,12 @@
 namespace podsim {
 
 struct RunCounts {
-    long events = 0, cache_hits = 0, cache_misses = 0;
+    long events = 0, cache_hits = 0, cache_misses = 0, stored_hits = 0;
     void add(const RunRecord& record, const CostCache& cache) {
         events += static_cast<long>(record.events);
         cache_hits += cache.hits();
         cache_misses += cache.misses();
+        stored_hits += cache.stored_hits();
     }
 };
 

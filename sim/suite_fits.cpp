@@ -20,21 +20,12 @@ bool decides(const std::string& part, const std::set<std::string>& kinds) {
     if (begin == "gemm" || begin == "grouped_gemm") {
         return kinds.count("gemm") > 0 || kinds.count("grouped_gemm") > 0;
     }
-    if (begin == "vector" || begin == "expert_vector") return kinds.count("vector") > 0;
+    if (begin == "vector" || begin == "expert_vector" || begin == "vector_kernels")
+        return kinds.count("vector") > 0;
+    if (begin == "index_scores" || begin == "delta_rule" || begin == "stream_mix")
+        return kinds.count(begin) > 0;
+    if (begin == "modules") return false;  // of tables alone
     return kinds.count("attention") > 0;
-}
-
-std::vector<std::string> parts_of(const KernelLibrarySpec& library) {
-    std::vector<std::string> parts;
-    for (const auto& [dtype, habits] : library.gemm) parts.push_back("gemm." + to_string(dtype));
-    for (const auto& [dtype, habits] : library.grouped_gemm)
-        parts.push_back("grouped_gemm." + to_string(dtype));
-    parts.insert(parts.end(), {"attention_decode", "attention_prefill"});
-    for (const auto& [kind, habits] : library.attention)
-        parts.push_back("attention." + name_of(kind));
-    parts.emplace_back("vector");
-    if (library.expert_vector) parts.emplace_back("expert_vector");
-    return parts;
 }
 
 bool runs_kernels(const std::set<std::string>& kinds) {

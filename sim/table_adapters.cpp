@@ -374,6 +374,7 @@ void register_table_adapters(Registry<TableAdapter>& adapters) {
                  "a table of your own: kind, shape columns, formats a b c, latency_us "
                  "(docs/calibration.md)",
                  own_table);
+    register_sparse_adapters(adapters);
 }
 
 }  // namespace podsim

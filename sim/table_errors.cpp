@@ -4,17 +4,19 @@
 #include <stdexcept>
 
 #include "base/statistics.hpp"
-#include "chips/cost.hpp"
 
 namespace podsim {
 
 Seconds simulated_time(const KernelRow& row, const RankHardware& hardware,
-                       const KernelLibrarySpec& library) {
-    Seconds time(0.0), sustained(0.0);
-    for (const OperatorBody& body : row.operators) {
-        const OperatorCost cost = operator_cost(body, hardware, library, Fidelity::tile, 1.0);
-        time += cost.time;
-        sustained += cost.sustained;
+                       const KernelLibrarySpec& library, RowTime others) {
+    for (const OperatorBody& body : row.operators)
+        others.add(operator_cost(body, hardware, library, Fidelity::tile, 1.0));
+    Seconds time = others.full, sustained = others.sustained;
+    const auto module = library.modules.find(row.module);
+    if (module != library.modules.end()) {
+        const ModuleHabits& habits = module->second;
+        time = max(habits.host, time + habits.overhead);
+        sustained = max(habits.host, sustained + habits.overhead);
     }
     return repeated_time(time, sustained, hardware, row.repeats);
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "chips/chip.hpp"
+#include "chips/cost.hpp"
 #include "chips/kernel_library.hpp"
 #include "sim/kernel_table.hpp"
 
@@ -20,9 +21,20 @@ struct TableErrors {
     Seconds measured{0.0}, simulated{0.0};  // sums
 };
 
-// The operators of a row one after another, alone on the chip, repeated as the harness did.
+// Of operators one after another: at full clock, and on a rank long busy.
+struct RowTime {
+    Seconds full{0.0}, sustained{0.0};
+    void add(const OperatorCost& cost) {
+        full += cost.time;
+        sustained += cost.sustained;
+    }
+};
+
+// The operators of a row one after another, alone on the chip, repeated as the harness did. A
+// module is never done before its host, max(host, operators + overhead). `others`: of operators
+// that ran too and are not in the row.
 Seconds simulated_time(const KernelRow& row, const RankHardware& hardware,
-                       const KernelLibrarySpec& library);
+                       const KernelLibrarySpec& library, RowTime others = {});
 
 // One row of a table beside what we say of it.
 struct ComparedRow {

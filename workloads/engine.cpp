@@ -13,6 +13,9 @@ void describe(Form& form, EngineSpec& engine) {
                   "cores of the attention stream (partitioned)", share_above_zero());
     form.optional("expert_core_share", engine.expert_core_share,
                   "cores of the expert stream (partitioned)", share_above_zero());
+    form.optional("order", engine.order,
+                  "in which order the kernels of two micro-batches run (two_batch): whichever is "
+                  "ready, or enqueued stage by stage");
     form.optional("experts_first", engine.experts_first,
                   "a micro-batch's experts come in between the other's attention kernels");
     form.optional("transfer_core_share", engine.transfer_core_share,
@@ -39,6 +42,14 @@ void describe(Form& form, EngineSpec& engine) {
     form.required("record", engine.record, "where the parameters come from");
     if (form.ok() && engine.transfer_core_share >= 1)
         form.problem("transfer_core_share", "leaves no core to compute");
+    if (form.ok() && engine.order == KernelOrder::staged) {
+        if (engine.overlap != Overlap::two_batch)
+            form.problem("order", "staged is for two_batch: here each micro-batch has its cores");
+        if (engine.experts_first)
+            form.problem("experts_first", "is for order: earliest; stages have a fixed order");
+        if (engine.expert_parts > 1)
+            form.problem("expert_parts", "has no stages of its own: order: staged excludes it");
+    }
     if (!form.ok() || engine.overlap != Overlap::partitioned) return;
     if (engine.expert_parts > 1)
         form.problem("expert_parts", "is for two_batch: here experts and transfers share a stream");

@@ -37,6 +37,12 @@ const std::vector<std::pair<const char*, Overlap>>& names_of(const Overlap*) {
     return names;
 }
 
+const std::vector<std::pair<const char*, KernelOrder>>& names_of(const KernelOrder*) {
+    static const std::vector<std::pair<const char*, KernelOrder>> names = {
+        {"earliest", KernelOrder::earliest}, {"staged", KernelOrder::staged}};
+    return names;
+}
+
 const std::vector<std::pair<const char*, Fusion>>& names_of(const Fusion*) {
     static const std::vector<std::pair<const char*, Fusion>> names = {
         {"vector_chains", Fusion::vector_chains}, {"mla_prolog", Fusion::mla_prolog}};

@@ -86,6 +86,13 @@ struct SpeculationSpec {
 enum class Overlap { two_batch, partitioned };
 const std::vector<std::pair<const char*, Overlap>>& names_of(const Overlap*);
 
+// In which order the kernels of two micro-batches go onto the cores they share (two_batch).
+// earliest: whichever is ready, a micro-batch's chain as a whole. staged: in the fixed order of
+// their stages, as they are enqueued on one stream (DeepSeek's inference system, SGLang;
+// workloads/stage_order.hpp).
+enum class KernelOrder { earliest, staged };
+const std::vector<std::pair<const char*, KernelOrder>>& names_of(const KernelOrder*);
+
 // vector_chains: neighbouring vector operators run as one kernel. mla_prolog: everything of an
 // attention block in front of the attention itself runs as one kernel.
 enum class Fusion { vector_chains, mla_prolog };
@@ -95,6 +102,7 @@ struct EngineSpec {
     std::string name, title;
     Overlap overlap = Overlap::two_batch;
     double attention_core_share = 1, expert_core_share = 1;  // partitioned only
+    KernelOrder order = KernelOrder::earliest;
     bool experts_first =
         false;  // a micro-batch's experts come in between the other's attention kernels
     // Share of the cores that transfers hold while micro-batches overlap (two_batch): DeepEP's

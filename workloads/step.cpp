@@ -33,6 +33,7 @@
 #include "base/at.hpp"
 #include "base/statistics.hpp"
 #include "workloads/pipeline.hpp"
+#include "workloads/stage_order.hpp"
 #include "workloads/step_parts.hpp"
 
 namespace podsim {
@@ -61,6 +62,7 @@ class StepBuilder {
             }
             if (stages() > 1) hand_on(slot, passes);
         }
+        if (staged()) order_by_turn(step_.program, turns_, attention_stream_);
         step_.program.kernel_gap = spec_.engine.kernel_gap.value;
         step_.program.rank_skew = spec_.engine.rank_skew.value;
         step_.memory = step_memory(spec_, layout_);
@@ -112,6 +114,24 @@ class StepBuilder {
 
     int stages() const { return spec_.mapping.pipeline_parallel; }
 
+    // Whether two micro-batches run in a fixed order of stages.
+    bool staged() const {
+        return spec_.mapping.micro_batches > 1 && spec_.engine.overlap == Overlap::two_batch &&
+               spec_.engine.order == KernelOrder::staged;
+    }
+
+    bool decodes() const { return spec_.phase == Phase::decode; }
+
+    // The other micro-batch has its turn.
+    void yield() { ++turn_stage_; }
+
+    void add(Task task) {
+        const StageTurns order{spec_.mapping.micro_batches, decodes() ? 2 : 0};
+        turns_.push_back(first_turn_ + order.turn(turn_stage_, part_));
+        last_turn_ = std::max(last_turn_, turns_.back());
+        step_.program.tasks.push_back(std::move(task));
+    }
+
     // A stage's classes begin with it.
     int first_class(int stage) const { return stage * static_cast<int>(stage_classes_); }
 
@@ -119,15 +139,19 @@ class StepBuilder {
     // host's tasks at its end, which the stage's next slot follows.
     void run_slot(const StepSpec::Pass& pass, int batch, bool is_last) {
         const int parts = spec_.mapping.micro_batches;
+        first_turn_ = last_turn_ + 1;
         std::vector<std::vector<int>> ends(stage_classes_);
         for (int part = 0; part < parts; ++part) {
             part_ = stages() > 1 ? batch : part;
             sequences_ = even_part(step_.sequences_per_group, parts * stages(), part_);
+            turn_stage_ = 0;
             here_ = at(hosts_, stage_);
             run_part(pass, is_last);
             for (std::size_t c = 0; c < ends.size(); ++c) ends[c].push_back(here_[c]);
         }
         at(ends_, stage_) = here_;
+        first_turn_ = last_turn_ + 1;
+        turn_stage_ = 0;
         std::vector<int>& hosts = at(hosts_, stage_);
         hosts.clear();
         for (std::size_t c = 0; c < ends.size(); ++c) {
@@ -139,7 +163,7 @@ class StepBuilder {
             host.host_time = spec_.engine.host_step.value;
             host.after = ends[c];
             hosts.push_back(static_cast<int>(step_.program.tasks.size()));
-            step_.program.tasks.push_back(host);
+            add(std::move(host));
         }
     }
 
@@ -184,7 +208,7 @@ class StepBuilder {
                 task.stream = stream;
                 // Of no batch: from one rank to one other, so that nobody waits for a slowest.
                 task.micro_batch = stages();
-                step_.program.tasks.push_back(std::move(task));
+                add(std::move(task));
                 return static_cast<int>(step_.program.tasks.size()) - 1;
             };
             const int sent = part(from, send_stream_), received = part(to, send_stream_ + 1);
@@ -444,7 +468,7 @@ class StepBuilder {
         const auto within_group = [&](const char* name, TransferType type) {
             if (tensor > 1) join(name, type, tensor, layer.hidden);
         };
-        chain(attention_stream_, layer.attention);
+        chain_attention(layer, dense);
         if (splits_tokens()) {
             run_split_attention(layer);
             if (!dense) return run_routed(layer);
@@ -469,6 +493,20 @@ class StepBuilder {
         within_group("hidden all-gather", TransferType::all_gather);
     }
 
+    // In decode the other micro-batch has its turn before attention itself.
+    void chain_attention(const Layer& layer, bool dense) {
+        auto core = layer.attention.begin();
+        if (!dense && decodes()) {
+            core = std::find_if(core, layer.attention.end(), [&](const Kernel& kernel) {
+                return !kernel.pipeline && std::holds_alternative<Attention>(
+                                               at(step_.program.operators, kernel.body).body);
+            });
+        }
+        chain(attention_stream_, Kernels(layer.attention.begin(), core));
+        if (!dense && decodes()) yield();
+        chain(attention_stream_, Kernels(core, layer.attention.end()));
+    }
+
     void run_split_attention(const Layer& layer) {
         const int tensor = spec_.mapping.tensor_parallel;
         join("latent all-gather", TransferType::all_gather, tensor, layer.latents);
@@ -487,13 +525,27 @@ class StepBuilder {
 
     void run_experts(const Layer& layer) {
         const std::vector<int> routed_here = here_;
-        chain(expert_stream_, layer.shared);
-        const std::vector<int> shared_end = here_;
-        here_ = routed_here;
+        std::vector<int> shared_end;
+        const auto run_shared = [&] {
+            const std::vector<int> here = std::exchange(here_, routed_here);
+            chain(expert_stream_, layer.shared);
+            shared_end = std::exchange(here_, here);
+        };
+        // Staged, the dispatch is sent first; in a prefill the shared expert runs while results
+        // come back.
+        if (!staged()) run_shared();
         if (!layer.parts.empty()) return run_parts(layer, shared_end);
+        if (decodes()) yield();
         const bool gathers = spec_.experts.exchange == ExpertExchange::gather;
         exchange(gathers ? "token all-gather" : "dispatch",
                  gathers ? layer.load.dispatch.type : TransferType::dispatch, layer.load.dispatch);
+        if (staged()) {
+            const int sent = turn_stage_;
+            if (!decodes()) turn_stage_ += 2;
+            run_shared();
+            turn_stage_ = sent;
+        }
+        yield();
         priority_ = spec_.engine.experts_first ? 1 : 0;
         const auto beside = [&](std::size_t c) {
             return layer.shared.empty() ? std::vector<int>{} : std::vector<int>{shared_end[c]};
@@ -505,9 +557,11 @@ class StepBuilder {
         }
         exchange(gathers ? "expert sum" : "combine",
                  gathers ? layer.load.combine.type : TransferType::combine, layer.load.combine);
+        yield();
         priority_ = 0;
         for (std::size_t c = 0; c < here_.size(); ++c)
             chain_on(static_cast<int>(c), expert_stream_, layer.sum, beside(c));
+        if (decodes()) yield();
     }
 
     // Every part is dispatched as soon as the ports let it; its experts follow it, its combine
@@ -578,7 +632,7 @@ class StepBuilder {
         int& arrival = at(arrivals_, stage_)[static_cast<std::size_t>(rank_class)];
         if (arrival >= 0) task.after.push_back(std::exchange(arrival, -1));
         here = static_cast<int>(step_.program.tasks.size());
-        step_.program.tasks.push_back(std::move(task));
+        add(std::move(task));
         return here;
     }
 
@@ -622,6 +676,10 @@ class StepBuilder {
     std::vector<int> transfer_streams_;  // by micro-batch, or pipeline batch
     std::size_t stage_classes_ = 0;      // classes of ranks in a stage
     int stage_ = 0, part_ = 0, layer_ = -1, priority_ = 0;
+    // Of tasks, where micro-batches take turns: each one's, the first and the last of a slot's, and
+    // the stage that is being built.
+    std::vector<int> turns_;
+    int first_turn_ = 0, last_turn_ = -1, turn_stage_ = 0;
     bool continues_ = false;  // tasks belong to a kernel that runs already
     long sequences_ = 0;
     std::vector<int> here_;  // by class of the stage: the task the next one follows

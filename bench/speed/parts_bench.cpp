@@ -37,6 +37,55 @@ void known_operator(benchmark::State& state) {
 }
 BENCHMARK(known_operator);
 
+void new_operator_analytic(benchmark::State& state) {
+    const Scene& scene = ep320();
+    const OperatorBody body = Gemm{96, 24576, 1536, 1, DType::int8, DType::int8};
+    for (auto _ : state) {
+        benchmark::DoNotOptimize(operator_cost(body, scene.hardware, scene.alternative().kernels,
+                                               Fidelity::analytic, 1.0));
+    }
+}
+BENCHMARK(new_operator_analytic);
+
+// As many as a file on disk holds.
+constexpr long kStored = 1000;
+
+std::string file_of_costs() {
+    CostCache cache = ep320().empty_cache();
+    cache.recall(StoredCosts(cache.setting()));
+    for (long m = 1; m <= kStored; ++m)
+        (void)cache.cost(Gemm{m, 24576, 1536, 1, DType::int8, DType::int8}, 1.0);
+    return cache.file(1U << 20);
+}
+
+// All that are in a file, for the first time.
+void stored_operators(benchmark::State& state) {
+    const std::string file = file_of_costs();
+    for (auto _ : state) {
+        CostCache cache = ep320().empty_cache();
+        cache.recall(StoredCosts(cache.setting(), file));
+        for (long m = 1; m <= kStored; ++m) {
+            const OperatorBody body = Gemm{m, 24576, 1536, 1, DType::int8, DType::int8};
+            benchmark::DoNotOptimize(cache.cost(body, 1.0));
+        }
+    }
+    state.SetItemsProcessed(state.iterations() * kStored);
+}
+BENCHMARK(stored_operators)->Unit(benchmark::kMicrosecond);
+
+// What a run pays before the first of them, and for adding one at its end; disk apart.
+void recall_and_keep(benchmark::State& state) {
+    const std::string file = file_of_costs();
+    for (auto _ : state) {
+        CostCache cache = ep320().empty_cache();
+        cache.recall(StoredCosts(cache.setting(), file));
+        if (state.range(0) == 0) continue;
+        (void)cache.cost(Gemm{5000, 24576, 1536, 1, DType::int8, DType::int8}, 1.0);
+        benchmark::DoNotOptimize(cache.file(1U << 20));
+    }
+}
+BENCHMARK(recall_and_keep)->Arg(0)->Arg(1)->Unit(benchmark::kMicrosecond);
+
 void one_coflow(benchmark::State& state) {
     const Scene& scene = ep320();
     const ServingStep step = build_step(scene.step(48));

@@ -38,6 +38,8 @@ std::string content_of(const std::string& path) {
     redirect(err, STDERR_FILENO);
     if (chdir(folder.c_str()) != 0) _exit(99);
     unsetenv("PODSIM_CONFIGS");
+    // Not in the home of whoever runs the tests, and not among the files that they list.
+    setenv("XDG_CACHE_HOME", (folder + ".cache").c_str(), 1);
     for (const auto& [name, value] : environment) setenv(name.c_str(), value.c_str(), 1);
     std::string program = PODSIM_PROGRAM;
     std::vector<std::string> owned = arguments;
@@ -81,6 +83,7 @@ Folder::Folder() {
 Folder::~Folder() {
     std::error_code ignored;
     fs::remove_all(path_, ignored);
+    fs::remove_all(path_ + ".cache", ignored);
 }
 
 void Folder::write(const std::string& name, const std::string& content) const {

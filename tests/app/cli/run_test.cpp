@@ -91,6 +91,75 @@ TEST_F(Run, CacheAndDriverChangeNothing) {
     EXPECT_EQ(Json::parse(other)["switches"]["driver"], "plain");
 }
 
+// One chip with one library: one file.
+std::string one_alternative() {
+    const std::string two = kDecode;
+    return two.substr(0, two.find("  - name: Custom"));
+}
+
+// What an earlier run left on disk changes no byte, and nor does what somebody made of it.
+TEST_F(Run, CostsOnDiskChangeNothing) {
+    folder_.write("e.yaml", one_alternative());
+    const std::string cache = folder_ / "cache";
+    const auto run = [&](const std::map<std::string, std::string>& environment,
+                         const std::vector<std::string>& options = {}) {
+        std::vector<std::string> arguments = {"run", "e.yaml", "--quiet", "--out", "o"};
+        arguments.insert(arguments.end(), options.begin(), options.end());
+        const Outcome outcome = folder_.podsim(arguments, environment);
+        EXPECT_EQ(outcome.code, 0);
+        EXPECT_EQ(outcome.out + outcome.err, "");
+        return folder_.read("o/result.json");
+    };
+    const auto stored_hits = [](const std::string& text) {
+        return Json::parse(text)["switches"]["cache_stored_hits"].get<long>();
+    };
+    const auto kept = [&] {
+        std::vector<std::string> files;
+        for (const std::string& file : folder_.files())
+            if (file.rfind("cache/", 0) == 0) files.push_back(file);
+        return files;
+    };
+    const std::string off = run({{"XDG_CACHE_HOME", cache}}, {"--no-cache"});
+    EXPECT_TRUE(kept().empty());
+    const std::string cold = run({{"XDG_CACHE_HOME", cache}});
+    EXPECT_EQ(stored_hits(cold), 0);
+    ASSERT_EQ(kept().size(), 1u);
+    EXPECT_EQ(kept()[0].rfind("cache/podsim/costs-", 0), 0u) << kept()[0];
+    const std::string warm = run({{"XDG_CACHE_HOME", cache}});
+    EXPECT_GT(stored_hits(warm), 8);  // the products of a layer and more
+    EXPECT_LT(stored_hits(warm), Json::parse(warm)["switches"]["cache_misses"].get<long>());
+    for (const std::string& file : kept()) {
+        std::string bytes = folder_.read(file);
+        for (std::size_t i = 100; i < bytes.size(); i += 100) bytes[i] = 'x';
+        folder_.write(file, bytes);
+    }
+    const std::string broken = run({{"XDG_CACHE_HOME", cache}});
+    EXPECT_EQ(stored_hits(broken), 0);
+    const std::string nowhere = run({{"XDG_CACHE_HOME", "/dev/null/cache"}});
+    for (const std::string& text : {cold, warm, broken, nowhere})
+        EXPECT_EQ(without_switches(off), without_switches(text));
+}
+
+// The XDG Base Directory Specification: a path that is not absolute counts as none.
+TEST_F(Run, WhereCostsAreKept) {
+    folder_.write("e.yaml", one_alternative());
+    const auto run = [&](const std::string& xdg, const std::string& home) {
+        EXPECT_EQ(folder_
+                      .podsim({"run", "e.yaml", "--quiet", "--out", "o"},
+                              {{"XDG_CACHE_HOME", xdg}, {"HOME", home}})
+                      .code,
+                  0);
+    };
+    run("", "");
+    run("relative", "");
+    EXPECT_EQ(folder_.files(),
+              (std::vector<std::string>{"e.yaml", "o/operators.csv", "o/result.json"}));
+    run("relative", folder_ / "home");
+    EXPECT_EQ(folder_.files().size(), 4u);
+    EXPECT_EQ(folder_.files()[0], "e.yaml");
+    EXPECT_EQ(folder_.files()[1].rfind("home/.cache/podsim/costs-", 0), 0u);
+}
+
 TEST_F(Run, AgainFromItsResult) {
     const std::string settings = "chip:custom-npu.hbm.bandwidth=12 TB/s";
     const std::string first =

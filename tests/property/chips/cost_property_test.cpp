@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "chips/cost.hpp"
+#include "chips/cost_cache.hpp"
 #include "chips/sustained_clock.hpp"
 
 namespace podsim {

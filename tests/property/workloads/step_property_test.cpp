@@ -68,6 +68,8 @@ StepSpec any_step() {
     spec.engine.attention_core_share = spec.engine.expert_core_share = 0.5;
     spec.engine.experts_first = *rc::gen::arbitrary<bool>();
     if (spec.engine.overlap == Overlap::two_batch) spec.engine.expert_parts = any_int(1, 4);
+    if (spec.engine.overlap == Overlap::two_batch && spec.engine.expert_parts == 1)
+        spec.engine.order = *rc::gen::element(KernelOrder::earliest, KernelOrder::staged);
     if (*rc::gen::arbitrary<bool>()) spec.engine.fused.push_back(Fusion::vector_chains);
     if (*rc::gen::arbitrary<bool>()) spec.engine.fused.push_back(Fusion::mla_prolog);
     spec.sequences_per_group = any(4, 30);

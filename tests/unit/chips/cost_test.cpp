@@ -1,4 +1,4 @@
-// Vector operators, the bound, and the cache.
+// Vector operators and the bound.
 #include "chips/cost.hpp"
 
 #include <gtest/gtest.h>
@@ -77,39 +77,6 @@ TEST(Fidelity, Names) {
     for (const auto& [name, fidelity] : names_of(static_cast<const Fidelity*>(nullptr))) {
         EXPECT_EQ(to_string(fidelity), name);
     }
-}
-
-TEST(CostCache, CountsAndKeepsApart) {
-    CostCache cache(tiny_chip(), tiny_library(), Fidelity::tile, true);
-    const Gemm one{32, 32, 64, 1}, other{32, 32, 65, 1};
-    const OperatorCost first = cache.cost(one, 1.0);
-    EXPECT_EQ(cache.misses(), 1);
-    EXPECT_EQ(cache.hits(), 0);
-    EXPECT_EQ(cache.cost(one, 1.0).time, first.time);
-    EXPECT_EQ(cache.hits(), 1);
-    EXPECT_NE(cache.cost(other, 1.0).time, first.time);
-    // Half of the cores is another question, and so is a share that differs in the last digit.
-    EXPECT_NE(cache.cost(one, 0.5).time, first.time);
-    (void)cache.cost(one, std::nextafter(0.5, 1.0));
-    EXPECT_EQ(cache.misses(), 4);
-    EXPECT_EQ(cache.hits(), 1);
-}
-
-TEST(CostCache, SwitchedOffItOnlyCounts) {
-    CostCache cache(tiny_chip(), tiny_library(), Fidelity::tile, false);
-    const Gemm one{32, 32, 64, 1};
-    EXPECT_EQ(cache.cost(one, 1.0).time, cache.cost(one, 1.0).time);
-    EXPECT_EQ(cache.misses(), 2);
-    EXPECT_EQ(cache.hits(), 0);
-}
-
-// What could not be costed is not remembered as if it could.
-TEST(CostCache, PassesErrorsOn) {
-    CostCache cache(tiny_chip(), tiny_library(), Fidelity::tile, true);
-    const Gemm wide{1, 1, 1, 1, DType::fp32, DType::fp32, DType::fp32};
-    EXPECT_THROW(cache.cost(wide, 1.0), std::invalid_argument);
-    EXPECT_THROW(cache.cost(wide, 1.0), std::invalid_argument);
-    EXPECT_EQ(cache.hits(), 0);
 }
 
 }  // namespace

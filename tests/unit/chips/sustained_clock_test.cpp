@@ -7,6 +7,7 @@
 #include <limits>
 #include <stdexcept>
 
+#include "chips/cost_cache.hpp"
 #include "tests/unit/chips/tiny_chip.hpp"
 
 namespace podsim {

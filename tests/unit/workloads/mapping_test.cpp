@@ -66,6 +66,13 @@ TEST(Engine, CannotGiveAwayMoreCoresThanThereAre) {
     EXPECT_THAT(problem_of(""), HasSubstr("attention_core_share"));
 }
 
+TEST(Engine, StagesExcludeWhatHasAnOrderOfItsOwn) {
+    EXPECT_THAT(problem_of("attention_core_share: 0.5\nexpert_core_share: 0.5\norder: staged\n"),
+                HasSubstr("order: staged is for two_batch"));
+    EXPECT_EQ(problem_of("attention_core_share: 0.5\nexpert_core_share: 0.5\norder: earliest\n"),
+              "");
+}
+
 TEST(Engine, SaysWhatItDoesNotKnow) {
     EXPECT_THAT(problem_of("attention_core_share: 0\n"), HasSubstr("attention_core_share"));
     EXPECT_THAT(problem_of("fused: [mla_prologue]\n"), HasSubstr("mla_prolog"));
