@@ -206,7 +206,8 @@ double matrix_work(const std::vector<Operator>& operators) {
 double layer_work(const ModelSpec& model, const LayerKind& kind, long sequence) {
     const Precision precision;
     const StepShape shape{Phase::prefill, 1, sequence, sequence, 1, AttentionSplit::heads};
-    const double attention = matrix_work(attention_block(model, precision, shape, kind));
+    double attention = matrix_work(attention_block(model, precision, shape, kind));
+    if (kind.engram) attention += matrix_work(engram_block(model, sequence));
     if (!kind.experts)
         return attention + matrix_work(dense_ffn_block(model, precision, sequence, 1));
     return attention + matrix_work(router_block(model, precision, sequence, kind.hash_routed)) +

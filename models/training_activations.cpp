@@ -220,6 +220,17 @@ void keep(KeptList& list, const DeltaNetAttention& kind) {
     list.divided("delta_normed", values, list.precision().activations, list.recompute().norms);
 }
 
+// Rows looked up, value, a key, a gated value and its convolution a stream.
+void keep_engram(KeptList& list) {
+    const ModelSpec& model = list.model();
+    const long streams = model.streams * model.hidden;
+    list.stream("engram_rows", model.engram.memory_width(), stream_format);
+    list.stream("engram_value", model.hidden, stream_format);
+    list.stream("engram_keys", streams, stream_format);
+    list.stream("engram_streams", streams, stream_format);
+    list.stream("engram_gated", streams, stream_format);
+}
+
 // `width` of one rank.
 long inputs_of(const ModelSpec& model, long width) {
     return model.gated ? 2 * width : width;
@@ -270,6 +281,7 @@ std::vector<KeptTensor> kept_activations(const ModelSpec& model, const Precision
         list.stream("layer_input", model.streams * model.hidden, stream_format);
         return list.take();
     }
+    if (kind.engram) keep_engram(list);
     list.enter("attention");
     std::visit([&list](const auto& attention) { keep(list, attention); },
                at(model.attentions, kind.attention));

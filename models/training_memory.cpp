@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "base/at.hpp"
@@ -60,7 +61,14 @@ void add_layers(HeldParameters& held, const ModelSpec& model, const std::vector<
     }
     const ParameterCount count = count_parameters(alone);
     held.vectors += count.norms - ends.norms;
-    held.matrices += count.mixers - ends.mixers + count.router;
+    held.matrices += count.mixers - ends.mixers + count.router + count.engram;
+    const double with_memory =
+        static_cast<double>(std::count_if(alone.layers.begin(), alone.layers.end(),
+                                          [](const LayerKind& kind) { return kind.engram; }));
+    if (with_memory > 0) {
+        held.memory_tables +=
+            ends.tables * with_memory / static_cast<double>(model.engram.layers.size());
+    }
 }
 
 }  // namespace

@@ -68,9 +68,12 @@ ModelSlice whole(const ModelSpec& model);
 
 // Parameters of one rank before anything is divided over data-parallel ranks. matrices: of
 // attention, dense FFNs, shared experts, routers, the drafts' projections and mixers; vectors:
-// norms and biases; tables: embedding, positions, head; experts: routed.
+// norms and biases; tables: embedding, positions, head; experts: routed. memory_tables: those of
+// conditional memory, whole; where they are held and divided is the workload's, and no part of the
+// total.
 struct HeldParameters {
     double matrices = 0, vectors = 0, tables = 0, experts = 0;
+    double memory_tables = 0;
     double total() const { return matrices + vectors + tables + experts; }
 };
 HeldParameters parameters_of(const ModelSpec& model, const ModelSlice& slice);

@@ -246,6 +246,7 @@ std::vector<std::vector<Operator>> forward_blocks(const ModelSpec& model, long t
     const Precision precision;
     std::vector<std::vector<Operator>> blocks = {embedding_block(model, precision, tokens)};
     for (const LayerCount& alike : layer_kinds(model)) {
+        if (alike.kind.engram) blocks.push_back(engram_block(model, tokens));
         blocks.push_back(attention_block(model, precision, shape_of_sequence(tokens), alike.kind));
         if (alike.kind.experts) {
             blocks.push_back(router_block(model, precision, tokens, alike.kind.hash_routed));
@@ -292,7 +293,7 @@ TEST_P(TrainingOfShipped, SixFlopAParameterAtLeast) {
     const ModelSpec model = shipped_model(GetParam());
     const ParameterCount count = count_parameters(model);
     const double matrices = count.attention + count.dense_ffn + count.active_routed +
-                            count.shared_experts +
+                            count.shared_experts + count.engram +
                             static_cast<double>(model.vocabulary * model.hidden);
     // Biases are no products, mixers are few more.
     const double work = training_flops_per_token(model, 128, false).value();
