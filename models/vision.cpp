@@ -26,6 +26,8 @@ namespace podsim {
 
 namespace {
 
+constexpr long most_pixels = 1'000'000, most_merge = 100, most_budget = 10'000'000;
+
 double real(long count) {
     return static_cast<double>(count);
 }
@@ -61,12 +63,12 @@ void read_gemma(ConfigReader& config, VisionTower& tower) {
     tower.heads = read_head_count(config);
     tower.head_dim = config.size("head_dim", most_wide);
     const long kv_heads = config.size_or("num_key_value_heads", most_wide, tower.heads);
-    config.require(kv_heads == tower.heads, "num_key_value_heads",
+    config.require(tower.heads == 0 || kv_heads == tower.heads, "num_key_value_heads",
                    fmt::format("{} for {} heads, expected as many", kv_heads, tower.heads));
-    tower.merge = config.size("pooling_kernel_size", 1000);
+    tower.merge = config.size("pooling_kernel_size", most_merge);
     tower.position_rows = config.size("position_embedding_size", most_wide);
-    tower.image_tokens = config.size("default_output_length", most_tokens);
-    tower.frame_tokens = config.size_or("video_seq_length", most_tokens, tower.image_tokens);
+    tower.image_tokens = config.size("default_output_length", most_budget);
+    tower.frame_tokens = config.size_or("video_seq_length", most_budget, tower.image_tokens);
     require_no_bias(config, "attention_bias");
     config.require(!config.flag_or("use_clipped_linears", false), "use_clipped_linears",
                    "true: not modelled, expected false");
@@ -82,7 +84,7 @@ void read_qwen(ConfigReader& config, VisionTower& tower) {
     if (tower.heads > 0) tower.head_dim = tower.hidden / tower.heads;
     tower.temporal_patch = config.size("temporal_patch_size", 1000);
     tower.channels = config.size("in_channels", 1000);
-    tower.merge = config.size("spatial_merge_size", 1000);
+    tower.merge = config.size("spatial_merge_size", most_merge);
     tower.position_rows = config.size("num_position_embeddings", most_wide);
     config.require_empty_list("deepstack_visual_indexes",
                               "tokens of several layers are not modelled, expected []");
@@ -178,6 +180,11 @@ PatchGrid patch_grid(const VisionTower& tower, const ImageSize& image) {
     require_at_least_one("width", image.width);
     require_at_least_one("height", image.height);
     require_at_least_one("frames", image.frames);
+    if (std::max({image.width, image.height, image.frames}) > most_pixels) {
+        throw std::invalid_argument(fmt::format("{} x {} pixels, {} frames: at most {} of each",
+                                                image.width, image.height, image.frames,
+                                                most_pixels));
+    }
     const long times = (image.frames + tower.temporal_patch - 1) / tower.temporal_patch;
     if (tower.image_tokens == 0) {
         const double side = real(tower.patch * tower.merge);

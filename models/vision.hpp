@@ -52,7 +52,8 @@ struct ImageSize {
 // Patches as the tower sees them. Qwen: sides to the nearest multiple of patch x merge pixels, at
 // least one; two frames are one time step, an image is taken twice; limits of pixels are the
 // processor's and left out. Gemma: scaled to the budget of tokens, then down to such multiples.
-// Padding to the budget is left out. A size below 1 is a std::invalid_argument.
+// Padding to the budget is left out. A size below 1 or above a million is a
+// std::invalid_argument.
 struct PatchGrid {
     long times = 0, rows = 0, columns = 0;
     long patches() const { return times * rows * columns; }

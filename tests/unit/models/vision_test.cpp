@@ -76,6 +76,7 @@ TEST(ImageTokens, NeedASize) {
     EXPECT_THROW(image_tokens(qwen(), {0, 896}), std::invalid_argument);
     EXPECT_THROW(image_tokens(gemma(), {896, -1}), std::invalid_argument);
     EXPECT_THROW(image_tokens(qwen(), {896, 896, 0}), std::invalid_argument);
+    EXPECT_THROW(image_tokens(qwen(), {896, 1'000'001}), std::invalid_argument);
     EXPECT_THROW(vision_operators(qwen(), {896, 896}, 0), std::invalid_argument);
 }
 
