@@ -49,7 +49,7 @@ struct Backward {
 // Attention with head dimensions q and v: the scores again, then dV, dP, dQ, dK, 2 (3 q + 2 v) a
 // head and pair, where the two forward products are 2 (q + v) (FlashAttention-2, arXiv 2307.08691,
 // section 3.1.2). It is given as Attention with dimensions 3 q and 2 v, whose bytes are those of Q,
-// dQ summed in FP32, O, dO; of K, V, dK, dV within a fifth (FP32 sums more, BF16 less).
+// dQ summed in FP32, O, dO; of K, V, dK, dV within a quarter (FP32 sums more, BF16 less).
 //
 // Delta rule: the states again, then twice the forward work, given as twice the heads. Stream
 // mixes: twice the tokens. Index scores: gradients of queries and keys at the chosen entries alone,

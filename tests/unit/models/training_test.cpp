@@ -4,37 +4,16 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "base/names.hpp"
+#include "tests/unit/models/r1.hpp"
 #include "tests/unit/models/shipped_models.hpp"
 
 namespace podsim {
 namespace {
 
-Precision fp8_trained() {
-    Precision precision;
-    precision.weights = precision.experts = precision.activations = precision.dispatch = DType::fp8;
-    return precision;
-}
-
-Operator named(const std::vector<Operator>& operators, const std::string& name) {
-    for (const Operator& op : operators) {
-        if (op.name == name) return op;
-    }
-    throw std::logic_error("no operator " + name);
-}
-std::vector<std::string> names(const std::vector<Operator>& operators) {
-    std::vector<std::string> result;
-    for (const Operator& op : operators) result.push_back(op.name);
-    return result;
-}
-Gemm gemm(const std::vector<Operator>& operators, const std::string& name) {
-    return std::get<Gemm>(named(operators, name).body);
-}
-VectorWork vector(const std::vector<Operator>& operators, const std::string& name) {
-    return std::get<VectorWork>(named(operators, name).body);
-}
 double products(const std::vector<Operator>& operators) {
     double sum = 0;
     for (const Operator& op : operators) {
@@ -95,12 +74,13 @@ TEST(BackwardPass, OfAProduct) {
     const ModelSpec gpt = shipped_model("gpt3-175b");
     const auto forward = training_forward(dense_ffn_block(gpt, Precision{}, 2048, 1));
     const Backward back = backward_of(gpt, forward);
-    EXPECT_EQ(gemm(back.input, "dense_ffn_down_input_gradient"), (Gemm{2048, 49152, 12288}));
+    EXPECT_EQ(gemm(find(back.input, "dense_ffn_down_input_gradient")), (Gemm{2048, 49152, 12288}));
     Gemm weight{12288, 49152, 2048};
     weight.c = DType::fp32;
-    EXPECT_EQ(gemm(back.weight, "dense_ffn_down_weight_gradient"), weight);
-    EXPECT_EQ(vector(back.weight, "dense_ffn_down_weight_accumulate").read, 12288.0 * 49152 * 4);
-    EXPECT_EQ(vector(back.weight, "dense_ffn_down_weight_accumulate").write, 0);
+    EXPECT_EQ(gemm(find(back.weight, "dense_ffn_down_weight_gradient")), weight);
+    EXPECT_EQ(vector(find(back.weight, "dense_ffn_down_weight_accumulate")).read,
+              12288.0 * 49152 * 4);
+    EXPECT_EQ(vector(find(back.weight, "dense_ffn_down_weight_accumulate")).write, 0);
     EXPECT_EQ(
         names(back.input),
         (std::vector<std::string>{"dense_ffn_down_input_gradient", "dense_ffn_gelu_input_gradient",
@@ -111,17 +91,17 @@ TEST(BackwardPass, OfAProduct) {
 // 7168 + 56 x 4 B a row, X [8 x 256, 2048] turned at 2048 + 16 x 4 B a row.
 TEST(BackwardPass, OfGroupedProductsInFp8) {
     const ModelSpec v3 = shipped_model("deepseek-v3");
-    const auto forward = training_forward(expert_block(v3, fp8_trained(), 256, 8, "expert"));
+    const auto forward = training_forward(expert_block(v3, fp8_served(), 256, 8, "expert"));
     const Backward back = backward_of(v3, forward);
-    EXPECT_EQ(gemm(back.input, "expert_down_input_gradient"),
+    EXPECT_EQ(gemm(find(back.input, "expert_down_input_gradient")),
               (Gemm{8, 2048, 7168, 256, DType::fp8, DType::fp8, DType::bf16}));
-    EXPECT_EQ(gemm(back.weight, "expert_down_weight_gradient"),
+    EXPECT_EQ(gemm(find(back.weight, "expert_down_weight_gradient")),
               (Gemm{7168, 2048, 8, 256, DType::fp8, DType::fp8, DType::fp32}));
-    EXPECT_EQ(vector(back.input, "expert_down_gradient_quantise").read, 2048.0 * 7168 * 2);
-    EXPECT_EQ(vector(back.input, "expert_down_gradient_quantise").write, 2 * 2048.0 * 7392);
-    EXPECT_EQ(vector(back.weight, "expert_down_input_turn").read, 2048.0 * 2112);
+    EXPECT_EQ(vector(find(back.input, "expert_down_gradient_quantise")).read, 2048.0 * 7168 * 2);
+    EXPECT_EQ(vector(find(back.input, "expert_down_gradient_quantise")).write, 2 * 2048.0 * 7392);
+    EXPECT_EQ(vector(find(back.weight, "expert_down_input_turn")).read, 2048.0 * 2112);
     // Gate and up of 2 x 2048 and a BF16 gradient of 2048 read, two gradients written.
-    const VectorWork swiglu = vector(back.input, "expert_swiglu_input_gradient");
+    const VectorWork swiglu = vector(find(back.input, "expert_swiglu_input_gradient"));
     EXPECT_EQ(swiglu.read, 2048.0 * 3 * 2048 * 2);
     EXPECT_EQ(swiglu.write, 2048.0 * 2 * 2048 * 2);
     EXPECT_EQ(swiglu.flops_per_element, 10);
@@ -132,15 +112,15 @@ TEST(BackwardPass, OfGroupedProductsInFp8) {
 TEST(BackwardPass, OfFlashAttention) {
     const ModelSpec v3 = shipped_model("deepseek-v3");
     const auto forward = attention_forward(v3, Precision{}, 4096, v3.layers.back());
-    const Operator core = named(backward_of(v3, forward).input, "prefill_attention_input_gradient");
+    const Operator core = find(backward_of(v3, forward).input, "prefill_attention_input_gradient");
     const double pairs = 4096.0 * 4097 / 2;
     EXPECT_EQ(work_of(core.body).value(), 2 * (3 * 192 + 2 * 128) * 128 * pairs);
 
     const ModelSpec llama = shipped_model("llama-3.1-8b");
     const auto plain = attention_forward(llama, Precision{}, 4096, llama.layers.front());
-    const double once = work_of(named(plain, "prefill_attention").body).value();
+    const double once = work_of(find(plain, "prefill_attention").body).value();
     EXPECT_EQ(
-        work_of(named(backward_of(llama, plain).input, "prefill_attention_input_gradient").body)
+        work_of(find(backward_of(llama, plain).input, "prefill_attention_input_gradient").body)
             .value(),
         2.5 * once);
     EXPECT_NO_THROW(require_valid(core));
@@ -151,15 +131,15 @@ TEST(BackwardPass, OfFlashAttention) {
 TEST(BackwardPass, OfVectorOperators) {
     const ModelSpec gpt = shipped_model("gpt3-175b");
     const auto ffn = backward_of(gpt, training_forward(dense_ffn_block(gpt, Precision{}, 4, 1)));
-    EXPECT_EQ(vector(ffn.input, "dense_ffn_norm_input_gradient").read, 3 * 4 * 24'576.0);
-    EXPECT_EQ(vector(ffn.input, "dense_ffn_norm_input_gradient").write, 4 * 24'576.0);
+    EXPECT_EQ(vector(find(ffn.input, "dense_ffn_norm_input_gradient")).read, 3 * 4 * 24'576.0);
+    EXPECT_EQ(vector(find(ffn.input, "dense_ffn_norm_input_gradient")).write, 4 * 24'576.0);
     const auto head = backward_of(gpt, training_forward(head_block(gpt, Precision{}, 4, 1)));
-    EXPECT_EQ(vector(head.input, "cross_entropy_input_gradient").read, 4 * 50257 * 2.0);
-    EXPECT_EQ(vector(head.input, "cross_entropy_input_gradient").write, 4 * 50257 * 2.0);
+    EXPECT_EQ(vector(find(head.input, "cross_entropy_input_gradient")).read, 4 * 50257 * 2.0);
+    EXPECT_EQ(vector(find(head.input, "cross_entropy_input_gradient")).write, 4 * 50257 * 2.0);
     const auto table = backward_of(gpt, training_forward(embedding_block(gpt, Precision{}, 4)));
     EXPECT_TRUE(table.input.empty());
-    EXPECT_EQ(vector(table.weight, "embedding_weight_gradient").read, 4 * 12288 * (4.0 + 2));
-    EXPECT_EQ(vector(table.weight, "embedding_weight_gradient").write, 4 * 12288 * 4.0);
+    EXPECT_EQ(vector(find(table.weight, "embedding_weight_gradient")).read, 4 * 12288 * (4.0 + 2));
+    EXPECT_EQ(vector(find(table.weight, "embedding_weight_gradient")).write, 4 * 12288 * 4.0);
 }
 
 // Qwen3.5's delta rule: the states again, then twice the work. 64 value heads of 128 x 128.
@@ -168,8 +148,8 @@ TEST(BackwardPass, OfTheDeltaRule) {
     const auto forward = attention_forward(qwen, Precision{}, 256, qwen.layers.front());
     const Backward back = backward_of(qwen, forward);
     const double once = 7.0 * 128 * 128 * 64 * 256;
-    EXPECT_EQ(work_of(named(back.input, "delta_rule_states").body).value(), once);
-    EXPECT_EQ(work_of(named(back.input, "delta_rule_input_gradient").body).value(), 2 * once);
+    EXPECT_EQ(work_of(find(back.input, "delta_rule_states").body).value(), once);
+    EXPECT_EQ(work_of(find(back.input, "delta_rule_input_gradient").body).value(), 2 * once);
 }
 
 // DeepSeek-V3.2 over 4,096 tokens: a query sees up to 2,048 entries, 2048 x 2049 / 2 + 2048^2
@@ -179,9 +159,9 @@ TEST(BackwardPass, OfIndexScoresAtTheChosenEntriesAlone) {
     const auto forward = attention_forward(v32, Precision{}, 4096, v32.layers.back());
     const Backward back = backward_of(v32, forward);
     const double pairs = 2048.0 * 2049 / 2 + 2048.0 * 2048;
-    EXPECT_EQ(work_of(named(back.input, "index_scores_input_gradient").body).value(),
+    EXPECT_EQ(work_of(find(back.input, "index_scores_input_gradient").body).value(),
               2.0 * 256 * 64 * pairs);
-    EXPECT_EQ(gemm(back.weight, "index_query_projection_weight_gradient").k, 4096);
+    EXPECT_EQ(gemm(find(back.weight, "index_query_projection_weight_gradient")).k, 4096);
     for (const Operator& op : back.input)
         EXPECT_NE(op.name, "index_query_projection_input_gradient");
 }
@@ -191,8 +171,10 @@ TEST(BackwardPass, OfStreamMixesIsTwiceForward) {
     const auto forward = attention_forward(v4, Precision{}, 256, v4.layers.back());
     const Backward back = backward_of(v4, forward);
     for (const char* name : {"attention_mix_in", "attention_mix_out"}) {
-        EXPECT_EQ(work_of(named(back.input, std::string(name) + "_input_gradient").body).value(),
-                  2 * work_of(named(forward, name).body).value());
+        const double once = work_of(find(forward, name).body).value();
+        EXPECT_GT(once, 0);
+        EXPECT_EQ(work_of(find(back.input, std::string(name) + "_input_gradient").body).value(),
+                  2 * once);
     }
 }
 
@@ -203,7 +185,7 @@ TEST(TrainingForward, HasNoCacheAndALoss) {
     }
     const auto head = training_forward(head_block(v3, Precision{}, 64, 1));
     EXPECT_EQ(head.back().name, "cross_entropy");
-    EXPECT_EQ(vector(head, "cross_entropy").op, "cross_entropy");
+    EXPECT_EQ(vector(find(head, "cross_entropy")).op, "cross_entropy");
 }
 
 // RMSNorms with the conversions behind them, up-projections with rotary and the keys they make,
@@ -212,16 +194,16 @@ TEST(Recomputed, DeepseekV3sOwnPolicy) {
     const ModelSpec v3 = shipped_model("deepseek-v3");
     const Recompute parts = parts_of(RecomputePolicy::deepseek_v3);
     const auto attention =
-        recomputed(attention_forward(v3, fp8_trained(), 4096, v3.layers.back()), parts);
+        recomputed(attention_forward(v3, fp8_served(), 4096, v3.layers.back()), parts);
     EXPECT_EQ(names(attention),
               (std::vector<std::string>{"attention_norm", "attention_quantise", "query_kv_norm",
                                         "query_quantise", "query_up_projection", "rotary",
                                         "kv_quantise", "kv_up_projection", "key_assembly"}));
     // The sum is there: one row of 14,336 B read and written, and the weights.
-    EXPECT_EQ(vector(attention, "attention_norm").read, 4096 * 14'336.0 + 14'336);
-    EXPECT_EQ(vector(attention, "attention_norm").write, 4096 * 14'336.0);
+    EXPECT_EQ(vector(find(attention, "attention_norm")).read, 4096 * 14'336.0 + 14'336);
+    EXPECT_EQ(vector(find(attention, "attention_norm")).write, 4096 * 14'336.0);
     const auto experts =
-        recomputed(training_forward(expert_block(v3, fp8_trained(), 4, 8, "expert")), parts);
+        recomputed(training_forward(expert_block(v3, fp8_served(), 4, 8, "expert")), parts);
     EXPECT_EQ(names(experts), (std::vector<std::string>{"expert_swiglu"}));
 }
 
