@@ -1,0 +1,286 @@
+// The backward pass of each kind of operator.
+#include "models/training.hpp"
+
+#include <algorithm>
+#include <initializer_list>
+#include <string_view>
+#include <utility>
+#include <variant>
+
+#include "models/vector_operators.hpp"
+#include "models/weights.hpp"
+
+namespace podsim {
+
+namespace {
+
+constexpr double fp32_bytes = 4;
+
+bool is_one_of(std::string_view op, std::initializer_list<std::string_view> names) {
+    return std::find(names.begin(), names.end(), op) != names.end();
+}
+
+bool is_conversion(const VectorWork& work) {
+    return is_one_of(work.op, {"quantise", "dequantise"});
+}
+
+// Gradients are BF16 where the forward pass is narrower.
+DType gradient_format(DType forward) {
+    return is_quantised(forward) ? stream_format : forward;
+}
+
+double product(long a, long b, long c) {
+    return static_cast<double>(a) * static_cast<double>(b) * static_cast<double>(c);
+}
+
+// Of operators in forward order, taken from the last to the first.
+class BackwardPass {
+  public:
+    BackwardPass(const ModelSpec& model, const std::vector<Operator>& forward)
+        : model_(model), forward_(forward) {}
+
+    Backward run() {
+        for (auto op = forward_.rbegin(); op != forward_.rend(); ++op) {
+            std::visit([&](const auto& body) { add(op->name, body); }, op->body);
+        }
+        return std::move(result_);
+    }
+
+  private:
+    void input(const std::string& name, OperatorBody body) {
+        result_.input.push_back({name + "_input_gradient", std::move(body)});
+    }
+    void weight(const std::string& name, OperatorBody body) {
+        result_.weight.push_back({name + "_weight_gradient", std::move(body)});
+    }
+
+    void add(const std::string& name, const Gemm& g) {
+        const bool narrow = is_quantised(g.a);
+        const long rows = g.m * g.groups;
+        if (narrow) {
+            const auto both = 2 * activation_bytes(model_, g.a, g.n);
+            result_.input.push_back(quantise(name + "_gradient_quantise", rows, g.n, Bytes(both)));
+        }
+        // The indexer learns from a loss of its own.
+        if (!name.starts_with("index_")) {
+            Gemm dx = g;
+            std::swap(dx.n, dx.k);
+            dx.c = gradient_format(g.a);
+            input(name, dx);
+        }
+        if (narrow) {
+            const double bytes = static_cast<double>(rows) * activation_bytes(model_, g.a, g.k);
+            const double elements = product(g.m, g.groups, g.k);
+            result_.weight.push_back(
+                {name + "_input_turn", VectorWork{"quantise", elements, 4, bytes, bytes}});
+        }
+        weight(name, Gemm{g.n, g.k, g.m, g.groups, g.a, g.a, DType::fp32, g.idle_groups});
+        const double sums = product(g.n, g.k, g.groups);
+        result_.weight.push_back(
+            {name + "_weight_accumulate", VectorWork{"accumulate", sums, 1, sums * fp32_bytes, 0}});
+    }
+
+    void add(const std::string& name, const Attention& forward) {
+        Attention a = forward;
+        a.head_dim_qk = 3 * forward.head_dim_qk;
+        a.head_dim_v = 2 * forward.head_dim_v;
+        a.compute = gradient_format(forward.compute);
+        a.kv = gradient_format(forward.kv);
+        input(name, a);
+    }
+
+    // dQ and dK at the entries that attention reads: a pair costs 2 (head_dim + head_dim).
+    void add(const std::string& name, const IndexScores& s) {
+        const auto chooser = std::find_if(forward_.begin(), forward_.end(), [](const Operator& op) {
+            const auto* attention = std::get_if<Attention>(&op.body);
+            return attention != nullptr && attention->selected > 0;
+        });
+        Attention a{AttentionForm::mla_absorbed,
+                    s.phase,
+                    s.batch,
+                    s.query,
+                    s.context,
+                    s.heads,
+                    1,
+                    s.head_dim,
+                    s.head_dim,
+                    gradient_format(s.compute),
+                    gradient_format(s.keys)};
+        a.compression = s.compression;
+        if (chooser != forward_.end()) a.selected = std::get<Attention>(chooser->body).selected;
+        input(name, a);
+    }
+
+    void add(const std::string& name, const DeltaRule& rule) {
+        DeltaRule gradients = rule;
+        gradients.key_heads *= 2;
+        gradients.value_heads *= 2;
+        result_.input.push_back({name + "_states", rule});
+        input(name, gradients);
+    }
+
+    void add(const std::string& name, const StreamMix& mix) {
+        StreamMix gradients = mix;
+        gradients.tokens *= 2;
+        input(name, gradients);
+    }
+
+    void add(const std::string& name, const VectorWork& forward) {
+        if (is_conversion(forward) || name == "index_top_k") return;
+        VectorWork back{forward.op + "_backward", forward.elements, 2 * forward.flops_per_element,
+                        forward.read + forward.write, forward.read};
+        if (is_one_of(forward.op, {"rotary", "copy_rows", "concatenate", "key_assembly"})) {
+            back.flops_per_element = forward.flops_per_element;
+            back.read = forward.write;
+        } else if (forward.op == "residual_rms_norm") {
+            // The sum, two gradients that meet in it, one that both of its terms get.
+            const double rows = forward.write / 2;
+            back.read = 3 * rows;
+            back.write = rows;
+        } else if (forward.op == "cross_entropy") {
+            back.read = forward.read;
+        } else if (is_one_of(forward.op, {"swiglu_quantise", "gelu_quantise"})) {
+            // The gradient is not quantised, and neither is this half of the arithmetic.
+            const VectorWork plain = plain_activation();
+            back.op = plain.op + "_backward";
+            back.flops_per_element = 2 * plain.flops_per_element;
+            back.read = forward.read + forward.elements * bytes_of(stream_format);
+        } else if (forward.op == "gather" && !name.starts_with("router_")) {
+            const double sums = forward.elements * fp32_bytes;
+            weight(name, VectorWork{"scatter_add", forward.elements, 1,
+                                    sums + forward.elements * bytes_of(stream_format), sums});
+            return;
+        }
+        input(name, back);
+    }
+
+    VectorWork plain_activation() const {
+        return std::get<VectorWork>(activate(model_, "one", 1, 1, stream_format).body);
+    }
+
+    const ModelSpec& model_;
+    const std::vector<Operator>& forward_;
+    Backward result_;
+};
+
+// Whether an operator runs again, given whether the one in front of it does.
+bool runs_again(const Operator& op, const Recompute& parts, bool follows) {
+    if (std::holds_alternative<Gemm>(op.body)) {
+        return parts.up_projections &&
+               is_one_of(op.name,
+                         {"query_up_projection", "kv_up_projection", "absorbed_query_product"});
+    }
+    if (std::holds_alternative<Attention>(op.body) || std::holds_alternative<DeltaRule>(op.body)) {
+        return parts.attention;
+    }
+    if (const auto* mix = std::get_if<StreamMix>(&op.body)) {
+        return parts.norms && mix->side == StreamSide::mix_in;
+    }
+    const auto* work = std::get_if<VectorWork>(&op.body);
+    if (work == nullptr) return false;
+    if (is_conversion(*work) || is_one_of(work->op, {"rotary", "key_assembly"})) return follows;
+    if (is_one_of(work->op, {"rms_norm", "residual_rms_norm", "gated_rms_norm"}))
+        return parts.norms;
+    return parts.activations &&
+           is_one_of(work->op, {"swiglu", "swiglu_quantise", "gelu", "gelu_quantise"});
+}
+
+// The residual was added in the forward pass: only the norm of the sum is left.
+Operator without_addition(Operator op) {
+    auto* work = std::get_if<VectorWork>(&op.body);
+    if (work == nullptr || work->op != "residual_rms_norm") return op;
+    const double weights = work->read - work->write;
+    *work = {"rms_norm", work->elements, work->flops_per_element - 1, work->write / 2 + weights,
+             work->write / 2};
+    return op;
+}
+
+double matrix_work(const std::vector<Operator>& operators) {
+    double work = 0;
+    for (const Operator& op : operators) {
+        if (op.name != "router_gate") work += matrix_work_of(op.body).value();
+    }
+    return work;
+}
+
+double layer_work(const ModelSpec& model, const LayerKind& kind, long sequence) {
+    const Precision precision;
+    const StepShape shape{Phase::prefill, 1, sequence, sequence, 1, AttentionSplit::heads};
+    double attention = matrix_work(attention_block(model, precision, shape, kind));
+    if (kind.engram) attention += matrix_work(engram_block(model, sequence));
+    if (!kind.experts)
+        return attention + matrix_work(dense_ffn_block(model, precision, sequence, 1));
+    return attention + matrix_work(router_block(model, precision, sequence, kind.hash_routed)) +
+           matrix_work(
+               expert_block(model, precision, model.experts_per_token, sequence, "expert")) +
+           matrix_work(expert_block(model, precision, 1, sequence, "shared_expert"));
+}
+
+}  // namespace
+
+const std::vector<std::pair<const char*, RecomputePolicy>>& names_of(const RecomputePolicy*) {
+    static const std::vector<std::pair<const char*, RecomputePolicy>> names = {
+        {"none", RecomputePolicy::none},
+        {"selective", RecomputePolicy::selective},
+        {"norms-and-activations", RecomputePolicy::norms_and_activations},
+        {"deepseek-v3", RecomputePolicy::deepseek_v3},
+        {"full", RecomputePolicy::full}};
+    return names;
+}
+
+Recompute parts_of(RecomputePolicy policy) {
+    Recompute parts;
+    const bool v3 = policy == RecomputePolicy::deepseek_v3;
+    parts.layer = policy == RecomputePolicy::full;
+    parts.attention = policy == RecomputePolicy::selective;
+    parts.norms = parts.activations = v3 || policy == RecomputePolicy::norms_and_activations;
+    parts.up_projections = v3;
+    return parts;
+}
+
+std::vector<Operator> training_forward(const std::vector<Operator>& block) {
+    std::vector<Operator> forward;
+    for (const Operator& op : block) {
+        const auto* work = std::get_if<VectorWork>(&op.body);
+        if (work != nullptr && work->op == "cache_append") continue;
+        forward.push_back(op);
+        if (work == nullptr || work->op != "sampling") continue;
+        forward.back().name = "cross_entropy";
+        std::get<VectorWork>(forward.back().body).op = "cross_entropy";
+    }
+    return forward;
+}
+
+Backward backward_of(const ModelSpec& model, const std::vector<Operator>& forward) {
+    return BackwardPass(model, forward).run();
+}
+
+std::vector<Operator> recomputed(const std::vector<Operator>& forward, const Recompute& parts) {
+    if (parts.layer) return forward;
+    std::vector<Operator> again;
+    bool follows = false;
+    for (const Operator& op : forward) {
+        follows = runs_again(op, parts, follows);
+        if (follows) again.push_back(without_addition(op));
+    }
+    return again;
+}
+
+Flops training_flops_per_token(const ModelSpec& model, long sequence, bool with_drafts) {
+    require_at_least_one("sequence", sequence);
+    const Precision precision;
+    const double head = matrix_work(head_block(model, precision, sequence, 1));
+    double forward = head;
+    for (const LayerCount& alike : layer_kinds(model)) {
+        forward += static_cast<double>(alike.count) * layer_work(model, alike.kind, sequence);
+    }
+    if (with_drafts && model.draft_layers > 0) {
+        forward += static_cast<double>(model.draft_layers) *
+                   (layer_work(model, model.draft_layer, sequence) + head +
+                    matrix_work(draft_block(model, precision, sequence)));
+    }
+    // Gradients of inputs and of weights are as much work again, each.
+    return Flops(3 * forward / static_cast<double>(sequence));
+}
+
+}  // namespace podsim

@@ -1,0 +1,78 @@
+// What training asks for beside the forward pass: operators of the backward pass, those that are
+// run again instead of keeping what they made, the work of a trained token. Memory is in
+// models/training_memory.hpp.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/units.hpp"
+#include "models/blocks.hpp"
+#include "models/model.hpp"
+#include "program/operator.hpp"
+
+namespace podsim {
+
+// What is computed again in the backward pass.
+struct Recompute {
+    bool layer = false;           // everything, from the layer's input
+    bool attention = false;       // scores and softmax, or the delta rule
+    bool norms = false;           // and what a sub-layer reads of several residual streams
+    bool activations = false;     // SwiGLU or GeLU
+    bool up_projections = false;  // from the latents of queries, keys and values
+    bool operator==(const Recompute&) const = default;
+};
+
+// selective: Korthikanti et al. (arXiv 2205.05198, section 5). deepseek_v3: RMSNorm, the
+// up-projections of latent attention and SwiGLU (arXiv 2412.19437, section 3.2.3).
+enum class RecomputePolicy { none, selective, norms_and_activations, deepseek_v3, full };
+const std::vector<std::pair<const char*, RecomputePolicy>>& names_of(const RecomputePolicy*);
+Recompute parts_of(RecomputePolicy policy);
+
+// A forward block (models/blocks.hpp) as training runs it: nothing is appended to a cache, and
+// sampling is the cross-entropy of the logits. What follows takes blocks of this form.
+std::vector<Operator> training_forward(const std::vector<Operator>& block);
+
+// Apart, as schedules with a split backward pass run them apart. The last operator comes first.
+struct Backward {
+    std::vector<Operator> input;   // gradients of what each operator read
+    std::vector<Operator> weight;  // gradients of the weights, added to FP32 sums
+};
+
+// Of one forward block in prefill over its own tokens alone.
+//
+// Product [m, n, k]: dX = dY W is [m, k, n], dW = dY^T X is [n, k, m] in FP32, an operator of no
+// written bytes beside it reads the sum that it is added to. Operands of 8 bits or fewer: dY is
+// quantised along rows and along columns, X turned from rows to columns (DeepSeek-V3, section 3.3).
+//
+// Attention with head dimensions q and v: the scores again, then dV, dP, dQ, dK, 2 (3 q + 2 v) a
+// head and pair, where the two forward products are 2 (q + v) (FlashAttention-2, arXiv 2307.08691,
+// section 3.1.2). It is given as Attention with dimensions 3 q and 2 v, whose bytes are those of Q,
+// dQ summed in FP32, O, dO; of K, V, dK, dV within a quarter (FP32 sums more, BF16 less).
+//
+// Delta rule: the states again, then twice the forward work, given as twice the heads. Stream
+// mixes: twice the tokens. Index scores: gradients of queries and keys at the chosen entries alone,
+// 2 (2 head_dim) a head and entry, as their loss compares only these with attention
+// (DeepSeek-V3.2, arXiv 2512.02556, section 2.1, sparse training); nothing goes back from the
+// indexer's projections into the model. The attention scores this loss compares with are not
+// counted.
+//
+// Vector operators: linear ones as in the forward pass, the other way round; an embedding is a
+// scatter-add in FP32; conversions between formats have none; all others read what forward read
+// and the gradient of what it wrote, write the gradient of what it read, with twice the arithmetic.
+// Gradients of norms' weights and of biases come with kernels that hold the rows anyway.
+Backward backward_of(const ModelSpec& model, const std::vector<Operator>& forward);
+
+// Those of a layer's forward operators that run again before its backward pass. A conversion, a
+// rotary embedding or an assembly of keys runs again with the operator in front of it.
+std::vector<Operator> recomputed(const std::vector<Operator>& forward, const Recompute& parts);
+
+// Work of one trained token at this sequence length as papers count it: three times the forward
+// pass of all products and of attention under an exact causal mask; the head for each token, again
+// for each module of multi-token prediction where those take part; routers, vector operators and
+// recomputing left out. DeepSeek-V3 at 4,096: 249.7 GFLOP (Insights into DeepSeek-V3, arXiv
+// 2505.09343, table 2 has 250).
+Flops training_flops_per_token(const ModelSpec& model, long sequence, bool with_drafts);
+
+}  // namespace podsim
