@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <utility>
 
 #include "models/silent_keys.hpp"
 
@@ -130,6 +131,24 @@ std::vector<std::string> ConfigReader::texts(const std::string& key) {
     return {};
 }
 
+// "4,5,6", as some files write a list.
+std::vector<long> ConfigReader::listed(const Node& text, const std::string& path, long limit) {
+    std::vector<long> numbers;
+    std::string part;
+    for (const char c : text.text + ",") {
+        if (c == ' ') continue;
+        if (c != ',') {
+            part += c;
+            continue;
+        }
+        Node item = text;
+        item.text = std::exchange(part, "");
+        item.quoted = false;
+        numbers.push_back(whole_number(item, path, 0, limit));
+    }
+    return numbers;
+}
+
 std::vector<long> ConfigReader::counts(const std::string& key, long limit, long length) {
     const Node* node = present(key);
     if (node == nullptr) {
@@ -137,6 +156,9 @@ std::vector<long> ConfigReader::counts(const std::string& key, long limit, long 
         return {};
     }
     std::vector<long> numbers;
+    if (node->kind == Node::Kind::scalar && node->text.find(',') != std::string::npos) {
+        return listed(*node, path_of(key), limit);
+    }
     if (node->kind == Node::Kind::scalar) {
         numbers.assign(static_cast<std::size_t>(length),
                        whole_number(*node, path_of(key), 0, limit));

@@ -37,7 +37,8 @@ class ConfigReader {
     std::string text(const std::string& key);
 
     // A list of names or of whole numbers in [0, limit]; empty, and noted, when it is missing or
-    // something else. One number stands for `length` equal ones.
+    // something else. One number stands for `length` equal ones, a
+    // text of numbers and commas for a list.
     std::vector<std::string> texts(const std::string& key);
     std::vector<long> counts(const std::string& key, long limit, long length);
 
@@ -66,6 +67,7 @@ class ConfigReader {
     const Node* present(const std::string& key);     // nullptr when missing or null
     std::string path_of(const std::string& key) const;
     long whole_number(const Node& node, const std::string& path, long least, long limit);
+    std::vector<long> listed(const Node& text, const std::string& path, long limit);
     void note_missing(const std::string& key, const std::string& expected);
 
     const Node& config_;

@@ -8,8 +8,6 @@
 //
 // A sequence keeps the states and the last (convolution - 1) inputs of each channel, whatever its
 // length. Tensor parallelism divides the heads.
-#include <stdexcept>
-
 #include "models/attention.hpp"
 #include "models/vector_operators.hpp"
 
@@ -45,8 +43,8 @@ AttentionWeights attention_weights(const DeltaNetAttention& kind, const ModelSpe
 
 CacheElements cache_elements(const DeltaNetAttention& kind, long, int tensor_parallel) {
     const Widths widths(kind, tensor_parallel);
-    return {static_cast<double>(widths.channels * (kind.convolution - 1)), 0,
-            static_cast<double>(widths.values * kind.key_dim)};
+    return {0, 0, static_cast<double>(widths.values * kind.key_dim),
+            static_cast<double>(widths.channels * (kind.convolution - 1))};
 }
 
 AttentionBlock attention_of(const DeltaNetAttention& kind, const ModelSpec& model,

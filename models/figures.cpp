@@ -6,6 +6,7 @@
 
 #include "base/at.hpp"
 #include "models/blocks.hpp"
+#include "models/training.hpp"
 
 namespace podsim {
 
@@ -129,21 +130,6 @@ ContextFigures figures_at(const ModelSpec& model, long context) {
     return figures;
 }
 
-TrainingFigures training_figures(const ModelSpec& model, long sequence) {
-    constexpr double passes = 3;  // forward, gradients of inputs, gradients of weights
-    const Precision precision;
-    const auto tokens = static_cast<double>(sequence);
-    const double head = sum_of(head_block(model, precision, 1, 1)).work;
-    const double forward = layers_of_prompt(model, sequence, false) / tokens + head;
-    double drafts = 0;
-    if (model.draft_layers > 0) {
-        drafts = layer_of_prompt(model, model.draft_layer, sequence, false) / tokens + head +
-                 sum_of(draft_block(model, precision, 1)).work;
-    }
-    return {sequence, Flops(passes * forward),
-            Flops(passes * (forward + drafts * static_cast<double>(model.draft_layers)))};
-}
-
 LayerFigures layer_figures(const ModelSpec& model, const LayerCount& alike, long context) {
     LayerFigures figures;
     figures.count = alike.count;
@@ -197,7 +183,8 @@ ModelFigures figures_of(const ModelSpec& model, const std::vector<long>& context
     figures.layer_context = short_context;
     for (const LayerCount& alike : layer_kinds(model))
         figures.layers.push_back(layer_figures(model, alike, short_context));
-    figures.training = training_figures(model, short_context);
+    figures.training = {short_context, training_flops_per_token(model, short_context, false),
+                        training_flops_per_token(model, short_context, true)};
     return figures;
 }
 

@@ -180,16 +180,17 @@ CacheElements& CacheElements::operator+=(const CacheElements& other) {
     kv += other.kv;
     index += other.index;
     state += other.state;
+    recent += other.recent;
     return *this;
 }
 
 CacheElements CacheElements::operator*(double factor) const {
-    return {kv * factor, index * factor, state * factor};
+    return {kv * factor, index * factor, state * factor, recent * factor};
 }
 
 Bytes CacheElements::bytes(const Precision& precision) const {
     return Bytes(kv * bytes_of(precision.kv_cache) + index * bytes_of(precision.indexer) +
-                 state * bytes_of(DType::fp32));
+                 state * bytes_of(DType::fp32) + recent * bytes_of(stream_format));
 }
 
 CacheElements cache_of(const ModelSpec& model, long context) {
@@ -231,12 +232,19 @@ WeightBytes weight_bytes(const ModelSpec& model, const Precision& precision, int
     result.norms = stored_bytes(model, vector_of("norms", norms_of_layer(model))) +
                    stored_bytes(model, mixer_weights(model));
     result.embedding = stored_bytes(model, table) + stored_bytes(model, positions);
-    result.head = stored_bytes(model, vector_of("norms", final_norm(model))) +
-                  stored_bytes(model, join_weights(model));
-    if (!model.tied_embedding) result.head += stored_bytes(model, table);
+    result.head = head_bytes(model, tensor_parallel);
     result.draft_extra = stored_bytes(model, draft_weights(model));
     result.engram = stored_bytes(model, engram_weights(model));
     return result;
+}
+
+Bytes head_bytes(const ModelSpec& model, int parts) {
+    require_at_least_one("parts of the head", parts);
+    Bytes head = stored_bytes(model, vector_of("norms", final_norm(model))) +
+                 stored_bytes(model, join_weights(model));
+    if (model.tied_embedding) return head;
+    return head + stored_bytes(model, {"head", ceil_divide(model.vocabulary, parts), model.hidden,
+                                       1, DType::bf16});
 }
 
 Bytes engram_table_bytes(const ModelSpec& model) {

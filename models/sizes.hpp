@@ -24,9 +24,10 @@ struct ParameterCount {
 ParameterCount count_parameters(const ModelSpec& model);
 
 // What one sequence keeps, in elements: keys and values (or latents), which precision.kv_cache
-// holds; the indexer's keys, which precision.indexer holds; states of linear attention, in FP32.
+// holds; the indexer's keys, which precision.indexer holds; states of linear attention, in FP32,
+// and the last inputs of its convolution, in BF16.
 struct CacheElements {
-    double kv = 0, index = 0, state = 0;
+    double kv = 0, index = 0, state = 0, recent = 0;
     CacheElements& operator+=(const CacheElements& other);
     CacheElements operator*(double factor) const;
     Bytes bytes(const Precision& precision) const;
@@ -63,6 +64,9 @@ struct WeightBytes {
     Bytes draft_extra{0.0};        // of one MTP module beside its layer: its projection and norms
     Bytes engram{0.0};             // of one layer with conditional memory, without its tables
 };
+
+// Of the head alone, as WeightBytes::head, with its vocabulary divided over `parts` ranks.
+Bytes head_bytes(const ModelSpec& model, int parts);
 
 // Bytes of all tables of conditional memory, in BF16; they are held outside of the chips.
 Bytes engram_table_bytes(const ModelSpec& model);

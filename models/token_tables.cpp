@@ -61,12 +61,28 @@ std::vector<Operator> draft_block(const ModelSpec& model, const Precision&, long
     if (model.draft_layers == 0) return {};
     const double size = 2 * static_cast<double>(tokens) * static_cast<double>(model.hidden);
     const double moved = size * bytes_of(stream_format);
-    return {norm("draft_embedding_norm", tokens, model.hidden),
-            norm("draft_hidden_norm", tokens, model.hidden),
-            {"draft_concatenation", VectorWork{"concatenate", size, 0, moved, moved}},
-            // Not quantised in the published checkpoint.
-            {"draft_projection", Gemm{tokens, model.hidden, 2 * model.hidden, 1, DType::bf16,
-                                      DType::bf16, DType::bf16}}};
+    // Not quantised in the published checkpoints.
+    const auto product = [&](const char* name, long rows, long inputs) {
+        return Operator{name,
+                        Gemm{rows, model.hidden, inputs, 1, DType::bf16, DType::bf16, DType::bf16}};
+    };
+    std::vector<Operator> operators = {
+        norm("draft_embedding_norm", tokens, model.hidden),
+        norm("draft_hidden_norm", tokens * model.streams, model.hidden)};
+    if (model.streams == 1) {
+        operators.push_back(
+            {"draft_concatenation", VectorWork{"concatenate", size, 0, moved, moved}});
+        operators.push_back(product("draft_projection", tokens, 2 * model.hidden));
+        return operators;
+    }
+    // Each residual stream is projected, and the embedding's projection added to it (DeepSeek-V4's
+    // released inference code).
+    const double streams = static_cast<double>(model.streams);
+    operators.push_back(product("draft_embedding_projection", tokens, model.hidden));
+    operators.push_back(product("draft_hidden_projection", tokens * model.streams, model.hidden));
+    operators.push_back({"draft_sum", VectorWork{"add", size / 2 * streams, 1,
+                                                 moved / 2 * (streams + 1), moved / 2 * streams}});
+    return operators;
 }
 
 }  // namespace podsim

@@ -212,8 +212,8 @@ double layer_work(const ModelSpec& model, const LayerKind& kind, long sequence) 
         return attention + matrix_work(dense_ffn_block(model, precision, sequence, 1));
     return attention + matrix_work(router_block(model, precision, sequence, kind.hash_routed)) +
            matrix_work(
-               expert_block(model, precision, model.experts_per_token, sequence, "expert")) +
-           matrix_work(expert_block(model, precision, 1, sequence, "shared_expert"));
+               expert_block(model, precision, {model.experts_per_token, sequence}, "expert")) +
+           matrix_work(expert_block(model, precision, {1, sequence}, "shared_expert"));
 }
 
 }  // namespace

@@ -73,7 +73,7 @@ std::vector<MemoryNeed> stage_memory(const StepSpec& spec, const ExpertLayout& l
     const double heads = !is_last ? 0.0 : spec.phase == Phase::prefill ? working : tokens;
 
     const int shared_heads = spec.mapping.head_parallel;
-    const Bytes head = weight_bytes(model, spec.precision, tensor * shared_heads, split).head;
+    const Bytes head = head_bytes(model, tensor * shared_heads);
 
     MemoryNeed common;
     common.parts.emplace_back("attention weights", held.attention + drafts * weights.draft_extra);

@@ -91,7 +91,7 @@ TEST(BackwardPass, OfAProduct) {
 // 7168 + 56 x 4 B a row, X [8 x 256, 2048] turned at 2048 + 16 x 4 B a row.
 TEST(BackwardPass, OfGroupedProductsInFp8) {
     const ModelSpec v3 = shipped_model("deepseek-v3");
-    const auto forward = training_forward(expert_block(v3, fp8_served(), 256, 8, "expert"));
+    const auto forward = training_forward(expert_block(v3, fp8_served(), {256, 8}, "expert"));
     const Backward back = backward_of(v3, forward);
     EXPECT_EQ(gemm(find(back.input, "expert_down_input_gradient")),
               (Gemm{8, 2048, 7168, 256, DType::fp8, DType::fp8, DType::bf16}));
@@ -203,7 +203,7 @@ TEST(Recomputed, DeepseekV3sOwnPolicy) {
     EXPECT_EQ(vector(find(attention, "attention_norm")).read, 4096 * 14'336.0 + 14'336);
     EXPECT_EQ(vector(find(attention, "attention_norm")).write, 4096 * 14'336.0);
     const auto experts =
-        recomputed(training_forward(expert_block(v3, fp8_served(), 4, 8, "expert")), parts);
+        recomputed(training_forward(expert_block(v3, fp8_served(), {4, 8}, "expert")), parts);
     EXPECT_EQ(names(experts), (std::vector<std::string>{"expert_swiglu"}));
 }
 
@@ -233,8 +233,8 @@ std::vector<std::vector<Operator>> forward_blocks(const ModelSpec& model, long t
         if (alike.kind.experts) {
             blocks.push_back(router_block(model, precision, tokens, alike.kind.hash_routed));
             blocks.push_back(expert_permute_block(model, precision, tokens));
-            blocks.push_back(expert_block(model, precision, 4, tokens, "expert"));
-            blocks.push_back(expert_block(model, precision, 1, tokens, "shared_expert"));
+            blocks.push_back(expert_block(model, precision, {4, tokens}, "expert"));
+            blocks.push_back(expert_block(model, precision, {1, tokens}, "shared_expert"));
             blocks.push_back(combine_block(model, precision, tokens, model.experts_per_token));
         } else {
             blocks.push_back(dense_ffn_block(model, precision, tokens, 1));

@@ -85,7 +85,7 @@ TEST(Resolve, AnEngineOfTheOtherPhaseIsCarriedOver) {
     EXPECT_EQ(other.engine->host_step.confidence, Confidence::derived);
     EXPECT_EQ(other.engine->kernel_gap.confidence, Confidence::assumed);
     for (const char* phase : {"phase: decode\n", ""}) {
-        EXPECT_THAT(of_phase(phase).warnings, IsEmpty());
+        EXPECT_THAT(of_phase(phase).warnings, testing::IsEmpty());
         EXPECT_EQ(of_phase(phase).engine->host_step.confidence, Confidence::measured);
     }
 }
