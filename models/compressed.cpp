@@ -173,7 +173,7 @@ AttentionBlock attention_of(const CompressedAttention& kind, const ModelSpec& mo
 }
 
 double widest_activation(const CompressedAttention& kind, bool, int tensor_parallel) {
-    return static_cast<double>(kind.heads * kind.head_dim / tensor_parallel);
+    return static_cast<double>(kind.heads * kind.head_dim) / tensor_parallel;
 }
 
 }  // namespace podsim

@@ -74,9 +74,9 @@ AttentionBlock attention_of(const DeltaNetAttention& kind, const ModelSpec& mode
 }
 
 double widest_activation(const DeltaNetAttention& kind, bool, int tensor_parallel) {
-    return static_cast<double>(
-        (2 * kind.key_heads * kind.key_dim + 2 * kind.value_heads * kind.value_dim) /
-        tensor_parallel);
+    const long projected =
+        2 * kind.key_heads * kind.key_dim + 2 * kind.value_heads * kind.value_dim;
+    return static_cast<double>(projected) / tensor_parallel;
 }
 
 }  // namespace podsim

@@ -22,9 +22,10 @@ Operator engram_read(const ModelSpec& model, long tokens, TablePlace place) {
     require_at_least_one("tokens", tokens);
     const Engram& memory = model.engram;
     const double element = bytes_of(stream_format);
-    return {"engram_look_up",
-            TableRead{place, static_cast<double>(tokens * memory.ngrams() * memory.heads),
-                      static_cast<double>(memory.width / memory.heads) * element}};
+    return {
+        "engram_look_up",
+        TableRead{place, static_cast<double>(tokens * memory.ngrams() * memory.heads),
+                  static_cast<double>(memory.width) / static_cast<double>(memory.heads) * element}};
 }
 
 std::vector<Operator> engram_block(const ModelSpec& model, long tokens) {

@@ -157,7 +157,7 @@ AttentionBlock attention_of(const GroupedQueryAttention& kind, const ModelSpec& 
 
 double widest_activation(const GroupedQueryAttention& kind, bool, int tensor_parallel) {
     const long queries = kind.heads * kind.head_dim * (kind.output_gate ? 2 : 1);
-    return static_cast<double>((queries + 2 * kind.kv_heads * kind.head_dim) / tensor_parallel);
+    return static_cast<double>(queries + 2 * kind.kv_heads * kind.head_dim) / tensor_parallel;
 }
 
 }  // namespace podsim

@@ -236,7 +236,7 @@ double widest_activation(const LatentAttention& kind, bool is_decode, int tensor
     const long head = is_decode || kind.indexer.heads > 0
                           ? latent_entry(kind)
                           : 2 * query_head_dim(kind) + kind.value_head_dim;
-    return static_cast<double>(kind.heads * head / tensor_parallel);
+    return static_cast<double>(kind.heads * head) / tensor_parallel;
 }
 
 SplitExchange split_exchange(const LatentAttention& kind) {

@@ -284,6 +284,26 @@ Totals totals_of(const AssemblyInput& in) {
     return totals;
 }
 
+namespace {
+
+// What several operators have to say is said once, with their names.
+void add_operator_warnings(AlternativeResult& result) {
+    std::vector<std::pair<std::string, std::string>> said;  // warning, names
+    for (const auto& row : result.operators) {
+        if (row.warning.empty()) continue;
+        const auto same = std::find_if(said.begin(), said.end(),
+                                       [&](const auto& one) { return one.first == row.warning; });
+        if (same == said.end()) {
+            said.emplace_back(row.warning, row.name);
+        } else if (same->second.find(row.name) == std::string::npos) {
+            same->second += ", " + row.name;
+        }
+    }
+    for (const auto& [warning, names] : said) result.warnings.push_back(names + ": " + warning);
+}
+
+}  // namespace
+
 AlternativeResult assemble(const AssemblyInput& in, bool timeline) {
     AlternativeResult result;
     result.iteration_seconds = seconds_of(in.record.end);
@@ -293,9 +313,7 @@ AlternativeResult assemble(const AssemblyInput& in, bool timeline) {
     result.bounds = bounds_of(in);
     result.totals = totals_of(in);
     if (timeline) result.timeline = timeline_of(in, 0);
-    for (const auto& row : result.operators) {
-        if (!row.warning.empty()) result.warnings.push_back(row.name + ": " + row.warning);
-    }
+    add_operator_warnings(result);
     result.warnings.insert(result.warnings.end(), in.costs.warnings.begin(),
                            in.costs.warnings.end());
     return result;

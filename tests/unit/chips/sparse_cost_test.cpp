@@ -301,5 +301,23 @@ TEST(VectorKernels, MayHaveTheirOwnHabits) {
     EXPECT_NEAR(vector_habits(library, {"norm", 1, 1, 1, 1}).launch.value() * 1e6, 1, exact);
 }
 
+// 1,000 rows of 160 B in packets with 24 B of header: 184,000 B at 50 GB/s = 3.68 us, after 1.5 us.
+// Rows of 320 B take two headers: 368,000 B. Nothing computes meanwhile.
+TEST(TableReadCost, RowsOverTheLinkWithTheirHeaders) {
+    RankHardware hardware = tiny_chip();
+    hardware.hbm_bandwidth = BytesPerSecond(3e12);
+    hardware.host_bandwidth = BytesPerSecond(50e9);
+    hardware.host_latency = Seconds(1.5e-6);
+    const auto cost = [&](double row, TablePlace place) {
+        return operator_cost(TableRead{place, 1000, row}, hardware, tiny_library(), Fidelity::tile,
+                             1.0);
+    };
+    EXPECT_NEAR(cost(160, TablePlace::host).time.value(), 1.5e-6 + 3.68e-6, 1e-15);
+    EXPECT_NEAR(cost(320, TablePlace::host).time.value(), 1.5e-6 + 7.36e-6, 1e-15);
+    EXPECT_TRUE(cost(160, TablePlace::host).off_cores);
+    EXPECT_EQ(cost(160, TablePlace::host).hbm.value(), 160'000);
+    EXPECT_THROW(cost(160, TablePlace::pool), std::invalid_argument);
+}
+
 }  // namespace
 }  // namespace podsim
