@@ -34,6 +34,13 @@ void describe(Form& form, CoresSpec& cores) {
 }
 
 template <class Form>
+void describe(Form& form, HostLinkSpec& link) {
+    form.required("technology", link.technology, "what the link is");
+    form.required("bandwidth", link.bandwidth, "of the package, per direction", positive());
+    form.required("latency", link.latency, "of one small read", non_negative());
+}
+
+template <class Form>
 void describe(Form& form, SustainedSpec& sustained) {
     form.required("matrix", sustained.matrix,
                   "share of peak_matrix that the power cap leaves under long matrix work",
@@ -88,6 +95,8 @@ void describe(Form& form, ChipSpec& chip) {
     form.required("power", chip.power, "thermal design power of the package", positive());
     form.optional("sustained", chip.sustained,
                   "what the power cap leaves; without it the chip keeps its clock");
+    form.optional("host_link", chip.host_link,
+                  "to the host's memory; a model with tables there needs it");
     form.required("kernels", chip.kernels, "kernel library it uses unless told otherwise");
     if (!form.ok()) return;
     if (chip.peak_matrix.empty()) form.problem("peak_matrix", "names no format");
@@ -120,6 +129,10 @@ RankHardware rank_hardware(const ChipSpec& chip) {
     if (chip.sustained) {
         hardware.sustained_matrix = chip.sustained->matrix.value;
         hardware.power_response = chip.sustained->response.value;
+    }
+    if (chip.host_link) {
+        hardware.host_bandwidth = chip.host_link->bandwidth.value / ranks;
+        hardware.host_latency = chip.host_link->latency.value;
     }
     for (const auto& [dtype, peak] : chip.peak_matrix)
         hardware.peak_matrix[dtype] = peak.value / ranks;

@@ -38,6 +38,13 @@ struct SustainedSpec {
     Sourced<Seconds> response;  // of the power controller
 };
 
+// To the host's memory, of the package, per direction.
+struct HostLinkSpec {
+    std::string technology;
+    Sourced<BytesPerSecond> bandwidth;
+    Sourced<Seconds> latency;  // of one small read
+};
+
 struct ChipSpec {
     std::string name, title, vendor;
     std::string variant_of;  // the chip it started from by base: or --set, "" for itself
@@ -50,6 +57,7 @@ struct ChipSpec {
     Sourced<FlopsPerSecond> peak_vector;                      // FP32, of the package
     Sourced<Watts> power;                                     // thermal design power of the package
     std::optional<SustainedSpec> sustained;
+    std::optional<HostLinkSpec> host_link;
     std::string kernels;  // default kernel library
 };
 
@@ -66,6 +74,10 @@ struct RankHardware {
     double sustained_matrix = 1;  // share of peak_matrix left under long matrix work
     Seconds power_response{0.0};
     std::map<DType, FlopsPerSecond> peak_matrix;
+    // To tables in the host's memory, and in what a scale-up domain pools (whoever knows the fabric
+    // fills that in). 0: no way there.
+    BytesPerSecond host_bandwidth{0.0}, pool_bandwidth{0.0};
+    Seconds host_latency{0.0}, pool_latency{0.0};
 };
 
 // Reads and checks a chip: cores x MACs x 2 x clock against peak_matrix (2 %), ranks that divide

@@ -50,6 +50,29 @@ OperatorCost vector_cost(const VectorWork& work, const RankHardware& hardware,
     return cost;
 }
 
+// One request's latency, then rows one after the other over the link. A packet carries at most 256
+// B and 24 B of header and framing (PCI Express transaction layer; taken for other links too).
+OperatorCost table_cost(const TableRead& read, const RankHardware& hardware) {
+    const bool host = read.place == TablePlace::host;
+    const BytesPerSecond link = host ? hardware.host_bandwidth : hardware.pool_bandwidth;
+    if (!(link > BytesPerSecond(0.0))) {
+        throw std::invalid_argument(
+            host ? "tables in the host's memory: the chip's record has no host_link"
+                 : "tables in pooled memory: the system has no scale-up links");
+    }
+    constexpr double payload = 256, header = 24;
+    const double row = read.row_bytes + std::ceil(read.row_bytes / payload) * header;
+    OperatorCost cost;
+    cost.launch = host ? hardware.host_latency : hardware.pool_latency;
+    cost.hbm = Bytes(read.rows * read.row_bytes);
+    cost.hbm_time = cost.hbm / hardware.hbm_bandwidth;
+    cost.off_cores = true;
+    cost.time = cost.launch + max(Bytes(read.rows * row) / link, cost.hbm_time);
+    cost.sustained = cost.time;
+    cost.basis = Confidence::assumed;
+    return cost;
+}
+
 // Habits of a neighbouring kind: whatever they rest on, they were not measured for this.
 constexpr double kStandInError = 0.2;  // what a library without measurements is expected to be off
 
@@ -73,6 +96,7 @@ struct CostOf {
     OperatorCost operator()(const VectorWork& work) const {
         return vector_cost(work, hardware, vector_habits(library, work), core_share);
     }
+    OperatorCost operator()(const TableRead& read) const { return table_cost(read, hardware); }
     OperatorCost operator()(const Gemm& gemm) const {
         return gemm_cost(gemm, hardware, library, fidelity, core_share);
     }
@@ -121,7 +145,8 @@ OperatorCost operator_cost(const OperatorBody& body, const RankHardware& hardwar
         throw std::invalid_argument(fmt::format("core share {} is not in (0, 1]", core_share));
     }
     OperatorCost cost = std::visit(CostOf{hardware, library, fidelity, core_share}, body);
-    if (std::holds_alternative<VectorWork>(body)) return cost;
+    if (std::holds_alternative<VectorWork>(body) || std::holds_alternative<TableRead>(body))
+        return cost;
     cost.sustained = sustained_time(cost.time, cost.matrix, hardware);
     const DType asked = compute_dtype_of(body), executed = executed_format(hardware, asked);
     if (executed != asked) {
@@ -134,6 +159,7 @@ OperatorCost operator_cost(const OperatorBody& body, const RankHardware& hardwar
 
 Seconds roofline_bound(const OperatorBody& body, const RankHardware& hardware) {
     const Seconds memory = compulsory_bytes_of(body) / hardware.hbm_bandwidth;
+    if (std::holds_alternative<TableRead>(body)) return memory;
     if (std::holds_alternative<VectorWork>(body)) {
         return max(memory, work_of(body) / hardware.peak_vector);
     }

@@ -28,6 +28,7 @@ struct OperatorCost {
     Bytes hbm{0.0};                // bytes that cross memory
     Seconds hbm_time{0.0};         // those bytes at the bandwidth the library attains
     bool on_vector_cores = false;  // leaves matrix cores free (chips with separate vector cores)
+    bool off_cores = false;        // leaves all cores free: something else moves the bytes
     std::string choice;            // tile and split chosen, for the per-operator table
     Confidence basis = Confidence::assumed;
     double held_out_error = 0;

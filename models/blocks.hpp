@@ -61,14 +61,10 @@ struct SplitExchange {
 };
 SplitExchange split_exchange(const LatentAttention& attention);
 
-// Conditional memory in front of a layer's attention: what a rank reads from the tables, wherever
-// they are; and once that is here, value and key projections, the gate, the convolution and the sum
-// into the residual streams.
-struct TableRead {
-    double rows = 0;
-    Bytes bytes{0.0};
-};
-TableRead engram_read(const ModelSpec& model, long tokens);
+// Conditional memory in front of a layer's attention: what a rank reads from the tables; and once
+// that is here, value and key projections, the gate, the convolution and the sum into the residual
+// streams.
+Operator engram_read(const ModelSpec& model, long tokens, TablePlace place);
 std::vector<Operator> engram_block(const ModelSpec& model, long tokens);
 
 // Dense FFN block: residual add and norm, quantise, gate-and-up, SwiGLU with quantise, down.

@@ -125,9 +125,12 @@ std::vector<std::string> ConfigReader::texts(const std::string& key) {
     for (const Node& item : node->items) {
         if (item.kind == Node::Kind::scalar) names.push_back(item.text);
     }
-    if (node->kind == Node::Kind::list && names.size() == node->items.size()) return names;
-    problems_.push_back({node->place, path_of(key),
-                         fmt::format("{}, expected a list of names", kind_name(*node)), ""});
+    const bool all = node->kind == Node::Kind::list && names.size() == node->items.size();
+    if (all && !names.empty()) return names;
+    problems_.push_back(
+        {node->place, path_of(key),
+         fmt::format("{}, expected a list of names", all ? "an empty list" : kind_name(*node)),
+         ""});
     return {};
 }
 
@@ -164,9 +167,11 @@ std::vector<long> ConfigReader::counts(const std::string& key, long limit, long 
                        whole_number(*node, path_of(key), 0, limit));
         return numbers;
     }
-    if (node->kind != Node::Kind::list) {
+    const bool is_list = node->kind == Node::Kind::list;
+    if (!is_list || node->items.empty()) {
         problems_.push_back({node->place, path_of(key),
-                             fmt::format("{}, expected a list of whole numbers", kind_name(*node)),
+                             fmt::format("{}, expected a list of whole numbers",
+                                         is_list ? "an empty list" : kind_name(*node)),
                              ""});
         return {};
     }

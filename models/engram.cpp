@@ -18,11 +18,13 @@
 
 namespace podsim {
 
-TableRead engram_read(const ModelSpec& model, long tokens) {
+Operator engram_read(const ModelSpec& model, long tokens, TablePlace place) {
+    require_at_least_one("tokens", tokens);
     const Engram& memory = model.engram;
-    const double rows = static_cast<double>(tokens * memory.ngrams() * memory.heads);
     const double element = bytes_of(stream_format);
-    return {rows, Bytes(static_cast<double>(tokens * memory.memory_width()) * element)};
+    return {"engram_look_up",
+            TableRead{place, static_cast<double>(tokens * memory.ngrams() * memory.heads),
+                      static_cast<double>(memory.width / memory.heads) * element}};
 }
 
 std::vector<Operator> engram_block(const ModelSpec& model, long tokens) {

@@ -23,6 +23,10 @@ long same_in_all_layers(ConfigReader& config, const std::string& key, long layer
     return numbers.front();
 }
 
+void require_some(ConfigReader& config, const std::string& key, long number) {
+    config.require(number > 0 || !config.has(key), key, "0, expected 1 or more");
+}
+
 }  // namespace
 
 ModelSpec read_hunyuan(ConfigReader& config) {
@@ -38,9 +42,11 @@ ModelSpec read_hunyuan(ConfigReader& config) {
     const long layers = read_layer_count(config);
     model.layers = dense_then_experts(layers, 0);
     model.expert_intermediate = same_in_all_layers(config, "moe_intermediate_size", layers);
+    require_some(config, "moe_intermediate_size", model.expert_intermediate);
     (void)config.count_or("intermediate_size", most_wide, 0);
     model.routed_experts = config.size("num_experts", most_wide);
     model.experts_per_token = same_in_all_layers(config, "moe_topk", layers);
+    require_some(config, "moe_topk", model.experts_per_token);
     model.shared_intermediate =
         same_in_all_layers(config, "num_shared_expert", layers) * model.expert_intermediate;
     model.router_scoring = RouterScoring::softmax;

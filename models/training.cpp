@@ -54,6 +54,8 @@ class BackwardPass {
         result_.weight.push_back({name + "_weight_gradient", std::move(body)});
     }
 
+    // The tables' gradients go back to where they are, outside of the chip.
+    void add(const std::string&, const TableRead&) {}
     void add(const std::string& name, const Gemm& g) {
         const bool narrow = is_quantised(g.a);
         const long rows = g.m * g.groups;

@@ -24,6 +24,12 @@ const std::vector<std::pair<const char*, StreamSide>>& names_of(const StreamSide
     return names;
 }
 
+const std::vector<std::pair<const char*, TablePlace>>& names_of(const TablePlace*) {
+    static const std::vector<std::pair<const char*, TablePlace>> names = {
+        {"host", TablePlace::host}, {"pool", TablePlace::pool}};
+    return names;
+}
+
 namespace {
 
 double real(long count) {
@@ -105,6 +111,13 @@ Flops work(const StreamMix& m) {
     return Flops(mix_matrix_work(m) + rest * stream_elements(m));
 }
 
+Flops work(const TableRead&) {
+    return Flops(0.0);
+}
+
+Flops matrix_work(const TableRead&) {
+    return Flops(0.0);
+}
 Flops matrix_work(const Gemm& g) {
     return work(g);
 }
@@ -141,6 +154,10 @@ Bytes compulsory_bytes(const Attention& a) {
 }
 Bytes compulsory_bytes(const VectorWork& v) {
     return Bytes(v.read + v.write);
+}
+// What lands in the chip's memory.
+Bytes compulsory_bytes(const TableRead& t) {
+    return Bytes(t.rows * t.row_bytes);
 }
 // Keys, queries with a weight each, and a score a pair in FP32.
 Bytes compulsory_bytes(const IndexScores& s) {
@@ -181,6 +198,9 @@ DType compute_dtype(const Attention& a) {
 DType compute_dtype(const VectorWork&) {
     return DType::fp32;
 }
+DType compute_dtype(const TableRead&) {
+    return DType::fp32;
+}
 DType compute_dtype(const IndexScores& s) {
     return s.compute;
 }
@@ -199,6 +219,9 @@ const char* kind(const Attention&) {
 }
 const char* kind(const VectorWork&) {
     return "vector";
+}
+const char* kind(const TableRead&) {
+    return "table_read";
 }
 const char* kind(const IndexScores&) {
     return "index_scores";
@@ -245,6 +268,9 @@ std::string shape(const DeltaRule& d) {
 std::string shape(const StreamMix& m) {
     return fmt::format("stream_mix {} t{} n{} d{} i{} {}", name_of(m.side), m.tokens, m.streams,
                        m.hidden, m.iterations, to_string(m.stream));
+}
+std::string shape(const TableRead& t) {
+    return fmt::format("table_read {} n{} r{}", name_of(t.place), t.rows, t.row_bytes);
 }
 std::string shape(const VectorWork& v) {
     return fmt::format("vector {} e{} f{} r{} w{}", v.op, v.elements, v.flops_per_element, v.read,
@@ -328,6 +354,11 @@ void require_valid_body(const std::string& name, const DeltaRule& d) {
 void require_valid_body(const std::string& name, const StreamMix& m) {
     require_counts(name, {{"tokens", m.tokens}, {"streams", m.streams}, {"hidden", m.hidden}});
     if (m.iterations < 0) refuse(name, fmt::format("iterations is {}", m.iterations));
+}
+void require_valid_body(const std::string& name, const TableRead& t) {
+    require_positive(name, "rows", t.rows);
+    require_positive(name, "row_bytes", t.row_bytes);
+    if (!std::isfinite(t.rows * t.row_bytes)) refuse(name, "bytes without end");
 }
 void require_valid_body(const std::string& name, const VectorWork& v) {
     require_positive(name, "elements", v.elements);

@@ -97,7 +97,18 @@ struct VectorWork {
     auto operator<=>(const VectorWork&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 
-using OperatorBody = std::variant<Gemm, Attention, VectorWork, IndexScores, DeltaRule, StreamMix>;
+// `rows` of `row_bytes` each, read from tables outside the chip: in its host's memory, or in what
+// the hosts of a scale-up domain pool. No work; the cores are free meanwhile.
+enum class TablePlace { host, pool };
+const std::vector<std::pair<const char*, TablePlace>>& names_of(const TablePlace*);
+struct TableRead {
+    TablePlace place = TablePlace::host;
+    double rows = 0, row_bytes = 0;
+    auto operator<=>(const TableRead&) const = default;  // NOLINT(modernize-use-nullptr)
+};
+
+using OperatorBody =
+    std::variant<Gemm, Attention, VectorWork, IndexScores, DeltaRule, StreamMix, TableRead>;
 
 struct Operator {
     std::string name;  // what the model calls it: "q_up_projection"
@@ -129,7 +140,8 @@ Bytes compulsory_bytes_of(const OperatorBody& body);
 // Operand format whose matrix peak bounds the operator.
 DType compute_dtype_of(const OperatorBody& body);
 
-// "gemm", "grouped_gemm", "attention", "index_scores", "delta_rule", "stream_mix" or "vector".
+// "gemm", "grouped_gemm", "attention", "index_scores", "delta_rule", "stream_mix",
+// "table_read" or "vector".
 std::string kind_of(const OperatorBody& body);
 
 // Shape and formats as text; equal text means equal cost on the same chip and library.

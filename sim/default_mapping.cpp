@@ -90,7 +90,7 @@ class Trial {
     Trial(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative)
         : experiment_(experiment),
           alternative_(alternative),
-          capacity_(rank_hardware(alternative.chip).hbm_capacity) {}
+          capacity_(hardware_of(alternative).hbm_capacity) {}
 
     // Of the fullest rank with the batch that is given, or for a latency target with the smallest;
     // nothing where such a step does not work out.

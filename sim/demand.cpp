@@ -8,7 +8,7 @@ Demand demand_of(const OperatorCost& cost, double core_share) {
     Demand demand;
     demand.duration = cost.time - cost.launch;
     const Resource cores = cost.on_vector_cores ? Resource::vector_cores : Resource::matrix_cores;
-    demand.shares.usage = {{static_cast<int>(cores), core_share}};
+    if (!cost.off_cores) demand.shares.usage = {{static_cast<int>(cores), core_share}};
     if (demand.duration > Seconds(0.0)) {
         demand.shares.usage.emplace_back(static_cast<int>(Resource::memory),
                                          std::min(1.0, cost.hbm_time / demand.duration));

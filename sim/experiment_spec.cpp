@@ -56,6 +56,9 @@ void describe(Form& form, MappingSpec& mapping) {
                   "ranks that share a group's attention and dense layers", at_least(1));
     form.optional("expert_parallel", mapping.expert_parallel,
                   "ranks over which one set of experts is spread", at_least(1));
+    form.optional("engram_tables", mapping.engram_tables,
+                  "where tables of conditional memory are: in each host's memory, or pooled over "
+                  "the scale-up domain");
     form.optional("attention", mapping.attention,
                   "how a tensor-parallel group shares attention: tp (heads), or sp-tp-sp (tokens, "
                   "heads, tokens; latent attention)");

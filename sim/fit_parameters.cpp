@@ -248,6 +248,8 @@ std::string part_of(const KernelLibrarySpec& library, const OperatorBody& body) 
         return own_or("stream_mix." + name_of(mix->side),
                       stream_habits(library, mix->side).stands_in);
     }
+    if (std::holds_alternative<TableRead>(body))
+        throw std::invalid_argument("a table read has no habits to be fitted");
     const auto& work = std::get<VectorWork>(body);
     if (library.vector_kernels.count(work.op) > 0) return "vector_kernels." + work.op;
     const VectorHabits& habits = vector_habits(library, work);

@@ -332,4 +332,12 @@ ResolvedExperiment resolve(const Node& experiment, Catalog& catalog) {
     return result;
 }
 
+RankHardware hardware_of(const ResolvedAlternative& alternative) {
+    RankHardware hardware = rank_hardware(alternative.chip);
+    const RankFabric fabric = rank_fabric(alternative.system, alternative.chip.ranks);
+    hardware.pool_bandwidth = fabric.scale_up;
+    hardware.pool_latency = fabric.scale_up_latency;
+    return hardware;
+}
+
 }  // namespace podsim

@@ -45,6 +45,10 @@ struct ResolvedExperiment {
 // Throws one InputError with every problem of the file and of all it names.
 ResolvedExperiment resolve(const Node& experiment, Catalog& catalog);
 
+// What one rank has of its chip, and of its system's memory pool: tables in pooled memory are read
+// over the scale-up links.
+RankHardware hardware_of(const ResolvedAlternative& alternative);
+
 // Sequences of a data-parallel group, as the alternative's batch gives them; 0 for a target.
 double sequences_per_group(const ResolvedAlternative& alternative, const WorkloadSpec& workload);
 

@@ -56,7 +56,7 @@ SingleRun run_single(const ResolvedExperiment& experiment, const ResolvedAlterna
 AlternativeResult run_one(const ResolvedExperiment& experiment,
                           const ResolvedAlternative& alternative, const RunOptions& options,
                           RunCounts& counts) {
-    const RankHardware hardware = rank_hardware(alternative.chip);
+    const RankHardware hardware = hardware_of(alternative);
     const RankFabric fabric = rank_fabric(alternative.system, alternative.chip.ranks);
     CostCache cache(hardware, alternative.kernels, options.fidelity, options.cache);
     const CostFile file(options.cache_folder, cache);
@@ -124,7 +124,7 @@ AlternativeResult run_collective(const ResolvedExperiment& experiment,
 }
 
 void check_single(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative) {
-    CostCache cache(rank_hardware(alternative.chip), alternative.kernels, Fidelity::tile, true);
+    CostCache cache(hardware_of(alternative), alternative.kernels, Fidelity::tile, true);
     const Program program = program_of(experiment.spec.workload, alternative);
     const CostProblems costs =
         cost_problems(program, cache, rank_fabric(alternative.system, alternative.chip.ranks),

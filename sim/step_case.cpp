@@ -62,7 +62,7 @@ NeedByRemedy by_remedy(const MemoryNeed& need) {
 StepCase::StepCase(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative)
     : experiment_(experiment),
       alternative_(alternative),
-      hardware_(rank_hardware(alternative.chip)),
+      hardware_(hardware_of(alternative)),
       fabric_(rank_fabric(alternative.system, alternative.chip.ranks)) {}
 
 StepSpec StepCase::spec(long batch) const {
@@ -188,7 +188,9 @@ void StepCase::require_memory(const ServingStep& step) const {
                      ranks = static_cast<double>(alternative_.pool.mapping.group_ranks());
         const double computed = experiment_.spec.workload.computed().value();
         const BatchSpec& given = alternative_.batch;
-        help = given.per_rank ? fmt::format("batch_per_rank at most {}", std::floor(most / ranks))
+        // Fewer than a sequence a rank are asked for by the group.
+        help = given.per_rank && most < ranks ? fmt::format("batch_per_group at most {}", batch)
+               : given.per_rank ? fmt::format("batch_per_rank at most {}", std::floor(most / ranks))
                : given.per_group ? fmt::format("batch_per_group at most {}", batch)
                : given.tokens_per_rank
                    ? fmt::format("tokens_per_rank at most {}", most * computed / ranks)

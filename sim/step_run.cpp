@@ -119,7 +119,7 @@ void add_metrics(AlternativeResult& result, const StepRun& run,
 }  // namespace
 
 std::vector<MemoryUse> memory_use(const ServingStep& step, const ResolvedAlternative& alternative) {
-    const RankHardware hardware = rank_hardware(alternative.chip);
+    const RankHardware hardware = hardware_of(alternative);
     std::vector<MemoryUse> uses;
     for (std::size_t c = 0; c < step.memory.size(); ++c) {
         MemoryUse use;

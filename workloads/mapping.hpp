@@ -28,6 +28,7 @@ struct MappingSpec {
     // Data-parallel groups that share one LM head: each has a part of the vocabulary and works on
     // the tokens of all.
     int head_parallel = 1;
+    TablePlace engram_tables = TablePlace::host;  // of conditional memory
     int stage_ranks() const { return data_parallel * tensor_parallel; }
     // Of a data-parallel group.
     long group_ranks() const { return static_cast<long>(tensor_parallel) * pipeline_parallel; }

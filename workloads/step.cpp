@@ -111,6 +111,9 @@ class StepBuilder {
             program.streams.push_back({"host", 1.0});
         }
         host_stream_ = static_cast<int>(program.streams.size()) - 1;
+        if (spec_.model.engram.layers.empty()) return;
+        look_up_stream_ = static_cast<int>(program.streams.size());
+        program.streams.push_back({"table look-ups", 1.0});
     }
 
     int stages() const { return spec_.mapping.pipeline_parallel; }
@@ -228,6 +231,7 @@ class StepBuilder {
         if (stage_ == 0)
             chain(attention_stream_, kernels(embedding_block(model, precision, own_of(tokens))));
         Stack stack(*this, pass);
+        const std::vector<int> looked_up = look_up(tokens);
         if (stage_ > 0 && spec_.mapping.tensor_parallel > 1 && !splits_tokens()) {
             join("stage all-gather", TransferType::all_gather, spec_.mapping.tensor_parallel,
                  hidden_bytes(tokens * model.streams));
@@ -235,7 +239,9 @@ class StepBuilder {
         const LayerRange layers = stage_layers(layer_count(model), stages(), stage_);
         for (long layer = layers.begin; layer < layers.end; ++layer) {
             layer_ = static_cast<int>(layer);
-            run_layer(stack.of(at(model.layers, layer_), layout_.balance_of(layer)));
+            const LayerKind& kind = at(model.layers, layer_);
+            if (kind.engram) run_engram(tokens, looked_up);
+            run_layer(stack.of(kind, layout_.balance_of(layer)));
         }
         layer_ = -1;
         if (stage_ + 1 < stages()) return;
@@ -271,6 +277,36 @@ class StepBuilder {
             join("image all-gather", TransferType::all_gather, tensor,
                  hidden_bytes(sequences_ * images.tokens()));
         }
+    }
+
+    // Conditional memory is asked for as soon as the tokens are known, all layers' rows in one go,
+    // beside everything else. Returns the task of each class, -1 where there is none.
+    std::vector<int> look_up(long tokens) {
+        std::vector<int> reads(here_.size(), -1);
+        const LayerRange own = stage_layers(layer_count(spec_.model), stages(), stage_);
+        long layers = 0;
+        for (long layer = own.begin; layer < own.end; ++layer)
+            if (at(spec_.model.layers, static_cast<int>(layer)).engram) ++layers;
+        if (layers == 0) return reads;
+        const Kernels kernel =
+            kernels({engram_read(spec_.model, tokens * layers, spec_.mapping.engram_tables)});
+        for (std::size_t c = 0; c < here_.size(); ++c) {
+            Task task;
+            task.kind = TaskKind::compute;
+            task.body = kernel.front().body;
+            task.rank_class = first_class(stage_) + static_cast<int>(c);
+            task.stream = look_up_stream_;
+            task.micro_batch = part_;
+            reads[c] = static_cast<int>(step_.program.tasks.size());
+            add(std::move(task));
+        }
+        return reads;
+    }
+
+    void run_engram(long tokens, const std::vector<int>& looked_up) {
+        const Kernels memory = kernels(engram_block(spec_.model, tokens));
+        for (std::size_t c = 0; c < here_.size(); ++c)
+            chain_on(static_cast<int>(c), attention_stream_, memory, {looked_up[c]});
     }
 
     // With a shared head the ranks gather each other's hidden states, and then the best token that
@@ -684,6 +720,7 @@ class StepBuilder {
     ExpertLayout layout_;
     ServingStep step_;
     int attention_stream_ = 0, expert_stream_ = 0, host_stream_ = 0;
+    int look_up_stream_ = 0;             // only with conditional memory
     int send_stream_ = 0;                // of a stage to another; the next one is of receives
     std::vector<int> transfer_streams_;  // by micro-batch, or pipeline batch
     std::size_t stage_classes_ = 0;      // classes of ranks in a stage

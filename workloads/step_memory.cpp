@@ -23,6 +23,7 @@ struct StageLayers {
     Bytes attention{0.0};           // weights, with norms
     Bytes cache{0.0};               // of one sequence
     double widest = 0;              // elements of a token
+    double looked_up = 0;           // elements of conditional memory a token waits for
 };
 
 StageLayers layers_of(const StepSpec& spec, const LayerRange& range, double drafts,
@@ -37,7 +38,9 @@ StageLayers layers_of(const StepSpec& spec, const LayerRange& range, double draf
     for (const auto& [kind, count] : alike) {
         (kind.experts ? sum.experts : sum.dense) += count;
         const AttentionSpec& attention = at(model.attentions, kind.attention);
-        sum.attention += count * (at(weights.attention, kind.attention) + weights.norms);
+        sum.attention += count * (at(weights.attention, kind.attention) + weights.norms +
+                                  (kind.engram ? weights.engram : Bytes(0.0)));
+        if (kind.engram) sum.looked_up += count * static_cast<double>(model.engram.memory_width());
         // The latent cache of MLA is whole on every rank of a tensor-parallel group, unless that
         // divides tokens.
         const int owners = spec.mapping.attention == AttentionSplit::sp_tp_sp ? tensor : 1;
@@ -100,7 +103,7 @@ std::vector<MemoryNeed> stage_memory(const StepSpec& spec, const ExpertLayout& l
     const double hidden_tokens = splits_tokens ? std::ceil(tokens / tensor) : tokens;
     const double activations =
         (hidden_tokens * 4.0 * static_cast<double>(model.hidden * model.streams) +
-         tokens * 2.0 * widest) *
+         tokens * (2.0 * widest + held.looked_up)) *
             2.0 +
         heads * static_cast<double>(model.vocabulary) / tensor * 4.0;
     // The tower is done before the layers begin.

@@ -102,7 +102,10 @@ class ChangeOne {
     }
     template <class Key, class T>
     void visit(std::map<Key, T>& entries) {
-        if (here()) {
+        const bool now = here();
+        if (now && entries.empty()) {
+            entries[Key{}];
+        } else if (now) {
             auto node = entries.extract(entries.begin());
             if constexpr (std::is_same_v<Key, std::string>) {
                 node.key() += "x";
@@ -136,10 +139,10 @@ TEST(CostSetting, EachFieldOfTheChip) {
     int changes = 0;
     auto all = settings_of_changes(
         tiny_chip(), [](const RankHardware& h) { return setting_of(h, tiny_library()); }, changes);
-    // 12 numbers, the format of the one peak, the peak.
-    EXPECT_EQ(changes, 14);
+    // 16 numbers, the format of the one peak, the peak.
+    EXPECT_EQ(changes, 18);
     all.insert(setting_of(tiny_chip(), tiny_library()));
-    EXPECT_EQ(all.size(), 15u);
+    EXPECT_EQ(all.size(), 19u);
 }
 
 TEST(CostSetting, EachFieldOfTheLibrary) {

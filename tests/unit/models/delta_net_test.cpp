@@ -92,14 +92,14 @@ TEST(DeltaNet, WorkByHand) {
 TEST(DeltaNet, CacheIsOfFixedSize) {
     for (const long context : {1L, 4096L, 1'000'000L}) {
         const CacheElements cache = layer_cache(delta(), context, 1);
-        EXPECT_EQ(cache.kv, 24'576);
+        EXPECT_EQ(cache.recent, 24'576);
         EXPECT_EQ(cache.index, 0);
         EXPECT_EQ(cache.state, 524'288);
         EXPECT_EQ(cache.bytes(Precision{}).value(), 2'146'304);
     }
     EXPECT_EQ(cache_per_token(model()).kv, 0);
     EXPECT_EQ(cache_per_token(model()).state, 0);
-    EXPECT_EQ(layer_cache(delta(), 4096, 8).kv, 24'576 / 8);
+    EXPECT_EQ(layer_cache(delta(), 4096, 8).recent, 24'576 / 8);
     EXPECT_EQ(layer_cache(delta(), 4096, 8).state, 524'288 / 8);
 }
 

@@ -167,8 +167,12 @@ TEST(ReadModel, UnknownFamily) {
                           HasSubstr("did you mean deepseek_v3?"))));
     EXPECT_THAT(problems({{"model_type", "gemma"}}),
                 ElementsAre(AllOf(HasSubstr("gemma"), HasSubstr("deepseek_v3"))));
-    EXPECT_THAT(known_families(),
-                ElementsAre("deepseek_v3", "llama", "mixtral", "qwen3", "qwen3_moe"));
+    EXPECT_THAT(
+        known_families(),
+        ElementsAre("PanguProMoE", "deepseek_v2", "deepseek_v3", "deepseek_v32", "deepseek_v4",
+                    "gemma4", "gemma4_text", "glm_moe_dsa", "gpt2", "gpt_oss", "hunyuan_v1_moe",
+                    "kimi_k2", "llama", "minimax_m2", "mixtral", "qwen3", "qwen3_5_moe",
+                    "qwen3_5_moe_text", "qwen3_moe", "step3_text"));
 }
 
 TEST(ReadModel, EveryMissingSizeIsNamed) {

@@ -91,9 +91,9 @@ TEST(Check, MemoryThatDoesNotFit) {
 // not.
 TEST(Check, ActivationsThatDoNotFitAskForChunks) {
     const auto prefill = [](const std::string& rest) {
-        return problems_of(
-            with(test_experiment(), "workload",
-                 "{kind: prefill, model: deepseek-r1, prompt: 131072 tokens, " + rest + "}"));
+        return problems_of(with(
+            with(test_experiment(), "alternatives.A.mapping", "{tensor_parallel: 1}"), "workload",
+            "{kind: prefill, model: deepseek-r1, prompt: 131072 tokens, " + rest + "}"));
     };
     const auto advised = [](const std::string& said) {
         const std::string key = "chunk at most ";

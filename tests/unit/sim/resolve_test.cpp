@@ -80,12 +80,12 @@ TEST(Resolve, AnEngineOfTheOtherPhaseIsCarriedOver) {
         return resolve(test_experiment(), catalog).alternatives.front();
     };
     const ResolvedAlternative other = of_phase("phase: prefill\n");
-    EXPECT_THAT(other.warnings, ElementsAre("engine test-engine is one of prefill, this is a "
-                                            "decode: its habits are carried over"));
+    EXPECT_THAT(other.warnings, Contains("engine test-engine is one of prefill, this is a decode: "
+                                         "its habits are carried over"));
     EXPECT_EQ(other.engine->host_step.confidence, Confidence::derived);
     EXPECT_EQ(other.engine->kernel_gap.confidence, Confidence::assumed);
     for (const char* phase : {"phase: decode\n", ""}) {
-        EXPECT_THAT(of_phase(phase).warnings, testing::IsEmpty());
+        EXPECT_THAT(of_phase(phase).warnings, Not(Contains(HasSubstr("engine"))));
         EXPECT_EQ(of_phase(phase).engine->host_step.confidence, Confidence::measured);
     }
 }
