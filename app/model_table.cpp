@@ -123,6 +123,24 @@ void add_parameters(Table& table) {
     part("  MTP modules, apart", &ParameterCount::draft);
 }
 
+constexpr ImageSize kShownImage{896, 896};
+
+void add_tower(Table& table) {
+    const auto row = [&](const char* label, auto&& value) {
+        table.row(label, [&](const ShownModel& model) {
+            return model.tower ? value(*model.tower) : std::string(kNothing);
+        });
+    };
+    table.section("vision tower, apart; an image of 896 x 896");
+    row("  parameters, billion",
+        [](const VisionTower& tower) { return billions(count_parameters(tower).total()); });
+    row("  tokens in the prompt",
+        [](const VisionTower& tower) { return grouped(image_tokens(tower, kShownImage)); });
+    row("  work, GFLOP", [](const VisionTower& tower) {
+        return significant(vision_flops(tower, kShownImage).value() * 1e-9);
+    });
+}
+
 void add_cache(Table& table) {
     table.section("cache of one sequence");
     table.row("  a further token, BF16, B", [](const ShownModel& model) {
@@ -243,7 +261,14 @@ Json json_of(const PublishedSize& published, const ParameterCount& count) {
 }  // namespace
 
 ShownModel shown_model(const Node& config, const std::string& name, const ModelSpec& spec) {
-    return {name, spec, figures_of(spec, usual_contexts()), read_published(config)};
+    ShownModel model{name, spec, figures_of(spec, usual_contexts()), read_published(config), {}};
+    try {
+        model.tower = read_vision_tower(config, spec);
+    } catch (const InputError&) {
+        // A tower of another family says nothing of the language model, which is what is shown.
+        model.tower = std::nullopt;
+    }
+    return model;
 }
 
 std::string model_table(const std::vector<ShownModel>& models) {
@@ -263,6 +288,7 @@ std::string model_table(const std::vector<ShownModel>& models) {
             return model.spec.max_context > 0 ? grouped(model.spec.max_context) : kNothing;
         });
         add_parameters(table);
+        add_tower(table);
         add_cache(table);
         add_work(table);
         text += "\n" + table.text();
@@ -326,6 +352,13 @@ nlohmann::ordered_json to_json(const ShownModel& model) {
                    {"flop_per_token_with_drafts", figures.training.work_with_drafts.value()}}},
                  {"layer_context", figures.layer_context},
                  {"layers", Json::array()}};
+    if (model.tower) {
+        json["vision_tower"] = {
+            {"parameters", count_parameters(*model.tower).total()},
+            {"image", {{"width", kShownImage.width}, {"height", kShownImage.height}}},
+            {"image_tokens", image_tokens(*model.tower, kShownImage)},
+            {"image_flop", vision_flops(*model.tower, kShownImage).value()}};
+    }
     for (const ContextFigures& at : figures.contexts) json["contexts"].push_back(json_of(at));
     for (const LayerFigures& layer : figures.layers) json["layers"].push_back(json_of(layer));
     return json;

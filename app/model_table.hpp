@@ -7,6 +7,7 @@
 
 #include "models/figures.hpp"
 #include "models/published_size.hpp"
+#include "models/vision.hpp"
 
 namespace podsim {
 
@@ -15,6 +16,7 @@ struct ShownModel {
     ModelSpec spec;
     ModelFigures figures;
     PublishedSize published;
+    std::optional<VisionTower> tower;  // that makes prompt tokens of images
 };
 
 // Throws InputError for a `published:` that cannot be read.

@@ -4,9 +4,19 @@
 //   t_mma  = 2 max(TM, minimum rows) TN ks / (peak per core x matrix efficiency)
 //   t_load = (min(TM,M) b_a + min(TN,N) b_w) ks / (feed per core x feed factor)
 //   t_step = ks / 64 x latency of a step along K
-//   t_core = waves (t_mma^p + t_load^p + t_step^p)^(1/p) + waves t_tile TM TN / 32768
+//   t_wide = 2 min(TN,N) ks / (vector peak per core x vector efficiency)     [weights to widen]
+//   t_core = waves (t_mma^p + t_load^p + t_step^p + t_wide^p)^(1/p) + waves t_tile TM TN / 32768
 //   t_hbm  = bytes / min(HBM x memory efficiency, active cores x feed) + ramp
 //   t      = launch + (t_core^p + t_hbm^p)^(1/p) + [s > 1: second phase over the partial sums]
+//
+// Weights narrower than what the matrix units execute are widened on the vector units, a conversion
+// and a multiplication by a scale for each element. Where matrix and vector units share a core, as
+// in the mixed-input kernels of GPUs (Marlin, arXiv 2408.11743), each core widens the panel of its
+// own tile in the main loop, so that an element is widened for every row of tiles that loads it.
+// Where vector cores are apart, the two meet in the last-level cache: vector cores widen each
+// element once, t_wide = 2 N K groups / (vector peak x vector efficiency) beside t_core as a whole,
+// and matrix cores load the wide panel (b_w of the executed format in t_load). The pieces that wait
+// there are taken to fit.
 //
 // and the answer is the least over the tiles whose (padded) sums of 4 bytes fit into a core's
 // accumulator, as a library's autotuner would choose. Padding to whole tiles and whole waves is
@@ -38,6 +48,7 @@ struct Tiling {
 struct Timing {
     Seconds total{0.0}, hbm_time{0.0};
     Bytes bytes{0.0};
+    Flops widening{0.0};
 };
 
 // Everything about one product that does not depend on the tiling.
@@ -49,7 +60,29 @@ struct Product {
     long minimum_rows;
     FlopsPerSecond core_peak;     // one core's sustained matrix rate
     BytesPerSecond feed, memory;  // one core's feed; the attainable memory bandwidth
+    // Weights that are widened first: at what rate all usable cores do that, and whether vector
+    // cores hand them on in the last-level cache.
+    bool widens, hands_on;
+    FlopsPerSecond widening;
+    double loaded_weight;  // bytes of an element as a matrix core loads it
 };
+
+// A conversion, and a multiplication by the scale of its block.
+constexpr double kWideningWork = 2;
+
+// Whether the matrix units cannot take the weights as they are stored. Units that have a rate for
+// these take them beside wider operands up to 8 bits, as mixed FP8 and FP4 (PTX ISA, tcgen05.mma
+// kind::mxf8f6f4); 16-bit operands have no such partner.
+bool widens_weights(const Gemm& gemm, DType executed, const RankHardware& hardware) {
+    if (bytes_of(gemm.b) >= bytes_of(executed)) return false;
+    return bytes_of(executed) > 1.0 || hardware.peak_matrix.count(gemm.b) == 0;
+}
+
+// Every group's weights, `panels` rows of tiles in all.
+Flops widening_work(const Gemm& gemm, double panels) {
+    return Flops(kWideningWork * static_cast<double>(gemm.n) * static_cast<double>(gemm.k) *
+                 panels);
+}
 
 Timing time_of(const Product& product, const Tiling& tiling) {
     const Gemm& g = product.gemm;
@@ -75,12 +108,24 @@ Timing time_of(const Product& product, const Tiling& tiling) {
         product.core_peak;
     const Seconds load =
         Bytes((static_cast<double>(std::min(tiling.rows, longest)) * bytes_of(g.a) +
-               static_cast<double>(std::min(tiling.columns, g.n)) * bytes_of(g.b)) *
+               static_cast<double>(std::min(tiling.columns, g.n)) * product.loaded_weight) *
               static_cast<double>(slice)) /
         (product.feed * product.habits.feed_factor);
     const Seconds steps = static_cast<double>(slice) / 64.0 * product.habits.k_step;
-    const Seconds core = waves * smooth_maximum(smooth_maximum(multiply, load, p), steps, p) +
-                         waves * (area / 32768.0) * product.habits.tile_overhead;
+    Seconds joined = smooth_maximum(smooth_maximum(multiply, load, p), steps, p);
+    Timing timing;
+    if (product.widens) {
+        const double panels = product.hands_on ? static_cast<double>(g.groups) : down;
+        timing.widening = widening_work(g, panels);
+    }
+    if (product.widens && !product.hands_on) {
+        const Flops panel(kWideningWork * static_cast<double>(std::min(tiling.columns, g.n)) *
+                          static_cast<double>(slice));
+        joined = smooth_maximum(joined, panel * cores / product.widening, p);
+    }
+    Seconds core = waves * joined + waves * (area / 32768.0) * product.habits.tile_overhead;
+    if (product.widens && product.hands_on)
+        core = smooth_maximum(core, timing.widening / product.widening, p);
 
     // Few active cores draw no more than their feeds.
     const BytesPerSecond bandwidth = min(product.memory, active * product.feed);
@@ -98,7 +143,6 @@ Timing time_of(const Product& product, const Tiling& tiling) {
     }
     const long groups = g.groups + g.idle_groups;
     const long visited = groups > 1 ? groups : 0;
-    Timing timing;
     timing.bytes = operands + partial_sums;
     timing.hbm_time = timing.bytes / product.memory;
     timing.total = product.habits.launch + smooth_maximum(core, stream, p) + second_phase +
@@ -183,15 +227,21 @@ OperatorCost gemm_cost(const Gemm& gemm, const RankHardware& hardware,
     cost.matrix = work_of(gemm) / peak;
     cost.basis = habits.record.basis;
     cost.held_out_error = habits.record.held_out_error;
+    const bool widens = widens_weights(gemm, format, hardware);
+    const double vector_efficiency = library.vector.vector_efficiency * share;
     if (fidelity == Fidelity::analytic) {
         cost.hbm = compulsory_bytes_of(gemm);
         cost.hbm_time = cost.hbm / memory;
         cost.time =
             habits.launch + max(cost.matrix / (habits.matrix_efficiency * share), cost.hbm_time);
         cost.choice = "roofline";
+        if (!widens) return cost;
+        cost.vector = widening_work(gemm, static_cast<double>(gemm.groups)) / hardware.peak_vector;
+        cost.time = max(cost.time, habits.launch + cost.vector / vector_efficiency);
         return cost;
     }
 
+    const bool hands_on = widens && hardware.separate_vector;
     const Product product{
         gemm,
         habits,
@@ -200,12 +250,17 @@ OperatorCost gemm_cost(const Gemm& gemm, const RankHardware& hardware,
         hardware.minimum_rows,
         peak / static_cast<double>(hardware.matrix_cores) * habits.matrix_efficiency,
         hardware.feed_per_core,
-        memory};
+        memory,
+        widens,
+        hands_on,
+        hardware.peak_vector * vector_efficiency,
+        bytes_of(hands_on ? format : gemm.b)};
     const Choice best = best_choice(product, hardware);
     cost.time = best.timing.total;
     cost.hbm = best.timing.bytes;
     cost.hbm_time = best.timing.hbm_time;
     cost.choice = text_of(best.tiling);
+    if (widens) cost.vector = best.timing.widening / hardware.peak_vector;
     return cost;
 }
 

@@ -119,6 +119,24 @@ void add_pass(Work& sum, const AuditFacts& facts, const AuditModel& m, const Per
     }
 }
 
+// Of the first stage, whose ranks each read the tower once; dealt out over the ranks of a group
+// in whole images.
+void add_images(const AuditFacts& facts, double sequences, ClosedForm& form) {
+    const AuditMapping& map = facts.mapping;
+    const AuditImages& images = *facts.step->images;
+    const double each = 2 * images.multiply_adds();
+    const double flops = sequences * images.count * each;
+    form.flops_by_format[audit_table_format] += flops;
+    form.matrix_flops += flops;
+    form.stage_flops.front() += flops;
+    for (const double part : sequences_of_parts(map, sequences)) {
+        const double all = part * images.count;
+        form.rounding_flops += each * (rounded_up(all / map.tensor_parallel) * map.stage_ranks() -
+                                       all * map.data_parallel);
+    }
+    form.memory_bytes += map.stage_ranks() * images.tower.matrices() * audit_table_bytes;
+}
+
 }  // namespace
 
 ClosedForm closed_form(const AuditFacts& facts, const AuditModel& m, double sequences) {
@@ -168,6 +186,7 @@ ClosedForm closed_form(const AuditFacts& facts, const AuditModel& m, double sequ
     }
 
     form.memory_bytes = least_memory_bytes(facts, m, sequences);
+    if (step.images) add_images(facts, sequences, form);
     const double moe_tokens = expert_layers(all) * tokens + expert_layers(draft) * drafted;
     const LinkBytes exchanged = exchanged_bytes(facts, m, sequences * moe_tokens);
     form.exchange_bytes = exchanged.sent;

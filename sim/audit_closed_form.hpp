@@ -57,7 +57,7 @@ ClosedForm closed_form(const AuditFacts& facts, const AuditModel& model, double 
 // alone, those have `shared` and no `routed`, the others the reverse.
 struct MemoryForm {
     double cache = 0;  // exactly
-    double attention = 0, dense = 0, tables = 0, routed = 0, shared = 0, router = 0;
+    double attention = 0, dense = 0, tables = 0, routed = 0, shared = 0, router = 0, tower = 0;
 };
 
 // Sequences of all ranks together; of a rank of one pipeline stage, counted from 0.

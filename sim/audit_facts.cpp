@@ -150,6 +150,14 @@ AuditStep read_step(const Json& configuration, const Tree& workload, const Tree&
     const Tree config = document(configuration, "model", workload.get("model").text());
     step.family = config.get("model_type").text();
     step.model = read_audit_model(*config.json, config.name);
+    if (const auto images = workload.find("images")) {
+        const auto frames = images->find("frames");
+        step.images = AuditImages{read_audit_tower(*config.json, config.name),
+                                  images->size("count"), images->size("width"),
+                                  images->size("height"), frames ? frames->number({}) : 1};
+        step.context += step.images->count * step.images->tokens();
+        step.computed += step.images->count * step.images->tokens();
+    }
     return step;
 }
 

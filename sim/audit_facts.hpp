@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "sim/audit_model.hpp"
+#include "sim/audit_vision.hpp"
 
 namespace podsim {
 
@@ -67,6 +68,8 @@ struct AuditStep {
     std::vector<std::pair<double, double>> passes() const;
     std::string family;
     std::optional<AuditModel> model;  // of a family the audit has closed forms for
+    // Prefill: of each prompt; their tokens count in context and computed.
+    std::optional<AuditImages> images;
 };
 
 struct AuditFacts {

@@ -79,6 +79,7 @@ std::string lacking(const AuditCase& audited, const MemoryForm& form, const Memo
         {"routed experts", shared_only ? 0 : form.routed},
         {"shared expert", apart && !shared_only ? 0 : form.shared},
         {"router", form.router},
+        {"vision tower", form.tower},
     };
     for (const auto& [name, bytes] : least) {
         if (at_least(part_of(use, name), bytes)) continue;

@@ -41,6 +41,10 @@ MemoryForm memory_form(const AuditFacts& facts, const AuditModel& m, double sequ
     form.routed = moe_layers * slots_of_rank(map, m) * m.expert() * formats.experts.bytes;
     form.shared = moe_layers * m.shared() * formats.weights.bytes /
                   (map.sees_group() ? map.tensor_parallel : 1);
+    if (own.first && facts.step->images) {
+        const AuditTower& tower = facts.step->images->tower;
+        form.tower = (tower.matrices() + tower.positions * tower.hidden) * audit_table_bytes;
+    }
     form.router = moe_layers * m.hidden * m.routed_experts * audit_table_bytes;
     return form;
 }

@@ -106,6 +106,16 @@ void describe(Form& form, SpeculationSpec& speculation) {
         form.problem("draft_tokens", "more than 16 draft tokens a step");
 }
 
+template <class Form>
+void describe(Form& form, ImagesSpec& images) {
+    const Check few{1, 10'000, false, "a whole number of 1 to 10,000"};
+    const Check pixels{1, 100'000, false, "a whole number of 1 to 100,000"};
+    form.required("count", images.count, "images, or videos, of a prompt", few);
+    form.required("width", images.width, "pixels", pixels);
+    form.required("height", images.height, "pixels", pixels);
+    form.optional("frames", images.frames, "of a video; 1 for an image", pixels);
+}
+
 namespace {
 
 // One of the ways to say how many sequences.
@@ -179,6 +189,9 @@ void describe(Form& form, WorkloadSpec& workload) {
     if (prefill || kAllVariants<Form>) describe_prefix(form, workload);
     optional_of_variant(form, prefill, "chunk", workload.chunk,
                         "prefill: tokens of a prompt that one pass takes, all if absent", count());
+    optional_of_variant(form, prefill, "images", workload.images,
+                        "prefill: images or videos beside the text of a prompt, as tokens of the "
+                        "model's vision tower");
     if (decode || prefill || kAllVariants<Form>) describe_batch(form, workload.batch);
     optional_of_variant(form, decode, "speculation", workload.speculation,
                         "decode: drafting of tokens ahead");

@@ -42,13 +42,20 @@ struct KeyPlaces {
     Place of(std::string key) const;
 };
 
+// Of each prompt, all of one size in pixels; frames above 1 are videos.
+struct ImagesSpec {
+    long count = 0, width = 0, height = 0, frames = 1;
+};
+
 struct WorkloadSpec {
     WorkloadKind kind = WorkloadKind::decode;
     // decode, prefill
     std::string model;
-    Tokens context{0.0};  // prefill: the whole prompt
+    Tokens context{0.0};  // prefill: the whole prompt, once the model is known with image tokens
     Tokens cached{0.0};   // prefill: the part of it that a cache holds
     Tokens chunk{0.0};    // prefill: tokens of a sequence that one pass takes, 0 for all
+    std::optional<ImagesSpec> images;  // prefill: beside the text of the prompt
+    Tokens image_tokens{0.0};          // that a tower makes of them, once the model is known
     Tokens computed() const { return context - cached; }
     BatchSpec batch;
     Place batch_place;  // of the key that gives it

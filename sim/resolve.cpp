@@ -273,6 +273,33 @@ double sequences_per_group(const ResolvedAlternative& alternative, const Workloa
     return given;
 }
 
+namespace {
+
+// The prompt's images with the tower that makes tokens of them, which lengthen it.
+void add_images(const Node& config, ResolvedExperiment& result) {
+    constexpr double most_tokens = 1e9;  // as of a prompt
+    WorkloadSpec& workload = result.spec.workload;
+    if (!workload.images) return;
+    const auto tower = read_vision_tower(config, *result.model);
+    if (!tower) {
+        throw InputError(
+            {at_key(workload, "images",
+                    fmt::format("{} has no vision tower (vision_config)", result.model->name),
+                    "remove it, or take a model that sees")});
+    }
+    const ImagesSpec& images = *workload.images;
+    result.images = StepImages{*tower, {images.width, images.height, images.frames}, images.count};
+    workload.image_tokens = Tokens(static_cast<double>(result.images->tokens()));
+    workload.context += workload.image_tokens;
+    if (workload.context.value() > most_tokens) {
+        throw InputError({at_key(workload, "images",
+                                 fmt::format("make {:.0f} tokens, with the prompt more than {:.0f}",
+                                             workload.image_tokens.value(), most_tokens))});
+    }
+}
+
+}  // namespace
+
 ResolvedExperiment resolve(const Node& experiment, Catalog& catalog) {
     ResolvedExperiment result;
     result.spec = read_experiment(experiment);
@@ -280,9 +307,10 @@ ResolvedExperiment resolve(const Node& experiment, Catalog& catalog) {
     const WorkloadSpec& workload = result.spec.workload;
     if (is_step(workload.kind)) {
         attempt(problems, [&] {
-            result.model = read_model(catalog.load("model", workload.model,
-                                                   workload.places.of("model"), "workload.model"),
-                                      workload.model, result.unexpected);
+            const Node& config = catalog.load("model", workload.model, workload.places.of("model"),
+                                              "workload.model");
+            result.model = read_model(config, workload.model, result.unexpected);
+            add_images(config, result);
         });
     }
     attempt(problems, [&] {

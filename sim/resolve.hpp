@@ -15,6 +15,7 @@
 #include "sim/experiment_spec.hpp"
 #include "sim/price.hpp"
 #include "workloads/mapping.hpp"
+#include "workloads/step.hpp"
 
 namespace podsim {
 
@@ -35,6 +36,7 @@ struct ResolvedAlternative {
 struct ResolvedExperiment {
     ExperimentSpec spec;
     std::optional<ModelSpec> model;
+    std::optional<StepImages> images;    // of a prompt, with the model's tower
     std::vector<Diagnostic> unexpected;  // keys of the model that no size comes from
     PriceSpec prices;
     std::vector<ResolvedAlternative> alternatives;

@@ -80,6 +80,7 @@ StepSpec StepCase::spec(long batch) const {
         spec.phase = Phase::prefill;
         spec.prompt = static_cast<long>(workload.computed().value());
         spec.chunk = static_cast<long>(workload.chunk.value());
+        spec.images = experiment_.images;
     }
     return spec;
 }

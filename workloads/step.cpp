@@ -58,6 +58,7 @@ class StepBuilder {
         for (int slot = 0; slot < slots; ++slot) {
             for (stage_ = 0; stage_ < stages(); ++stage_) {
                 const SlotWork work = slot_work(slot, stage_, stages(), step_.passes);
+                embeds_images_ = work.pass == 0 && stage_ == 0 && spec_.images.has_value();
                 run_slot(at(passes, work.pass), work.batch, work.pass + 1 == step_.passes);
             }
             if (stages() > 1) hand_on(slot, passes);
@@ -226,6 +227,7 @@ class StepBuilder {
         const Precision& precision = spec_.precision;
         const long tokens = sequences_ * pass.query;
         layer_ = -1;
+        if (embeds_images_) run_tower(*spec_.images);
         if (stage_ == 0)
             chain(attention_stream_, kernels(embedding_block(model, precision, own_of(tokens))));
         Stack stack(*this, pass);
@@ -258,6 +260,22 @@ class StepBuilder {
             run_layer(draft == 0 ? stack.of(model.draft_layer, balance)
                                  : layer_of(own, model.draft_layer, balance));
             run_head(sequences_);
+        }
+    }
+
+    // Images are dealt out over the ranks of a tensor-parallel group, each of which has the whole
+    // tower, and then their tokens gathered.
+    void run_tower(const StepImages& images) {
+        const int tensor = spec_.mapping.tensor_parallel;
+        const long all = sequences_ * images.count, own = (all + tensor - 1) / tensor;
+        const VisionOperators tower = vision_operators(images.tower, images.size, own);
+        chain(attention_stream_, kernels(tower.enter));
+        const Kernels layer = kernels(tower.layer);
+        for (long i = 0; i < tower.layers; ++i) chain(attention_stream_, layer);
+        chain(attention_stream_, kernels(tower.leave));
+        if (tensor > 1) {
+            join("image all-gather", TransferType::all_gather, tensor,
+                 hidden_bytes(sequences_ * images.tokens()));
         }
     }
 
@@ -711,7 +729,8 @@ class StepBuilder {
     // the stage that is being built.
     std::vector<int> turns_;
     int first_turn_ = 0, last_turn_ = -1, turn_stage_ = 0;
-    bool continues_ = false;  // tasks belong to a kernel that runs already
+    bool embeds_images_ = false;  // in the slot that is being built
+    bool continues_ = false;      // tasks belong to a kernel that runs already
     long sequences_ = 0;
     std::vector<int> here_;  // by class of the stage: the task the next one follows
     // By stage and class of it: the host's task and the last other one of its last slot, and what

@@ -11,10 +11,19 @@
 #include <vector>
 
 #include "models/blocks.hpp"
+#include "models/vision.hpp"
 #include "program/program.hpp"
 #include "workloads/mapping.hpp"
 
 namespace podsim {
+
+// Images of one size in each prompt, and the tower that makes tokens of them.
+struct StepImages {
+    VisionTower tower;
+    ImageSize size;
+    long count = 0;
+    long tokens() const { return count * image_tokens(tower, size); }
+};
 
 struct StepSpec {
     ModelSpec model;
@@ -29,6 +38,9 @@ struct StepSpec {
     // Prefill: tokens of each sequence that are computed, the last ones of its context, and how
     // many of them one pass takes, 0 for all.
     long prompt = 0, chunk = 0;
+    // Prefill: what the first pass embeds beside text, each rank of a tensor-parallel group its
+    // part of the images; their tokens count in `prompt` and `context`.
+    std::optional<StepImages> images;
 
     // One time through the model: tokens of each sequence, and what they see, themselves included.
     struct Pass {

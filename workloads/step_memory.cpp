@@ -52,6 +52,17 @@ StageLayers layers_of(const StepSpec& spec, const LayerRange& range, double draf
     return sum;
 }
 
+// Live in a tower at once, for `prompts`: hidden states and residual in BF16, the widest product.
+Bytes tower_activations(const StepImages& images, double prompts, int tensor) {
+    const VisionTower& tower = images.tower;
+    const double own = std::ceil(prompts * static_cast<double>(images.count) / tensor);
+    const long ffn = (tower.gemma ? 2 : 1) * tower.intermediate;
+    const auto widest =
+        static_cast<double>(std::max({3 * tower.heads * tower.head_dim, ffn, tower.hidden}));
+    const double patches = own * static_cast<double>(patch_grid(tower, images.size).patches());
+    return Bytes(patches * (4.0 * static_cast<double>(tower.hidden) + 2.0 * widest) * 2.0);
+}
+
 // By class of one stage: its own layers, the embedding in the first, head and drafts in the last.
 std::vector<MemoryNeed> stage_memory(const StepSpec& spec, const ExpertLayout& layout, int stage) {
     const ModelSpec& model = spec.model;
@@ -95,7 +106,12 @@ std::vector<MemoryNeed> stage_memory(const StepSpec& spec, const ExpertLayout& l
          tokens * (2.0 * widest + held.looked_up)) *
             2.0 +
         heads * static_cast<double>(model.vocabulary) / tensor * 4.0;
-    common.parts.emplace_back("activations", Bytes(activations));
+    // The tower is done before the layers begin.
+    const Bytes before =
+        is_first && spec.images ? tower_activations(*spec.images, working, tensor) : Bytes(0.0);
+    if (is_first && spec.images)
+        common.parts.emplace_back("vision tower", weight_bytes(spec.images->tower));
+    common.parts.emplace_back("activations", max(Bytes(activations), before));
     common.parts.emplace_back("runtime reserve", spec.engine.memory_reserve.value);
 
     std::vector<MemoryNeed> needs;

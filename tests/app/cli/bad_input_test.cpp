@@ -59,6 +59,14 @@ std::string name_of(const testing::TestParamInfo<BadInput>& info) {
     return info.param.name;
 }
 
+// Images in the prompt of a model, written `images`.
+std::string prefill_with(const std::string& model, const std::string& images) {
+    return "experiment: images\nworkload:\n  kind: prefill\n  model: " + model +
+           "\n  prompt: 1000 tokens\n  images: " + images +
+           "\n  batch_per_rank: 1\nalternatives:\n  - name: one\n    system: hgx-h200\n"
+           "    chips: 8\n    engine: nominal\n";
+}
+
 const std::vector<std::string> kRun = {"run", "e.yaml", "--out", "results"};
 
 // An experiment that is wrong in one passage.
@@ -72,6 +80,19 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         experiment("Kind", "kind: decode", "kind: decod", "e.yaml:3:9: workload.kind",
                    "did you mean decode?"),
+        BadInput{"ImagesWithoutTower",
+                 {{"e.yaml", prefill_with("llama-3.1-70b", "{count: 1, width: 896, height: 896}")}},
+                 kRun,
+                 "e.yaml:6:11: workload.images",
+                 "llama-3.1-70b has no vision tower"},
+        BadInput{"ImagesOfNoSize",
+                 {{"e.yaml", prefill_with("gemma-4-31b", "{count: 1, width: 0, height: 896}")}},
+                 kRun,
+                 "e.yaml:6:29: workload.images.width",
+                 "1 to 100,000"},
+        experiment("ImagesInDecode", "  batch_per_chip: 32",
+                   "  images: {count: 1, width: 896, height: 896}\n  batch_per_chip: 32",
+                   "e.yaml:6:3: workload.images", "unknown key"),
         experiment("Model", "deepseek-r1", "deepseek-r2", "e.yaml:4:10: workload.model",
                    "did you mean deepseek-r1?"),
         experiment("System", "cloudmatrix384", "cloudmatrix348",

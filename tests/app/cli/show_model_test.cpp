@@ -78,6 +78,22 @@ TEST(ShowModel, JsonIsUnroundedAndWhole) {
     EXPECT_EQ(json["layers"][1]["operators"][1]["flop"], 2.0 * 2112 * 7168);
 }
 
+// An image of 896 x 896: tests/unit/models/vision_test.cpp works these out.
+TEST(ShowModel, VisionTowersStandApart) {
+    const Folder folder;
+    const std::string text = folder.podsim({"show", "model", "qwen3.5-397b-a17b"}).out;
+    for (const char* part : {"vision tower, apart; an image of 896 x 896", "0.4560", "784", "3876"})
+        EXPECT_TRUE(contains(text, part)) << part;
+    const auto computed = [&](const char* name) {
+        return Json::parse(folder.podsim({"show", "model", name, "--json"}).out)["computed"];
+    };
+    const Json tower = computed("qwen3.5-397b-a17b")["vision_tower"];
+    EXPECT_EQ(tower["parameters"], 456'010'480.0);
+    EXPECT_EQ(tower["image_tokens"], 784);
+    EXPECT_NEAR(tower["image_flop"].get<double>(), 3.876e12, 0.001e12);
+    EXPECT_FALSE(computed("deepseek-v3").contains("vision_tower"));
+}
+
 TEST(ShowModel, WhatIsPublishedStandsBesideTheCount) {
     const Folder folder;
     std::string config = kConfig;

@@ -216,6 +216,46 @@ TEST(CostProperty, AnalyticIsNeverAboveTile) {
     }));
 }
 
+// Widening weights takes time, and none where the matrix units have their format.
+TEST(CostProperty, WideningWeightsIsNeverFaster) {
+    EXPECT_TRUE(rc::check([] {
+        const auto gemm = any_gemm();
+        const auto hardware = any_hardware();
+        const auto library = any_library();
+        const double share = any_share();
+        const auto fidelity = *rc::gen::element(Fidelity::analytic, Fidelity::tile);
+        RankHardware at_once = hardware;
+        at_once.separate_vector = false;
+        at_once.peak_vector = FlopsPerSecond(1e40);
+        const auto with = operator_cost(gemm, hardware, library, fidelity, share);
+        const auto without = operator_cost(gemm, at_once, library, fidelity, share);
+        RC_ASSERT(at_most(without.time, with.time));
+        const DType executed = executed_format(hardware, compute_dtype_of(gemm));
+        if (bytes_of(gemm.b) >= bytes_of(executed)) {
+            RC_ASSERT(with.time == without.time);
+            RC_ASSERT(with.vector == Seconds(0.0));
+        } else {
+            RC_ASSERT(with.vector > Seconds(0.0));
+            RC_ASSERT(at_most(with.vector, with.time));
+        }
+    }));
+}
+
+TEST(CostProperty, ChipsThatHaveTheFormatWidenNothing) {
+    EXPECT_TRUE(rc::check([] {
+        Gemm gemm = any_gemm();
+        auto hardware = any_hardware();
+        auto library = any_library();
+        gemm.a = *rc::gen::element(DType::fp8, DType::fp4);
+        gemm.b = DType::fp4;
+        hardware.peak_matrix[DType::fp4] = hardware.peak_matrix[DType::fp8];
+        library.gemm[DType::fp4] = library.gemm[DType::fp8];
+        RankHardware slow = hardware;
+        slow.peak_vector = FlopsPerSecond(1);
+        RC_ASSERT(tile(gemm, hardware, library).time == tile(gemm, slow, library).time);
+    }));
+}
+
 TEST(CostProperty, NeverUnderTheRoofline) {
     EXPECT_TRUE(rc::check([] {
         const auto body = any_body();
@@ -464,6 +504,8 @@ TEST(CostProperty, ScaleInvariance) {
 TEST(CostProperty, WidenedFormatsRunAtTheWiderRate) {
     EXPECT_TRUE(rc::check([] {
         RankHardware hardware = any_hardware();
+        hardware.separate_vector = false;
+        hardware.peak_vector = FlopsPerSecond(1e40);  // what widening takes is a law of its own
         hardware.peak_matrix.erase(DType::fp8);
         const auto library = any_library();
         Gemm gemm = any_gemm();

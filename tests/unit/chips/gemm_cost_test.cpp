@@ -212,17 +212,85 @@ TEST(GemmCost, AccumulatorTooSmallForAnyTile) {
 
 // FP8 on a chip with BF16 only: BF16's peak, habits and padding, but the bytes of FP8. One wave of
 // 300 ns, (16 + 16) x 64 B loaded in 200 ns. 2 (32 x 64) + 2 x 32 x 32 = 6,144 B cross memory, and
-// four feeds in 150 ns.
+// four feeds in 150 ns. Vector units that widen the weights at once.
 TEST(GemmCost, FormatTheChipLacksRunsWider) {
     const Gemm narrow{32, 32, 64, 1, DType::fp8, DType::fp8, DType::bf16};
-    const OperatorCost cost =
-        operator_cost(narrow, without_memory(tiny_chip()), tiny_library(), Fidelity::tile, 1.0);
+    RankHardware hardware = without_memory(tiny_chip());
+    hardware.peak_vector = FlopsPerSecond(1e30);
+    const OperatorCost cost = operator_cost(narrow, hardware, tiny_library(), Fidelity::tile, 1.0);
     EXPECT_NEAR(cost.time.value() * 1e6, 2 + std::hypot(0.3, 0.2, 0.15), exact);
     EXPECT_NEAR(cost.matrix.value() * 1e6, 0.15, exact);
     EXPECT_EQ(cost.hbm.value(), 6144.0);
     EXPECT_THAT(cost.warning, HasSubstr("fp8 runs at the rate of bf16"));
     EXPECT_EQ(operator_cost(narrow, tiny_chip(), tiny_library(), Fidelity::analytic, 1.0).warning,
               cost.warning);
+}
+
+// The four tiles of a 32 x 32 x 64 product with FP4 weights, 300 ns of multiplication each. A core
+// widens the 16 x 64 weights of its tile with two operations each: 2,048, at 20.48 GFLOP/s of four
+// cores and an efficiency of one half 0.8 us. Two rows of tiles widen all of the weights: 8,192.
+TEST(GemmCost, CoresWidenTheWeightsOfTheirTiles) {
+    RankHardware hardware = without_feed(without_memory(tiny_chip()));
+    hardware.peak_vector = FlopsPerSecond(20.48e9);
+    const Gemm narrow{32, 32, 64, 1, DType::bf16, DType::fp4, DType::bf16};
+    const OperatorCost cost = operator_cost(narrow, hardware, tiny_library(), Fidelity::tile, 1.0);
+    EXPECT_NEAR(cost.time.value() * 1e6, 2 + std::hypot(0.3, 0.8), exact);
+    EXPECT_NEAR(cost.vector.value() * 1e6, 8192 / 20.48e3, exact);
+    EXPECT_FALSE(cost.on_vector_cores);
+    // Two waves on half of the cores. Five groups of one tile are two waves as well.
+    EXPECT_NEAR(tile_microseconds(narrow, hardware, tiny_library(), 0.5),
+                2 + 2 * std::hypot(0.3, 0.8), exact);
+    EXPECT_NEAR(tile_microseconds(Gemm{16, 16, 64, 5, DType::bf16, DType::fp4, DType::bf16},
+                                  hardware, tiny_library()),
+                2 + 2 * std::hypot(0.3, 0.8), exact);
+    // The closed form widens each weight once: 4,096 operations in 400 ns.
+    const OperatorCost closed =
+        operator_cost(narrow, hardware, tiny_library(), Fidelity::analytic, 1.0);
+    EXPECT_NEAR(closed.time.value() * 1e6, 2 + 0.4, exact);
+    EXPECT_NEAR(closed.vector.value() * 1e6, 0.2, exact);
+}
+
+// Vector cores apart widen each weight once, 4,096 operations in 400 ns beside the 300 ns, and the
+// matrix cores load BF16: (16 + 16) x 64 x 2 B in 400 ns a tile, not (16 x 2 + 16 / 2) x 64.
+TEST(GemmCost, VectorCoresApartHandWidenedWeightsOn) {
+    RankHardware hardware = without_feed(without_memory(tiny_chip()));
+    hardware.peak_vector = FlopsPerSecond(20.48e9);
+    hardware.separate_vector = true;
+    const Gemm narrow{32, 32, 64, 1, DType::bf16, DType::fp4, DType::bf16};
+    const OperatorCost cost = operator_cost(narrow, hardware, tiny_library(), Fidelity::tile, 1.0);
+    EXPECT_NEAR(cost.time.value() * 1e6, 2 + std::hypot(0.3, 0.4), exact);
+    EXPECT_NEAR(cost.vector.value() * 1e6, 4096 / 20.48e3, exact);
+    // Each group has weights of its own: five of 16 x 64 take 500 ns, beside two waves.
+    EXPECT_NEAR(tile_microseconds(Gemm{16, 16, 64, 5, DType::bf16, DType::fp4, DType::bf16},
+                                  hardware, tiny_library()),
+                2 + std::hypot(0.6, 10240 / 10.24e3), exact);
+    hardware.feed_per_core = tiny_chip().feed_per_core;
+    // What the product needs at least, 4,096 + 1,024 + 2,048 B, comes through four feeds in 175 ns.
+    EXPECT_NEAR(tile_microseconds(narrow, hardware, tiny_library()),
+                2 + std::hypot(0.3, 0.4, std::hypot(0.4, 0.175)), exact);
+}
+
+// Beside FP8 inputs, units that have FP4 take FP4 weights as they are; beside BF16 nothing
+// narrower.
+TEST(GemmCost, WhatTheMatrixUnitsTakeIsNotWidened) {
+    RankHardware hardware = tiny_chip();
+    hardware.peak_matrix[DType::fp8] = hardware.peak_matrix[DType::bf16];
+    KernelLibrarySpec library = tiny_library();
+    library.gemm[DType::fp8] = library.gemm[DType::fp4] = tiny_habits();
+    const auto vector_of = [&](DType a, DType b) {
+        const Gemm gemm{32, 32, 64, 1, a, b, DType::bf16};
+        return operator_cost(gemm, hardware, library, Fidelity::tile, 1.0).vector.value();
+    };
+    EXPECT_EQ(vector_of(DType::bf16, DType::bf16), 0.0);
+    EXPECT_EQ(vector_of(DType::fp8, DType::fp8), 0.0);
+    EXPECT_EQ(vector_of(DType::fp4, DType::fp8), 0.0);
+    EXPECT_GT(vector_of(DType::fp8, DType::fp4), 0.0);
+    EXPECT_GT(vector_of(DType::fp4, DType::fp4), 0.0);
+    EXPECT_GT(vector_of(DType::bf16, DType::fp8), 0.0);
+    hardware.peak_matrix[DType::fp4] = hardware.peak_matrix[DType::fp8];
+    EXPECT_EQ(vector_of(DType::fp8, DType::fp4), 0.0);
+    EXPECT_EQ(vector_of(DType::fp4, DType::fp4), 0.0);
+    EXPECT_GT(vector_of(DType::bf16, DType::fp4), 0.0);
 }
 
 TEST(GemmCost, FormatWiderThanTheChipHas) {

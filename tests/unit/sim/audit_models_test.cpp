@@ -327,6 +327,14 @@ TEST(AuditModels, RunsOfEveryFamilyAreSound) {
              ModelRun{"pangu-pro-moe", kPrefill, "tensor_parallel: 4"},
              ModelRun{"qwen3.5-397b-a17b", kDecode, "tensor_parallel: 2"},
              ModelRun{"qwen3.5-397b-a17b", kPrefill, "pipeline_parallel: 2"},
+             ModelRun{"gemma-4-31b",
+                      "kind: prefill, prompt: 301 tokens, chunk: 200 tokens, "
+                      "images: {count: 1, width: 896, height: 320, frames: 5}",
+                      "tensor_parallel: 8"},
+             ModelRun{"qwen3.5-397b-a17b",
+                      "kind: prefill, prompt: 301 tokens, images: {count: 3, width: 1000, "
+                      "height: 500}",
+                      "pipeline_parallel: 2"},
              ModelRun{"step-3", kDecode, "pipeline_parallel: 2, expert_parallel: 16"},
              ModelRun{"step-3", kPrefill, "tensor_parallel: 2, expert_parallel: 16"},
          }) {
@@ -384,6 +392,20 @@ TEST(AuditModels, PartsThatAreForgottenAreCaught) {
     EXPECT_TRUE(broken_with(pro, "compress_ratios", ratios).count(kHolds));
     EXPECT_TRUE(broken_with(pro, "hc_mult", 2).count(kWork));
     EXPECT_TRUE(broken_with(pro, "o_lora_rank", 512).count(kWork));
+    // A tower with fewer layers, a wider one, another number of tokens.
+    const ModelRun images{
+        "qwen3.5-397b-a17b",
+        "kind: prefill, prompt: 301 tokens, images: {count: 2, width: 896, height: 448}", ""};
+    const auto broken_tower = [&](const char* key, long value) {
+        Json vision = audited_run(experiment_of(images))
+                          .configuration["documents"]["model/qwen3.5-397b-a17b"]["vision_config"];
+        vision[key] = value;
+        return broken_with(images, "vision_config", vision);
+    };
+    EXPECT_TRUE(broken_tower("depth", 26).count(kWork));
+    EXPECT_TRUE(broken_tower("depth", 28).count(kHolds));
+    EXPECT_TRUE(broken_tower("intermediate_size", 4305).count(kWork));
+    EXPECT_TRUE(broken_tower("patch_size", 32).count(kTokens));
     const ModelRun hybrid{"qwen3.5-397b-a17b", kPrefill, ""};
     EXPECT_TRUE(broken_with(hybrid, "linear_key_head_dim", 64).count(kHolds));
     EXPECT_TRUE(broken_with(hybrid, "attn_output_gate", false).count(kWork));

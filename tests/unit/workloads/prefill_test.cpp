@@ -85,6 +85,75 @@ TEST(PrefillStep, ChunksRepeatTheExpansionAlone) {
     EXPECT_NEAR((matrix_work(step) - whole) / (2 * again), 1, 1e-9);
 }
 
+// A tower of 2 layers over patches of 16 pixels, 2 x 2 of which are a token. Multiply-adds of an
+// image of 64 x 32 pixels, 8 patches: 768 x 128 of patches; of a layer 4 x 128^2, 2 x 128 x 256 and
+// 2 x 8 x 128 a patch; of 2 tokens 512 x 512 and 512 x 7168.
+StepImages two_images() {
+    VisionTower tower;
+    tower.layers = 2;
+    tower.hidden = 128;
+    tower.heads = 2;
+    tower.head_dim = 64;
+    tower.intermediate = 256;
+    tower.patch = 16;
+    tower.merge = 2;
+    tower.position_rows = 100;
+    tower.out_hidden = 7168;
+    return {tower, {64, 32}, 2};
+}
+constexpr double image_products =
+    8 * (768.0 * 128 + 2 * (4 * 128 * 128 + 2 * 128 * 256 + 2 * 8 * 128)) +
+    2 * 512.0 * (512 + 7168);
+
+// 3 prompts with 2 images each on 4 ranks: 2 images a rank, rounded up, in the first of two passes;
+// the tokens of all 6 are gathered. The same prompt without them works as much less.
+TEST(PrefillStep, TheFirstPassRunsTheTower) {
+    StepSpec spec = prefill_step(4);
+    spec.mapping.data_parallel = 1;
+    spec.mapping.tensor_parallel = 4;
+    spec.sequences_per_group = 3;
+    spec.chunk = 2000;
+    const ServingStep text = build_step(spec);
+    spec.images = two_images();
+    EXPECT_EQ(spec.images->tokens(), 4);
+    const ServingStep step = build_step(spec);
+    EXPECT_EQ(step.passes, 2);
+    EXPECT_NEAR(matrix_work(step) - matrix_work(text), 2 * 2 * image_products,
+                1e-12 * matrix_work(step));
+    EXPECT_EQ(transfer(step, "image all-gather").size.value(), 3 * 4 * 7168 * 2.0);
+    long towers = 0;
+    for (const Task& task : step.program.tasks)
+        towers += name_of(step.program, task) == "vision_attention" ? 1 : 0;
+    EXPECT_EQ(towers, 2);
+    EXPECT_EQ(name_of(step.program, step.program.tasks.front()), "vision_patch_embedding");
+}
+
+// The tower stands in the memory of the first stage's ranks, and runs there alone.
+TEST(PrefillStep, TheFirstStageHasTheTower) {
+    StepSpec spec = prefill_step(4);
+    spec.mapping.pipeline_parallel = 2;
+    spec.images = two_images();
+    const ServingStep step = build_step(spec);
+    ASSERT_EQ(step.memory.size(), 2u);
+    const auto tower = [&](std::size_t stage) {
+        for (const auto& [part, size] : step.memory[stage].parts) {
+            if (part == "vision tower") return size.value();
+        }
+        return 0.0;
+    };
+    // 2 B of: patches 769 x 128; positions 100 x 128; a layer 129 x 512, 129 x 256 and 257 x 128,
+    // two norms of 256; the merger's norm of 256, 513 x 512 and 513 x 7168.
+    const double parameters = 769 * 128 + 100 * 128 +
+                              2 * (129 * 512 + 129 * 256 + 257 * 128 + 2 * 256) + 256 + 513 * 512 +
+                              513 * 7168;
+    EXPECT_EQ(tower(0), 2 * parameters);
+    EXPECT_EQ(tower(1), 0.0);
+    for (const Task& task : step.program.tasks) {
+        const bool of_tower = name_of(step.program, task).rfind("vision_", 0) == 0;
+        EXPECT_TRUE(!of_tower || task.rank_class == 0);
+    }
+}
+
 // 32 prompts over a group of 32 ranks as many as one each alone: equal work, and in each layer the
 // latents of 32 x 3,072 tokens (2,112 x 2 B) and the outputs (16,384 x 2 B, a rank its 4 heads').
 TEST(PrefillStep, SplitAttentionExchangesLatentsAndOutputs) {
