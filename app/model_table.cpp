@@ -106,6 +106,8 @@ void add_parameters(Table& table) {
     part("  router", &ParameterCount::router);
     part("  norms", &ParameterCount::norms);
     part("  hyper-connections", &ParameterCount::mixers);
+    part("  conditional memory", &ParameterCount::engram);
+    part("  its tables", &ParameterCount::tables);
     table.row("  total",
               [](const ShownModel& model) { return billions(model.figures.parameters.total()); });
     table.row("  published (difference)", [](const ShownModel& model) {
@@ -219,6 +221,8 @@ Json json_of(const ParameterCount& count) {
             {"router", count.router},
             {"norms", count.norms},
             {"hyper_connections", count.mixers},
+            {"conditional_memory", count.engram},
+            {"conditional_memory_tables", count.tables},
             {"draft_modules", count.draft}};
 }
 

@@ -18,11 +18,11 @@ constexpr double index_bytes = 4;  // int32
 
 }  // namespace
 
-long local_heads(long heads, int tensor_parallel) {
+long local_heads(long heads, int tensor_parallel, const char* what) {
     require_at_least_one("tensor parallel", tensor_parallel);
     if (heads % tensor_parallel != 0) {
         throw std::invalid_argument(
-            fmt::format("{} does not divide the model's {} heads", tensor_parallel, heads));
+            fmt::format("{} does not divide the model's {} {}", tensor_parallel, heads, what));
     }
     return heads / tensor_parallel;
 }

@@ -11,7 +11,7 @@
 namespace podsim {
 
 // Of `heads` those of one rank. Throws std::invalid_argument when they do not divide.
-long local_heads(long heads, int tensor_parallel);
+long local_heads(long heads, int tensor_parallel, const char* what = "heads");
 
 // The operators of one block as they are appended. Holds references: use it and let it go.
 class AttentionParts {

@@ -59,7 +59,7 @@ std::vector<Operator> attention_block(const ModelSpec& model, const Precision& p
 struct SplitExchange {
     Bytes latents{0.0}, outputs{0.0};
 };
-SplitExchange split_exchange(const LatentAttention& attention);
+SplitExchange split_exchange(const LatentAttention& kind);
 
 // Conditional memory in front of a layer's attention: what a rank reads from the tables; and once
 // that is here, value and key projections, the gate, the convolution and the sum into the residual

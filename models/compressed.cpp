@@ -21,6 +21,8 @@ namespace podsim {
 
 namespace {
 
+constexpr const char* output_groups = "groups of heads that share an output projection";
+
 // Width of a pooling projection of entries of `dim`: values and their weights.
 long pool_width(const CompressedAttention& kind, long dim) {
     return 2 * (kind.overlaps() ? 2 : 1) * dim;
@@ -41,7 +43,7 @@ class CompressedBlock {
           precision_(precision),
           shape_(shape),
           heads_(local_heads(kind.heads, shape.tensor_parallel)),
-          groups_(local_heads(kind.output_groups, shape.tensor_parallel)),
+          groups_(local_heads(kind.output_groups, shape.tensor_parallel, output_groups)),
           parts_(model, precision, shape),
           tokens_(parts_.tokens()) {}
 
@@ -133,7 +135,7 @@ class CompressedBlock {
 AttentionWeights attention_weights(const CompressedAttention& kind, const ModelSpec& model,
                                    const Precision& precision, int tensor_parallel) {
     const long heads = local_heads(kind.heads, tensor_parallel);
-    const long groups = local_heads(kind.output_groups, tensor_parallel);
+    const long groups = local_heads(kind.output_groups, tensor_parallel, output_groups);
     const DType linear = precision.weights;
     AttentionWeights weights;
     weights.matrices = {

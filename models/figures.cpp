@@ -194,7 +194,8 @@ std::string attention_name(const AttentionSpec& attention) {
 
 std::string feed_forward_name(const LayerKind& kind) {
     if (!kind.experts) return "dense FFN";
-    return kind.hash_routed ? "experts, hash-routed" : "experts";
+    const std::string memory = kind.engram ? ", looks up memory" : "";
+    return (kind.hash_routed ? "experts, hash-routed" : "experts") + memory;
 }
 
 }  // namespace podsim

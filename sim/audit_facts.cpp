@@ -106,6 +106,7 @@ AuditFormats read_formats(const Tree& pool) {
     read("activations", formats.activations);
     read("attention", formats.attention);
     read("kv_cache", formats.kv_cache);
+    formats.indexer = formats.kv_cache;  // as documented, unless said otherwise
     read("indexer", formats.indexer);
     read("dispatch", formats.dispatch);
     read("combine", formats.combine);

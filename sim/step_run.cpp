@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "models/sizes.hpp"
 #include "sim/cost_file.hpp"
 #include "sim/cost_metrics.hpp"
 #include "sim/metrics.hpp"
@@ -148,6 +149,15 @@ AlternativeResult run_serving_step(const ResolvedExperiment& experiment,
     const CostFile file(options.cache_folder, cache);
 
     std::vector<std::string> warnings = alternative.warnings;
+    if (!experiment.model->engram.layers.empty()) {
+        warnings.push_back(fmt::format(
+            "{} of tables of conditional memory are read from {}: whether they fit there is not "
+            "checked",
+            to_string(engram_table_bytes(*experiment.model)),
+            alternative.pool.mapping.engram_tables == TablePlace::host
+                ? "each host's memory"
+                : "memory that the hosts of a scale-up domain pool"));
+    }
     const auto& workload = experiment.spec.workload;
     const long made_for = experiment.model->max_context;
     if (made_for > 0 && workload.context > Tokens(static_cast<double>(made_for))) {

@@ -136,6 +136,12 @@ void require_micro_batches(const StepSpec& spec) {
     }
 }
 
+void require_tables(const StepSpec& spec) {
+    if (spec.mapping.engram_tables == TablePlace::host || !spec.model.engram.layers.empty()) return;
+    throw StepError("mapping.engram_tables",
+                    fmt::format("is pool: {} has no conditional memory", spec.model.name));
+}
+
 void require_split_attention(const StepSpec& spec) {
     const auto& m = spec.mapping;
     if (m.attention == AttentionSplit::sp_tp_sp && m.tensor_parallel == 1) {
@@ -200,7 +206,7 @@ std::vector<StepError> step_problems(const StepSpec& spec) {
     for (const auto check :
          {require_shared_heads, require_stages, require_expert_groups, require_heads_divide,
           require_shared_ranks, require_gather, require_micro_batches, require_split_attention,
-          require_lengths, require_drafts})
+          require_lengths, require_tables, require_drafts})
         passes(spec, check, problems);
     // Experts are laid over the ranks of a group, which have to be right.
     const bool groups = std::none_of(problems.begin(), problems.end(), [](const auto& problem) {

@@ -65,6 +65,26 @@ TEST_P(EveryModel, RunsOnAnySystemOrItsMemoryIsRefused) {
     }
 }
 
+// Caches of eight bits, and with them the keys of an indexer that is not mentioned: the audit
+// counts the same bytes.
+TEST_P(EveryModel, HoldsAnEightBitCache) {
+    for (const char* format : {"fp8", "int8"}) {
+        SCOPED_TRACE(format);
+        Catalog own(configs_root);
+        Node experiment = experiment_of(GetParam(), machines[1], false, 4096);
+        for (Node::Entry& entry : experiment.entries) {
+            if (entry.key != "alternatives") continue;
+            Node precision = parse_yaml(fmt::format("precision: {{kv_cache: {}}}", format), "p");
+            entry.value.items.front().entries.push_back(precision.entries.front());
+        }
+        try {
+            EXPECT_TRUE(run_experiment(experiment, own, quick()).audit_passed());
+        } catch (const InputError& refused) {
+            EXPECT_THAT(refused.what(), HasSubstr("memory does not fit"));
+        }
+    }
+}
+
 // A refusal of everything would pass above: these have room. 48 GB of a rank's 64 for
 // DeepSeek-V4-Pro's 3.1 TB over 64, say, and Llama 3.1 405B's 812 GB over eight of 141.
 TEST(EveryModelThatHasRoom, Runs) {
