@@ -50,8 +50,10 @@ class StepCase {
     // Sequences a group has room for, 0 when not even the smallest batch fits.
     long largest_that_fits() const;
 
-  private:
+    // What is asked of workloads/ with that batch.
     StepSpec spec(long batch) const;
+
+  private:
     Diagnostic at_step(const StepError& error) const;
     long smallest() const;  // a sequence for each micro-batch
     bool fits(long batch) const;

@@ -9,6 +9,7 @@
 #include "sim/cost_metrics.hpp"
 #include "sim/metrics.hpp"
 #include "sim/step_case.hpp"
+#include "workloads/step_parts.hpp"
 
 namespace podsim {
 
@@ -117,6 +118,23 @@ void add_metrics(AlternativeResult& result, const StepRun& run,
     add("memory_peak", peak / 1e9, "GB");
 }
 
+// Each rank of a tensor-parallel group takes whole tokens to the experts: more than there are,
+// where they do not divide. "" where they do.
+std::string rounded_tokens(const StepSpec& spec) {
+    const long tensor = spec.mapping.tensor_parallel;
+    if (tensor == 1 || !has_experts(spec.model) || sees_group(spec)) return "";
+    for (const StepSpec::Pass& pass : spec.passes()) {
+        const long tokens = spec.sequences_per_group * pass.query;
+        const long counted = tokens_to_experts(spec, tokens) * tensor;
+        if (counted == tokens) continue;
+        return fmt::format(
+            "{} tokens of a tensor-parallel group of {} go to the experts as {}: whole ones a rank "
+            "(experts.exchange: gather does not round)",
+            tokens, tensor, counted);
+    }
+    return "";
+}
+
 }  // namespace
 
 std::vector<MemoryUse> memory_use(const ServingStep& step, const ResolvedAlternative& alternative) {
@@ -166,6 +184,8 @@ AlternativeResult run_serving_step(const ResolvedExperiment& experiment,
                         workload.context.value(), made_for, experiment.model->name));
     }
     const long batch = step_case.find_batch(cache, warnings);
+    if (const std::string counted = rounded_tokens(step_case.spec(batch)); !counted.empty())
+        warnings.push_back(counted);
     const StepRun run = step_case.run(batch, cache, options.driver);
     counts.add(run.record, cache);
     file.keep(cache);

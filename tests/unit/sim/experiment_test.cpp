@@ -431,5 +431,20 @@ TEST(Run, OneCollective) {
     EXPECT_NEAR(value_of(result, "bus_bandwidth"), 1.75e6 / (time * 1e-6) / 1e9, 1e-3);
 }
 
+// One sequence over two ranks: each takes a whole token to the experts. Two sequences divide.
+TEST(Warnings, TokensThatTensorParallelRoundsUp) {
+    const auto warnings = [](const char* batch) {
+        Catalog catalog = test_catalog();
+        Node experiment = with(test_experiment(), "alternatives.A.mapping", "{tensor_parallel: 2}");
+        experiment = with(experiment, "alternatives.A.batch_per_group", batch);
+        return run_experiment(experiment, catalog, {}).alternatives.front().warnings;
+    };
+    const auto rounds = testing::HasSubstr(
+        "1 tokens of a tensor-parallel group of 2 go to the "
+        "experts as 2");
+    EXPECT_THAT(warnings("1"), testing::Contains(rounds));
+    EXPECT_THAT(warnings("2"), testing::Not(testing::Contains(testing::HasSubstr("go to the"))));
+}
+
 }  // namespace
 }  // namespace podsim
