@@ -261,8 +261,9 @@ TEST(ReadModelFuzz, EveryFamilyIsFuzzed) {
 }
 
 TEST(ReadModelFuzz, MutatedTrees) {
-    for (const auto& [family, original] : valid_trees()) {
-        SCOPED_TRACE(family);
+    for (const auto& tree : valid_trees()) {
+        SCOPED_TRACE(tree.first);
+        const Node& original = tree.second;
         ASSERT_TRUE(accepted(original));
         int usable = 0, refused = 0;
         EXPECT_TRUE(rc::check([&] {
