@@ -66,35 +66,28 @@ std::vector<Operator> feed_forward_of_token(const ModelSpec& model, const LayerK
 }
 
 std::vector<Operator> layer_of_token(const ModelSpec& model, const LayerKind& kind, long context) {
-    std::vector<Operator> operators =
-        attention_block(model, Precision{}, decode_shape(context), kind);
+    std::vector<Operator> operators;
+    if (kind.engram) operators = engram_block(model, 1);
+    for (Operator& op : attention_block(model, Precision{}, decode_shape(context), kind))
+        operators.push_back(std::move(op));
     for (Operator& op : feed_forward_of_token(model, kind)) operators.push_back(std::move(op));
     return operators;
 }
 
 // A layer's forward work for a whole prompt. Products without attention grow with the tokens, so
 // that one token's feed-forward stands for each.
-double layer_of_prompt(const ModelSpec& model, const LayerKind& kind, long tokens,
-                       bool with_router) {
+double layer_of_prompt(const ModelSpec& model, const LayerKind& kind, long tokens) {
     const Precision precision;
-    double each =
-        sum_of(kind.experts ? experts_of_token(model) : dense_ffn_block(model, precision, 1, 1))
-            .work;
-    if (kind.experts) {
-        // Hyper-connections stand in front of the router, whose product alone is left out.
-        for (const Operator& op : router_block(model, precision, 1, kind.hash_routed)) {
-            if (with_router || op.name != "router_gate") each += sum_of({op}).work;
-        }
-    }
+    double each = sum_of(feed_forward_of_token(model, kind)).work;
+    if (kind.engram) each += sum_of(engram_block(model, 1)).work;
     return sum_of(attention_block(model, precision, prompt_shape(tokens), kind)).work +
            each * static_cast<double>(tokens);
 }
 
-double layers_of_prompt(const ModelSpec& model, long tokens, bool with_router) {
+double layers_of_prompt(const ModelSpec& model, long tokens) {
     double work = 0;
     for (const LayerCount& alike : layer_kinds(model)) {
-        work += layer_of_prompt(model, alike.kind, tokens, with_router) *
-                static_cast<double>(alike.count);
+        work += layer_of_prompt(model, alike.kind, tokens) * static_cast<double>(alike.count);
     }
     return work;
 }
@@ -126,7 +119,7 @@ ContextFigures figures_at(const ModelSpec& model, long context) {
     figures.decode_bytes = Bytes(decode.bytes);
     const double head = sum_of(head_block(model, Precision{}, 1, 1)).work;
     figures.prefill_work =
-        Flops((layers_of_prompt(model, context, true) + head) / static_cast<double>(context));
+        Flops((layers_of_prompt(model, context) + head) / static_cast<double>(context));
     return figures;
 }
 

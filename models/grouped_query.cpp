@@ -62,6 +62,15 @@ long head_dim_or_quotient(ConfigReader& config, long hidden, long heads) {
     return divides ? hidden / heads : 0;
 }
 
+GroupedQueryAttention read_grouped_query(ConfigReader& config, long hidden) {
+    GroupedQueryAttention attention;
+    attention.heads = read_head_count(config);
+    attention.kv_heads = config.size("num_key_value_heads", most_wide);
+    attention.head_dim = head_dim_or_quotient(config, hidden, attention.heads);
+    require_grouped_query(config, attention);
+    return attention;
+}
+
 void require_grouped_query(ConfigReader& config, const GroupedQueryAttention& kind,
                            const std::string& kv_heads_key, const std::string& head_dim_key) {
     config.require(

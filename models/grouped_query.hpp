@@ -11,6 +11,9 @@ namespace podsim {
 // head_dim, or hidden_size / num_attention_heads without one.
 long head_dim_or_quotient(ConfigReader& config, long hidden, long heads);
 
+// Heads, kv heads and head dimension under the keys that most families use, checked.
+GroupedQueryAttention read_grouped_query(ConfigReader& config, long hidden);
+
 // Notes kv heads that heads do not divide over and a head dimension that rotary cannot turn, at the
 // keys they come from.
 void require_grouped_query(ConfigReader& config, const GroupedQueryAttention& kind,

@@ -31,12 +31,8 @@ void require_some(ConfigReader& config, const std::string& key, long number) {
 
 ModelSpec read_hunyuan(ConfigReader& config) {
     ModelSpec model = read_common_keys(config, ContextKey::optional);
-    GroupedQueryAttention attention;
-    attention.heads = read_head_count(config);
-    attention.kv_heads = config.size("num_key_value_heads", most_wide);
-    attention.head_dim = head_dim_or_quotient(config, model.hidden, attention.heads);
+    GroupedQueryAttention attention = read_grouped_query(config, model.hidden);
     attention.query_key_norm = config.flag_or("use_qk_norm", true);
-    require_grouped_query(config, attention);
     require_no_bias(config, "attention_bias");
     model.attentions = {attention};
     const long layers = read_layer_count(config);

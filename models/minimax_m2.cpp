@@ -9,12 +9,8 @@ namespace podsim {
 
 ModelSpec read_minimax_m2(ConfigReader& config) {
     ModelSpec model = read_common_keys(config);
-    GroupedQueryAttention attention;
-    attention.heads = read_head_count(config);
-    attention.kv_heads = config.size("num_key_value_heads", most_wide);
-    attention.head_dim = head_dim_or_quotient(config, model.hidden, attention.heads);
+    GroupedQueryAttention attention = read_grouped_query(config, model.hidden);
     attention.whole_query_key_norm = config.flag_or("use_qk_norm", false);
-    require_grouped_query(config, attention);
     model.attentions = {attention};
     model.layers = dense_then_experts(read_layer_count(config), 0);
     model.expert_intermediate = config.size("intermediate_size", most_wide);

@@ -9,11 +9,7 @@ namespace podsim {
 
 ModelSpec read_mixtral(ConfigReader& config) {
     ModelSpec model = read_common_keys(config);
-    GroupedQueryAttention attention;
-    attention.heads = read_head_count(config);
-    attention.kv_heads = config.size("num_key_value_heads", most_wide);
-    attention.head_dim = head_dim_or_quotient(config, model.hidden, attention.heads);
-    require_grouped_query(config, attention);
+    GroupedQueryAttention attention = read_grouped_query(config, model.hidden);
     require_no_bias(config, "attention_bias");
     const long window = config.size_or("sliding_window", most_tokens, 0);
     attention.window = window < model.max_context ? window : 0;

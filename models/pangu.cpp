@@ -11,12 +11,8 @@ namespace podsim {
 
 ModelSpec read_pangu(ConfigReader& config) {
     ModelSpec model = read_common_keys(config);
-    GroupedQueryAttention attention;
-    attention.heads = read_head_count(config);
-    attention.kv_heads = config.size("num_key_value_heads", most_wide);
-    attention.head_dim = head_dim_or_quotient(config, model.hidden, attention.heads);
+    GroupedQueryAttention attention = read_grouped_query(config, model.hidden);
     attention.biases = config.flag_or("attention_bias", false);
-    require_grouped_query(config, attention);
     model.attentions = {attention};
     model.layers = dense_then_experts(read_layer_count(config), 0);
     model.expert_intermediate = config.size("moe_intermediate_size", most_wide);

@@ -147,5 +147,16 @@ TEST(PublishedSize, NumbersAsPeopleWriteThem) {
     EXPECT_THAT(refusal_of(unknown), HasSubstr("did you mean total?"));
 }
 
+// Two layers look up memory: a value and a key for each of 4 streams, of 1280 elements.
+TEST(Figures, ConditionalMemoryIsWork) {
+    ModelSpec model = shipped("deepseek-v4-press-32b");
+    const auto figures = [&model] { return figures_of(model, {4096}).contexts.front(); };
+    const ContextFigures with = figures();
+    for (LayerKind& layer : model.layers) layer.engram = false;
+    const double products = 2.0 * 2 * 1280 * (1 + 4) * 7168;
+    EXPECT_EQ((with.decode_work - figures().decode_work).value(), products);
+    EXPECT_NEAR((with.prefill_work - figures().prefill_work).value(), products, 1);
+}
+
 }  // namespace
 }  // namespace podsim
