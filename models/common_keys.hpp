@@ -11,8 +11,7 @@ namespace podsim {
 constexpr long most_layers = 10'000, most_wide = 10'000'000, most_tokens = 10'000'000'000;
 
 // Hidden, vocabulary, tied embedding, scale block and context (0 where that is optional and
-// missing). What could not be read is 0 and must
-// not be complained about twice.
+// missing). What could not be read is 0 and must not be complained about twice.
 enum class ContextKey { required, optional };
 ModelSpec read_common_keys(ConfigReader& config, ContextKey context = ContextKey::required);
 
