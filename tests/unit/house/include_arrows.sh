@@ -5,7 +5,7 @@
 #   - reaches into another folder: of it only the headers at its root may be seen;
 #   - is outside the narrower view that chips, interconnect, models and workloads have;
 #   - is not written from the repository root;
-#   - brings SystemC in anywhere but in base/.
+#   - brings SystemC in anywhere but in base/, whose base/systemc.hpp is for the folders of modules.
 # Exit status: 0 clean, 1 wrong arrows, 2 nothing to walk.
 set -euo pipefail
 
@@ -22,11 +22,16 @@ declare -A program_view=(
     [interconnect]='program/transfer.hpp program/dtype.hpp'
 )
 
-# Prints why `from` (a room) must not include `path`; nothing when it may.
+# Folders of SystemC modules.
+modules='^(base|chips/npu|chips/hbm|interconnect/packet)/'
+
+# Prints why `file` of a room must not include `path`; nothing when it may.
 judge() {
-    local from=$1 path=$2 to=${2%%/*}
+    local file=$1 from=${1%%/*} path=$2 to=${2%%/*}
     if [[ $path =~ ^(systemc|tlm)(\.h)?$ || $path == sysc/* || $path == tlm_* ]]; then
         [[ $from == base ]] || echo "SystemC is included in base/ only"
+    elif [[ $path == base/systemc.hpp && ! $file =~ $modules ]]; then
+        echo "SystemC modules stand in base/, chips/npu, chips/hbm and interconnect/packet"
     elif [[ "/$path/" == */../* || "/$path/" == */./* ]]; then
         echo "write it from the repository root, without . or .."
     elif [[ $path != */* || -z ${floor[$to]:-} ]]; then
@@ -65,7 +70,7 @@ while IFS=: read -r file line text; do
     if [[ $quote == '<' && ! $path =~ ^(systemc|sysc/|tlm) && -z ${floor[${path%%/*}]:-} ]]; then
         continue
     fi
-    why=$(judge "${file%%/*}" "$path")
+    why=$(judge "$file" "$path")
     if [[ -n $why ]]; then
         echo "$file:$line: #include of $path: $why"
         wrong=$((wrong + 1))

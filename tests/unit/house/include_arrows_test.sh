@@ -40,6 +40,9 @@ expect 0 '' sim/run.cpp '"interconnect/network.hpp"'
 expect 0 '' app/main.cpp '"sim/run.hpp"'
 expect 0 '' app/main.cpp '<fmt/core.h>'
 
+expect 0 '' chips/npu/core.cpp '"base/systemc.hpp"'
+expect 1 'SystemC modules stand in' chips/cost.cpp '"base/systemc.hpp"'
+
 # Up.
 expect 1 'base/units.hpp:2:' base/units.hpp '"program/operator.hpp"'
 expect 1 'program/ (floor 1) must not know chips/ (floor 2)' program/a.hpp '"chips/chip.hpp"'
