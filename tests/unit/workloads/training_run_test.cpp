@@ -1,0 +1,123 @@
+// Runs of days with failures: closed form by hand, single failures against it, published anchors.
+#include "workloads/training_run.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "base/statistics.hpp"
+
+namespace podsim {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr double day = 86400;
+
+TrainingRunSpec spec_of(double between, double interval, double stall, double restart) {
+    TrainingRunSpec spec;
+    spec.steps = 1e5;
+    spec.step_time = Seconds(10);
+    spec.storage.interval = Seconds(interval);
+    spec.storage.stall = Seconds(stall);
+    spec.restart = Seconds(restart);
+    if (between > 0) spec.failures = {{"chip", 1000, Seconds(1000 * between), Seconds(0.0), true}};
+    return spec;
+}
+
+double mean_wall(const TrainingRunSpec& spec, int runs) {
+    double sum = 0;
+    for (int seed = 0; seed < runs; ++seed)
+        sum += simulated_run(spec, static_cast<std::uint64_t>(seed)).wall.value();
+    return sum / runs;
+}
+
+// No failures: 1e6 s of work, a checkpoint of 5 s every 1,000 s.
+TEST(TrainingRun, CheckpointsAlone) {
+    const TrainingRun run = expected_run(spec_of(0, 1000, 5, 0));
+    EXPECT_DOUBLE_EQ(run.wall.value(), 1e6 * 1.005);
+    EXPECT_DOUBLE_EQ(run.goodput, 1 / 1.005);
+    // The last one would stand at the end, where nobody needs it.
+    EXPECT_NEAR(simulated_run(spec_of(0, 1000, 5, 0), 1).wall.value(), 1e6 * 1.005, 5.001);
+}
+
+// Daly's equation by hand: L = 1e-4 /s, T = 1000, C = 10, R = 300:
+// 1e6 / 1000 x e^0.03 / 1e-4 x (e^0.101 - 1) = 1e7 x 1.030455 x 0.106277
+TEST(TrainingRun, DalyByHand) {
+    const TrainingRun run = expected_run(spec_of(1e4, 1000, 10, 300));
+    EXPECT_NEAR(run.wall.value(), 1e7 * std::exp(0.03) * (std::exp(0.101) - 1), 1);
+    EXPECT_NEAR(run.wall.value(), 1.0951e6, 100);
+    EXPECT_NEAR((run.work + run.checkpoints + run.lost + run.restarts + run.waiting).value(),
+                run.wall.value(), 1e-3);
+}
+
+TEST(TrainingRun, SingleFailuresMeetTheClosedForm) {
+    const TrainingRunSpec one = spec_of(1e4, 1000, 10, 300);
+    EXPECT_NEAR(mean_wall(one, 200) / expected_run(one).wall.value(), 1, 0.005);
+
+    TrainingRunSpec behind = one;
+    behind.storage.until_usable = Seconds(600);
+    EXPECT_NEAR(mean_wall(behind, 200) / expected_run(behind).wall.value(), 1, 0.02);
+
+    TrainingRunSpec two = one;
+    two.memory = {Seconds(100), Seconds(0.5), Seconds(0.0), Seconds(30)};
+    two.failures.push_back({"pod", 1, Seconds(1e5), Seconds(0.0), false});
+    EXPECT_NEAR(mean_wall(two, 200) / expected_run(two).wall.value(), 1, 0.02);
+
+    TrainingRunSpec spares = one;
+    spares.failures[0].repair = Seconds(2e4);  // two under repair at a time
+    for (const long count : {0L, 1L, 3L, 6L}) {
+        spares.spares = count;
+        EXPECT_NEAR(mean_wall(spares, 200) / expected_run(spares).wall.value(), 1, 0.02) << count;
+    }
+}
+
+// Young: sqrt(2 C / L) = sqrt(2 x 10 x 1e4) = 447 s.
+TEST(TrainingRun, FindsTheBestInterval) {
+    TrainingRunSpec spec = spec_of(1e4, 0, 10, 300);
+    spec.step_time = Seconds(1);
+    const TrainingRun run = expected_run(spec);
+    EXPECT_NEAR(run.storage_interval.value(), std::sqrt(2 * 10 * 1e4), 15);
+    for (const double other : {200.0, 900.0}) {
+        spec.storage.interval = Seconds(other);
+        EXPECT_GT(expected_run(spec).wall, run.wall);
+    }
+}
+
+// Llama 3 405B (arXiv 2407.21783, section 3.3.4): 419 unexpected interruptions in 54 days on 16,384
+// GPUs, an effective training time above 90 %. Restarts of ten minutes are an assumption.
+TEST(TrainingRun, LlamaThree) {
+    TrainingRunSpec spec;
+    spec.step_time = Seconds(10);
+    spec.steps = 0.95 * 54 * day / 10;
+    spec.failures = {{"all causes", 16384, Seconds(16384 * 54 * day / 419), Seconds(0.0), true}};
+    spec.storage = {Seconds(0.0), Seconds(5), Seconds(60), Seconds(60)};
+    spec.restart = Seconds(540);
+    EXPECT_NEAR(time_between_failures(spec.failures).value() / 3600, 3.1, 0.05);
+    const TrainingRun run = expected_run(spec);
+    EXPECT_GT(run.goodput, 0.90);
+    EXPECT_LT(run.goodput, 0.95);
+    EXPECT_NEAR(run.interruptions, 419, 0.05 * 419);
+}
+
+TEST(TrainingRun, SaysWhatCannotBe) {
+    const auto message = [](const TrainingRunSpec& spec) -> std::string {
+        try {
+            expected_run(spec);
+        } catch (const std::invalid_argument& problem) {
+            return problem.what();
+        }
+        return "";
+    };
+    EXPECT_THAT(message(spec_of(100, 50, 200, 1)), HasSubstr("a checkpoint takes"));
+    EXPECT_THAT(message(spec_of(100, 50, 1, 200)), HasSubstr("a restart takes"));
+    EXPECT_THAT(message(spec_of(100, 500, 1, 1)), HasSubstr("work between two checkpoints"));
+    EXPECT_THAT(message(TrainingRunSpec{}), HasSubstr("needs steps"));
+    TrainingRunSpec spec = spec_of(1e4, 0, 10, 300);
+    spec.failures[0].mean_time_between = Seconds(0.0);
+    EXPECT_THAT(message(spec), HasSubstr("failures of chip"));
+}
+
+}  // namespace
+}  // namespace podsim
