@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <set>
 
 #include "sim/band.hpp"
@@ -62,6 +63,19 @@ TEST_P(EveryChip, IsPricedOrListedAsNot) {
     const bool listed =
         kWithoutPrice.count(chip.name) > 0 || kWithoutPrice.count(chip.variant_of) > 0;
     EXPECT_NE(priced, listed) << chip.name;
+}
+
+// docs/chips.md has a row for each: by what it is known, its library, every system of it.
+TEST_P(EveryChip, HasItsRowInThePage) {
+    std::ifstream page(std::string(PODSIM_SOURCE_DIR) + "/docs/chips.md");
+    const ChipSpec chip = chip_named(GetParam());
+    std::string line;
+    while (std::getline(page, line) && line.rfind("| `" + chip.name + "` |", 0) != 0) {
+    }
+    EXPECT_THAT(line, HasSubstr(chip.cores ? "| structure |" : "| data sheet |"));
+    EXPECT_THAT(line, HasSubstr("| `" + chip.kernels + "` |"));
+    for (const SystemSpec& system : systems_of(chip.name))
+        EXPECT_THAT(line, HasSubstr("`" + system.name + "`"));
 }
 
 // Llama 3.1 8B, 16 GB in BF16, in the smallest power of two of chips that holds it. What only a
