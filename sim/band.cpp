@@ -33,7 +33,7 @@ std::optional<ErrorBand> error_band(const ChipSpec& chip, const KernelLibrarySpe
 }
 
 std::string band_warning(const ChipSpec& chip, const ErrorBand& band) {
-    const std::string within = fmt::format(
+    std::string within = fmt::format(
         "times of operators may be off by {:.0f} % either way ({}): low and high are those of all "
         "of them off at once",
         band.share * 100, band.source);

@@ -35,7 +35,7 @@ AlternativeResult run_sheet(const Node& experiment, const std::string& more = ""
 const Node product = parse_yaml(R"(experiment: one product
 workload:
   kind: operator
-  operator: {type: gemm, m: 64, n: 4096, k: 7168, dtypes: {a: bf16, b: bf16, out: bf16}}
+  operator: {type: gemm, m: 64, n: 4096, k: 7168, dtypes: {a: bf16, b: bf16, c: bf16}}
 alternatives: [{name: A, system: test-system, chips: 1}]
 prices: test-prices
 )",
