@@ -110,7 +110,10 @@ Command parse_run(const std::vector<std::string>& arguments) {
     CLI::App& app = *verb.app;
     app.add_option("FILE", run.files, "experiment, or a result.json to run again")->required();
     app.add_option("--out", run.out, "where results go [results/<name of FILE>]")->type_name("DIR");
-    app.add_option("--fidelity", verb.fidelity, "analytic or tile [tile]")->type_name("LEVEL");
+    app.add_option("--fidelity", verb.fidelity,
+                   "analytic or tile [tile; analytic where of a chip "
+                   "only a data sheet is known]")
+        ->type_name("LEVEL");
     verb.add(run.inputs, true);
     app.add_option("--seed", seed, "of the random numbers [1]")->type_name("N");
     app.add_flag("--json", run.json, "the result as JSON instead of the table");

@@ -22,7 +22,7 @@ struct InputOptions {
 struct RunCommand {
     std::vector<std::string> files;
     std::string out;                    // "": results/<stem of the file>
-    std::optional<Fidelity> fidelity;   // absent: tile, or that of the result run again
+    std::optional<Fidelity> fidelity;   // absent: the finest known, or as the result run again
     std::optional<std::uint64_t> seed;  // absent: 1, or that of the result run again
     Driver driver = Driver::systemc;
     bool cache = true, json = false, timeline = false, quiet = false;

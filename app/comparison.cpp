@@ -98,10 +98,22 @@ std::string unit_of_row(const Alternatives& all, const std::string& name) {
     return "";
 }
 
+// "HBM traffic per chip" is said of memory in general where a chip has none.
+std::string label_of(const MetricInfo& info, const Alternatives& all) {
+    const std::string hbm = "HBM";
+    const auto is_sram = [](const ResourceUse& use) { return use.resource == "SRAM"; };
+    const bool sram = std::any_of(all.begin(), all.end(), [&](const AlternativeResult& a) {
+        return std::any_of(a.resources.begin(), a.resources.end(), is_sram);
+    });
+    if (!sram || info.label.rfind(hbm, 0) != 0) return info.label;
+    return "memory" + info.label.substr(hbm.size());
+}
+
 void add_metrics(Section& section, const Alternatives& all, const std::string& group) {
     for (const MetricInfo& info : metrics_of_group(all, group)) {
         const std::string unit = unit_of_row(all, info.name);
-        add(section, unit.empty() ? info.label : info.label + ", " + unit, all,
+        const std::string label = label_of(info, all);
+        add(section, unit.empty() ? label : label + ", " + unit, all,
             [&](const AlternativeResult& a) { return metric_cell(a, info.name, unit); });
         add(section, "  from low to high", all,
             [&](const AlternativeResult& a) { return band_cell(a, info.name); });
@@ -176,6 +188,11 @@ Section cost_section(const Alternatives& all, const std::string& basis) {
                     metric_cell(a, *index == 0 ? info.name : info.name + "_" + basis, unit);
                 return !cell.empty() && is_rumour(a.cost[*index]) ? cell + "*" : cell;
             });
+        add(section, "  from low to high", all, [&](const AlternativeResult& a) {
+            const auto index = basis_index(a, basis);
+            if (!index) return std::string();
+            return band_cell(a, *index == 0 ? info.name : info.name + "_" + basis);
+        });
     }
     return section;
 }

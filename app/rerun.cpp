@@ -72,11 +72,17 @@ struct Carried {
     }
 };
 
+// "" where its alternatives differ: nobody asked for a level, each had the finest that is known.
 std::string fidelity_of_result(const Node& result) {
     const Node* alternatives = result.find("alternatives");
     if (alternatives == nullptr || alternatives->items.empty()) return "";
-    const Node* fidelity = alternatives->items.front().find("fidelity");
-    return fidelity != nullptr ? fidelity->text : "";
+    std::string of_all;
+    for (const Node& alternative : alternatives->items) {
+        const Node* fidelity = alternative.find("fidelity");
+        if (fidelity == nullptr || (!of_all.empty() && fidelity->text != of_all)) return "";
+        of_all = fidelity->text;
+    }
+    return of_all;
 }
 
 Experiment load_result(const Node& result, const std::string& file, Catalog& catalog) {

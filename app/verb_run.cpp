@@ -61,7 +61,7 @@ std::vector<Job> prepare(const RunCommand& run, const Surroundings& surroundings
 
 RunOptions options_of(const RunCommand& run, const Experiment& experiment) {
     RunOptions options;
-    options.fidelity = run.fidelity.value_or(experiment.fidelity.value_or(Fidelity::tile));
+    options.fidelity = run.fidelity ? run.fidelity : experiment.fidelity;
     options.seed = run.seed.value_or(experiment.seed.value_or(1));
     options.driver = run.driver;
     options.cache = run.cache;

@@ -2,6 +2,7 @@
 #include <optional>
 #include <ostream>
 
+#include "app/chip_table.hpp"
 #include "app/document_check.hpp"
 #include "app/document_text.hpp"
 #include "app/inventory.hpp"
@@ -22,13 +23,25 @@ struct Shown {
     Node document;
     std::string sentence;  // for what is built in
     std::optional<ShownModel> model;
+    std::optional<ShownChip> chip;
 };
+
+// Nothing where a document is no whole chip: what it says is listed all the same, and `check` says
+// what is wrong with it.
+std::optional<ShownChip> chip_if_whole(const Node& document, const std::string& name,
+                                       Catalog& catalog) {
+    try {
+        return shown_chip(read_chip(document, name), catalog);
+    } catch (const InputError&) {
+        return {};
+    }
+}
 
 Shown look_up(const Kind& kind, const std::string& name, const ShowCommand& show, Catalog& catalog,
               const std::string& suites_folder, std::vector<Diagnostic>& warnings) {
     const Place place{"podsim show", 0, 0};
     if (kind.document) {
-        Shown shown{name, "", catalog.load(kind.singular, name, place, ""), "", {}};
+        Shown shown{name, "", catalog.load(kind.singular, name, place, ""), "", {}, {}};
         shown.file = catalog.file_of(kind.singular, name);
         if (kind.singular == "model") {
             if (!show.as.empty()) read_as(shown.document, show.as);
@@ -37,15 +50,16 @@ Shown look_up(const Kind& kind, const std::string& name, const ShowCommand& show
             shown.model = shown_model(shown.document, name, model);
             warnings.insert(warnings.end(), unexpected.begin(), unexpected.end());
         }
+        if (kind.singular == "chip") shown.chip = chip_if_whole(shown.document, name, catalog);
         return shown;
     }
     if (kind.singular == "suite") {
         const std::string file = suite_file(name, suites_folder, place);
-        return {name, file, read_yaml(file), "", {}};
+        return {name, file, read_yaml(file), "", {}, {}};
     }
     std::vector<std::string> names;
     for (const Thing& thing : things_of(kind.plural, catalog, suites_folder)) {
-        if (thing.name == name) return {name, "", {}, thing.sentence, {}};
+        if (thing.name == name) return {name, "", {}, thing.sentence, {}, {}};
         names.push_back(thing.name);
     }
     throw InputError({unknown_name(place, "", kind.singular, name, names)});
@@ -58,6 +72,7 @@ std::string text_of(const Shown& shown) {
         text += model_table({*shown.model}) + "\n" + layer_lists(*shown.model) +
                 "\nKeys of the configuration:\n";
     }
+    if (shown.chip) text += chip_table({*shown.chip}) + "\nEvery number and its source:\n";
     return text + document_text(shown.document, shown.file);
 }
 
@@ -109,6 +124,14 @@ ExitCode do_show(const ShowCommand& show, const Surroundings& surroundings, Stre
         for (Shown& shown : all) models.push_back(std::move(*shown.model));
         streams.out << model_table(models)
                     << "Operators of a layer: podsim show model NAME, or --json.\n";
+        return ExitCode::ok;
+    }
+    std::vector<ShownChip> chips;
+    for (const Shown& shown : all) {
+        if (shown.chip) chips.push_back(*shown.chip);
+    }
+    if (all.size() > 1 && chips.size() == all.size()) {
+        streams.out << chip_table(chips) << "Every number and its source: podsim show chip NAME.\n";
         return ExitCode::ok;
     }
     for (const Shown& shown : all) {

@@ -17,6 +17,12 @@ void describe(Form& form, HbmSpec& hbm) {
 }
 
 template <class Form>
+void describe(Form& form, SramSpec& sram) {
+    form.required("capacity", sram.capacity, "memory of the package", positive());
+    form.required("bandwidth", sram.bandwidth, "data-sheet rate of the package", positive());
+}
+
+template <class Form>
 void describe(Form& form, CoresSpec& cores) {
     form.required("matrix", cores.matrix, "cores with a matrix unit, of the package", at_least(1));
     form.required("vector", cores.vector, "vector cores of the package", at_least(1));
@@ -70,6 +76,19 @@ void require_agreement(Form& form, const CoresSpec& cores, DType dtype, FlopsPer
                  "correct one of them; they may differ by 2 %");
 }
 
+// Sparsity and advertisements only ever add to the dense rate.
+template <class Form>
+void require_above_dense(Form& form, const ChipSpec& chip, const char* key,
+                         const std::map<DType, Sourced<FlopsPerSecond>>& peaks) {
+    for (const auto& [dtype, peak] : peaks) {
+        const auto dense = chip.peak_matrix.find(dtype);
+        if (dense == chip.peak_matrix.end() || peak.value >= dense->second.value) continue;
+        form.problem(key,
+                     fmt::format("{} is {}, below the dense {} of peak_matrix", to_string(dtype),
+                                 to_string(peak.value), to_string(dense->second.value)));
+    }
+}
+
 template <class Form>
 void require_divides(Form& form, int ranks, long cores, const char* kind) {
     if (cores % ranks == 0) return;
@@ -85,26 +104,45 @@ void describe(Form& form, ChipSpec& chip) {
                   "written by podsim: the chip this one started from");
     form.required("ranks", chip.ranks, "programs a package runs: dies that share nothing",
                   at_least(1));
-    form.required("hbm", chip.hbm, "memory");
-    form.required("cores", chip.cores, "compute cores and what feeds them");
+    form.optional("hbm", chip.hbm, "memory; what holds the weights where there is any");
+    form.optional("sram", chip.sram,
+                  "on-chip memory that software fills; holds the weights of a chip without hbm");
+    form.optional("cores", chip.cores,
+                  "compute cores and what feeds them; without it only a data sheet is known, and "
+                  "the chip runs at the analytic level with a band");
     form.required("peak_matrix", chip.peak_matrix,
                   "dense peak of the matrix units alone, by format", positive());
     form.optional("peak_published", chip.peak_published, "dense peak on the data sheet, by format",
                   positive());
+    form.optional("peak_sparse", chip.peak_sparse,
+                  "peak with structured sparsity, by format; shown, never used", positive());
+    form.optional("peak_headline", chip.peak_headline,
+                  "what advertisements call the peak, by format; shown, never used", positive());
     form.required("peak_vector", chip.peak_vector, "FP32 peak of the vector units", positive());
     form.required("power", chip.power, "thermal design power of the package", positive());
+    form.optional("band", chip.band,
+                  "by which share the times of its operators may be off either way; without it, "
+                  "for a chip without cores, the largest held-out error of its kernel library",
+                  share_above_zero());
     form.optional("sustained", chip.sustained,
                   "what the power cap leaves; without it the chip keeps its clock");
     form.optional("host_link", chip.host_link,
                   "to the host's memory; a model with tables there needs it");
     form.required("kernels", chip.kernels, "kernel library it uses unless told otherwise");
     if (!form.ok()) return;
+    if (!chip.hbm && !chip.sram)
+        form.problem("hbm", "is missing (memory)", "a chip without HBM has sram: instead");
     if (chip.peak_matrix.empty()) form.problem("peak_matrix", "names no format");
+    if (chip.band && chip.band->value >= 1)
+        form.problem("band", "100 % and more off: operators would take no time");
+    require_above_dense(form, chip, "peak_sparse", chip.peak_sparse);
+    require_above_dense(form, chip, "peak_headline", chip.peak_headline);
+    if (!chip.cores) return;
     for (const auto& [dtype, peak] : chip.peak_matrix) {
-        require_agreement(form, chip.cores, dtype, peak.value);
+        require_agreement(form, *chip.cores, dtype, peak.value);
     }
-    require_divides(form, chip.ranks, chip.cores.matrix.value, "matrix");
-    require_divides(form, chip.ranks, chip.cores.vector.value, "vector");
+    require_divides(form, chip.ranks, chip.cores->matrix.value, "matrix");
+    require_divides(form, chip.ranks, chip.cores->vector.value, "vector");
 }
 
 ChipSpec read_chip(const Node& document, const std::string& name) {
@@ -113,19 +151,30 @@ ChipSpec read_chip(const Node& document, const std::string& name) {
     return chip;
 }
 
+MainMemory main_memory(const ChipSpec& chip) {
+    if (chip.hbm) return {"HBM", chip.hbm->capacity, chip.hbm->bandwidth};
+    if (chip.sram) return {"SRAM", chip.sram->capacity, chip.sram->bandwidth};
+    throw std::invalid_argument(chip.name + " has no memory");
+}
+
 RankHardware rank_hardware(const ChipSpec& chip) {
     const double ranks = chip.ranks;
+    const MainMemory memory = main_memory(chip);
     RankHardware hardware;
-    hardware.matrix_cores = chip.cores.matrix.value / chip.ranks;
-    hardware.separate_vector = chip.cores.separate_vector;
-    hardware.clock = chip.cores.clock.value;
+    hardware.sram_only = !chip.hbm;
+    hardware.hbm_bandwidth = memory.bandwidth.value / ranks;
+    hardware.hbm_capacity = memory.capacity.value / ranks;
     hardware.peak_vector = chip.peak_vector.value / ranks;
-    hardware.hbm_bandwidth = chip.hbm.bandwidth.value / ranks;
-    hardware.hbm_capacity = chip.hbm.capacity.value / ranks;
-    hardware.l2 = chip.cores.l2.value / ranks;
-    hardware.accumulator = chip.cores.accumulator.value;
-    hardware.feed_per_core = chip.cores.feed.value;
-    hardware.minimum_rows = chip.cores.minimum_rows.value;
+    if (chip.cores) {
+        const CoresSpec& cores = *chip.cores;
+        hardware.matrix_cores = cores.matrix.value / chip.ranks;
+        hardware.separate_vector = cores.separate_vector;
+        hardware.clock = cores.clock.value;
+        hardware.l2 = cores.l2.value / ranks;
+        hardware.accumulator = cores.accumulator.value;
+        hardware.feed_per_core = cores.feed.value;
+        hardware.minimum_rows = cores.minimum_rows.value;
+    }
     if (chip.sustained) {
         hardware.sustained_matrix = chip.sustained->matrix.value;
         hardware.power_response = chip.sustained->response.value;
@@ -141,6 +190,7 @@ RankHardware rank_hardware(const ChipSpec& chip) {
 
 DType executed_format(const RankHardware& hardware, DType dtype) {
     if (hardware.peak_matrix.count(dtype) > 0) return dtype;
+    if (dtype == DType::bf16 && hardware.peak_matrix.count(DType::fp16) > 0) return DType::fp16;
     std::optional<DType> wider;
     for (const auto& [format, peak] : hardware.peak_matrix) {
         if (bytes_of(format) <= bytes_of(dtype)) continue;

@@ -17,6 +17,12 @@ struct HbmSpec {
     Sourced<BytesPerSecond> bandwidth;  // of the package, data sheet
 };
 
+// On-chip memory that software fills: where weights stand on a chip without HBM.
+struct SramSpec {
+    Sourced<Bytes> capacity;            // of the package
+    Sourced<BytesPerSecond> bandwidth;  // of the package, data sheet
+};
+
 // Cores of the package. A GPU's streaming multiprocessor has matrix and vector units in one
 // core; a DaVinci die has cube cores and vector cores apart (`vector`), which run side by side.
 struct CoresSpec {
@@ -49,13 +55,18 @@ struct ChipSpec {
     std::string name, title, vendor;
     std::string variant_of;  // the chip it started from by base: or --set, "" for itself
     int year = 0;
-    int ranks = 1;  // programs a package runs: dies that share nothing
-    HbmSpec hbm;
-    CoresSpec cores;
+    int ranks = 1;                   // programs a package runs: dies that share nothing
+    std::optional<HbmSpec> hbm;      // one of the two at least
+    std::optional<SramSpec> sram;    // holds weights where there is no HBM
+    std::optional<CoresSpec> cores;  // absent: only a data sheet is known
     std::map<DType, Sourced<FlopsPerSecond>> peak_matrix;     // matrix units of the package
     std::map<DType, Sourced<FlopsPerSecond>> peak_published;  // data sheet
-    Sourced<FlopsPerSecond> peak_vector;                      // FP32, of the package
-    Sourced<Watts> power;                                     // thermal design power of the package
+    // For the eye: with structured sparsity; what advertisements call the rate. No answer uses
+    // them.
+    std::map<DType, Sourced<FlopsPerSecond>> peak_sparse, peak_headline;
+    Sourced<FlopsPerSecond> peak_vector;  // FP32, of the package
+    Sourced<Watts> power;                 // thermal design power of the package
+    std::optional<Sourced<double>> band;  // by which operators' times may be off either way
     std::optional<SustainedSpec> sustained;
     std::optional<HostLinkSpec> host_link;
     std::string kernels;  // default kernel library
@@ -78,17 +89,30 @@ struct RankHardware {
     // fills that in). 0: no way there.
     BytesPerSecond host_bandwidth{0.0}, pool_bandwidth{0.0};
     Seconds host_latency{0.0}, pool_latency{0.0};
+    bool sram_only = false;  // hbm_bandwidth and hbm_capacity are those of its SRAM
 };
 
+// What holds weights and caches: the HBM, of a chip without it the SRAM.
+struct MainMemory {
+    const char* name;  // "HBM" or "SRAM"
+    Sourced<Bytes> capacity;
+    Sourced<BytesPerSecond> bandwidth;
+};
+MainMemory main_memory(const ChipSpec& chip);
+
 // Reads and checks a chip: cores x MACs x 2 x clock against peak_matrix (2 %), ranks that divide
-// the cores of both kinds. Throws InputError.
+// the cores of both kinds, a memory, no sparse or headline peak below the dense one. Throws
+// InputError.
 ChipSpec read_chip(const Node& document, const std::string& name);
 
+// Of a chip of which only a data sheet is known a rank has one core that is all of it, and neither
+// caches nor feeds: enough for the analytic level, which asks for no more.
 RankHardware rank_hardware(const ChipSpec& chip);
 
 // The format in which products of `dtype` really run: `dtype` where the matrix units have a rate
-// for it, else the narrowest wider one they have (FP8 on a chip with BF16 only is widened first).
-// Throws std::invalid_argument when there is none.
+// for it; FP16 for BF16 on chips older than BF16 (models are converted); else the narrowest wider
+// one they have (FP8 on a chip with BF16 only is widened first). Throws std::invalid_argument when
+// there is none.
 DType executed_format(const RankHardware& hardware, DType dtype);
 
 // Matrix peak of one rank for a format, that of the format it is executed in.

@@ -30,6 +30,10 @@ Fidelity neighbour_of(Fidelity fidelity) {
     return fidelity == Fidelity::tile ? Fidelity::analytic : Fidelity::tile;
 }
 
+Fidelity finest_fidelity(const ChipSpec& chip) {
+    return chip.cores ? Fidelity::tile : Fidelity::analytic;
+}
+
 namespace {
 
 // Launch, then the slower of memory and vector units. Both fidelities alike.

@@ -19,6 +19,9 @@ const std::vector<std::pair<const char*, Fidelity>>& names_of(const Fidelity*);
 std::string to_string(Fidelity fidelity);
 Fidelity neighbour_of(Fidelity fidelity);  // the level an answer is compared with
 
+// The finest level that what is known of a chip carries: tile asks for its cores.
+Fidelity finest_fidelity(const ChipSpec& chip);
+
 struct OperatorCost {
     Seconds time{0.0};             // alone on the rank at full clock, launch included
     Seconds sustained{0.0};        // the same on a rank long busy with matrix work, not below time

@@ -59,8 +59,11 @@ AuditHardware read_hardware(const Json& configuration, const Tree& pool) {
     if (const auto published = chip.find("peak_published")) {
         hardware.published_peaks = read_peaks(*published);
     }
-    hardware.hbm_capacity = chip.get("hbm").get("capacity").number(Bytes::dimension);
-    hardware.hbm_bandwidth = chip.get("hbm").get("bandwidth").number(BytesPerSecond::dimension);
+    const auto hbm = chip.find("hbm");
+    const Tree memory = hbm ? *hbm : chip.get("sram");
+    hardware.memory = hbm ? "HBM" : "SRAM";
+    hardware.hbm_capacity = memory.get("capacity").number(Bytes::dimension);
+    hardware.hbm_bandwidth = memory.get("bandwidth").number(BytesPerSecond::dimension);
     hardware.scale_up = link_rate(system.get("scale_up"));
     hardware.scale_out = link_rate(system.get("scale_out"));
     hardware.domain_chips = system.get("scale_up").size("domain");

@@ -10,6 +10,7 @@ namespace {
 
 std::string executed_format(const std::map<std::string, double>& peaks, const std::string& format) {
     if (peaks.count(format) != 0) return format;
+    if (format == "bf16" && peaks.count("fp16") != 0) return "fp16";  // models are converted
     const std::string* wider = nullptr;
     for (const auto& [other, peak] : peaks) {
         if (format_bytes(other) <= format_bytes(format)) continue;

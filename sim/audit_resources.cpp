@@ -22,7 +22,7 @@ bool is_send(const ResourceUse& use) {
 // Of one rank, a second of the matrix units' time or bytes.
 double data_sheet_rate(const AuditCase& audited, const ResourceUse& use) {
     const auto& hardware = audited.facts.hardware;
-    if (use.resource == "HBM") return audited.of_rank(hardware.hbm_bandwidth);
+    if (use.resource == hardware.memory) return audited.of_rank(hardware.hbm_bandwidth);
     if (begins_with(use.resource, "scale-up")) return audited.of_rank(hardware.scale_up);
     if (begins_with(use.resource, "scale-out")) return audited.of_rank(hardware.scale_out);
     return 1;
@@ -73,9 +73,11 @@ void memory_bound(const AuditCase& audited, AuditFindings& findings) {
     const double bytes = result.totals.hbm_bytes, took = result.iteration_seconds;
     const double rate = audited.of_rank(audited.facts.hardware.hbm_bandwidth);
     const double bound = bytes / (audited.working_ranks() * rate);
+    const std::string& memory = audited.facts.hardware.memory;
     const double carried =
-        amount_of(audited, [](const auto& use) { return use.resource == "HBM"; });
-    findings.check("not faster than its bytes at the HBM bandwidth",
+        amount_of(audited, [&](const auto& use) { return use.resource == memory; });
+    const std::string law = "not faster than its bytes at the " + memory + " bandwidth";
+    findings.check(law.c_str(),
                    at_least(took, bound) &&
                        (result.resources.empty() || same(carried, bytes, rounded_tolerance)),
                    fmt::format("{} on {} ranks at {} take {}, the run {}; their memories carry {}",

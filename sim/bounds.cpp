@@ -209,7 +209,7 @@ std::vector<ResourceUse> resource_use(const AssemblyInput& in) {
         for (std::size_t k = 0; k < kKinds; ++k) {
             if (!(capacity[k] > 0)) continue;
             ResourceUse use;
-            use.resource = kResourceNames[k];
+            use.resource = k == 1 && in.hardware.sram_only ? "SRAM" : kResourceNames[k];
             use.rank_class = in.program.classes[c].name;
             use.unit = k == 0 ? "s at peak" : "B";
             use.capacity = capacity[k];

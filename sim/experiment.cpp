@@ -40,10 +40,8 @@ AlternativeResult run_alternative(const ResolvedExperiment& experiment,
             result = run_serving_step(experiment, alternative, options, counts);
             break;
         case WorkloadKind::kernel:
-            result = run_operator(experiment, alternative, options, counts);
-            break;
         case WorkloadKind::collective:
-            result = run_collective(experiment, alternative, options, counts);
+            result = run_single(experiment, alternative, options, counts);
             break;
     }
     result.name = alternative.name;
@@ -52,7 +50,7 @@ AlternativeResult run_alternative(const ResolvedExperiment& experiment,
     result.engine = alternative.engine ? alternative.engine->name : "";
     result.kernels = alternative.kernels.name;
     result.collectives = alternative.collectives.name;
-    result.fidelity = to_string(options.fidelity);
+    result.fidelity = to_string(fidelity_of(options, alternative.chip));
     result.packages = alternative.packages;
     result.ranks = alternative.ranks;
     result.ranks_per_chip = alternative.chip.ranks;
@@ -71,8 +69,21 @@ void write_chosen(const ResolvedExperiment& experiment, Node& document) {
     }
 }
 
+// Throws InputError for a level of detail that what is known of the chip does not carry.
+void require_fidelity(const ResolvedAlternative& alternative, std::optional<Fidelity> asked) {
+    if (!asked || *asked == Fidelity::analytic || finest_fidelity(alternative.chip) == *asked)
+        return;
+    throw InputError({at_key(alternative.pool, "chip",
+                             fmt::format("fidelity {} asks for the cores of {}, of which only a "
+                                         "data sheet is known",
+                                         to_string(*asked), alternative.chip.name),
+                             "leave --fidelity away (this alternative then runs at analytic, with "
+                             "a band), or give the chip a section cores")});
+}
+
 // Everything wrong anywhere is said before the first run begins. `document` gets the settings.
-ResolvedExperiment checked(Node& document, Catalog& catalog) {
+ResolvedExperiment checked(Node& document, Catalog& catalog,
+                           std::optional<Fidelity> fidelity = {}) {
     catalog.apply_experiment_settings(document);
     ResolvedExperiment resolved = resolve(document, catalog);
     write_chosen(resolved, document);
@@ -80,6 +91,7 @@ ResolvedExperiment checked(Node& document, Catalog& catalog) {
     std::vector<Diagnostic> problems;
     for (const auto& alternative : resolved.alternatives) {
         try {
+            require_fidelity(alternative, fidelity);
             step ? check_step(resolved, alternative) : check_single(resolved, alternative);
         } catch (const InputError& error) {
             problems.insert(problems.end(), error.diagnostics().begin(), error.diagnostics().end());
@@ -97,9 +109,13 @@ std::vector<Diagnostic> check_experiment(const Node& experiment, Catalog& catalo
     return checked(document, catalog).unexpected;
 }
 
+Fidelity fidelity_of(const RunOptions& options, const ChipSpec& chip) {
+    return options.fidelity.value_or(finest_fidelity(chip));
+}
+
 Result run_experiment(const Node& experiment, Catalog& catalog, const RunOptions& options) {
     Node document = experiment;
-    const ResolvedExperiment resolved = checked(document, catalog);
+    const ResolvedExperiment resolved = checked(document, catalog, options.fidelity);
 
     Result result;
     result.experiment = resolved.spec.name;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,7 +15,8 @@
 namespace podsim {
 
 struct RunOptions {
-    Fidelity fidelity = Fidelity::tile;
+    // Absent: the finest level that what is known of each alternative's chip carries.
+    std::optional<Fidelity> fidelity;
     Driver driver = Driver::systemc;
     bool cache = true;
     std::string cache_folder;  // where costs are kept between runs; "": nowhere
@@ -28,7 +30,10 @@ struct RunOptions {
 // that is wrong. Returns what is only odd: keys of the model that no size comes from.
 std::vector<Diagnostic> check_experiment(const Node& experiment, Catalog& catalog);
 
-// Runs all alternatives. Throws InputError (bad input, memory that does not fit).
+Fidelity fidelity_of(const RunOptions& options, const ChipSpec& chip);
+
+// Runs all alternatives. Throws InputError (bad input, memory that does not fit, a level of detail
+// that nothing is known for).
 // The caller looks at Result::audit_passed().
 Result run_experiment(const Node& experiment, Catalog& catalog, const RunOptions& options);
 

@@ -1,5 +1,6 @@
 #include "sim/single_run.hpp"
 
+#include "sim/band.hpp"
 #include "sim/cost_file.hpp"
 #include "sim/cost_metrics.hpp"
 
@@ -43,8 +44,8 @@ struct SingleRun {
     RunRecord record;
 };
 
-SingleRun run_single(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative,
-                     CostCache& cache, const RankFabric& fabric, Driver driver) {
+SingleRun simulate(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative,
+                   CostCache& cache, const RankFabric& fabric, Driver driver) {
     SingleRun run;
     run.program = program_of(experiment.spec.workload, alternative);
     run.costs =
@@ -53,22 +54,13 @@ SingleRun run_single(const ResolvedExperiment& experiment, const ResolvedAlterna
     return run;
 }
 
-AlternativeResult run_one(const ResolvedExperiment& experiment,
-                          const ResolvedAlternative& alternative, const RunOptions& options,
-                          RunCounts& counts) {
-    const RankHardware hardware = hardware_of(alternative);
-    const RankFabric fabric = rank_fabric(alternative.system, alternative.chip.ranks);
-    CostCache cache(hardware, alternative.kernels, options.fidelity, options.cache);
-    const CostFile file(options.cache_folder, cache);
-    const SingleRun run = run_single(experiment, alternative, cache, fabric, options.driver);
-    counts.add(run.record, cache);
-    file.keep(cache);
-
+// What a run says, but for what is odd about it.
+AlternativeResult answer_of(const SingleRun& run, const ResolvedExperiment& experiment,
+                            const ResolvedAlternative& alternative, const RankHardware& hardware,
+                            const RankFabric& fabric, bool timeline) {
     const AssemblyInput input{run.program, run.costs,         run.record, hardware,
                               fabric,      alternative.ranks, {}};
-    AlternativeResult result = assemble(input, options.timeline);
-    result.warnings.insert(result.warnings.begin(), alternative.warnings.begin(),
-                           alternative.warnings.end());
+    AlternativeResult result = assemble(input, timeline);
     const auto& workload = experiment.spec.workload;
     const Provenance provenance = provenance_of(input);
     const auto add = [&](const char* name, double value, const char* unit) {
@@ -80,51 +72,71 @@ AlternativeResult run_one(const ResolvedExperiment& experiment,
         add("achieved_flops", result.totals.flops / time / alternative.packages / 1e12, "TFLOPS");
         add("achieved_bandwidth", result.totals.hbm_bytes / time / alternative.packages / 1e9,
             "GB/s");
-        if (options.neighbour) {
-            const Fidelity other = neighbour_of(options.fidelity);
-            CostCache neighbour(hardware, alternative.kernels, other, true);
-            result.neighbour = to_string(other);
-            result.neighbour_gap =
-                to_seconds(run_single(experiment, alternative, neighbour, fabric, Driver::plain)
-                               .record.end)
-                        .value() /
-                    time -
-                1.0;
+        // Vector work has no matrix format: a plain BF16 peak stands beside it.
+        DType format = DType::bf16;
+        for (const Operator& each : workload.kernels) {
+            if (!std::holds_alternative<VectorWork>(each.body))
+                format = compute_dtype_of(each.body);
         }
-    } else {
-        const Transfer& transfer = *workload.collective;
-        const double algorithm = transfer.size.value() / time;
-        add("collective_time", time * 1e6, "us");
-        add("algorithm_bandwidth", algorithm / 1e9, "GB/s");
-        add("bus_bandwidth", algorithm * bus_factor(transfer.type, transfer.group_ranks) / 1e9,
-            "GB/s");
+        add_cost_metrics(result, experiment.prices, alternative, {format});
+        return result;
     }
+    const Transfer& transfer = *workload.collective;
+    const double algorithm = transfer.size.value() / time;
+    add("collective_time", time * 1e6, "us");
+    add("algorithm_bandwidth", algorithm / 1e9, "GB/s");
+    add("bus_bandwidth", algorithm * bus_factor(transfer.type, transfer.group_ranks) / 1e9, "GB/s");
     return result;
 }
 
 }  // namespace
 
-AlternativeResult run_operator(const ResolvedExperiment& experiment,
-                               const ResolvedAlternative& alternative, const RunOptions& options,
-                               RunCounts& counts) {
-    AlternativeResult result = run_one(experiment, alternative, options, counts);
-    // Vector work has no matrix format: a plain BF16 peak stands beside it.
-    DType format = DType::bf16;
-    for (const Operator& each : experiment.spec.workload.kernels) {
-        if (!std::holds_alternative<VectorWork>(each.body)) format = compute_dtype_of(each.body);
+AlternativeResult run_single(const ResolvedExperiment& experiment,
+                             const ResolvedAlternative& alternative, const RunOptions& options,
+                             RunCounts& counts) {
+    const RankHardware hardware = hardware_of(alternative);
+    const RankFabric fabric = rank_fabric(alternative.system, alternative.chip.ranks);
+    const Fidelity fidelity = fidelity_of(options, alternative.chip);
+    CostCache cache(hardware, alternative.kernels, fidelity, options.cache);
+    const CostFile file(options.cache_folder, cache);
+    const SingleRun run = simulate(experiment, alternative, cache, fabric, options.driver);
+    counts.add(run.record, cache);
+    file.keep(cache);
+
+    const auto answer = [&](const SingleRun& one, bool timeline) {
+        return answer_of(one, experiment, alternative, hardware, fabric, timeline);
+    };
+    AlternativeResult result = answer(run, options.timeline);
+    std::vector<std::string> warnings = alternative.warnings;
+    const bool kernels = !experiment.spec.workload.kernels.empty();
+    if (const auto band = error_band(alternative.chip, alternative.kernels);
+        band && !run.program.operators.empty()) {
+        const auto with = [&](double factor) {
+            SingleRun other{run.program, scaled(run.costs, factor, hardware), {}};
+            other.record = run_program(other.program, other.costs, hardware, Driver::plain);
+            return answer(other, false);
+        };
+        add_bands(result, with(1 - band->share), with(1 + band->share));
+        warnings.push_back(band_warning(alternative.chip, *band));
     }
-    add_cost_metrics(result, experiment.prices, alternative, {format});
+    result.warnings.insert(result.warnings.begin(), warnings.begin(), warnings.end());
+    if (kernels && options.neighbour && alternative.chip.cores) {
+        const Fidelity other = neighbour_of(fidelity);
+        CostCache neighbour(hardware, alternative.kernels, other, true);
+        result.neighbour = to_string(other);
+        result.neighbour_gap =
+            to_seconds(
+                simulate(experiment, alternative, neighbour, fabric, Driver::plain).record.end)
+                    .value() /
+                result.iteration_seconds -
+            1.0;
+    }
     return result;
 }
 
-AlternativeResult run_collective(const ResolvedExperiment& experiment,
-                                 const ResolvedAlternative& alternative, const RunOptions& options,
-                                 RunCounts& counts) {
-    return run_one(experiment, alternative, options, counts);
-}
-
 void check_single(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative) {
-    CostCache cache(hardware_of(alternative), alternative.kernels, Fidelity::tile, true);
+    CostCache cache(hardware_of(alternative), alternative.kernels,
+                    finest_fidelity(alternative.chip), true);
     const Program program = program_of(experiment.spec.workload, alternative);
     const CostProblems costs =
         cost_problems(program, cache, rank_fabric(alternative.system, alternative.chip.ranks),

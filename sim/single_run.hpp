@@ -5,12 +5,9 @@
 
 namespace podsim {
 
-AlternativeResult run_operator(const ResolvedExperiment& experiment,
-                               const ResolvedAlternative& alternative, const RunOptions& options,
-                               RunCounts& counts);
-AlternativeResult run_collective(const ResolvedExperiment& experiment,
-                                 const ResolvedAlternative& alternative, const RunOptions& options,
-                                 RunCounts& counts);
+AlternativeResult run_single(const ResolvedExperiment& experiment,
+                             const ResolvedAlternative& alternative, const RunOptions& options,
+                             RunCounts& counts);
 
 // Throws InputError where the alternative cannot run the operator or collective.
 void check_single(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative);

@@ -73,6 +73,8 @@ StepSpec StepCase::spec(long batch) const {
     spec.experts = alternative_.pool.experts;
     spec.speculation = experiment_.spec.workload.speculation;
     spec.engine = *alternative_.engine;
+    // Runtimes of chips without HBM live in the host: SRAM is placed byte by byte when compiled.
+    if (hardware_.sram_only) spec.engine.memory_reserve.value = Bytes(0.0);
     spec.sequences_per_group = batch;
     const WorkloadSpec& workload = experiment_.spec.workload;
     spec.context = static_cast<long>(workload.context.value());
@@ -207,9 +209,9 @@ void StepCase::require_memory(const ServingStep& step) const {
     for (const auto& [degree, value] : alternative_.chosen)
         help += fmt::format(" {} {}", degree, value);
     const std::string what =
-        fmt::format("memory does not fit: a rank of {} ({}) needs {} of {}, {} too much ({})",
+        fmt::format("memory does not fit: a rank of {} ({}) needs {} of {}{}, {} too much ({})",
                     alternative_.name, worst.rank_class, to_string(worst.total()),
-                    to_string(hardware_.hbm_capacity),
+                    to_string(hardware_.hbm_capacity), hardware_.sram_only ? " of SRAM" : "",
                     to_string(worst.total() - hardware_.hbm_capacity), largest_parts(worst));
     throw InputError({counted && batch > 0
                           ? at_batch(alternative_, experiment_.spec.workload, what, help)
@@ -227,7 +229,8 @@ void StepCase::check() const {
         problems.push_back(at_step(problem));
     if (!problems.empty()) throw InputError(std::move(problems));
     const ServingStep step = build(batch);
-    CostCache cache(hardware_, alternative_.kernels, Fidelity::tile, true, RankState::busy);
+    CostCache cache(hardware_, alternative_.kernels, finest_fidelity(alternative_.chip), true,
+                    RankState::busy);
     const CostProblems costs =
         cost_problems(step.program, cache, fabric_, alternative_.collectives, alternative_.ranks);
     for (const auto& what : costs.operators)

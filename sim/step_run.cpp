@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "models/sizes.hpp"
+#include "sim/band.hpp"
 #include "sim/cost_file.hpp"
 #include "sim/cost_metrics.hpp"
 #include "sim/metrics.hpp"
@@ -103,7 +104,8 @@ void add_metrics(AlternativeResult& result, const StepRun& run,
         result.totals.hbm_bytes / iteration.value() / alternative.packages / 1e9, "GB/s");
     add("utilization_matrix", mean_use(result, run.step.program, "matrix units"), "share");
     add("utilization_vector", vector_use(run), "share");
-    add("utilization_hbm", mean_use(result, run.step.program, "HBM"), "share");
+    const char* const memory = main_memory(alternative.chip).name;
+    add("utilization_hbm", mean_use(result, run.step.program, memory), "share");
     add("utilization_scale_up",
         std::max(mean_use(result, run.step.program, "scale-up send"),
                  mean_use(result, run.step.program, "scale-up receive")),
@@ -158,11 +160,49 @@ void check_step(const ResolvedExperiment& experiment, const ResolvedAlternative&
     StepCase(experiment, alternative).check();
 }
 
+namespace {
+
+// What a run says, but for what is odd about it.
+AlternativeResult answer_of(const StepRun& run, const ResolvedExperiment& experiment,
+                            const ResolvedAlternative& alternative, const StepCase& step_case,
+                            long batch, bool timeline) {
+    const EngineSpec& engine = *alternative.engine;
+    const AssemblyInput input{
+        run.step.program,
+        run.costs,
+        run.record,
+        step_case.hardware(),
+        step_case.fabric(),
+        alternative.ranks,
+        {engine.kernel_gap.confidence, engine.host_step.confidence, engine.rank_skew.confidence}};
+    AlternativeResult result = assemble(input, timeline);
+    result.memory = memory_use(run.step, alternative);
+    const double groups = alternative.pool.mapping.data_parallel;
+    result.totals.sequences = groups * static_cast<double>(run.step.sequences_per_group);
+    // A prefill takes in what it computes and yields the first token of each sequence.
+    const WorkloadSpec& workload = experiment.spec.workload;
+    const bool prefill = workload.kind == WorkloadKind::prefill;
+    result.totals.tokens_in =
+        result.totals.sequences *
+        (prefill ? workload.computed().value() : 1 + workload.speculation.draft_tokens);
+    result.totals.tokens_out = result.totals.sequences * run.step.tokens_per_step;
+    result.metrics.push_back(
+        {"iteration_time", result.iteration_seconds * 1e3, "ms", {}, {}, provenance_of(input)});
+    add_metrics(result, run, experiment, alternative, step_case.per_chip(batch));
+    const Precision& formats = alternative.pool.precision;
+    add_cost_metrics(result, experiment.prices, alternative,
+                     {formats.weights, formats.experts, formats.attention});
+    return result;
+}
+
+}  // namespace
+
 AlternativeResult run_serving_step(const ResolvedExperiment& experiment,
                                    const ResolvedAlternative& alternative,
                                    const RunOptions& options, RunCounts& counts) {
     const StepCase step_case(experiment, alternative);
-    CostCache cache(step_case.hardware(), alternative.kernels, options.fidelity, options.cache,
+    const Fidelity fidelity = fidelity_of(options, alternative.chip);
+    CostCache cache(step_case.hardware(), alternative.kernels, fidelity, options.cache,
                     RankState::busy);
     const CostFile file(options.cache_folder, cache);
 
@@ -175,6 +215,13 @@ AlternativeResult run_serving_step(const ResolvedExperiment& experiment,
             alternative.pool.mapping.engram_tables == TablePlace::host
                 ? "each host's memory"
                 : "memory that the hosts of a scale-up domain pool"));
+    }
+    const Bytes reserve = alternative.engine->memory_reserve.value;
+    if (step_case.hardware().sram_only && reserve > Bytes(0.0)) {
+        warnings.push_back(
+            fmt::format("the runtime reserve of {} of engine {} is not taken from "
+                        "the SRAM of {}",
+                        to_string(reserve), alternative.engine->name, alternative.chip.name));
     }
     const auto& workload = experiment.spec.workload;
     const long made_for = experiment.model->max_context;
@@ -189,36 +236,24 @@ AlternativeResult run_serving_step(const ResolvedExperiment& experiment,
     const StepRun run = step_case.run(batch, cache, options.driver);
     counts.add(run.record, cache);
     file.keep(cache);
-
-    const EngineSpec& engine = *alternative.engine;
-    const AssemblyInput input{
-        run.step.program,
-        run.costs,
-        run.record,
-        step_case.hardware(),
-        step_case.fabric(),
-        alternative.ranks,
-        {engine.kernel_gap.confidence, engine.host_step.confidence, engine.rank_skew.confidence}};
-    AlternativeResult result = assemble(input, options.timeline);
+    const auto answer = [&](const StepRun& one, bool timeline) {
+        return answer_of(one, experiment, alternative, step_case, batch, timeline);
+    };
+    AlternativeResult result = answer(run, options.timeline);
+    if (const auto band = error_band(alternative.chip, alternative.kernels)) {
+        const auto with = [&](double factor) {
+            StepRun other{run.step, scaled(run.costs, factor, step_case.hardware()), {}};
+            other.record =
+                run_program(other.step.program, other.costs, step_case.hardware(), Driver::plain);
+            return answer(other, false);
+        };
+        add_bands(result, with(1 - band->share), with(1 + band->share));
+        warnings.push_back(band_warning(alternative.chip, *band));
+    }
     result.warnings.insert(result.warnings.begin(), warnings.begin(), warnings.end());
-    result.memory = memory_use(run.step, alternative);
-    const double groups = alternative.pool.mapping.data_parallel;
-    result.totals.sequences = groups * static_cast<double>(run.step.sequences_per_group);
-    // A prefill takes in what it computes and yields the first token of each sequence.
-    const bool prefill = workload.kind == WorkloadKind::prefill;
-    result.totals.tokens_in =
-        result.totals.sequences *
-        (prefill ? workload.computed().value() : 1 + workload.speculation.draft_tokens);
-    result.totals.tokens_out = result.totals.sequences * run.step.tokens_per_step;
-    result.metrics.push_back(
-        {"iteration_time", result.iteration_seconds * 1e3, "ms", {}, {}, provenance_of(input)});
-    add_metrics(result, run, experiment, alternative, step_case.per_chip(batch));
-    const Precision& formats = alternative.pool.precision;
-    add_cost_metrics(result, experiment.prices, alternative,
-                     {formats.weights, formats.experts, formats.attention});
 
-    if (options.neighbour) {
-        const Fidelity other = neighbour_of(options.fidelity);
+    if (options.neighbour && alternative.chip.cores) {
+        const Fidelity other = neighbour_of(fidelity);
         CostCache neighbour(step_case.hardware(), alternative.kernels, other, true,
                             RankState::busy);
         result.neighbour = to_string(other);

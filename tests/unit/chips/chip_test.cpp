@@ -61,12 +61,12 @@ TEST(Chip, Reads) {
     EXPECT_EQ(chip.vendor, "nobody");
     EXPECT_EQ(chip.year, 2026);
     EXPECT_EQ(chip.ranks, 2);
-    EXPECT_EQ(chip.hbm.capacity.value.value(), 64e9);
-    EXPECT_EQ(chip.hbm.capacity.source, "sheet");
-    EXPECT_EQ(chip.hbm.capacity.confidence, Confidence::vendor);
-    EXPECT_EQ(chip.hbm.bandwidth.confidence, Confidence::assumed);  // it does not say
-    EXPECT_EQ(chip.cores.accumulator.value.value(), 65536);
-    EXPECT_EQ(chip.cores.macs_per_cycle.at(DType::int8).value, 2000);
+    EXPECT_EQ(chip.hbm->capacity.value.value(), 64e9);
+    EXPECT_EQ(chip.hbm->capacity.source, "sheet");
+    EXPECT_EQ(chip.hbm->capacity.confidence, Confidence::vendor);
+    EXPECT_EQ(chip.hbm->bandwidth.confidence, Confidence::assumed);  // it does not say
+    EXPECT_EQ(chip.cores->accumulator.value.value(), 65536);
+    EXPECT_EQ(chip.cores->macs_per_cycle.at(DType::int8).value, 2000);
     EXPECT_EQ(chip.peak_matrix.at(DType::int8).value.value(), 80e12);
     EXPECT_EQ(chip.power.high->value(), 800);
     EXPECT_EQ(chip.kernels, "some-library");
@@ -131,7 +131,7 @@ TEST(Chip, MissingKeysSayWhatTheyAre) {
     EXPECT_THAT(refusal(with("  bandwidth: 2 TB/s\n", "")),
                 HasSubstr("hbm.bandwidth: is missing (data-sheet rate of the package)"));
     EXPECT_THAT(refusal(with("kernels: some-library\n", "")), HasSubstr("kernels: is missing"));
-    for (const char* key : {"ranks", "hbm", "cores", "peak_matrix", "peak_vector", "power"}) {
+    for (const char* key : {"ranks", "peak_matrix", "peak_vector", "power"}) {
         const std::string text = with(std::string("\n") + key + ":", "\nrenamed:");
         EXPECT_THAT(refusal(text), AllOf(HasSubstr(std::string(key) + ": is missing"),
                                          HasSubstr("renamed: unknown key")));
@@ -142,6 +142,65 @@ TEST(Chip, MissingKeysSayWhatTheyAre) {
                     AllOf(HasSubstr(std::string("cores.") + key + ": is missing"),
                           HasSubstr("cores.renamed: unknown key")));
     }
+}
+
+// A chip of which only a data sheet is known has one core to a rank that is all of it.
+TEST(Chip, MayBeKnownByItsDataSheetAlone) {
+    const std::string text = replaced(two_dies, "cores:", "band: 25 %\ncores:");
+    const std::string sheet =
+        text.substr(0, text.find("cores:")) + text.substr(text.find("peak_matrix:"));
+    const ChipSpec chip = chip_of(sheet);
+    EXPECT_FALSE(chip.cores.has_value());
+    EXPECT_EQ(chip.band->value, 0.25);
+    const RankHardware die = rank_hardware(chip);
+    EXPECT_EQ(die.matrix_cores, 1);
+    EXPECT_EQ(die.peak_matrix.at(DType::bf16).value(), 20e12);
+    EXPECT_EQ(die.hbm_bandwidth.value(), 1e12);
+    EXPECT_THAT(refusal(replaced(sheet, "band: 25 %", "band: 100 %")), HasSubstr("band: "));
+    EXPECT_THAT(refusal(replaced(sheet, "band: 25 %", "band: 0 %")), HasSubstr("band: "));
+}
+
+// The HBM holds the weights where there is any, else the SRAM.
+TEST(Chip, HasAMemory) {
+    const std::string sram = "sram: {capacity: 500 MB, bandwidth: 150 TB/s}\n";
+    const ChipSpec both = chip_of(two_dies + sram);
+    EXPECT_EQ(std::string(main_memory(both).name), "HBM");
+    EXPECT_FALSE(rank_hardware(both).sram_only);
+    const std::string text = with("hbm:\n", "other:\n");
+    const std::string hbm =
+        text.substr(text.find("other:"), text.find("cores:") - text.find("other:"));
+    const ChipSpec alone = chip_of(replaced(text, hbm, sram));
+    EXPECT_EQ(std::string(main_memory(alone).name), "SRAM");
+    EXPECT_TRUE(rank_hardware(alone).sram_only);
+    EXPECT_EQ(rank_hardware(alone).hbm_capacity.value(), 250e6);
+    EXPECT_EQ(rank_hardware(alone).hbm_bandwidth.value(), 75e12);
+    EXPECT_THAT(refusal(replaced(text, hbm, "")),
+                AllOf(HasSubstr("hbm: is missing"), HasSubstr("sram: instead")));
+}
+
+// Sparsity and headlines are carried, asked to be above the dense rate, and in no answer.
+TEST(Chip, HeadlinesAreNoPeaks) {
+    const std::string more =
+        "peak_sparse: {bf16: 80 TFLOPS}\npeak_headline: {bf16: 90 TFLOPS, fp4: 1 PFLOPS}\n";
+    const ChipSpec chip = chip_of(two_dies + more);
+    EXPECT_EQ(chip.peak_sparse.at(DType::bf16).value.value(), 80e12);
+    EXPECT_EQ(chip.peak_headline.at(DType::fp4).value.value(), 1e15);
+    EXPECT_EQ(rank_hardware(chip).peak_matrix, rank_hardware(chip_of(two_dies)).peak_matrix);
+    EXPECT_EQ(published_peak_for(chip, DType::bf16).value(), 44e12);
+    EXPECT_EQ(published_peak_for(chip, DType::fp4).value(), 80e12);  // runs as INT8
+    EXPECT_THAT(refusal(std::string(two_dies) + "peak_sparse: {bf16: 39 TFLOPS}\n"),
+                HasSubstr("peak_sparse: bf16 is 39 TFLOPS, below the dense 40 TFLOPS"));
+    EXPECT_THAT(refusal(std::string(two_dies) + "peak_headline: {int8: 79 TOPS}\n"),
+                HasSubstr("peak_headline: int8 is 79 TFLOPS, below the dense 80 TFLOPS"));
+}
+
+// Chips older than BF16 run models that were converted to FP16, not to FP32.
+TEST(ExecutedFormat, Fp16StandsInForBf16) {
+    RankHardware old;
+    old.peak_matrix = {{DType::fp16, FlopsPerSecond(125e12)}, {DType::fp32, FlopsPerSecond(15e12)}};
+    EXPECT_EQ(executed_format(old, DType::bf16), DType::fp16);
+    old.peak_matrix = {{DType::bf16, FlopsPerSecond(125e12)}, {DType::fp32, FlopsPerSecond(15e12)}};
+    EXPECT_EQ(executed_format(old, DType::fp16), DType::fp32);  // BF16 would lose digits
 }
 
 TEST(Chip, ErrorsHaveTheirPlace) {
@@ -159,9 +218,9 @@ TEST(Chip, UnitsAreRead) {
                 HasSubstr("peak_vector: "));
     EXPECT_THAT(refusal(with("clock: 1 GHz", "clock: 1 s")), HasSubstr("cores.clock: "));
     EXPECT_THAT(refusal(with("value: 700 W", "value: 700")), HasSubstr("power.value: "));
-    EXPECT_EQ(chip_of(with("bandwidth: 2 TB/s", "bandwidth: 2 Tb/s")).hbm.bandwidth.value.value(),
+    EXPECT_EQ(chip_of(with("bandwidth: 2 TB/s", "bandwidth: 2 Tb/s")).hbm->bandwidth.value.value(),
               0.25e12);
-    EXPECT_EQ(chip_of(with("value: 64 GB", "value: 64 GiB")).hbm.capacity.value.value(),
+    EXPECT_EQ(chip_of(with("value: 64 GB", "value: 64 GiB")).hbm->capacity.value.value(),
               64 * 1073741824.0);
 }
 

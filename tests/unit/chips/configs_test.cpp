@@ -34,9 +34,10 @@ INSTANTIATE_TEST_SUITE_P(Configs, EveryChip, testing::ValuesIn(names_in_configs(
 TEST_P(EveryChip, PeaksAreItsCores) {
     const ChipSpec chip = chip_named(GetParam());
     for (const auto& [dtype, peak] : chip.peak_matrix) {
-        const double of_cores = static_cast<double>(chip.cores.matrix.value) * 2 *
-                                static_cast<double>(chip.cores.macs_per_cycle.at(dtype).value) *
-                                chip.cores.clock.value.value();
+        if (!chip.cores) break;
+        const double of_cores = static_cast<double>(chip.cores->matrix.value) * 2 *
+                                static_cast<double>(chip.cores->macs_per_cycle.at(dtype).value) *
+                                chip.cores->clock.value.value();
         EXPECT_NEAR(peak.value.value() / of_cores, 1, 0.02) << to_string(dtype);
     }
     // What a data sheet adds to the matrix units (vector units, rounding) is little. A published
@@ -53,20 +54,27 @@ TEST_P(EveryChip, SaysItsSources) {
     const auto expect_source = [](const auto& field, const char* what) {
         EXPECT_FALSE(field.source.empty()) << what;
     };
-    expect_source(chip.hbm.capacity, "hbm.capacity");
-    expect_source(chip.hbm.bandwidth, "hbm.bandwidth");
-    expect_source(chip.cores.matrix, "cores.matrix");
-    expect_source(chip.cores.vector, "cores.vector");
-    expect_source(chip.cores.clock, "cores.clock");
-    expect_source(chip.cores.minimum_rows, "cores.minimum_rows");
-    expect_source(chip.cores.accumulator, "cores.accumulator");
-    expect_source(chip.cores.l2, "cores.l2");
-    expect_source(chip.cores.feed, "cores.feed");
+    expect_source(main_memory(chip).capacity, "capacity");
+    expect_source(main_memory(chip).bandwidth, "bandwidth");
+    if (chip.sram) expect_source(chip.sram->bandwidth, "sram.bandwidth");
+    if (chip.cores) {
+        const CoresSpec& cores = *chip.cores;
+        expect_source(cores.matrix, "cores.matrix");
+        expect_source(cores.vector, "cores.vector");
+        expect_source(cores.clock, "cores.clock");
+        expect_source(cores.minimum_rows, "cores.minimum_rows");
+        expect_source(cores.accumulator, "cores.accumulator");
+        expect_source(cores.l2, "cores.l2");
+        expect_source(cores.feed, "cores.feed");
+        for (const auto& [dtype, macs] : cores.macs_per_cycle) expect_source(macs, "macs");
+    }
+    if (chip.band) expect_source(*chip.band, "band");
     expect_source(chip.peak_vector, "peak_vector");
     expect_source(chip.power, "power");
-    for (const auto& [dtype, macs] : chip.cores.macs_per_cycle) expect_source(macs, "macs");
     for (const auto& [dtype, peak] : chip.peak_matrix) expect_source(peak, "peak_matrix");
     for (const auto& [dtype, peak] : chip.peak_published) expect_source(peak, "peak_published");
+    for (const auto& [dtype, peak] : chip.peak_sparse) expect_source(peak, "peak_sparse");
+    for (const auto& [dtype, peak] : chip.peak_headline) expect_source(peak, "peak_headline");
 }
 
 // Orders of magnitude: a slip of three zeros in a data sheet is found here.
@@ -76,14 +84,39 @@ TEST_P(EveryChip, IsAnAcceleratorOfOurTime) {
         EXPECT_GE(value, least);
         EXPECT_LE(value, most);
     };
-    between(chip.hbm.capacity.value.value(), 16e9, 2e12);
-    between(chip.hbm.bandwidth.value.value(), 0.5e12, 50e12);
-    between(chip.peak_matrix.begin()->second.value.value(), 50e12, 50e15);
-    between(chip.power.value.value(), 100, 5000);
-    between(chip.cores.clock.value.value(), 0.5e9, 4e9);
+    // A phone's memory on a card of 2024, a wafer's power and work at the other ends.
+    if (chip.hbm) {
+        between(chip.hbm->capacity.value.value(), 16e9, 2e12);
+        between(chip.hbm->bandwidth.value.value(), 0.2e12, 60e12);
+    }
+    if (chip.sram) {
+        between(chip.sram->capacity.value.value(), 50e6, 50e9);
+        between(chip.sram->bandwidth.value.value(), 2e12, 30e15);
+    }
+    for (const auto& [dtype, peak] : chip.peak_matrix) {
+        between(peak.value.value(), 50e12, 100e15);
+    }
+    between(chip.peak_vector.value.value(), 2e12, 1e15);
+    between(chip.power.value.value(), 50, 25000);
+    if (!chip.cores) return;
+    between(chip.cores->clock.value.value(), 0.5e9, 4e9);
     // Caches feed the cores faster than memory feeds the caches.
-    EXPECT_GT(chip.cores.feed.value * static_cast<double>(chip.cores.matrix.value),
-              chip.hbm.bandwidth.value);
+    EXPECT_GT(chip.cores->feed.value * static_cast<double>(chip.cores->matrix.value),
+              main_memory(chip).bandwidth.value);
+}
+
+// Dense rates of narrower formats are no lower, but for paths that a vendor has all but removed.
+TEST_P(EveryChip, NarrowerFormatsAreNoSlower) {
+    const ChipSpec chip = chip_named(GetParam());
+    const auto peak = [&](DType dtype) {
+        const auto found = chip.peak_matrix.find(dtype);
+        return found == chip.peak_matrix.end() ? 0.0 : found->second.value.value();
+    };
+    for (const DType narrow : {DType::fp8, DType::fp4}) {
+        if (peak(narrow) > 0) {
+            EXPECT_GE(peak(narrow), peak(DType::bf16)) << to_string(narrow);
+        }
+    }
 }
 
 TEST_P(EveryChip, ItsKernelLibraryExistsAndSpeaksItsFormats) {
@@ -123,11 +156,15 @@ TEST_P(EveryChip, RunsWhatItsLibraryKnows) {
     for (const auto& body : bodies) {
         const Seconds bound = roofline_bound(body, hardware);
         const auto analytic = operator_cost(body, hardware, library, Fidelity::analytic, 1.0);
-        const auto tile = operator_cost(body, hardware, library, Fidelity::tile, 1.0);
+        const auto tile = operator_cost(body, hardware, library, finest_fidelity(chip), 1.0);
         EXPECT_GT(analytic.time, bound) << shape_of(body);
+        if (!chip.cores) continue;
         EXPECT_GE(tile.time, analytic.time) << shape_of(body);
         EXPECT_LT(tile.time, 20.0 * bound + microseconds(60)) << shape_of(body);
-        EXPECT_EQ(tile.warning, "") << shape_of(body);
+        const bool converted = chip.peak_matrix.count(compute_dtype_of(body)) == 0;
+        if (!converted || std::holds_alternative<VectorWork>(body)) {
+            EXPECT_EQ(tile.warning, "") << shape_of(body);
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "base/catalog.hpp"
 #include "interconnect/coflow.hpp"
 #include "tests/support/readers.hpp"
@@ -86,7 +88,9 @@ TEST_P(EverySystem, ItsLibraryMovesEveryType) {
                 const Seconds end = completion_times(c, {Seconds(0)}).front();
                 EXPECT_GT(end, wire_bound(t, fabric, group)) << name;
                 EXPECT_GT(c.latency.value(), 1e-6) << name;
-                EXPECT_LT(c.latency.value(), 10e-3) << name;
+                // Pods of nine thousand: a peer of a ring costs less than a microsecond.
+                EXPECT_LT(c.latency.value(), std::max(10e-3, 1e-6 * static_cast<double>(group)))
+                    << name;
             }
         }
     }
