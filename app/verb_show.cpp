@@ -2,6 +2,7 @@
 #include <optional>
 #include <ostream>
 
+#include "app/chip_notes.hpp"
 #include "app/document_check.hpp"
 #include "app/document_text.hpp"
 #include "app/inventory.hpp"
@@ -9,6 +10,8 @@
 #include "app/model_table.hpp"
 #include "app/text_table.hpp"
 #include "app/verbs.hpp"
+#include "chips/process.hpp"
+#include "sim/resolve.hpp"
 
 namespace podsim {
 
@@ -22,14 +25,25 @@ struct Shown {
     Node document;
     std::string sentence;  // for what is built in
     std::optional<ShownModel> model;
+    std::string notes;  // what follows from the document
+    Json notes_json;
 };
 
 Shown look_up(const Kind& kind, const std::string& name, const ShowCommand& show, Catalog& catalog,
               const std::string& suites_folder, std::vector<Diagnostic>& warnings) {
     const Place place{"podsim show", 0, 0};
     if (kind.document) {
-        Shown shown{name, "", catalog.load(kind.singular, name, place, ""), "", {}};
+        Shown shown{name, "", catalog.load(kind.singular, name, place, ""), "", {}, "", {}};
         shown.file = catalog.file_of(kind.singular, name);
+        if (kind.singular == "chip") {
+            ChipSpec chip = read_chip(shown.document, name);
+            load_process(chip, shown.document, catalog);
+            const PriceSpec prices =
+                read_prices(catalog.load("prices", "default", place, ""), "default");
+            shown.notes = chip_notes(chip, prices);
+            shown.notes_json = chip_notes_json(chip, prices);
+        }
+        if (kind.singular == "process") read_process(shown.document, name);
         if (kind.singular == "model") {
             if (!show.as.empty()) read_as(shown.document, show.as);
             std::vector<Diagnostic> unexpected;
@@ -41,11 +55,11 @@ Shown look_up(const Kind& kind, const std::string& name, const ShowCommand& show
     }
     if (kind.singular == "suite") {
         const std::string file = suite_file(name, suites_folder, place);
-        return {name, file, read_yaml(file), "", {}};
+        return {name, file, read_yaml(file), "", {}, "", {}};
     }
     std::vector<std::string> names;
     for (const Thing& thing : things_of(kind.plural, catalog, suites_folder)) {
-        if (thing.name == name) return {name, "", {}, thing.sentence, {}};
+        if (thing.name == name) return {name, "", {}, thing.sentence, {}, "", {}};
         names.push_back(thing.name);
     }
     throw InputError({unknown_name(place, "", kind.singular, name, names)});
@@ -58,7 +72,7 @@ std::string text_of(const Shown& shown) {
         text += model_table({*shown.model}) + "\n" + layer_lists(*shown.model) +
                 "\nKeys of the configuration:\n";
     }
-    return text + document_text(shown.document, shown.file);
+    return text + document_text(shown.document, shown.file) + shown.notes;
 }
 
 Json json_of(const Kind& kind, const Shown& shown) {
@@ -69,6 +83,7 @@ Json json_of(const Kind& kind, const Shown& shown) {
     }
     json["file"] = shown.file;
     json["document"] = to_json(shown.document);
+    if (!shown.notes.empty()) json["computed"] = shown.notes_json;
     if (shown.model) json["computed"] = to_json(*shown.model);
     Json origin = Json::object();
     for (const auto& [path, where] : origins(shown.document)) origin[path] = where;

@@ -8,6 +8,9 @@
 #include "base/document.hpp"
 #include "base/sourced.hpp"
 #include "base/units.hpp"
+#include "chips/energy.hpp"
+#include "chips/process.hpp"
+#include "chips/silicon.hpp"
 #include "program/dtype.hpp"
 
 namespace podsim {
@@ -57,6 +60,9 @@ struct ChipSpec {
     Sourced<FlopsPerSecond> peak_vector;                      // FP32, of the package
     Sourced<Watts> power;                                     // thermal design power of the package
     std::optional<SustainedSpec> sustained;
+    std::optional<EnergySpec> energy;
+    std::optional<SiliconSpec> silicon;
+    std::optional<ProcessSpec> process;  // of silicon.process; filled in by who has the catalog
     std::optional<HostLinkSpec> host_link;
     std::string kernels;  // default kernel library
 };
@@ -80,6 +86,10 @@ struct RankHardware {
     Seconds host_latency{0.0}, pool_latency{0.0};
 };
 
+// The share of the matrix peak that the power cap leaves: as measured on this very chip, else by
+// its energies (chips/power.hpp) where it has any or its process is known, else all of it.
+double sustained_matrix_share(const ChipSpec& chip);
+
 // Reads and checks a chip: cores x MACs x 2 x clock against peak_matrix (2 %), ranks that divide
 // the cores of both kinds. Throws InputError.
 ChipSpec read_chip(const Node& document, const std::string& name);
@@ -90,6 +100,8 @@ RankHardware rank_hardware(const ChipSpec& chip);
 // for it, else the narrowest wider one they have (FP8 on a chip with BF16 only is widened first).
 // Throws std::invalid_argument when there is none.
 DType executed_format(const RankHardware& hardware, DType dtype);
+
+DType executed_format(const ChipSpec& chip, DType dtype);
 
 // Matrix peak of one rank for a format, that of the format it is executed in.
 FlopsPerSecond peak_for(const RankHardware& hardware, DType dtype);

@@ -22,6 +22,7 @@ struct AuditHardware {
     double ranks_per_chip = 1;
     std::map<std::string, double> matrix_peaks, published_peaks;  // by format
     double hbm_capacity = 0, hbm_bandwidth = 0;
+    double power = 0;                    // design power, watts
     double scale_up = 0, scale_out = 0;  // bytes a second, per direction, planes down taken out
     double domain_chips = 1, system_chips = 0;
 

@@ -2,6 +2,7 @@
 
 #include "sim/cost_file.hpp"
 #include "sim/cost_metrics.hpp"
+#include "sim/energy_use.hpp"
 
 namespace podsim {
 
@@ -99,6 +100,8 @@ AlternativeResult run_one(const ResolvedExperiment& experiment,
         add("bus_bandwidth", algorithm * bus_factor(transfer.type, transfer.group_ranks) / 1e9,
             "GB/s");
     }
+    add_energy(result, input, alternative, false);
+    add_power_metrics(result, experiment, alternative, 0);
     return result;
 }
 
