@@ -164,6 +164,7 @@ Section cost_section(const Alternatives& all, const std::string& basis) {
     Section section{"cost, " + basis, {}};
     if (basis == "rental") section.title = "cost of renting the chips";
     if (basis == "owned") section.title = "cost of owning the chips";
+    if (basis == "silicon") section.title = "cost of owning chips at the price of their silicon";
     for (const MetricInfo& info : metric_table()) {
         if (info.group != "cost") continue;
         const std::string unit = unit_of_row(all, info.name);

@@ -59,7 +59,7 @@ AuditHardware read_hardware(const Json& configuration, const Tree& pool) {
     if (const auto published = chip.find("peak_published")) {
         hardware.published_peaks = read_peaks(*published);
     }
-    hardware.power = chip.get("power").number(Watts::dimension);
+    if (const auto power = chip.find("power")) hardware.power = power->number(Watts::dimension);
     hardware.hbm_capacity = chip.get("hbm").get("capacity").number(Bytes::dimension);
     hardware.hbm_bandwidth = chip.get("hbm").get("bandwidth").number(BytesPerSecond::dimension);
     hardware.scale_up = link_rate(system.get("scale_up"));
