@@ -10,7 +10,6 @@
 #include "app/model_table.hpp"
 #include "app/text_table.hpp"
 #include "app/verbs.hpp"
-#include "chips/process.hpp"
 #include "sim/resolve.hpp"
 
 namespace podsim {
@@ -29,21 +28,28 @@ struct Shown {
     Json notes_json;
 };
 
+// A file that is not a whole chip yet, or configurations without prices, are shown without.
+void add_notes(Shown& shown, Catalog& catalog) {
+    const Place place{"podsim show", 0, 0};
+    try {
+        ChipSpec chip = read_chip(shown.document, shown.name);
+        load_process(chip, shown.document, catalog);
+        const PriceSpec prices =
+            read_prices(catalog.load("prices", "default", place, ""), "default");
+        shown.notes = chip_notes(chip, prices);
+        shown.notes_json = chip_notes_json(chip, prices);
+    } catch (const InputError&) {
+        shown.notes.clear();
+    }
+}
+
 Shown look_up(const Kind& kind, const std::string& name, const ShowCommand& show, Catalog& catalog,
               const std::string& suites_folder, std::vector<Diagnostic>& warnings) {
     const Place place{"podsim show", 0, 0};
     if (kind.document) {
         Shown shown{name, "", catalog.load(kind.singular, name, place, ""), "", {}, "", {}};
         shown.file = catalog.file_of(kind.singular, name);
-        if (kind.singular == "chip") {
-            ChipSpec chip = read_chip(shown.document, name);
-            load_process(chip, shown.document, catalog);
-            const PriceSpec prices =
-                read_prices(catalog.load("prices", "default", place, ""), "default");
-            shown.notes = chip_notes(chip, prices);
-            shown.notes_json = chip_notes_json(chip, prices);
-        }
-        if (kind.singular == "process") read_process(shown.document, name);
+        if (kind.singular == "chip") add_notes(shown, catalog);
         if (kind.singular == "model") {
             if (!show.as.empty()) read_as(shown.document, show.as);
             std::vector<Diagnostic> unexpected;
