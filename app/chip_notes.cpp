@@ -82,9 +82,12 @@ std::optional<double> process_share(const ChipSpec& chip) {
 std::string chip_notes(const ChipSpec& chip, const PriceSpec& prices) {
     const Energies energies = energies_of(chip);
     std::string text = "\nPower (docs/power.md):\n";
-    for (const auto& [dtype, energy] : energies.matrix) {
+    for (const auto& [dtype, peak] : chip.peak_matrix) {
+        const auto own = energies.matrix.find(dtype);
         text += fmt::format("  matrix units, {}: {:.3g} pJ/FLOP ({})\n", to_string(dtype),
-                            energy.value.value() * 1e12, to_string(energy.confidence));
+                            matrix_energy(energies, chip, dtype).value() * 1e12,
+                            own != energies.matrix.end() ? to_string(own->second.confidence)
+                                                         : "by the ratio of widths");
     }
     text += fmt::format(
         "  vector {:.3g} pJ/FLOP, on chip {:.3g} pJ/B, HBM {:.3g} pJ/bit, scale-up {:.3g} pJ/bit\n",
@@ -120,8 +123,8 @@ std::string chip_notes(const ChipSpec& chip, const PriceSpec& prices) {
 nlohmann::ordered_json chip_notes_json(const ChipSpec& chip, const PriceSpec& prices) {
     const Energies energies = energies_of(chip);
     Json matrix = Json::object();
-    for (const auto& [dtype, energy] : energies.matrix)
-        matrix[to_string(dtype)] = energy.value.value();
+    for (const auto& [dtype, peak] : chip.peak_matrix)
+        matrix[to_string(dtype)] = matrix_energy(energies, chip, dtype).value();
     Json power = {{"matrix_joules_per_flop", matrix},
                   {"static_watts", energies.static_power.value.value()},
                   {"cap_watts", energies.cap.value.value()},

@@ -107,6 +107,23 @@ TEST(SiliconCost, H100AgainstPublishedCost) {
     EXPECT_GT(made.at(Band::high).price.value(), 20000);
 }
 
+// A B200: two dies of about 800 mm2 with 148 of 160 cores in use, 192 GB of HBM3E in eight stacks.
+// Epoch AI estimates 6,400 USD, 5,700 to 7,300, nearly half of it memory.
+TEST(SiliconCost, B200AgainstPublishedCost) {
+    Made made("h100-sxm");
+    made.chip.cores.matrix.value = 148;
+    made.chip.hbm.capacity.value = Bytes(192e9);
+    SiliconSpec& silicon = *made.chip.silicon;
+    silicon.compute_dies = 2;
+    silicon.die_mm2->value = 800;
+    silicon.spare_cores->value = 12;
+    silicon.hbm_generation = "hbm3e";
+    silicon.hbm_stacks = 8;
+    const SiliconCost cost = made.at(Band::value);
+    EXPECT_NEAR(cost.manufacturing.value() / 6400, 1, 0.15);
+    EXPECT_NEAR(cost.memory / cost.manufacturing, 0.48, 0.05);
+}
+
 // Each end of a band is beyond the value, of every chip that has a section.
 TEST(SiliconCost, BandsHoldTheValue) {
     for (const char* name : {"h100-sxm", "h200", "h800", "a100-80", "ascend-910c", "ascend-950dt",
