@@ -58,6 +58,21 @@ double sustained_share(const ChipSpec& chip, const Energies& energies) {
     return clock < 1 ? best * clock : 1.0;
 }
 
+Energies at_end(Energies energies, int end) {
+    const auto move = [end](auto& sourced) {
+        if (end < 0 && sourced.low) sourced.value = *sourced.low;
+        if (end > 0 && sourced.high) sourced.value = *sourced.high;
+    };
+    for (auto& [dtype, energy] : energies.matrix) move(energy);
+    move(energies.vector);
+    move(energies.on_chip);
+    move(energies.hbm);
+    move(energies.scale_up);
+    move(energies.scale_out);
+    move(energies.static_power);
+    return energies;
+}
+
 Joules at_clock(Joules at_full_clock, double clock, double alpha) {
     return at_full_clock * std::pow(clock, alpha - 1);
 }

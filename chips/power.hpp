@@ -38,6 +38,9 @@ double sustained_share(const ChipSpec& chip, const Energies& energies);
 // The format of that product.
 DType product_format(const ChipSpec& chip);
 
+// All energies and power at rest at the low end of their bands (end < 0) or the high one (end > 0).
+Energies at_end(Energies energies, int end);
+
 // Energy of work that takes `matrix_time` at full clock and `time` at the clock it got: a slower
 // clock is a lower voltage.
 Joules at_clock(Joules at_full_clock, double clock, double alpha);

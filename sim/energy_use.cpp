@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <utility>
+#include <vector>
 
 #include "base/at.hpp"
 #include "chips/power.hpp"
@@ -23,8 +25,8 @@ struct TaskEnergy {
 
 class EnergyOfTasks {
   public:
-    EnergyOfTasks(const AssemblyInput& in, const ChipSpec& chip, bool busy)
-        : in_(in), chip_(chip), energies_(energies_of(chip)), busy_(busy) {}
+    EnergyOfTasks(const AssemblyInput& in, const ChipSpec& chip, Energies energies, bool busy)
+        : in_(in), chip_(chip), energies_(std::move(energies)), busy_(busy) {}
 
     const Energies& energies() const { return energies_; }
 
@@ -87,23 +89,12 @@ Watts node_power(const ResolvedAlternative& alternative) {
     return max(Watts(0.0), alternative.system.power_per_chip.value - alternative.chip.power.value);
 }
 
-}  // namespace
-
-void add_energy(AlternativeResult& result, const AssemblyInput& in,
-                const ResolvedAlternative& alternative, bool busy) {
-    const EnergyOfTasks tasks(in, alternative.chip, busy);
-    std::map<std::array<int, 4>, std::size_t> index;
+// Of all ranks.
+TaskEnergy sum_of_tasks(const AssemblyInput& in, const EnergyOfTasks& tasks) {
     TaskEnergy sum;
     for (int id = 0; id < static_cast<int>(in.program.tasks.size()); ++id) {
-        const Task& task = at(in.program.tasks, id);
-        const int body = task.kind == TaskKind::transfer
-                             ? at(in.program.instances, task.body).transfer
-                             : task.body;
         const TaskEnergy one = tasks.of(id);
-        const auto [it, fresh] = index.try_emplace(
-            {task.rank_class, task.stream, static_cast<int>(task.kind), body}, index.size());
-        if (fresh) result.operators.at(it->second).energy_each = one.all();
-        const double count = at(in.program.classes, task.rank_class).count;
+        const double count = at(in.program.classes, at(in.program.tasks, id).rank_class).count;
         sum.matrix += count * one.matrix;
         sum.vector += count * one.vector;
         sum.on_chip += count * one.on_chip;
@@ -111,21 +102,63 @@ void add_energy(AlternativeResult& result, const AssemblyInput& in,
         sum.scale_up += count * one.scale_up;
         sum.scale_out += count * one.scale_out;
     }
-    const double machine_seconds = result.iteration_seconds * alternative.packages;
-    result.energy = {
-        {"matrix units", sum.matrix, 0, true},
-        {"vector units", sum.vector, 0, true},
-        {"on-chip movement", sum.on_chip, 0, true},
-        {"HBM", sum.hbm, 0, true},
-        {"scale-up links", sum.scale_up, 0, true},
-        {"static", tasks.energies().static_power.value.value() * machine_seconds, 0, true},
-        {"scale-out links", sum.scale_out, 0, false},
-        {"host, network, fans",
-         std::max(0.0, node_power(alternative).value() * machine_seconds - sum.scale_out), 0,
-         false}};
-    double whole = 0;
-    for (const EnergyPart& part : result.energy) whole += part.joules;
+    return sum;
+}
+
+std::vector<EnergyPart> parts_of(const AssemblyInput& in, const EnergyOfTasks& tasks,
+                                 const ResolvedAlternative& alternative) {
+    const TaskEnergy sum = sum_of_tasks(in, tasks);
+    const double machine_seconds = seconds_of(in.record.end) * alternative.packages;
+    return {{"matrix units", sum.matrix, 0, true},
+            {"vector units", sum.vector, 0, true},
+            {"on-chip movement", sum.on_chip, 0, true},
+            {"HBM", sum.hbm, 0, true},
+            {"scale-up links", sum.scale_up, 0, true},
+            {"static", tasks.energies().static_power.value.value() * machine_seconds, 0, true},
+            {"scale-out links", sum.scale_out, 0, false},
+            {"host, network, fans",
+             std::max(0.0, node_power(alternative).value() * machine_seconds - sum.scale_out), 0,
+             false}};
+}
+
+EnergyTotal total_of(const std::vector<EnergyPart>& parts) {
+    EnergyTotal total;
+    for (const EnergyPart& part : parts) {
+        total.whole += part.joules;
+        if (part.in_package) total.package += part.joules;
+    }
+    return total;
+}
+
+// What each row's first task, and so each of its executions, draws.
+void fill_rows(AlternativeResult& result, const AssemblyInput& in, const EnergyOfTasks& tasks) {
+    std::map<std::array<int, 4>, std::size_t> index;
+    for (int id = 0; id < static_cast<int>(in.program.tasks.size()); ++id) {
+        const Task& task = at(in.program.tasks, id);
+        const int body = task.kind == TaskKind::transfer
+                             ? at(in.program.instances, task.body).transfer
+                             : task.body;
+        const auto [it, fresh] = index.try_emplace(
+            {task.rank_class, task.stream, static_cast<int>(task.kind), body}, index.size());
+        if (fresh) result.operators.at(it->second).energy_each = tasks.of(id).all();
+    }
+}
+
+}  // namespace
+
+EnergyBand add_energy(AlternativeResult& result, const AssemblyInput& in,
+                      const ResolvedAlternative& alternative, bool busy) {
+    const Energies energies = energies_of(alternative.chip);
+    const EnergyOfTasks tasks(in, alternative.chip, energies, busy);
+    fill_rows(result, in, tasks);
+    result.energy = parts_of(in, tasks, alternative);
+    const double whole = total_of(result.energy).whole;
     for (EnergyPart& part : result.energy) part.share = whole > 0 ? part.joules / whole : 0;
+    const auto end = [&](int which) {
+        const EnergyOfTasks other(in, alternative.chip, at_end(energies, which), busy);
+        return total_of(parts_of(in, other, alternative));
+    };
+    return {end(-1), end(1)};
 }
 
 namespace {
@@ -158,23 +191,29 @@ void add_site_metrics(AlternativeResult& result, const ResolvedExperiment& exper
 
 }  // namespace
 
-void add_power_metrics(AlternativeResult& result, const ResolvedExperiment& experiment,
-                       const ResolvedAlternative& alternative, double tokens) {
+void add_power_metrics(AlternativeResult& result, const EnergyBand& band,
+                       const ResolvedExperiment& experiment, const ResolvedAlternative& alternative,
+                       double tokens) {
     Provenance provenance;
     provenance.shares["estimated"] = 1;
-    const auto add = [&](const char* name, double value, const char* unit) {
-        result.metrics.push_back({name, value, unit, {}, {}, provenance});
+    const EnergyTotal total = total_of(result.energy);
+    // Holding to the cap can turn the ends around.
+    const auto add = [&](const char* name, double EnergyTotal::*of, double divisor,
+                         const char* unit) {
+        const auto [low, high] = std::minmax({total.*of, band.low.*of, band.high.*of});
+        result.metrics.push_back(
+            {name, total.*of / divisor, unit, low / divisor, high / divisor, provenance});
     };
-    double whole = 0, package = 0;
-    for (const EnergyPart& part : result.energy) {
-        whole += part.joules;
-        if (part.in_package) package += part.joules;
-    }
     const double machine_seconds = result.iteration_seconds * alternative.packages;
-    add("power_per_chip", whole / machine_seconds, "W");
-    add("power_package", package / machine_seconds, "W");
-    add("power_nameplate_per_chip", alternative.system.power_per_chip.value.value(), "W");
-    if (tokens > 0) add("energy_per_token", whole / tokens, "J/tok");
+    add("power_per_chip", &EnergyTotal::whole, machine_seconds, "W");
+    add("power_package", &EnergyTotal::package, machine_seconds, "W");
+    result.metrics.push_back({"power_nameplate_per_chip",
+                              alternative.system.power_per_chip.value.value(),
+                              "W",
+                              {},
+                              {},
+                              {{{"specified", 1.0}}, 0}});
+    if (tokens > 0) add("energy_per_token", &EnergyTotal::whole, tokens, "J/tok");
     add_site_metrics(result, experiment, alternative);
 }
 

@@ -15,14 +15,24 @@
 
 namespace podsim {
 
+// Of all packages in one iteration, and of the packages alone.
+struct EnergyTotal {
+    double whole = 0, package = 0;
+};
+// With all energies at the low end of their bands and at the high one.
+struct EnergyBand {
+    EnergyTotal low, high;
+};
+
 // Fills result.energy and energy_each of its rows, which are in the order of operator_rows(). A
 // rank long busy is held to its cap, one that rested is not yet.
-void add_energy(AlternativeResult& result, const AssemblyInput& input,
-                const ResolvedAlternative& alternative, bool busy);
+EnergyBand add_energy(AlternativeResult& result, const AssemblyInput& input,
+                      const ResolvedAlternative& alternative, bool busy);
 
 // power_per_chip, power_package, power_nameplate_per_chip, and energy_per_token for so many tokens
 // an iteration (0: none); then what racks and site allow, with warnings.
-void add_power_metrics(AlternativeResult& result, const ResolvedExperiment& experiment,
-                       const ResolvedAlternative& alternative, double tokens);
+void add_power_metrics(AlternativeResult& result, const EnergyBand& band,
+                       const ResolvedExperiment& experiment, const ResolvedAlternative& alternative,
+                       double tokens);
 
 }  // namespace podsim

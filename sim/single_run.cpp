@@ -100,8 +100,8 @@ AlternativeResult run_one(const ResolvedExperiment& experiment,
         add("bus_bandwidth", algorithm * bus_factor(transfer.type, transfer.group_ranks) / 1e9,
             "GB/s");
     }
-    add_energy(result, input, alternative, false);
-    add_power_metrics(result, experiment, alternative, 0);
+    const EnergyBand band = add_energy(result, input, alternative, false);
+    add_power_metrics(result, band, experiment, alternative, 0);
     return result;
 }
 

@@ -214,8 +214,8 @@ AlternativeResult run_serving_step(const ResolvedExperiment& experiment,
     result.metrics.push_back(
         {"iteration_time", result.iteration_seconds * 1e3, "ms", {}, {}, provenance_of(input)});
     add_metrics(result, run, experiment, alternative, step_case.per_chip(batch));
-    add_energy(result, input, alternative, true);
-    add_power_metrics(result, experiment, alternative,
+    const EnergyBand band = add_energy(result, input, alternative, true);
+    add_power_metrics(result, band, experiment, alternative,
                       prefill ? result.totals.tokens_in : result.totals.tokens_out);
     const Precision& formats = alternative.pool.precision;
     add_cost_metrics(result, experiment.prices, alternative,

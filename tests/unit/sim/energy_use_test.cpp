@@ -94,6 +94,11 @@ TEST(EnergyUse, OfAStep) {
     EXPECT_GT(joules(result, "scale-up links"), 0);
     EXPECT_LE(value_of(result, "power_package"), 700 * 1.15);
     EXPECT_GT(value_of(result, "power_package"), 100);
+    for (const char* name : {"power_per_chip", "power_package", "energy_per_token"}) {
+        const Metric& metric = *result.metric(name);
+        EXPECT_LT(*metric.low, metric.value) << name;
+        EXPECT_GT(*metric.high, metric.value) << name;
+    }
 }
 
 // A chip that is fed less draws less and is no faster.
