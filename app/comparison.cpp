@@ -176,6 +176,7 @@ Section cost_section(const Alternatives& all, const std::string& basis) {
     Section section{"cost, " + basis, {}};
     if (basis == "rental") section.title = "cost of renting the chips";
     if (basis == "owned") section.title = "cost of owning the chips";
+    if (basis == "silicon") section.title = "cost of owning chips at the price of their silicon";
     for (const MetricInfo& info : metric_table()) {
         if (info.group != "cost") continue;
         const std::string unit = unit_of_row(all, info.name);
@@ -273,6 +274,28 @@ Section breakdown_section(const Alternatives& all) {
     return section;
 }
 
+// Parts in the order in which results give them; what rounds to nothing everywhere is left out.
+Section energy_section(const Alternatives& all) {
+    Section section{"what draws the energy, %", {}};
+    const auto share_in = [](const AlternativeResult& a, const std::string& part) {
+        for (const EnergyPart& p : a.energy) {
+            if (p.part == part) return p.share;
+        }
+        return 0.0;
+    };
+    const auto first =
+        std::find_if(all.begin(), all.end(), [](const auto& a) { return !a.energy.empty(); });
+    if (first == all.end()) return section;
+    for (const EnergyPart& p : first->energy) {
+        const auto seen = [&](const auto& a) { return share_in(a, p.part) >= 0.0005; };
+        if (std::none_of(all.begin(), all.end(), seen)) continue;
+        add(section, p.part, all, [&](const AlternativeResult& a) {
+            return a.energy.empty() ? "" : fmt::format("{:.1f}", share_in(a, p.part) * 100);
+        });
+    }
+    return section;
+}
+
 std::vector<Section> sections_of(const Alternatives& all) {
     std::vector<Section> sections = {what_runs(all)};
     for (const char* group : {"throughput", "latency", "achieved", "memory", "energy"}) {
@@ -288,6 +311,7 @@ std::vector<Section> sections_of(const Alternatives& all) {
     sections.push_back(std::move(other));
     sections.push_back(bounds_section(all));
     sections.push_back(breakdown_section(all));
+    sections.push_back(energy_section(all));
     return sections;
 }
 

@@ -18,6 +18,7 @@
 #include "sim/audit.hpp"
 #include "sim/experiment.hpp"
 #include "sim/price.hpp"
+#include "sim/resolve.hpp"
 #include "sim/result_read.hpp"
 #include "sim/validation_suite.hpp"
 #include "workloads/mapping.hpp"
@@ -44,6 +45,7 @@ const std::vector<Mark>& marks() {
         {"kernels", {"gemm", "attention_decode", "attention_prefill"}},
         {"collectives", {"transfers"}},
         {"engine", {"overlap", "kernel_gap", "host_step", "rank_skew"}},
+        {"process", {"wafer", "defects_per_cm2", "reticle_mm2"}},
         {"prices", {"electricity", "power_usage_effectiveness", "chips", "systems"}},
         {"model", {"model_type", "hidden_size", "num_hidden_layers"}},
     };
@@ -108,7 +110,9 @@ std::vector<Diagnostic> check_named(const std::string& kind, const Node& documen
         if (!name.empty() && node != nullptr) catalog.load(other, name, node->place, key);
     };
     if (kind == "chip") {
-        load("kernels", read_chip(document, path).kernels, "kernels");
+        ChipSpec chip = read_chip(document, path);
+        load_process(chip, document, catalog);
+        load("kernels", chip.kernels, "kernels");
     } else if (kind == "system") {
         const SystemSpec system = read_system(document, path);
         std::vector<Diagnostic> problems;
@@ -127,6 +131,8 @@ std::vector<Diagnostic> check_named(const std::string& kind, const Node& documen
         read_collective_library(document, path);
     } else if (kind == "engine") {
         read_engine(document, path);
+    } else if (kind == "process") {
+        read_process(document, path);
     } else if (kind == "prices") {
         read_prices(document, path);
     } else if (kind == "model") {

@@ -10,6 +10,7 @@ const std::vector<Kind>& kinds() {
         {"kernels", "kernels", "habits of a kernel library on a chip, with their fit", true},
         {"collectives", "collectives", "habits of a collective library on a fabric", true},
         {"engines", "engine", "how a serving engine runs a step", true},
+        {"processes", "process", "what a fabrication process costs and draws", true},
         {"prices", "prices", "what chips cost to rent and to own", true},
         {"experiments", "experiment", "workloads and the alternatives they compare", true},
         {"metrics", "metric", "what a result says, with its unit", false},

@@ -72,25 +72,27 @@ Json operator_row() {
                                   {"skew", number("wait for the slowest rank")},
                                   {"work", number("computing or on the wire, as fast as alone")},
                                   {"contention", number("slower than alone")}});
-    return object({{"name", text("what the model calls it")},
-                   {"kind", text("gemm, attention, vector, pipeline, dispatch, ...")},
-                   {"rank_class", text("ranks that run it")},
-                   {"stream", text("stream of the rank")},
-                   {"shape", text("sizes and formats")},
-                   {"choice", text("tile and split chosen")},
-                   {"basis", text("what its time rests on")},
-                   {"warning", text("a shape outside what a calibration covers")},
-                   {"count", whole("executions on one rank in the step")},
-                   {"seconds_each", number("alone")},
-                   {"seconds_total", number("occupied, waiting and contention included")},
-                   {"seconds_critical", number("of the critical path: all of critical")},
-                   {"critical", critical},
-                   {"flops_each", number("work of one execution")},
-                   {"bytes_each", number("bytes of one execution")},
-                   {"achieved_flops", number("per second, alone")},
-                   {"achieved_bandwidth", number("bytes per second, alone")},
-                   {"share_of_peak", number("of the matrix or the memory peak, the higher")},
-                   {"roofline_seconds", number("no implementation is faster")}});
+    return object(
+        {{"name", text("what the model calls it")},
+         {"kind", text("gemm, attention, vector, pipeline, dispatch, ...")},
+         {"rank_class", text("ranks that run it")},
+         {"stream", text("stream of the rank")},
+         {"shape", text("sizes and formats")},
+         {"choice", text("tile and split chosen")},
+         {"basis", text("what its time rests on")},
+         {"warning", text("a shape outside what a calibration covers")},
+         {"count", whole("executions on one rank in the step")},
+         {"seconds_each", number("alone")},
+         {"seconds_total", number("occupied, waiting and contention included")},
+         {"seconds_critical", number("of the critical path: all of critical")},
+         {"critical", critical},
+         {"flops_each", number("work of one execution")},
+         {"bytes_each", number("bytes of one execution")},
+         {"achieved_flops", number("per second, alone")},
+         {"achieved_bandwidth", number("bytes per second, alone")},
+         {"share_of_peak", number("of the matrix or the memory peak, the higher")},
+         {"roofline_seconds", number("no implementation is faster")},
+         {"energy_each", number("joules of one execution, what it draws at rest apart")}});
 }
 
 Json resource() {
@@ -134,11 +136,18 @@ Json alternative() {
                                 {"critical_path", number("longest chain, each task alone")},
                                 {"perfect_overlap", number("busiest stream")},
                                 {"serial", number("one after the other")}});
-    const Json cost = object({{"basis", text("rental or owned")},
+    const Json cost = object({{"basis", text("rental, owned or silicon")},
                               {"usd_per_hour_per_chip", number("")},
                               {"confidence", text("of the price")},
                               {"source", text("of the price")},
-                              {"parts", any_key(number("USD/h"), "summing to the whole")}});
+                              {"parts", any_key(number("USD/h"), "summing to the whole")},
+                              {"low", number("lowest it may be, USD/h")},
+                              {"high", number("highest it may be, USD/h")}},
+                             {"low", "high"});
+    const Json energy = object({{"part", text("matrix units, HBM, static, ...")},
+                                {"joules", number("of one iteration, all packages")},
+                                {"share", number("of the whole")},
+                                {"in_package", flag("drawn by the package, under its power cap")}});
     const Json audit =
         object({{"law", text("")}, {"passed", flag("")}, {"detail", text("the numbers compared")}});
     Json neighbour = object({{"fidelity", text("the neighbouring fidelity")},
@@ -162,6 +171,7 @@ Json alternative() {
                    {"memory", list(memory(), "by class of ranks")},
                    {"bounds", bounds},
                    {"totals", totals()},
+                   {"energy", list(energy, "what draws it, summing to the whole")},
                    {"cost", list(cost, "by basis")},
                    {"audit", list(audit, "every law, held or broken")},
                    {"warnings", list(text(""), "")},

@@ -19,6 +19,7 @@
 #include "interconnect/system.hpp"
 #include "sim/calibration.hpp"
 #include "sim/collective_calibration.hpp"
+#include "sim/resolve.hpp"
 
 namespace podsim {
 
@@ -146,16 +147,14 @@ std::vector<Fitting> tasks_of(const CalibrateCommand& calibrate, Catalog& catalo
             throw InputError(here, "--system", name + " names no system it was measured on");
         }
         const SystemSpec system = read_system(catalog.load("system", on, here, "--system"), on);
-        const ChipSpec chip =
-            read_chip(catalog.load("chip", system.chip, here, "--system"), system.chip);
+        const ChipSpec chip = load_chip(catalog, system.chip, here, "--system");
         catalog.require_all_settings_used();
         return collective_tasks(calibrate, data, date, rank_fabric(system, chip.ranks), library);
     }
     auto library = std::make_shared<KernelLibrarySpec>(
         read_kernel_library(catalog.load("kernels", name, here, "LIBRARY"), name));
     const std::string on = calibrate.chip.empty() ? library->chip : calibrate.chip;
-    const RankHardware hardware =
-        rank_hardware(read_chip(catalog.load("chip", on, here, "--chip"), on));
+    const RankHardware hardware = rank_hardware(load_chip(catalog, on, here, "--chip"));
     catalog.require_all_settings_used();
     return kernel_tasks(calibrate, data, date, hardware, library);
 }

@@ -7,6 +7,7 @@
 #include "app/verbs.hpp"
 #include "chips/chip.hpp"
 #include "chips/kernel_library.hpp"
+#include "chips/process.hpp"
 #include "interconnect/collective_library.hpp"
 #include "interconnect/system.hpp"
 #include "sim/experiment.hpp"
@@ -47,6 +48,7 @@ ExitCode do_schema(const SchemaCommand& schema, const Surroundings& surroundings
         {"kernels", with_base(kernel_library_schema(), "kernel library")},
         {"collectives", with_base(collective_library_schema(), "collective library")},
         {"engine", with_base(engine_schema(), "engine")},
+        {"process", with_base(process_schema(), "process")},
         {"prices", with_base(price_schema(), "price list")},
         {"suite", suite_schema()},
         {"result", result_schema()},

@@ -2,6 +2,7 @@
 #include <optional>
 #include <ostream>
 
+#include "app/chip_notes.hpp"
 #include "app/chip_table.hpp"
 #include "app/document_check.hpp"
 #include "app/document_text.hpp"
@@ -10,6 +11,7 @@
 #include "app/model_table.hpp"
 #include "app/text_table.hpp"
 #include "app/verbs.hpp"
+#include "sim/resolve.hpp"
 
 namespace podsim {
 
@@ -23,26 +25,16 @@ struct Shown {
     Node document;
     std::string sentence;  // for what is built in
     std::optional<ShownModel> model;
-    std::optional<ShownChip> chip;
-};
-
-// Nothing where a document is no whole chip: what it says is listed all the same, and `check` says
-// what is wrong with it.
-std::optional<ShownChip> chip_if_whole(const Node& document, const std::string& name,
-                                       Catalog& catalog) {
-    try {
-        return shown_chip(read_chip(document, name), catalog);
-    } catch (const InputError&) {
-        return {};
-    }
+}
 }
 
 Shown look_up(const Kind& kind, const std::string& name, const ShowCommand& show, Catalog& catalog,
               const std::string& suites_folder, std::vector<Diagnostic>& warnings) {
     const Place place{"podsim show", 0, 0};
     if (kind.document) {
-        Shown shown{name, "", catalog.load(kind.singular, name, place, ""), "", {}, {}};
+        Shown shown{name, "", catalog.load(kind.singular, name, place, ""), "", {}, {}, "", {}};
         shown.file = catalog.file_of(kind.singular, name);
+        if (kind.singular == "chip") add_notes(shown, catalog);
         if (kind.singular == "model") {
             if (!show.as.empty()) read_as(shown.document, show.as);
             std::vector<Diagnostic> unexpected;
@@ -55,11 +47,11 @@ Shown look_up(const Kind& kind, const std::string& name, const ShowCommand& show
     }
     if (kind.singular == "suite") {
         const std::string file = suite_file(name, suites_folder, place);
-        return {name, file, read_yaml(file), "", {}, {}};
+        return {name, file, read_yaml(file), "", {}, {}, "", {}};
     }
     std::vector<std::string> names;
     for (const Thing& thing : things_of(kind.plural, catalog, suites_folder)) {
-        if (thing.name == name) return {name, "", {}, thing.sentence, {}, {}};
+        if (thing.name == name) return {name, "", {}, thing.sentence, {}, {}, "", {}};
         names.push_back(thing.name);
     }
     throw InputError({unknown_name(place, "", kind.singular, name, names)});
@@ -73,7 +65,7 @@ std::string text_of(const Shown& shown) {
                 "\nKeys of the configuration:\n";
     }
     if (shown.chip) text += chip_table({*shown.chip}) + "\nEvery number and its source:\n";
-    return text + document_text(shown.document, shown.file);
+    return text + document_text(shown.document, shown.file) + shown.notes;
 }
 
 Json json_of(const Kind& kind, const Shown& shown) {
@@ -84,6 +76,7 @@ Json json_of(const Kind& kind, const Shown& shown) {
     }
     json["file"] = shown.file;
     json["document"] = to_json(shown.document);
+    if (!shown.notes.empty()) json["computed"] = shown.notes_json;
     if (shown.model) json["computed"] = to_json(*shown.model);
     Json origin = Json::object();
     for (const auto& [path, where] : origins(shown.document)) origin[path] = where;

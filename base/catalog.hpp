@@ -25,7 +25,8 @@ class Catalog {
     explicit Catalog(std::string root, std::vector<Setting> settings = {});
 
     // The resolved document of `kind` ("chip", "system", "model", "kernels", "collectives",
-    // "engine", "prices", "routing", "experiment") called `name`, or at path `name` when it holds a
+    // "engine", "prices", "process", "routing", "experiment") called `name`, or at path `name` when
+    // it holds a
     // '/' or ends in .yaml/.yml/.json (or as a table in .csv/.gz): beside the file that names it,
     // else from the working directory. `asked_at` is where the name was written. Throws InputError:
     // unknown name (with the nearest), unreadable file, a cycle of `base:`, a base of another kind.

@@ -7,6 +7,9 @@
 #include <stdexcept>
 
 #include "base/form.hpp"
+#include "chips/energy_form.hpp"
+#include "chips/power.hpp"
+#include "chips/silicon_form.hpp"
 
 namespace podsim {
 
@@ -95,6 +98,28 @@ void require_divides(Form& form, int ranks, long cores, const char* kind) {
     form.problem("ranks", fmt::format("{} ranks do not divide {} {} cores", ranks, cores, kind));
 }
 
+// A cap beyond what cools the chip, or power at rest that leaves nothing for work.
+template <class Form>
+void require_sound_power(Form& form, const ChipSpec& chip) {
+    if (!chip.energy) return;
+    const EnergySpec& energy = *chip.energy;
+    if (energy.cap && energy.cap->value > chip.power.value) {
+        form.problem("energy",
+                     fmt::format("cap of {} is above the design power, {}",
+                                 to_string(energy.cap->value), to_string(chip.power.value)));
+    }
+    if (energy.static_power && !(energy.static_power->value < chip.power.value)) {
+        form.problem("energy", fmt::format("static_power of {} leaves nothing of {} for work",
+                                           to_string(energy.static_power->value),
+                                           to_string(chip.power.value)));
+    }
+    for (const auto& [dtype, value] : energy.matrix) {
+        if (chip.peak_matrix.count(dtype) > 0) continue;
+        form.problem("energy", fmt::format("matrix has an energy for {}, which has no peak_matrix",
+                                           to_string(dtype)));
+    }
+}
+
 template <class Form>
 void describe(Form& form, ChipSpec& chip) {
     form.required("title", chip.title, "name in words");
@@ -126,6 +151,8 @@ void describe(Form& form, ChipSpec& chip) {
                   share_above_zero());
     form.optional("sustained", chip.sustained,
                   "what the power cap leaves; without it the chip keeps its clock");
+    form.optional("energy", chip.energy, "what operations and bytes draw, where it is known");
+    form.optional("silicon", chip.silicon, "what it is built of, for a price where it has none");
     form.optional("host_link", chip.host_link,
                   "to the host's memory; a model with tables there needs it");
     form.required("kernels", chip.kernels, "kernel library it uses unless told otherwise");
@@ -143,6 +170,7 @@ void describe(Form& form, ChipSpec& chip) {
     }
     require_divides(form, chip.ranks, chip.cores->matrix.value, "matrix");
     require_divides(form, chip.ranks, chip.cores->vector.value, "vector");
+    require_sound_power(form, chip);
 }
 
 ChipSpec read_chip(const Node& document, const std::string& name) {
@@ -155,6 +183,13 @@ MainMemory main_memory(const ChipSpec& chip) {
     if (chip.hbm) return {"HBM", chip.hbm->capacity, chip.hbm->bandwidth};
     if (chip.sram) return {"SRAM", chip.sram->capacity, chip.sram->bandwidth};
     throw std::invalid_argument(chip.name + " has no memory");
+}
+
+double sustained_matrix_share(const ChipSpec& chip) {
+    const bool unchanged = chip.variant_of.empty();
+    const bool known = chip.process || (chip.energy && !chip.energy->matrix.empty());
+    if (chip.sustained && (unchanged || !known)) return chip.sustained->matrix.value;
+    return known ? sustained_share(chip, energies_of(chip)) : 1.0;
 }
 
 RankHardware rank_hardware(const ChipSpec& chip) {
@@ -175,9 +210,11 @@ RankHardware rank_hardware(const ChipSpec& chip) {
         hardware.feed_per_core = cores.feed.value;
         hardware.minimum_rows = cores.minimum_rows.value;
     }
-    if (chip.sustained) {
-        hardware.sustained_matrix = chip.sustained->matrix.value;
-        hardware.power_response = chip.sustained->response.value;
+    hardware.sustained_matrix = sustained_matrix_share(chip);
+    if (hardware.sustained_matrix < 1) {
+        constexpr double usual_response = 0.1;  // as measured of H100, H200 and A100
+        hardware.power_response =
+            chip.sustained ? chip.sustained->response.value : Seconds(usual_response);
     }
     if (chip.host_link) {
         hardware.host_bandwidth = chip.host_link->bandwidth.value / ranks;
@@ -188,11 +225,14 @@ RankHardware rank_hardware(const ChipSpec& chip) {
     return hardware;
 }
 
-DType executed_format(const RankHardware& hardware, DType dtype) {
-    if (hardware.peak_matrix.count(dtype) > 0) return dtype;
-    if (dtype == DType::bf16 && hardware.peak_matrix.count(DType::fp16) > 0) return DType::fp16;
+namespace {
+
+template <class Peaks>
+DType format_among(const Peaks& peaks, DType dtype) {
+    if (peaks.count(dtype) > 0) return dtype;
+    if (dtype == DType::bf16 && peaks.count(DType::fp16) > 0) return DType::fp16;
     std::optional<DType> wider;
-    for (const auto& [format, peak] : hardware.peak_matrix) {
+    for (const auto& [format, peak] : peaks) {
         if (bytes_of(format) <= bytes_of(dtype)) continue;
         if (!wider || bytes_of(format) < bytes_of(*wider)) wider = format;
     }
@@ -202,6 +242,16 @@ DType executed_format(const RankHardware& hardware, DType dtype) {
                         to_string(dtype)));
     }
     return *wider;
+}
+
+}  // namespace
+
+DType executed_format(const RankHardware& hardware, DType dtype) {
+    return format_among(hardware.peak_matrix, dtype);
+}
+
+DType executed_format(const ChipSpec& chip, DType dtype) {
+    return format_among(chip.peak_matrix, dtype);
 }
 
 FlopsPerSecond peak_for(const RankHardware& hardware, DType dtype) {

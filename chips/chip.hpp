@@ -8,6 +8,9 @@
 #include "base/document.hpp"
 #include "base/sourced.hpp"
 #include "base/units.hpp"
+#include "chips/energy.hpp"
+#include "chips/process.hpp"
+#include "chips/silicon.hpp"
 #include "program/dtype.hpp"
 
 namespace podsim {
@@ -68,6 +71,9 @@ struct ChipSpec {
     Sourced<Watts> power;                 // thermal design power of the package
     std::optional<Sourced<double>> band;  // by which operators' times may be off either way
     std::optional<SustainedSpec> sustained;
+    std::optional<EnergySpec> energy;
+    std::optional<SiliconSpec> silicon;
+    std::optional<ProcessSpec> process;  // of silicon.process; filled in by who has the catalog
     std::optional<HostLinkSpec> host_link;
     std::string kernels;  // default kernel library
 };
@@ -99,6 +105,9 @@ struct MainMemory {
     Sourced<BytesPerSecond> bandwidth;
 };
 MainMemory main_memory(const ChipSpec& chip);
+// The share of the matrix peak that the power cap leaves: as measured on this very chip, else by
+// its energies (chips/power.hpp) where it has any or its process is known, else all of it.
+double sustained_matrix_share(const ChipSpec& chip);
 
 // Reads and checks a chip: cores x MACs x 2 x clock against peak_matrix (2 %), ranks that divide
 // the cores of both kinds, a memory, no sparse or headline peak below the dense one. Throws
@@ -114,6 +123,8 @@ RankHardware rank_hardware(const ChipSpec& chip);
 // one they have (FP8 on a chip with BF16 only is widened first). Throws std::invalid_argument when
 // there is none.
 DType executed_format(const RankHardware& hardware, DType dtype);
+
+DType executed_format(const ChipSpec& chip, DType dtype);
 
 // Matrix peak of one rank for a format, that of the format it is executed in.
 FlopsPerSecond peak_for(const RankHardware& hardware, DType dtype);

@@ -38,6 +38,12 @@ void describe(Form& form, LinkLevelSpec& level) {
 }
 
 template <class Form>
+void describe(Form& form, RackSpec& rack) {
+    form.required("chips", rack.chips, "packages it holds", at_least(1));
+    form.required("power", rack.power, "what it is fed", positive());
+}
+
+template <class Form>
 void describe(Form& form, SystemSpec& system) {
     form.required("title", system.title, "name in words");
     form.optional("variant_of", system.variant_of,
@@ -51,6 +57,13 @@ void describe(Form& form, SystemSpec& system) {
     form.required("power_per_chip", system.power_per_chip,
                   "all-in nameplate power for one chip: host, network and fans included",
                   positive());
+    form.optional("rack", system.rack, "what a rack holds and is fed");
+    if (form.ok() && system.rack &&
+        chips_fed(system.rack->power.value, system.power_per_chip.value) < 1) {
+        form.problem("rack",
+                     fmt::format("{} feed no chip of {}", to_string(system.rack->power.value),
+                                 to_string(system.power_per_chip.value)));
+    }
     if (form.ok() && system.scale_out.reduces_in_switch) {
         form.problem("scale_out", "reduces_in_switch is known of scale_up only");
     }
@@ -72,6 +85,11 @@ BytesPerSecond rate_of(const LinkLevelSpec& level, int ranks_per_chip) {
 }
 
 }  // namespace
+
+long chips_fed(Watts supply, Watts each) {
+    // 12 MW over 1.2 kW are 10,000 chips, however the quotient of doubles falls.
+    return static_cast<long>(std::floor(supply / each * (1 + 1e-12)));
+}
 
 RankFabric rank_fabric(const SystemSpec& system, int ranks_per_chip) {
     RankFabric fabric;

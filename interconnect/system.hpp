@@ -1,6 +1,7 @@
 // What connects: a system's two kinds of links as ports of a chip and of a rank.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "base/document.hpp"
@@ -27,6 +28,12 @@ struct LinkLevelSpec {
     bool reduces_in_switch = false;  // its switches add up and copy what passes
 };
 
+// A rack: what it holds and what it is fed.
+struct RackSpec {
+    Sourced<long> chips;
+    Sourced<Watts> power;
+};
+
 struct SystemSpec {
     std::string name, title;
     std::string variant_of;         // the system it started from by base: or --set, "" for itself
@@ -36,6 +43,7 @@ struct SystemSpec {
     LinkLevelSpec scale_out;        // network between domains
     std::string collectives;        // default collective library
     Sourced<Watts> power_per_chip;  // all-in: chip, host, network, cooling fans; nameplate
+    std::optional<RackSpec> rack;
 };
 
 // The ports of one rank.
@@ -49,6 +57,9 @@ struct RankFabric {
 };
 
 SystemSpec read_system(const Node& document, const std::string& name);
+// Whole chips that so much power feeds.
+long chips_fed(Watts supply, Watts each);
+
 RankFabric rank_fabric(const SystemSpec& system, int ranks_per_chip);
 nlohmann::ordered_json system_schema();
 

@@ -154,6 +154,7 @@ std::vector<AuditFinding> audit(const AlternativeResult& alternative, const std:
         if (kind == "collective") collective_traffic(audited, findings);
         if (!audited.facts.step) single_rates_follow(audited, findings);
         if (audited.facts.step) audit_step(audited, findings);
+        audit_energy(audited, findings);
         audit_prices(audited, findings);
         return findings.take();
     } catch (const std::exception& error) {

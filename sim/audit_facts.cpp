@@ -59,6 +59,7 @@ AuditHardware read_hardware(const Json& configuration, const Tree& pool) {
     if (const auto published = chip.find("peak_published")) {
         hardware.published_peaks = read_peaks(*published);
     }
+    if (const auto power = chip.find("power")) hardware.power = power->number(Watts::dimension);
     const auto hbm = chip.find("hbm");
     const Tree memory = hbm ? *hbm : chip.get("sram");
     hardware.memory = hbm ? "HBM" : "SRAM";

@@ -23,6 +23,7 @@ struct AuditHardware {
     std::map<std::string, double> matrix_peaks, published_peaks;  // by format
     std::string memory = "HBM";                                   // or SRAM: what holds the weights
     double hbm_capacity = 0, hbm_bandwidth = 0;                   // of it
+    double power = 0;                                             // design power, watts
     double scale_up = 0, scale_out = 0;  // bytes a second, per direction, planes down taken out
     double domain_chips = 1, system_chips = 0;
 

@@ -74,6 +74,7 @@ std::optional<std::size_t> stage_of(const std::string& rank_class, double stages
 void audit_resources(const AuditCase& audited, AuditFindings& findings);  // bounds, use, ports
 void audit_step(const AuditCase& audited, AuditFindings& findings);       // one step of a model
 void audit_memory(const AuditCase& audited, AuditFindings& findings);
+void audit_energy(const AuditCase& audited, AuditFindings& findings);
 void audit_prices(const AuditCase& audited, AuditFindings& findings);
 
 }  // namespace podsim

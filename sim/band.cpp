@@ -58,7 +58,12 @@ void add_bands(AlternativeResult& result, const AlternativeResult& fast,
         const Metric* a = fast.metric(metric.name);
         const Metric* b = slow.metric(metric.name);
         if (a == nullptr || b == nullptr) continue;
-        const auto [low, high] = std::minmax({metric.value, a->value, b->value});
+        // A price or an energy has a band of its own already: the widest of them all.
+        double low = metric.value, high = metric.value;
+        for (const Metric* one : {static_cast<const Metric*>(&metric), a, b}) {
+            low = std::min(low, one->low.value_or(one->value));
+            high = std::max(high, one->high.value_or(one->value));
+        }
         if (high - low <= same * std::abs(high)) continue;
         metric.low = low;
         metric.high = high;

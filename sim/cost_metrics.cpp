@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "sim/metrics.hpp"
 
 namespace podsim {
@@ -34,8 +36,13 @@ void add_cost_metrics(AlternativeResult& result, const PriceSpec& prices,
         const CostBasis& basis = result.cost[i];
         const std::string suffix = i == 0 ? "" : "_" + basis.name;
         const UsdPerSecond price = usd_per_hour(basis.usd_per_hour_per_chip);
+        // Everything is proportional to the price.
         const auto add = [&](const std::string& name, double value, const char* unit) {
-            result.metrics.push_back({name + suffix, value, unit, {}, {}, provenance});
+            Metric metric{name + suffix, value, unit, {}, {}, provenance};
+            const double each = value / basis.usd_per_hour_per_chip;
+            if (basis.low) metric.low = each * *basis.low;
+            if (basis.high) metric.high = each * *basis.high;
+            result.metrics.push_back(std::move(metric));
         };
         add("usd_per_hour_per_chip", basis.usd_per_hour_per_chip, "USD/h");
         if (tokens > 0)

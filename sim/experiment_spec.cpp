@@ -269,6 +269,9 @@ void describe(Form& form, ExperimentSpec& experiment) {
     form.required("workload", experiment.workload, "what runs");
     form.required("alternatives", experiment.alternatives, "on what it runs, one column each");
     form.optional("prices", experiment.prices, "price list, of configs/prices");
+    form.optional("site_power", experiment.site_power,
+                  "what the facility may draw, cooling included: caps the chips of an alternative",
+                  positive());
     if (!form.ok()) return;
     if (experiment.alternatives.empty())
         form.problem("alternatives", "is empty, expected at least one");

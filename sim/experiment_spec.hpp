@@ -90,6 +90,7 @@ struct ExperimentSpec {
     WorkloadSpec workload;
     std::vector<AlternativeSpec> alternatives;
     std::string prices = "default";
+    std::optional<Watts> site_power;  // what the facility may draw, cooling included
 };
 
 // Throws InputError with everything wrong in the file itself.

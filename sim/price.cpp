@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <stdexcept>
 
 #include "base/form.hpp"
+#include "chips/silicon_form.hpp"
 #include "sim/metrics.hpp"
 
 namespace podsim {
@@ -32,6 +34,8 @@ void describe(Form& form, PriceSpec& prices) {
     form.required("use", prices.use, "share of hours it is up and sold", share_above_zero());
     form.required("operations", prices.operations, "people, space, spares, on top of everything",
                   non_negative());
+    form.optional("silicon", prices.silicon,
+                  "what silicon costs, for chips that are neither rented nor sold");
     form.optional("chips", prices.chips, "by chip name");
     form.optional("systems", prices.systems, "by system name");
 }
@@ -64,6 +68,64 @@ const Price* price_of(const std::map<std::string, Price>& prices, const std::str
     return &parent->second;
 }
 
+// What owning costs an hour, for a chip of `chip` and a share of the system of `system`.
+std::vector<std::pair<std::string, double>> owning(const PriceSpec& prices,
+                                                   const SystemSpec& machine, Usd chip,
+                                                   Usd system) {
+    constexpr double kHoursPerYear = 8766.0;
+    const double per_usd = capital_recovery_factor(prices.interest.value, prices.life_years.value) /
+                           (kHoursPerYear * prices.use.value);
+    const double chip_share = chip.value() * per_usd;
+    const double system_share = system.value() * per_usd;
+    const double power =
+        per_hour(machine.power_per_chip.value * prices.power_usage_effectiveness.value *
+                 prices.electricity.value);
+    const double operations = prices.operations.value * (chip_share + system_share + power);
+    return {{"chip", chip_share},
+            {"system", system_share},
+            {"power", power},
+            {"operations", operations}};
+}
+
+double sum_of(const std::vector<std::pair<std::string, double>>& parts) {
+    double sum = 0;
+    for (const auto& [part, usd] : parts) sum += usd;
+    return sum;
+}
+
+// Owning at the price that follows from the chip's silicon; nothing, and a note, where the model
+// has no answer.
+std::optional<CostBasis> silicon_basis(const PriceSpec& prices, const ChipSpec& chip,
+                                       const SystemSpec& system, const SystemPrice* system_price,
+                                       std::vector<std::string>& notes) {
+    const Sourced<Usd>& share =
+        system_price != nullptr ? system_price->share_per_chip : prices.silicon->system_share;
+    const auto parts_at = [&](Band band) {
+        const SiliconCost cost =
+            silicon_cost(chip, *chip.silicon, *chip.process, *prices.silicon, band);
+        return owning(prices, system, cost.price, dearer(share, band));
+    };
+    try {
+        const auto parts = parts_at(Band::value);
+        const double low = sum_of(parts_at(Band::low)), high = sum_of(parts_at(Band::high));
+        notes.push_back(fmt::format(
+            "prices {} know no chip {}: a price follows from its silicon, {:.2f} to {:.2f} USD/h",
+            prices.name, chip.name, low, high));
+        if (chip.silicon->die_mm2 && !chip.variant_of.empty()) {
+            notes.push_back(fmt::format(
+                "silicon.die_mm2 of {} is that of {}: silicon.die_mm2=null has the area follow "
+                "from the parts of the changed chip",
+                chip.name, chip.variant_of));
+        }
+        return CostBasis{
+            "silicon", sum_of(parts), low, high, "estimate", "its silicon (docs/power.md)", parts};
+    } catch (const std::invalid_argument& error) {
+        notes.push_back(
+            fmt::format("no price follows from the silicon of {}: {}", chip.name, error.what()));
+        return std::nullopt;
+    }
+}
+
 }  // namespace
 
 std::vector<CostBasis> cost_bases(const PriceSpec& prices, const ChipSpec& chip,
@@ -72,48 +134,50 @@ std::vector<CostBasis> cost_bases(const PriceSpec& prices, const ChipSpec& chip,
     const ChipPrice* chip_price = price_of(prices.chips, "chip", chip.name, chip.variant_of, notes);
     const SystemPrice* system_price =
         price_of(prices.systems, "system", system.name, system.variant_of, notes);
+    const bool own_price = prices.chips.count(chip.name) > 0 && chip.variant_of != chip.name;
+    const bool has_silicon = chip.silicon && chip.process && prices.silicon;
     if (chip_price != nullptr && chip.variant_of == chip.name) {
         notes.push_back(fmt::format("the price is that of an unchanged {}", chip.name));
     }
-    if (chip_price == nullptr) {
+    if (chip_price == nullptr && !has_silicon) {
         notes.push_back(
             fmt::format("prices {} know no chip {}: no cost is given; add "
                         "chips.{}.rental or .purchase to a price list",
                         prices.name, chip.name, chip.name));
         return bases;
     }
-    if (chip_price->rental) {
+    if (chip_price != nullptr && chip_price->rental) {
         const auto& rental = *chip_price->rental;
         const double hourly = per_hour(rental.value);
-        bases.push_back(
-            {"rental", hourly, to_string(rental.confidence), rental.source, {{"rental", hourly}}});
+        bases.push_back({"rental",
+                         hourly,
+                         {},
+                         {},
+                         to_string(rental.confidence),
+                         rental.source,
+                         {{"rental", hourly}}});
     }
-    if (!chip_price->purchase) return bases;
-    if (system_price == nullptr) {
+    if (chip_price != nullptr && chip_price->purchase && system_price == nullptr) {
         notes.push_back(
             fmt::format("prices {} know no system {}: the cost of owning is not given; "
                         "add systems.{}.share_per_chip to a price list",
                         prices.name, system.name, system.name));
-        return bases;
+    } else if (chip_price != nullptr && chip_price->purchase) {
+        const auto& purchase = *chip_price->purchase;
+        const auto parts =
+            owning(prices, system, purchase.value, system_price->share_per_chip.value);
+        bases.push_back({"owned",
+                         sum_of(parts),
+                         {},
+                         {},
+                         to_string(purchase.confidence),
+                         purchase.source,
+                         parts});
     }
-    const auto& purchase = *chip_price->purchase;
-    constexpr double kHoursPerYear = 8766.0;
-    const double per_usd = capital_recovery_factor(prices.interest.value, prices.life_years.value) /
-                           (kHoursPerYear * prices.use.value);
-    const double chip_share = purchase.value.value() * per_usd;
-    const double system_share = system_price->share_per_chip.value.value() * per_usd;
-    const double power =
-        per_hour(system.power_per_chip.value * prices.power_usage_effectiveness.value *
-                 prices.electricity.value);
-    const double operations = prices.operations.value * (chip_share + system_share + power);
-    bases.push_back({"owned",
-                     chip_share + system_share + power + operations,
-                     to_string(purchase.confidence),
-                     purchase.source,
-                     {{"chip", chip_share},
-                      {"system", system_share},
-                      {"power", power},
-                      {"operations", operations}}});
+    if (has_silicon && !own_price) {
+        if (auto basis = silicon_basis(prices, chip, system, system_price, notes))
+            bases.push_back(*std::move(basis));
+    }
     return bases;
 }
 

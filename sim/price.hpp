@@ -14,6 +14,7 @@
 #include "base/sourced.hpp"
 #include "base/units.hpp"
 #include "chips/chip.hpp"
+#include "chips/silicon_cost.hpp"
 #include "interconnect/system.hpp"
 #include "sim/result.hpp"
 
@@ -32,6 +33,7 @@ struct PriceSpec {
     std::string name, title;
     Sourced<UsdPerJoule> electricity;
     Sourced<double> power_usage_effectiveness, interest, life_years, use, operations;
+    std::optional<SiliconPrices> silicon;  // what silicon costs, for chips without a price
     std::map<std::string, ChipPrice> chips;
     std::map<std::string, SystemPrice> systems;
 };
@@ -42,7 +44,8 @@ double capital_recovery_factor(double interest, double years);
 
 // The bases that are known for this chip in this system, rental first. A variant without a price
 // of its own takes that of the machine it started from; `notes` says so, and names what is missing
-// for a basis that cannot be given.
+// for a basis that cannot be given. A chip without a price of its own that says what it is built of
+// has one that follows from its silicon, with a band: basis "silicon", owned at that price.
 std::vector<CostBasis> cost_bases(const PriceSpec& prices, const ChipSpec& chip,
                                   const SystemSpec& system, std::vector<std::string>& notes);
 

@@ -179,6 +179,29 @@ class Loader {
     Problems& problems_;
 };
 
+}  // namespace
+
+void load_process(ChipSpec& chip, const Node& document, Catalog& catalog) {
+    if (!chip.silicon) return;
+    const Node* silicon = document.find("silicon");
+    const Node* named = silicon != nullptr ? silicon->find("process") : nullptr;
+    const std::string& name = chip.silicon->process;
+    chip.process =
+        read_process(catalog.load("process", name, named != nullptr ? named->place : document.place,
+                                  "silicon.process"),
+                     name);
+}
+
+ChipSpec load_chip(Catalog& catalog, const std::string& name, const Place& asked_at,
+                   const std::string& path) {
+    const Node document = catalog.load("chip", name, asked_at, path);
+    ChipSpec chip = read_chip(document, name);
+    load_process(chip, document, catalog);
+    return chip;
+}
+
+namespace {
+
 // The counts of a histogram. What is used of the file goes into the catalog, so that a result
 // carries it and can be run again without the file.
 void load_histogram(PoolSpec& pool, Catalog& catalog) {
@@ -206,7 +229,8 @@ void resolve_alternative(ResolvedAlternative& result, const ResolvedExperiment& 
     const bool has_system =
         loader.load("system", pool.system, nullptr, system, result.system, read_system);
     const bool has_chip = (has_system || !pool.chip.empty()) &&
-                          loader.load("chip", pool.chip, &system, chip, result.chip, read_chip);
+                          loader.load("chip", pool.chip, &system, chip, result.chip, read_chip) &&
+                          attempt(problems, [&] { load_process(result.chip, chip, catalog); });
     if (has_chip || !pool.kernels.empty())
         loader.load("kernels", pool.kernels, &chip, other, result.kernels, read_kernel_library);
     if (has_system || !pool.collectives.empty())
@@ -229,6 +253,21 @@ void resolve_alternative(ResolvedAlternative& result, const ResolvedExperiment& 
                                               result.system.name, result.system.chips),
                                   fmt::format("at most {}", result.system.chips)));
         return;
+    }
+    if (experiment.spec.site_power && result.chip.power.value > Watts(0.0)) {
+        const double overhead = experiment.prices.power_usage_effectiveness.value;
+        const Watts site = *experiment.spec.site_power, each = result.system.power_per_chip.value;
+        const long fed = chips_fed(site / std::max(1.0, overhead), each);
+        if (pool.chips > fed) {
+            problems.push_back(
+                at_key(pool, "chips",
+                       fmt::format("{} chips of {} at a power usage effectiveness of {} draw {}, "
+                                   "site_power is {}",
+                                   pool.chips, to_string(each), overhead,
+                                   to_string(each * (overhead * pool.chips)), to_string(site)),
+                       fmt::format("at most {} chips", fed)));
+            return;
+        }
     }
     result.packages = pool.chips;
     result.ranks = pool.chips * result.chip.ranks;

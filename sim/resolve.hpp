@@ -45,6 +45,12 @@ struct ResolvedExperiment {
 // Throws one InputError with every problem of the file and of all it names.
 ResolvedExperiment resolve(const Node& experiment, Catalog& catalog);
 
+// Fills in chip.process, of silicon.process, where the chip names one.
+void load_process(ChipSpec& chip, const Node& document, Catalog& catalog);
+// A chip of the catalog with its process.
+ChipSpec load_chip(Catalog& catalog, const std::string& name, const Place& asked_at,
+                   const std::string& path);
+
 // What one rank has of its chip, and of its system's memory pool: tables in pooled memory are read
 // over the scale-up links.
 RankHardware hardware_of(const ResolvedAlternative& alternative);

@@ -59,7 +59,8 @@ Json to_json(const OperatorRow& row) {
             {"achieved_flops", number(row.achieved_flops)},
             {"achieved_bandwidth", number(row.achieved_bandwidth)},
             {"share_of_peak", number(row.share_of_peak)},
-            {"roofline_seconds", number(row.roofline_seconds)}};
+            {"roofline_seconds", number(row.roofline_seconds)},
+            {"energy_each", number(row.energy_each)}};
 }
 
 Json to_json(const ResourceUse& use) {
@@ -106,11 +107,21 @@ Json to_json(const Totals& totals) {
 Json to_json(const CostBasis& cost) {
     Json parts = Json::object();
     for (const auto& [part, usd] : cost.parts) parts[part] = number(usd);
-    return {{"basis", cost.name},
-            {"usd_per_hour_per_chip", number(cost.usd_per_hour_per_chip)},
-            {"confidence", cost.confidence},
-            {"source", cost.source},
-            {"parts", parts}};
+    Json json = {{"basis", cost.name},
+                 {"usd_per_hour_per_chip", number(cost.usd_per_hour_per_chip)},
+                 {"confidence", cost.confidence},
+                 {"source", cost.source},
+                 {"parts", parts}};
+    if (cost.low) json["low"] = number(*cost.low);
+    if (cost.high) json["high"] = number(*cost.high);
+    return json;
+}
+
+Json to_json(const EnergyPart& part) {
+    return {{"part", part.part},
+            {"joules", number(part.joules)},
+            {"share", number(part.share)},
+            {"in_package", part.in_package}};
 }
 
 Json to_json(const BreakdownPart& part) {
@@ -156,6 +167,7 @@ Json to_json(const AlternativeResult& alternative) {
             {"memory", list(alternative.memory)},
             {"bounds", to_json(alternative.bounds)},
             {"totals", to_json(alternative.totals)},
+            {"energy", list(alternative.energy)},
             {"cost", list(alternative.cost)},
             {"audit", list(alternative.audit)},
             {"warnings", alternative.warnings},

@@ -60,6 +60,7 @@ struct OperatorRow {
     double achieved_flops = 0, achieved_bandwidth = 0;  // alone; per second
     double share_of_peak = 0;  // of the matrix peak or, if higher, of the memory bandwidth
     double roofline_seconds = 0;
+    double energy_each = 0;  // joules of one execution on one rank, without what it draws at rest
 };
 
 // Of one rank of a class: mean over the step of what was used, against the data sheet, and the
@@ -92,6 +93,15 @@ struct Bounds {
     double serial = 0;           // everything one after the other on its rank
 };
 
+// Joules of one iteration, of all packages and what else the system draws for them; the parts sum
+// to the whole.
+struct EnergyPart {
+    std::string part;  // "matrix units", "static", "host, network, fans", ...
+    double joules = 0;
+    double share = 0;
+    bool in_package = true;  // counts against the package's power cap
+};
+
 struct AuditFinding {
     std::string law;  // "no resource above 100 %"
     bool passed = true;
@@ -117,8 +127,9 @@ struct Totals {
 };
 
 struct CostBasis {
-    std::string name;  // "rental" or "owned"
+    std::string name;  // "rental", "owned" or "silicon"
     double usd_per_hour_per_chip = 0;
+    std::optional<double> low, high;                    // of it
     std::string confidence, source;                     // printed where it is a rumour
     std::vector<std::pair<std::string, double>> parts;  // "chip", "system", "power", ... USD/h
 };
@@ -134,6 +145,7 @@ struct AlternativeResult {
     std::vector<MemoryUse> memory;
     Bounds bounds;
     Totals totals;
+    std::vector<EnergyPart> energy;
     std::vector<CostBasis> cost;
     std::vector<AuditFinding> audit;
     std::vector<std::string> warnings;

@@ -122,6 +122,7 @@ OperatorRow operator_row(const Value& value) {
     row.achieved_bandwidth = value.number("achieved_bandwidth");
     row.share_of_peak = value.number("share_of_peak");
     row.roofline_seconds = value.number("roofline_seconds");
+    if (value.json.contains("energy_each")) row.energy_each = value.number("energy_each");
     return row;
 }
 
@@ -170,12 +171,21 @@ Totals totals_of(const Value& value) {
     return totals;
 }
 
+EnergyPart energy_part(const Value& value) {
+    const Value inside = value.at("in_package");
+    if (!inside.json.is_boolean()) inside.fail("expected true or false");
+    return {value.text("part"), value.number("joules"), value.number("share"),
+            inside.json.get<bool>()};
+}
+
 CostBasis cost_basis(const Value& value) {
     CostBasis cost;
     cost.name = value.text("basis");
     cost.usd_per_hour_per_chip = value.number("usd_per_hour_per_chip");
     cost.confidence = value.text("confidence");
     cost.source = value.text("source");
+    if (value.json.contains("low")) cost.low = value.number("low");
+    if (value.json.contains("high")) cost.high = value.number("high");
     value.entries("parts", [&](const std::string& part, const Value& usd) {
         cost.parts.emplace_back(part, usd.number());
     });
@@ -210,6 +220,8 @@ AlternativeResult alternative_result(const Value& value) {
     result.memory = value.list("memory", memory_use);
     result.bounds = bounds_of(value.at("bounds"));
     result.totals = totals_of(value.at("totals"));
+    // Results of earlier versions say nothing of energy.
+    if (value.json.contains("energy")) result.energy = value.list("energy", energy_part);
     result.cost = value.list("cost", cost_basis);
     result.audit = value.list("audit", audit_finding);
     result.warnings = value.list("warnings", [](const Value& warning) { return warning.text(); });

@@ -3,6 +3,7 @@
 #include "sim/band.hpp"
 #include "sim/cost_file.hpp"
 #include "sim/cost_metrics.hpp"
+#include "sim/energy_use.hpp"
 
 namespace podsim {
 
@@ -66,6 +67,10 @@ AlternativeResult answer_of(const SingleRun& run, const ResolvedExperiment& expe
     const auto add = [&](const char* name, double value, const char* unit) {
         result.metrics.push_back({name, value, unit, {}, {}, provenance});
     };
+    const auto add_power = [&](AlternativeResult& to) {
+        const EnergyBand band = add_energy(to, input, alternative, false);
+        add_power_metrics(to, band, experiment, alternative, 0);
+    };
     const double time = result.iteration_seconds;
     if (!workload.kernels.empty()) {
         add("operator_time", time * 1e6, "us");
@@ -78,6 +83,7 @@ AlternativeResult answer_of(const SingleRun& run, const ResolvedExperiment& expe
             if (!std::holds_alternative<VectorWork>(each.body))
                 format = compute_dtype_of(each.body);
         }
+        add_power(result);
         add_cost_metrics(result, experiment.prices, alternative, {format});
         return result;
     }
@@ -86,6 +92,7 @@ AlternativeResult answer_of(const SingleRun& run, const ResolvedExperiment& expe
     add("collective_time", time * 1e6, "us");
     add("algorithm_bandwidth", algorithm / 1e9, "GB/s");
     add("bus_bandwidth", algorithm * bus_factor(transfer.type, transfer.group_ranks) / 1e9, "GB/s");
+    add_power(result);
     return result;
 }
 

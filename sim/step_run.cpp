@@ -8,6 +8,7 @@
 #include "sim/band.hpp"
 #include "sim/cost_file.hpp"
 #include "sim/cost_metrics.hpp"
+#include "sim/energy_use.hpp"
 #include "sim/metrics.hpp"
 #include "sim/step_case.hpp"
 #include "workloads/step_parts.hpp"
@@ -189,6 +190,9 @@ AlternativeResult answer_of(const StepRun& run, const ResolvedExperiment& experi
     result.metrics.push_back(
         {"iteration_time", result.iteration_seconds * 1e3, "ms", {}, {}, provenance_of(input)});
     add_metrics(result, run, experiment, alternative, step_case.per_chip(batch));
+    const EnergyBand band = add_energy(result, input, alternative, true);
+    add_power_metrics(result, band, experiment, alternative,
+                      prefill ? result.totals.tokens_in : result.totals.tokens_out);
     const Precision& formats = alternative.pool.precision;
     add_cost_metrics(result, experiment.prices, alternative,
                      {formats.weights, formats.experts, formats.attention});

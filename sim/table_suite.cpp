@@ -9,6 +9,7 @@
 #include "interconnect/system.hpp"
 #include "sim/collective_table.hpp"
 #include "sim/fit_parameters.hpp"
+#include "sim/resolve.hpp"
 
 namespace podsim {
 
@@ -35,8 +36,7 @@ struct KernelSubject {
 
 KernelSubject kernel_subject(const TableCase& table, Catalog& catalog, const Place& place) {
     KernelSubject subject;
-    subject.hardware = rank_hardware(
-        read_chip(catalog.load("chip", table.chip, place, table.id + ".chip"), table.chip));
+    subject.hardware = rank_hardware(load_chip(catalog, table.chip, place, table.id + ".chip"));
     subject.library = read_kernel_library(
         catalog.load("kernels", table.kernels, place, table.id + ".kernels"), table.kernels);
     if (!table.part.empty()) {
@@ -64,8 +64,7 @@ CollectiveSubject collective_subject(const TableCase& table, Catalog& catalog, c
     CollectiveSubject subject;
     const SystemSpec system = read_system(
         catalog.load("system", table.system, place, table.id + ".system"), table.system);
-    const ChipSpec chip =
-        read_chip(catalog.load("chip", system.chip, place, table.id + ".system"), system.chip);
+    const ChipSpec chip = load_chip(catalog, system.chip, place, table.id + ".system");
     subject.fabric = rank_fabric(system, chip.ranks);
     subject.library = read_collective_library(
         catalog.load("collectives", table.collectives, place, table.id + ".collectives"),

@@ -174,6 +174,14 @@ std::vector<BadInput> chips() {
     add(chip("Tab", base + "hbm:\n\tbandwidth: 3 TB/s\n", "chip.yaml:3:1", "by spaces"));
     add(chip("Base", "base: custom-npo\n", "chip.yaml:1:7: base", "did you mean custom-npu?"));
     add(chip("BaseCircle", "base: ./chip.yaml\n", "chip.yaml:1:7: base", "a circle of base:"));
+    add(chip("Process", base + "silicon: {process: tsmc-n33}\n", "chip.yaml:2:20: silicon.process",
+             "did you mean tsmc-n3?"));
+    add(chip("CapAbovePower", base + "energy: {cap: 2 kW}\n", "chip.yaml:2:9: energy",
+             "above the design power"));
+    add(chip("EnergyOfNoFormat", base + "energy: {matrix: {fp4: 1 pJ/FLOP}}\n",
+             "chip.yaml:2:9: energy", "no peak_matrix"));
+    add(chip("EndlessMargin", base + "silicon: {gross_margin: 100 %}\n",
+             "chip.yaml:2:25: silicon.gross_margin", "0 to 0.99"));
     add(chip("Peak", base + "peak_matrix: {bf16: 3000 TFLOPS}\n", "chip.yaml:2:14: peak_matrix",
              "may differ by 2 %"));
     return all;

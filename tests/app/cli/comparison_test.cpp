@@ -29,8 +29,8 @@ AlternativeResult alternative(const std::string& name) {
     a.memory = {{"ranks", 320, {{"weights", 30e9}}, 30e9, 64e9},
                 {"others", 32, {{"weights", 40e9}}, 40e9, 64e9}};
     a.bounds = {0.040, 0.060, 0.070, 0.160};
-    a.cost = {{"rental", 1.2, "rumour", "hearsay", {{"rental", 1.2}}},
-              {"owned", 1.5, "estimate", "", {}}};
+    a.cost = {{"rental", 1.2, {}, {}, "rumour", "hearsay", {{"rental", 1.2}}},
+              {"owned", 1.5, {}, {}, "estimate", "", {}}};
     a.audit = {{"no resource above 100 %", true, ""}, {"memory fits", true, ""}};
     a.neighbour = "analytic";
     a.neighbour_gap = -0.067;
@@ -78,7 +78,7 @@ TEST(Comparison, RowsHaveUnitsAndFourDigits) {
 
 TEST(Comparison, CostByBasisAndRumoursAreMarked) {
     AlternativeResult owned = alternative("Owned");
-    owned.cost = {{"owned", 2.5, "estimate", "", {}}};
+    owned.cost = {{"owned", 2.5, {}, {}, "estimate", "", {}}};
     owned.metrics = {{"usd_per_million_output_tokens", 0.4, "USD/Mtok", {}, {}, {}}};
     const std::string text = comparison_text(result_of({alternative("Both"), owned}));
     const auto lines = lines_of(text);

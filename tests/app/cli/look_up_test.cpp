@@ -124,6 +124,29 @@ TEST(Show, WhatAModelAmountsTo) {
     EXPECT_TRUE(contains(text, "  a further token, BF16, B                      70272\n")) << text;
 }
 
+// The parts of what an H100 costs to make sum up, low to high; so do those of its text.
+TEST(Show, WhatAChipDrawsAndCosts) {
+    const Folder folder;
+    const Json json =
+        Json::parse(folder.podsim({"show", "chip", "h100-sxm", "--json"}).out)["computed"];
+    EXPECT_EQ(json["power"]["sustained_share_measured"], 0.73);
+    EXPECT_NEAR(json["power"]["sustained_share_by_process"].get<double>(), 0.73, 0.002);
+    for (const char* end : {"low", "value", "high"}) {
+        const Json& cost = json["silicon"][end];
+        const auto usd = [&](const char* line) { return cost[line].get<double>(); };
+        EXPECT_NEAR(usd("dies, USD") + usd("memory, USD") + usd("package, USD") +
+                        usd("lost in assembly, USD") + usd("test and module, USD"),
+                    usd("manufacturing, USD"), 1e-6);
+        EXPECT_NEAR(usd("manufacturing, USD") + usd("design, USD") + usd("margin, USD"),
+                    usd("price, USD"), 1e-6);
+    }
+    const std::string text = folder.podsim({"show", "chip", "h100-sxm"}).out;
+    EXPECT_TRUE(contains(text, "  manufacturing, USD")) << text;
+    EXPECT_TRUE(contains(text, "measured, and used for the chip as it is: 0.730")) << text;
+    const std::string process = folder.podsim({"show", "process", "tsmc-4n"}).out;
+    EXPECT_TRUE(contains(process, "16988 USD")) << process;
+}
+
 TEST(Show, WhatASettingMakesOfIt) {
     const std::string setting = "chip:h800.hbm.bandwidth=4 TB/s";
     const std::string text = Folder().podsim({"show", "chip", "h800", "--set", setting}).out;
@@ -150,9 +173,10 @@ TEST(Check, EveryShippedFile) {
 TEST(Check, KindsByTheirKeys) {
     const Folder folder;
     const std::string configs = std::string(PODSIM_SOURCE_DIR) + "/configs/";
-    for (const char* file : {"chips/h800", "systems/h800-ib", "kernels/nominal",
-                             "collectives/nominal", "engines/nominal", "prices/default",
-                             "models/deepseek-r1", "experiments/deepseek-r1-decode"}) {
+    for (const char* file :
+         {"chips/h800", "systems/h800-ib", "kernels/nominal", "collectives/nominal",
+          "engines/nominal", "prices/default", "processes/tsmc-n7", "models/deepseek-r1",
+          "experiments/deepseek-r1-decode"}) {
         std::filesystem::copy_file(configs + file + ".yaml", folder / "copy.yaml",
                                    std::filesystem::copy_options::overwrite_existing);
         EXPECT_EQ(folder.podsim({"check", "copy.yaml"}).code, 0) << file;

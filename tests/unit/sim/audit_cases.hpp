@@ -157,8 +157,8 @@ inline Audited hand_worked_step() {
     add("achieved_flops", 90000 / 1e-6 / 2 / 1e12, "TFLOPS");
     add("achieved_bandwidth", 20000 / 1e-6 / 2 / 1e9, "GB/s");
     add("utilization_hbm", 0.005, "share");
-    r.cost = {{"rental", 3.6, "vendor", "made up", {{"rental", 3.6}}},
-              {"owned", 1.8, "estimate", "made up", {{"chip", 1.0}, {"power", 0.8}}}};
+    r.cost = {{"rental", 3.6, {}, {}, "vendor", "made up", {{"rental", 3.6}}},
+              {"owned", 1.8, {}, {}, "estimate", "made up", {{"chip", 1.0}, {"power", 0.8}}}};
     add("usd_per_hour_per_chip", 3.6, "USD/h");
     add("usd_per_million_output_tokens", 0.001 / 6e6 * 1e6, "USD/Mtok");
     add("usd_per_eflop_hour_peak", 0.001 / 120e9 * 3.6e21, "USD/EFLOP-h");

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "sim/resolve.hpp"
 #include "tests/unit/sim/experiment_cases.hpp"
 
 namespace podsim {
@@ -113,6 +114,41 @@ TEST(Prices, SayWhatIsWrong) {
     EXPECT_THAT(wrong("chips", "{h800: {rental: 2 USD}}"), HasSubstr("chips.h800.rental"));
     EXPECT_THAT(wrong("chips", "{h800: {lease: 2 USD/h}}"), HasSubstr("lease"));
     EXPECT_EQ(wrong("interest", "0 %"), "");
+}
+
+// A chip that nobody sells is priced by its silicon, with a band; one that is sold is not.
+TEST(CostBases, FromSilicon) {
+    Catalog catalog(PODSIM_SOURCE_DIR "/configs");
+    const PriceSpec prices = read_prices(catalog.load("prices", "default", {}, ""), "default");
+    ChipSpec chip = load_chip(catalog, "custom-npu", {}, "");
+    const SystemSpec system =
+        read_system(catalog.load("system", "custom-supernode", {}, ""), "custom-supernode");
+    std::vector<std::string> notes;
+    const auto bases = cost_bases(prices, chip, system, notes);
+    ASSERT_EQ(bases.size(), 1u);
+    EXPECT_EQ(bases[0].name, "silicon");
+    EXPECT_LT(*bases[0].low, bases[0].usd_per_hour_per_chip);
+    EXPECT_GT(*bases[0].high, bases[0].usd_per_hour_per_chip);
+    ASSERT_EQ(notes.size(), 1u);
+    EXPECT_THAT(notes[0], HasSubstr("follows from its silicon"));
+    const SiliconCost cost =
+        silicon_cost(chip, *chip.silicon, *chip.process, *prices.silicon, Band::value);
+    EXPECT_NEAR(bases[0].parts[0].second,
+                cost.price.value() * capital_recovery_factor(0.09, 4) / (8766 * 0.9), 1e-9);
+
+    for (auto& [dtype, macs] : chip.cores.macs_per_cycle) macs.value *= 2;
+    EXPECT_GT(cost_bases(prices, chip, system, notes)[0].usd_per_hour_per_chip,
+              bases[0].usd_per_hour_per_chip);
+
+    notes.clear();
+    chip.silicon->hbm_generation = "hbm9";
+    EXPECT_THAT(cost_bases(prices, chip, system, notes), IsEmpty());
+    ASSERT_EQ(notes.size(), 1u);
+    EXPECT_THAT(notes[0], HasSubstr("memory hbm9"));
+
+    const ChipSpec sold = load_chip(catalog, "h800", {}, "");
+    for (const CostBasis& basis : cost_bases(prices, sold, system, notes))
+        EXPECT_NE(basis.name, "silicon");
 }
 
 }  // namespace

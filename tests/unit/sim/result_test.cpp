@@ -27,7 +27,7 @@ Result small() {
     a.operators = {row};
     a.resources = {{"HBM", "ranks", 0.5, 0.75, 3, "B", 6, {0.25, 0.75}}};
     a.memory = {{"ranks", 4, {{"weights", 7}}, 7, 8}};
-    a.cost = {{"rental", 1.25, "rumour", "hearsay", {{"chip", 1.0}, {"power", 0.25}}}};
+    a.cost = {{"rental", 1.25, {}, {}, "rumour", "hearsay", {{"chip", 1.0}, {"power", 0.25}}}};
     a.audit = {{"memory fits", true, "7 of 8"}};
     a.warnings = {"beware"};
     Result result;

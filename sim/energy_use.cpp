@@ -1,0 +1,220 @@
+#include "sim/energy_use.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "base/at.hpp"
+#include "chips/power.hpp"
+#include "sim/task_facts.hpp"
+
+namespace podsim {
+
+namespace {
+
+// Joules of one execution of a task on one rank.
+struct TaskEnergy {
+    double matrix = 0, vector = 0, on_chip = 0, hbm = 0, scale_up = 0, scale_out = 0;
+    double clocked() const { return matrix + vector + on_chip; }
+    double all() const { return clocked() + hbm + scale_up + scale_out; }
+};
+
+class EnergyOfTasks {
+  public:
+    EnergyOfTasks(const AssemblyInput& in, const ChipSpec& chip, Energies energies, bool busy)
+        : in_(in), chip_(chip), energies_(std::move(energies)), busy_(busy) {}
+
+    const Energies& energies() const { return energies_; }
+
+    TaskEnergy of(int id) const {
+        const Task& task = at(in_.program.tasks, id);
+        if (task.kind == TaskKind::transfer) return of_transfer(id);
+        if (task.kind == TaskKind::host) return {};
+        return of_kernel(task);
+    }
+
+  private:
+    TaskEnergy of_transfer(int id) const {
+        // Ports: scale-up send and receive, scale-out send and receive. A byte crosses once.
+        const CoflowShare& share = share_of(in_, id);
+        TaskEnergy energy;
+        energy.scale_up = (share.bytes[0] * energies_.scale_up.value).value();
+        energy.scale_out = (share.bytes[2] * energies_.scale_out.value).value();
+        return energy;
+    }
+
+    TaskEnergy of_kernel(const Task& task) const {
+        const OperatorCost& cost = cost_of(in_, task);
+        TaskEnergy energy;
+        double loaded = 0;  // bytes from the last-level cache to cores
+        for (const int op : operators_of(in_, task)) {
+            const OperatorBody& body = at(in_.program.operators, op).body;
+            const Flops work = matrix_work_of(body);
+            if (!(work > Flops(0.0))) continue;
+            const DType format = executed_format(chip_, compute_dtype_of(body));
+            energy.matrix += (work * matrix_energy(energies_, chip_, format)).value();
+            loaded +=
+                work.value() / product_reuse(in_.hardware.accumulator.value(), bytes_of(format));
+        }
+        energy.vector = (cost.vector * in_.hardware.peak_vector * energies_.vector.value).value();
+        energy.on_chip = std::max(loaded, cost.hbm.value()) * energies_.on_chip.value.value();
+        energy.hbm = (cost.hbm * energies_.hbm.value).value();
+        if (busy_) hold_to_cap(energy, cost.time);
+        return energy;
+    }
+
+    void hold_to_cap(TaskEnergy& energy, Seconds time) const {
+        const double ranks = chip_.ranks;
+        const double left =
+            ((energies_.cap.value - energies_.static_power.value) / ranks * time).value() -
+            energy.hbm;
+        if (energy.clocked() <= left) return;
+        const double share = std::max(0.0, left) / energy.clocked();
+        energy.matrix *= share;
+        energy.vector *= share;
+        energy.on_chip *= share;
+    }
+
+    const AssemblyInput& in_;
+    const ChipSpec& chip_;
+    Energies energies_;
+    bool busy_;
+};
+
+Watts node_power(const ResolvedAlternative& alternative) {
+    return max(Watts(0.0), alternative.system.power_per_chip.value - alternative.chip.power.value);
+}
+
+// Of all ranks.
+TaskEnergy sum_of_tasks(const AssemblyInput& in, const EnergyOfTasks& tasks) {
+    TaskEnergy sum;
+    for (int id = 0; id < static_cast<int>(in.program.tasks.size()); ++id) {
+        const TaskEnergy one = tasks.of(id);
+        const double count = at(in.program.classes, at(in.program.tasks, id).rank_class).count;
+        sum.matrix += count * one.matrix;
+        sum.vector += count * one.vector;
+        sum.on_chip += count * one.on_chip;
+        sum.hbm += count * one.hbm;
+        sum.scale_up += count * one.scale_up;
+        sum.scale_out += count * one.scale_out;
+    }
+    return sum;
+}
+
+std::vector<EnergyPart> parts_of(const AssemblyInput& in, const EnergyOfTasks& tasks,
+                                 const ResolvedAlternative& alternative) {
+    const TaskEnergy sum = sum_of_tasks(in, tasks);
+    const double machine_seconds = seconds_of(in.record.end) * alternative.packages;
+    return {{"matrix units", sum.matrix, 0, true},
+            {"vector units", sum.vector, 0, true},
+            {"on-chip movement", sum.on_chip, 0, true},
+            {"HBM", sum.hbm, 0, true},
+            {"scale-up links", sum.scale_up, 0, true},
+            {"static", tasks.energies().static_power.value.value() * machine_seconds, 0, true},
+            {"scale-out links", sum.scale_out, 0, false},
+            {"host, network, fans",
+             std::max(0.0, node_power(alternative).value() * machine_seconds - sum.scale_out), 0,
+             false}};
+}
+
+EnergyTotal total_of(const std::vector<EnergyPart>& parts) {
+    EnergyTotal total;
+    for (const EnergyPart& part : parts) {
+        total.whole += part.joules;
+        if (part.in_package) total.package += part.joules;
+    }
+    return total;
+}
+
+// What each row's first task, and so each of its executions, draws.
+void fill_rows(AlternativeResult& result, const AssemblyInput& in, const EnergyOfTasks& tasks) {
+    std::map<std::array<int, 4>, std::size_t> index;
+    for (int id = 0; id < static_cast<int>(in.program.tasks.size()); ++id) {
+        const Task& task = at(in.program.tasks, id);
+        const int body = task.kind == TaskKind::transfer
+                             ? at(in.program.instances, task.body).transfer
+                             : task.body;
+        const auto [it, fresh] = index.try_emplace(
+            {task.rank_class, task.stream, static_cast<int>(task.kind), body}, index.size());
+        if (fresh) result.operators.at(it->second).energy_each = tasks.of(id).all();
+    }
+}
+
+}  // namespace
+
+EnergyBand add_energy(AlternativeResult& result, const AssemblyInput& in,
+                      const ResolvedAlternative& alternative, bool busy) {
+    const Energies energies = energies_of(alternative.chip);
+    const EnergyOfTasks tasks(in, alternative.chip, energies, busy);
+    fill_rows(result, in, tasks);
+    result.energy = parts_of(in, tasks, alternative);
+    const double whole = total_of(result.energy).whole;
+    for (EnergyPart& part : result.energy) part.share = whole > 0 ? part.joules / whole : 0;
+    const auto end = [&](int which) {
+        const EnergyOfTasks other(in, alternative.chip, at_end(energies, which), busy);
+        return total_of(parts_of(in, other, alternative));
+    };
+    return {end(-1), end(1)};
+}
+
+namespace {
+
+void add_site_metrics(AlternativeResult& result, const ResolvedExperiment& experiment,
+                      const ResolvedAlternative& alternative) {
+    const SystemSpec& system = alternative.system;
+    const auto add = [&](const char* name, double value, const char* unit) {
+        result.metrics.push_back({name, value, unit, {}, {}, {{{"specified", 1.0}}, 0}});
+    };
+    if (system.rack) {
+        const long fed = chips_fed(system.rack->power.value, system.power_per_chip.value);
+        add("chips_per_rack", static_cast<double>(std::min(system.rack->chips.value, fed)),
+            "chips");
+        if (fed < system.rack->chips.value) {
+            result.warnings.push_back(
+                fmt::format("a rack of {} has {} for {} chips of {}: {} of them may run",
+                            system.name, to_string(system.rack->power.value),
+                            system.rack->chips.value, to_string(system.power_per_chip.value), fed));
+        }
+    }
+    if (experiment.spec.site_power) {
+        const double overhead = experiment.prices.power_usage_effectiveness.value;
+        const Watts site = *experiment.spec.site_power, each = system.power_per_chip.value;
+        add("chips_allowed", static_cast<double>(chips_fed(site / overhead, each)), "chips");
+        add("site_power_headroom", (site - each * (overhead * alternative.packages)).value() / 1e3,
+            "kW");
+    }
+}
+
+}  // namespace
+
+void add_power_metrics(AlternativeResult& result, const EnergyBand& band,
+                       const ResolvedExperiment& experiment, const ResolvedAlternative& alternative,
+                       double tokens) {
+    Provenance provenance;
+    provenance.shares["estimated"] = 1;
+    const EnergyTotal total = total_of(result.energy);
+    // Holding to the cap can turn the ends around.
+    const auto add = [&](const char* name, double EnergyTotal::*of, double divisor,
+                         const char* unit) {
+        const auto [low, high] = std::minmax({total.*of, band.low.*of, band.high.*of});
+        result.metrics.push_back(
+            {name, total.*of / divisor, unit, low / divisor, high / divisor, provenance});
+    };
+    const double machine_seconds = result.iteration_seconds * alternative.packages;
+    add("power_per_chip", &EnergyTotal::whole, machine_seconds, "W");
+    add("power_package", &EnergyTotal::package, machine_seconds, "W");
+    result.metrics.push_back({"power_nameplate_per_chip",
+                              alternative.system.power_per_chip.value.value(),
+                              "W",
+                              {},
+                              {},
+                              {{{"specified", 1.0}}, 0}});
+    if (tokens > 0) add("energy_per_token", &EnergyTotal::whole, tokens, "J/tok");
+    add_site_metrics(result, experiment, alternative);
+}
+
+}  // namespace podsim
