@@ -180,19 +180,20 @@ Section cost_section(const Alternatives& all, const std::string& basis) {
     for (const MetricInfo& info : metric_table()) {
         if (info.group != "cost") continue;
         const std::string unit = unit_of_row(all, info.name);
+        const auto name_in = [&](std::size_t index) {
+            return index == 0 ? info.name : info.name + "_" + basis;
+        };
         // "USD/Mtok" of "million output tokens" says it twice.
         add(section, info.label + ", " + unit.substr(0, unit.find('/')), all,
             [&](const AlternativeResult& a) {
                 const auto index = basis_index(a, basis);
                 if (!index) return std::string();
-                const std::string cell =
-                    metric_cell(a, *index == 0 ? info.name : info.name + "_" + basis, unit);
+                const std::string cell = metric_cell(a, name_in(*index), unit);
                 return !cell.empty() && is_rumour(a.cost[*index]) ? cell + "*" : cell;
             });
         add(section, "  from low to high", all, [&](const AlternativeResult& a) {
             const auto index = basis_index(a, basis);
-            if (!index) return std::string();
-            return band_cell(a, *index == 0 ? info.name : info.name + "_" + basis);
+            return index ? band_cell(a, name_in(*index)) : std::string();
         });
     }
     return section;

@@ -128,12 +128,13 @@ TEST(AuditFamilies, LawsThatCannotBeCheckedSaySo) {
         }
         return laws;
     };
-    EXPECT_EQ(unchecked(hand_worked_step()), Laws{});
+    const std::string energy = "energy is the sum of its parts";  // of which the toy says nothing
+    EXPECT_EQ(unchecked(hand_worked_step()), Laws{energy});
     Audited unknown = hand_worked_step();
     unknown.configuration["documents"]["model/toy-model"]["model_type"] = "another";
     EXPECT_EQ(unknown.broken(), Laws{});
-    EXPECT_EQ(unchecked(unknown), (Laws{kWork, kTraffic, kExchange, kHolds}));
-    EXPECT_EQ(audit(unknown.result, "decode", unknown.configuration).size(), 21u);
+    EXPECT_EQ(unchecked(unknown), (Laws{energy, kWork, kTraffic, kExchange, kHolds}));
+    EXPECT_EQ(audit(unknown.result, "decode", unknown.configuration).size(), 22u);
     EXPECT_EQ(unchecked(audited_run(decode_of("llama-3.1-8b", 1, "", ""))), Laws{kExchange});
     EXPECT_EQ(unchecked(audited_run("experiment: an all-reduce\n"
                                     "workload: {kind: collective, collective: {type: all_reduce, "
@@ -157,6 +158,7 @@ alternatives: [{name: one, system: h800-ib, chips: 1}]
     const double k = r.iteration_seconds / (0.55 * at_peak);
     r.iteration_seconds /= k;
     for (auto& part : r.breakdown) part.seconds /= k;
+    for (auto& part : r.energy) part.joules /= k;  // the same power
     for (auto& row : r.operators) row.seconds_critical /= k;
     for (double* bound : {&r.bounds.roofline, &r.bounds.critical_path, &r.bounds.perfect_overlap,
                           &r.bounds.serial}) {

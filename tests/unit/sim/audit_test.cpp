@@ -40,6 +40,7 @@ void multiply_tokens(AlternativeResult& r, double k) {
     for (auto& metric : r.metrics) {
         if (metric.name == "decode_tokens_per_second_per_chip") metric.value *= k;
         if (metric.name.rfind("usd_per_million_output_tokens", 0) == 0) metric.value /= k;
+        if (metric.name == "energy_per_token") metric.value /= k;
     }
 }
 
