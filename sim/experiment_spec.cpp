@@ -329,15 +329,16 @@ void remember_places(const Node& document, ExperimentSpec& experiment) {
 std::vector<std::string> unused_keys(const WorkloadSpec& workload, const PoolSpec& pool) {
     if (workload.kind == WorkloadKind::decode) return {"tokens_per_rank"};
     if (workload.kind == WorkloadKind::prefill) return {};
-    std::vector<std::string> keys = {"precision",       "mapping",        "engine",
-                                     "batch_per_chip",  "batch_per_rank", "batch_per_group",
-                                     "tokens_per_rank", "latency_target"};
+    std::vector<std::string> keys = {"precision",      "mapping",         "batch_per_chip",
+                                     "batch_per_rank", "batch_per_group", "tokens_per_rank",
+                                     "latency_target"};
     if (workload.layer && pool.exchanges_layer()) {
         for (const auto& [key, place] : pool.places.keys) {
             if (key.rfind("experts.", 0) == 0 && key != "experts.exchange") keys.push_back(key);
         }
         return keys;
     }
+    keys.emplace_back("engine");
     keys.emplace_back("experts");
     keys.emplace_back(workload.kind == WorkloadKind::kernel ? "collectives" : "kernels");
     return keys;

@@ -11,8 +11,11 @@ namespace podsim {
 namespace {
 
 Program program_of(const WorkloadSpec& workload, const ResolvedAlternative& alternative) {
-    if (workload.layer && alternative.pool.exchanges_layer())
-        return exchange_program(*workload.layer, alternative.pool.experts.exchange);
+    if (workload.layer && alternative.pool.exchanges_layer()) {
+        Program exchange = exchange_program(*workload.layer, alternative.pool.experts.exchange);
+        if (alternative.engine) exchange.kernel_gap = alternative.engine->kernel_gap.value;
+        return exchange;
+    }
     Program program;
     program.streams = {{"stream", 1.0}};
     Task task;
@@ -88,8 +91,10 @@ AlternativeResult run_one(const ResolvedExperiment& experiment,
     counts.add(run.record, cache);
     file.keep(cache);
 
+    EngineEvidence evidence;
+    if (alternative.engine) evidence.gap = alternative.engine->kernel_gap.confidence;
     const AssemblyInput input{run.program, run.costs,         run.record, hardware,
-                              fabric,      alternative.ranks, {}};
+                              fabric,      alternative.ranks, evidence};
     AlternativeResult result = assemble(input, options.timeline);
     result.warnings.insert(result.warnings.begin(), alternative.warnings.begin(),
                            alternative.warnings.end());
