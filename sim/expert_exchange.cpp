@@ -28,7 +28,8 @@ Layer layer_of(const MoeLayer& asked) {
             fmt::format("{} tokens do not divide over {} ranks", form.tokens, form.ranks));
     }
     Layer layer{moe_model(form), moe_precision(asked.dtypes), moe_classes(form), 0, 0, {}, {}};
-    layer.tokens = static_cast<double>(form.tokens / form.ranks);
+    const long tokens = form.tokens / form.ranks;
+    layer.tokens = static_cast<double>(tokens);
     layer.copies = static_cast<double>(form.top_k);
     const auto row = [&](DType format) {
         return Bytes(activation_bytes(layer.model, format, form.hidden));

@@ -11,7 +11,7 @@ namespace podsim {
 // the same as one task, of which products keep what passes between them on the chip, and only the
 // activations go through memory. Unless popularity is balanced the busiest rank is a class of its
 // own. Throws std::invalid_argument for tokens that do not divide over the ranks.
-Program exchange_program(const MoeLayer& layer, ExpertExchange exchange);
+Program exchange_program(const MoeLayer& asked, ExpertExchange exchange);
 
 // What DeepGEMM's benchmark of the fused kernel counts (deepseek-ai/DeepGEMM,
 // tests/test_mega_moe.py), means over the ranks: weights of the experts that are asked anything,
@@ -20,6 +20,6 @@ Program exchange_program(const MoeLayer& layer, ExpertExchange exchange);
 struct ExchangeBytes {
     Bytes experts{0.0}, links{0.0};
 };
-ExchangeBytes exchange_bytes(const MoeLayer& layer);
+ExchangeBytes exchange_bytes(const MoeLayer& asked);
 
 }  // namespace podsim
