@@ -37,18 +37,18 @@ Program two_ranks() {
     return program;
 }
 
-struct Run {
+struct Ran {
     ProgramCosts costs;
     RunRecord record;
 };
 
-Run run(const Program& program, const RankHardware& hardware,
+Ran run(const Program& program, const RankHardware& hardware,
         const KernelLibrarySpec& library = fused_library(), Fidelity fidelity = Fidelity::tile) {
     CostCache cache(hardware, library, fidelity, false);
-    Run run;
-    run.costs = cost_program(program, cache, plain_fabric(), plain_library(), 8);
-    run.record = run_program(program, run.costs, hardware, Driver::plain);
-    return run;
+    Ran ran;
+    ran.costs = cost_program(program, cache, plain_fabric(), plain_library(), 8);
+    ran.record = run_program(program, ran.costs, hardware, Driver::plain);
+    return ran;
 }
 
 double microseconds_of(Picoseconds time) {
@@ -60,7 +60,7 @@ double microseconds_of(Picoseconds time) {
 // sum.
 TEST(FusedExchange, TimeByHand) {
     const RankHardware hardware = without_memory(tiny_chip());
-    const Run fast = run(two_ranks(), hardware);
+    const Ran fast = run(two_ranks(), hardware);
     // Launch 2 us; latencies twice 20 us of software and 1 us of wire.
     const double body = std::sqrt(2.0 * 2.0 + 1.875 * 1.875);
     EXPECT_NEAR(microseconds_of(fast.record.end), 2 + 42 + 0.125 + body, 1e-5);
@@ -68,7 +68,7 @@ TEST(FusedExchange, TimeByHand) {
     EXPECT_EQ(microseconds_of(task.launch), 2);
     EXPECT_EQ(microseconds_of(task.latency), 42);
     // The roofline's level knows no chunks: the busier of 2 us and 2 us.
-    const Run low = run(two_ranks(), hardware, fused_library(), Fidelity::analytic);
+    const Ran low = run(two_ranks(), hardware, fused_library(), Fidelity::analytic);
     EXPECT_LE(low.record.end, fast.record.end);
     EXPECT_NEAR(microseconds_of(low.record.end), 2 + 42 + 2, 1e-5);
 }
@@ -76,7 +76,7 @@ TEST(FusedExchange, TimeByHand) {
 TEST(FusedExchange, OneChunkDoesNothingAtATime) {
     Program program = two_ranks();
     program.operators.front().body = Gemm{16, 16, 64, 1};
-    const Run serial = run(program, without_memory(tiny_chip()));
+    const Ran serial = run(program, without_memory(tiny_chip()));
     EXPECT_NEAR(microseconds_of(serial.record.end), 2 + 42 + 0.8 + 0.5 + 1.2, 1e-5);
 }
 
@@ -86,13 +86,13 @@ TEST(FusedExchange, TheSumOfResultsComesLast) {
     program.operators.push_back({"combine_sum", VectorWork{"sum", 0, 0, 5120, 5120}});
     program.fused.front().parts.front().operators = {0, 1};
     program.fused.front().parts.front().closes = true;
-    const Run with = run(program, tiny_chip()), without = run(two_ranks(), tiny_chip());
+    const Ran with = run(program, tiny_chip()), without = run(two_ranks(), tiny_chip());
     EXPECT_NEAR(microseconds_of(with.record.end - without.record.end), 1.2, 1e-5);
     EXPECT_NEAR(with.costs.fused.front().parts.front().closing.value(), 1.2e-6, 1e-15);
 }
 
 TEST(FusedExchange, WhatItMovesIsWhatItsPartsMove) {
-    const Run one = run(two_ranks(), tiny_chip());
+    const Ran one = run(two_ranks(), tiny_chip());
     double matrix = 0, hbm = 0, sent = 0, received = 0;
     for (const UsageSegment& segment : one.record.usage.front()) {
         matrix += segment.matrix_seconds;
@@ -119,7 +119,7 @@ TEST(FusedExchange, EveryoneWaitsForTheBusiest) {
     program.fused = {{"fused_experts", 0, 1, {{{0}, false, 0, 0}, {{1}, false, 0, 0}}, {0, 1}}};
     program.tasks.push_back(program.tasks.front());
     program.tasks.back().rank_class = 1;
-    const Run both = run(program, tiny_chip());
+    const Ran both = run(program, tiny_chip());
     EXPECT_EQ(both.record.tasks[0].end, both.record.tasks[1].end);
     EXPECT_EQ(both.record.tasks[0].start, both.record.tasks[1].start);
     // A part that nobody names, or that names another's task.
@@ -190,9 +190,9 @@ double value_of(const AlternativeResult& result, const char* name) {
 
 // 512 tokens a rank of 6 copies, 3,072 rows of 6 x 4096 x 2048 FLOP; 32 experts of 12.58 MB.
 TEST(ExpertExchange, AnExperimentOfOneFusedLayer) {
-    const Audited run = audited_run(kLayer);
-    EXPECT_EQ(run.broken(), Laws{});
-    const AlternativeResult& result = run.result;
+    const Audited audited = audited_run(kLayer);
+    EXPECT_EQ(audited.broken(), Laws{});
+    const AlternativeResult& result = audited.result;
     ASSERT_EQ(result.operators.size(), 2u);  // of the busiest rank, and of the others
     EXPECT_EQ(result.operators.front().kind, "fused_exchange");
     const double seconds = value_of(result, "operator_time") * 1e-6;
