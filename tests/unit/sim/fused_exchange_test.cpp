@@ -83,7 +83,7 @@ TEST(FusedExchange, OneChunkDoesNothingAtATime) {
 TEST(FusedExchange, TheSumOfResultsComesLast) {
     Program program = two_ranks();
     // 10,240 B take 1.2 us at the memory's attained rate, when nothing else asks for it.
-    program.operators.push_back({"combine_sum", VectorWork{"sum", 0, 0, 5120, 5120}});
+    program.operators.push_back({"combine_sum", VectorWork{"sum", 1, 0, 5120, 5120}});
     program.fused.front().parts.front().operators = {0, 1};
     program.fused.front().parts.front().closes = true;
     const Ran with = run(program, tiny_chip()), without = run(two_ranks(), tiny_chip());
