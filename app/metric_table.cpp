@@ -45,6 +45,12 @@ const std::vector<MetricInfo>& metric_table() {
 
         {"achieved_bandwidth", "HBM traffic per chip", "GB/s", "achieved",
          "bytes across memory over time and packages"},
+        {"expert_bandwidth", "HBM traffic of experts per chip", "GB/s", "achieved",
+         "weights and rows of an expert layer's products, over its time without the closing sum"},
+        {"logical_link_bandwidth", "logical link traffic per chip", "GB/s", "achieved",
+         "all copies of tokens there and back, local ones too, over the same time"},
+        {"link_bandwidth", "link traffic per chip", "GB/s", "achieved",
+         "bytes sent over the links over time and packages"},
         {"algorithm_bandwidth", "algorithm bandwidth (algbw)", "GB/s", "achieved",
          "nccl-tests: size over time"},
         {"bus_bandwidth", "bus bandwidth (busbw)", "GB/s", "achieved",

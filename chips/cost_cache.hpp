@@ -31,6 +31,7 @@ class CostCache {
     OperatorCost cost(const OperatorBody& body, double core_share);
     const RankHardware& hardware() const { return hardware_; }
     const KernelLibrarySpec& library() const { return library_; }
+    Fidelity fidelity() const { return fidelity_; }
     long hits() const { return hits_; }
     long misses() const { return misses_; }
     long stored_hits() const { return stored_hits_; }  // of the misses, those found in a file

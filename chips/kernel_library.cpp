@@ -156,6 +156,8 @@ void describe(Form& form, KernelLibrarySpec& library) {
     form.required("gemm", library.gemm, "dense and grouped products, by compute format");
     form.optional("grouped_gemm", library.grouped_gemm,
                   "grouped products, by compute format, where they differ");
+    form.optional("fused_experts", library.fused_experts,
+                  "dispatch, products of the experts and combine as one kernel, by compute format");
     form.required("attention_decode", library.attention_decode,
                   "attention of new tokens over a cache");
     form.required("attention_prefill", library.attention_prefill, "causal attention of a prompt");
@@ -196,6 +198,17 @@ const GemmHabits& gemm_habits(const KernelLibrarySpec& library, DType dtype, lon
         known += (known.empty() ? "" : ", ") + to_string(format);
     throw std::invalid_argument(fmt::format("kernel library {} has no {} products (it has {})",
                                             library.name, to_string(dtype), known));
+}
+
+const GemmHabits& fused_habits(const KernelLibrarySpec& library, DType dtype) {
+    const auto found = library.fused_experts.find(dtype);
+    if (found != library.fused_experts.end()) return found->second;
+    std::string known;
+    for (const auto& [format, habits] : library.fused_experts)
+        known += (known.empty() ? "" : ", ") + to_string(format);
+    throw std::invalid_argument(fmt::format(
+        "kernel library {} has no kernel that fuses {} experts with their exchange{}", library.name,
+        to_string(dtype), known.empty() ? "" : fmt::format(" (it has {})", known)));
 }
 
 bool reads_own_entries(const Attention& a) {
@@ -323,6 +336,7 @@ std::vector<FitRecord*> records_of(KernelLibrarySpec& library) {
                                        &library.attention_prefill.record, &library.vector.record};
     for (auto& [dtype, habits] : library.gemm) records.push_back(&habits.record);
     for (auto& [dtype, habits] : library.grouped_gemm) records.push_back(&habits.record);
+    for (auto& [dtype, habits] : library.fused_experts) records.push_back(&habits.record);
     for (auto& [kind, habits] : library.attention) records.push_back(&habits.record);
     if (library.expert_vector) records.push_back(&library.expert_vector->record);
     const auto add = [&records](auto& all) {

@@ -129,9 +129,10 @@ struct ModuleHabits {
 
 struct KernelLibrarySpec {
     std::string name, chip, title;
-    double smooth_maximum = 4;                 // p of (a^p + b^p)^(1/p)
-    std::map<DType, GemmHabits> gemm;          // by compute format
-    std::map<DType, GemmHabits> grouped_gemm;  // where these differ from `gemm`
+    double smooth_maximum = 4;                  // p of (a^p + b^p)^(1/p)
+    std::map<DType, GemmHabits> gemm;           // by compute format
+    std::map<DType, GemmHabits> grouped_gemm;   // where these differ from `gemm`
+    std::map<DType, GemmHabits> fused_experts;  // dispatch, products and combine as one kernel
     AttentionHabits attention_decode, attention_prefill;
     std::map<AttentionKind, AttentionHabits> attention;  // where these differ from the two
     VectorHabits vector;
@@ -150,6 +151,10 @@ KernelLibrarySpec read_kernel_library(const Node& document, const std::string& n
 // Of products of a format, of several groups or one. Throws std::invalid_argument for a format that
 // the library lacks.
 const GemmHabits& gemm_habits(const KernelLibrarySpec& library, DType dtype, long groups = 1);
+
+// Of the kernel that holds a whole expert exchange. Throws std::invalid_argument for a library that
+// has none of that format.
+const GemmHabits& fused_habits(const KernelLibrarySpec& library, DType dtype);
 
 // The nearest kind that the library has: of the same cache format, else of any, else grouped for
 // multi-head, else what all attention of that phase has.

@@ -40,6 +40,32 @@ void require_valid_pipeline(const Program& program, const Pipeline& pipeline) {
     }
 }
 
+void require_valid_fused(const Program& program, const FusedExchange& fused) {
+    if (fused.parts.empty() || fused.parts.size() != fused.tasks.size()) {
+        refuse(fused.name,
+               fmt::format("{} parts for {} tasks", fused.parts.size(), fused.tasks.size()));
+    }
+    for (const int id : {fused.dispatch, fused.combine}) {
+        require_index(fused.name, "transfer", id, size_of(program.transfers));
+        const auto shares = at(program.transfers, id).shares.size();
+        if (shares != 0 && shares != fused.parts.size())
+            refuse(fused.name, fmt::format("{} parts, shares of {}", fused.parts.size(), shares));
+    }
+    for (const FusedPart& part : fused.parts) {
+        Bytes traffic(0.0);
+        for (const int op : part.operators) {
+            require_index(fused.name, "operator", op, size_of(program.operators));
+            traffic += compulsory_bytes_of(at(program.operators, op).body);
+        }
+        if (part.closes && part.operators.empty()) refuse(fused.name, "nothing closes it");
+        if (!(part.on_chip >= 0 && part.on_chip <= traffic.value())) {
+            refuse(fused.name,
+                   fmt::format("{} of {} bytes stay on the chip", part.on_chip, traffic.value()));
+        }
+        if (!(part.row_deviation >= 0)) refuse(fused.name, "a deviation of rows below zero");
+    }
+}
+
 void require_valid_tables(const Program& program) {
     for (const auto& op : program.operators) require_valid(op);
     for (const auto& transfer : program.transfers) require_valid(transfer);
@@ -52,6 +78,7 @@ void require_valid_tables(const Program& program) {
         }
     }
     for (const auto& pipeline : program.pipelines) require_valid_pipeline(program, pipeline);
+    for (const auto& fused : program.fused) require_valid_fused(program, fused);
     if (!(program.kernel_gap >= Seconds(0.0))) refuse("kernel gap", "below zero");
     if (!(program.rank_skew >= 0)) refuse("rank skew", "below zero");
 }
@@ -66,6 +93,9 @@ void require_valid_body(const Program& program, const Task& task, const std::str
             break;
         case TaskKind::transfer:
             require_index(who, "instance", task.body, size_of(program.instances));
+            break;
+        case TaskKind::fused:
+            require_index(who, "fused exchange", task.body, size_of(program.fused));
             break;
         case TaskKind::host:
             if (!(task.host_time >= Seconds(0.0))) {
@@ -90,6 +120,19 @@ void require_valid_task(const Program& program, int id) {
     }
 }
 
+// `tasks` are of this kind and body, and none of them is named twice. `named` marks them.
+void require_named(const Program& program, const std::vector<int>& tasks, TaskKind kind, int body,
+                   const std::string& who, std::vector<bool>& named) {
+    for (const int part : tasks) {
+        require_index(who, "participant", part, size_of(program.tasks));
+        const Task& task = at(program.tasks, part);
+        if (task.kind != kind || task.body != body)
+            refuse(who, fmt::format("task {} does not take part in it", part));
+        if (at(named, part)) refuse(who, fmt::format("task {} takes part twice", part));
+        at(named, part) = true;
+    }
+}
+
 // The instance and its tasks name each other, each once. `named` marks the tasks it names.
 void require_valid_instance(const Program& program, int id, std::vector<bool>& named) {
     const TransferInstance& instance = at(program.instances, id);
@@ -101,28 +144,25 @@ void require_valid_instance(const Program& program, int id, std::vector<bool>& n
         refuse(transfer.name, fmt::format("{} tasks take part, its shares name {}",
                                           instance.tasks.size(), transfer.shares.size()));
     }
-    for (const int part : instance.tasks) {
-        require_index(transfer.name, "participant", part, size_of(program.tasks));
-        const Task& task = at(program.tasks, part);
-        if (task.kind != TaskKind::transfer || task.body != id) {
-            refuse(transfer.name, fmt::format("task {} does not take part in it", part));
-        }
-        if (at(named, part)) refuse(transfer.name, fmt::format("task {} takes part twice", part));
-        at(named, part) = true;
-    }
+    require_named(program, instance.tasks, TaskKind::transfer, id, transfer.name, named);
 }
 
-const std::string& transfer_name(const Program& program, const Task& task) {
+const std::string& joined_name(const Program& program, const Task& task) {
+    if (task.kind == TaskKind::fused) return at(program.fused, task.body).name;
     return at(program.transfers, at(program.instances, task.body).transfer).name;
 }
 
 void require_valid_instances(const Program& program) {
     std::vector<bool> named(program.tasks.size(), false);
     for (int i = 0; i < size_of(program.instances); ++i) require_valid_instance(program, i, named);
+    for (int i = 0; i < size_of(program.fused); ++i) {
+        const FusedExchange& fused = at(program.fused, i);
+        require_named(program, fused.tasks, TaskKind::fused, i, fused.name, named);
+    }
     for (int i = 0; i < size_of(program.tasks); ++i) {
         const Task& task = at(program.tasks, i);
-        if (task.kind == TaskKind::transfer && !at(named, i)) {
-            refuse(task_name(i), transfer_name(program, task) + " does not name it");
+        if (joins_classes(task.kind) && !at(named, i)) {
+            refuse(task_name(i), joined_name(program, task) + " does not name it");
         }
     }
 }
@@ -131,7 +171,7 @@ void require_valid_instances(const Program& program) {
 // enter two transfers in opposite orders would wait for ever. Runs the program without times
 // (Kahn's topological order, with the tasks of an instance as one node).
 void require_no_circle(const Program& program) {
-    std::vector<int> missing, entered(program.instances.size(), 0), ready;
+    std::vector<int> missing, entered(program.tasks.size(), 0), ready;  // by first participant
     std::vector<std::vector<int>> followers(program.tasks.size());
     for (int i = 0; i < size_of(program.tasks); ++i) {
         const Task& task = at(program.tasks, i);
@@ -145,22 +185,17 @@ void require_no_circle(const Program& program) {
         }
     };
     while (!ready.empty()) {
-        const int id = ready.back();
+        const std::vector<int> parts = started_together(program, ready.back());
         ready.pop_back();
-        const Task& task = at(program.tasks, id);
-        if (task.kind != TaskKind::transfer) {
-            end(id);
-            continue;
-        }
-        const auto& parts = at(program.instances, task.body).tasks;
-        if (++at(entered, task.body) < size_of(parts)) continue;
+        if (++at(entered, parts.front()) < size_of(parts)) continue;
         for (const int part : parts) end(part);
     }
-    for (int i = 0; i < size_of(program.instances); ++i) {
-        const TransferInstance& instance = at(program.instances, i);
-        if (at(entered, i) == size_of(instance.tasks)) continue;
-        refuse(at(program.transfers, instance.transfer).name,
-               "transfers wait for each other in a circle");
+    for (int i = 0; i < size_of(program.tasks); ++i) {
+        const Task& task = at(program.tasks, i);
+        if (!joins_classes(task.kind)) continue;
+        const std::vector<int> parts = started_together(program, i);
+        if (at(entered, parts.front()) == size_of(parts)) continue;
+        refuse(joined_name(program, task), "transfers wait for each other in a circle");
     }
 }
 
@@ -181,17 +216,46 @@ int intern(Program& program, const Transfer& transfer) {
     return intern(program.transfers, transfer);
 }
 
+bool joins_classes(TaskKind kind) {
+    return kind == TaskKind::transfer || kind == TaskKind::fused;
+}
+
+std::vector<int> started_together(const Program& program, int task) {
+    const Task& one = at(program.tasks, task);
+    if (one.kind == TaskKind::transfer) return at(program.instances, one.body).tasks;
+    if (one.kind == TaskKind::fused) return at(program.fused, one.body).tasks;
+    return {task};
+}
+
+const FusedPart& fused_part(const Program& program, int task) {
+    const FusedExchange& fused = at(program.fused, at(program.tasks, task).body);
+    const auto found = std::find(fused.tasks.begin(), fused.tasks.end(), task);
+    if (found == fused.tasks.end()) refuse(task_name(task), fused.name + " does not name it");
+    return at(fused.parts, static_cast<int>(found - fused.tasks.begin()));
+}
+
+std::span<const int> operators_of(const Program& program, int task) {
+    const Task& one = at(program.tasks, task);
+    switch (one.kind) {
+        case TaskKind::compute:
+            return {&one.body, 1};
+        case TaskKind::pipeline:
+            return at(program.pipelines, one.body).operators;
+        case TaskKind::fused:
+            return fused_part(program, task).operators;
+        case TaskKind::transfer:
+        case TaskKind::host:
+            return {};
+    }
+    return {};
+}
+
 Flops total_work(const Program& program) {
     Flops sum(0.0);
-    for (const auto& task : program.tasks) {
-        const double count = at(program.classes, task.rank_class).count;
-        if (task.kind == TaskKind::compute) {
-            sum += count * work_of(at(program.operators, task.body).body);
-        } else if (task.kind == TaskKind::pipeline) {
-            for (const int op : at(program.pipelines, task.body).operators) {
-                sum += count * work_of(at(program.operators, op).body);
-            }
-        }
+    for (int i = 0; i < size_of(program.tasks); ++i) {
+        const double count = at(program.classes, at(program.tasks, i).rank_class).count;
+        for (const int op : operators_of(program, i))
+            sum += count * work_of(at(program.operators, op).body);
     }
     return sum;
 }

@@ -1,12 +1,13 @@
 // The language between what runs (workloads/) and what it runs on (sim/): tasks with
 // dependencies, for classes of ranks that do the same.
 //
-// A task is an operator, a fused pipeline of operators, a rank's part in a transfer, or host
-// work. Tasks of one rank sit on streams; a stream runs one task at a time: of the highest
-// priority, the one that follows what it just ran, else the earliest ready. Times are the machine's
-// to find.
+// A task is an operator, a fused pipeline of operators, a rank's part in a transfer or in a fused
+// exchange, or host work. Tasks of one rank sit on streams; a stream runs one task at a time: of
+// the highest priority, the one that follows what it just ran, else the earliest ready. Times are
+// the machine's to find.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -37,11 +38,11 @@ struct Pipeline {
     double on_chip = 0;
 };
 
-enum class TaskKind { compute, pipeline, transfer, host };
+enum class TaskKind { compute, pipeline, transfer, host, fused };
 
 struct Task {
     TaskKind kind = TaskKind::compute;
-    int body = 0;  // index into operators, pipelines or instances; unused for host work
+    int body = 0;  // index into operators, pipelines, instances or fused; unused for host work
     int rank_class = 0;
     int stream = 0;
     int layer = -1;  // -1: outside the layer stack
@@ -60,6 +61,25 @@ struct TransferInstance {
     std::vector<int> tasks;  // participants, in the order of the transfer's shares
 };
 
+// What the ranks of one class do in a fused exchange.
+struct FusedPart {
+    std::vector<int> operators;  // products and the vector work between them, in order
+    bool closes = false;         // the last of them waits until everything has come back
+    double on_chip = 0;          // bytes of their compulsory traffic that never reach memory
+    double row_deviation = 0;    // standard deviation of the rows of one group of a product
+};
+
+// Dispatch, the experts' products and combine as one kernel of every rank that takes part. A chunk,
+// some of a rank's experts, is worked on while the tokens of the next one arrive and the results of
+// the one before leave: the kernel takes as long as the busiest of its resources, after the first
+// chunk's way in and before the last one's way out.
+struct FusedExchange {
+    std::string name;
+    int dispatch = 0, combine = 0;  // indices into Program::transfers
+    std::vector<FusedPart> parts;   // in the order of the transfers' shares
+    std::vector<int> tasks;         // one for each part
+};
+
 struct Program {
     std::vector<RankClass> classes;
     std::vector<Stream> streams;
@@ -67,6 +87,7 @@ struct Program {
     std::vector<Pipeline> pipelines;
     std::vector<Transfer> transfers;
     std::vector<TransferInstance> instances;
+    std::vector<FusedExchange> fused;
     std::vector<Task> tasks;
 
     // Habits of the engine that runs it (harness parameters).
@@ -78,6 +99,18 @@ struct Program {
 // Index of an equal operator or transfer, added if new.
 int intern(Program& program, const Operator& op);
 int intern(Program& program, const Transfer& transfer);
+
+// The tasks that start together with this one: all parts of its transfer or fused exchange, which
+// joins classes; itself alone otherwise.
+std::vector<int> started_together(const Program& program, int task);
+bool joins_classes(TaskKind kind);
+
+// The part of a task of a fused exchange.
+const FusedPart& fused_part(const Program& program, int task);
+
+// Operators that a task runs, in order; none of a transfer and of host work. Valid as long as the
+// program.
+std::span<const int> operators_of(const Program& program, int task);
 
 // Work of all ranks in one run of the program.
 Flops total_work(const Program& program);

@@ -43,6 +43,8 @@ std::string part_word(const AssemblyInput& in, const Task& task) {
         }
         case TaskKind::transfer:
             return transfer_of(in, task).name + " on the wire";
+        case TaskKind::fused:
+            return "fused expert exchange";
         case TaskKind::host:
             return "host";
     }
@@ -89,6 +91,8 @@ std::vector<Slice> slices_of(const AssemblyInput& in, int id) {
         slices.push_back({"kernel gaps", in.evidence.gap, 0, seconds_of(spent.gap)});
         slices.push_back(
             {"kernel launches", cost.basis, cost.held_out_error, seconds_of(spent.launch)});
+        slices.push_back(
+            {"transfer latency", cost.basis, cost.held_out_error, seconds_of(spent.latency)});
         slices.push_back(
             {part_word(in, task), cost.basis, cost.held_out_error, seconds_of(spent.work)});
         slices.push_back(

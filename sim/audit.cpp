@@ -78,8 +78,10 @@ void provenance_sums(const AuditCase& audited, AuditFindings& findings) {
 
 // Every rank runs the operator.
 void operator_work(const AuditCase& audited, AuditFindings& findings) {
-    const FlopRange expected = operator_flops(audited.facts.the_operator);
-    const double ranks = audited.ranks();
+    const bool layer = audited.facts.exchanges_layer;
+    const FlopRange expected = layer ? layer_flops(audited.facts.the_operator)
+                                     : operator_flops(audited.facts.the_operator);
+    const double ranks = layer ? 1 : audited.ranks();
     const double least = expected.least * ranks, most = expected.most * ranks;
     const double executed = audited.result.totals.matrix_flops;
     const bool between = executed > least && executed < most;
@@ -90,6 +92,21 @@ void operator_work(const AuditCase& audited, AuditFindings& findings) {
                     work_text(executed), ranks,
                     most > least ? fmt::format("{} to {}", work_text(least), work_text(most))
                                  : work_text(least)));
+}
+
+// Each copy of a token crosses once on its way to its expert and once back, but for those that
+// stay; libraries that send copies for one rank as one carry less.
+void layer_traffic(const AuditCase& audited, AuditFindings& findings) {
+    constexpr const char* law = "links carry what the experts exchange";
+    if (audited.facts.merges_dispatch || audited.facts.merges_combine) {
+        findings.not_checked(law, "the library merges copies of a token");
+        return;
+    }
+    const double sent = audited.result.totals.sent_bytes,
+                 least = layer_bytes_sent(audited.facts.the_operator);
+    findings.check(law, at_least(sent, least),
+                   fmt::format("{} sent, all copies of all tokens make {}", bytes_text(sent),
+                               bytes_text(least)));
 }
 
 void collective_traffic(const AuditCase& audited, AuditFindings& findings) {
@@ -131,6 +148,10 @@ void single_rates_follow(const AuditCase& audited, AuditFindings& findings) {
         compare("achieved_bandwidth", BytesPerSecond::dimension,
                 result.totals.hbm_bytes / machine_seconds);
     }
+    if (audited.facts.exchanges_layer) {
+        compare("link_bandwidth", BytesPerSecond::dimension,
+                result.totals.sent_bytes / machine_seconds);
+    }
     findings.check_none("rates follow from tokens, time and chips", culprit,
                         time_text(result.iteration_seconds));
 }
@@ -151,6 +172,7 @@ std::vector<AuditFinding> audit(const AlternativeResult& alternative, const std:
         breakdown_sums(audited, findings);
         provenance_sums(audited, findings);
         if (kind == "operator") operator_work(audited, findings);
+        if (audited.facts.exchanges_layer) layer_traffic(audited, findings);
         if (kind == "collective") collective_traffic(audited, findings);
         if (!audited.facts.step) single_rates_follow(audited, findings);
         if (audited.facts.step) audit_step(audited, findings);

@@ -72,6 +72,12 @@ struct FlopRange {
 };
 FlopRange operator_flops(const nlohmann::ordered_json& the_operator);
 
+// Of a whole expert group that exchanges its tokens: every copy is a row, and each class of ranks
+// may round its rows up to whole ones.
+FlopRange layer_flops(const nlohmann::ordered_json& the_operator);
+// Payload in bytes, without scales, that leaves all its ranks together.
+double layer_bytes_sent(const nlohmann::ordered_json& the_operator);
+
 // Payload in bytes that one rank sends beyond itself in dispatch or combine, scales included;
 // nothing for other collectives.
 std::optional<double> collective_bytes(const nlohmann::ordered_json& collective);

@@ -212,7 +212,11 @@ AuditFacts read_audit_facts(const Json& configuration, const std::string& altern
     }
     if (kind == "decode" || kind == "prefill")
         facts.step = read_step(configuration, workload, pool);
-    if (kind == "operator") facts.the_operator = *workload.get("operator").json;
+    if (kind == "operator") {
+        facts.the_operator = *workload.get("operator").json;
+        const auto experts = pool.find("experts");
+        facts.exchanges_layer = experts && experts->find("exchange").has_value();
+    }
     if (kind == "collective") facts.collective = *workload.get("collective").json;
     return facts;
 }

@@ -82,6 +82,7 @@ struct AuditFacts {
     std::optional<AuditStep> step;        // kinds decode and prefill
     nlohmann::ordered_json the_operator;  // kind operator: as written; null otherwise
     nlohmann::ordered_json collective;    // kind collective
+    bool exchanges_layer = false;         // kind operator: moe with dispatch and combine
     // The collective library sends copies of a token to one rank as one, on dispatch and on
     // combine.
     bool merges_dispatch = false, merges_combine = false;

@@ -17,6 +17,9 @@ double AuditCase::ranks_of(const std::string& rank_class) const {
     for (const auto& use : result.memory) {
         if (use.rank_class == rank_class) return use.ranks;
     }
+    // Of an expert layer whose ranks differ, the busiest stands apart from the others.
+    if (facts.exchanges_layer && rank_class == "busiest rank") return 1;
+    if (facts.exchanges_layer && rank_class == "other ranks") return working_ranks() - 1;
     return working_ranks();
 }
 

@@ -5,6 +5,7 @@
 
 #include "sim/audit_closed_form.hpp"
 #include "sim/audit_layout.hpp"
+#include "sim/audit_tree.hpp"
 
 namespace podsim {
 
@@ -101,6 +102,24 @@ FlopRange operator_flops(const nlohmann::ordered_json& the_operator) {
             word(op, "phase") == "decode" ? 0 : 7 * cells * at(op, "batch") * at(op, "query"));
     }
     return exactly(2 * (key + value) * at(op, "heads") * at(op, "batch") * seen_by_form(op));
+}
+
+FlopRange layer_flops(const nlohmann::ordered_json& op) {
+    const double row = 2 * 3 * at(op, "hidden") * at(op, "inter");
+    const double rows = at(op, "tokens") * at(op, "top_k");
+    return {row * rows, row * (rows + at_or(op, "ranks", 1))};
+}
+
+double layer_bytes_sent(const nlohmann::ordered_json& op) {
+    const auto format = [&](const char* key, double absent) {
+        const auto dtypes = op.find("dtypes");
+        return dtypes != op.end() && dtypes->contains(key) ? format_bytes(word(*dtypes, key))
+                                                           : absent;
+    };
+    const double activation = format("activations", format("weights", 2));
+    const double element = format("dispatch", activation) + format("combine", 2);
+    const double ranks = at_or(op, "ranks", 1);
+    return at(op, "tokens") * at(op, "top_k") * at(op, "hidden") * element * (ranks - 1) / ranks;
 }
 
 std::optional<double> collective_bytes(const nlohmann::ordered_json& collective) {

@@ -48,6 +48,9 @@ ProgramCosts scaled(ProgramCosts costs, double factor, const RankHardware& hardw
             for (OperatorCost& cost : of_stream) cost = scaled(cost, factor, hardware);
         }
     }
+    for (FusedCost& fused : costs.fused) {
+        for (FusedPartCost& part : fused.parts) part.kernel = scaled(part.kernel, factor, hardware);
+    }
     return costs;
 }
 

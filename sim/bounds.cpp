@@ -77,8 +77,9 @@ class Schedule {
     // The task, or the parts of the transfer that it takes part in.
     std::span<const int> together(int id) const {
         const Task& task = at(in_.program.tasks, id);
-        if (task.kind != TaskKind::transfer) return {&at(ids_, id), 1};
-        return at(in_.program.instances, task.body).tasks;
+        if (task.kind == TaskKind::transfer) return at(in_.program.instances, task.body).tasks;
+        if (task.kind == TaskKind::fused) return at(in_.program.fused, task.body).tasks;
+        return {&at(ids_, id), 1};
     }
 
     bool can_run(int id) const {
@@ -190,6 +191,12 @@ double roofline_of_all(const AssemblyInput& in) {
             of_class[0] += cost_of(in, task).matrix.value();
             of_class[1] += compulsory_bytes_of(in, task).value() / capacity[1];
             at(vector_units, task.rank_class) += cost_of(in, task).vector.value();
+            if (task.kind != TaskKind::fused) continue;
+            const FusedPartCost& cost = fused_cost_of(in, task);
+            for (std::size_t port = 0; port < kPorts; ++port) {
+                if (cost.bytes[port] > 0)
+                    of_class[2 + port] += cost.bytes[port] / capacity[2 + port];
+            }
         }
     }
     double longest = *std::max_element(vector_units.begin(), vector_units.end());

@@ -18,6 +18,27 @@ Demand demand_of(const OperatorCost& cost, double core_share) {
     return demand;
 }
 
+Demand demand_of(const FusedPartCost& cost, double core_share) {
+    Demand demand;
+    demand.duration = cost.kernel.time - cost.kernel.launch;
+    demand.amounts.matrix_seconds = cost.kernel.matrix.value();
+    demand.amounts.hbm_bytes = cost.kernel.hbm.value();
+    demand.amounts.port_bytes = cost.bytes;
+    // The kernel stays on its cores while it waits.
+    demand.shares.usage = {{static_cast<int>(Resource::matrix_cores), core_share}};
+    const double seconds = demand.duration.value();
+    if (!(seconds > 0)) return demand;
+    demand.shares.usage.emplace_back(static_cast<int>(Resource::memory),
+                                     std::min(1.0, cost.memory / seconds));
+    for (std::size_t port = 0; port < kPorts; ++port) {
+        if (cost.ports[port] <= 0) continue;
+        demand.shares.usage.emplace_back(
+            static_cast<int>(Resource::scale_up_send) + static_cast<int>(port),
+            std::min(1.0, cost.ports[port] / seconds));
+    }
+    return demand;
+}
+
 Demand demand_of(const CoflowShare& share, const RankHardware& hardware) {
     Demand demand;
     for (std::size_t port = 0; port < kPorts; ++port) {

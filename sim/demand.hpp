@@ -18,6 +18,9 @@ struct Demand {
 // A kernel on a stream with `core_share` of the cores, after its launch.
 Demand demand_of(const OperatorCost& cost, double core_share);
 
+// A rank's part in a fused exchange, after its launch and its latency.
+Demand demand_of(const FusedPartCost& cost, double core_share);
+
 // A rank's part in a transfer, after the latency: as long as its slowest port, or as the memory
 // behind the ports (what is sent is read, what lands is written). Local payload costs nothing.
 Demand demand_of(const CoflowShare& share, const RankHardware& hardware);

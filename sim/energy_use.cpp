@@ -34,7 +34,13 @@ class EnergyOfTasks {
         const Task& task = at(in_.program.tasks, id);
         if (task.kind == TaskKind::transfer) return of_transfer(id);
         if (task.kind == TaskKind::host) return {};
-        return of_kernel(task);
+        TaskEnergy energy = of_kernel(task);
+        if (task.kind == TaskKind::fused) {
+            const auto& bytes = fused_cost_of(in_, task).bytes;
+            energy.scale_up = bytes[0] * energies_.scale_up.value.value();
+            energy.scale_out = bytes[2] * energies_.scale_out.value.value();
+        }
+        return energy;
     }
 
   private:

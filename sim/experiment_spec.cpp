@@ -80,7 +80,9 @@ void describe(Form& form, ExpertsSpec& experts) {
     form.optional(
         "exchange", experts.exchange,
         "how tokens meet their experts: all_to_all (dispatch and combine), or gather (each "
-        "rank has all tokens of the expert group)");
+        "rank has all tokens of the expert group); of one operator of type moe, which without it "
+        "is its products alone: all_to_all, or fused (dispatch, products and combine as one "
+        "kernel)");
     form.optional("popularity", experts.popularity, "how tokens spread over experts");
     if (!kAllVariants<Form> && !form.ok()) return form.ignore_unknown_keys();
     of_variant(form, experts.popularity == Popularity::zipf, "zipf_exponent", experts.zipf_exponent,
@@ -210,7 +212,10 @@ void describe(Form& form, WorkloadSpec& workload) {
     whole("chunk", workload.chunk);
     if (decode && workload.batch.tokens_per_rank)
         form.problem("tokens_per_rank", "is for prefill; decode takes batch_per_chip or the like");
-    if (workload.kind == WorkloadKind::kernel) workload.kernels = to_operators(op);
+    if (workload.kind == WorkloadKind::kernel) {
+        if (op.type == OperatorType::moe) workload.layer = MoeLayer{op.moe, op.dtypes};
+        workload.kernels = to_operators(op);
+    }
     if (workload.kind == WorkloadKind::collective) {
         workload.collective = to_transfer(collective);
         workload.fused_work = fused_work_of(collective);
@@ -324,21 +329,44 @@ void remember_places(const Node& document, ExperimentSpec& experiment) {
 }
 
 // Keys of a pool that say nothing to a kind of workload: whoever wrote them expects an effect.
-std::vector<std::string> unused_keys(WorkloadKind kind) {
-    if (kind == WorkloadKind::decode) return {"tokens_per_rank"};
-    if (kind == WorkloadKind::prefill) return {};
-    return {"precision",       "mapping",
-            "experts",         "engine",
-            "batch_per_chip",  "batch_per_rank",
-            "batch_per_group", "tokens_per_rank",
-            "latency_target",  kind == WorkloadKind::kernel ? "collectives" : "kernels"};
+std::vector<std::string> unused_keys(const WorkloadSpec& workload, const PoolSpec& pool) {
+    if (workload.kind == WorkloadKind::decode) return {"tokens_per_rank"};
+    if (workload.kind == WorkloadKind::prefill) return {};
+    std::vector<std::string> keys = {"precision",      "mapping",         "batch_per_chip",
+                                     "batch_per_rank", "batch_per_group", "tokens_per_rank",
+                                     "latency_target"};
+    if (workload.layer && pool.exchanges_layer()) {
+        for (const auto& [key, place] : pool.places.keys) {
+            if (key.rfind("experts.", 0) == 0 && key != "experts.exchange") keys.push_back(key);
+        }
+        return keys;
+    }
+    keys.emplace_back("engine");
+    keys.emplace_back("experts");
+    keys.emplace_back(workload.kind == WorkloadKind::kernel ? "collectives" : "kernels");
+    return keys;
+}
+
+// An exchange that the kind of workload cannot have.
+void require_exchange(const WorkloadSpec& workload, const PoolSpec& pool,
+                      std::vector<Diagnostic>& problems) {
+    const bool step = is_step(workload.kind);
+    const ExpertExchange refused = step ? ExpertExchange::fused : ExpertExchange::gather;
+    if (!pool.exchanges_layer() || pool.experts.exchange != refused) return;
+    if (!step && !workload.layer) return;
+    problems.push_back(
+        {pool.places.of("experts.exchange"), pool.path + ".experts.exchange",
+         step ? "fused is of one expert layer by itself (kind operator, type moe)"
+              : "gather is of whole steps alone",
+         step ? "all_to_all, with an engine that has expert_parts" : "all_to_all or fused"});
 }
 
 void require_used(const ExperimentSpec& experiment, std::vector<Diagnostic>& problems) {
     const std::string kind = name_of(experiment.workload.kind);
     for (const auto& alternative : experiment.alternatives) {
         for (const auto& pool : alternative.pools) {
-            for (const auto& key : unused_keys(experiment.workload.kind)) {
+            require_exchange(experiment.workload, pool, problems);
+            for (const auto& key : unused_keys(experiment.workload, pool)) {
                 if (!pool.places.has(key)) continue;
                 problems.push_back({pool.places.of(key), pool.path + "." + key,
                                     fmt::format("says nothing to a workload of kind {}", kind),

@@ -11,6 +11,7 @@
 #include "models/model.hpp"
 #include "program/operator.hpp"
 #include "program/transfer.hpp"
+#include "sim/moe_operator.hpp"
 #include "workloads/mapping.hpp"
 
 namespace podsim {
@@ -62,6 +63,7 @@ struct WorkloadSpec {
     SpeculationSpec speculation;
     // operator, collective
     std::vector<Operator> kernels;       // one after another
+    std::optional<MoeLayer> layer;       // that they are the products of, for a whole exchange
     std::optional<Transfer> collective;  // group_ranks and sizes filled in
     std::optional<Operator> fused_work;  // of the collective's kernel, on every rank
     KeyPlaces places;
@@ -77,6 +79,7 @@ struct PoolSpec {
     ExpertsSpec experts;
     BatchSpec batch;  // instead of the workload's
     KeyPlaces places;
+    bool exchanges_layer() const { return places.has("experts.exchange"); }
     std::string path;  // "alternatives.H800"
 };
 

@@ -63,7 +63,7 @@ class Machine {
         missing_.resize(tasks);
         followers_.resize(tasks);
         last_dependency_.assign(tasks, -1);
-        entered_.assign(program.instances.size(), 0);
+        entered_.assign(program.instances.size() + program.fused.size(), 0);
         int micro_batches = 1;
         for (std::size_t i = 0; i < tasks; ++i) {
             missing_[i] = static_cast<int>(program.tasks[i].after.size());
@@ -112,10 +112,11 @@ class Machine {
         record(id).ready = calendar_.now();
         record(id).cause = at(last_dependency_, id);
         const Task& t = task(id);
-        if (t.kind == TaskKind::transfer) {
-            const auto& instance = at(program_.instances, t.body);
-            if (++at(entered_, t.body) == static_cast<int>(instance.tasks.size()))
-                eligible_.insert({calendar_.now(), t.body});
+        if (joins_classes(t.kind)) {
+            const int meeting = meeting_of(t);
+            const std::vector<int>& parts = participants(meeting);
+            if (++at(entered_, meeting) == static_cast<int>(parts.size()))
+                eligible_.insert({calendar_.now(), meeting});
         } else {
             at(rank_of(id).waiting, t.stream).insert(waiting_of(id));
         }
@@ -142,14 +143,28 @@ class Machine {
         return first;
     }
 
-    // Transfers first, the earliest complete one first. A transfer takes the streams of all its
-    // participants at once, so that no two can wait for each other.
+    // Instances of transfers first, then fused exchanges.
+    int instances() const { return static_cast<int>(program_.instances.size()); }
+    int meeting_of(const Task& t) const {
+        return t.kind == TaskKind::transfer ? t.body : instances() + t.body;
+    }
+    const std::vector<int>& participants(int meeting) const {
+        return meeting < instances() ? at(program_.instances, meeting).tasks
+                                     : at(program_.fused, meeting - instances()).tasks;
+    }
+
+    // Transfers and fused exchanges first, the earliest complete one first. One takes the streams
+    // of all its participants at once, so that no two can wait for each other.
     void start_what_can() {
         for (auto it = eligible_.begin(); it != eligible_.end();) {
-            const int instance = it->second;
-            if (streams_free(instance)) {
+            const int meeting = it->second;
+            if (streams_free(participants(meeting))) {
                 it = eligible_.erase(it);
-                start_transfer(instance);
+                if (meeting < instances()) {
+                    start_transfer(meeting);
+                } else {
+                    start_fused(meeting - instances());
+                }
             } else {
                 ++it;
             }
@@ -165,8 +180,7 @@ class Machine {
         }
     }
 
-    bool streams_free(int instance) {
-        const auto& parts = at(program_.instances, instance).tasks;
+    bool streams_free(const std::vector<int>& parts) {
         return std::all_of(parts.begin(), parts.end(),
                            [&](int id) { return at(rank_of(id).running, task(id).stream) < 0; });
     }
@@ -219,11 +233,9 @@ class Machine {
             if (record(id).ready > record(last_entered).ready) last_entered = id;
         }
         const Picoseconds skew = to_picoseconds(Seconds(program_.rank_skew * compute));
-        int explained = -1;  // what some participant waited for until now
         for (std::size_t part = 0; part < instance.tasks.size(); ++part) {
             const int id = instance.tasks[part];
             TaskRecord& r = occupy(id);
-            if (ends_at_start(r)) explained = r.cause;
             if (!task(id).continues) {
                 r.latency = to_picoseconds(coflow.latency);
                 r.skew = skew;
@@ -233,9 +245,39 @@ class Machine {
             calendar_.at(r.start + r.latency + r.skew, EventClass::completion,
                          [this, id, &share] { begin(id, demand_of(share, hardware_)); });
         }
-        // All start together: where its own past does not explain a participant's start, the last
-        // to enter or the last stream to come free does.
-        for (const int id : instance.tasks) {
+        explain_starts(instance.tasks, last_entered);
+    }
+
+    // Both transfers' latencies are paid once, with the launch.
+    void start_fused(int fused_id) {
+        const FusedExchange& fused = at(program_.fused, fused_id);
+        const FusedCost& cost = at(costs_.fused, fused_id);
+        int last_entered = fused.tasks.front();
+        for (std::size_t part = 0; part < fused.tasks.size(); ++part) {
+            const int id = fused.tasks[part];
+            if (record(id).ready > record(last_entered).ready) last_entered = id;
+            const FusedPartCost& own = cost.parts[part];
+            TaskRecord& r = occupy(id);
+            r.gap = to_picoseconds(program_.kernel_gap);
+            r.launch = to_picoseconds(own.kernel.launch);
+            r.latency = to_picoseconds(cost.latency);
+            r.alone = to_picoseconds(own.kernel.time - own.kernel.launch);
+            calendar_.at(
+                r.start + r.gap + r.launch + r.latency, EventClass::completion, [this, id, &own] {
+                    begin(id, demand_of(own, at(program_.streams, task(id).stream).core_share));
+                });
+        }
+        explain_starts(fused.tasks, last_entered);
+    }
+
+    // All start together: where its own past does not explain a participant's start, the last to
+    // enter or the last stream to come free does.
+    void explain_starts(const std::vector<int>& parts, int last_entered) {
+        int explained = -1;  // what some participant waited for until now
+        for (const int id : parts) {
+            if (ends_at_start(record(id))) explained = record(id).cause;
+        }
+        for (const int id : parts) {
             if (ends_at_start(record(id))) continue;
             record(id).cause = explained >= 0 ? explained : record(last_entered).cause;
         }
@@ -328,7 +370,7 @@ class Machine {
         at(rank.last, t.stream) = id;
         --unfinished_;
         double& compute = at(rank.compute_since_transfer, t.micro_batch);
-        if (t.kind == TaskKind::transfer) {
+        if (joins_classes(t.kind)) {
             compute = 0;
         } else if (t.kind != TaskKind::host) {
             compute += to_seconds(r.end - r.start).value();
@@ -378,23 +420,25 @@ class Machine {
     std::vector<Rank> ranks_;
     std::vector<int> missing_, last_dependency_;      // by task
     std::vector<std::vector<int>> followers_;         // by task
-    std::vector<int> entered_;                        // by instance: participants that are ready
-    std::set<std::pair<Picoseconds, int>> eligible_;  // instances all of whose tasks are ready
+    std::vector<int> entered_;                        // by meeting: participants that are ready
+    std::set<std::pair<Picoseconds, int>> eligible_;  // meetings all of whose tasks are ready
     int unfinished_ = 0;
     bool start_pending_ = false;
 };
 
 // Two parts of a transfer on one stream would wait for each other.
 void require_streams_apart(const Program& program) {
-    for (const auto& instance : program.instances) {
+    const auto check = [&](const std::vector<int>& tasks, const std::string& name) {
         std::set<std::pair<int, int>> seen;
-        for (const int id : instance.tasks) {
+        for (const int id : tasks) {
             const Task& task = at(program.tasks, id);
             if (seen.insert({task.rank_class, task.stream}).second) continue;
-            throw std::invalid_argument(at(program.transfers, instance.transfer).name +
-                                        ": two of its tasks sit on one stream");
+            throw std::invalid_argument(name + ": two of its tasks sit on one stream");
         }
-    }
+    };
+    for (const auto& instance : program.instances)
+        check(instance.tasks, at(program.transfers, instance.transfer).name);
+    for (const auto& fused : program.fused) check(fused.tasks, fused.name);
 }
 
 }  // namespace

@@ -60,11 +60,25 @@ struct RunRecord {
     int unfinished = 0;  // tasks that never ended: must be 0
 };
 
-// Costs of everything in a program, one entry per operator, pipeline and transfer.
+// A fused exchange on the ranks of one class: its kernel, whose `time` holds all but the latencies
+// of the transfers, and what moves over the ports.
+struct FusedPartCost {
+    OperatorCost kernel;
+    double cores = 0, memory = 0;                 // seconds of them, busy at the attained rates
+    std::array<double, kPorts> ports{}, bytes{};  // the same of each port; what crosses it
+    Seconds closing{0.0};                         // of `kernel.time`: after everything came back
+};
+struct FusedCost {
+    Seconds latency{0.0};  // of both transfers
+    std::vector<FusedPartCost> parts;
+};
+
+// Costs of everything in a program, one entry per operator, pipeline, transfer and fused exchange.
 struct ProgramCosts {
     // [stream][operator]: streams with different core shares cost differently.
     std::vector<std::vector<OperatorCost>> operators, pipelines;
     std::vector<Coflow> coflows;
+    std::vector<FusedCost> fused;
     std::vector<std::string> warnings;  // formats that do not multiply, transfers outside a fit
 };
 

@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "base/at.hpp"
+#include "sim/fused_exchange_cost.hpp"
 #include "sim/machine.hpp"
 
 namespace podsim {
@@ -114,6 +115,11 @@ ProgramCosts cost_program(const Program& program, CostCache& cache, const RankFa
         const auto& more = costs.coflows.back().outside;
         outside.insert(outside.end(), more.begin(), more.end());
     }
+    for (const FusedExchange& fused : program.fused) {
+        const Task& task = at(program.tasks, fused.tasks.front());
+        costs.fused.push_back(fused_exchange_cost(program, fused, costs.coflows, cache,
+                                                  at(program.streams, task.stream).core_share));
+    }
     costs.warnings = mixed_formats(program);
     for (std::string& warning : fit_warnings(library.name, outside))
         costs.warnings.push_back(std::move(warning));
@@ -136,9 +142,15 @@ CostProblems cost_problems(const Program& program, CostCache& cache, const RankF
     };
     for (const Operator& op : program.operators)
         attempt(op.name, problems.operators, [&] { (void)cache.cost(op.body, 1.0); });
+    std::vector<Coflow> coflows;
     for (const Transfer& transfer : program.transfers) {
         attempt(transfer.name, problems.transfers,
-                [&] { (void)make_coflow(transfer, fabric, library, total_ranks); });
+                [&] { coflows.push_back(make_coflow(transfer, fabric, library, total_ranks)); });
+    }
+    if (coflows.size() < program.transfers.size()) return problems;
+    for (const FusedExchange& fused : program.fused) {
+        attempt(fused.name, problems.operators,
+                [&] { (void)fused_exchange_cost(program, fused, coflows, cache, 1.0); });
     }
     return problems;
 }

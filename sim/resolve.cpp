@@ -246,6 +246,11 @@ void resolve_alternative(ResolvedAlternative& result, const ResolvedExperiment& 
             mark_other_phase(result, workload.kind);
         attempt(problems, [&] { load_histogram(pool, catalog); });
     }
+    // The gap between the kernels of an exchange, where somebody launches them one by one.
+    if (workload.layer && pool.exchanges_layer() && !pool.engine.empty()) {
+        result.engine.emplace();
+        loader.load("engine", pool.engine, nullptr, other, *result.engine, read_engine);
+    }
     if (!has_system || !has_chip) return;
     if (pool.chips > result.system.chips) {
         problems.push_back(at_key(pool, "chips",

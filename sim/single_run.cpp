@@ -1,15 +1,23 @@
 #include "sim/single_run.hpp"
 
+#include <fmt/format.h>
+
 #include "sim/band.hpp"
 #include "sim/cost_file.hpp"
 #include "sim/cost_metrics.hpp"
 #include "sim/energy_use.hpp"
+#include "sim/expert_exchange.hpp"
 
 namespace podsim {
 
 namespace {
 
 Program program_of(const WorkloadSpec& workload, const ResolvedAlternative& alternative) {
+    if (workload.layer && alternative.pool.exchanges_layer()) {
+        Program exchange = exchange_program(*workload.layer, alternative.pool.experts.exchange);
+        if (alternative.engine) exchange.kernel_gap = alternative.engine->kernel_gap.value;
+        return exchange;
+    }
     Program program;
     program.streams = {{"stream", 1.0}};
     Task task;
@@ -55,12 +63,33 @@ SingleRun simulate(const ResolvedExperiment& experiment, const ResolvedAlternati
     return run;
 }
 
+// Of the time of a layer with its exchange, the sum of each token's results at the end.
+Seconds closing_of(const SingleRun& run) {
+    if (!run.costs.fused.empty()) return run.costs.fused.front().parts.front().closing;
+    const TaskRecord& last = run.record.tasks.back();
+    return to_seconds(last.end - last.start);
+}
+
+// Rates by the counts of DeepGEMM's benchmark, and what crosses the links.
+template <class Add>
+void add_exchange_metrics(const MoeLayer& layer, const SingleRun& run,
+                          const AlternativeResult& result, int packages, Add&& add) {
+    const ExchangeBytes bytes = exchange_bytes(layer);
+    const double time = result.iteration_seconds, ranks = static_cast<double>(layer.form.ranks),
+                 span = time - closing_of(run).value();
+    add("expert_bandwidth", bytes.experts.value() * ranks / span / packages / 1e9, "GB/s");
+    add("logical_link_bandwidth", bytes.links.value() * ranks / span / packages / 1e9, "GB/s");
+    add("link_bandwidth", result.totals.sent_bytes / time / packages / 1e9, "GB/s");
+}
+
 // What a run says, but for what is odd about it.
 AlternativeResult answer_of(const SingleRun& run, const ResolvedExperiment& experiment,
                             const ResolvedAlternative& alternative, const RankHardware& hardware,
                             const RankFabric& fabric, bool timeline) {
+    EngineEvidence evidence;
+    if (alternative.engine) evidence.gap = alternative.engine->kernel_gap.confidence;
     const AssemblyInput input{run.program, run.costs,         run.record, hardware,
-                              fabric,      alternative.ranks, {}};
+                              fabric,      alternative.ranks, evidence};
     AlternativeResult result = assemble(input, timeline);
     const auto& workload = experiment.spec.workload;
     const Provenance provenance = provenance_of(input);
@@ -77,6 +106,8 @@ AlternativeResult answer_of(const SingleRun& run, const ResolvedExperiment& expe
         add("achieved_flops", result.totals.flops / time / alternative.packages / 1e12, "TFLOPS");
         add("achieved_bandwidth", result.totals.hbm_bytes / time / alternative.packages / 1e9,
             "GB/s");
+        if (workload.layer && alternative.pool.exchanges_layer())
+            add_exchange_metrics(*workload.layer, run, result, alternative.packages, add);
         // Vector work has no matrix format: a plain BF16 peak stands beside it.
         DType format = DType::bf16;
         for (const Operator& each : workload.kernels) {
@@ -141,9 +172,34 @@ AlternativeResult run_single(const ResolvedExperiment& experiment,
     return result;
 }
 
+namespace {
+
+// The ranks that share a layer's experts are all of the alternative's.
+void require_group(const WorkloadSpec& workload, const ResolvedAlternative& alternative) {
+    if (!workload.layer || !alternative.pool.exchanges_layer()) return;
+    const MoeForm& form = workload.layer->form;
+    if (form.ranks != alternative.ranks) {
+        throw InputError({at_key(
+            alternative.pool, "chips",
+            fmt::format("make {} ranks, and {} share the experts", alternative.ranks, form.ranks),
+            "as many, where tokens are exchanged")});
+    }
+    if (form.ranks < 2)
+        throw InputError({at_key(workload, "operator.ranks", "one rank exchanges nothing",
+                                 "2 ranks or more, or no experts.exchange")});
+    if (form.tokens % form.ranks != 0) {
+        throw InputError({at_key(
+            workload, "operator.tokens",
+            fmt::format("{} tokens do not divide over {} ranks", form.tokens, form.ranks))});
+    }
+}
+
+}  // namespace
+
 void check_single(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative) {
     CostCache cache(hardware_of(alternative), alternative.kernels,
                     finest_fidelity(alternative.chip), true);
+    require_group(experiment.spec.workload, alternative);
     const Program program = program_of(experiment.spec.workload, alternative);
     const CostProblems costs =
         cost_problems(program, cache, rank_fabric(alternative.system, alternative.chip.ranks),

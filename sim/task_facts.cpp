@@ -12,9 +12,20 @@ const OperatorBody& body_of(const AssemblyInput& in, int op) {
     return at(in.program.operators, op).body;
 }
 
+int id_of(const AssemblyInput& in, const Task& task) {
+    return static_cast<int>(&task - in.program.tasks.data());
+}
+
 }  // namespace
 
+const FusedPartCost& fused_cost_of(const AssemblyInput& in, const Task& task) {
+    const auto& tasks = at(in.program.fused, task.body).tasks;
+    const auto part = std::find(tasks.begin(), tasks.end(), id_of(in, task)) - tasks.begin();
+    return at(in.costs.fused, task.body).parts.at(static_cast<std::size_t>(part));
+}
+
 const OperatorCost& cost_of(const AssemblyInput& in, const Task& task) {
+    if (task.kind == TaskKind::fused) return fused_cost_of(in, task).kernel;
     const auto& costs = task.kind == TaskKind::compute ? in.costs.operators : in.costs.pipelines;
     return at(at(costs, task.stream), task.body);
 }
@@ -37,9 +48,7 @@ const CoflowShare& share_of(const AssemblyInput& in, int id) {
 }
 
 std::span<const int> operators_of(const AssemblyInput& in, const Task& task) {
-    if (task.kind == TaskKind::compute) return {&task.body, 1};
-    if (task.kind == TaskKind::pipeline) return at(in.program.pipelines, task.body).operators;
-    return {};
+    return operators_of(in.program, id_of(in, task));
 }
 
 std::string name_of(const AssemblyInput& in, const Task& task) {
@@ -50,6 +59,8 @@ std::string name_of(const AssemblyInput& in, const Task& task) {
             return at(in.program.pipelines, task.body).name;
         case TaskKind::transfer:
             return transfer_of(in, task).name;
+        case TaskKind::fused:
+            return at(in.program.fused, task.body).name;
         case TaskKind::host:
             return task.name;
     }
@@ -64,6 +75,8 @@ std::string kind_of(const AssemblyInput& in, const Task& task) {
             return "pipeline";
         case TaskKind::transfer:
             return to_string(transfer_of(in, task).type);
+        case TaskKind::fused:
+            return "fused_exchange";
         case TaskKind::host:
             return "host";
     }
@@ -94,6 +107,7 @@ Bytes compulsory_bytes_of(const AssemblyInput& in, const Task& task) {
     Bytes sum(0.0);
     for (const int op : operators_of(in, task)) sum += compulsory_bytes_of(body_of(in, op));
     if (task.kind == TaskKind::pipeline) sum -= Bytes(at(in.program.pipelines, task.body).on_chip);
+    if (task.kind == TaskKind::fused) sum -= Bytes(fused_part(in.program, id_of(in, task)).on_chip);
     return max(sum, Bytes(0.0));
 }
 
@@ -104,8 +118,16 @@ Seconds roofline_of(const AssemblyInput& in, int id) {
         return wire_bound(transfer_of(in, task), in.fabric, in.total_ranks);
     if (task.kind == TaskKind::compute) return roofline_bound(body_of(in, task.body), in.hardware);
     const OperatorCost& cost = cost_of(in, task);
-    return max(max(cost.matrix, cost.vector),
-               compulsory_bytes_of(in, task) / in.hardware.hbm_bandwidth);
+    Seconds bound = max(max(cost.matrix, cost.vector),
+                        compulsory_bytes_of(in, task) / in.hardware.hbm_bandwidth);
+    if (task.kind == TaskKind::fused) {
+        const FusedExchange& fused = at(in.program.fused, task.body);
+        for (const int transfer : {fused.dispatch, fused.combine}) {
+            bound = max(bound,
+                        wire_bound(at(in.program.transfers, transfer), in.fabric, in.total_ranks));
+        }
+    }
+    return bound;
 }
 
 }  // namespace podsim

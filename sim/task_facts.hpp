@@ -8,13 +8,17 @@
 
 namespace podsim {
 
-// Of a compute task or a pipeline.
+// Of a compute task, a pipeline or a part of a fused exchange. Tasks are the program's own, no
+// copies.
 const OperatorCost& cost_of(const AssemblyInput& input, const Task& task);
 
 // Of a transfer task.
 const Transfer& transfer_of(const AssemblyInput& input, const Task& task);
 const Coflow& coflow_of(const AssemblyInput& input, const Task& task);
 const CoflowShare& share_of(const AssemblyInput& input, int id);
+
+// Of a part of a fused exchange.
+const FusedPartCost& fused_cost_of(const AssemblyInput& input, const Task& task);
 
 // The operators a task runs, none of a transfer or host work. Valid as long as task and program.
 std::span<const int> operators_of(const AssemblyInput& input, const Task& task);

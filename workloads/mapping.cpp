@@ -27,7 +27,9 @@ const std::vector<std::pair<const char*, ExpertPlacement>>& names_of(const Exper
 
 const std::vector<std::pair<const char*, ExpertExchange>>& names_of(const ExpertExchange*) {
     static const std::vector<std::pair<const char*, ExpertExchange>> names = {
-        {"all_to_all", ExpertExchange::all_to_all}, {"gather", ExpertExchange::gather}};
+        {"all_to_all", ExpertExchange::all_to_all},
+        {"gather", ExpertExchange::gather},
+        {"fused", ExpertExchange::fused}};
     return names;
 }
 

@@ -59,8 +59,10 @@ struct ExpertCounts {
 // (dispatch and combine). gather: every rank of the expert group has all its tokens and sums what
 // its own experts make of them. Under data parallelism an all-gather brings them and a
 // reduce-scatter takes the sums away; in a tensor-parallel group they are there already, and one
-// all-reduce adds up (TensorRT-LLM on one node).
-enum class ExpertExchange { all_to_all, gather };
+// all-reduce adds up (TensorRT-LLM on one node). fused: as all_to_all, with dispatch, products and
+// combine of a layer as one kernel; of an experiment of one layer alone, a step's engine says
+// expert_parts.
+enum class ExpertExchange { all_to_all, gather, fused };
 const std::vector<std::pair<const char*, ExpertExchange>>& names_of(const ExpertExchange*);
 
 struct ExpertsSpec {

@@ -99,6 +99,11 @@ void require_shared_ranks(const StepSpec& spec) {
 
 void require_gather(const StepSpec& spec) {
     const auto& m = spec.mapping;
+    if (spec.experts.exchange == ExpertExchange::fused) {
+        throw StepError("experts.exchange",
+                        "is fused: that is of one expert layer by itself; a step's engine says "
+                        "expert_parts");
+    }
     if (spec.experts.exchange == ExpertExchange::gather) {
         if (spec.experts.shared_ranks > 0) {
             throw StepError("experts.shared_ranks",

@@ -63,6 +63,8 @@ inline std::string name_of(const Program& program, const Task& task) {
         case TaskKind::transfer:
             return program.transfers[static_cast<std::size_t>(program.instances[body].transfer)]
                 .name;
+        case TaskKind::fused:
+            return program.fused[body].name;
         case TaskKind::host:
             return task.name;
     }
