@@ -24,7 +24,8 @@ struct AccessPattern {
     long streams = 8;        // streams: how many
     long stride = 4096;      // strided
     double write_share = 0;  // of requests; of chunks and of streams where there are any
-    double load = 0;         // offered share of the peak, at random times; 0: as much as fits
+    double load = 0;         // offered share of the peak; 0: as much as fits
+    bool even = false;       // a load's requests come evenly instead of at random times
     long outstanding = 0;    // requests under way where load is 0; 0: enough to fill every queue
     long requests = 20000;   // of which the first tenth does not count
     std::uint64_t footprint = std::uint64_t{1} << 32;  // bytes that addresses spread over

@@ -70,8 +70,8 @@ AccessRequest AccessStream::next() {
     return {};
 }
 
-double AccessStream::random_gap(double mean) {
-    return -mean * std::log(uniform(pattern_.seed, 3, gaps_++));
+double AccessStream::gap(double mean) {
+    return pattern_.even ? mean : -mean * std::log(uniform(pattern_.seed, 3, gaps_++));
 }
 
 }  // namespace podsim

@@ -19,8 +19,8 @@ class AccessStream {
 
     AccessRequest next();
 
-    // The gap before the next request when requests come at random at `mean` apart.
-    double random_gap(double mean);
+    // Before the next request, when they come `mean` apart.
+    double gap(double mean);
 
   private:
     AccessPattern pattern_;

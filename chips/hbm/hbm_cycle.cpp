@@ -30,6 +30,12 @@ struct Counted {
     LatencyFigures latency;
 };
 
+// Of sorted values, the nearest rank.
+Seconds at_percent(const std::vector<double>& sorted, double percent) {
+    const auto last = static_cast<double>(sorted.size() - 1);
+    return Seconds(sorted[static_cast<std::size_t>(std::lround(last * percent / 100))]);
+}
+
 Counted count(const std::vector<TrafficRecord>& records, const AccessPattern& pattern,
               BytesPerSecond peak) {
     std::vector<Picoseconds> completions;
@@ -59,8 +65,11 @@ Counted count(const std::vector<TrafficRecord>& records, const AccessPattern& pa
             latencies.push_back(to_seconds(record.completion - record.arrival).value());
     }
     result.outstanding = area / seconds;
-    result.latency = {Seconds(mean(latencies)), Seconds(percentile(latencies, 50)),
-                      Seconds(percentile(latencies, 95)), Seconds(percentile(latencies, 99))};
+    result.latency.mean = Seconds(mean(latencies));
+    std::sort(latencies.begin(), latencies.end());
+    result.latency.p50 = at_percent(latencies, 50);
+    result.latency.p95 = at_percent(latencies, 95);
+    result.latency.p99 = at_percent(latencies, 99);
     return result;
 }
 

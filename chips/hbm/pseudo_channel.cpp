@@ -122,6 +122,9 @@ void PseudoChannel::review(int bank) {
                                            list.hit == list.head);
         column_mask_[mode] = hit ? column_mask_[mode] | bit(bank) : column_mask_[mode] & ~bit(bank);
         const bool row = !hit && list.head >= 0;
+        hit_age_[mode][bank] = hit ? slots_[list.hit].age : kAgeMask;
+        // Rows closed for tidiness come after those that somebody waits for.
+        head_age_[mode][bank] = list.head >= 0 ? slots_[list.head].age : kAgeMask;
         row_mask_[mode] = row ? row_mask_[mode] | bit(bank) : row_mask_[mode] & ~bit(bank);
     }
     if (controller_.row_policy == RowPolicy::closed) {
@@ -131,41 +134,44 @@ void PseudoChannel::review(int bank) {
     }
 }
 
+// Time from now, age and bank in one number, so that the least is the earliest, of those the
+// oldest, without a branch that could be guessed wrong.
+std::uint64_t PseudoChannel::key_of(Cycle time, std::uint64_t age, int bank) const {
+    return (static_cast<std::uint64_t>(time - now_) << kTimeShift) |
+           ((age & kAgeMask) << kBankBits) | static_cast<std::uint64_t>(bank);
+}
+
+PseudoChannel::Candidate PseudoChannel::candidate_of(std::uint64_t key) const {
+    if (key == UINT64_MAX) return {};
+    return {now_ + static_cast<Cycle>(key >> kTimeShift), (key >> kBankBits) & kAgeMask,
+            static_cast<int>(key & (kBanks - 1))};
+}
+
 void PseudoChannel::choose_column() {
     column_known_ = true;
-    column_ = {};
     const auto& own = column_ok_[mode_];
     const auto& group = group_column_ok_[mode_];
-    const auto& lists = lists_[mode_];
+    const auto& age = hit_age_[mode_];
+    std::uint64_t best = UINT64_MAX;
     for (std::uint64_t mask = column_mask_[mode_]; mask != 0; mask &= mask - 1) {
         const int bank = std::countr_zero(mask);
         const Cycle time = std::max(std::max(own[bank], group[group_of_[bank]]), now_);
-        if (time > column_.time) continue;
-        const Candidate candidate{time, slots_[lists[bank].hit].age, bank};
-        if (candidate.before(column_)) column_ = candidate;
+        best = std::min(best, key_of(time, age[bank], bank));
     }
-}
-
-Cycle PseudoChannel::activate_time(int bank) const {
-    const int stack = stack_of_[bank];
-    return std::max(std::max(activate_ok_[bank], group_activate_ok_[group_of_[bank]]),
-                    last_activates_[stack][ring_[stack]] + t_.faw);
+    column_ = candidate_of(best);
 }
 
 void PseudoChannel::choose_row() {
     row_known_ = true;
-    row_candidate_ = {};
+    const auto& age = head_age_[mode_];
+    std::uint64_t best = UINT64_MAX;
     for (std::uint64_t mask = row_mask_[mode_] | close_mask_; mask != 0; mask &= mask - 1) {
         const int bank = std::countr_zero(mask);
-        const std::int32_t head = lists_[mode_][bank].head;
-        const Cycle ready = row_[bank] >= 0 ? precharge_ok_[bank] : activate_time(bank);
-        const Cycle time = std::max(ready, now_);
-        if (time > row_candidate_.time) continue;
-        // Rows closed for tidiness only come after those that somebody waits for.
-        const std::uint64_t age = head >= 0 ? slots_[head].age : UINT64_MAX;
-        const Candidate candidate{time, age, bank};
-        if (candidate.before(row_candidate_)) row_candidate_ = candidate;
+        const Cycle open = std::max(activate_ok_[bank], group_activate_ok_[group_of_[bank]]);
+        const Cycle ready = row_[bank] >= 0 ? precharge_ok_[bank] : open;
+        best = std::min(best, key_of(std::max(ready, now_), age[bank], bank));
     }
+    row_candidate_ = candidate_of(best);
 }
 
 void PseudoChannel::remove(int mode, int index) {
@@ -192,11 +198,17 @@ void PseudoChannel::issue_column(std::vector<MemoryCompletion>& completed) {
     const Cycle data_end = now + (mode == 0 ? t_.cl : t_.cwl) + t_.burst;
     auto& same = group_column_ok_[mode];
     auto& other = group_column_ok_[1 - mode];
-    for (int g = 0; g < groups_; ++g) {
-        const bool near = g / layout_.groups == stack;
-        const Cycle gap = g == group ? t_.ccd_l : near ? t_.ccd_s : t_.ccd_r;
-        same[g] = std::max(same[g], now + gap);
-        const Cycle turned = mode == 0 ? now + t_.rtw : data_end + (g == group ? t_.wtr_l : t_.wtr_s);
+    const Cycle turned = mode == 0 ? now + t_.rtw : data_end + t_.wtr_s;
+    const int first = stack * layout_.groups, behind = first + layout_.groups;
+    for (int g = first; g < behind; ++g) {
+        same[g] = std::max(same[g], now + t_.ccd_s);
+        other[g] = std::max(other[g], turned);
+    }
+    same[group] = std::max(same[group], now + t_.ccd_l);
+    if (mode == 1) other[group] = std::max(other[group], data_end + t_.wtr_l);
+    for (int g = 0; layout_.stack_ids > 1 && g < groups_; ++g) {
+        if (g >= first && g < behind) continue;
+        same[g] = std::max(same[g], now + t_.ccd_r);
         other[g] = std::max(other[g], turned);
     }
     const Cycle close = mode == 0 ? now + t_.read_to_precharge : data_end + t_.write_recovery;
@@ -240,7 +252,7 @@ void PseudoChannel::issue_row() {
     if (column_known_ && (column_mask_[mode_] & bit(bank)) != 0) {
         const Cycle time = std::max(
             std::max(column_ok_[mode_][bank], group_column_ok_[mode_][group_of_[bank]]), now_);
-        const Candidate candidate{time, slots_[lists_[mode_][bank].hit].age, bank};
+        const Candidate candidate{time, hit_age_[mode_][bank] & kAgeMask, bank};
         if (candidate.before(column_)) column_ = candidate;
     }
 }
@@ -255,12 +267,14 @@ void PseudoChannel::activate(int bank, int slot) {
     precharge_ok_[bank] = now_ + t_.ras;
     column_ok_[0][bank] = now_ + t_.rcd_read;
     column_ok_[1][bank] = now_ + t_.rcd_write;
-    for (int g = stack * layout_.groups; g < (stack + 1) * layout_.groups; ++g) {
-        group_activate_ok_[g] =
-            std::max(group_activate_ok_[g], now_ + (g == group ? t_.rrd_l : t_.rrd_s));
-    }
-    last_activates_[stack][ring_[stack]] = now_;
+    auto& ring = last_activates_[stack];
+    ring[ring_[stack]] = now_;
     ring_[stack] = static_cast<std::uint8_t>((ring_[stack] + 1) % 4);
+    // The oldest of the last four says when a fifth may come.
+    const Cycle next = std::max(now_ + t_.rrd_s, ring[ring_[stack]] + t_.faw);
+    for (int g = stack * layout_.groups; g < (stack + 1) * layout_.groups; ++g)
+        group_activate_ok_[g] = std::max(group_activate_ok_[g], next);
+    group_activate_ok_[group] = std::max(group_activate_ok_[group], now_ + t_.rrd_l);
     for (auto& lists : lists_) {
         std::int32_t hit = lists[bank].head;
         while (hit >= 0 && slots_[hit].access.row != row_[bank]) hit = slots_[hit].next;

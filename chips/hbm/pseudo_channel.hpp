@@ -89,6 +89,9 @@ class PseudoChannel {
   private:
     static constexpr int kBanks = 64;
     static constexpr Cycle kNever = INT64_MAX / 4;
+    // A candidate as one number: cycles from now (24 bits), age (34), bank (6).
+    static constexpr int kBankBits = 6, kTimeShift = 40;
+    static constexpr std::uint64_t kAgeMask = (std::uint64_t{1} << 34) - 1;
 
     struct Slot {
         MemoryAccess access;
@@ -114,7 +117,8 @@ class PseudoChannel {
     void review(int bank);
     void choose_column();
     void choose_row();
-    Cycle activate_time(int bank) const;
+    std::uint64_t key_of(Cycle time, std::uint64_t age, int bank) const;
+    Candidate candidate_of(std::uint64_t key) const;
     void issue_column(std::vector<MemoryCompletion>& completed);
     void issue_row();
     void activate(int bank, int slot);
@@ -142,6 +146,7 @@ class PseudoChannel {
     std::array<std::uint8_t, kBanks> ring_{};
     std::array<std::int32_t, kBanks> streak_{};       // column commands since the activate
     std::array<std::array<List, kBanks>, 2> lists_{};
+    std::array<std::array<std::uint64_t, kBanks>, 2> hit_age_{}, head_age_{};
     std::array<std::uint64_t, 2> column_mask_{};      // banks with something to read or write
     std::array<std::uint64_t, 2> row_mask_{};         // banks whose row has to change for it
     std::uint64_t close_mask_ = 0;                    // closed policy: rows nobody waits for

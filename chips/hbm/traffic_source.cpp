@@ -41,7 +41,7 @@ void TrafficSource::start() {
 void TrafficSource::send_arrivals() {
     const Picoseconds now = to_picoseconds(sc_core::sc_time_stamp());
     for (int i = 0; i < kBatch && has_next(); ++i) {
-        next_arrival_ += stream_.random_gap(static_cast<double>(interval_));
+        next_arrival_ += stream_.gap(static_cast<double>(interval_));
         send(std::max(now, static_cast<Picoseconds>(std::llround(next_arrival_))));
     }
     const auto next = static_cast<Picoseconds>(std::llround(next_arrival_));
