@@ -97,6 +97,7 @@ void describe(Form& form, ChipSpec& chip) {
                   "what the power cap leaves; without it the chip keeps its clock");
     form.optional("host_link", chip.host_link,
                   "to the host's memory; a model with tables there needs it");
+    form.optional("memory", chip.memory, "the devices behind hbm, where they are known");
     form.required("kernels", chip.kernels, "kernel library it uses unless told otherwise");
     if (!form.ok()) return;
     if (chip.peak_matrix.empty()) form.problem("peak_matrix", "names no format");

@@ -8,6 +8,7 @@
 #include "base/document.hpp"
 #include "base/sourced.hpp"
 #include "base/units.hpp"
+#include "chips/memory_spec.hpp"
 #include "program/dtype.hpp"
 
 namespace podsim {
@@ -58,6 +59,7 @@ struct ChipSpec {
     Sourced<Watts> power;                                     // thermal design power of the package
     std::optional<SustainedSpec> sustained;
     std::optional<HostLinkSpec> host_link;
+    std::optional<MemorySpec> memory;  // the devices behind hbm, where they are known
     std::string kernels;  // default kernel library
 };
 
