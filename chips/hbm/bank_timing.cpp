@@ -14,6 +14,12 @@ BankTiming bank_timing(const MemoryDevice& device, BytesPerSecond pin_rate) {
         return std::max(Cycle{0},
                         static_cast<Cycle>(std::ceil(time.value.value() / period - 0.02)));
     };
+    // tCCD is the interface's: the same cycles at any pin rate.
+    const double own = static_cast<double>(o.beats_per_cycle.value) /
+                       (device.pin_rate.value.value() * 8);
+    const auto interface_cycles = [&](const Sourced<Seconds>& time) {
+        return static_cast<Cycle>(std::ceil(time.value.value() / own - 0.02));
+    };
     BankTiming timing;
     timing.period_ps = period * 1e12;
     timing.burst = std::max<Cycle>(
@@ -23,9 +29,9 @@ BankTiming bank_timing(const MemoryDevice& device, BytesPerSecond pin_rate) {
     timing.rp = cycles(t.tRP);
     timing.ras = cycles(t.tRAS);
     timing.rc = std::max(cycles(t.tRC), timing.ras + timing.rp);
-    timing.ccd_s = std::max(cycles(t.tCCD_S), timing.burst);
-    timing.ccd_l = std::max(cycles(t.tCCD_L), timing.ccd_s);
-    timing.ccd_r = std::max(cycles(t.tCCD_R), timing.burst);
+    timing.ccd_s = std::max(interface_cycles(t.tCCD_S), timing.burst);
+    timing.ccd_l = std::max(interface_cycles(t.tCCD_L), timing.ccd_s);
+    timing.ccd_r = std::max(interface_cycles(t.tCCD_R), timing.burst);
     timing.rrd_s = std::max<Cycle>(1, cycles(t.tRRD_S));
     timing.rrd_l = std::max(cycles(t.tRRD_L), timing.rrd_s);
     timing.faw = cycles(t.tFAW);

@@ -21,7 +21,8 @@ struct BankTiming {
 };
 
 // Each time is rounded up to whole cycles; a fiftieth of one is forgiven, which is what tables in
-// nanoseconds with two digits are off. A column command never follows sooner than its data.
+// nanoseconds with two digits are off. tCCD follows the pins: its cycles at the device's own rate
+// hold at any. A column command never follows sooner than its data.
 BankTiming bank_timing(const MemoryDevice& device, BytesPerSecond pin_rate);
 
 }  // namespace podsim

@@ -203,6 +203,12 @@ void HbmMemory::go_on(Picoseconds now) {
         }
     }
     busy_.resize(kept);
+    // In the order of time, as if each were told when it is due.
+    const auto earlier = [](const MemoryCompletion& a, const MemoryCompletion& b) {
+        return a.time < b.time;
+    };
+    if (!std::is_sorted(completed_.begin(), completed_.end(), earlier))
+        std::stable_sort(completed_.begin(), completed_.end(), earlier);
     // respond() may bring new requests, which do not touch completed_.
     for (const MemoryCompletion& completion : completed_) {
         Pending& pending = pending_[completion.id];
