@@ -15,7 +15,7 @@ enum class AccessOrder { sequential, streams, random, strided };
 const std::vector<std::pair<const char*, AccessOrder>>& names_of(const AccessOrder*);
 
 // Requests of `request` bytes each. `random` walks through chunks that lie anywhere; `streams` takes
-// its streams in turn, each of which walks on in a place of its own; `strided` leaves `stride`
+// its streams in turn, each of which walks through 8 KiB at a time; `strided` leaves `stride`
 // between the beginnings of two requests.
 struct AccessPattern {
     AccessOrder order = AccessOrder::sequential;
@@ -25,6 +25,7 @@ struct AccessPattern {
     long stride = 4096;      // strided
     double write_share = 0;  // of requests; of chunks and of streams where there are any
     double load = 0;         // offered share of the peak; 0: as much as fits
+    bool mixed = false;      // streams: their requests are writes by chance, not whole streams
     bool even = false;       // a load's requests come evenly instead of at random times
     long outstanding = 0;    // requests under way where load is 0; 0: enough to fill every queue
     long requests = 20000;   // of which the first tenth does not count

@@ -9,7 +9,9 @@ namespace podsim {
 
 namespace {
 
-// Places of streams: spread over the footprint, each an odd number of rows away from the last.
+// A stream walks on for so many bytes, then somewhere else: rows of two streams that meet in a bank
+// would go on meeting there for as long as both walk in step.
+constexpr std::uint64_t kWalk = 8192;
 constexpr std::uint64_t kRow = 1024;
 
 }  // namespace
@@ -49,8 +51,12 @@ AccessRequest AccessStream::next() {
         case AccessOrder::streams: {
             const auto streams = static_cast<std::uint64_t>(pattern_.streams);
             const std::uint64_t stream = n % streams;
-            const std::uint64_t apart = pattern_.footprint / streams / kRow * kRow + 5 * kRow;
-            const std::uint64_t address = stream * apart + n / streams * request;
+            // They begin in different parts of a walk, so that they do not all jump at once.
+            const std::uint64_t at = n / streams * request + stream * (kWalk / 8 + kRow);
+            const std::uint64_t rows = pattern_.footprint / kRow;
+            const std::uint64_t row = random_bits(pattern_.seed, 4, stream, at / kWalk) % rows;
+            const std::uint64_t address = row * kRow + at % kWalk;
+            if (pattern_.mixed) return {address, writes(n)};
             // Streams that write lie among those that read, in the share asked for.
             const double before = std::floor(static_cast<double>(stream) * pattern_.write_share);
             const double after =
