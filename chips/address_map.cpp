@@ -53,7 +53,8 @@ std::vector<std::string> problems_of_address(const std::vector<std::string>& ord
         if (item.part < 0) {
             problems.push_back(fmt::format("no part of an address is called {}", text));
         } else if (!item.sound) {
-            problems.push_back(fmt::format("{} has no whole number above 0 behind the colon", text));
+            problems.push_back(
+                fmt::format("{} has no whole number above 0 behind the colon", text));
         } else if (item.count == 0) {
             ++whole[static_cast<std::size_t>(item.part)];
         }
@@ -108,15 +109,14 @@ AddressMap::AddressMap(const std::vector<std::string>& order, const AddressShape
 }
 
 MemoryPlace AddressMap::place(std::uint64_t address) const {
-    std::uint64_t rest = access_shift_ >= 0
-                             ? address >> access_shift_
-                             : address / static_cast<std::uint64_t>(shape_.access);
+    std::uint64_t rest = access_shift_ >= 0 ? address >> access_shift_
+                                            : address / static_cast<std::uint64_t>(shape_.access);
     std::array<std::uint64_t, 5> value{};
     std::uint64_t above_channel = 0;
     for (const Digit& digit : digits_) {
         const std::uint64_t next = digit.shift >= 0 ? rest >> digit.shift : rest / digit.count;
-        const std::uint64_t part = rest - (digit.shift >= 0 ? next << digit.shift
-                                                            : next * digit.count);
+        const std::uint64_t part =
+            rest - (digit.shift >= 0 ? next << digit.shift : next * digit.count);
         value[static_cast<std::size_t>(digit.part)] += part * digit.weight;
         rest = next;
         if (digit.part == Part::channel) above_channel = rest;

@@ -16,7 +16,7 @@ struct MemoryPlace {
 };
 
 struct AddressShape {
-    long access = 64;           // bytes that stay together
+    long access = 64;  // bytes that stay together
     long accesses_per_row = 16;
     long channels = 1, groups = 4, banks = 4, stack_ids = 1;
     long bursts_per_access = 2;  // what a count of `column` is divided by

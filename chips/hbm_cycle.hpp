@@ -14,8 +14,8 @@ namespace podsim {
 enum class AccessOrder { sequential, streams, random, strided };
 const std::vector<std::pair<const char*, AccessOrder>>& names_of(const AccessOrder*);
 
-// Requests of `request` bytes each. `random` walks through chunks that lie anywhere; `streams` takes
-// its streams in turn, each of which walks through 8 KiB at a time; `strided` leaves `stride`
+// Requests of `request` bytes each. `random` walks through chunks that lie anywhere; `streams`
+// takes its streams in turn, each of which walks through 8 KiB at a time; `strided` leaves `stride`
 // between the beginnings of two requests.
 struct AccessPattern {
     AccessOrder order = AccessOrder::sequential;
@@ -48,13 +48,13 @@ struct MemoryRun {
     BytesPerSecond peak{0.0};
     double share = 0;  // of the peak, achieved after warming up
     LatencyFigures latency;
-    double row_hits = 0;      // share of accesses that found their row open
-    double row_conflicts = 0;  // share that had to close another one first
-    double refresh_loss = 0;  // share of the time that a bank is kept by refreshes, mean
+    double row_hits = 0;          // share of accesses that found their row open
+    double row_conflicts = 0;     // share that had to close another one first
+    double refresh_loss = 0;      // share of the time that a bank is kept by refreshes, mean
     double mean_outstanding = 0;  // requests under way, mean over the time counted
     Bytes bytes{0.0};             // of all requests
     Joules energy{0.0};
-    Seconds time{0.0};            // from the first request to the last byte
+    Seconds time{0.0};  // from the first request to the last byte
     std::uint64_t requests = 0, activates = 0, refreshes = 0, held_back = 0;
 };
 

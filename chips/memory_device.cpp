@@ -120,17 +120,16 @@ void require_sense(ReadForm& form, const MemoryDevice& device) {
     // Tables are rounded to cycles: half a nanosecond is none of our business.
     const Seconds open_and_close = t.tRAS.value + t.tRP.value;
     if (t.tRC.value.value() > 0 && t.tRC.value < open_and_close - Seconds(1e-9)) {
-        form.problem("timing.tRC", fmt::format("{} is below tRAS + tRP, {}",
-                                               to_string(t.tRC.value), to_string(open_and_close)));
+        form.problem("timing.tRC", fmt::format("{} is below tRAS + tRP, {}", to_string(t.tRC.value),
+                                               to_string(open_and_close)));
     }
     if (c.drain_to >= c.drain_above) {
         form.problem("controller.drain_to", "is not below drain_above, so no drain would end",
                      fmt::format("write less than {}", c.drain_above));
     }
     if (c.drain_above > c.write_window) {
-        form.problem("controller.drain_above",
-                     fmt::format("{} writes never wait in a window of {}", c.drain_above,
-                                 c.write_window));
+        form.problem("controller.drain_above", fmt::format("{} writes never wait in a window of {}",
+                                                           c.drain_above, c.write_window));
     }
     if (c.refresh != RefreshMode::none && t.tREFI.value.value() > 0) {
         const bool all = c.refresh == RefreshMode::all_bank;

@@ -47,14 +47,13 @@ std::vector<Diagnostic> contradictions(const MemorySpec& memory, const ChipSpec&
     const long pins = o.channels.value * o.pseudo_channels.value * o.width.value;
     const BytesPerSecond bandwidth = stacks * static_cast<double>(pins) * memory.pin_rate.value;
     if (!agrees(chip.hbm.bandwidth.value / bandwidth, 1)) {
-        found.push_back(
-            {place, "memory.pin_rate",
-             fmt::format("{} stacks x {} pins x {} give {}, hbm.bandwidth is {}",
-                         memory.stacks.value, pins, to_string(memory.pin_rate.value),
-                         to_string(bandwidth), to_string(chip.hbm.bandwidth.value)),
-             fmt::format("correct one of them; they may differ by 2 %, {} would agree",
-                         to_string(memory.pin_rate.value *
-                                   (chip.hbm.bandwidth.value / bandwidth)))});
+        found.push_back({place, "memory.pin_rate",
+                         fmt::format("{} stacks x {} pins x {} give {}, hbm.bandwidth is {}",
+                                     memory.stacks.value, pins, to_string(memory.pin_rate.value),
+                                     to_string(bandwidth), to_string(chip.hbm.bandwidth.value)),
+                         fmt::format("correct one of them; they may differ by 2 %, {} would agree",
+                                     to_string(memory.pin_rate.value *
+                                               (chip.hbm.bandwidth.value / bandwidth)))});
     }
     const double capacity = chip.hbm.capacity.value.value();
     if (memory.stack_capacity) {
@@ -62,9 +61,8 @@ std::vector<Diagnostic> contradictions(const MemorySpec& memory, const ChipSpec&
         if (agrees(capacity, sum)) return found;
         found.push_back({place, "memory.stack_capacity",
                          fmt::format("{} stacks x {} give {}, hbm.capacity is {}",
-                                     memory.stacks.value,
-                                     to_string(memory.stack_capacity->value), to_string(Bytes(sum)),
-                                     to_string(chip.hbm.capacity.value)),
+                                     memory.stacks.value, to_string(memory.stack_capacity->value),
+                                     to_string(Bytes(sum)), to_string(chip.hbm.capacity.value)),
                          "correct one of them; they may differ by 2 %"});
         return found;
     }
@@ -74,11 +72,11 @@ std::vector<Diagnostic> contradictions(const MemorySpec& memory, const ChipSpec&
         sums += (sums.empty() ? "" : ", ") +
                 fmt::format("x {} = {}", to_string(size.value), to_string(stacks * size.value));
     }
-    found.push_back({place, "memory.stacks",
-                     fmt::format("{} stacks of {} ({}) do not make the {} of hbm.capacity",
-                                 memory.stacks.value, device.name, sums,
-                                 to_string(chip.hbm.capacity.value)),
-                     "correct one of them, or state stack_capacity"});
+    found.push_back(
+        {place, "memory.stacks",
+         fmt::format("{} stacks of {} ({}) do not make the {} of hbm.capacity", memory.stacks.value,
+                     device.name, sums, to_string(chip.hbm.capacity.value)),
+         "correct one of them, or state stack_capacity"});
     return found;
 }
 

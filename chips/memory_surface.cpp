@@ -21,7 +21,8 @@ constexpr double kBytesOfARun = 32768 * 64.0;
 // rises in proportion: the grid is dense there.
 std::vector<double> chunk_grid(double burst) {
     std::vector<double> grid;
-    for (const double n : {1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32, 48, 64, 96, 128}) grid.push_back(n * burst);
+    for (const double n : {1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32, 48, 64, 96, 128})
+        grid.push_back(n * burst);
     return grid;
 }
 
@@ -41,8 +42,8 @@ Between locate(const std::vector<double>& axis, double x, bool logarithmic) {
     const auto above = std::upper_bound(axis.begin(), axis.end(), x);
     const auto below = static_cast<std::size_t>(above - axis.begin()) - 1;
     const double from = axis[below], to = axis[below + 1];
-    const double part = logarithmic ? std::log(x / from) / std::log(to / from)
-                                    : (x - from) / (to - from);
+    const double part =
+        logarithmic ? std::log(x / from) / std::log(to / from) : (x - from) / (to - from);
     return {below, part};
 }
 

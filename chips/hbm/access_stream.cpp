@@ -39,8 +39,7 @@ AccessRequest AccessStream::next() {
     const std::uint64_t n = count_++;
     const auto request = static_cast<std::uint64_t>(pattern_.request);
     const auto writes = [&](std::uint64_t which) {
-        return pattern_.write_share > 0 &&
-               uniform(pattern_.seed, 1, which) < pattern_.write_share;
+        return pattern_.write_share > 0 && uniform(pattern_.seed, 1, which) < pattern_.write_share;
     };
     switch (pattern_.order) {
         case AccessOrder::sequential:
@@ -59,8 +58,7 @@ AccessRequest AccessStream::next() {
             if (pattern_.mixed) return {address, writes(n)};
             // Streams that write lie among those that read, in the share asked for.
             const double before = std::floor(static_cast<double>(stream) * pattern_.write_share);
-            const double after =
-                std::floor(static_cast<double>(stream + 1) * pattern_.write_share);
+            const double after = std::floor(static_cast<double>(stream + 1) * pattern_.write_share);
             return {address, after > before};
         }
         case AccessOrder::random: {

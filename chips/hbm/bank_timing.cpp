@@ -15,8 +15,8 @@ BankTiming bank_timing(const MemoryDevice& device, BytesPerSecond pin_rate) {
                         static_cast<Cycle>(std::ceil(time.value.value() / period - 0.02)));
     };
     // tCCD is the interface's: the same cycles at any pin rate.
-    const double own = static_cast<double>(o.beats_per_cycle.value) /
-                       (device.pin_rate.value.value() * 8);
+    const double own =
+        static_cast<double>(o.beats_per_cycle.value) / (device.pin_rate.value.value() * 8);
     const auto interface_cycles = [&](const Sourced<Seconds>& time) {
         return static_cast<Cycle>(std::ceil(time.value.value() / own - 0.02));
     };

@@ -49,9 +49,9 @@ Counted count(const std::vector<TrafficRecord>& records, const AccessPattern& pa
             return a.arrival < b.arrival;
         })->arrival;
     const Picoseconds to = std::max(last_arrival, completions[warm + 1]);
-    const auto counted = static_cast<double>(
-        std::upper_bound(completions.begin(), completions.end(), to) -
-        std::upper_bound(completions.begin(), completions.end(), from));
+    const auto counted =
+        static_cast<double>(std::upper_bound(completions.begin(), completions.end(), to) -
+                            std::upper_bound(completions.begin(), completions.end(), from));
     const double seconds = to_seconds(to - from).value();
     Counted result;
     result.share = counted * static_cast<double>(pattern.request) / seconds / peak.value();
@@ -102,10 +102,9 @@ MemoryRun run_memory(const MemoryDevice& device, const MemoryExtent& extent,
         const long queues = controller.read_window + controller.write_window + controller.entry;
         outstanding = std::max(4L, 2 * channels * queues / accesses);
     }
-    const double interval =
-        pattern.load > 0
-            ? static_cast<double>(pattern.request) / (pattern.load * peak.value()) * 1e12
-            : 0;
+    const double interval = pattern.load > 0 ? static_cast<double>(pattern.request) /
+                                                   (pattern.load * peak.value()) * 1e12
+                                             : 0;
 
     const SystemcSession session;
     HbmMemory memory("hbm", spec);

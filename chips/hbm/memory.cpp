@@ -155,8 +155,8 @@ void HbmMemory::begin(int socket, tlm::tlm_generic_payload& payload, Picoseconds
         const MemoryPlace place = map_.place(at);
         part.bank = static_cast<std::int16_t>(place.bank);
         part.row = place.row;
-        part.bursts = static_cast<std::int16_t>((stop - start + burst - 1) / burst -
-                                                (at - start) / burst);
+        part.bursts =
+            static_cast<std::int16_t>((stop - start + burst - 1) / burst - (at - start) / burst);
         flat_[static_cast<std::size_t>(place.channel)]->push(part);
         if (is_busy_[static_cast<std::size_t>(place.channel)] == 0) {
             is_busy_[static_cast<std::size_t>(place.channel)] = 1;
@@ -189,8 +189,8 @@ void HbmMemory::wake() {
 
 // All decisions up to now, and what they complete.
 void HbmMemory::go_on(Picoseconds now) {
-    const auto until = static_cast<Cycle>(
-        std::floor(static_cast<double>(now) / timing_.period_ps + 1e-6));
+    const auto until =
+        static_cast<Cycle>(std::floor(static_cast<double>(now) / timing_.period_ps + 1e-6));
     completed_.clear();
     std::size_t kept = 0;
     for (const int channel : busy_) {

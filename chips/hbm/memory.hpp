@@ -63,7 +63,7 @@ class HbmStack : public sc_core::sc_module {
 };
 
 struct HbmStatistics {
-    PseudoChannelStatistics commands;  // sums over all pseudo-channels
+    PseudoChannelStatistics commands;                              // sums over all pseudo-channels
     std::uint64_t transactions = 0, responses = 0, held_back = 0;  // held back: END_REQ came later
     Bytes bytes{0.0};                                              // asked for
     Bytes moved{0.0};                                              // in whole column commands

@@ -63,8 +63,7 @@ void PseudoChannel::advance(Cycle until, std::vector<MemoryCompletion>& complete
         Cycle time = kNever;
         if (!entry_.empty()) {
             const MemoryAccess& next = entry_.front();
-            if (in_window_[next.write] < window_[next.write])
-                time = std::max(next.arrival, now_);
+            if (in_window_[next.write] < window_[next.write]) time = std::max(next.arrival, now_);
         }
         if (!column_known_) choose_column();
         if (!row_known_) choose_row();
@@ -118,8 +117,8 @@ void PseudoChannel::enter(const MemoryAccess& access) {
 void PseudoChannel::review(int bank) {
     for (int mode = 0; mode < 2; ++mode) {
         const List& list = lists_[mode][bank];
-        const bool hit = list.hit >= 0 && (streak_[bank] < controller_.row_hit_cap ||
-                                           list.hit == list.head);
+        const bool hit =
+            list.hit >= 0 && (streak_[bank] < controller_.row_hit_cap || list.hit == list.head);
         column_mask_[mode] = hit ? column_mask_[mode] | bit(bank) : column_mask_[mode] & ~bit(bank);
         const bool row = !hit && list.head >= 0;
         hit_age_[mode][bank] = hit ? slots_[list.hit].age : kAgeMask;
@@ -128,8 +127,7 @@ void PseudoChannel::review(int bank) {
         row_mask_[mode] = row ? row_mask_[mode] | bit(bank) : row_mask_[mode] & ~bit(bank);
     }
     if (controller_.row_policy == RowPolicy::closed) {
-        const bool done =
-            row_[bank] >= 0 && lists_[0][bank].hit < 0 && lists_[1][bank].hit < 0;
+        const bool done = row_[bank] >= 0 && lists_[0][bank].hit < 0 && lists_[1][bank].hit < 0;
         close_mask_ = done ? close_mask_ | bit(bank) : close_mask_ & ~bit(bank);
     }
 }

@@ -60,10 +60,10 @@ struct PseudoChannelStatistics {
     std::uint64_t accesses = 0, completed = 0, reads = 0, writes = 0;  // reads, writes: commands
     std::uint64_t activates = 0, precharges = 0, refreshes = 0;
     std::uint64_t row_hits = 0, row_misses = 0, row_conflicts = 0;  // of accesses
-    std::uint64_t drains = 0;          // turns from reading to writing
-    Cycle refresh_cycles = 0;          // banks kept from work by a refresh, mean over the banks
-    Cycle latency_cycles = 0;          // sum over completed accesses, arrival to last data
-    std::uint64_t most_waiting = 0;    // accesses in window and before it
+    std::uint64_t drains = 0;                                       // turns from reading to writing
+    Cycle refresh_cycles = 0;        // banks kept from work by a refresh, mean over the banks
+    Cycle latency_cycles = 0;        // sum over completed accesses, arrival to last data
+    std::uint64_t most_waiting = 0;  // accesses in window and before it
 };
 
 class PseudoChannel {
@@ -137,19 +137,19 @@ class PseudoChannel {
     int banks_, groups_;
 
     std::array<std::int8_t, kBanks> group_of_{}, stack_of_{};
-    std::array<std::int32_t, kBanks> row_{};          // open, or -1
+    std::array<std::int32_t, kBanks> row_{};  // open, or -1
     std::array<Cycle, kBanks> activate_ok_{}, precharge_ok_{};
-    std::array<std::array<Cycle, kBanks>, 2> column_ok_{};         // read, write: since activate
-    std::array<std::array<Cycle, kBanks>, 2> group_column_ok_{};   // of groups
-    std::array<Cycle, kBanks> group_activate_ok_{};                // of groups
-    std::array<std::array<Cycle, 4>, kBanks> last_activates_{};    // of stack ids, a ring
+    std::array<std::array<Cycle, kBanks>, 2> column_ok_{};        // read, write: since activate
+    std::array<std::array<Cycle, kBanks>, 2> group_column_ok_{};  // of groups
+    std::array<Cycle, kBanks> group_activate_ok_{};               // of groups
+    std::array<std::array<Cycle, 4>, kBanks> last_activates_{};   // of stack ids, a ring
     std::array<std::uint8_t, kBanks> ring_{};
-    std::array<std::int32_t, kBanks> streak_{};       // column commands since the activate
+    std::array<std::int32_t, kBanks> streak_{};  // column commands since the activate
     std::array<std::array<List, kBanks>, 2> lists_{};
     std::array<std::array<std::uint64_t, kBanks>, 2> hit_age_{}, head_age_{};
-    std::array<std::uint64_t, 2> column_mask_{};      // banks with something to read or write
-    std::array<std::uint64_t, 2> row_mask_{};         // banks whose row has to change for it
-    std::uint64_t close_mask_ = 0;                    // closed policy: rows nobody waits for
+    std::array<std::uint64_t, 2> column_mask_{};  // banks with something to read or write
+    std::array<std::uint64_t, 2> row_mask_{};     // banks whose row has to change for it
+    std::uint64_t close_mask_ = 0;                // closed policy: rows nobody waits for
 
     std::vector<Slot> slots_;
     std::vector<std::int32_t> free_slots_;

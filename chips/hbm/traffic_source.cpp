@@ -92,8 +92,7 @@ tlm::tlm_sync_enum TrafficSource::nb_transport_bw(tlm::tlm_generic_payload& payl
         }
         return tlm::TLM_ACCEPTED;
     }
-    const Picoseconds time =
-        to_picoseconds(sc_core::sc_time_stamp()) + to_picoseconds(delay);
+    const Picoseconds time = to_picoseconds(sc_core::sc_time_stamp()) + to_picoseconds(delay);
     const std::size_t at = payload.get_streaming_width();
     records_[slots_[at].record].completion = time;
     free_.push_back(at);

@@ -66,7 +66,8 @@ RC_GTEST_PROP(Memory, LosesNothing, ()) {
     const HbmStatistics& s = outcome.statistics;
     RC_ASSERT(outcome.left == 0U);
     RC_ASSERT(outcome.records.size() == 1500U);
-    for (const TrafficRecord& record : outcome.records) RC_ASSERT(record.completion > record.arrival);
+    for (const TrafficRecord& record : outcome.records)
+        RC_ASSERT(record.completion > record.arrival);
     RC_ASSERT(s.responses == 1500U);
     RC_ASSERT(s.commands.accesses == s.commands.completed);
     RC_ASSERT(s.commands.row_hits + s.commands.row_misses + s.commands.row_conflicts ==
@@ -88,8 +89,9 @@ RC_GTEST_PROP(Memory, KeepsTheTimingTable, ()) {
     Cycle arrival = 0;
     for (std::uint32_t i = 0; i < 800; ++i) {
         arrival += *rc::gen::inRange(0, 12);
-        channel.push({i, arrival, static_cast<std::int16_t>(*rc::gen::inRange(0, groups * per_group)),
-                      2, *rc::gen::inRange(0, 3), *rc::gen::inRange(0, 4) == 0});
+        channel.push({i, arrival,
+                      static_cast<std::int16_t>(*rc::gen::inRange(0, groups * per_group)), 2,
+                      *rc::gen::inRange(0, 3), *rc::gen::inRange(0, 4) == 0});
     }
     std::vector<MemoryCompletion> completions;
     channel.advance(1000000, completions);
@@ -229,8 +231,8 @@ RC_GTEST_PROP(Address, IsABijection, ()) {
     const AddressMap map({"column:8", "channel", "column", "group", "bank", "stack"}, shape, banks,
                          channels);
     std::map<std::tuple<int, int, int>, int> seen;  // places, with how many accesses each has
-    const long all = shape.accesses_per_row * shape.channels * shape.groups * shape.banks *
-                     shape.stack_ids;
+    const long all =
+        shape.accesses_per_row * shape.channels * shape.groups * shape.banks * shape.stack_ids;
     const auto start = *rc::gen::inRange<std::uint64_t>(0, 1000) * static_cast<std::uint64_t>(all);
     for (long i = 0; i < all; ++i) {
         const MemoryPlace place = map.place((start + static_cast<std::uint64_t>(i)) * 64);

@@ -60,7 +60,8 @@ TEST(MemorySurface, MidpointsAreWithinThreePercentOfTheBankModel) {
 TEST(MemorySurface, SmallChunks) {
     for (const long chunk : {32L, 64L, 96L, 128L, 160L}) {
         const double truth = measured(AccessOrder::random, chunk, 1, 0);
-        EXPECT_NEAR(sustained_share(surface(), {static_cast<double>(chunk), 0, 0}) / truth, 1, 0.03);
+        EXPECT_NEAR(sustained_share(surface(), {static_cast<double>(chunk), 0, 0}) / truth, 1,
+                    0.03);
     }
     EXPECT_DOUBLE_EQ(sustained_share(surface(), {48, 0, 0}),
                      0.75 * sustained_share(surface(), {64, 0, 0}));
