@@ -27,7 +27,7 @@ std::vector<double> chunk_grid(double burst) {
 }
 
 const std::vector<double> kWrites = {0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1};
-const std::vector<double> kStreams = {1, 2, 4, 8, 12, 16, 24, 32, 48, 64};
+const std::vector<double> kStreams = {1, 2, 4, 8, 12, 16, 24, 32, 48};
 const std::vector<double> kLoads = {0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95};
 
 // Where x lies on an ascending axis: the point below and the part of the way to the next one.

@@ -51,7 +51,8 @@ AccessRequest AccessStream::next() {
             const auto streams = static_cast<std::uint64_t>(pattern_.streams);
             const std::uint64_t stream = n % streams;
             // They begin in different parts of a walk, so that they do not all jump at once.
-            const std::uint64_t at = n / streams * request + stream * (kWalk / 8 + kRow);
+            const std::uint64_t at = n / streams * request + random_bits(pattern_.seed, 5, stream) %
+                                                                 kWalk / request * request;
             const std::uint64_t rows = pattern_.footprint / kRow;
             const std::uint64_t row = random_bits(pattern_.seed, 4, stream, at / kWalk) % rows;
             const std::uint64_t address = row * kRow + at % kWalk;

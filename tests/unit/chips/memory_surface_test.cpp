@@ -46,7 +46,7 @@ TEST(MemorySurface, MidpointsAreWithinThreePercentOfTheBankModel) {
             EXPECT_NEAR(share / truth, 1, 0.03) << chunk << " B, writes " << writes;
         }
     }
-    for (const int streams : {3, 6, 10, 20, 40, 56}) {
+    for (const int streams : {3, 6, 10, 14, 20, 28, 40}) {
         for (const double writes : {0.0, 0.075, 0.15, 0.25, 0.45}) {
             const double truth = measured(AccessOrder::streams, 64, streams, writes);
             const double share =
