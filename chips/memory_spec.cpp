@@ -31,6 +31,11 @@ bool agrees(double stated, double of_stacks, double below = kTolerance) {
     return stated <= of_stacks * (1 + kTolerance) && stated >= of_stacks * (1 - below);
 }
 
+// Pins are spoken of in bits.
+std::string pin_text(BytesPerSecond rate) {
+    return fmt::format("{:.4g} Gb/s", rate.value() * 8e-9);
+}
+
 Place place_of(const Node& document, const char* section) {
     const Node* node = document.find(section);
     return node != nullptr ? node->place : document.place;
@@ -49,7 +54,7 @@ std::vector<Diagnostic> contradictions(const MemorySpec& memory, const ChipSpec&
     if (!agrees(chip.hbm.bandwidth.value / bandwidth, 1)) {
         found.push_back({place, "memory.pin_rate",
                          fmt::format("{} stacks x {} pins x {} give {}, hbm.bandwidth is {}",
-                                     memory.stacks.value, pins, to_string(memory.pin_rate.value),
+                                     memory.stacks.value, pins, pin_text(memory.pin_rate.value),
                                      to_string(bandwidth), to_string(chip.hbm.bandwidth.value)),
                          fmt::format("correct one of them; they may differ by 2 %, {} would agree",
                                      to_string(memory.pin_rate.value *
