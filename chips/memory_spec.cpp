@@ -57,8 +57,8 @@ std::vector<Diagnostic> contradictions(const MemorySpec& memory, const ChipSpec&
                                      memory.stacks.value, pins, pin_text(memory.pin_rate.value),
                                      to_string(bandwidth), to_string(chip.hbm.bandwidth.value)),
                          fmt::format("correct one of them; they may differ by 2 %, {} would agree",
-                                     to_string(memory.pin_rate.value *
-                                               (chip.hbm.bandwidth.value / bandwidth)))});
+                                     pin_text(memory.pin_rate.value *
+                                              (chip.hbm.bandwidth.value / bandwidth)))});
     }
     const double capacity = chip.hbm.capacity.value.value();
     if (memory.stack_capacity) {
