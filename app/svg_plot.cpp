@@ -182,8 +182,9 @@ std::string svg_of(const Plot& plot) {
         }
     }
     if (low_x > high_x) throw std::invalid_argument("a plot without a point");
+    // A logarithmic x ends where the curves do; a linear one at round numbers.
     Axis x{low_x, high_x, plot.log_x};
-    if (high_x <= low_x) x = fit(low_x, high_x, plot.log_x, false);
+    if (!plot.log_x || high_x <= low_x) x = fit(low_x, high_x, plot.log_x, true);
     const Axis y = fit(low_y, high_y, plot.log_y, plot.from_zero);
 
     std::string svg = fmt::format(

@@ -121,14 +121,15 @@ double sustained_share(const MemorySurface& surface, const MemoryUse& use) {
         return bilinear(surface.streams_share, columns, locate(surface.streams, use.streams, true),
                         writes);
     }
-    // A chunk is dealt out over the pseudo-channels; each has at least one turn of it, or its part.
-    const double at_channel = use.chunk <= surface.interleave
-                                  ? use.chunk
-                                  : std::max(surface.interleave, use.chunk / surface.channels);
+    const auto share_of = [&](double bytes) {
+        return bilinear(surface.random_share, columns, locate(surface.chunks, bytes, true), writes);
+    };
+    // A chunk is dealt out over the pseudo-channels in whole turns; each has one, or its part.
+    if (use.chunk > surface.interleave)
+        return share_of(std::max(surface.interleave, use.chunk / surface.channels));
     const double burst = surface.chunks.front();
-    const double moved = std::ceil(at_channel / burst - 1e-9) * burst;
-    return bilinear(surface.random_share, columns, locate(surface.chunks, moved, true), writes) *
-           at_channel / moved;
+    const double moved = std::ceil(use.chunk / burst - 1e-9) * burst;
+    return share_of(moved) * use.chunk / moved;
 }
 
 Seconds loaded_latency(const MemorySurface& surface, double load) {
