@@ -39,8 +39,9 @@ std::map<std::string, std::vector<const GemmRow*>> by_sides(const ChipCharacter&
 }
 
 std::string text_of(const ChipCharacter& c) {
-    std::string text = fmt::format("{}, one of {} rank{}, kernels {}\n\n", c.chip, c.ranks,
-                                   c.ranks > 1 ? "s" : "", c.library);
+    std::string text =
+        fmt::format("{}{}, kernels {}\n\n", c.chip,
+                    c.ranks > 1 ? fmt::format(", one of {} ranks", c.ranks) : "", c.library);
     TextTable roofline(30, 16);
     roofline.row(fmt::format("roofline at {}", to_string(c.bandwidth)),
                  {"peak, TFLOPS", "ridge, FLOP/B"});
@@ -190,7 +191,7 @@ Plot latency_plot(const ChipCharacter& c) {
               "offered load, % of the peak",
               "time of a request, ns",
               false,
-              false,
+              true,
               true,
               {}};
     PlotSeries mean{"mean", {}, false, true}, p99{"99th percentile", {}, true, true};
