@@ -263,6 +263,23 @@ Command parse_calibrate(const std::vector<std::string>& arguments) {
     return calibrate;
 }
 
+Command parse_characterize(const std::vector<std::string>& arguments) {
+    Verb verb("characterize");
+    CharacterizeCommand characterize;
+    CLI::App& app = *verb.app;
+    app.add_option("CHIP", characterize.chip, "a chip, or a file of one")->required();
+    app.add_option("--kernels", characterize.kernels, "kernel library [the chip's own]")
+        ->type_name("NAME");
+    app.add_option("--svg", characterize.svg, "write the plots into this folder")->type_name("DIR");
+    bool no_cache = false;
+    app.add_flag("--no-cache", no_cache, "measure the memory anew, keep nothing on disk");
+    app.add_flag("--json", characterize.json, "as JSON");
+    verb.add(characterize.inputs, true);
+    if (!verb.parse(arguments)) return PrintCommand{app.help()};
+    characterize.cache = !no_cache;
+    return characterize;
+}
+
 Command parse_schema(const std::vector<std::string>& arguments) {
     Verb verb("schema");
     SchemaCommand schema;
@@ -277,7 +294,7 @@ std::string overview() {
         "podsim simulates clusters of AI accelerators: how fast, how full, how dear, why.\n\n"
         "Usage: podsim VERB [ARGS]\n\nVerbs:\n";
     for (const auto& [name, sentence] : verb_table()) {
-        text += fmt::format("  {:<11}{}\n", name, sentence);
+        text += fmt::format("  {:<13}{}\n", name, sentence);
     }
     text +=
         "\nOptions:\n"
@@ -295,6 +312,7 @@ const std::vector<std::pair<std::string, std::string>>& verb_table() {
         {"validate", "Hold podsim against published measurements."},
         {"diff", "Which operators, transfers and waits make two results differ."},
         {"calibrate", "Fit a kernel or collective library's habits to measured tables."},
+        {"characterize", "One chip: roofline, memory, GEMM efficiency, gaps between levels."},
         {"list", "What exists: chips, systems, models, metrics ..."},
         {"show", "One thing with every number's source."},
         {"check", "Validate configuration files without running them."},
@@ -322,6 +340,7 @@ Command parse_command_line(const std::vector<std::string>& arguments) {
     if (first == "validate") return parse_validate(rest);
     if (first == "diff") return parse_diff(rest);
     if (first == "calibrate") return parse_calibrate(rest);
+    if (first == "characterize") return parse_characterize(rest);
     if (first == "schema") return parse_schema(rest);
     if (first[0] == '-') {
         throw InputError(place, "", "unknown option " + first,

@@ -76,6 +76,14 @@ struct CalibrateCommand {
     InputOptions inputs;
 };
 
+struct CharacterizeCommand {
+    std::string chip;
+    std::string kernels;  // "": the chip's own
+    std::string svg;      // folder of plots, "": none
+    bool json = false, cache = true;
+    InputOptions inputs;
+};
+
 struct SchemaCommand {
     std::string out;  // "": docs/schemas beside the configurations
     InputOptions inputs;
@@ -86,8 +94,9 @@ struct PrintCommand {
     std::string text;
 };
 
-using Command = std::variant<PrintCommand, RunCommand, ListCommand, ShowCommand, CheckCommand,
-                             ValidateCommand, DiffCommand, CalibrateCommand, SchemaCommand>;
+using Command =
+    std::variant<PrintCommand, RunCommand, ListCommand, ShowCommand, CheckCommand, ValidateCommand,
+                 DiffCommand, CalibrateCommand, CharacterizeCommand, SchemaCommand>;
 
 // `arguments` without the program's name. Throws InputError with everything wrong in them.
 Command parse_command_line(const std::vector<std::string>& arguments);

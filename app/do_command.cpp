@@ -28,6 +28,9 @@ struct Doer {
     ExitCode operator()(const CalibrateCommand& c) const {
         return do_calibrate(c, surroundings, streams);
     }
+    ExitCode operator()(const CharacterizeCommand& c) const {
+        return do_characterize(c, surroundings, streams);
+    }
     ExitCode operator()(const SchemaCommand& c) const {
         return do_schema(c, surroundings, streams);
     }

@@ -11,6 +11,7 @@
 #include "app/rerun.hpp"
 #include "chips/chip.hpp"
 #include "chips/kernel_library.hpp"
+#include "chips/memory_device.hpp"
 #include "interconnect/collective_library.hpp"
 #include "interconnect/system.hpp"
 #include "models/model.hpp"
@@ -41,6 +42,7 @@ const std::vector<Mark>& marks() {
         {"suite", {"suite", "cases", "gates"}},
         {"experiment", {"experiment", "alternatives", "workload"}},
         {"chip", {"hbm", "cores", "peak_matrix", "macs_per_cycle"}},
+        {"memory", {"organisation", "timing"}},
         {"system", {"scale_up", "scale_out"}},
         {"kernels", {"gemm", "attention_decode", "attention_prefill"}},
         {"collectives", {"transfers"}},
@@ -113,6 +115,13 @@ std::vector<Diagnostic> check_named(const std::string& kind, const Node& documen
         ChipSpec chip = read_chip(document, path);
         load_process(chip, document, catalog);
         load("kernels", chip.kernels, "kernels");
+        if (!chip.memory) return {};
+        const Node& section = *document.find("memory");
+        const Node device =
+            catalog.load("memory", chip.memory->device, section.place, "memory.device");
+        return check_memory(chip, read_memory(device, chip.memory->device), document);
+    } else if (kind == "memory") {
+        read_memory(document, path);
     } else if (kind == "system") {
         const SystemSpec system = read_system(document, path);
         std::vector<Diagnostic> problems;

@@ -6,6 +6,7 @@ const std::vector<Kind>& kinds() {
     static const std::vector<Kind> all = {
         {"chips", "chip", "what computes: cores, memory, peaks, power", true},
         {"systems", "system", "what connects chips: supernode and network", true},
+        {"memories", "memory", "memory devices: banks, timing table, controller", true},
         {"models", "model", "AI models by the keys of their config.json", true},
         {"kernels", "kernels", "habits of a kernel library on a chip, with their fit", true},
         {"collectives", "collectives", "habits of a collective library on a fabric", true},

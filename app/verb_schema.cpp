@@ -7,6 +7,7 @@
 #include "app/verbs.hpp"
 #include "chips/chip.hpp"
 #include "chips/kernel_library.hpp"
+#include "chips/memory_device.hpp"
 #include "chips/process.hpp"
 #include "interconnect/collective_library.hpp"
 #include "interconnect/system.hpp"
@@ -44,6 +45,7 @@ ExitCode do_schema(const SchemaCommand& schema, const Surroundings& surroundings
     const std::pair<const char*, nlohmann::ordered_json> schemas[] = {
         {"experiment", with_base(experiment_schema(), "experiment")},
         {"chip", with_base(chip_schema(), "chip")},
+        {"memory", with_base(memory_schema(), "memory")},
         {"system", with_base(system_schema(), "system")},
         {"kernels", with_base(kernel_library_schema(), "kernel library")},
         {"collectives", with_base(collective_library_schema(), "collective library")},

@@ -155,6 +155,7 @@ void describe(Form& form, ChipSpec& chip) {
     form.optional("silicon", chip.silicon, "what it is built of, for a price where it has none");
     form.optional("host_link", chip.host_link,
                   "to the host's memory; a model with tables there needs it");
+    form.optional("memory", chip.memory, "the devices behind hbm, where they are known");
     form.required("kernels", chip.kernels, "kernel library it uses unless told otherwise");
     if (!form.ok()) return;
     if (!chip.hbm && !chip.sram)

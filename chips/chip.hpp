@@ -9,6 +9,7 @@
 #include "base/sourced.hpp"
 #include "base/units.hpp"
 #include "chips/energy.hpp"
+#include "chips/memory_spec.hpp"
 #include "chips/process.hpp"
 #include "chips/silicon.hpp"
 #include "program/dtype.hpp"
@@ -75,6 +76,7 @@ struct ChipSpec {
     std::optional<SiliconSpec> silicon;
     std::optional<ProcessSpec> process;  // of silicon.process; filled in by who has the catalog
     std::optional<HostLinkSpec> host_link;
+    std::optional<MemorySpec> memory;  // the devices behind hbm, where they are known
     std::string kernels;  // default kernel library
 };
 

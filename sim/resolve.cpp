@@ -8,6 +8,7 @@
 
 #include "base/names.hpp"
 #include "chips/cost.hpp"
+#include "chips/memory_device.hpp"
 #include "sim/default_mapping.hpp"
 #include "sim/routing_file.hpp"
 
@@ -218,6 +219,16 @@ void load_histogram(PoolSpec& pool, Catalog& catalog) {
     experts.counts = expert_counts(catalog.load("routing", name, place, path));
 }
 
+// The memory devices that a chip names have to be there and to agree with it.
+void look_at_memory(ResolvedAlternative& result, const Node& document, Catalog& catalog) {
+    if (!result.chip.memory) return;
+    const std::string& name = result.chip.memory->device;
+    const MemoryDevice device = read_memory(
+        catalog.load("memory", name, document.find("memory")->place, "memory.device"), name);
+    for (const Diagnostic& odd : check_memory(result.chip, device, document))
+        result.warnings.push_back(fmt::format("chip {}: {}", result.chip.name, odd.what));
+}
+
 // Loads everything that can be found, so that all that is wrong is said in one go; a mapping is
 // looked at when system and chip are known.
 void resolve_alternative(ResolvedAlternative& result, const ResolvedExperiment& experiment,
@@ -231,6 +242,7 @@ void resolve_alternative(ResolvedAlternative& result, const ResolvedExperiment& 
     const bool has_chip = (has_system || !pool.chip.empty()) &&
                           loader.load("chip", pool.chip, &system, chip, result.chip, read_chip) &&
                           attempt(problems, [&] { load_process(result.chip, chip, catalog); });
+    if (has_chip) attempt(problems, [&] { look_at_memory(result, chip, catalog); });
     if (has_chip || !pool.kernels.empty())
         loader.load("kernels", pool.kernels, &chip, other, result.kernels, read_kernel_library);
     if (has_system || !pool.collectives.empty())

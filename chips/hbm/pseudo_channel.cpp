@@ -1,0 +1,374 @@
+#include "chips/hbm/pseudo_channel.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <stdexcept>
+
+namespace podsim {
+
+namespace {
+
+std::uint64_t bit(int bank) {
+    return std::uint64_t{1} << bank;
+}
+
+}  // namespace
+
+PseudoChannel::PseudoChannel(const BankTiming& timing, const BankLayout& layout,
+                             const MemoryController& controller)
+    : t_(timing),
+      layout_(layout),
+      controller_(controller),
+      banks_(layout.count()),
+      groups_(layout.stack_ids * layout.groups),
+      window_{controller.read_window, controller.write_window} {
+    if (banks_ > kBanks) throw std::invalid_argument("more than 64 banks in a pseudo-channel");
+    row_.fill(-1);
+    for (int b = 0; b < banks_; ++b) {
+        group_of_[b] = static_cast<std::int8_t>(b / layout.banks);
+        stack_of_[b] = static_cast<std::int8_t>(b / (layout.banks * layout.groups));
+    }
+    for (auto& ring : last_activates_) ring.fill(-kNever);
+    slots_.resize(static_cast<std::size_t>(window_[0] + window_[1]));
+    for (std::size_t i = slots_.size(); i-- > 0;)
+        free_slots_.push_back(static_cast<std::int32_t>(i));
+    if (controller.refresh != RefreshMode::none && t_.refresh_interval > 0) {
+        const bool all = controller.refresh == RefreshMode::all_bank;
+        refresh_step_ = t_.refresh_interval / (all ? 1 : banks_);
+        refresh_due_ = refresh_step_;
+        refresh_at_ = static_cast<Cycle>(refresh_due_);
+    }
+}
+
+Cycle PseudoChannel::shortest_latency() const {
+    return std::min(t_.cl, t_.cwl) + t_.burst;
+}
+
+void PseudoChannel::push(const MemoryAccess& access) {
+    entry_.push_back(access);
+    for (std::size_t i = entry_.size() - 1; i > 0 && entry_[i].arrival < entry_[i - 1].arrival; --i)
+        std::swap(entry_[i], entry_[i - 1]);
+    ++statistics_.accesses;
+    statistics_.most_waiting =
+        std::max(statistics_.most_waiting, statistics_.accesses - statistics_.completed);
+}
+
+void PseudoChannel::record(MemoryCommand command, int bank, std::int32_t row) {
+    if (trace_ != nullptr) trace_->push_back({now_, command, bank, row});
+}
+
+void PseudoChannel::advance(Cycle until, std::vector<MemoryCompletion>& completed) {
+    for (;;) {
+        Cycle time = kNever;
+        if (!entry_.empty()) {
+            const MemoryAccess& next = entry_.front();
+            if (in_window_[next.write] < window_[next.write]) time = std::max(next.arrival, now_);
+        }
+        if (!column_known_) choose_column();
+        if (!row_known_) choose_row();
+        const Cycle command = std::min(column_.time, row_candidate_.time);
+        const Cycle refresh_time = std::max(refresh_at_, now_);
+        if (time <= command && time <= refresh_time) {
+            if (time > until) return;
+            now_ = time;
+            enter(entry_.front());
+            entry_.pop_front();
+        } else if (refresh_time <= command) {
+            if (refresh_time > until) return;
+            now_ = refresh_time;
+            refresh();
+        } else if (column_.time <= row_candidate_.time) {
+            if (column_.time > until) return;
+            now_ = column_.time;
+            issue_column(completed);
+        } else {
+            if (row_candidate_.time > until) return;
+            now_ = row_candidate_.time;
+            issue_row();
+        }
+    }
+}
+
+void PseudoChannel::enter(const MemoryAccess& access) {
+    const int mode = access.write ? 1 : 0;
+    const std::int32_t index = free_slots_.back();
+    free_slots_.pop_back();
+    Slot& slot = slots_[index];
+    slot = {access, age_++, -1, -1, access.bursts, false, false};
+    ++in_window_[mode];
+    List& list = lists_[mode][access.bank];
+    slot.previous = list.tail;
+    (list.tail >= 0 ? slots_[list.tail].next : list.head) = index;
+    list.tail = index;
+    if (list.hit < 0 && row_[access.bank] == access.row) list.hit = index;
+    const std::uint64_t columns = column_mask_[mode_], rows = row_mask_[mode_];
+    review(access.bank);
+    turn_if_due();
+    if (mode != mode_ || (columns == column_mask_[mode_] && rows == row_mask_[mode_])) return;
+    // A bank that had nothing to do or another thing: compare it alone with the best so far.
+    if (column_known_ && column_.bank == access.bank) column_known_ = false;
+    if (row_known_ && row_candidate_.bank == access.bank) row_known_ = false;
+    column_known_ = column_known_ && (column_mask_[mode_] & ~columns) == 0;
+    row_known_ = row_known_ && (row_mask_[mode_] & ~rows) == 0;
+}
+
+// What the bank has to do in either mode, after its row or its accesses have changed.
+void PseudoChannel::review(int bank) {
+    for (int mode = 0; mode < 2; ++mode) {
+        const List& list = lists_[mode][bank];
+        const bool hit =
+            list.hit >= 0 && (streak_[bank] < controller_.row_hit_cap || list.hit == list.head);
+        column_mask_[mode] = hit ? column_mask_[mode] | bit(bank) : column_mask_[mode] & ~bit(bank);
+        const bool row = !hit && list.head >= 0;
+        hit_age_[mode][bank] = hit ? slots_[list.hit].age : kAgeMask;
+        // Rows closed for tidiness come after those that somebody waits for.
+        head_age_[mode][bank] = list.head >= 0 ? slots_[list.head].age : kAgeMask;
+        row_mask_[mode] = row ? row_mask_[mode] | bit(bank) : row_mask_[mode] & ~bit(bank);
+    }
+    if (controller_.row_policy == RowPolicy::closed) {
+        const bool done = row_[bank] >= 0 && lists_[0][bank].hit < 0 && lists_[1][bank].hit < 0;
+        close_mask_ = done ? close_mask_ | bit(bank) : close_mask_ & ~bit(bank);
+    }
+}
+
+// Time from now, age and bank in one number, so that the least is the earliest, of those the
+// oldest, without a branch that could be guessed wrong.
+std::uint64_t PseudoChannel::key_of(Cycle time, std::uint64_t age, int bank) const {
+    return (static_cast<std::uint64_t>(time - now_) << kTimeShift) |
+           ((age & kAgeMask) << kBankBits) | static_cast<std::uint64_t>(bank);
+}
+
+PseudoChannel::Candidate PseudoChannel::candidate_of(std::uint64_t key) const {
+    if (key == UINT64_MAX) return {};
+    return {now_ + static_cast<Cycle>(key >> kTimeShift), (key >> kBankBits) & kAgeMask,
+            static_cast<int>(key & (kBanks - 1))};
+}
+
+void PseudoChannel::choose_column() {
+    column_known_ = true;
+    const auto& own = column_ok_[mode_];
+    const auto& group = group_column_ok_[mode_];
+    const auto& age = hit_age_[mode_];
+    std::uint64_t best = UINT64_MAX;
+    for (std::uint64_t mask = column_mask_[mode_]; mask != 0; mask &= mask - 1) {
+        const int bank = std::countr_zero(mask);
+        const Cycle time = std::max(std::max(own[bank], group[group_of_[bank]]), now_);
+        best = std::min(best, key_of(time, age[bank], bank));
+    }
+    column_ = candidate_of(best);
+}
+
+void PseudoChannel::choose_row() {
+    row_known_ = true;
+    const auto& age = head_age_[mode_];
+    std::uint64_t best = UINT64_MAX;
+    for (std::uint64_t mask = row_mask_[mode_] | close_mask_; mask != 0; mask &= mask - 1) {
+        const int bank = std::countr_zero(mask);
+        const Cycle open = std::max(activate_ok_[bank], group_activate_ok_[group_of_[bank]]);
+        const Cycle ready = row_[bank] >= 0 ? precharge_ok_[bank] : open;
+        best = std::min(best, key_of(std::max(ready, now_), age[bank], bank));
+    }
+    row_candidate_ = candidate_of(best);
+}
+
+void PseudoChannel::remove(int mode, int index) {
+    const Slot& slot = slots_[index];
+    List& list = lists_[mode][slot.access.bank];
+    (slot.previous >= 0 ? slots_[slot.previous].next : list.head) = slot.next;
+    (slot.next >= 0 ? slots_[slot.next].previous : list.tail) = slot.previous;
+    std::int32_t hit = slot.next;
+    while (hit >= 0 && slots_[hit].access.row != slot.access.row) hit = slots_[hit].next;
+    list.hit = hit;
+    free_slots_.push_back(index);
+    --in_window_[mode];
+}
+
+void PseudoChannel::issue_column(std::vector<MemoryCompletion>& completed) {
+    const int bank = column_.bank;
+    const int mode = mode_;
+    const int group = group_of_[bank], stack = stack_of_[bank];
+    const Cycle now = now_;
+    const std::int32_t index = lists_[mode][bank].hit;
+    Slot& slot = slots_[index];
+    record(mode == 0 ? MemoryCommand::read : MemoryCommand::write, bank, slot.access.row);
+
+    const Cycle data_end = now + (mode == 0 ? t_.cl : t_.cwl) + t_.burst;
+    auto& same = group_column_ok_[mode];
+    auto& other = group_column_ok_[1 - mode];
+    const Cycle turned = mode == 0 ? now + t_.rtw : data_end + t_.wtr_s;
+    const int first = stack * layout_.groups, behind = first + layout_.groups;
+    for (int g = first; g < behind; ++g) {
+        same[g] = std::max(same[g], now + t_.ccd_s);
+        other[g] = std::max(other[g], turned);
+    }
+    same[group] = std::max(same[group], now + t_.ccd_l);
+    if (mode == 1) other[group] = std::max(other[group], data_end + t_.wtr_l);
+    for (int g = 0; layout_.stack_ids > 1 && g < groups_; ++g) {
+        if (g >= first && g < behind) continue;
+        same[g] = std::max(same[g], now + t_.ccd_r);
+        other[g] = std::max(other[g], turned);
+    }
+    const Cycle close = mode == 0 ? now + t_.read_to_precharge : data_end + t_.write_recovery;
+    precharge_ok_[bank] = std::max(precharge_ok_[bank], close);
+    ++streak_[bank];
+    ++(mode == 0 ? statistics_.reads : statistics_.writes);
+    column_known_ = false;
+    if (--slot.left > 0) {
+        // The cap is looked at when an access is done, or when another comes to the bank.
+        if (row_candidate_.bank == bank) row_known_ = false;
+        return;
+    }
+    completed.push_back({slot.access.id, data_end});
+    ++statistics_.completed;
+    statistics_.latency_cycles += data_end - slot.access.arrival;
+    ++(slot.precharged  ? statistics_.row_conflicts
+       : slot.activated ? statistics_.row_misses
+                        : statistics_.row_hits);
+    remove(mode, index);
+    const std::uint64_t rows = row_mask_[mode_] | close_mask_;
+    review(bank);
+    if ((row_mask_[mode_] | close_mask_) != rows || row_candidate_.bank == bank) row_known_ = false;
+    turn_if_due();
+}
+
+void PseudoChannel::issue_row() {
+    const int bank = row_candidate_.bank;
+    row_known_ = false;
+    const std::int32_t head = lists_[mode_][bank].head;
+    if (row_[bank] >= 0) {
+        record(MemoryCommand::precharge, bank, row_[bank]);
+        ++statistics_.precharges;
+        if (head >= 0) slots_[head].precharged = true;
+        activate_ok_[bank] = std::max(activate_ok_[bank], now_ + t_.rp);
+        close(bank);
+        return;
+    }
+    record(MemoryCommand::activate, bank, slots_[head].access.row);
+    activate(bank, head);
+    // The one bank that can read or write now and could not before.
+    if (column_known_ && (column_mask_[mode_] & bit(bank)) != 0) {
+        const Cycle time = std::max(
+            std::max(column_ok_[mode_][bank], group_column_ok_[mode_][group_of_[bank]]), now_);
+        const Candidate candidate{time, hit_age_[mode_][bank] & kAgeMask, bank};
+        if (candidate.before(column_)) column_ = candidate;
+    }
+}
+
+void PseudoChannel::activate(int bank, int slot) {
+    const int group = group_of_[bank], stack = stack_of_[bank];
+    row_[bank] = slots_[slot].access.row;
+    slots_[slot].activated = true;
+    streak_[bank] = 0;
+    ++statistics_.activates;
+    activate_ok_[bank] = now_ + t_.rc;
+    precharge_ok_[bank] = now_ + t_.ras;
+    column_ok_[0][bank] = now_ + t_.rcd_read;
+    column_ok_[1][bank] = now_ + t_.rcd_write;
+    auto& ring = last_activates_[stack];
+    ring[ring_[stack]] = now_;
+    ring_[stack] = static_cast<std::uint8_t>((ring_[stack] + 1) % 4);
+    // The oldest of the last four says when a fifth may come.
+    const Cycle next = std::max(now_ + t_.rrd_s, ring[ring_[stack]] + t_.faw);
+    for (int g = stack * layout_.groups; g < (stack + 1) * layout_.groups; ++g)
+        group_activate_ok_[g] = std::max(group_activate_ok_[g], next);
+    group_activate_ok_[group] = std::max(group_activate_ok_[group], now_ + t_.rrd_l);
+    for (auto& lists : lists_) {
+        std::int32_t hit = lists[bank].head;
+        while (hit >= 0 && slots_[hit].access.row != row_[bank]) hit = slots_[hit].next;
+        lists[bank].hit = hit;
+    }
+    review(bank);
+}
+
+void PseudoChannel::close(int bank) {
+    row_[bank] = -1;
+    streak_[bank] = 0;
+    lists_[0][bank].hit = lists_[1][bank].hit = -1;
+    review(bank);
+}
+
+void PseudoChannel::refresh() {
+    if (controller_.refresh == RefreshMode::all_bank) {
+        refresh_all_banks();
+    } else {
+        refresh_one_bank();
+    }
+    ++statistics_.refreshes;
+    column_known_ = row_known_ = false;
+    refresh_due_ += refresh_step_;
+    refresh_at_ = static_cast<Cycle>(refresh_due_);
+}
+
+// Every row is closed as soon as its rules allow, all at the same time; nothing else is issued
+// until the refresh is over. Data on their way still come.
+void PseudoChannel::refresh_all_banks() {
+    Cycle closed = now_, start = now_;
+    for (int b = 0; b < banks_; ++b) {
+        if (row_[b] >= 0) closed = std::max(closed, precharge_ok_[b]);
+    }
+    for (int b = 0; b < banks_; ++b) {
+        if (row_[b] >= 0) {
+            start = std::max(start, closed + t_.rp);
+        } else {
+            // As for an activate: a bank closed a moment ago is still precharging.
+            start = std::max(start, activate_ok_[b]);
+        }
+    }
+    const Cycle due = now_, end = start + t_.refresh_all;
+    for (int b = 0; b < banks_; ++b) {
+        if (row_[b] >= 0) {
+            now_ = closed;
+            record(MemoryCommand::precharge, b, row_[b]);
+            ++statistics_.precharges;
+            now_ = due;
+            close(b);
+        }
+        activate_ok_[b] = end;
+    }
+    now_ = start;
+    record(MemoryCommand::refresh_all, 0, 0);
+    now_ = due;
+    statistics_.refresh_cycles += end - due;
+}
+
+void PseudoChannel::refresh_one_bank() {
+    // Neighbours in the rotation lie in different groups.
+    const int per_group = layout_.banks;
+    const int turn = refresh_next_;
+    refresh_next_ = (refresh_next_ + 1) % banks_;
+    const int bank = turn % groups_ * per_group + turn / groups_;
+    const Cycle due = now_;
+    Cycle start = std::max(now_, activate_ok_[bank]);
+    if (row_[bank] >= 0) {
+        const Cycle closed = std::max(now_, precharge_ok_[bank]);
+        now_ = closed;
+        record(MemoryCommand::precharge, bank, row_[bank]);
+        ++statistics_.precharges;
+        now_ = due;
+        start = std::max(start, closed + t_.rp);
+        close(bank);
+    }
+    activate_ok_[bank] = start + t_.refresh_bank;
+    now_ = start;
+    record(MemoryCommand::refresh_bank, bank, 0);
+    now_ = due;
+    statistics_.refresh_cycles += (activate_ok_[bank] - due) / banks_;
+}
+
+void PseudoChannel::turn(int mode) {
+    mode_ = mode;
+    if (mode == 1) ++statistics_.drains;
+    column_known_ = row_known_ = false;
+}
+
+void PseudoChannel::turn_if_due() {
+    if (mode_ == 0) {
+        const bool full = in_window_[1] >= controller_.drain_above;
+        if (full || (in_window_[0] == 0 && in_window_[1] > 0)) turn(1);
+    } else if (in_window_[0] > 0 && in_window_[1] <= controller_.drain_to) {
+        turn(0);
+    }
+}
+
+}  // namespace podsim
