@@ -48,6 +48,7 @@ ExitCode do_schema(const SchemaCommand& schema, const Surroundings& surroundings
         {"collectives", with_base(collective_library_schema(), "collective library")},
         {"engine", with_base(engine_schema(), "engine")},
         {"prices", with_base(price_schema(), "price list")},
+        {"parts", with_base(part_list_schema(), "list of parts")},
         {"suite", suite_schema()},
         {"result", result_schema()},
     };

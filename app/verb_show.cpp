@@ -7,6 +7,7 @@
 #include "app/inventory.hpp"
 #include "app/kinds.hpp"
 #include "app/model_table.hpp"
+#include "app/system_table.hpp"
 #include "app/text_table.hpp"
 #include "app/verbs.hpp"
 
@@ -22,13 +23,14 @@ struct Shown {
     Node document;
     std::string sentence;  // for what is built in
     std::optional<ShownModel> model;
+    std::optional<ShownSystem> system;
 };
 
 Shown look_up(const Kind& kind, const std::string& name, const ShowCommand& show, Catalog& catalog,
               const std::string& suites_folder, std::vector<Diagnostic>& warnings) {
     const Place place{"podsim show", 0, 0};
     if (kind.document) {
-        Shown shown{name, "", catalog.load(kind.singular, name, place, ""), "", {}};
+        Shown shown{name, "", catalog.load(kind.singular, name, place, ""), "", {}, {}};
         shown.file = catalog.file_of(kind.singular, name);
         if (kind.singular == "model") {
             if (!show.as.empty()) read_as(shown.document, show.as);
@@ -37,15 +39,16 @@ Shown look_up(const Kind& kind, const std::string& name, const ShowCommand& show
             shown.model = shown_model(shown.document, name, model);
             warnings.insert(warnings.end(), unexpected.begin(), unexpected.end());
         }
+        if (kind.singular == "system") shown.system = shown_system(shown.document, name, catalog);
         return shown;
     }
     if (kind.singular == "suite") {
         const std::string file = suite_file(name, suites_folder, place);
-        return {name, file, read_yaml(file), "", {}};
+        return {name, file, read_yaml(file), "", {}, {}};
     }
     std::vector<std::string> names;
     for (const Thing& thing : things_of(kind.plural, catalog, suites_folder)) {
-        if (thing.name == name) return {name, "", {}, thing.sentence, {}};
+        if (thing.name == name) return {name, "", {}, thing.sentence, {}, {}};
         names.push_back(thing.name);
     }
     throw InputError({unknown_name(place, "", kind.singular, name, names)});
@@ -58,7 +61,9 @@ std::string text_of(const Shown& shown) {
         text += model_table({*shown.model}) + "\n" + layer_lists(*shown.model) +
                 "\nKeys of the configuration:\n";
     }
-    return text + document_text(shown.document, shown.file);
+    text += document_text(shown.document, shown.file);
+    if (shown.system) text += "\nWhat follows from it:\n" + system_table({*shown.system});
+    return text;
 }
 
 Json json_of(const Kind& kind, const Shown& shown) {
@@ -70,6 +75,7 @@ Json json_of(const Kind& kind, const Shown& shown) {
     json["file"] = shown.file;
     json["document"] = to_json(shown.document);
     if (shown.model) json["computed"] = to_json(*shown.model);
+    if (shown.system) json["computed"] = to_json(*shown.system);
     Json origin = Json::object();
     for (const auto& [path, where] : origins(shown.document)) origin[path] = where;
     json["origins"] = std::move(origin);
@@ -109,6 +115,13 @@ ExitCode do_show(const ShowCommand& show, const Surroundings& surroundings, Stre
         for (Shown& shown : all) models.push_back(std::move(*shown.model));
         streams.out << model_table(models)
                     << "Operators of a layer: podsim show model NAME, or --json.\n";
+        return ExitCode::ok;
+    }
+    if (all.size() > 1 && kind.singular == "system") {
+        std::vector<ShownSystem> systems;
+        for (Shown& shown : all) systems.push_back(std::move(*shown.system));
+        streams.out << system_table(systems)
+                    << "Every number with its source: podsim show system NAME.\n";
         return ExitCode::ok;
     }
     for (const Shown& shown : all) {

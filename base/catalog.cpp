@@ -17,11 +17,17 @@ struct KindOfDocument {
     const char* kind;
     const char* folder;
 };
-constexpr KindOfDocument kinds[] = {
-    {"chip", "chips"},      {"system", "systems"},          {"model", "models"},
-    {"kernels", "kernels"}, {"collectives", "collectives"}, {"engine", "engines"},
-    {"prices", "prices"},   {"workload", "workloads"},      {"experiment", "experiments"},
-    {"routing", "routing"}};
+constexpr KindOfDocument kinds[] = {{"chip", "chips"},
+                                    {"system", "systems"},
+                                    {"model", "models"},
+                                    {"kernels", "kernels"},
+                                    {"collectives", "collectives"},
+                                    {"engine", "engines"},
+                                    {"prices", "prices"},
+                                    {"workload", "workloads"},
+                                    {"experiment", "experiments"},
+                                    {"routing", "routing"},
+                                    {"parts", "parts"}};
 
 const char* const endings[] = {".yaml", ".yml", ".json"};
 const char* const table_endings[] = {".csv", ".gz"};

@@ -154,15 +154,13 @@ class Work {
     // Paths of one cost are as long: one pair of each.
     double farthest(std::size_t level, const std::vector<Flow>& flows) const {
         const Topology& topology = stack_.levels[level].topology;
-        Router router(topology);
-        std::map<int, const Flow*> by_cost;
-        for (const Flow& flow : flows) {
-            router.search(flow.from, flow.to);
-            by_cost.emplace(router.distance(flow.to), &flow);
-        }
+        std::map<int, Flow> by_cost;
+        for_each_source(topology, flows, [&](Router& router, const std::vector<Flow>& group) {
+            for (const Flow& flow : group) by_cost.emplace(router.distance(flow.to), flow);
+        });
         double latency = 0;
         for (const auto& [cost, flow] : by_cost)
-            latency = std::max(latency, pair_latency(topology, flow->from, flow->to));
+            latency = std::max(latency, pair_latency(topology, flow.from, flow.to));
         return latency;
     }
     double farthest_pair(std::size_t level, const std::vector<int>& members) const {
@@ -490,6 +488,32 @@ const std::vector<CollectiveTerms>& TopologyTimes::terms(Collective collective,
     const auto known = known_.find(key);
     if (known != known_.end()) return known->second;
     return known_.emplace(key, collective_terms(stack_, collective, group, reduces_)).first->second;
+}
+
+double TopologyTimes::seconds_per_byte(Collective collective, const ChipGroup& group,
+                                       double enough) const {
+    {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        const auto known = least_.find({collective, group});
+        if (known != least_.end()) return known->second;
+    }
+    CollectiveTerms terms;
+    terms.algorithm = Algorithm::direct;
+    if (collective == Collective::send_recv) {
+        terms.seconds_per_byte = shifted(group, 1);
+    } else {
+        direct(Work(stack_, group), collective, terms);
+    }
+    double least = terms.seconds_per_byte;
+    if (least > enough * (1 + 1e-9)) {
+        for (const CollectiveTerms& other : this->terms(collective, group)) {
+            // What switches add up has bytes of its own.
+            if (other.algorithm != Algorithm::in_switch)
+                least = std::min(least, other.seconds_per_byte);
+        }
+    }
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return least_.emplace(std::make_pair(collective, group), least).first->second;
 }
 
 double TopologyTimes::shifted(const ChipGroup& group, long places) const {

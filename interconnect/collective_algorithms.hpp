@@ -80,6 +80,9 @@ class TopologyTimes {
         : stack_(std::move(stack)), reduces_(reduces_in_switch) {}
     const TopologyStack& stack() const { return stack_; }
     const std::vector<CollectiveTerms>& terms(Collective collective, const ChipGroup& group) const;
+    // Of the best algorithm for long transfers, without what switches add up; others than the
+    // direct one are looked at only where that takes more than `enough`.
+    double seconds_per_byte(Collective collective, const ChipGroup& group, double enough) const;
     // Seconds of the fullest link when each member sends 1 byte to the one `places` further on.
     double shifted(const ChipGroup& group, long places) const;
 
@@ -89,6 +92,7 @@ class TopologyTimes {
     mutable std::mutex mutex_;
     mutable std::map<std::pair<Collective, ChipGroup>, std::vector<CollectiveTerms>> known_;
     mutable std::map<std::pair<ChipGroup, long>, double> shifts_;
+    mutable std::map<std::pair<Collective, ChipGroup>, double> least_;
 };
 
 }  // namespace podsim

@@ -50,9 +50,9 @@ class Dependencies {
     void add_phase(int phase) {
         Router router(topology_);
         for (int from = 0; from < topology_.chips; ++from) {
+            router.search(from);
             for (int to = 0; to < topology_.chips; ++to) {
                 if (from == to) continue;
-                router.search(from);
                 if (topology_.chips_forward) {
                     add_path(router.path(to), phase);
                 } else {

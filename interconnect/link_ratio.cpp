@@ -49,13 +49,8 @@ double ratio_within(const TopologyTimes& times, TransferType type, ChipGroup gro
     group.members =
         static_cast<int>(std::min<long>(group.members, (chips + group.stride - 1) / group.stride));
     if (group.members < 2) return 1;
-    const Collective collective = collective_of(type);
-    double least = 0;
-    for (const CollectiveTerms& terms : times.terms(collective, group)) {
-        if (terms.algorithm == Algorithm::in_switch) continue;  // its bytes are counted apart
-        if (least == 0 || terms.seconds_per_byte < least) least = terms.seconds_per_byte;
-    }
-    return std::max(1.0, least * whole_port(times) / bus_factor(type, group.members));
+    const double port = bus_factor(type, group.members) / whole_port(times);
+    return std::max(1.0, times.seconds_per_byte(collective_of(type), group, port) / port);
 }
 
 // Between domains: rings of equal places go from a domain to the next, exchanges everywhere.

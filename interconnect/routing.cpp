@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <map>
 #include <numeric>
@@ -36,12 +37,14 @@ void Router::search(int from, int to) {
     };
     visit(from, 0, 0);
     paths_[static_cast<std::size_t>(from)] = 1;
+    const auto goal = static_cast<std::size_t>(std::max(0, to));
     for (std::size_t d = 0; d < buckets_.size(); ++d) {
+        // All that lead to it on shortest paths were nearer.
+        if (to >= 0 && seen_[goal] == stamp_ && distance_[goal] == static_cast<int>(d)) return;
         for (std::size_t i = 0; i < buckets_[d].size(); ++i) {
             const int node = buckets_[d][i];
             const auto n = static_cast<std::size_t>(node);
             if (distance_[n] != static_cast<int>(d)) continue;  // reached by less since
-            if (node == to) return;
             const NodeKind kind = topology_.nodes[n].kind;
             const bool is_end = kind == NodeKind::host || kind == NodeKind::memory ||
                                 (kind == NodeKind::chip && !topology_.chips_forward);
@@ -74,13 +77,13 @@ int Router::hops(int node) const {
     return seen_[n] == stamp_ ? hops_[n] : -1;
 }
 
-void Router::spread(const std::vector<double>& bytes, std::vector<double>& loads) {
+void Router::clear_needs() {
     for (const int l : tree_)
         need_[static_cast<std::size_t>(topology_.links[static_cast<std::size_t>(l)].to)] = 0;
-    for (const int l : tree_) {
-        const auto v = static_cast<std::size_t>(topology_.links[static_cast<std::size_t>(l)].to);
-        if (v < bytes.size()) need_[v] = bytes[v];
-    }
+}
+
+// From the farthest link back: what a node needs comes in over its links on shortest paths.
+void Router::collect(std::vector<double>& loads) {
     for (auto at = tree_.rbegin(); at != tree_.rend(); ++at) {
         const TopologyLink& link = topology_.links[static_cast<std::size_t>(*at)];
         const auto u = static_cast<std::size_t>(link.from), v = static_cast<std::size_t>(link.to);
@@ -91,18 +94,19 @@ void Router::spread(const std::vector<double>& bytes, std::vector<double>& loads
     }
 }
 
-void Router::spread_to(int to, double bytes, std::vector<double>& loads) {
-    for (const int l : tree_)
-        need_[static_cast<std::size_t>(topology_.links[static_cast<std::size_t>(l)].to)] = 0;
-    need_[static_cast<std::size_t>(to)] = bytes;
-    for (auto at = tree_.rbegin(); at != tree_.rend(); ++at) {
-        const TopologyLink& link = topology_.links[static_cast<std::size_t>(*at)];
-        const auto u = static_cast<std::size_t>(link.from), v = static_cast<std::size_t>(link.to);
-        if (need_[v] == 0 || distance_[u] + link.cost != distance_[v]) continue;
-        const double part = need_[v] * paths_[u] * link.weight / paths_[v];
-        loads[static_cast<std::size_t>(*at)] += part;
-        if (link.from != from_) need_[u] += part;
+void Router::spread(const std::vector<double>& bytes, std::vector<double>& loads) {
+    clear_needs();
+    for (const int l : tree_) {
+        const auto v = static_cast<std::size_t>(topology_.links[static_cast<std::size_t>(l)].to);
+        if (v < bytes.size()) need_[v] = bytes[v];
     }
+    collect(loads);
+}
+
+void Router::spread_to(int to, double bytes, std::vector<double>& loads) {
+    clear_needs();
+    need_[static_cast<std::size_t>(to)] = bytes;
+    collect(loads);
 }
 
 std::vector<int> Router::path(int to) {
@@ -308,23 +312,58 @@ LinkBytes uniform_loads(const Topology& topology, const std::vector<int>& member
     return loads;
 }
 
+void for_each_source(const Topology& topology, std::vector<Flow> flows,
+                     const std::function<void(Router&, const std::vector<Flow>&)>& use) {
+    constexpr std::size_t kFewFlows = 4;
+    std::stable_sort(flows.begin(), flows.end(),
+                     [](const Flow& a, const Flow& b) { return a.from < b.from; });
+    Router router(topology);
+    std::vector<Flow> group;
+    const auto handle = [&](const std::vector<Flow>& some) {
+        for (const Flow& flow : some)
+            if (router.distance(flow.to) < 0) no_route(topology, flow.from, flow.to);
+        use(router, some);
+    };
+    for (std::size_t i = 0; i < flows.size();) {
+        std::size_t end = i;
+        group.clear();
+        for (; end < flows.size() && flows[end].from == flows[i].from; ++end) {
+            if (flows[end].from != flows[end].to && flows[end].bytes > 0)
+                group.push_back(flows[end]);
+        }
+        if (group.size() > kFewFlows) {
+            router.search(flows[i].from);
+            handle(group);
+        } else {
+            for (const Flow& flow : group) {
+                router.search(flow.from, flow.to);
+                handle({flow});
+            }
+        }
+        i = end;
+    }
+}
+
 LinkBytes flow_loads(const Topology& topology, const std::vector<Flow>& flows,
                      RoutingPolicy routing, long flows_per_pair) {
     LinkBytes loads(topology.links.size(), 0.0);
-    Router router(topology);
     double largest = 0;
-    for (const Flow& flow : flows) {
-        if (flow.from == flow.to || flow.bytes <= 0) continue;
-        largest = std::max(largest, flow.bytes);
-        router.search(flow.from, flow.to);
-        if (router.distance(flow.to) < 0) no_route(topology, flow.from, flow.to);
+    for (const Flow& flow : flows)
+        if (flow.from != flow.to) largest = std::max(largest, flow.bytes);
+    std::vector<double> bytes(static_cast<std::size_t>(topology.chips), 0.0);
+    for_each_source(topology, flows, [&](Router& router, const std::vector<Flow>& group) {
         if (routing == RoutingPolicy::minimal) {
-            for (const int l : router.path(flow.to))
-                loads[static_cast<std::size_t>(l)] += flow.bytes;
+            for (const Flow& flow : group)
+                for (const int l : router.path(flow.to))
+                    loads[static_cast<std::size_t>(l)] += flow.bytes;
+        } else if (group.size() == 1) {
+            router.spread_to(group.front().to, group.front().bytes, loads);
         } else {
-            router.spread_to(flow.to, flow.bytes, loads);
+            for (const Flow& flow : group) bytes[static_cast<std::size_t>(flow.to)] += flow.bytes;
+            router.spread(bytes, loads);
+            for (const Flow& flow : group) bytes[static_cast<std::size_t>(flow.to)] = 0;
         }
-    }
+    });
     if (largest <= 0) return loads;
     if (routing == RoutingPolicy::hashed)
         add_collisions(topology, largest / static_cast<double>(flows_per_pair), loads);

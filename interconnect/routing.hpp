@@ -6,6 +6,7 @@
 // part, one source of each class of chips stands for all: every link of a class carries the same.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,9 @@ class Router {
     std::vector<int> path(int to);
 
   private:
+    void clear_needs();
+    void collect(std::vector<double>& loads);
+
     const Topology& topology_;
     int from_ = 0, stamp_ = 0;
     std::vector<int> seen_, distance_, hops_;
@@ -52,6 +56,11 @@ struct Flow {
 // link): the load of an all-to-all of 1 byte a chip.
 LinkBytes uniform_loads(const Topology& topology, const std::vector<int>& members,
                         RoutingPolicy routing, long flows_per_pair);
+// One search for each source with many flows, else one for each flow that ends where the flow does.
+// Flows of nothing and to oneself are left out. Throws std::invalid_argument: no route.
+void for_each_source(const Topology& topology, std::vector<Flow> flows,
+                     const std::function<void(Router&, const std::vector<Flow>&)>& use);
+
 LinkBytes flow_loads(const Topology& topology, const std::vector<Flow>& flows,
                      RoutingPolicy routing, long flows_per_pair);
 

@@ -100,8 +100,14 @@ void apply_fault(Topology& topology, const FaultSpec& fault) {
     };
     const auto every = [](const TopologyLink&) { return true; };
     if (fault.plane) {
-        // All chips lose alike: the symmetry stays. A path has several links of the plane, and
-        // shuns it once, where it leaves the chip.
+        // All chips lose alike: the symmetry stays, but not between this plane and others. A path
+        // has several links of the plane, and shuns it once, where it leaves the chip.
+        const auto classes = static_cast<int>(topology.link_classes.size());
+        for (int c = 0; c < classes; ++c)
+            topology.link_classes.push_back(topology.link_classes[static_cast<std::size_t>(c)] +
+                                            fmt::format(" of plane {}", *fault.plane));
+        for (TopologyLink& link : topology.links)
+            if (link.plane == *fault.plane) link.link_class += classes;
         degrade(
             topology, fault.capacity, fmt::format("plane {}", *fault.plane),
             [&](const TopologyLink& link) {
