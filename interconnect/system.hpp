@@ -34,14 +34,15 @@ struct LinkLevelSpec {
 
 struct SystemSpec {
     std::string name, title;
-    std::string variant_of;         // the system it started from by base: or --set, "" for itself
-    std::string chip;               // configs/chips
-    long chips = 0;                 // it has in all
-    LinkLevelSpec scale_up;         // supernode links
-    LinkLevelSpec scale_out;        // network between domains
-    std::string collectives;        // default collective library
-    Sourced<Watts> power_per_chip;  // all-in: chip, host, network, cooling fans; nameplate
-    BillSpec bill;                  // what it is built of beside its links
+    std::string variant_of;          // the system it started from by base: or --set, "" for itself
+    std::string chip;                // configs/chips
+    long chips = 0;                  // it has in all
+    LinkLevelSpec scale_up;          // supernode links
+    LinkLevelSpec scale_out;         // network between domains
+    std::string collectives;         // default collective library
+    Sourced<Watts> power_per_chip;   // all-in: chip, host, network, cooling fans; nameplate
+    BillSpec bill;                   // what it is built of beside its links
+    std::optional<Usd> built_share;  // of a chip by that bill, where whoever resolves works it out
 };
 
 class TopologyTimes;

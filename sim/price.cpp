@@ -89,7 +89,11 @@ std::vector<CostBasis> cost_bases(const PriceSpec& prices, const ChipSpec& chip,
             {"rental", hourly, to_string(rental.confidence), rental.source, {{"rental", hourly}}});
     }
     if (!chip_price->purchase) return bases;
-    if (system_price == nullptr) {
+    if (system_price == nullptr && system.built_share) {
+        notes.push_back(
+            fmt::format("prices {} know no system {}: its share is worked out from parts",
+                        prices.name, system.name));
+    } else if (system_price == nullptr) {
         notes.push_back(
             fmt::format("prices {} know no system {}: the cost of owning is not given; "
                         "add systems.{}.share_per_chip to a price list",
@@ -101,7 +105,9 @@ std::vector<CostBasis> cost_bases(const PriceSpec& prices, const ChipSpec& chip,
     const double per_usd = capital_recovery_factor(prices.interest.value, prices.life_years.value) /
                            (kHoursPerYear * prices.use.value);
     const double chip_share = purchase.value.value() * per_usd;
-    const double system_share = system_price->share_per_chip.value.value() * per_usd;
+    const Usd share =
+        system_price != nullptr ? system_price->share_per_chip.value : *system.built_share;
+    const double system_share = share.value() * per_usd;
     const double power =
         per_hour(system.power_per_chip.value * prices.power_usage_effectiveness.value *
                  prices.electricity.value);

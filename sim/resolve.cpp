@@ -195,6 +195,23 @@ void load_histogram(PoolSpec& pool, Catalog& catalog) {
     experts.counts = expert_counts(catalog.load("routing", name, place, path));
 }
 
+// Where no price list has the system, its bill of parts says what of it a chip has to pay.
+void add_built_share(SystemSpec& system, const Node& document, const ResolvedExperiment& experiment,
+                     Catalog& catalog) {
+    const auto& known = experiment.prices.systems;
+    if (system.bill.parts.empty() || known.count(system.name) > 0 ||
+        known.count(system.variant_of) > 0)
+        return;
+    const Place place = document.find("bill")->place;
+    const PartListSpec parts = read_parts(
+        catalog.load("parts", system.bill.parts, place, "bill.parts"), system.bill.parts);
+    try {
+        system.built_share = bill_of(system, parts).price / static_cast<double>(system.chips);
+    } catch (const std::invalid_argument& error) {
+        throw InputError(place, "bill", error.what(), "podsim show parts NAME lists them");
+    }
+}
+
 // Loads everything that can be found, so that all that is wrong is said in one go; a mapping is
 // looked at when system and chip are known.
 void resolve_alternative(ResolvedAlternative& result, const ResolvedExperiment& experiment,
@@ -207,6 +224,8 @@ void resolve_alternative(ResolvedAlternative& result, const ResolvedExperiment& 
         loader.load("system", pool.system, nullptr, system, result.system, read_system);
     const bool has_chip = (has_system || !pool.chip.empty()) &&
                           loader.load("chip", pool.chip, &system, chip, result.chip, read_chip);
+    if (has_system)
+        attempt(problems, [&] { add_built_share(result.system, system, experiment, catalog); });
     if (has_chip || !pool.kernels.empty())
         loader.load("kernels", pool.kernels, &chip, other, result.kernels, read_kernel_library);
     if (has_system || !pool.collectives.empty())
