@@ -200,27 +200,6 @@ std::vector<int> mirrors(const Topology& topology) {
     return mirror;
 }
 
-// Chip c sends send[c] and takes in receive[c], each over a chip at random.
-LinkBytes valiant_loads(const Topology& topology, const std::vector<double>& send,
-                        const std::vector<double>& receive) {
-    LinkBytes loads(topology.links.size(), 0.0), back(topology.links.size(), 0.0);
-    Router router(topology);
-    const std::vector<int> mirror = mirrors(topology);
-    for (int chip = 0; chip < topology.chips; ++chip) {
-        const auto c = static_cast<std::size_t>(chip);
-        if (send[c] <= 0 && receive[c] <= 0) continue;
-        router.search(chip);
-        const double part = 1.0 / topology.chips;
-        std::vector<double> bytes(static_cast<std::size_t>(topology.chips), send[c] * part);
-        router.spread(bytes, loads);
-        std::fill(bytes.begin(), bytes.end(), receive[c] * part);
-        router.spread(bytes, back);
-    }
-    for (std::size_t l = 0; l < loads.size(); ++l)
-        loads[static_cast<std::size_t>(mirror[l])] += back[l];
-    return loads;
-}
-
 // Shares of shortest and Valiant's paths that leave the fullest link least full: its load is
 // convex in the share.
 LinkBytes best_mix(const Topology& topology, const LinkBytes& shortest, const LinkBytes& valiant) {
@@ -281,6 +260,38 @@ LinkBytes shortest_uniform(const Topology& topology, const std::vector<int>& mem
         const auto c = static_cast<std::size_t>(topology.links[l].link_class);
         loads[l] = total[c] / size[c];
     }
+    return loads;
+}
+
+// Chip c sends send[c] and takes in receive[c], each over a chip at random.
+LinkBytes valiant_loads(const Topology& topology, const std::vector<double>& send,
+                        const std::vector<double>& receive) {
+    const auto all_alike = [](const std::vector<double>& bytes) {
+        return std::all_of(bytes.begin(), bytes.end(),
+                           [&](double b) { return b == bytes.front(); });
+    };
+    if (topology.symmetric && all_alike(send) && all_alike(receive)) {
+        std::vector<int> everyone(send.size());
+        std::iota(everyone.begin(), everyone.end(), 0);
+        LinkBytes loads = shortest_uniform(topology, everyone);
+        for (double& load : loads) load *= send.front() + receive.front();
+        return loads;
+    }
+    LinkBytes loads(topology.links.size(), 0.0), back(topology.links.size(), 0.0);
+    Router router(topology);
+    const std::vector<int> mirror = mirrors(topology);
+    for (int chip = 0; chip < topology.chips; ++chip) {
+        const auto c = static_cast<std::size_t>(chip);
+        if (send[c] <= 0 && receive[c] <= 0) continue;
+        router.search(chip);
+        const double part = 1.0 / topology.chips;
+        std::vector<double> bytes(static_cast<std::size_t>(topology.chips), send[c] * part);
+        router.spread(bytes, loads);
+        std::fill(bytes.begin(), bytes.end(), receive[c] * part);
+        router.spread(bytes, back);
+    }
+    for (std::size_t l = 0; l < loads.size(); ++l)
+        loads[static_cast<std::size_t>(mirror[l])] += back[l];
     return loads;
 }
 
@@ -494,8 +505,14 @@ double bisection_of(const Topology& topology) {
         std::fill(lower.begin(), lower.begin() + topology.chips / 2, 1);
         return Flooding(topology, lower).greatest();
     }
+    const bool any_even = std::any_of(topology.dimensions.begin(), topology.dimensions.end(),
+                                      [](long n) { return n % 2 == 0; });
     long stride = 1;
     for (const long n : topology.dimensions) {
+        if (any_even && n % 2 != 0) {  // would not cut in half
+            stride *= n;
+            continue;
+        }
         double crossing = 0;
         const auto is_low = [&](int chip) { return chip / stride % n < n / 2; };
         for (const TopologyLink& link : topology.links)
