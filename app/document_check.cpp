@@ -49,6 +49,7 @@ const std::vector<Mark>& marks() {
         {"engine", {"overlap", "kernel_gap", "host_step", "rank_skew"}},
         {"process", {"wafer", "defects_per_cm2", "reticle_mm2"}},
         {"prices", {"electricity", "power_usage_effectiveness", "chips", "systems"}},
+        {"parts", {"parts"}},
         {"model", {"model_type", "hidden_size", "num_hidden_layers"}},
     };
     return all;
@@ -133,6 +134,16 @@ std::vector<Diagnostic> check_named(const std::string& kind, const Node& documen
                 append(problems, error);
             }
         }
+        if (const Node* bill = document.find("bill"); bill != nullptr && problems.empty()) {
+            const PartListSpec parts =
+                read_parts(catalog.load("parts", system.bill.parts, bill->place, "bill.parts"),
+                           system.bill.parts);
+            try {
+                (void)bill_of(system, parts);
+            } catch (const std::invalid_argument& error) {
+                problems.push_back({bill->place, "bill", error.what(), "podsim show parts"});
+            }
+        }
         if (!problems.empty()) throw InputError(std::move(problems));
     } else if (kind == "kernels") {
         load("chip", read_kernel_library(document, path).chip, "chip");
@@ -144,6 +155,8 @@ std::vector<Diagnostic> check_named(const std::string& kind, const Node& documen
         read_process(document, path);
     } else if (kind == "prices") {
         read_prices(document, path);
+    } else if (kind == "parts") {
+        read_parts(document, path);
     } else if (kind == "model") {
         std::vector<Diagnostic> unexpected;
         read_model(document, path, unexpected);

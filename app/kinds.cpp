@@ -13,6 +13,7 @@ const std::vector<Kind>& kinds() {
         {"engines", "engine", "how a serving engine runs a step", true},
         {"processes", "process", "what a fabrication process costs and draws", true},
         {"prices", "prices", "what chips cost to rent and to own", true},
+        {"parts", "parts", "what fabrics and hosts are built of: watts and prices", true},
         {"experiments", "experiment", "workloads and the alternatives they compare", true},
         {"metrics", "metric", "what a result says, with its unit", false},
         {"families", "family", "model architectures that podsim knows", false},

@@ -52,6 +52,7 @@ ExitCode do_schema(const SchemaCommand& schema, const Surroundings& surroundings
         {"engine", with_base(engine_schema(), "engine")},
         {"process", with_base(process_schema(), "process")},
         {"prices", with_base(price_schema(), "price list")},
+        {"parts", with_base(part_list_schema(), "list of parts")},
         {"suite", suite_schema()},
         {"result", result_schema()},
     };

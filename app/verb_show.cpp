@@ -9,6 +9,7 @@
 #include "app/inventory.hpp"
 #include "app/kinds.hpp"
 #include "app/model_table.hpp"
+#include "app/system_table.hpp"
 #include "app/text_table.hpp"
 #include "app/verbs.hpp"
 #include "sim/resolve.hpp"
@@ -23,18 +24,46 @@ using Json = nlohmann::ordered_json;
 struct Shown {
     std::string name, file;  // file: "" for what is built in
     Node document;
-    std::string sentence;  // for what is built in
-    std::optional<ShownModel> model;
+    std::string sentence{};  // for what is built in
+    std::optional<ShownModel> model{};
+    std::optional<ShownChip> chip{};
+    std::optional<ShownSystem> system{};
+    std::string notes{};  // what follows from the document
+    Json notes_json{};
+};
+
+// Nothing where a document is no whole chip: what it says is listed all the same, and `check` says
+// what is wrong with it.
+std::optional<ShownChip> chip_if_whole(const Node& document, const std::string& name,
+                                       Catalog& catalog) {
+    try {
+        return shown_chip(read_chip(document, name), catalog);
+    } catch (const InputError&) {
+        return {};
+    }
 }
+
+// A file that is not a whole chip yet, or configurations without prices, are shown without.
+void add_notes(Shown& shown, Catalog& catalog) {
+    const Place place{"podsim show", 0, 0};
+    try {
+        ChipSpec chip = read_chip(shown.document, shown.name);
+        load_process(chip, shown.document, catalog);
+        const PriceSpec prices =
+            read_prices(catalog.load("prices", "default", place, ""), "default");
+        shown.notes = chip_notes(chip, prices);
+        shown.notes_json = chip_notes_json(chip, prices);
+    } catch (const InputError&) {
+        shown.notes.clear();
+    }
 }
 
 Shown look_up(const Kind& kind, const std::string& name, const ShowCommand& show, Catalog& catalog,
               const std::string& suites_folder, std::vector<Diagnostic>& warnings) {
     const Place place{"podsim show", 0, 0};
     if (kind.document) {
-        Shown shown{name, "", catalog.load(kind.singular, name, place, ""), "", {}, {}, "", {}};
+        Shown shown{name, "", catalog.load(kind.singular, name, place, "")};
         shown.file = catalog.file_of(kind.singular, name);
-        if (kind.singular == "chip") add_notes(shown, catalog);
         if (kind.singular == "model") {
             if (!show.as.empty()) read_as(shown.document, show.as);
             std::vector<Diagnostic> unexpected;
@@ -42,16 +71,20 @@ Shown look_up(const Kind& kind, const std::string& name, const ShowCommand& show
             shown.model = shown_model(shown.document, name, model);
             warnings.insert(warnings.end(), unexpected.begin(), unexpected.end());
         }
-        if (kind.singular == "chip") shown.chip = chip_if_whole(shown.document, name, catalog);
+        if (kind.singular == "chip") {
+            shown.chip = chip_if_whole(shown.document, name, catalog);
+            add_notes(shown, catalog);
+        }
+        if (kind.singular == "system") shown.system = shown_system(shown.document, name, catalog);
         return shown;
     }
     if (kind.singular == "suite") {
         const std::string file = suite_file(name, suites_folder, place);
-        return {name, file, read_yaml(file), "", {}, {}, "", {}};
+        return {name, file, read_yaml(file)};
     }
     std::vector<std::string> names;
     for (const Thing& thing : things_of(kind.plural, catalog, suites_folder)) {
-        if (thing.name == name) return {name, "", {}, thing.sentence, {}, {}, "", {}};
+        if (thing.name == name) return {name, "", {}, thing.sentence};
         names.push_back(thing.name);
     }
     throw InputError({unknown_name(place, "", kind.singular, name, names)});
@@ -65,7 +98,9 @@ std::string text_of(const Shown& shown) {
                 "\nKeys of the configuration:\n";
     }
     if (shown.chip) text += chip_table({*shown.chip}) + "\nEvery number and its source:\n";
-    return text + document_text(shown.document, shown.file) + shown.notes;
+    text += document_text(shown.document, shown.file) + shown.notes;
+    if (shown.system) text += "\nWhat follows from it:\n" + system_table({*shown.system});
+    return text;
 }
 
 Json json_of(const Kind& kind, const Shown& shown) {
@@ -78,6 +113,7 @@ Json json_of(const Kind& kind, const Shown& shown) {
     json["document"] = to_json(shown.document);
     if (!shown.notes.empty()) json["computed"] = shown.notes_json;
     if (shown.model) json["computed"] = to_json(*shown.model);
+    if (shown.system) json["computed"] = to_json(*shown.system);
     Json origin = Json::object();
     for (const auto& [path, where] : origins(shown.document)) origin[path] = where;
     json["origins"] = std::move(origin);
@@ -117,6 +153,13 @@ ExitCode do_show(const ShowCommand& show, const Surroundings& surroundings, Stre
         for (Shown& shown : all) models.push_back(std::move(*shown.model));
         streams.out << model_table(models)
                     << "Operators of a layer: podsim show model NAME, or --json.\n";
+        return ExitCode::ok;
+    }
+    if (all.size() > 1 && kind.singular == "system") {
+        std::vector<ShownSystem> systems;
+        for (Shown& shown : all) systems.push_back(std::move(*shown.system));
+        streams.out << system_table(systems)
+                    << "Every number with its source: podsim show system NAME.\n";
         return ExitCode::ok;
     }
     std::vector<ShownChip> chips;

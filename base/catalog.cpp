@@ -21,7 +21,8 @@ constexpr KindOfDocument kinds[] = {
     {"chip", "chips"},      {"system", "systems"},          {"model", "models"},
     {"kernels", "kernels"}, {"collectives", "collectives"}, {"engine", "engines"},
     {"prices", "prices"},   {"workload", "workloads"},      {"experiment", "experiments"},
-    {"routing", "routing"}, {"process", "processes"},       {"memory", "memories"}};
+    {"routing", "routing"}, {"process", "processes"},       {"memory", "memories"},
+    {"parts", "parts"}};
 
 const char* const endings[] = {".yaml", ".yml", ".json"};
 const char* const table_endings[] = {".csv", ".gz"};

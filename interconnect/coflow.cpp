@@ -9,6 +9,8 @@
 #include <string>
 #include <utility>
 
+#include "interconnect/link_ratio.hpp"
+
 namespace podsim {
 
 namespace {
@@ -196,13 +198,15 @@ double up_passes(TransferType type, const TransferProtocol& protocol, const Plac
 }
 
 Coflow coflow_by(const TransferProtocol& protocol, const Transfer& t, const RankFabric& fabric,
-                 const TransferHabits& habits, const Placement& placement) {
+                 const TransferHabits& habits, const Placement& placement, const LinkRatio& links) {
     Reach reach = habits.merges_copies && t.group_ranks > 1 ? reach_of_merged(t, placement)
                                                             : reach_of(t.type, placement);
     if (habits.local_over_scale_out) reach = {reach.self, 0.0, reach.up + reach.out};
     reach.up *= up_passes(t.type, protocol, placement);
     reach.out *= passes(t.type);
-    const PortRates rates = rates_of(t, fabric, protocol, habits.per_message);
+    PortRates rates = rates_of(t, fabric, protocol, habits.per_message);
+    rates.up = rates.up / links.up;
+    rates.out = rates.out / links.out;
     const double factor = padding(t, habits.message_alignment);
 
     Coflow coflow;
@@ -254,10 +258,11 @@ Coflow make_coflow(const Transfer& t, const RankFabric& fabric,
                         t.name, library.name));
     }
     const Placement placement = placement_of(t, fabric);
+    const LinkRatio links = link_ratio(t, fabric, static_cast<long>(placement.largest));
     std::optional<Coflow> best;
     for (const TransferProtocol& protocol : protocols_of(habits)) {
         if (protocol.in_switch && !fabric.scale_up_reduces) continue;
-        Coflow coflow = coflow_by(protocol, t, fabric, habits, placement);
+        Coflow coflow = coflow_by(protocol, t, fabric, habits, placement, links);
         if (!best || alone(coflow) < alone(*best)) best = std::move(coflow);
     }
     if (!best) {

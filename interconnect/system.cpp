@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/form.hpp"
+#include "interconnect/collective_algorithms.hpp"
 
 namespace podsim {
 
@@ -31,6 +32,12 @@ void describe(Form& form, LinkLevelSpec& level) {
                   "of the switches above the first tier; divides the bandwidth", at_least(1));
     form.optional("reduces_in_switch", level.reduces_in_switch,
                   "scale-up: its switches can add up and copy what passes (NVLink SHARP)");
+    form.optional("topology", level.topology,
+                  "the links inside (docs/fabric.md); ports alone if left out");
+    if (form.ok() && level.topology && level.oversubscription > 1) {
+        form.problem("oversubscription", "is that of the topology where there is one",
+                     "topology.oversubscription");
+    }
     if (form.ok() && level.planes_down >= level.planes.value) {
         form.problem("planes_down", fmt::format("{} of {} planes down leave none",
                                                 level.planes_down, level.planes.value));
@@ -64,6 +71,7 @@ void describe(Form& form, SystemSpec& system) {
                      fmt::format("{} feed no chip of {}", to_string(system.rack->power.value),
                                  to_string(system.power_per_chip.value)));
     }
+    form.optional("bill", system.bill, "what it is built of beside its links, for costs and power");
     if (form.ok() && system.scale_out.reduces_in_switch) {
         form.problem("scale_out", "reduces_in_switch is known of scale_up only");
     }
@@ -72,7 +80,30 @@ void describe(Form& form, SystemSpec& system) {
 SystemSpec read_system(const Node& document, const std::string& name) {
     SystemSpec system = read<SystemSpec>(document, "");
     system.name = name;
+    Problems problems;
+    for (const bool up : {true, false}) {
+        try {
+            (void)topology_of(system, up);
+        } catch (const InputError& error) {
+            problems.insert(problems.end(), error.diagnostics().begin(), error.diagnostics().end());
+        }
+    }
+    if (!problems.empty()) throw InputError(std::move(problems));
     return system;
+}
+
+std::optional<TopologyStack> topology_of(const SystemSpec& system, bool scale_up) {
+    const LinkLevelSpec& level = scale_up ? system.scale_up : system.scale_out;
+    if (!level.topology) return {};
+    TopologySpec spec = *level.topology;
+    for (long i = 0; i < level.planes_down; ++i) {
+        FaultSpec fault;
+        fault.plane = level.planes.value - 1 - i;
+        spec.faults.push_back(fault);
+    }
+    return build_topology(spec, std::min(level.domain.value, system.chips), level.bandwidth.value,
+                          level.planes.value,
+                          scale_up ? "scale_up.topology" : "scale_out.topology");
 }
 
 namespace {
@@ -103,6 +134,13 @@ RankFabric rank_fabric(const SystemSpec& system, int ranks_per_chip) {
     fabric.scale_up_reduces = system.scale_up.reduces_in_switch;
     fabric.scale_up_balance = system.scale_up.plane_balance;
     fabric.scale_out_balance = system.scale_out.plane_balance;
+    fabric.ranks_per_chip = ranks_per_chip;
+    if (auto up = topology_of(system, true)) {
+        fabric.scale_up_links = std::make_shared<const TopologyTimes>(
+            std::move(*up), system.scale_up.reduces_in_switch);
+    }
+    if (auto out = topology_of(system, false))
+        fabric.scale_out_links = std::make_shared<const TopologyTimes>(std::move(*out), false);
     return fabric;
 }
 

@@ -1,12 +1,15 @@
 // What connects: a system's two kinds of links as ports of a chip and of a rank.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "base/document.hpp"
 #include "base/sourced.hpp"
 #include "base/units.hpp"
+#include "interconnect/bill_of_materials.hpp"
+#include "interconnect/topology.hpp"
 
 namespace podsim {
 
@@ -26,6 +29,7 @@ struct LinkLevelSpec {
     Sourced<Seconds> latency;        // one small message, end to end, in hardware
     double oversubscription = 1;     // of its switches above the first tier; divides bandwidth
     bool reduces_in_switch = false;  // its switches add up and copy what passes
+    std::optional<TopologySpec> topology;  // inside the fabric; without one it is ports alone
 };
 
 // A rack: what it holds and what it is fed.
@@ -44,7 +48,11 @@ struct SystemSpec {
     std::string collectives;        // default collective library
     Sourced<Watts> power_per_chip;  // all-in: chip, host, network, cooling fans; nameplate
     std::optional<RackSpec> rack;
+    BillSpec bill;                   // what it is built of beside its links
+    std::optional<Usd> built_share;  // of a chip by that bill, where whoever resolves works it out
 };
+
+class TopologyTimes;
 
 // The ports of one rank.
 struct RankFabric {
@@ -54,7 +62,13 @@ struct RankFabric {
     long scale_up_planes = 1, scale_out_planes = 1;
     bool scale_up_reduces = false;  // in the switches
     PlaneBalance scale_up_balance = PlaneBalance::packet, scale_out_balance = PlaneBalance::packet;
+    int ranks_per_chip = 1;
+    std::shared_ptr<const TopologyTimes> scale_up_links, scale_out_links;  // none: ports alone
 };
+
+// The links of a level of a system, with what `planes_down` says; empty where it has no topology.
+// Throws InputError.
+std::optional<TopologyStack> topology_of(const SystemSpec& system, bool scale_up);
 
 SystemSpec read_system(const Node& document, const std::string& name);
 // Whole chips that so much power feeds.

@@ -98,8 +98,12 @@ double sum_of(const std::vector<std::pair<std::string, double>>& parts) {
 std::optional<CostBasis> silicon_basis(const PriceSpec& prices, const ChipSpec& chip,
                                        const SystemSpec& system, const SystemPrice* system_price,
                                        std::vector<std::string>& notes) {
-    const Sourced<Usd>& share =
-        system_price != nullptr ? system_price->share_per_chip : prices.silicon->system_share;
+    Sourced<Usd> share = prices.silicon->system_share;
+    if (system_price != nullptr) {
+        share = system_price->share_per_chip;
+    } else if (system.built_share) {
+        share = {*system.built_share, {}, {}, "its bill of parts", Confidence::derived, ""};
+    }
     const auto parts_at = [&](Band band) {
         const SiliconCost cost =
             silicon_cost(chip, *chip.silicon, *chip.process, *prices.silicon, band);
@@ -157,15 +161,21 @@ std::vector<CostBasis> cost_bases(const PriceSpec& prices, const ChipSpec& chip,
                          rental.source,
                          {{"rental", hourly}}});
     }
-    if (chip_price != nullptr && chip_price->purchase && system_price == nullptr) {
+    const bool built = system_price == nullptr && system.built_share.has_value();
+    if (chip_price != nullptr && chip_price->purchase && built) {
+        notes.push_back(
+            fmt::format("prices {} know no system {}: its share is worked out from parts",
+                        prices.name, system.name));
+    } else if (chip_price != nullptr && chip_price->purchase && system_price == nullptr) {
         notes.push_back(
             fmt::format("prices {} know no system {}: the cost of owning is not given; "
                         "add systems.{}.share_per_chip to a price list",
                         prices.name, system.name, system.name));
-    } else if (chip_price != nullptr && chip_price->purchase) {
+    }
+    if (chip_price != nullptr && chip_price->purchase && (built || system_price != nullptr)) {
         const auto& purchase = *chip_price->purchase;
-        const auto parts =
-            owning(prices, system, purchase.value, system_price->share_per_chip.value);
+        const Usd share = built ? *system.built_share : system_price->share_per_chip.value;
+        const auto parts = owning(prices, system, purchase.value, share);
         bases.push_back({"owned",
                          sum_of(parts),
                          {},

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <stdexcept>
 #include <utility>
 
 #include "base/names.hpp"
@@ -229,6 +230,23 @@ void look_at_memory(ResolvedAlternative& result, const Node& document, Catalog& 
         result.warnings.push_back(fmt::format("chip {}: {}", result.chip.name, odd.what));
 }
 
+// Where no price list has the system, its bill of parts says what of it a chip has to pay.
+void add_built_share(SystemSpec& system, const Node& document, const ResolvedExperiment& experiment,
+                     Catalog& catalog) {
+    const auto& known = experiment.prices.systems;
+    if (system.bill.parts.empty() || known.count(system.name) > 0 ||
+        known.count(system.variant_of) > 0)
+        return;
+    const Place place = document.find("bill")->place;
+    const PartListSpec parts = read_parts(
+        catalog.load("parts", system.bill.parts, place, "bill.parts"), system.bill.parts);
+    try {
+        system.built_share = bill_of(system, parts).price / static_cast<double>(system.chips);
+    } catch (const std::invalid_argument& error) {
+        throw InputError(place, "bill", error.what(), "podsim show parts NAME lists them");
+    }
+}
+
 // Loads everything that can be found, so that all that is wrong is said in one go; a mapping is
 // looked at when system and chip are known.
 void resolve_alternative(ResolvedAlternative& result, const ResolvedExperiment& experiment,
@@ -243,6 +261,8 @@ void resolve_alternative(ResolvedAlternative& result, const ResolvedExperiment& 
                           loader.load("chip", pool.chip, &system, chip, result.chip, read_chip) &&
                           attempt(problems, [&] { load_process(result.chip, chip, catalog); });
     if (has_chip) attempt(problems, [&] { look_at_memory(result, chip, catalog); });
+    if (has_system)
+        attempt(problems, [&] { add_built_share(result.system, system, experiment, catalog); });
     if (has_chip || !pool.kernels.empty())
         loader.load("kernels", pool.kernels, &chip, other, result.kernels, read_kernel_library);
     if (has_system || !pool.collectives.empty())

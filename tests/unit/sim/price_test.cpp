@@ -84,6 +84,18 @@ TEST(CostBases, OnlyWhatIsKnown) {
     EXPECT_THAT(notes.front(), HasSubstr("know no chip nobody's: no cost is given"));
 }
 
+// No price of the system, but a bill of its parts: 10,000 USD a chip as in OwnedByHand.
+TEST(CostBases, PartsStandInForAPrice) {
+    std::vector<std::string> notes;
+    Machine machine;
+    machine.system.name = "another";
+    machine.system.built_share = Usd(10000);
+    const auto bases = cost_bases(test_prices(), machine.chip, machine.system, notes);
+    ASSERT_EQ(bases.size(), 2u);
+    EXPECT_NEAR(bases[1].parts[1].second, 0.391245, 1e-6);
+    EXPECT_THAT(notes, ElementsAre(HasSubstr("its share is worked out from parts")));
+}
+
 // A chip that started from another has that one's price, and says so.
 TEST(CostBases, AVariantHasItsParentsPrice) {
     std::vector<std::string> notes;

@@ -1,0 +1,535 @@
+#include "interconnect/collective_algorithms.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <optional>
+#include <stdexcept>
+
+namespace podsim {
+
+const std::vector<std::pair<const char*, Collective>>& names_of(const Collective*) {
+    static const std::vector<std::pair<const char*, Collective>> names = {
+        {"all_reduce", Collective::all_reduce},         {"all_gather", Collective::all_gather},
+        {"reduce_scatter", Collective::reduce_scatter}, {"broadcast", Collective::broadcast},
+        {"all_to_all", Collective::all_to_all},         {"send_recv", Collective::send_recv}};
+    return names;
+}
+
+const std::vector<std::pair<const char*, Algorithm>>& names_of(const Algorithm*) {
+    static const std::vector<std::pair<const char*, Algorithm>> names = {
+        {"ring", Algorithm::ring},
+        {"tree", Algorithm::tree},
+        {"halving-doubling", Algorithm::halving_doubling},
+        {"direct", Algorithm::direct},
+        {"dimension-wise", Algorithm::dimension_wise},
+        {"hierarchical", Algorithm::hierarchical},
+        {"in-switch", Algorithm::in_switch}};
+    return names;
+}
+
+std::string to_string(Algorithm algorithm) {
+    for (const auto& [name, value] : names_of(static_cast<const Algorithm*>(nullptr)))
+        if (value == algorithm) return name;
+    return "";
+}
+
+namespace {
+
+// Chips of a stack as chips of one group of a level.
+struct Placed {
+    std::size_t level;
+    int from, to;
+};
+
+Placed place_of(const TopologyStack& stack, int from, int to) {
+    for (std::size_t l = 0; l < stack.levels.size(); ++l) {
+        const long chips = stack.levels[l].chips;
+        if (l + 1 < stack.levels.size() && from / chips != to / chips) continue;
+        return {l, static_cast<int>(from % chips), static_cast<int>(to % chips)};
+    }
+    return {0, from, to};
+}
+
+// Works out one algorithm after the other for one group. Loads of inner groups are those of the
+// group that has the first member; groups are alike.
+class Work {
+  public:
+    Work(const TopologyStack& stack, const ChipGroup& group) : stack_(stack), group_(group) {
+        const long last = group.first + static_cast<long>(group.members - 1) * group.stride;
+        const long chips = stack.levels.back().chips;
+        if (group.members < 1 || group.stride < 1 || last >= chips) {
+            throw std::invalid_argument(
+                fmt::format("{} members, every {}th chip: the topology has {}", group.members,
+                            group.stride, chips));
+        }
+        for (int i = 0; i < group.members; ++i) chips_.push_back(group.first + i * group.stride);
+    }
+
+    // Members in an order in which neighbours are near.
+    std::vector<int> near_order() const {
+        const Topology& topology = stack_.levels.back().topology;
+        if (stack_.levels.size() > 1) return chips_;
+        std::vector<char> member(static_cast<std::size_t>(topology.chips), 0);
+        for (const int chip : chips_) member[static_cast<std::size_t>(chip)] = 1;
+        std::vector<int> order;
+        for (const int chip : topology.ring_order)
+            if (member[static_cast<std::size_t>(chip)] != 0) order.push_back(chip);
+        return order;
+    }
+
+    // All flows at once, `times` times one after the other. Both directions round where asked.
+    void step(CollectiveTerms& terms, const std::vector<Flow>& flows, double times) const {
+        std::vector<std::vector<Flow>> by_level(stack_.levels.size());
+        double latency = 0;
+        for (const Flow& flow : flows) {
+            if (flow.from == flow.to) continue;
+            const Placed at = place_of(stack_, flow.from, flow.to);
+            // One inner group stands for all; the outer level has everyone's.
+            const bool inner = at.level + 1 < stack_.levels.size();
+            const long chips = stack_.levels[at.level].chips;
+            if (inner && flow.from / chips != chips_.front() / chips) continue;
+            by_level[at.level].push_back({at.from, at.to, flow.bytes});
+        }
+        double seconds = 0;
+        for (std::size_t l = 0; l < by_level.size(); ++l) {
+            if (by_level[l].empty()) continue;
+            const Topology& topology = stack_.levels[l].topology;
+            const LinkBytes loads =
+                flow_loads(topology, by_level[l], stack_.spec.routing, stack_.spec.flows_per_pair);
+            seconds = std::max(seconds, slowest(topology, loads));
+            add(terms, l, loads, times);
+            latency = std::max(latency, farthest(l, by_level[l]));
+        }
+        terms.latency += latency * times;
+        terms.seconds_per_byte += seconds * times;
+        terms.steps += static_cast<int>(std::lround(times));
+    }
+
+    // Every member to every member, 1 byte a member in all.
+    void exchange(CollectiveTerms& terms, double bytes) const {
+        double seconds = 0, latency = 0;
+        const double members = static_cast<double>(chips_.size());
+        double inside = 1;  // members of the level below that a member reaches
+        for (std::size_t l = 0; l < stack_.levels.size(); ++l) {
+            const TopologyStack::Level& level = stack_.levels[l];
+            std::vector<int> here;
+            for (const int chip : chips_)
+                if (chip / level.chips == chips_.front() / level.chips)
+                    here.push_back(static_cast<int>(chip % level.chips));
+            const double reach = static_cast<double>(here.size());
+            if (here.size() < 2) continue;
+            LinkBytes loads = uniform_loads(level.topology, here, stack_.spec.routing,
+                                            stack_.spec.flows_per_pair);
+            // Pairs of one inner group stay there: take their even part out again.
+            if (l > 0 && inside > 1) {
+                const double part = (reach - inside) / (reach - 1);
+                for (double& load : loads) load *= part;
+            }
+            for (double& load : loads) load *= bytes * reach / members;
+            seconds = std::max(seconds, slowest(level.topology, loads));
+            add(terms, l, loads, 1);
+            latency = std::max(latency, farthest_pair(l, here));
+            inside = reach;
+        }
+        terms.latency += latency;
+        terms.seconds_per_byte += seconds;
+        terms.steps += 1;
+    }
+
+    const std::vector<int>& chips() const { return chips_; }
+    const TopologyStack& stack() const { return stack_; }
+
+  private:
+    static void add(CollectiveTerms& terms, std::size_t level, const LinkBytes& loads,
+                    double times) {
+        if (terms.link_bytes.size() <= level) terms.link_bytes.resize(level + 1);
+        LinkBytes& sum = terms.link_bytes[level];
+        sum.resize(loads.size(), 0.0);
+        for (std::size_t i = 0; i < loads.size(); ++i) sum[i] += loads[i] * times;
+    }
+
+    // Paths of one cost are as long: one pair of each.
+    double farthest(std::size_t level, const std::vector<Flow>& flows) const {
+        const Topology& topology = stack_.levels[level].topology;
+        std::map<int, Flow> by_cost;
+        for_each_source(topology, flows, [&](Router& router, const std::vector<Flow>& group) {
+            for (const Flow& flow : group) by_cost.emplace(router.distance(flow.to), flow);
+        });
+        double latency = 0;
+        for (const auto& [cost, flow] : by_cost)
+            latency = std::max(latency, pair_latency(topology, flow.from, flow.to));
+        return latency;
+    }
+    double farthest_pair(std::size_t level, const std::vector<int>& members) const {
+        const Topology& topology = stack_.levels[level].topology;
+        Router router(topology);
+        double latency = 0;
+        const std::size_t sources =
+            topology.symmetric && static_cast<int>(members.size()) == topology.chips
+                ? 1
+                : std::min<std::size_t>(members.size(), 64);
+        for (std::size_t s = 0; s < sources; ++s) {
+            const int from = members[s * members.size() / sources];
+            router.search(from);
+            std::map<int, int> by_cost;
+            for (const int member : members)
+                if (member != from) by_cost.emplace(router.distance(member), member);
+            for (const auto& [cost, member] : by_cost)
+                latency = std::max(latency, pair_latency(topology, from, member));
+        }
+        return latency;
+    }
+
+    const TopologyStack& stack_;
+    ChipGroup group_;
+    std::vector<int> chips_;
+};
+
+// A reduce-scatter and an all-gather of the same bytes, one of them, or none.
+double passes(Collective collective) {
+    return collective == Collective::all_reduce ? 2.0 : 1.0;
+}
+bool is_gather(Collective collective) {
+    return collective == Collective::all_reduce || collective == Collective::all_gather ||
+           collective == Collective::reduce_scatter;
+}
+
+// Chips that are rings themselves send both ways round.
+std::vector<Flow> ring_flows(const Work& work, double bytes) {
+    const std::vector<int> order = work.near_order();
+    const Topology& topology = work.stack().levels.back().topology;
+    const bool both =
+        topology.family == "torus" && work.stack().levels.size() == 1 && order.size() > 2;
+    std::vector<Flow> flows;
+    for (std::size_t i = 0; i < order.size(); ++i) {
+        const int next = order[(i + 1) % order.size()];
+        flows.push_back({order[i], next, both ? bytes / 2 : bytes});
+        if (both) flows.push_back({next, order[i], bytes / 2});
+    }
+    return flows;
+}
+
+// P - 1 steps of S/P a pass (Patarasu and Yuan 2009).
+void ring(const Work& work, Collective collective, CollectiveTerms& terms) {
+    const double members = static_cast<double>(work.chips().size());
+    if (collective == Collective::broadcast) {
+        // A chain in a pipeline: all of S over every link but the closing one.
+        std::vector<Flow> flows;
+        const std::vector<int> order = work.near_order();
+        for (std::size_t i = 0; i + 1 < order.size(); ++i)
+            flows.push_back({order[i], order[i + 1], 1.0});
+        work.step(terms, flows, 1);
+        terms.latency *= members - 1;
+        terms.steps = static_cast<int>(members) - 1;
+        return;
+    }
+    work.step(terms, ring_flows(work, 1.0 / members), passes(collective) * (members - 1));
+}
+
+// Exchanges with the chip 2^k places on, S / 2^(k+1) each (Thakur, Rabenseifner and Gropp 2005):
+// the long messages go to the nearest.
+void halving_doubling(const Work& work, Collective collective, CollectiveTerms& terms) {
+    const std::vector<int>& chips = work.chips();
+    double bytes = 0.5;
+    for (std::size_t far = 1; far < chips.size(); far *= 2, bytes /= 2) {
+        std::vector<Flow> flows;
+        for (std::size_t i = 0; i < chips.size(); ++i)
+            flows.push_back({chips[i], chips[i ^ far], bytes});
+        work.step(terms, flows, passes(collective));
+    }
+}
+
+// Two binary trees, each with half of the bytes, in a pipeline: up (reduce), down (broadcast).
+void tree(const Work& work, Collective collective, CollectiveTerms& terms) {
+    const std::vector<int>& chips = work.chips();
+    const std::size_t members = chips.size();
+    std::vector<Flow> flows;
+    const bool up = collective == Collective::all_reduce;
+    for (std::size_t i = 1; i < members; ++i) {
+        for (const bool second : {false, true}) {
+            // The other tree counts from the end: leaves of one are inner chips of the other.
+            const auto at = [&](std::size_t k) { return chips[second ? members - 1 - k : k]; };
+            const int child = at(i), parent = at((i - 1) / 2);
+            flows.push_back({parent, child, 0.5});
+            if (up) flows.push_back({child, parent, 0.5});
+        }
+    }
+    work.step(terms, flows, 1);
+    const double depth = std::floor(std::log2(static_cast<double>(members)));
+    terms.latency *= (up ? 2 : 1) * depth;
+    terms.steps = static_cast<int>((up ? 2 : 1) * depth);
+}
+
+// All pairs at once: a part of S to each.
+void direct(const Work& work, Collective collective, CollectiveTerms& terms) {
+    if (collective == Collective::broadcast) {
+        std::vector<Flow> flows;
+        for (const int chip : work.chips()) flows.push_back({work.chips().front(), chip, 1.0});
+        work.step(terms, flows, 1);
+        return;
+    }
+    const double count = is_gather(collective) ? passes(collective) : 1.0;
+    for (int i = 0; i < static_cast<int>(count); ++i) work.exchange(terms, 1.0);
+}
+
+// Along each dimension in turn; as many shares as dimensions, each in an order turned by one, so
+// that all dimensions are at work. Rings of n in n - 1 steps both ways round, meshes of n in one.
+void dimension_wise(const Work& work, Collective collective, CollectiveTerms& terms) {
+    const Topology& topology = work.stack().levels.front().topology;
+    std::vector<std::size_t> used;
+    for (std::size_t d = 0; d < topology.dimensions.size(); ++d)
+        if (topology.dimensions[d] > 1) used.push_back(d);
+    std::vector<double> link(topology.dimensions.size(), 0.0), latency(link);
+    for (const TopologyLink& l : topology.links) {
+        link[static_cast<std::size_t>(l.link_class)] = l.bandwidth;
+        latency[static_cast<std::size_t>(l.link_class)] = l.latency + topology.endpoint_latency;
+    }
+    const bool is_torus = topology.family == "torus";
+    const double shares = static_cast<double>(used.size());
+    std::vector<double> left(used.size(), 1.0 / shares);  // of each share, a chip's part now
+    std::vector<double> bytes(topology.dimensions.size(), 0.0);
+    for (std::size_t phase = 0; phase < used.size(); ++phase) {
+        double seconds = 0, wait = 0, steps = 0;
+        for (std::size_t s = 0; s < used.size(); ++s) {
+            const std::size_t d = used[(s + phase) % used.size()];
+            const double n = static_cast<double>(topology.dimensions[d]);
+            const double ways = is_torus ? (n > 2 ? 2.0 : 1.0) : n - 1;
+            const double each = left[s] * (n - 1) / n / ways;  // over each of the chip's links
+            bytes[d] += each;
+            seconds = std::max(seconds, each / link[d]);
+            const double count = is_torus ? n - 1 : 1;
+            wait = std::max(wait, count * latency[d]);
+            steps = std::max(steps, count);
+            left[s] /= n;
+        }
+        terms.seconds_per_byte += passes(collective) * seconds;
+        terms.latency += passes(collective) * wait;
+        terms.steps += static_cast<int>(passes(collective) * steps);
+    }
+    LinkBytes loads;
+    for (const TopologyLink& l : topology.links)
+        loads.push_back(passes(collective) * bytes[static_cast<std::size_t>(l.link_class)]);
+    terms.link_bytes.push_back(std::move(loads));
+}
+
+// Within groups of `inner` members that are near, then between equal places of the groups: S within
+// for a reduce-scatter, S / inner between; an all-to-all gathers within what is for one place.
+void hierarchical(const Work& work, Collective collective, std::size_t inner,
+                  CollectiveTerms& terms) {
+    const std::vector<int>& chips = work.chips();
+    const std::size_t groups = chips.size() / inner;
+    const double n = static_cast<double>(inner), g = static_cast<double>(groups);
+    std::vector<Flow> within, between;
+    const bool exchange = collective == Collective::all_to_all;
+    for (std::size_t i = 0; i < chips.size(); ++i) {
+        const std::size_t base = i / inner * inner;
+        for (std::size_t k = 0; k < inner; ++k)
+            within.push_back({chips[i], chips[base + k], 1.0 / n});
+        for (std::size_t k = 0; k < groups; ++k)
+            between.push_back(
+                {chips[i], chips[k * inner + i % inner], exchange ? 1.0 / g : 1.0 / n / g});
+    }
+    work.step(terms, within, passes(collective));
+    work.step(terms, between, passes(collective));
+}
+
+// S up and the sum of S/P down, S (1 + 1/P) over a chip's links each way (NVLink SHARP); an
+// all-gather sends S/P and takes in S, a broadcast S and S.
+void in_switch(const Work& work, Collective collective, CollectiveTerms& terms) {
+    const Topology& topology = work.stack().levels.front().topology;
+    const double members = static_cast<double>(work.chips().size());
+    const double crossing = collective == Collective::all_reduce ? 1.0 + 1.0 / members : 1.0;
+    double port = 0;
+    const auto chip = static_cast<std::size_t>(work.chips().front());
+    for (int l = topology.first_link[chip]; l < topology.first_link[chip + 1]; ++l)
+        port += topology.links[static_cast<std::size_t>(l)].bandwidth;
+    LinkBytes loads(topology.links.size(), 0.0);
+    for (std::size_t l = 0; l < loads.size(); ++l)
+        loads[l] = crossing * topology.links[l].bandwidth / port;
+    terms.link_bytes.push_back(loads);
+    terms.seconds_per_byte = slowest(topology, loads);
+    terms.latency = 2 * pair_latency(topology, work.chips().front(), work.chips().back());
+    terms.steps = 2;
+}
+
+bool is_power_of_two(std::size_t n) {
+    return (n & (n - 1)) == 0;
+}
+
+// Members of one node, where nodes are equal and every chip of them takes part; else 1.
+std::size_t node_of(const TopologyStack& stack, const ChipGroup& group) {
+    long size = 1;
+    if (stack.levels.size() > 1) {
+        size = stack.levels.front().chips;
+    } else {
+        const TopologyLevelSpec& level =
+            stack.spec.levels.empty() ? stack.spec.level : stack.spec.levels.front();
+        size = std::max({1L, level.node_chips, level.rails});
+    }
+    if (group.stride != 1 || group.first % size != 0 || group.members % size != 0 ||
+        group.members <= size)
+        return 1;
+    return static_cast<std::size_t>(size);
+}
+
+constexpr std::size_t kMostFlows = 4096;  // above, patterns of pairs are left out
+constexpr std::size_t kMostPairs = 200000;
+
+}  // namespace
+
+std::vector<CollectiveTerms> collective_terms(const TopologyStack& stack, Collective collective,
+                                              const ChipGroup& group, bool reduces_in_switch) {
+    std::vector<CollectiveTerms> all;
+    if (group.members < 2) return all;
+    const Work work(stack, group);
+    const auto attempt = [&](Algorithm algorithm, auto&& run) {
+        CollectiveTerms terms;
+        terms.algorithm = algorithm;
+        run(terms);
+        all.push_back(std::move(terms));
+    };
+    const Topology& topology = stack.levels.front().topology;
+    const bool whole = stack.levels.size() == 1 && group.members == topology.chips;
+    const auto members = static_cast<std::size_t>(group.members);
+    if (collective == Collective::send_recv) {
+        attempt(Algorithm::direct, [&](CollectiveTerms& terms) {
+            std::vector<Flow> flows;
+            for (std::size_t i = 0; i < members; ++i)
+                flows.push_back({work.chips()[i], work.chips()[(i + 1) % members], 1.0});
+            work.step(terms, flows, 1);
+        });
+        return all;
+    }
+    attempt(Algorithm::direct, [&](CollectiveTerms& t) { direct(work, collective, t); });
+    const std::size_t node = node_of(stack, group);
+    if (node > 1 && members * (node + members / node) <= kMostPairs &&
+        collective != Collective::broadcast) {
+        attempt(Algorithm::hierarchical,
+                [&](CollectiveTerms& t) { hierarchical(work, collective, node, t); });
+    }
+    if (collective == Collective::all_to_all) return all;
+    if (members <= 2 * kMostFlows)
+        attempt(Algorithm::ring, [&](CollectiveTerms& t) { ring(work, collective, t); });
+    if (is_gather(collective) && is_power_of_two(members) && members <= kMostFlows) {
+        attempt(Algorithm::halving_doubling,
+                [&](CollectiveTerms& t) { halving_doubling(work, collective, t); });
+    }
+    if (members <= kMostFlows &&
+        (collective == Collective::all_reduce || collective == Collective::broadcast)) {
+        attempt(Algorithm::tree, [&](CollectiveTerms& t) { tree(work, collective, t); });
+    }
+    if (is_gather(collective) && whole && topology.symmetric && topology.chips_forward) {
+        attempt(Algorithm::dimension_wise,
+                [&](CollectiveTerms& t) { dimension_wise(work, collective, t); });
+    }
+    const bool one_tier =
+        topology.family == "switched-planes" &&
+        std::none_of(topology.nodes.begin(), topology.nodes.end(),
+                     [](const TopologyNode& n) { return n.kind == NodeKind::tier2; });
+    if (reduces_in_switch && one_tier && stack.levels.size() == 1 && topology.symmetric)
+        attempt(Algorithm::in_switch, [&](CollectiveTerms& t) { in_switch(work, collective, t); });
+    return all;
+}
+
+const CollectiveTerms& best_of(const std::vector<CollectiveTerms>& terms, double bytes) {
+    const auto least = std::min_element(
+        terms.begin(), terms.end(), [bytes](const CollectiveTerms& a, const CollectiveTerms& b) {
+            return a.time(bytes) < b.time(bytes);
+        });
+    if (least == terms.end()) throw std::invalid_argument("no algorithm for this collective");
+    return *least;
+}
+
+CollectiveTerms exchange_terms(const TopologyStack& stack, const ChipGroup& group,
+                               const std::vector<std::vector<double>>& bytes) {
+    const Work work(stack, group);
+    CollectiveTerms terms;
+    terms.algorithm = Algorithm::direct;
+    std::vector<Flow> flows;
+    for (std::size_t i = 0; i < bytes.size(); ++i)
+        for (std::size_t j = 0; j < bytes[i].size(); ++j)
+            flows.push_back({work.chips().at(i), work.chips().at(j), bytes[i][j]});
+    work.step(terms, flows, 1);
+    return terms;
+}
+
+double pair_latency(const TopologyStack& stack, int from, int to) {
+    const Placed at = place_of(stack, from, to);
+    return pair_latency(stack.levels[at.level].topology, at.from, at.to);
+}
+
+PairOperations pair_operations(const TopologyStack& stack, int from, int to, double bytes) {
+    const Placed at = place_of(stack, from, to);
+    const Topology& topology = stack.levels[at.level].topology;
+    PairOperations operations;
+    operations.one_way = pair_latency(topology, at.from, at.to) - topology.endpoint_latency;
+    const LinkBytes loads = flow_loads(topology, {{at.from, at.to, 1.0}}, stack.spec.routing,
+                                       stack.spec.flows_per_pair);
+    operations.bandwidth = 1.0 / slowest(topology, loads);
+    // A small message takes one plane: the slowest link of its path.
+    Router router(topology);
+    router.search(at.from, at.to);
+    double rate = std::numeric_limits<double>::infinity();
+    for (const int l : router.path(at.to))
+        rate = std::min(rate, topology.links[static_cast<std::size_t>(l)].bandwidth);
+    operations.read = 2 * operations.one_way + topology.endpoint_latency +
+                      stack.spec.memory_latency.value() + bytes / rate;
+    operations.synchronised_write = static_cast<double>(stack.spec.sync_legs) * operations.one_way;
+    return operations;
+}
+
+const std::vector<CollectiveTerms>& TopologyTimes::terms(Collective collective,
+                                                         const ChipGroup& group) const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto key = std::make_pair(collective, group);
+    const auto known = known_.find(key);
+    if (known != known_.end()) return known->second;
+    return known_.emplace(key, collective_terms(stack_, collective, group, reduces_)).first->second;
+}
+
+double TopologyTimes::seconds_per_byte(Collective collective, const ChipGroup& group,
+                                       double enough) const {
+    {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        const auto known = least_.find({collective, group});
+        if (known != least_.end()) return known->second;
+    }
+    CollectiveTerms terms;
+    terms.algorithm = Algorithm::direct;
+    if (collective == Collective::send_recv) {
+        terms.seconds_per_byte = shifted(group, 1);
+    } else {
+        direct(Work(stack_, group), collective, terms);
+    }
+    double least = terms.seconds_per_byte;
+    if (least > enough * (1 + 1e-9)) {
+        for (const CollectiveTerms& other : this->terms(collective, group)) {
+            // What switches add up has bytes of its own.
+            if (other.algorithm != Algorithm::in_switch)
+                least = std::min(least, other.seconds_per_byte);
+        }
+    }
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return least_.emplace(std::make_pair(collective, group), least).first->second;
+}
+
+double TopologyTimes::shifted(const ChipGroup& group, long places) const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto added = shifts_.emplace(std::make_pair(group, places), 0.0);
+    if (!added.second) return added.first->second;
+    CollectiveTerms terms;
+    const Work work(stack_, group);
+    std::vector<Flow> flows;
+    const std::vector<int>& chips = work.chips();
+    for (std::size_t i = 0; i < chips.size(); ++i) {
+        const std::size_t to = (i + static_cast<std::size_t>(places)) % chips.size();
+        flows.push_back({chips[i], chips[to], 1.0});
+    }
+    work.step(terms, flows, 1);
+    return added.first->second = terms.seconds_per_byte;
+}
+
+}  // namespace podsim

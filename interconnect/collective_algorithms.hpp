@@ -1,0 +1,98 @@
+// Collectives on a topology: for each algorithm steps, latency and bytes on every link, without
+// software. All are linear in the size, so one walk over the routes of one byte a chip serves every
+// size; results are remembered by (collective, placement).
+//
+//   T = latency + S x seconds_per_byte      S as nccl-tests count it (program/transfer.hpp)
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "interconnect/routing.hpp"
+#include "interconnect/topology.hpp"
+
+namespace podsim {
+
+enum class Collective { all_reduce, all_gather, reduce_scatter, broadcast, all_to_all, send_recv };
+enum class Algorithm {
+    ring,              // P - 1 steps to the neighbour; both ways round where chips are rings
+    tree,              // two binary trees, half the bytes each, in a pipeline
+    halving_doubling,  // log2 P exchanges with a partner; P a power of two
+    direct,            // every pair at once
+    dimension_wise,    // along each dimension, shares of the bytes in turned orders
+    hierarchical,      // within groups, then between equal places of groups
+    in_switch          // switches of one tier add up and copy
+};
+const std::vector<std::pair<const char*, Collective>>& names_of(const Collective*);
+const std::vector<std::pair<const char*, Algorithm>>& names_of(const Algorithm*);
+std::string to_string(Algorithm algorithm);
+
+// One way to do a collective.
+struct CollectiveTerms {
+    Algorithm algorithm = Algorithm::ring;
+    int steps = 0;
+    double latency = 0;                 // s
+    double seconds_per_byte = 0;        // of the size
+    std::vector<LinkBytes> link_bytes;  // of a size of 1 byte, for each level of the stack
+    double time(double bytes) const { return latency + bytes * seconds_per_byte; }
+};
+
+// Members are every stride-th chip from `first`. Throws std::invalid_argument: members beyond the
+// chips, no route.
+struct ChipGroup {
+    int members = 1, stride = 1, first = 0;
+    bool operator<(const ChipGroup& o) const {
+        return std::tie(members, stride, first) < std::tie(o.members, o.stride, o.first);
+    }
+};
+
+// All that apply; empty for one member.
+std::vector<CollectiveTerms> collective_terms(const TopologyStack& stack, Collective collective,
+                                              const ChipGroup& group, bool reduces_in_switch);
+
+// The one that is done first for a size.
+const CollectiveTerms& best_of(const std::vector<CollectiveTerms>& terms, double bytes);
+
+// Rows that a routing matrix asks for: bytes[i][j] from member i to member j.
+CollectiveTerms exchange_terms(const TopologyStack& stack, const ChipGroup& group,
+                               const std::vector<std::vector<double>>& bytes);
+
+// Hardware latency between two chips of a stack, ends included.
+double pair_latency(const TopologyStack& stack, int from, int to);
+
+// Named terms of small operations between two chips.
+struct PairOperations {
+    double one_way = 0;             // links and switches
+    double read = 0;                // there, memory, back, ends
+    double synchronised_write = 0;  // sync_legs ways
+    double bandwidth = 0;           // B/s that a pair reaches alone
+};
+PairOperations pair_operations(const TopologyStack& stack, int from, int to, double bytes);
+
+// Remembers terms; safe for several threads.
+class TopologyTimes {
+  public:
+    TopologyTimes(TopologyStack stack, bool reduces_in_switch)
+        : stack_(std::move(stack)), reduces_(reduces_in_switch) {}
+    const TopologyStack& stack() const { return stack_; }
+    const std::vector<CollectiveTerms>& terms(Collective collective, const ChipGroup& group) const;
+    // Of the best algorithm for long transfers, without what switches add up; others than the
+    // direct one are looked at only where that takes more than `enough`.
+    double seconds_per_byte(Collective collective, const ChipGroup& group, double enough) const;
+    // Seconds of the fullest link when each member sends 1 byte to the one `places` further on.
+    double shifted(const ChipGroup& group, long places) const;
+
+  private:
+    TopologyStack stack_;
+    bool reduces_;
+    mutable std::mutex mutex_;
+    mutable std::map<std::pair<Collective, ChipGroup>, std::vector<CollectiveTerms>> known_;
+    mutable std::map<std::pair<ChipGroup, long>, double> shifts_;
+    mutable std::map<std::pair<Collective, ChipGroup>, double> least_;
+};
+
+}  // namespace podsim

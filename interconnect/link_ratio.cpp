@@ -1,0 +1,91 @@
+#include "interconnect/link_ratio.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "interconnect/collective_algorithms.hpp"
+
+namespace podsim {
+
+namespace {
+
+Collective collective_of(TransferType type) {
+    switch (type) {
+        case TransferType::dispatch:
+        case TransferType::combine:
+        case TransferType::all_to_all:
+            return Collective::all_to_all;
+        case TransferType::all_reduce:
+            return Collective::all_reduce;
+        case TransferType::all_gather:
+            return Collective::all_gather;
+        case TransferType::reduce_scatter:
+            return Collective::reduce_scatter;
+        case TransferType::send_recv:
+            return Collective::send_recv;
+    }
+    return Collective::all_to_all;
+}
+
+// The chips that `members` ranks, every stride-th, sit on.
+ChipGroup chips_of(long members, long stride, long ranks_per_chip) {
+    ChipGroup group;
+    if (stride >= ranks_per_chip) {
+        group.members = static_cast<int>(members);
+        group.stride = static_cast<int>(stride / ranks_per_chip);
+    } else {
+        group.members = static_cast<int>((members * stride + ranks_per_chip - 1) / ranks_per_chip);
+    }
+    return group;
+}
+
+// Long transfers at the best algorithm: bytes a second of the links against `rate` of a chip's
+// port.
+double ratio_within(const TopologyTimes& times, TransferType type, ChipGroup group, double rate) {
+    const long chips = times.stack().levels.back().chips;
+    group.members =
+        static_cast<int>(std::min<long>(group.members, (chips + group.stride - 1) / group.stride));
+    if (group.members < 2) return 1;
+    const double port = bus_factor(type, group.members) / rate;
+    return std::max(1.0, times.seconds_per_byte(collective_of(type), group, port) / port);
+}
+
+// Between domains: rings of equal places go from a domain to the next, exchanges everywhere.
+double ratio_between(const TopologyTimes& times, TransferType type, ChipGroup group,
+                     long domain_chips, double rate) {
+    const long chips = times.stack().levels.back().chips;
+    group.members =
+        static_cast<int>(std::min<long>(group.members, (chips + group.stride - 1) / group.stride));
+    const long inside = std::max(1L, domain_chips / group.stride);
+    const double members = static_cast<double>(group.members);
+    if (group.members <= inside) return 1;
+    if (collective_of(type) != Collective::all_to_all)
+        return times.shifted(group, type == TransferType::send_recv ? 1 : inside) * rate;
+    // What stays in a domain is not there: between switches that is not taken off.
+    const double crossing = (members - static_cast<double>(inside)) / members;
+    const double port = bus_factor(type, group.members);
+    const double links = times.seconds_per_byte(Collective::all_to_all, group, port / rate) * rate;
+    return links <= port * (1 + 1e-9) ? 1.0 : links / crossing;
+}
+
+}  // namespace
+
+LinkRatio link_ratio(const Transfer& t, const RankFabric& fabric, long in_domain) {
+    LinkRatio ratio;
+    if (t.group_ranks < 2) return ratio;
+    if (fabric.scale_up_links && in_domain > 1) {
+        ratio.up = ratio_within(*fabric.scale_up_links, t.type,
+                                chips_of(in_domain, t.stride, fabric.ranks_per_chip),
+                                fabric.scale_up.value() * fabric.ranks_per_chip);
+    }
+    if (fabric.scale_out_links) {
+        ratio.out =
+            std::max(1.0, ratio_between(*fabric.scale_out_links, t.type,
+                                        chips_of(t.group_ranks, t.stride, fabric.ranks_per_chip),
+                                        fabric.domain_ranks / fabric.ranks_per_chip,
+                                        fabric.scale_out.value() * fabric.ranks_per_chip));
+    }
+    return ratio;
+}
+
+}  // namespace podsim

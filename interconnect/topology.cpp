@@ -1,0 +1,228 @@
+#include "interconnect/topology.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "interconnect/routing.hpp"
+#include "interconnect/topology/builder.hpp"
+
+namespace podsim {
+
+const std::vector<std::pair<const char*, Medium>>& names_of(const Medium*) {
+    static const std::vector<std::pair<const char*, Medium>> names = {
+        {"backplane", Medium::backplane}, {"copper", Medium::copper}, {"optical", Medium::optical}};
+    return names;
+}
+
+const std::vector<std::pair<const char*, RoutingPolicy>>& names_of(const RoutingPolicy*) {
+    static const std::vector<std::pair<const char*, RoutingPolicy>> names = {
+        {"minimal", RoutingPolicy::minimal},
+        {"hashed", RoutingPolicy::hashed},
+        {"adaptive", RoutingPolicy::adaptive},
+        {"valiant", RoutingPolicy::valiant},
+        {"all-paths", RoutingPolicy::all_paths}};
+    return names;
+}
+
+const std::vector<std::pair<const char*, AttachedKind>>& names_of(const AttachedKind*) {
+    static const std::vector<std::pair<const char*, AttachedKind>> names = {
+        {"host", AttachedKind::host}, {"memory", AttachedKind::memory}};
+    return names;
+}
+
+const std::vector<TopologyFamily>& topology_families() {
+    static const std::vector<TopologyFamily> all = {
+        {"switched-planes", "parallel switch planes of one or two tiers", build_switched_planes},
+        {"fat-tree", "leaves and spines, plain or by rails", build_fat_tree},
+        {"full-mesh", "links between all chips that differ in one coordinate", build_full_mesh},
+        {"torus", "rings in one to many dimensions", build_torus},
+        {"dragonfly", "groups of routers, all linked inside, groups linked to each other",
+         build_dragonfly},
+    };
+    return all;
+}
+
+std::string name_of(const TopologyNode& node) {
+    switch (node.kind) {
+        case NodeKind::chip:
+            return fmt::format("chip{}", node.index);
+        case NodeKind::tier1:
+            return fmt::format("l1.p{}.{}", node.plane, node.index);
+        case NodeKind::tier2:
+            return fmt::format("l2.p{}.{}", node.plane, node.index);
+        case NodeKind::host:
+            return fmt::format("host{}", node.index);
+        case NodeKind::memory:
+            return fmt::format("memory{}", node.index);
+    }
+    return "";
+}
+
+namespace {
+
+int find_node(const Topology& topology, const std::string& name) {
+    for (std::size_t i = 0; i < topology.nodes.size(); ++i)
+        if (name_of(topology.nodes[i]) == name) return static_cast<int>(i);
+    return -1;
+}
+
+// Takes links that `broken` names down to `capacity` of their bandwidth; where paths are equal
+// those over `avoided` ones get that share too. Throws where none is broken.
+template <class Broken, class Avoided>
+void degrade(Topology& topology, double capacity, const std::string& what, Broken&& broken,
+             Avoided&& avoided) {
+    bool any = false;
+    for (TopologyLink& link : topology.links) {
+        if (!broken(link)) continue;
+        any = true;
+        link.bandwidth *= capacity;
+        if (avoided(link)) link.weight *= capacity;
+    }
+    if (!any) throw std::invalid_argument(what + ": there is no such part in this topology");
+    topology.links.erase(
+        std::remove_if(topology.links.begin(), topology.links.end(),
+                       [](const TopologyLink& link) { return !(link.bandwidth > 0); }),
+        topology.links.end());
+    topology.first_link.assign(topology.nodes.size() + 1, 0);
+    for (const TopologyLink& link : topology.links)
+        ++topology.first_link[static_cast<std::size_t>(link.from) + 1];
+    for (std::size_t i = 1; i < topology.first_link.size(); ++i)
+        topology.first_link[i] += topology.first_link[i - 1];
+}
+
+}  // namespace
+
+void apply_fault(Topology& topology, const FaultSpec& fault) {
+    const auto kind_at = [&](int node) {
+        return topology.nodes[static_cast<std::size_t>(node)].kind;
+    };
+    const auto every = [](const TopologyLink&) { return true; };
+    if (fault.plane) {
+        // All chips lose alike: the symmetry stays, but not between this plane and others. A path
+        // has several links of the plane, and shuns it once, where it leaves the chip.
+        const auto classes = static_cast<int>(topology.link_classes.size());
+        for (int c = 0; c < classes; ++c)
+            topology.link_classes.push_back(topology.link_classes[static_cast<std::size_t>(c)] +
+                                            fmt::format(" of plane {}", *fault.plane));
+        for (TopologyLink& link : topology.links)
+            if (link.plane == *fault.plane) link.link_class += classes;
+        degrade(
+            topology, fault.capacity, fmt::format("plane {}", *fault.plane),
+            [&](const TopologyLink& link) {
+                return link.plane == *fault.plane && topology.family == "switched-planes";
+            },
+            [&](const TopologyLink& link) { return kind_at(link.from) == NodeKind::chip; });
+        return;
+    }
+    topology.symmetric = false;
+    if (fault.chip) {
+        const long chip = *fault.chip;
+        degrade(
+            topology, fault.capacity, fmt::format("chip {}", chip),
+            [&](const TopologyLink& link) {
+                return (link.from == chip || link.to == chip) && chip < topology.chips;
+            },
+            every);
+    } else if (!fault.switch_name.empty()) {
+        const int node = find_node(topology, fault.switch_name);
+        degrade(
+            topology, fault.capacity, "switch " + fault.switch_name,
+            [&](const TopologyLink& link) { return link.from == node || link.to == node; },
+            [&](const TopologyLink& link) { return link.from == node; });
+    } else if (fault.link.size() == 2) {
+        const int a = find_node(topology, fault.link[0]), b = find_node(topology, fault.link[1]);
+        degrade(
+            topology, fault.capacity, "link " + fault.link[0] + " - " + fault.link[1],
+            [&](const TopologyLink& link) {
+                return (link.from == a && link.to == b) || (link.from == b && link.to == a);
+            },
+            every);
+    }
+}
+
+namespace {
+
+const TopologyFamily& family_of(const TopologyLevelSpec& level, const Place& place,
+                                const std::string& path) {
+    std::vector<std::string> known;
+    for (const TopologyFamily& family : topology_families()) {
+        if (family.name == level.family) return family;
+        known.push_back(family.name);
+    }
+    throw InputError({unknown_name(place, path + ".family", "family", level.family, known)});
+}
+
+// A dead chip is no end of any path; all the others have to reach each other.
+void require_connected(const Topology& topology, const TopologySpec& spec,
+                       const std::string& path) {
+    std::vector<char> dead(static_cast<std::size_t>(topology.chips), 0);
+    for (const FaultSpec& fault : spec.faults) {
+        if (fault.chip && fault.capacity <= 0 && *fault.chip < topology.chips)
+            dead[static_cast<std::size_t>(*fault.chip)] = 1;
+    }
+    Router router(topology);
+    int first = 0;
+    while (first < topology.chips && dead[static_cast<std::size_t>(first)] != 0) ++first;
+    if (first == topology.chips) throw InputError(spec.place, path, "no chip is left");
+    router.search(first);
+    for (int chip = first; chip < topology.chips; ++chip) {
+        if (dead[static_cast<std::size_t>(chip)] != 0 || router.distance(chip) >= 0) continue;
+        throw InputError(
+            spec.place, path,
+            fmt::format("chip{} cannot reach chip{}: the graph is not connected", first, chip),
+            "a level or a link is missing, or a fault cut them off");
+    }
+}
+
+}  // namespace
+
+TopologyStack build_topology(const TopologySpec& spec, long chips, BytesPerSecond bandwidth,
+                             long planes, const std::string& path) {
+    TopologyStack stack;
+    stack.spec = spec;
+    const bool one = spec.levels.empty();
+    const std::size_t count = one ? 1 : spec.levels.size();
+    for (std::size_t i = 0; i < count; ++i) {
+        const TopologyLevelSpec& level = one ? spec.level : spec.levels[i];
+        const std::string where = one ? path : fmt::format("{}.levels[{}]", path, i);
+        const TopologyFamily& family = family_of(level, spec.place, where);
+        const bool outermost = i + 1 == count;
+        TopologyStack::Level built;
+        built.chips = level.chips > 0 ? level.chips : chips;
+        if (outermost && built.chips != chips) {
+            throw InputError(spec.place, where + ".chips",
+                             fmt::format("{}, and the whole level has {}", built.chips, chips),
+                             "the last level joins all chips: leave it out there");
+        }
+        if (!outermost && (built.chips < 2 || built.chips >= chips)) {
+            throw InputError(spec.place, where + ".chips",
+                             fmt::format("a group of {} within {} chips", built.chips, chips),
+                             "how many chips an inner group has");
+        }
+        built.bandwidth =
+            (level.bandwidth > BytesPerSecond(0.0) ? level.bandwidth : bandwidth).value();
+        try {
+            built.topology = family.build(level, built.chips, BytesPerSecond(built.bandwidth),
+                                          level.planes > 0 ? level.planes : planes);
+            built.topology.endpoint_latency = spec.endpoint_latency.value();
+            for (const FaultSpec& fault : spec.faults) {
+                if (outermost) apply_fault(built.topology, fault);
+            }
+        } catch (const std::invalid_argument& error) {
+            throw InputError(spec.place, where, error.what(), family.name + ": " + family.sentence);
+        }
+        require_connected(built.topology, outermost ? spec : TopologySpec{}, where);
+        const std::string cycle = deadlock_of(level, spec.routing);
+        if (!cycle.empty()) {
+            throw InputError(spec.place, where, "routing can deadlock: " + cycle,
+                             fmt::format("virtual_channels: leave it out, or give {}",
+                                         channels_needed(built.topology, spec.routing)));
+        }
+        stack.levels.push_back(std::move(built));
+    }
+    return stack;
+}
+
+}  // namespace podsim

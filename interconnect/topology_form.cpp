@@ -1,0 +1,114 @@
+// How a topology is written in YAML.
+#include <fmt/format.h>
+
+#include "interconnect/topology.hpp"
+
+namespace podsim {
+
+template <class Form>
+void describe(Form& form, AttachedSpec& attached) {
+    form.required("kind", attached.kind, "host or memory");
+    form.optional("per_node", attached.per_node, "of them under each first-tier switch set",
+                  at_least(1));
+    form.required("bandwidth", attached.bandwidth, "of one, per direction", positive());
+}
+
+template <class Form>
+void describe(Form& form, FaultSpec& fault) {
+    form.optional("plane", fault.plane, "a plane, from 0", non_negative());
+    form.optional("chip", fault.chip, "a chip, from 0", non_negative());
+    form.optional("link", fault.link, "two ends, as [chip7, l1.p0.0]; both directions");
+    form.optional("switch", fault.switch_name, "a switch, as l2.p0.3");
+    form.optional("capacity", fault.capacity, "share of bandwidth that is left; 0: dead", share());
+    if (!form.ok()) return;
+    const int named = (fault.plane ? 1 : 0) + (fault.chip ? 1 : 0) + (fault.link.empty() ? 0 : 1) +
+                      (fault.switch_name.empty() ? 0 : 1);
+    if (named != 1) {
+        form.problem("plane", fmt::format("{} parts are named, one is meant", named),
+                     "exactly one of plane, chip, link, switch");
+    } else if (!fault.link.empty() && fault.link.size() != 2) {
+        form.problem("link", "is not two ends", "as [chip7, l1.p0.0]");
+    }
+}
+
+template <class Form>
+void describe_level(Form& form, TopologyLevelSpec& level) {
+    form.optional("family", level.family, "switched-planes, fat-tree, full-mesh, torus, dragonfly");
+    form.optional("chips", level.chips, "of one group; the last level has all", non_negative());
+    form.optional("bandwidth", level.bandwidth, "of a chip in this level, per direction",
+                  non_negative());
+    form.optional("dimensions", level.dimensions, "torus, full-mesh: chips along each",
+                  at_least(1));
+    form.optional("link_bandwidth", level.link_bandwidth, "of a link in each dimension",
+                  positive());
+    form.optional("planes", level.planes, "switched-planes: those of the level if left out",
+                  non_negative());
+    form.optional("node_chips", level.node_chips, "chips under one first-tier switch or leaf",
+                  non_negative());
+    form.optional("nodes", level.nodes, "the same where nodes are unequal", at_least(1));
+    form.optional("second_tier", level.second_tier, "switches of a plane above the first tier",
+                  non_negative());
+    form.optional("rails", level.rails, "fat-tree: chip i of a node is on leaf i modulo rails",
+                  non_negative());
+    form.optional("oversubscription", level.oversubscription,
+                  "bandwidth down over up at the first tier", at_least(1));
+    form.optional("routers_per_group", level.routers_per_group, "dragonfly", non_negative());
+    form.optional("chips_per_router", level.chips_per_router, "dragonfly", non_negative());
+    form.optional("global_links", level.global_links, "dragonfly: of a router", non_negative());
+    form.optional("local_bandwidth", level.local_bandwidth, "dragonfly: of a link in a group",
+                  non_negative());
+    form.optional("global_bandwidth", level.global_bandwidth, "dragonfly: of a global link",
+                  non_negative());
+    form.optional("attached", level.attached, "hosts and memory on the first-tier switches");
+    form.optional("first_medium", level.first_medium, "of links at a chip");
+    form.optional("second_medium", level.second_medium, "of links between switches");
+    form.optional("electrical_latency", level.electrical_latency,
+                  "of a backplane or copper link: serialiser to deserialiser", non_negative());
+    form.optional("optical_latency", level.optical_latency, "of an optical link, fibre included",
+                  non_negative());
+    form.optional("switch_latency", level.switch_latency, "through a switch or a router",
+                  non_negative());
+    form.optional("virtual_channels", level.virtual_channels,
+                  "of a link; as many as the routing needs if left out", non_negative());
+    form.optional("switch", level.switch_part, "part of a first-tier switch (configs/parts)");
+    form.optional("second_switch", level.second_switch_part, "of a switch above, if another");
+    form.optional("optic", level.optic_part, "part at each end of an optical link at a chip");
+    form.optional("second_optic", level.second_optic_part, "between switches, if another");
+    form.optional("cable", level.cable_part, "part of a copper link");
+}
+
+template <class Form>
+void describe(Form& form, TopologyLevelSpec& level) {
+    describe_level(form, level);
+}
+
+template <class Form>
+void describe_topology(Form& form, TopologySpec& topology) {
+    describe_level(form, topology.level);
+    form.optional("levels", topology.levels, "levels of their own, from the inside out");
+    form.optional("routing", topology.routing, "how messages choose among paths");
+    form.optional("flows_per_pair", topology.flows_per_pair,
+                  "hashed: pieces of a message that choose for themselves", at_least(1));
+    form.optional("endpoint_latency", topology.endpoint_latency,
+                  "both ends: issue, translation, on-chip network", non_negative());
+    form.optional("memory_latency", topology.memory_latency, "of a read at the far end",
+                  non_negative());
+    form.optional("sync_legs", topology.sync_legs, "ways across of a synchronised write",
+                  at_least(1));
+    form.optional("faults", topology.faults, "what is broken");
+    if (!form.ok()) return;
+    if (topology.levels.empty() == topology.level.family.empty()) {
+        form.problem("family", topology.levels.empty() ? "is missing" : "is beside levels",
+                     "either family, or levels with a family each");
+    }
+}
+
+void describe(ReadForm& form, TopologySpec& topology) {
+    topology.place = form.place();
+    describe_topology(form, topology);
+}
+void describe(SchemaForm& form, TopologySpec& topology) {
+    describe_topology(form, topology);
+}
+
+}  // namespace podsim

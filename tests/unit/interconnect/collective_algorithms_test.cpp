@@ -1,0 +1,152 @@
+// Closed forms of collectives at zero software latency, against the routes of the graph.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cmath>
+
+#include "tests/unit/interconnect/topology_text.hpp"
+
+namespace podsim {
+namespace {
+
+constexpr double kRate = 50e9;   // of a chip
+constexpr double kHop = 0.5e-6;  // of a link
+constexpr double kSize = 256e6;
+
+TopologyStack switch_of(long chips) {
+    // Two links of a quarter of a hop and half of the switch: one hop in all.
+    return stack_of("{family: switched-planes, electrical_latency: 0.25 us}", chips, kRate);
+}
+TopologyStack ring_of(long chips) {
+    return stack_of(
+        "{family: torus, dimensions: [" + std::to_string(chips) + "], electrical_latency: 0.5 us}",
+        chips, kRate);
+}
+TopologyStack mesh_of(long chips) {
+    return stack_of("{family: full-mesh, dimensions: [" + std::to_string(chips) +
+                        "], electrical_latency: 0.5 us}",
+                    chips, kRate);
+}
+
+void expect_terms(const CollectiveTerms& terms, double latency, double wire) {
+    EXPECT_NEAR(terms.latency / latency, 1, 1e-3);
+    EXPECT_NEAR(terms.seconds_per_byte * kSize / wire, 1, 1e-3);
+}
+
+class ClosedForm : public testing::TestWithParam<int> {};
+INSTANTIATE_TEST_SUITE_P(Ranks, ClosedForm, testing::Values(8, 16, 64, 256, 1024));
+
+// 2 (P - 1) steps of S/P: the wire term of eight ranks is 2 x 7/8 x 256 MB / 50 GB/s = 8.96 ms.
+TEST_P(ClosedForm, RingAllReduce) {
+    const double p = GetParam(), steps = 2 * (p - 1);
+    expect_terms(terms_of(switch_of(GetParam()), Collective::all_reduce, Algorithm::ring),
+                 steps * kHop, steps / p * kSize / kRate);
+    // A ring has two links a chip of half the rate and sends half of the bytes each way.
+    expect_terms(terms_of(ring_of(GetParam()), Collective::all_reduce, Algorithm::ring),
+                 steps * kHop, steps / p * kSize / 2 / (kRate / 2));
+    // A mesh uses one of its P - 1 links.
+    expect_terms(terms_of(mesh_of(GetParam()), Collective::all_reduce, Algorithm::ring),
+                 steps * kHop, steps / p * kSize / (kRate / (p - 1)));
+}
+
+// 2 log2 P steps; on a ring the exchange at distance d has d pairs over each link: every step loads
+// it with S/2, and takes d hops.
+TEST_P(ClosedForm, HalvingDoublingAllReduce) {
+    const double p = GetParam(), log = std::log2(p), bytes = 2 * (p - 1) / p * kSize;
+    expect_terms(
+        terms_of(switch_of(GetParam()), Collective::all_reduce, Algorithm::halving_doubling),
+        2 * log * kHop, bytes / kRate);
+    expect_terms(terms_of(mesh_of(GetParam()), Collective::all_reduce, Algorithm::halving_doubling),
+                 2 * log * kHop, bytes / (kRate / (p - 1)));
+    // Of the last step, half way round, half goes each way.
+    expect_terms(terms_of(ring_of(GetParam()), Collective::all_reduce, Algorithm::halving_doubling),
+                 2 * (p - 1) * kHop, 2 * (log - 0.5) * kSize / 2 / (kRate / 2));
+}
+
+// (P - 1)/P of S over the port; over a ring S P / 8 each way; over a mesh S/P a link.
+TEST_P(ClosedForm, DirectAllToAll) {
+    const double p = GetParam();
+    expect_terms(terms_of(switch_of(GetParam()), Collective::all_to_all, Algorithm::direct), kHop,
+                 (p - 1) / p * kSize / kRate);
+    expect_terms(terms_of(ring_of(GetParam()), Collective::all_to_all, Algorithm::direct),
+                 p / 2 * kHop, kSize * p / 8 / (kRate / 2));
+    expect_terms(terms_of(mesh_of(GetParam()), Collective::all_to_all, Algorithm::direct), kHop,
+                 kSize / p / (kRate / (p - 1)));
+}
+
+// 63/64 x 1 GiB / 50 GiB/s = 19.69 ms.
+TEST(CollectiveAlgorithms, NoAllToAllIsFasterThanItsPort) {
+    const double gib = 1 << 30;
+    const TopologyStack stack = stack_of("{family: switched-planes}", 64, 50 * gib);
+    const auto all = collective_terms(stack, Collective::all_to_all, {64, 1, 0}, false);
+    EXPECT_GE(best_of(all, gib).time(gib), 19.687e-3);
+    EXPECT_NEAR(best_of(all, gib).time(gib), 19.6875e-3, 1e-7);
+}
+
+// Dally and Towles: a torus of k along a dimension carries S k / 8 over each of its links.
+TEST(CollectiveAlgorithms, TorusAllToAllMeetsItsBound) {
+    const TopologyStack stack = stack_of(
+        "{family: torus, dimensions: [16, 8], link_bandwidth: [10 GB/s, 10 GB/s]}", 128, 40e9);
+    const auto terms = terms_of(stack, Collective::all_to_all, Algorithm::direct);
+    EXPECT_NEAR(terms.seconds_per_byte * 1e9, 16.0 / 8 * 1e9 / 10e9, 1e-6);
+}
+
+TEST(CollectiveAlgorithms, LargeTorusAllToAllIsQuick) {
+    const TopologyStack stack = stack_of("{family: torus, dimensions: [32, 16, 16]}", 8192, 600e9);
+    const auto begin = std::chrono::steady_clock::now();
+    const auto all = collective_terms(stack, Collective::all_to_all, {8192, 1, 0}, false);
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+    EXPECT_NEAR(all.front().seconds_per_byte * 100e9, 4.0, 1e-9);
+#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__)
+    EXPECT_LT(took.count(), 0.25);  // 0.05 on a quiet machine
+#endif
+    RecordProperty("milliseconds", std::to_string(took.count() * 1e3));
+    std::printf("8192-chip torus all-to-all: %.1f ms\n", took.count() * 1e3);
+}
+
+// 2 (N - 1)/N S over all four links of a chip.
+TEST(CollectiveAlgorithms, DimensionWiseUsesEveryLinkOfATorus) {
+    const TopologyStack stack =
+        stack_of("{family: torus, dimensions: [8, 8], electrical_latency: 1 us}", 64, 40e9);
+    const auto terms = terms_of(stack, Collective::all_reduce, Algorithm::dimension_wise);
+    EXPECT_NEAR(terms.seconds_per_byte, 2 * 63.0 / 64 / 40e9, 1e-15);
+    EXPECT_NEAR(terms.latency, 2 * (7 + 7) * 1e-6, 1e-12);
+}
+
+// S (1 + 1/P) a port: 9/8 against 14/8 of a ring.
+TEST(CollectiveAlgorithms, SwitchesThatAddUpNearlyHalveTheBytes) {
+    const auto terms = terms_of(switch_of(8), Collective::all_reduce, Algorithm::in_switch);
+    EXPECT_NEAR(terms.seconds_per_byte, 1.125 / kRate, 1e-15);
+}
+
+// Small sizes take few steps, large ones few bytes.
+TEST(CollectiveAlgorithms, TheSizeChoosesTheAlgorithm) {
+    const auto all = collective_terms(ring_of(16), Collective::all_reduce, {16, 1, 0}, false);
+    EXPECT_LT(best_of(all, 8).steps, best_of(all, 1e9).steps);
+    EXPECT_LT(best_of(all, 1e9).seconds_per_byte, best_of(all, 8).seconds_per_byte);
+}
+
+// A routing matrix of equal rows is the even exchange.
+TEST(CollectiveAlgorithms, EvenMatrixIsTheDirectExchange) {
+    const TopologyStack stack = stack_of("{family: torus, dimensions: [4, 4]}", 16, 40e9);
+    const std::vector<std::vector<double>> even(16, std::vector<double>(16, 1.0 / 16));
+    EXPECT_NEAR(exchange_terms(stack, {16, 1, 0}, even).seconds_per_byte,
+                terms_of(stack, Collective::all_to_all, Algorithm::direct).seconds_per_byte, 1e-18);
+    // All for chip 0: 15/16 of a byte times 16 over its four links, no less than 3.75 of one.
+    std::vector<std::vector<double>> hot(16, std::vector<double>(16, 0.0));
+    for (auto& row : hot) row[0] = 1.0;
+    EXPECT_NEAR(exchange_terms(stack, {16, 1, 0}, hot).seconds_per_byte * 10e9, 15.0 / 4, 1e-9);
+}
+
+// Halves of a group of nodes: 7/8 within at the inner rate, the others over the outer level.
+TEST(CollectiveAlgorithms, LevelsShareAnExchange) {
+    const TopologyStack stack = stack_of(
+        "{levels: [{family: full-mesh, chips: 8, dimensions: [8], bandwidth: 350 GB/s},"
+        " {family: switched-planes, bandwidth: 50 GB/s}]}",
+        32, 350e9);
+    const auto terms = terms_of(stack, Collective::all_to_all, Algorithm::direct);
+    EXPECT_NEAR(terms.seconds_per_byte, 24.0 / 32 / 50e9, 1e-15);
+}
+
+}  // namespace
+}  // namespace podsim
