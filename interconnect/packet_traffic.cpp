@@ -95,6 +95,7 @@ ByteMatrix expected_matrix(const TokenMatrixSpec& spec) {
 
 PacketTraffic all_to_all(const ByteMatrix& bytes, const AllToAllSpec& spec) {
     const std::size_t ranks = bytes.size();
+    if (spec.walks < 1) throw std::invalid_argument("an all-to-all wants one walk at least");
     if (!spec.entries.empty() && spec.entries.size() != ranks)
         throw std::invalid_argument("an all-to-all wants an entry time for each rank, or none");
     if (!spec.members.empty() && spec.members.size() != ranks)
@@ -108,17 +109,13 @@ PacketTraffic all_to_all(const ByteMatrix& bytes, const AllToAllSpec& spec) {
         const std::size_t first = spec.order == SendOrder::rotated ? from + 1 : 0;
         for (std::size_t i = 0; i < ranks; ++i) walk[i] = (first + i) % ranks;
         if (spec.order == SendOrder::random) shuffle(walk, spec.seed, from);
-        double longest = 0;
-        for (std::size_t to = 0; to < ranks; ++to)
-            if (to != from) longest = std::max(longest, bytes[from][to]);
-        const double chunk = spec.chunk > Bytes(0.0) ? spec.chunk.value() : longest;
-        for (double sent = 0; sent < longest; sent += chunk) {
+        for (int part = 0; part < spec.walks; ++part) {
             for (const std::size_t to : walk) {
-                if (to == from || !(bytes[from][to] > sent)) continue;
+                if (to == from || !(bytes[from][to] > 0)) continue;
                 PacketMessage message;
                 message.source = endpoint(from);
                 message.destination = endpoint(to);
-                message.size = Bytes(std::min(chunk, bytes[from][to] - sent));
+                message.size = Bytes(bytes[from][to] / spec.walks);
                 message.collective = spec.collective;
                 if (!spec.entries.empty()) message.entry = spec.entries[from];
                 traffic.push_back(std::move(message));

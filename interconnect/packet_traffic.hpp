@@ -49,12 +49,11 @@ ByteMatrix token_matrix(const TokenMatrixSpec& spec);
 // bytes.
 ByteMatrix expected_matrix(const TokenMatrixSpec& spec);
 
-// One message for each pair, or, with `chunk`, walk after walk with at most so much for each
-// destination until all is sent. `entries` of each rank, none: all at 0. `members[i]` is the
-// endpoint of rank i, none: i.
+// A message for each pair in each of `walks` walks over the destinations, all walks alike.
+// `entries` of each rank, none: all at 0. `members[i]` is the endpoint of rank i, none: i.
 struct AllToAllSpec {
     SendOrder order = SendOrder::rotated;
-    Bytes chunk{0.0};
+    int walks = 1;
     int collective = 0;
     std::vector<Seconds> entries;
     std::vector<int> members;

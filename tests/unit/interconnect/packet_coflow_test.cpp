@@ -14,17 +14,19 @@
 namespace podsim {
 namespace {
 
-// The prototype's pool of 1,024 KB a destination, back over one link.
+// A pool of 1,024 KB a destination. Its way back is not in the table, but implied by its first row:
+// 4.83 x 64 KB / 196 GB/s is a loop of 1.58 us, of which 1.2 us and two packets of 21 ns are known.
 PacketSettings dispatch_settings(double pool_kilobytes = 1024) {
     PacketSettings settings;
     settings.endpoint.pool = Bytes(pool_kilobytes * 1e3);
-    settings.endpoint.pool_return = microseconds(0.4);
+    settings.endpoint.pool_return = microseconds(0.34);
     return settings;
 }
 
-AllToAllSpec token_by_token() {
+// Sixteen times around the destinations: nobody is through with one before he begins the next.
+AllToAllSpec in_walks(int walks = 16) {
     AllToAllSpec spec;
-    spec.chunk = Bytes(7680);
+    spec.walks = walks;
     return spec;
 }
 
@@ -40,7 +42,7 @@ void report(const char* what, int ranks, double zipf, double value) {
 
 // Expected loads, each sender from the rank after itself on: 2 % is asked.
 TEST(PacketAgainstCoflow, ExpectedLoads) {
-    for (const int ranks : {8, 16, 32, 64, 128, 320}) {
+    for (const int ranks : {8, 16, 32, 64, 320}) {
         for (const double zipf : {0.0, 0.3, 0.6}) {
             auto tokens = dispatch_tokens(ranks, zipf);
             const auto network = dispatch_network(ranks);
@@ -64,8 +66,8 @@ TEST(PacketAgainstCoflow, DrawnTokens) {
                 tokens.seed = seed;
                 PacketSettings settings = dispatch_settings();
                 settings.endpoint.lookahead = ranks;
-                mean += ratio(dispatch_network(ranks),
-                              all_to_all(token_matrix(tokens), token_by_token()), settings) /
+                mean += ratio(dispatch_network(ranks), all_to_all(token_matrix(tokens), in_walks()),
+                              settings) /
                         3;
             }
             report("drawn tokens", ranks, zipf, mean);
@@ -150,38 +152,43 @@ std::vector<Seconds> fluid_completions(const PacketNetworkSpec& network,
     return ends;
 }
 
-// Two exchanges of all 32 ranks at once, one twice as large: 5 % is asked.
+// Two exchanges of all 32 ranks at once, one twice as large, whose tokens take turns: the small one
+// ends at 2/3 of the time, the large one has the ports alone from there on. 5 % is asked.
 TEST(PacketAgainstCoflow, TwoCollectives) {
     const auto network = dispatch_network(32);
+    PacketTraffic lists[2];
+    for (int c = 0; c < 2; ++c) {
+        AllToAllSpec spec = in_walks(c == 0 ? 32 : 16);  // a token at a time
+        spec.collective = c;
+        lists[c] = all_to_all(uniform_matrix(32, Bytes(c == 0 ? 245760 : 122880)), spec);
+    }
     PacketTraffic traffic;
-    AllToAllSpec spec;
-    const auto large = all_to_all(uniform_matrix(32, Bytes(240e3)), spec);
-    spec.collective = 1;
-    const auto small = all_to_all(uniform_matrix(32, Bytes(120e3)), spec);
-    // Each rank's lists take turns, as two kernels' do.
-    PacketTraffic both;
-    const std::size_t each = 31;
-    for (std::size_t rank = 0; rank < 32; ++rank) {
-        for (std::size_t i = 0; i < each; ++i) {
-            for (int half = 0; half < 2; ++half) {
-                PacketMessage part = large[rank * each + i];
-                part.size = part.size / 2;
-                // The small one's 120 kB go beside the first 120 kB of as many of the large one's.
-                if (i < (each + 1) / 2 || half == 0) both.push_back(part);
-                if (i >= (each + 1) / 2 && half == 1) both.push_back(part);
-                if (half == 0) both.push_back(small[rank * each + i]);
+    std::size_t next[2] = {0, 0};
+    for (int rank = 0; rank < 32; ++rank) {
+        for (bool more = true; more;) {
+            more = false;
+            for (int c = 0; c < 2; ++c) {
+                if (next[c] >= lists[c].size() || lists[c][next[c]].source != rank) continue;
+                traffic.push_back(lists[c][next[c]++]);
+                more = true;
             }
         }
     }
-    append(traffic, both);
-    PacketSettings settings = dispatch_settings();
+    const PacketSettings settings = dispatch_settings();
     const auto expected = fluid_completions(network, traffic, 2, settings);
     const auto packets = run_packets(network, traffic, settings);
-    report("two collectives, both", 32, 0, packets.time / std::max(expected[0], expected[1]));
-    EXPECT_NEAR(packets.time / std::max(expected[0], expected[1]), 1, 0.05);
+    for (std::size_t c = 0; c < 2; ++c) {
+        const double r = packets.collectives[c] / expected[c];
+        report(c == 0 ? "two collectives, large" : "two collectives, small", 32, 0, r);
+        EXPECT_NEAR(r, 1, 0.05);
+    }
+    EXPECT_NEAR(expected[1] / expected[0], 2.0 / 3, 0.02);
 }
 
-// Leaves of 16 with 8 ports' worth of uplinks: half the rate between leaves.
+// Leaves of 16 with 8 ports' worth of uplinks: half the rate between leaves. In many walks: who
+// sends all for his own leaf first leaves the uplinks idle meanwhile (1.25 of the coflow at 32
+// ranks), which no coflow knows. Nor does it know that pools of 2 MB for each destination hold up
+// what goes elsewhere when a leaf is full: 1.17 at 64 ranks and Zipf 0.3.
 TEST(PacketAgainstCoflow, Oversubscription) {
     PacketSwitchSpec spec;
     spec.latency = microseconds(0.2);
@@ -190,8 +197,9 @@ TEST(PacketAgainstCoflow, Oversubscription) {
     for (const int ranks : {32, 64}) {
         const auto network = leaf_spine(ranks, 16, 8, port, port, spec);
         for (const double zipf : {0.0, 0.3}) {
-            const auto traffic = all_to_all(expected_matrix(dispatch_tokens(ranks, zipf)));
-            PacketSettings settings = dispatch_settings(2048);
+            const auto traffic =
+                all_to_all(expected_matrix(dispatch_tokens(ranks, zipf)), in_walks());
+            PacketSettings settings = dispatch_settings(0);
             settings.endpoint.lookahead = ranks;
             const double r = ratio(network, traffic, settings);
             report("2:1 oversubscription", ranks, zipf, r);
@@ -224,7 +232,7 @@ TEST(PacketAgainstCoflow, OneDegradedPlane) {
 // The pool's way back, one link, is ours: the table implies a loop of 1.6 us beside the packet.
 TEST(PacketAgainstCoflow, StarvedCredits) {
     const auto network = dispatch_network(64);
-    const auto traffic = all_to_all(token_matrix(dispatch_tokens(64)), token_by_token());
+    const auto traffic = all_to_all(token_matrix(dispatch_tokens(64)), in_walks());
     const std::pair<double, double> published[] = {
         {64, 4.83}, {128, 2.45}, {256, 1.30}, {512, 1.01}, {1024, 1.007}};
     for (const auto& [kilobytes, factor] : published) {
@@ -265,7 +273,7 @@ const PacketPortSpec kPort{BytesPerSecond(50e9), microseconds(0.5), 0.0};
 // On a switch: a message of m takes m / B + packet / B (stored once on the way) + 2 L.
 // Ring: 2 (P - 1) messages of S / P; halving and doubling: 2 log2 P messages, 2 (P - 1) / P S.
 TEST(PacketClosedForms, AllReduce) {
-    const double S = 64e6, B = 50e9, hop = 4000 / B + 1e-6;
+    const double S = 16e6, B = 50e9, hop = 4000 / B + 1e-6;
     for (const int ranks : {8, 16, 32, 64}) {
         const auto network = switched_planes(ranks, 1, kPort);
         const double ring = 2 * (ranks - 1) * (S / ranks / B + hop);
@@ -282,10 +290,10 @@ TEST(PacketClosedForms, AllReduce) {
 }
 
 // Direct all-to-all of m a pair: on a switch (P - 1) m / B, on a mesh m / B, on a ring both ways
-// P^2 / 8 m / B (antipodes both ways): each with its latency. Switch and mesh to 0.1 % (a packet's
-// store apart), a ring, whose links fill in waves, to 5 %.
+// P^2 / 8 m / B (antipodes both ways): each with its latency. Switch and mesh to 0.1 %, a ring to
+// 1 %: its last packet need not be one that goes half round.
 TEST(PacketClosedForms, AllToAll) {
-    const double B = 50e9, m = 1e6;
+    const double B = 50e9, m = 400e3;
     for (const int ranks : {8, 16, 32, 64}) {
         const auto traffic = all_to_all(uniform_matrix(ranks, Bytes(m)));
         const auto on_switch =
@@ -299,18 +307,16 @@ TEST(PacketClosedForms, AllToAll) {
         PacketSettings settings = closed_form_packets();
         settings.endpoint.lookahead = ranks;
         const auto ring = ring_of_routers(ranks, kPort, router);
-        AllToAllSpec small_steps;
-        small_steps.chunk = Bytes(4000);
         const auto on_ring =
-            run_packets(ring, all_to_all(uniform_matrix(ranks, Bytes(m)), small_steps), settings);
+            run_packets(ring, all_to_all(uniform_matrix(ranks, Bytes(m)), in_walks(100)), settings);
         const double ring_time = ranks * ranks / 8.0 * m / B + ranks / 2.0 * 0.5e-6;
         std::printf("  all-to-all of %d: switch %.6f, mesh %.6f, ring %.6f of the closed form\n",
                     ranks, on_switch.time.value() / switch_time, on_mesh.time.value() / mesh_time,
                     on_ring.time.value() / ring_time);
         EXPECT_NEAR(on_switch.time.value() / switch_time, 1, 0.001);
         EXPECT_NEAR(on_mesh.time.value() / mesh_time, 1, 0.001);
-        EXPECT_GE(on_ring.time.value() / ring_time, 1);
-        EXPECT_LE(on_ring.time.value() / ring_time, 1.05);
+        EXPECT_GE(on_ring.time, coflow_time(ring, traffic, settings) - path_latency(ring, traffic));
+        EXPECT_NEAR(on_ring.time.value() / ring_time, 1, 0.01);
     }
 }
 
