@@ -8,6 +8,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <vector>
 
@@ -36,7 +37,7 @@ class RateControl {
         grow(flow, now);
         flow.next = std::max(flow.next, now);
         if (flow.rate < 1) {
-            flow.next += static_cast<Picoseconds>(wire / (flow.rate * bytes_per_picosecond_) + 0.5);
+            flow.next += std::llround(wire / (flow.rate * bytes_per_picosecond_));
         }
     }
 

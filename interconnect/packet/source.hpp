@@ -63,7 +63,7 @@ class PacketSource final : public sc_core::sc_module,
     // Told when a response has left.
     void on_response_sent(std::function<void()> act) { response_sent_ = std::move(act); }
 
-    void release(std::uint32_t message) override;
+    void release(std::uint32_t number) override;
     void marked(std::uint32_t destination);
     int responses_waiting() const { return responses_waiting_; }
     const std::vector<std::uint64_t>& injected() const { return injected_; }
@@ -84,11 +84,11 @@ class PacketSource final : public sc_core::sc_module,
     std::size_t row_for(const std::vector<int>& links);
     void put(std::size_t row, std::uint32_t message, std::uint32_t bytes);
     void try_all();
-    void try_port(int port);
+    void try_port(int index);
     bool try_queue(int port, std::deque<Part>& queue);
     bool may_go(int port, const Part& part, std::uint32_t payload);
-    void send(int port, std::uint32_t message, std::uint32_t payload);
-    void response_part_sent(std::uint32_t message, std::uint32_t payload);
+    void send(int port, std::uint32_t number, std::uint32_t payload);
+    void response_part_sent(std::uint32_t number, std::uint32_t payload);
 
     const PacketContext context_;
     const int endpoint_;
