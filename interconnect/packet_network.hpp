@@ -60,7 +60,7 @@ struct PacketNetworkSpec {
     std::vector<PacketLink> links;
 
     // Which links of `node` lead to an endpoint: next_links[node][endpoint] is a row of `choices`,
-    // or -1 where there is no way. Row -1 of a node alone is an empty vector.
+    // or -1 where there is no way.
     std::vector<std::vector<int>> choices;
     std::vector<std::vector<int>> next_links;
 
@@ -73,7 +73,7 @@ struct PacketNetworkSpec {
     int add_link(int from, int to, BytesPerSecond bandwidth, Seconds latency);
     int endpoints() const;
     std::vector<int> endpoint_nodes() const;
-    void set_next_links(int node, int endpoint, const std::vector<int>& links);
+    void set_next_links(int node, int endpoint, const std::vector<int>& next);
 
   private:
     std::map<std::vector<int>, int> known_choices_;

@@ -13,7 +13,6 @@ PacketSwitch::PacketSwitch(const sc_core::sc_module_name& name, PacketEngine& en
                            const PacketRoutes& routes, const PacketSwitchSpec& spec, int node,
                            int inputs, const std::vector<int>& links, int channels)
     : sc_module(name),
-      engine_(engine),
       routes_(routes),
       spec_(spec),
       node_(node),
@@ -58,7 +57,8 @@ PacketSwitch::PacketSwitch(const sc_core::sc_module_name& name, PacketEngine& en
 }
 
 std::size_t PacketSwitch::row(int input, int channel, int output) const {
-    const auto by_input = static_cast<std::size_t>(input * channels_ + channel);
+    const auto by_input = static_cast<std::size_t>(input) * static_cast<std::size_t>(channels_) +
+                          static_cast<std::size_t>(channel);
     if (spec_.queues == SwitchQueues::input_queued) return by_input;
     return by_input * outputs_.size() + static_cast<std::size_t>(output);
 }

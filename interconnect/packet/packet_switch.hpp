@@ -61,7 +61,6 @@ class PacketSwitch final : public sc_core::sc_module, public PortOwner {
     void forward(int input, int channel, int output);
     std::size_t row(int input, int channel, int output) const;
 
-    PacketEngine& engine_;
     const PacketRoutes& routes_;
     const PacketSwitchSpec spec_;
     const int node_, channels_;

@@ -14,7 +14,7 @@ PacketSink::PacketSink(const sc_core::sc_module_name& name, const PacketContext&
             std::make_unique<ReceivePort>(fmt::format("port{}", i), context.engine, *this, i, 0));
         ports_.back()->set_buffer(buffer, context.channels());
     }
-    held_.resize(static_cast<std::size_t>(ports * context.channels()));
+    held_.resize(static_cast<std::size_t>(ports) * static_cast<std::size_t>(context.channels()));
     delivered_.resize(static_cast<std::size_t>(context.classes()));
 }
 
@@ -25,7 +25,9 @@ bool PacketSink::must_wait(const Packet& packet) const {
 }
 
 void PacketSink::packet_arrived(int port, Packet& packet) {
-    PacketRow& held = held_[static_cast<std::size_t>(port * context_.channels() + packet.channel)];
+    PacketRow& held =
+        held_[static_cast<std::size_t>(port) * static_cast<std::size_t>(context_.channels()) +
+              packet.channel];
     if (!held.empty() || must_wait(packet)) {
         held.push(packet);
         return;
