@@ -1,0 +1,229 @@
+#include "interconnect/packet/packet_switch.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "base/random.hpp"
+
+namespace podsim {
+
+PacketSwitch::PacketSwitch(const sc_core::sc_module_name& name, PacketEngine& engine,
+                           const PacketRoutes& routes, const PacketSwitchSpec& spec, int node,
+                           int inputs, const std::vector<int>& links, int channels)
+    : sc_module(name),
+      routes_(routes),
+      spec_(spec),
+      node_(node),
+      channels_(channels),
+      free_inputs_(inputs),
+      free_outputs_(static_cast<int>(links.size())),
+      mark_above_(static_cast<std::int64_t>(spec.mark_above.value())) {
+    const auto outputs = static_cast<int>(links.size());
+    const Picoseconds latency = to_picoseconds(spec.latency);
+    for (int i = 0; i < inputs; ++i) {
+        inputs_.push_back(
+            std::make_unique<ReceivePort>(fmt::format("in{}", i), engine, *this, i, latency));
+        inputs_.back()->set_buffer(static_cast<std::int64_t>(spec.input_buffer.value()), channels);
+        free_inputs_.insert(i);
+    }
+    const auto living = [](int a, int b) { return a < 0 ? b : b < 0 ? a : std::min(a, b); };
+    first_link_ = -1;
+    for (const int link : links) first_link_ = living(first_link_, link);
+    for (int o = 0; o < outputs; ++o) {
+        const int link = links[static_cast<std::size_t>(o)];
+        ports_.push_back(
+            link < 0 ? nullptr
+                     : std::make_unique<TransmitPort>(fmt::format("port{}", o), engine, *this, o));
+        if (link < 0) continue;
+        const auto place = static_cast<std::size_t>(link - first_link_);
+        if (place >= output_of_link_.size()) output_of_link_.resize(place + 1, -1);
+        output_of_link_[place] = o;
+        free_outputs_.insert(o);
+    }
+    outputs_.resize(links.size());
+    for (Output& output : outputs_) {
+        output.wanted_by.assign(static_cast<std::size_t>(channels), NumberSet(inputs));
+        output.next_input.resize(static_cast<std::size_t>(channels));
+    }
+    const bool plain = spec.queues == SwitchQueues::input_queued;
+    const std::size_t by_input =
+        static_cast<std::size_t>(inputs) * static_cast<std::size_t>(channels);
+    rows_.resize(plain ? by_input : by_input * links.size());
+    wants_.assign(static_cast<std::size_t>(inputs), NumberSet(outputs));
+    wants_count_.resize(static_cast<std::size_t>(inputs) * links.size());
+    next_output_.resize(static_cast<std::size_t>(inputs));
+}
+
+std::size_t PacketSwitch::row(int input, int channel, int output) const {
+    const auto by_input = static_cast<std::size_t>(input) * static_cast<std::size_t>(channels_) +
+                          static_cast<std::size_t>(channel);
+    if (spec_.queues == SwitchQueues::input_queued) return by_input;
+    return by_input * outputs_.size() + static_cast<std::size_t>(output);
+}
+
+int PacketSwitch::choose_output(const Packet& packet) {
+    const std::vector<int>& links = routes_.next_links(node_, packet);
+    const auto output_of = [&](std::size_t i) {
+        return output_of_link_.at(static_cast<std::size_t>(links[i] - first_link_));
+    };
+    if (links.size() == 1) return output_of(0);
+    if (spec_.path_choice == PathChoice::hash_message) {
+        // Each node mixes for itself: the same choice everywhere would leave ways unused.
+        return output_of(mix_bits(packet.hash ^ (static_cast<std::uint64_t>(node_) << 32)) %
+                         links.size());
+    }
+    const std::size_t first = turn_++ % links.size();
+    if (spec_.path_choice == PathChoice::round_robin) return output_of(first);
+    int best = -1;
+    std::int64_t least = std::numeric_limits<std::int64_t>::max();
+    for (std::size_t i = 0; i < links.size(); ++i) {
+        const int output = output_of((first + i) % links.size());
+        const auto o = static_cast<std::size_t>(output);
+        const std::int64_t waiting = 2 * outputs_[o].waiting + (ports_[o]->free() ? 0 : 1);
+        if (waiting >= least) continue;
+        least = waiting;
+        best = output;
+    }
+    return best;
+}
+
+void PacketSwitch::want(int input, int channel, int output) {
+    Output& out = outputs_[static_cast<std::size_t>(output)];
+    out.wanted_by[static_cast<std::size_t>(channel)].insert(input);
+    const auto i = static_cast<std::size_t>(input);
+    if (wants_count_[i * outputs_.size() + static_cast<std::size_t>(output)]++ == 0)
+        wants_[i].insert(output);
+}
+
+void PacketSwitch::unwant(int input, int channel, int output) {
+    Output& out = outputs_[static_cast<std::size_t>(output)];
+    out.wanted_by[static_cast<std::size_t>(channel)].erase(input);
+    const auto i = static_cast<std::size_t>(input);
+    if (--wants_count_[i * outputs_.size() + static_cast<std::size_t>(output)] == 0)
+        wants_[i].erase(output);
+}
+
+void PacketSwitch::packet_arrived(int input, Packet& packet) {
+    const int output = choose_output(packet);
+    Output& out = outputs_[static_cast<std::size_t>(output)];
+    if (mark_above_ > 0 && out.waiting > mark_above_) packet.marked = true;
+    out.waiting += packet.wire;
+    out.deepest = std::max(out.deepest, out.waiting);
+    packet.output = static_cast<std::uint16_t>(output);
+    PacketRow& its = rows_[row(input, packet.channel, output)];
+    const bool first = its.empty();
+    its.push(packet);
+    if (!first) return;
+    want(input, packet.channel, output);
+    if (free_inputs_.has(input)) try_output(output);
+}
+
+int PacketSwitch::choose_input(int output, int channel) const {
+    const Output& out = outputs_[static_cast<std::size_t>(output)];
+    const NumberSet& wanted = out.wanted_by[static_cast<std::size_t>(channel)];
+    const int from = out.next_input[static_cast<std::size_t>(channel)];
+    const int first = NumberSet::next_in_both(wanted, free_inputs_, from);
+    if (first < 0 || spec_.arbitration == SwitchArbitration::round_robin) return first;
+    int oldest = first;
+    Picoseconds since = std::numeric_limits<Picoseconds>::max();
+    for (int at = first;;) {
+        const Packet& packet = rows_[row(at, channel, output)].front();
+        if (packet.arrived < since) {
+            since = packet.arrived;
+            oldest = at;
+        }
+        at = NumberSet::next_in_both(wanted, free_inputs_, at + 1);
+        if (at == first) return oldest;
+    }
+}
+
+void PacketSwitch::try_output(int output) {
+    const auto o = static_cast<std::size_t>(output);
+    if (!ports_[o]->free()) return;
+    Output& out = outputs_[o];
+    for (int i = 0; i < channels_; ++i) {
+        const int channel = (out.next_channel + i) % channels_;
+        const int input = choose_input(output, channel);
+        if (input < 0) continue;
+        const Packet& packet = rows_[row(input, channel, output)].front();
+        if (!ports_[o]->has_credit(packet.channel, packet.wire)) continue;
+        out.next_channel = (channel + 1) % channels_;
+        out.next_input[static_cast<std::size_t>(channel)] =
+            (input + 1) % static_cast<int>(inputs_.size());
+        forward(input, channel, output);
+        return;
+    }
+}
+
+void PacketSwitch::forward(int input, int channel, int output) {
+    const auto o = static_cast<std::size_t>(output);
+    Output& out = outputs_[o];
+    PacketRow& its = rows_[row(input, channel, output)];
+    Packet& packet = its.pop();
+    out.waiting -= packet.wire;
+    if (its.empty()) {
+        unwant(input, channel, output);
+    } else if (its.front().output != output) {
+        unwant(input, channel, output);
+        want(input, channel, its.front().output);
+    }
+    const std::uint32_t wire = packet.wire;
+    free_outputs_.erase(output);
+    const bool shared = spec_.queues == SwitchQueues::shared_memory;
+    if (!shared) {
+        free_inputs_.erase(input);
+        out.reading = input;
+    }
+    const Picoseconds time = ports_[o]->send(packet);
+    inputs_[static_cast<std::size_t>(input)]->release(static_cast<std::uint8_t>(channel), wire,
+                                                      time);
+}
+
+void PacketSwitch::transmit_ready(int output, bool freed) {
+    Output& out = outputs_[static_cast<std::size_t>(output)];
+    int input = -1;
+    if (freed) {
+        free_outputs_.insert(output);
+        input = out.reading;
+        out.reading = -1;
+        if (input >= 0) free_inputs_.insert(input);
+    }
+    try_output(output);
+    if (input >= 0) try_input(input);
+}
+
+void PacketSwitch::try_input(int input) {
+    const auto i = static_cast<std::size_t>(input);
+    int last = -1;
+    while (free_inputs_.has(input)) {
+        const int output = NumberSet::next_in_both(wants_[i], free_outputs_, next_output_[i]);
+        if (output < 0 || output == last) return;
+        if (last < 0) last = output;
+        next_output_[i] = (output + 1) % static_cast<int>(outputs_.size());
+        try_output(output);
+    }
+}
+
+bool PacketSwitch::empty() const {
+    return std::all_of(outputs_.begin(), outputs_.end(),
+                       [](const Output& output) { return output.waiting == 0; }) &&
+           std::all_of(inputs_.begin(), inputs_.end(),
+                       [](const auto& input) { return input->empty(); });
+}
+
+std::string PacketSwitch::what_waits() const {
+    for (std::size_t o = 0; o < outputs_.size(); ++o) {
+        for (int c = 0; c < channels_; ++c) {
+            const NumberSet& wanted = outputs_[o].wanted_by[static_cast<std::size_t>(c)];
+            const int input = NumberSet::next_in_both(wanted, wanted, 0);
+            if (input < 0) continue;
+            return fmt::format("{}.port{} waits for credits of channel {} for {}.in{}", name(), o,
+                               c, name(), input);
+        }
+    }
+    return {};
+}
+
+}  // namespace podsim

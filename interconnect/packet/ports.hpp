@@ -1,0 +1,103 @@
+// The two ends of a link, as parts of whatever has ports: a source, a sink, a switch.
+//
+// TransmitPort: socket; credits of each virtual channel of the buffer behind the link. It sends
+// when the link is free and the channel has credits for the packet whole (virtual cut-through's
+// rule, Kermani and Kleinrock, 1979), and tells its owner when either may have changed.
+// ReceivePort: socket; announced packets in their row until they are there; the buffer's bytes.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "interconnect/packet/engine.hpp"
+#include "interconnect/packet/protocol.hpp"
+
+namespace podsim {
+
+class PortOwner {
+  public:
+    // The link took what was sent (`freed`) or credits came back.
+    virtual void transmit_ready(int port, bool freed) = 0;
+    virtual void packet_arrived(int port, Packet& packet) = 0;
+
+  protected:
+    ~PortOwner() = default;
+};
+
+class TransmitPort final : public PacketBackward, public EventTarget {
+  public:
+    TransmitPort(const std::string& name, PacketEngine& engine, PortOwner& owner, int port);
+
+    PacketInitiatorSocket socket;
+
+    // As many bytes for each channel; none: without end.
+    void set_credits(const std::vector<std::int64_t>& bytes) { credits_ = full_ = bytes; }
+    // Packets change to their class's second lane of `lanes` here.
+    void set_dateline(int lanes) { dateline_lanes_ = lanes; }
+
+    bool free() const { return !busy_; }
+    bool has_credit(std::uint8_t channel, std::uint32_t wire) const {
+        return credits_.empty() || credits_[channel_after(channel)] >= wire;
+    }
+    // Wants free() and has_credit(). Returns the time until the link is free.
+    Picoseconds send(Packet& packet);
+
+    std::int64_t credits_returned() const { return returned_; }
+    bool credits_complete() const { return credits_ == full_; }
+
+  private:
+    std::uint8_t channel_after(std::uint8_t channel) const {
+        return dateline_lanes_ > 1
+                   ? static_cast<std::uint8_t>(channel / dateline_lanes_ * dateline_lanes_ + 1)
+                   : channel;
+    }
+    tlm::tlm_sync_enum nb_transport_bw(Packet& packet, PacketPhase& phase,
+                                       sc_core::sc_time& time) override;
+    void on_event(std::uint64_t what) override;
+
+    PacketEngine& engine_;
+    PortOwner& owner_;
+    const int port_;
+    int dateline_lanes_ = 0;
+    bool busy_ = false;
+    std::vector<std::int64_t> credits_, full_;
+    std::int64_t returned_ = 0;
+};
+
+class ReceivePort final : public PacketForward, public EventTarget {
+  public:
+    // `latency`: from arrival to what the owner does with it.
+    ReceivePort(const std::string& name, PacketEngine& engine, PortOwner& owner, int port,
+                Picoseconds latency);
+
+    PacketTargetSocket socket;
+
+    // Bytes of each channel; 0: without end, and no credits go back.
+    void set_buffer(std::int64_t bytes, int channels) {
+        buffer_ = bytes;
+        held_.assign(static_cast<std::size_t>(channels), 0);
+    }
+
+    // The packet's bytes leave the buffer, its last one after `time`.
+    void release(std::uint8_t channel, std::uint32_t wire, Picoseconds time);
+
+    std::int64_t deepest() const { return deepest_; }
+    bool empty() const;
+
+  private:
+    tlm::tlm_sync_enum nb_transport_fw(Packet& packet, PacketPhase& phase,
+                                       sc_core::sc_time& time) override;
+    void on_event(std::uint64_t what) override;
+
+    PacketEngine& engine_;
+    PortOwner& owner_;
+    const int port_;
+    const Picoseconds latency_;
+    PacketRow coming_;
+    std::int64_t buffer_ = 0, deepest_ = 0;
+    std::vector<std::int64_t> held_;
+    Packet credit_;
+};
+
+}  // namespace podsim

@@ -1,0 +1,25 @@
+// What no schedule of packets goes below, and what a coflow says of the same messages: bytes on
+// each link, the fullest link's time, a latency.
+#pragma once
+
+#include <vector>
+
+#include "interconnect/packet_run.hpp"
+
+namespace podsim {
+
+// Bytes, headers included, that the messages put on each link. Where several links lead on, packets
+// take them evenly, or, at endpoints whose free port takes the next packet, by bandwidth.
+// Messages of one `collective` alone where it is not below 0.
+std::vector<Bytes> link_demands(const PacketNetworkSpec& network, const PacketTraffic& traffic,
+                                const PacketSettings& settings, int collective = -1);
+
+// Of links and switches on the way, the longest of all pairs that send: what a coflow pays beside
+// its bytes.
+Seconds path_latency(const PacketNetworkSpec& network, const PacketTraffic& traffic);
+
+// T = latency + max over links of bytes / bandwidth.
+Seconds coflow_time(const PacketNetworkSpec& network, const PacketTraffic& traffic,
+                    const PacketSettings& settings);
+
+}  // namespace podsim
