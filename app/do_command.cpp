@@ -28,6 +28,7 @@ struct Doer {
     ExitCode operator()(const CalibrateCommand& c) const {
         return do_calibrate(c, surroundings, streams);
     }
+    ExitCode operator()(const TraceCommand& c) const { return do_trace(c, surroundings, streams); }
     ExitCode operator()(const SchemaCommand& c) const {
         return do_schema(c, surroundings, streams);
     }

@@ -23,6 +23,7 @@ ExitCode do_validate(const ValidateCommand& validate, const Surroundings& surrou
 ExitCode do_diff(const DiffCommand& command, Streams streams);
 ExitCode do_calibrate(const CalibrateCommand& calibrate, const Surroundings& surroundings,
                       Streams streams);
+ExitCode do_trace(const TraceCommand& command, const Surroundings& surroundings, Streams streams);
 ExitCode do_schema(const SchemaCommand& schema, const Surroundings& surroundings, Streams streams);
 
 // A line each on `err`.

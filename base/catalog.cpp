@@ -21,7 +21,7 @@ constexpr KindOfDocument kinds[] = {
     {"chip", "chips"},      {"system", "systems"},          {"model", "models"},
     {"kernels", "kernels"}, {"collectives", "collectives"}, {"engine", "engines"},
     {"prices", "prices"},   {"workload", "workloads"},      {"experiment", "experiments"},
-    {"routing", "routing"}};
+    {"routing", "routing"}, {"trace", "traces"}};
 
 const char* const endings[] = {".yaml", ".yml", ".json"};
 const char* const table_endings[] = {".csv", ".gz"};

@@ -10,12 +10,17 @@
 namespace podsim {
 
 double AuditCase::working_ranks() const {
+    if (facts.trace) return facts.trace->working_ranks();
     return kind == "collective" ? facts.collective.value("ranks", ranks()) : ranks();
 }
 
 double AuditCase::ranks_of(const std::string& rank_class) const {
     for (const auto& use : result.memory) {
         if (use.rank_class == rank_class) return use.ranks;
+    }
+    if (facts.trace) {
+        const auto found = facts.trace->ranks.find(rank_class);
+        return found == facts.trace->ranks.end() ? 0 : found->second;
     }
     return working_ranks();
 }

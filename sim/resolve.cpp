@@ -9,6 +9,7 @@
 #include "base/names.hpp"
 #include "chips/cost.hpp"
 #include "sim/default_mapping.hpp"
+#include "sim/replay_run.hpp"
 #include "sim/routing_file.hpp"
 
 namespace podsim {
@@ -313,6 +314,7 @@ ResolvedExperiment resolve(const Node& experiment, Catalog& catalog) {
             add_images(config, result);
         });
     }
+    if (workload.replay) attempt(problems, [&] { load_trace(result, catalog); });
     attempt(problems, [&] {
         const Node* prices = experiment.find("prices");
         result.prices = read_prices(
