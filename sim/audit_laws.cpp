@@ -55,6 +55,7 @@ double AuditCase::matrix_peak_of_rank(const std::string& format) const {
 
 std::vector<std::string> AuditCase::formats() const {
     if (kind == "operator") return {operator_format(facts.the_operator)};
+    if (facts.trace) return {};  // it has no prices
     const AuditFormats& used = facts.formats;
     return {used.weights.name, used.experts.name, used.attention.name};
 }

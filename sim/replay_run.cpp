@@ -288,14 +288,14 @@ void load_trace(ResolvedExperiment& experiment, Catalog& catalog) {
 }
 
 ReplayTimes replay_times(const Program& program, const RunRecord& record) {
-    std::vector<std::vector<Interval>> transfers(program.classes.size()), compute = transfers;
-    std::vector<Picoseconds> waiting(program.classes.size(), 0);
+    std::vector<std::vector<Interval>> transfers(program.classes.size()), compute = transfers,
+                                                                          waiting = transfers;
     for (std::size_t i = 0; i < program.tasks.size(); ++i) {
         const Task& task = program.tasks[i];
         const TaskRecord& r = record.tasks[i];
         if (task.kind == TaskKind::transfer) {
             at(transfers, task.rank_class).emplace_back(r.start, r.end);
-            at(waiting, task.rank_class) += r.start - r.ready;
+            at(waiting, task.rank_class).emplace_back(r.ready, r.start);
         } else if (task.kind != TaskKind::host) {
             at(compute, task.rank_class).emplace_back(r.start, r.end);
         }
@@ -310,7 +310,12 @@ ReplayTimes replay_times(const Program& program, const RunRecord& record) {
         const Picoseconds all = length(transfers[c]);
         times.communication += count * to_seconds(all).value();
         times.exposed += count * to_seconds(all - overlap(transfers[c], compute[c])).value();
-        times.waiting += count * to_seconds(waiting[c]).value();
+        // A receive that was asked for early holds nothing up while there is other work.
+        std::vector<Interval> busy = transfers[c];
+        busy.insert(busy.end(), compute[c].begin(), compute[c].end());
+        join(busy);
+        join(waiting[c]);
+        times.waiting += count * to_seconds(length(waiting[c]) - overlap(waiting[c], busy)).value();
         times.compute += count * to_seconds(length(compute[c])).value();
     }
     times.communication /= ranks;

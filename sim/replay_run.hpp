@@ -21,7 +21,7 @@ void load_trace(ResolvedExperiment& experiment, Catalog& catalog);
 struct ReplayTimes {
     double communication = 0;  // a collective or message is under way
     double exposed = 0;        // that, and nothing computes on the device meanwhile
-    double waiting = 0;        // entered, and it has not begun: other ranks are late
+    double waiting = 0;        // entered, and it has not begun; nothing else goes on meanwhile
     double compute = 0;        // something computes on the device
 };
 ReplayTimes replay_times(const Program& program, const RunRecord& record);

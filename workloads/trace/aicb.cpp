@@ -91,13 +91,18 @@ class Aicb {
             const std::string& stated = row.cells[group_size_];
             int members = 0;
             if (stated != "None") {
-                members = static_cast<int>(number(stated, line, "comm_group_size"));
+                const double size = number(stated, line, "comm_group_size");
+                if (size > 1e7 || size < 1)
+                    throw InputError({file_, line, 0}, "comm_group_size",
+                                     stated + " is no number of ranks", "expected at least 1");
+                members = static_cast<int>(size);
                 known_[group] = members;
             } else if (const auto found = known_.find(group); found != known_.end()) {
                 members = found->second;
             }
             if (group == "tp_group") tensor_ = std::max(tensor_, members);
-            if (group != "tp_group") largest_ = std::max(largest_, members);
+            if (group == "all") ranks_ = std::max(ranks_, members);
+            if (group != "tp_group" && group != "all") largest_ = std::max(largest_, members);
             const std::string name = members > 0 ? fmt::format("{} of {}", group, members) : group;
             trace_.groups[name].ranks = members;
             node.group = builder_.group(name);
@@ -114,7 +119,7 @@ class Aicb {
 
     void place_groups(int stated) {
         const int tensor = std::max(1, tensor_);
-        ranks_ = std::max({stated, largest_ * tensor, tensor});
+        ranks_ = std::max({ranks_, stated, largest_ * tensor, tensor});
         for (auto& [name, group] : trace_.groups) {
             const bool neighbours = name.rfind("tp_group", 0) == 0 || name.rfind("all", 0) == 0;
             group.stride = neighbours || largest_ * tensor > ranks_ ? 1 : tensor;

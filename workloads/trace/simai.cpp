@@ -17,6 +17,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <sstream>
 
 #include "workloads/trace/readers.hpp"
@@ -106,8 +107,14 @@ class SimAi {
             trace_.warnings.push_back(fmt::format("{}:1: does not say all_gpus: {} ranks are taken",
                                                   file_, header_.ranks));
         }
-        const long within = header_.tensor * header_.experts * header_.stages;
-        if (header_.ranks % within != 0) {
+        if (header_.stages > kMostStages)
+            fail(1, "pp", fmt::format("{} stages", header_.stages),
+                 fmt::format("at most {} are read", kMostStages));
+        // A product of three numbers up to 10^7 would not fit a whole number.
+        const double within = static_cast<double>(header_.tensor) *
+                              static_cast<double>(header_.experts) *
+                              static_cast<double>(header_.stages);
+        if (std::fmod(static_cast<double>(header_.ranks), within) != 0) {
             fail(1, "all_gpus",
                  fmt::format("tensor {} x experts {} x stages {} do not divide {} ranks",
                              header_.tensor, header_.experts, header_.stages, header_.ranks),
@@ -379,6 +386,7 @@ class SimAi {
         trace_.ranks.push_back(std::move(stage.rank));
     }
 
+    static constexpr long kMostStages = 4096;
     static constexpr std::int32_t kMessages = 1 << 30;  // instances of messages from here on
 
     std::string file_, text_, kind_;
