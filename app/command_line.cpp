@@ -267,7 +267,7 @@ Command parse_trace(const std::vector<std::string>& arguments) {
     TraceCommand trace;
     CLI::App& app = *verb.app;
     app.add_option("FILE", trace.files,
-                   "the files of a trace, one a rank, or their folder; with --write an experiment")
+                   "files of a trace or their folder; with --write an experiment")
         ->required();
     app.add_option("--write", trace.write, "write the experiment's program there as Chakra")
         ->type_name("DIR");

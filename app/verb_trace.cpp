@@ -39,8 +39,9 @@ ExitCode write_program(const TraceCommand& command, const Surroundings& surround
         throw InputError({unknown_name({"podsim trace", 0, 0}, "--alternative", "alternative",
                                        command.alternative, names)});
     const auto files = write_trace(*trace, command.write, result.experiment + ", " + written);
-    streams.out << fmt::format("{}: {} of {}, {} ranks in {} files\n", command.write, written,
-                               result.experiment, trace->rank_count(), files.size() - 1);
+    streams.out << fmt::format("{}: {} of {}, {} ranks in {} file{}\n", command.write, written,
+                               result.experiment, trace->rank_count(), files.size() - 1,
+                               files.size() == 2 ? "" : "s");
     return ExitCode::ok;
 }
 
