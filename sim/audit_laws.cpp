@@ -55,7 +55,11 @@ double AuditCase::matrix_peak_of_rank(const std::string& format) const {
 
 std::vector<std::string> AuditCase::formats() const {
     if (kind == "operator") return {operator_format(facts.the_operator)};
-    if (facts.trace) return {};  // it has no prices
+    if (facts.trace) {  // whatever the chip can
+        std::vector<std::string> all;
+        for (const auto& [format, peak] : facts.hardware.matrix_peaks) all.push_back(format);
+        return all;
+    }
     const AuditFormats& used = facts.formats;
     return {used.weights.name, used.experts.name, used.attention.name};
 }

@@ -89,6 +89,27 @@ TEST_F(Replays, ExposedIsWhatNothingHides) {
     EXPECT_GT(after.metric("exposed_communication_time")->value, 0);
 }
 
+// Ranks that are told apart by a name alone run as classes of their own, in the same time.
+TEST_F(Replays, FoldedEqualsUnfolded) {
+    const auto rank = [](const std::string& name) {
+        return chakra_node(1, name, 4, number_field(7, 40)) +
+               chakra_collective(2, 6, 1 << 22, "", {1}) + chakra_compute(3, 60, {2}) +
+               chakra_collective(4, 2, 1 << 20, "", {1});
+    };
+    write(std::vector<std::string>(8, rank("a")));
+    const AlternativeResult folded = replay("compute: recorded");
+    std::vector<std::string> ranks;
+    for (int i = 0; i < 8; ++i) ranks.push_back(rank("a" + std::to_string(i)));
+    write(ranks);
+    const AlternativeResult apart = replay("compute: recorded");
+    EXPECT_EQ(folded.totals.tasks, 4);
+    EXPECT_EQ(apart.totals.tasks, 32);
+    EXPECT_EQ(folded.iteration_seconds, apart.iteration_seconds);
+    EXPECT_DOUBLE_EQ(folded.totals.sent_bytes, apart.totals.sent_bytes);
+    EXPECT_DOUBLE_EQ(folded.metric("exposed_communication_time")->value,
+                     apart.metric("exposed_communication_time")->value);
+}
+
 TEST_F(Replays, ComputeByTheChip) {
     // 3.35 GB at the H100's 3.35 TB/s take a millisecond at least.
     const std::string work = chakra_node(
@@ -117,7 +138,7 @@ TEST_F(Replays, WhatIsWrongInTheExperiment) {
     EXPECT_THAT(refusal_of([&] {
                     (void)run("experiment: a\nworkload: {kind: replay, trace: nowhere.et" + rest);
                 }),
-                HasSubstr("experiment.yaml:2:32: workload.trace: there is no file or folder"));
+                HasSubstr("experiment.yaml:2:33: workload.trace: there is no file or folder"));
 }
 
 // The audit sees bytes that were lost and work that was not done.

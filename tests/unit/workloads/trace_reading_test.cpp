@@ -62,7 +62,7 @@ TEST_F(TraceReading, AttributesOfEveryWireType) {
     };
     EXPECT_EQ(with(number_field(11, 7)), 7);                            // uint32
     EXPECT_EQ(with(number_field(17, 14)), 7);                           // sint64, zigzag
-    EXPECT_EQ(with(std::string("\xcd\x01\x07\0\0\0\0\0\0\0", 10)), 7);  // sfixed64, field 25
+    EXPECT_EQ(with(std::string("\xc9\x01\x07\0\0\0\0\0\0\0", 10)), 7);  // sfixed64, field 25
     EXPECT_EQ(with(std::string("\x19\0\0\0\0\0\0\x1c\x40", 9)), 7);     // double 7.0, field 3
     EXPECT_EQ(with(std::string("\x2d\0\0\xe0\x40", 5)), 7);             // float 7.0, field 5
 }
