@@ -56,7 +56,7 @@ nlohmann::ordered_json to_json(const TracePath& path) {
 }  // namespace
 
 std::string trace_table(const TraceSummary& summary, const std::string& title) {
-    TextTable table(26, 13);
+    TextTable table(24, 13);
     table.line(title);
     table.line(fmt::format("{}, {} rank{} in {} file{}", name_of(summary.format), summary.ranks,
                            summary.ranks == 1 ? "" : "s", summary.files,
@@ -92,7 +92,7 @@ std::string trace_table(const TraceSummary& summary, const std::string& title) {
             add_text(table, "    ", name.substr(0, 200));
     }
     if (summary.first_to_last > 0)
-        table.row("  first start to last end", {"", time_text(summary.first_to_last), ""});
+        table.row("  first start to end", {"", time_text(summary.first_to_last), ""});
     if (!summary.missing.empty()) {
         table.line("");
         table.line("not in the trace");
