@@ -63,8 +63,7 @@ AlternativeResult run_one(const ResolvedExperiment& experiment,
     const SingleRun run = run_single(experiment, alternative, cache, fabric, options.driver);
     counts.add(run.record, cache);
     file.keep(cache);
-    if (options.program)
-        options.program({alternative.name, run.program, run.costs, run.record});
+    if (options.program) options.program({alternative.name, run.program, run.costs, run.record});
 
     const AssemblyInput input{run.program, run.costs,         run.record, hardware,
                               fabric,      alternative.ranks, {}};
