@@ -6,7 +6,8 @@ export LC_ALL=C.UTF-8
 cd -P -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")"
 
 readonly build_packages=(g++ cmake ninja-build pkgconf libsystemc-dev libyaml-cpp-dev libfmt-dev
-                         nlohmann-json3-dev libcli11-dev zlib1g-dev libnlopt-dev)
+                         nlohmann-json3-dev libcli11-dev zlib1g-dev libnlopt-dev
+                         libprotobuf-dev)
 readonly test_packages=(libgtest-dev libgmock-dev librapidcheck-dev)
 readonly bench_packages=(libbenchmark-dev)
 readonly format_packages=(git clang-format)

@@ -280,6 +280,25 @@ Command parse_characterize(const std::vector<std::string>& arguments) {
     return characterize;
 }
 
+Command parse_trace(const std::vector<std::string>& arguments) {
+    Verb verb("trace");
+    TraceCommand trace;
+    CLI::App& app = *verb.app;
+    app.add_option("FILE", trace.files,
+                   "files of a trace or their folder; with --write an experiment")
+        ->required();
+    app.add_option("--write", trace.write, "write the experiment's program there as Chakra")
+        ->type_name("DIR");
+    app.add_option("--alternative", trace.alternative, "of the experiment [the first]")
+        ->type_name("NAME");
+    app.add_flag("--json", trace.json, "as JSON");
+    verb.add(trace.inputs, true);
+    if (!verb.parse(arguments)) return PrintCommand{app.help()};
+    if (!trace.write.empty() && trace.files.size() > 1)
+        verb.fail("--write", "one experiment is written at a time", "give one FILE");
+    return trace;
+}
+
 Command parse_schema(const std::vector<std::string>& arguments) {
     Verb verb("schema");
     SchemaCommand schema;
@@ -316,6 +335,7 @@ const std::vector<std::pair<std::string, std::string>>& verb_table() {
         {"list", "What exists: chips, systems, models, metrics ..."},
         {"show", "One thing with every number's source."},
         {"check", "Validate configuration files without running them."},
+        {"trace", "What an execution trace holds; or write a program as one."},
         {"schema", "Write JSON Schemas of the configuration files."},
     };
     return verbs;
@@ -341,6 +361,7 @@ Command parse_command_line(const std::vector<std::string>& arguments) {
     if (first == "diff") return parse_diff(rest);
     if (first == "calibrate") return parse_calibrate(rest);
     if (first == "characterize") return parse_characterize(rest);
+    if (first == "trace") return parse_trace(rest);
     if (first == "schema") return parse_schema(rest);
     if (first[0] == '-') {
         throw InputError(place, "", "unknown option " + first,

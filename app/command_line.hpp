@@ -84,6 +84,14 @@ struct CharacterizeCommand {
     InputOptions inputs;
 };
 
+struct TraceCommand {
+    std::vector<std::string> files;  // of one trace; with `write` one experiment
+    std::string write;               // folder for its program as a trace, "": only look
+    std::string alternative;         // of the experiment, "": the first
+    bool json = false;
+    InputOptions inputs;
+};
+
 struct SchemaCommand {
     std::string out;  // "": docs/schemas beside the configurations
     InputOptions inputs;
@@ -96,7 +104,7 @@ struct PrintCommand {
 
 using Command =
     std::variant<PrintCommand, RunCommand, ListCommand, ShowCommand, CheckCommand, ValidateCommand,
-                 DiffCommand, CalibrateCommand, CharacterizeCommand, SchemaCommand>;
+                 DiffCommand, CalibrateCommand, CharacterizeCommand, TraceCommand, SchemaCommand>;
 
 // `arguments` without the program's name. Throws InputError with everything wrong in them.
 Command parse_command_line(const std::vector<std::string>& arguments);

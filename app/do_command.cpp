@@ -31,6 +31,7 @@ struct Doer {
     ExitCode operator()(const CharacterizeCommand& c) const {
         return do_characterize(c, surroundings, streams);
     }
+    ExitCode operator()(const TraceCommand& c) const { return do_trace(c, surroundings, streams); }
     ExitCode operator()(const SchemaCommand& c) const {
         return do_schema(c, surroundings, streams);
     }

@@ -25,6 +25,7 @@ ExitCode do_calibrate(const CalibrateCommand& calibrate, const Surroundings& sur
                       Streams streams);
 ExitCode do_characterize(const CharacterizeCommand& characterize, const Surroundings& surroundings,
                          Streams streams);
+ExitCode do_trace(const TraceCommand& command, const Surroundings& surroundings, Streams streams);
 ExitCode do_schema(const SchemaCommand& schema, const Surroundings& surroundings, Streams streams);
 
 // A line each on `err`.

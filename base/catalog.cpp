@@ -17,12 +17,20 @@ struct KindOfDocument {
     const char* kind;
     const char* folder;
 };
-constexpr KindOfDocument kinds[] = {
-    {"chip", "chips"},      {"system", "systems"},          {"model", "models"},
-    {"kernels", "kernels"}, {"collectives", "collectives"}, {"engine", "engines"},
-    {"prices", "prices"},   {"workload", "workloads"},      {"experiment", "experiments"},
-    {"routing", "routing"}, {"process", "processes"},       {"memory", "memories"},
-    {"parts", "parts"}};
+constexpr KindOfDocument kinds[] = {{"chip", "chips"},
+                                    {"system", "systems"},
+                                    {"model", "models"},
+                                    {"kernels", "kernels"},
+                                    {"collectives", "collectives"},
+                                    {"engine", "engines"},
+                                    {"prices", "prices"},
+                                    {"workload", "workloads"},
+                                    {"experiment", "experiments"},
+                                    {"routing", "routing"},
+                                    {"process", "processes"},
+                                    {"memory", "memories"},
+                                    {"parts", "parts"},
+                                    {"trace", "traces"}};
 
 const char* const endings[] = {".yaml", ".yml", ".json"};
 const char* const table_endings[] = {".csv", ".gz"};

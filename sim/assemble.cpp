@@ -17,7 +17,8 @@ bool begins_with(const std::string& text, const char* start) {
 
 // The reader's word for an operator: what part of the model it is.
 std::string part_word(const Operator& op) {
-    if (std::holds_alternative<VectorWork>(op.body)) return "vector operators";
+    if (const auto* work = std::get_if<VectorWork>(&op.body))
+        return work->op == "traced" ? "compute" : "vector operators";
     if (std::holds_alternative<Attention>(op.body) || std::holds_alternative<DeltaRule>(op.body))
         return "attention";
     if (std::holds_alternative<IndexScores>(op.body)) return "index scores";

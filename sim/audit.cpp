@@ -131,6 +131,28 @@ void collective_traffic(const AuditCase& audited, AuditFindings& findings) {
                                bytes_text(*per_rank), audited.working_ranks()));
 }
 
+// Every node ran, nothing that ranks send was left out, and no work was lost or made up.
+void trace_is_replayed(const AuditCase& audited, AuditFindings& findings) {
+    const AuditTrace& trace = *audited.facts.trace;
+    const auto& totals = audited.result.totals;
+    findings.check("all nodes of the trace ran",
+                   static_cast<double>(totals.tasks) == trace.tasks && totals.unfinished == 0,
+                   fmt::format("{} tasks ended, the trace's classes have {}",
+                               totals.tasks - totals.unfinished, trace.tasks));
+    findings.check("FLOPs executed = FLOPs of the graph", same(totals.flops, trace.flops),
+                   fmt::format("{} executed, the trace has {}", work_text(totals.flops),
+                               work_text(trace.flops)));
+    findings.check("links carry what the trace moves",
+                   at_least(totals.sent_bytes, trace.moved_bytes),
+                   fmt::format("{} sent, the trace's transfers move at least {}",
+                               bytes_text(totals.sent_bytes), bytes_text(trace.moved_bytes)));
+    const auto step = audited.metric("step_time", Seconds::dimension);
+    findings.check("rates follow from tokens, time and chips",
+                   step && same(*step, audited.result.iteration_seconds),
+                   fmt::format("step time {}, the run {}", step ? time_text(*step) : "missing",
+                               time_text(audited.result.iteration_seconds)));
+}
+
 void single_rates_follow(const AuditCase& audited, AuditFindings& findings) {
     const auto& result = audited.result;
     const double machine_seconds = result.iteration_seconds * audited.facts.chips;
@@ -174,7 +196,8 @@ std::vector<AuditFinding> audit(const AlternativeResult& alternative, const std:
         if (kind == "operator") operator_work(audited, findings);
         if (audited.facts.exchanges_layer) layer_traffic(audited, findings);
         if (kind == "collective") collective_traffic(audited, findings);
-        if (!audited.facts.step) single_rates_follow(audited, findings);
+        if (audited.facts.trace) trace_is_replayed(audited, findings);
+        if (!audited.facts.step && !audited.facts.trace) single_rates_follow(audited, findings);
         if (audited.facts.step) audit_step(audited, findings);
         audit_energy(audited, findings);
         audit_prices(audited, findings);

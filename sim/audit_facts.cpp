@@ -193,6 +193,36 @@ std::vector<std::pair<double, double>> AuditStep::passes() const {
     return passes;
 }
 
+double AuditTrace::working_ranks() const {
+    double sum = 0;
+    for (const auto& [name, count] : ranks) sum += count;
+    return sum;
+}
+
+namespace {
+
+// Of any collective a rank sends at least what is not its own, (n - 1)/n of the buffer; switches
+// that add up spare the second pass of an all-reduce. A message is sent by one of two. Exchanges of
+// experts may merge copies: no bound.
+AuditTrace read_trace_facts(const Tree& tree) {
+    AuditTrace trace;
+    for (const Json& one : *tree.get("classes").json) {
+        trace.ranks[one.at("name").get<std::string>()] += one.at("ranks").get<double>();
+        trace.tasks += one.at("tasks").get<double>();
+    }
+    trace.flops = tree.get("flops").json->get<double>();
+    for (const Json& one : *tree.get("transfers").json) {
+        const std::string type = one.at("type").get<std::string>();
+        if (type == "dispatch" || type == "combine") continue;
+        const double n = one.at("ranks").get<double>(), times = one.at("times").get<double>();
+        const double parts = type == "send_recv" ? 1 : n - 1;
+        trace.moved_bytes += times * parts * one.at("sent").get<double>();
+    }
+    return trace;
+}
+
+}  // namespace
+
 AuditFacts read_audit_facts(const Json& configuration, const std::string& alternative,
                             const std::string& kind) {
     const Tree experiment = Tree{&configuration, "configuration"}.get("experiment");
@@ -212,6 +242,9 @@ AuditFacts read_audit_facts(const Json& configuration, const std::string& altern
     }
     if (kind == "decode" || kind == "prefill")
         facts.step = read_step(configuration, workload, pool);
+    if (kind == "replay")
+        facts.trace =
+            read_trace_facts(document(configuration, "trace", workload.get("trace").text()));
     if (kind == "operator") {
         facts.the_operator = *workload.get("operator").json;
         const auto experts = pool.find("experts");

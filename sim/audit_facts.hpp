@@ -74,7 +74,17 @@ struct AuditStep {
     std::optional<AuditImages> images;
 };
 
+// What the document of a replayed trace says.
+struct AuditTrace {
+    std::map<std::string, double> ranks;  // by class
+    double tasks = 0;                     // of one rank of each class, summed
+    double flops = 0;                     // over all ranks
+    double moved_bytes = 0;               // that must leave ranks, at least
+    double working_ranks() const;
+};
+
 struct AuditFacts {
+    std::optional<AuditTrace> trace;
     double chips = 0;  // packages the experiment asks for
     AuditHardware hardware;
     AuditMapping mapping;

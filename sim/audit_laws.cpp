@@ -10,6 +10,7 @@
 namespace podsim {
 
 double AuditCase::working_ranks() const {
+    if (facts.trace) return facts.trace->working_ranks();
     return kind == "collective" ? facts.collective.value("ranks", ranks()) : ranks();
 }
 
@@ -20,6 +21,10 @@ double AuditCase::ranks_of(const std::string& rank_class) const {
     // Of an expert layer whose ranks differ, the busiest stands apart from the others.
     if (facts.exchanges_layer && rank_class == "busiest rank") return 1;
     if (facts.exchanges_layer && rank_class == "other ranks") return working_ranks() - 1;
+    if (facts.trace) {
+        const auto found = facts.trace->ranks.find(rank_class);
+        return found == facts.trace->ranks.end() ? 0 : found->second;
+    }
     return working_ranks();
 }
 
@@ -53,6 +58,11 @@ double AuditCase::matrix_peak_of_rank(const std::string& format) const {
 
 std::vector<std::string> AuditCase::formats() const {
     if (kind == "operator") return {operator_format(facts.the_operator)};
+    if (facts.trace) {  // whatever the chip can
+        std::vector<std::string> all;
+        for (const auto& [format, peak] : facts.hardware.matrix_peaks) all.push_back(format);
+        return all;
+    }
     const AuditFormats& used = facts.formats;
     return {used.weights.name, used.experts.name, used.attention.name};
 }

@@ -7,6 +7,7 @@
 #include "base/names.hpp"
 #include "sim/audit.hpp"
 #include "sim/default_mapping.hpp"
+#include "sim/replay_run.hpp"
 #include "sim/resolve.hpp"
 #include "sim/single_run.hpp"
 #include "sim/step_run.hpp"
@@ -42,6 +43,9 @@ AlternativeResult run_alternative(const ResolvedExperiment& experiment,
         case WorkloadKind::kernel:
         case WorkloadKind::collective:
             result = run_single(experiment, alternative, options, counts);
+            break;
+        case WorkloadKind::replay:
+            result = run_replay(experiment, alternative, options, counts);
             break;
     }
     result.name = alternative.name;
@@ -87,12 +91,17 @@ ResolvedExperiment checked(Node& document, Catalog& catalog,
     catalog.apply_experiment_settings(document);
     ResolvedExperiment resolved = resolve(document, catalog);
     write_chosen(resolved, document);
-    const bool step = is_step(resolved.spec.workload.kind);
+    const WorkloadKind kind = resolved.spec.workload.kind;
     std::vector<Diagnostic> problems;
     for (const auto& alternative : resolved.alternatives) {
         try {
             require_fidelity(alternative, fidelity);
-            step ? check_step(resolved, alternative) : check_single(resolved, alternative);
+            if (kind == WorkloadKind::replay) {
+                check_replay(resolved, alternative);
+            } else {
+                is_step(kind) ? check_step(resolved, alternative)
+                              : check_single(resolved, alternative);
+            }
         } catch (const InputError& error) {
             problems.insert(problems.end(), error.diagnostics().begin(), error.diagnostics().end());
         }

@@ -14,6 +14,14 @@
 
 namespace podsim {
 
+// What an alternative came down to, for who wants to keep it.
+struct RanProgram {
+    const std::string& alternative;
+    const Program& program;
+    const ProgramCosts& costs;
+    const RunRecord& record;
+};
+
 struct RunOptions {
     // Absent: the finest level that what is known of each alternative's chip carries.
     std::optional<Fidelity> fidelity;
@@ -23,6 +31,7 @@ struct RunOptions {
     bool timeline = false;
     bool neighbour = true;  // also answer at the neighbouring fidelity, for the gap
     std::uint64_t seed = 1;
+    std::function<void(const RanProgram&)> program;    // gets each program that ran; may be empty
     std::function<void(const std::string&)> progress;  // one line per alternative; may be empty
 };
 

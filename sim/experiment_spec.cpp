@@ -18,7 +18,8 @@ const std::vector<std::pair<const char*, WorkloadKind>>& names_of(const Workload
         {"operator", WorkloadKind::kernel},
         {"collective", WorkloadKind::collective},
         {"decode", WorkloadKind::decode},
-        {"prefill", WorkloadKind::prefill}};
+        {"prefill", WorkloadKind::prefill},
+        {"replay", WorkloadKind::replay}};
     return names;
 }
 
@@ -203,7 +204,10 @@ void describe(Form& form, WorkloadSpec& workload) {
     CollectiveForm collective;
     of_variant(form, workload.kind == WorkloadKind::collective, "collective", collective,
                "one collective");
+    ReplaySpec replay;
+    describe_replay(form, workload.kind == WorkloadKind::replay, replay);
     if (!form.ok()) return;
+    if (workload.kind == WorkloadKind::replay) workload.replay = replay;
     const auto whole = [&](const char* key, Tokens tokens) {
         if (tokens.value() != std::floor(tokens.value()))
             form.problem(key, "is no whole number of tokens");
@@ -332,6 +336,10 @@ void remember_places(const Node& document, ExperimentSpec& experiment) {
 std::vector<std::string> unused_keys(const WorkloadSpec& workload, const PoolSpec& pool) {
     if (workload.kind == WorkloadKind::decode) return {"tokens_per_rank"};
     if (workload.kind == WorkloadKind::prefill) return {};
+    if (workload.kind == WorkloadKind::replay)
+        return {"precision",       "mapping",         "experts",
+                "engine",          "batch_per_chip",  "batch_per_rank",
+                "batch_per_group", "tokens_per_rank", "latency_target"};
     std::vector<std::string> keys = {"precision",      "mapping",         "batch_per_chip",
                                      "batch_per_rank", "batch_per_group", "tokens_per_rank",
                                      "latency_target"};

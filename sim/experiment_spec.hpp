@@ -12,12 +12,13 @@
 #include "program/operator.hpp"
 #include "program/transfer.hpp"
 #include "sim/moe_operator.hpp"
+#include "sim/replay_spec.hpp"
 #include "workloads/mapping.hpp"
 
 namespace podsim {
 
 // kernel: `operator` in the file (a C++ word).
-enum class WorkloadKind { kernel, collective, decode, prefill };
+enum class WorkloadKind { kernel, collective, decode, prefill, replay };
 const std::vector<std::pair<const char*, WorkloadKind>>& names_of(const WorkloadKind*);
 
 // Whether it is a step of a served model, with a mapping and an engine.
@@ -66,6 +67,7 @@ struct WorkloadSpec {
     std::optional<MoeLayer> layer;       // that they are the products of, for a whole exchange
     std::optional<Transfer> collective;  // group_ranks and sizes filled in
     std::optional<Operator> fused_work;  // of the collective's kernel, on every rank
+    std::optional<ReplaySpec> replay;
     KeyPlaces places;
 };
 

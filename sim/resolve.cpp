@@ -11,6 +11,7 @@
 #include "chips/cost.hpp"
 #include "chips/memory_device.hpp"
 #include "sim/default_mapping.hpp"
+#include "sim/replay_run.hpp"
 #include "sim/routing_file.hpp"
 
 namespace podsim {
@@ -389,6 +390,7 @@ ResolvedExperiment resolve(const Node& experiment, Catalog& catalog) {
             add_images(config, result);
         });
     }
+    if (workload.replay) attempt(problems, [&] { load_trace(result, catalog); });
     attempt(problems, [&] {
         const Node* prices = experiment.find("prices");
         result.prices = read_prices(

@@ -1,6 +1,7 @@
 // From names to Specs: everything one alternative of an experiment rests on.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -14,6 +15,7 @@
 #include "models/model.hpp"
 #include "sim/experiment_spec.hpp"
 #include "sim/price.hpp"
+#include "workloads/execution_trace.hpp"
 #include "workloads/mapping.hpp"
 #include "workloads/step.hpp"
 
@@ -36,8 +38,9 @@ struct ResolvedAlternative {
 struct ResolvedExperiment {
     ExperimentSpec spec;
     std::optional<ModelSpec> model;
-    std::optional<StepImages> images;    // of a prompt, with the model's tower
-    std::vector<Diagnostic> unexpected;  // keys of the model that no size comes from
+    std::optional<StepImages> images;             // of a prompt, with the model's tower
+    std::vector<Diagnostic> unexpected;           // keys of the model that no size comes from
+    std::shared_ptr<const ExecutionTrace> trace;  // of a replay
     PriceSpec prices;
     std::vector<ResolvedAlternative> alternatives;
 };

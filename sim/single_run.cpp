@@ -140,6 +140,7 @@ AlternativeResult run_single(const ResolvedExperiment& experiment,
     const SingleRun run = simulate(experiment, alternative, cache, fabric, options.driver);
     counts.add(run.record, cache);
     file.keep(cache);
+    if (options.program) options.program({alternative.name, run.program, run.costs, run.record});
 
     const auto answer = [&](const SingleRun& one, bool timeline) {
         return answer_of(one, experiment, alternative, hardware, fabric, timeline);

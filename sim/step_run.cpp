@@ -240,6 +240,8 @@ AlternativeResult run_serving_step(const ResolvedExperiment& experiment,
     const StepRun run = step_case.run(batch, cache, options.driver);
     counts.add(run.record, cache);
     file.keep(cache);
+    if (options.program)
+        options.program({alternative.name, run.step.program, run.costs, run.record});
     const auto answer = [&](const StepRun& one, bool timeline) {
         return answer_of(one, experiment, alternative, step_case, batch, timeline);
     };

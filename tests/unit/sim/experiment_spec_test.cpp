@@ -74,7 +74,8 @@ struct Case {
 TEST(ExperimentSpec, SaysWhatIsWrongAndWhere) {
     for (const Case& c : {
              Case{"workload.kind", "training",
-                  "test.yaml:99:1: workload.kind: one of operator, collective, decode, prefill was "
+                  "test.yaml:99:1: workload.kind: one of operator, collective, decode, prefill, "
+                  "replay was "
                   "expected"},
              {"workload.kind", "decoed", "did you mean decode?"},
              {"workload.context", "4096", "workload.context: "},

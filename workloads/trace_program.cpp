@@ -1,0 +1,383 @@
+#include "workloads/trace_program.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+#include <set>
+#include <stdexcept>
+#include <tuple>
+
+#include "base/names.hpp"
+#include "workloads/trace/trace_matching.hpp"
+#include "workloads/trace_summary.hpp"
+
+namespace podsim {
+
+namespace {
+
+// One node of a class, and those of other classes that take part in the same transfer.
+struct ClassEvent {
+    Transfer transfer;
+    std::vector<std::pair<int, std::uint32_t>> parts;  // class, node
+};
+
+// A trace as classes: whose graph stands for each, and their transfers.
+struct Folded {
+    std::vector<const RankTrace*> graphs;
+    std::vector<RankClass> classes;
+    std::vector<ClassEvent> events;
+};
+
+int stride_of(const std::vector<int>& members, bool& regular) {
+    if (members.size() < 2) return 1;
+    const int stride = members[1] - members[0];
+    for (std::size_t i = 1; i < members.size(); ++i)
+        regular = regular && members[i] - members[i - 1] == stride;
+    const auto last = static_cast<int>(members.size()) - 1;
+    return std::max(1, (members.back() - members.front()) / last);
+}
+
+class Builder {
+  public:
+    Builder(const ExecutionTrace& trace, double host_scale)
+        : trace_(trace), host_scale_(host_scale) {}
+
+    TraceProgram build(int ranks) {
+        const bool explicit_events =
+            std::any_of(trace_.ranks.begin(), trace_.ranks.end(), [](const RankTrace& rank) {
+                return std::any_of(rank.nodes.begin(), rank.nodes.end(),
+                                   [](const TraceNode& node) { return node.instance >= 0; });
+            });
+        if (ranks > 0 && (trace_.ranks.size() > 1 || explicit_events) &&
+            ranks != trace_.rank_count()) {
+            throw InputError(
+                {trace_.ranks.front().file, 0, 0}, "ranks",
+                fmt::format("{} are asked for, the trace is of {}", ranks, trace_.rank_count()),
+                "leave ranks out: it is for a trace of one rank that all do alike");
+        }
+        if (explicit_events) {
+            take_events();
+        } else if (trace_.ranks.size() == 1) {
+            take_alike(ranks > 0 ? ranks : trace_.ranks.front().count);
+        } else {
+            fold();
+        }
+        return make();
+    }
+
+  private:
+    // Transfers as podsim or the reader wrote them: nodes of one instance are one.
+    void take_events() {
+        std::map<std::int32_t, std::size_t> index;
+        for (std::size_t c = 0; c < trace_.ranks.size(); ++c) {
+            const RankTrace& rank = trace_.ranks[c];
+            add_class(rank, rank.count);
+            for (std::size_t i = 0; i < rank.nodes.size(); ++i) {
+                const TraceNode& node = rank.nodes[i];
+                if (!node.communicates()) continue;
+                const auto [found, fresh] = index.try_emplace(node.instance, folded_.events.size());
+                if (fresh)
+                    folded_.events.push_back(
+                        {trace_.transfers[static_cast<std::size_t>(node.transfer)], {}});
+                folded_.events[found->second].parts.emplace_back(static_cast<int>(c),
+                                                                 static_cast<std::uint32_t>(i));
+            }
+        }
+    }
+
+    // One rank's graph for all of them.
+    void take_alike(int ranks) {
+        const RankTrace& rank = trace_.ranks.front();
+        add_class(rank, ranks);
+        for (std::size_t i = 0; i < rank.nodes.size(); ++i) {
+            const TraceNode& node = rank.nodes[i];
+            if (!node.communicates()) continue;
+            const bool message = node.kind != TraceKind::collective;
+            Transfer transfer;
+            transfer.name = message ? "message" : name_of(node.collective);
+            transfer.size = Bytes(node.payload);
+            transfer.group_ranks = message ? 2 : ranks;
+            if (message) {
+                transfer.type = TransferType::send_recv;
+                transfer.stride = std::max(1, std::abs(node.peer - rank.rank));
+            }
+            if (node.group >= 0 && !message) {
+                const auto found = trace_.groups.find(rank.group_name(node));
+                if (found != trace_.groups.end() && found->second.size() > 0) {
+                    transfer.group_ranks = static_cast<int>(found->second.size());
+                    transfer.stride = found->second.members.empty()
+                                          ? static_cast<int>(found->second.stride)
+                                          : stride_of(found->second.members, regular_);
+                }
+            }
+            if (ranks < 2) {
+                throw InputError(
+                    {rank.file, 0, 0}, fmt::format("node {}", node.id),
+                    "communicates, and the trace is of one rank",
+                    "workload.ranks says how many ranks do the same, or give the files of all");
+            }
+            if (transfer.group_ranks > ranks)
+                throw InputError(
+                    {rank.file, 0, 0}, fmt::format("node {}", node.id),
+                    fmt::format("is among {} ranks, {} run", transfer.group_ranks, ranks),
+                    "workload.ranks says how many ranks do the same");
+            if (!message) transfer = transfer_like(transfer, node.collective);
+            if (message) ++lone_messages_;
+            folded_.events.push_back({transfer, {{0, static_cast<std::uint32_t>(i)}}});
+        }
+    }
+
+    void fold() {
+        const TraceMatching matching = match_ranks(trace_);
+        std::vector<int> class_of = fold_ranks(trace_, matching);
+        if (!add_folded(matching, class_of)) {
+            // Members of one class that take part by different nodes: each rank for itself.
+            folded_ = {};
+            std::iota(class_of.begin(), class_of.end(), 0);
+            (void)add_folded(matching, class_of);
+        }
+    }
+
+    bool add_folded(const TraceMatching& matching, const std::vector<int>& class_of) {
+        std::vector<int> count, first;
+        for (std::size_t r = 0; r < class_of.size(); ++r) {
+            const auto c = static_cast<std::size_t>(class_of[r]);
+            if (c == count.size()) {
+                count.push_back(0);
+                first.push_back(static_cast<int>(r));
+            }
+            ++count[c];
+        }
+        for (std::size_t c = 0; c < count.size(); ++c)
+            add_class(trace_.ranks[static_cast<std::size_t>(first[c])], count[c]);
+        std::set<std::vector<std::pair<int, std::uint32_t>>> seen;
+        for (std::size_t c = 0; c < count.size(); ++c) {
+            for (const std::int32_t event : matching.event_of[static_cast<std::size_t>(first[c])]) {
+                if (event < 0) continue;
+                if (!add_event(matching, static_cast<std::size_t>(event), class_of, seen))
+                    return false;
+            }
+        }
+        return true;
+    }
+
+    bool add_event(const TraceMatching& matching, std::size_t event,
+                   const std::vector<int>& class_of,
+                   std::set<std::vector<std::pair<int, std::uint32_t>>>& seen) {
+        std::map<std::pair<int, std::uint32_t>, int> parts;
+        for (const NodeOfRank& one : matching.events[event])
+            ++parts[{class_of[static_cast<std::size_t>(one.rank)], one.node}];
+        std::vector<std::pair<int, std::uint32_t>> keys;
+        for (const auto& [key, ranks] : parts) keys.push_back(key);
+        if (!seen.insert(keys).second) return true;
+        const TraceNode& node = node_of(keys.front());
+        const bool message = node.kind != TraceKind::collective;
+        for (std::size_t i = 1; i < keys.size(); ++i)
+            if (!message && keys[i].first == keys[i - 1].first) return false;
+        Transfer transfer;
+        transfer.name = message ? "message" : name_of(node.collective);
+        transfer.group_ranks = static_cast<int>(matching.members[event].size());
+        double most = 0, sum = 0;
+        bool equal = true;
+        for (const auto& [key, ranks] : parts) {
+            most = std::max(most, node_of(key).payload);
+            sum += ranks * node_of(key).payload;
+            equal = equal && node_of(key).payload == node.payload;
+        }
+        transfer.size = Bytes(most);
+        if (message) {
+            const auto& members = matching.members[event];
+            transfer.type = TransferType::send_recv;
+            transfer.stride = std::abs(members[1] - members[0]);
+            for (const auto& key : keys) {
+                const bool sends = node_of(key).kind == TraceKind::send;
+                transfer.shares.push_back({1, Bytes(sends ? most : 0), Bytes(sends ? 0 : most)});
+            }
+        } else {
+            transfer.stride = stride_of(matching.members[event], regular_);
+            transfer = transfer_like(transfer, node.collective);
+            // Uneven all-to-alls: each sends its own and receives the mean of all.
+            if (!equal && most > 0 && node.collective == TraceCollective::all_to_all) {
+                for (const auto& [key, ranks] : parts)
+                    transfer.shares.push_back(
+                        {ranks, Bytes(node_of(key).payload), Bytes(sum / transfer.group_ranks)});
+            } else if (!equal) {
+                ++uneven_;
+            }
+        }
+        folded_.events.push_back({transfer, keys});
+        return true;
+    }
+
+    const RankTrace& graph_of(const std::pair<int, std::uint32_t>& part) const {
+        return *folded_.graphs[static_cast<std::size_t>(part.first)];
+    }
+    const TraceNode& node_of(const std::pair<int, std::uint32_t>& part) const {
+        return graph_of(part).nodes[part.second];
+    }
+
+    void add_class(const RankTrace& rank, int count) {
+        std::string name = rank.label;
+        if (name.empty())
+            name = count > 1 ? fmt::format("rank {} and {} alike", rank.rank, count - 1)
+                             : fmt::format("rank {}", rank.rank);
+        folded_.graphs.push_back(&rank);
+        folded_.classes.push_back({name, count});
+    }
+
+    TraceProgram make() {
+        Program& program = result_.program;
+        program.classes = folded_.classes;
+        program.streams = trace_.streams;
+        for (const RankClass& one : folded_.classes) result_.ranks += one.count;
+        std::map<std::pair<int, std::uint32_t>, int> event_of;
+        for (std::size_t e = 0; e < folded_.events.size(); ++e)
+            for (const auto& part : folded_.events[e].parts) event_of[part] = static_cast<int>(e);
+        intern_transfers();
+        for (std::size_t c = 0; c < folded_.graphs.size(); ++c)
+            add_tasks(static_cast<int>(c), event_of);
+        add_warnings();
+        try {
+            require_valid(program);
+        } catch (const std::invalid_argument& error) {
+            throw InputError({trace_.ranks.front().file, 0, 0}, "", error.what(),
+                             "a send runs with its receive: let both sides begin them in orders "
+                             "that fit");
+        }
+        return std::move(result_);
+    }
+
+    void intern_transfers() {
+        Program& program = result_.program;
+        std::map<std::tuple<std::string, int, int, int, double>, std::vector<int>> known;
+        for (const ClassEvent& event : folded_.events) {
+            const Transfer& one = event.transfer;
+            auto& alike = known[{one.name, static_cast<int>(one.type), one.group_ranks, one.stride,
+                                 one.size.value()}];
+            const auto same = std::find_if(alike.begin(), alike.end(), [&](int i) {
+                return program.transfers[static_cast<std::size_t>(i)] == one;
+            });
+            int index = same != alike.end() ? *same : -1;
+            if (index < 0) {
+                index = static_cast<int>(program.transfers.size());
+                program.transfers.push_back(one);
+                alike.push_back(index);
+            }
+            program.instances.push_back({index, std::vector<int>(event.parts.size(), -1)});
+        }
+    }
+
+    void add_tasks(int rank_class, const std::map<std::pair<int, std::uint32_t>, int>& event_of) {
+        Program& program = result_.program;
+        const RankTrace& graph = *folded_.graphs[static_cast<std::size_t>(rank_class)];
+        std::vector<int> task_of(graph.nodes.size(), -1);
+        for (const std::uint32_t i : topological_order(graph)) {
+            const TraceNode& node = graph.nodes[i];
+            const int id = static_cast<int>(program.tasks.size());
+            Task task;
+            task.rank_class = rank_class;
+            task.stream = stream_of(node);
+            task.priority = node.priority;
+            task.continues = node.continues;
+            for (const std::uint32_t before : graph.dependencies_of(node))
+                task.after.push_back(task_of[before]);
+            if (node.communicates()) {
+                const int event = event_of.at({rank_class, i});
+                task.kind = TaskKind::transfer;
+                task.body = event;
+                const auto& parts = folded_.events[static_cast<std::size_t>(event)].parts;
+                const auto part = std::find(parts.begin(), parts.end(), std::pair(rank_class, i));
+                program.instances[static_cast<std::size_t>(event)]
+                    .tasks[static_cast<std::size_t>(part - parts.begin())] = id;
+            } else if (node.on_host || node.kind == TraceKind::metadata) {
+                task.kind = TaskKind::host;
+                task.name = graph.name_of_node(node);
+                task.host_time = Seconds(std::max(0.0, node.duration) * host_scale_);
+            } else {
+                task.kind = TaskKind::compute;
+                task.body = operator_of(graph, node);
+            }
+            task_of[i] = id;
+            program.tasks.push_back(std::move(task));
+        }
+    }
+
+    // An operator for each name and amount; how long it takes is found in `work`.
+    int operator_of(const RankTrace& graph, const TraceNode& node) {
+        const std::string& name = graph.name_of_node(node);
+        const auto [found, fresh] =
+            operators_.try_emplace(std::tuple(name, node.duration, node.flops, node.bytes),
+                                   static_cast<int>(result_.program.operators.size()));
+        if (fresh) {
+            VectorWork body;
+            body.op = "traced";
+            body.elements = 1;
+            body.flops_per_element = 0;
+            result_.program.operators.push_back({name.empty() ? "compute" : name, body});
+            result_.work.push_back({node.duration, node.flops, node.bytes});
+        }
+        return found->second;
+    }
+
+    static std::string stream_name(const TraceNode& node) {
+        if (node.kind == TraceKind::metadata) return "metadata";
+        if (node.stream >= 0)
+            return fmt::format("{} {}", node.on_host ? "thread" : "stream", node.stream);
+        switch (node.kind) {
+            case TraceKind::memory_load:
+            case TraceKind::memory_store:
+                return "memory";
+            case TraceKind::send:
+                return "send";
+            case TraceKind::receive:
+                return "receive";
+            case TraceKind::collective:
+                return "communication";
+            default:
+                return node.on_host ? "host" : "compute";
+        }
+    }
+
+    int stream_of(const TraceNode& node) {
+        if (!trace_.streams.empty()) return node.stream;
+        const std::string name = stream_name(node);
+        const auto [found, fresh] =
+            streams_.try_emplace(name, static_cast<int>(result_.program.streams.size()));
+        if (fresh) result_.program.streams.push_back({name, 1.0});
+        return found->second;
+    }
+
+    void add_warnings() {
+        if (!regular_)
+            result_.warnings.emplace_back(
+                "process groups whose ranks are not evenly apart are taken as if they were");
+        if (uneven_ > 0)
+            result_.warnings.push_back(fmt::format(
+                "{} collectives whose ranks name different sizes: the largest is taken", uneven_));
+        if (lone_messages_ > 0)
+            result_.warnings.push_back(
+                fmt::format("{} sends and receives of a trace of one rank: each is taken with a "
+                            "partner that is "
+                            "ready",
+                            lone_messages_));
+    }
+
+    const ExecutionTrace& trace_;
+    double host_scale_;
+    Folded folded_;
+    TraceProgram result_;
+    std::map<std::tuple<std::string, double, double, double>, int> operators_;
+    std::map<std::string, int> streams_;
+    bool regular_ = true;
+    long uneven_ = 0, lone_messages_ = 0;
+};
+
+}  // namespace
+
+TraceProgram program_of_trace(const ExecutionTrace& trace, int ranks, double host_scale) {
+    return Builder(trace, host_scale).build(ranks);
+}
+
+}  // namespace podsim
