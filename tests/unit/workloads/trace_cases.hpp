@@ -88,7 +88,7 @@ class TraceFolder {
     TraceFolder& operator=(const TraceFolder&) = delete;
 
     std::string write(const std::string& name, const std::string& bytes) const {
-        const std::string path = path_ + "/" + name;
+        std::string path = path_ + "/" + name;
         std::ofstream(path, std::ios::binary) << bytes;
         return path;
     }
