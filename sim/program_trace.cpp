@@ -68,6 +68,8 @@ std::string name_of_task(const Program& program, const Task& task) {
             return at(program.pipelines, task.body).name;
         case TaskKind::transfer:
             return at(program.transfers, at(program.instances, task.body).transfer).name;
+        case TaskKind::fused:
+            return at(program.fused, task.body).name;
         case TaskKind::host:
             return task.name;
     }

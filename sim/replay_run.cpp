@@ -330,7 +330,8 @@ AlternativeResult run_replay(const ResolvedExperiment& experiment,
                              RunCounts& counts) {
     const RankHardware hardware = hardware_of(alternative);
     const RankFabric fabric = rank_fabric(alternative.system, alternative.chip.ranks);
-    CostCache cache(hardware, alternative.kernels, options.fidelity, options.cache);
+    CostCache cache(hardware, alternative.kernels, fidelity_of(options, alternative.chip),
+                    options.cache);
     const Replay replay = prepare(experiment, alternative, cache, fabric);
     const Program& program = replay.traced.program;
     const RunRecord record = run_program(program, replay.costs, hardware, options.driver);
