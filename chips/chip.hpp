@@ -8,6 +8,7 @@
 #include "base/document.hpp"
 #include "base/sourced.hpp"
 #include "base/units.hpp"
+#include "chips/core_spec.hpp"
 #include "program/dtype.hpp"
 
 namespace podsim {
@@ -58,6 +59,7 @@ struct ChipSpec {
     Sourced<Watts> power;                                     // thermal design power of the package
     std::optional<SustainedSpec> sustained;
     std::optional<HostLinkSpec> host_link;
+    std::optional<CoreStructureSpec> core;  // what `cycle` is built of
     std::string kernels;  // default kernel library
 };
 
@@ -78,6 +80,7 @@ struct RankHardware {
     // fills that in). 0: no way there.
     BytesPerSecond host_bandwidth{0.0}, pool_bandwidth{0.0};
     Seconds host_latency{0.0}, pool_latency{0.0};
+    std::optional<CoreStructure> core;  // where the chip's record has one
 };
 
 // Reads and checks a chip: cores x MACs x 2 x clock against peak_matrix (2 %), ranks that divide
