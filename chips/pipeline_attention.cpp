@@ -8,8 +8,8 @@
 //   R(i) = max(vector, V(i) + h) + r
 //
 // A block is loaded when the block two before it was used, after its piece's queries, which wait
-// for the scores of the piece before; loads take the longer of the core's port and its part of the
-// shared memory. The recurrence is followed for the core that has most to do.
+// for the scores of the piece before; loads pass the core's port, and the shared memory and cache,
+// which always have a backlog. The recurrence is followed for the core that has most to do.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -52,17 +52,20 @@ class BlockCosts {
 
 struct Block {
     const AttentionBlock* cost;
-    double load;           // seconds of the load server
-    double queries = 0;    // likewise, of queries that come first
+    double load;         // seconds of the core's port
+    double bytes;        // with those of queries that come first
+    double queries = 0;  // seconds of those
     bool last = false;
 };
 
-// What a core's blocks take from a common start, with a latency for each load.
-double core_time(const std::vector<Block>& blocks, long lookahead, double handoff, double latency) {
+// What a core's blocks take from a common start, with a latency for each load. All cores share
+// servers that take `turn` seconds for a byte of each core.
+double core_time(const std::vector<Block>& blocks, long lookahead, double handoff, double latency,
+                 double turn) {
     const auto count = static_cast<long>(blocks.size());
-    std::vector<double> loaded(blocks.size()), scores(blocks.size()), weights(blocks.size()),
+    std::vector<double> scores(blocks.size()), weights(blocks.size()),
         values(blocks.size()), rescaled(blocks.size());
-    double server = 0, matrix = 0, vector = 0, queries_used = 0;
+    double server = 0, shared = 0, matrix = 0, vector = 0, queries_used = 0;
     long next_scores = 0, next_weights = 0;
     const auto at = [](std::vector<double>& times, long i) {
         return i < 0 ? 0.0 : times[static_cast<std::size_t>(i)];
@@ -70,14 +73,12 @@ double core_time(const std::vector<Block>& blocks, long lookahead, double handof
     const auto block = [&](long i) -> const Block& { return blocks[static_cast<std::size_t>(i)]; };
     const auto do_scores = [&] {
         const long i = next_scores++;
-        double asked = at(values, i - 2);
-        if (block(i).queries > 0) {
+        if (block(i).queries > 0)
             server = std::max(server, queries_used + latency) + block(i).queries;
-            loaded[static_cast<std::size_t>(i)] = server;
-        }
-        server = std::max(server, asked + latency) + block(i).load;
-        loaded[static_cast<std::size_t>(i)] = server;
-        matrix = std::max(matrix, server) + block(i).cost->scores;
+        server = std::max(server, at(values, i - 2) + latency) + block(i).load;
+        // The servers' backlog keeps them busy from the beginning on.
+        shared += block(i).bytes * turn;
+        matrix = std::max({matrix, server, shared + latency}) + block(i).cost->scores;
         scores[static_cast<std::size_t>(i)] = matrix;
         if (block(i).last) queries_used = matrix;
     };
@@ -129,24 +130,20 @@ PipelineTime attention_time(const CoreStructure& core, const AttentionWork& work
             busiest = c;
         }
     }
-    // Pieces that share a cache and run side by side fetch it once.
-    double fetched = 0, stored = 0;
+    // Pieces that share a cache and run side by side fetch it once, those of a causal mask as long
+    // as L2 holds all caches.
+    double queries = 0, stored = 0, caches = 0;
     const bool partial = tiling.splits > 1;
-    {
-        std::vector<long> seen(static_cast<std::size_t>(work.sequences), 0);
-        for (const AttentionPiece& piece : pieces) {
-            long& reach = seen[static_cast<std::size_t>(piece.cache)];
-            const long end = piece.first_key + piece.keys;
-            if (!work.causal && tiling.splits > 1) {
-                if (piece.first_key >= reach) fetched += as_double(piece.keys) * work.entry;
-            } else if (end > reach) {
-                fetched += as_double(end - reach) * work.entry;
-            }
-            reach = std::max(reach, end);
-            fetched += query_bytes(work, piece.rows);
-            stored += output_bytes(work, piece.rows, partial);
-        }
+    std::vector<long> reach(static_cast<std::size_t>(work.sequences), 0);
+    for (const AttentionPiece& piece : pieces) {
+        long& end = reach[static_cast<std::size_t>(piece.cache)];
+        end = std::max(end, piece.first_key + piece.keys);
+        queries += query_bytes(work, piece.rows);
+        stored += output_bytes(work, piece.rows, partial);
     }
+    for (const long end : reach) caches += as_double(end) * work.entry;
+    const bool held = !work.causal || caches <= path.l2_bytes;
+    double fetched = held ? caches + queries : all_loaded;
     if (path.resident) fetched = 0;
     const double to_memory = fetched + (partial || path.resident ? 0 : stored);
     const double away = 1 - 1 / as_double(path.dies);
@@ -161,9 +158,10 @@ PipelineTime attention_time(const CoreStructure& core, const AttentionWork& work
                         std::max((missed * all_loaded + (partial ? 0 : stored)) / all_loaded /
                                      path.memory_rate,
                                  1 / path.l2_rate);
-    const double per_byte = std::max(seconds_per_byte, path.resident ? 1 / path.l2_rate : turn);
+    // A load waits for memory as often as it misses, and then for its own bytes at least.
     const double latency = path.l2_latency + 2 * away * path.link_latency +
-                           (path.resident ? 0 : path.memory_latency);
+                           (path.resident ? 0 : missed * path.memory_latency);
+    const double own = std::max(seconds_per_byte, missed / path.memory_rate);
 
     std::vector<Block> blocks;
     double last_store = 0;
@@ -172,8 +170,9 @@ PipelineTime attention_time(const CoreStructure& core, const AttentionWork& work
         for (long first = 0; first < piece.keys; first += tiling.keys) {
             const long keys = std::min(tiling.keys, piece.keys - first);
             const AttentionBlock& cost = costs.of(piece.rows, keys);
-            Block block{&cost, cost.loaded * per_byte};
-            if (first == 0) block.queries = query_bytes(work, piece.rows) * per_byte;
+            const double asked = first == 0 ? query_bytes(work, piece.rows) : 0;
+            Block block{&cost, cost.loaded * own, cost.loaded + asked};
+            block.queries = asked * own;
             block.last = first + tiling.keys >= piece.keys;
             blocks.push_back(block);
         }
@@ -181,14 +180,14 @@ PipelineTime attention_time(const CoreStructure& core, const AttentionWork& work
     }
     PipelineTime time;
     const double handoff = core.vector.handoff_cycles / core.clock;
-    time.seconds = core_time(blocks, tiling.lookahead, handoff, latency) + last_store +
+    time.seconds = core_time(blocks, tiling.lookahead, handoff, latency, turn) + last_store +
                    (partial || path.resident ? 0 : path.memory_latency);
     time.seconds = std::max(time.seconds, shared + latency);
     time.memory_bytes = to_memory;
     time.l2_bytes = all_loaded;
     if (partial) {
         const VectorPlan second = join_plan(core, work, tiling);
-        const PipelineTime joined = vector_time(core, second, false);
+        const PipelineTime joined = vector_time(core, second, stored > path.l2_bytes);
         time.seconds += joined.seconds;
         time.memory_bytes += joined.memory_bytes;
         time.l2_bytes += joined.l2_bytes;
@@ -215,7 +214,7 @@ std::vector<PipelineChoice<AttentionTiling>> best_tilings(const CoreStructure& c
                     tiling.splits = splits;
                     const double down = std::ceil(as_double(rows) / as_double(block));
                     const double pieces = as_double(work.sequences) * down * as_double(splits);
-                    if (splits > 1 && pieces > 8 * as_double(core.cores)) break;
+                    if (splits > 1 && pieces > 2 * as_double(core.cores)) break;
                     const double waves = std::ceil(pieces / as_double(core.cores));
                     tiling.cores = static_cast<long>(std::ceil(pieces / waves));
                     const PipelineTime time = attention_time(core, work, tiling);

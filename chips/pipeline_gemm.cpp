@@ -3,17 +3,17 @@
 //
 //   M = n u              the matrix unit, u a step (chips/tile_plan.hpp)
 //   P = n p              the core's port: panels / rate, what L2 fetches at the memory's rate
-//   H = max(misses + results over memory, panels over L2's total, over the die link)   of the wave
+//   H = max(misses + results of the wave before over memory, panels over L2's total, die link)
 //   D                    the drain of its sums, beside the next tile where there are two
-//   T = max(P + max(0, D1 - S p), M + D1, n (latency + p + u) / S)      D1 = D with one accumulator
+//   T = max(P + max(0, D1 - S p), M + D1, n (latency + p' + u) / S)     D1 = D with one accumulator
 //
 // since a load waits until the panel S slots before it was used, and with one accumulator S slots
-// fill while the sums before drain. With F the time when a core's last product of a tile is done, R
+// fill while the sums before drain; p' is p or what memory takes for a core's own misses alone. With F the time when a core's last product of a tile is done, R
 // when its sums are out, and Q when the shared servers have moved all of a wave:
 //
 //   Q(w) = max(Q(w-1), least over its cores of F(w-1) - S/n (F(w-1) - F(w-2))) + H(w)
 //   F(w) = max(F(w-1) + T, Q(w) + u, R(w-2) + M)          R(w) = max(R(w-1), F(w)) + D
-//   t    = max R + latency of a write
+//   t    = max(max R, Q + results of the last wave over memory) + latency of a write
 //
 // F before the first tile is a latency and the first step. A panel is in L2 when fewer bytes than
 // L2 holds were touched since its last wave; whole waves are counted (LRU, and cores walk along K
@@ -160,7 +160,8 @@ PipelineTime gemm_time(const CoreStructure& core, const GemmWork& work, const Ge
     const double read = path.read * core.clock, memory_read = path.memory_read * core.clock;
     const bool partial = tiling.split > 1;
     PipelineTime time;
-    double shared_done = 0;
+    double shared_done = 0, waiting = 0;  // results of the wave before
+    double last_release = 0;
     bool first_wave = true;
     for (std::size_t begin = 0; begin < tiles.size(); begin += cores.size()) {
         const std::size_t end = std::min(tiles.size(), begin + cores.size());
@@ -184,9 +185,11 @@ PipelineTime gemm_time(const CoreStructure& core, const GemmWork& work, const Ge
             stored += cost.sums * (partial ? 4 : work.c);
             most_steps = std::max(most_steps, cost.steps);
         }
-        const double to_memory = fetched + (partial || path.resident ? 0 : stored);
+        const double to_memory = fetched + waiting;
+        const double cached = panels / as_double(path.multicast) + stored;
+        waiting = partial || path.resident ? 0 : stored;
         double shared = std::max(to_memory / path.memory_rate,
-                                 (panels / as_double(path.multicast) + stored) / path.l2_rate);
+                                 cached / path.l2_rate);
         if (path.dies > 1)
             shared = std::max(shared, (panels + stored) * away / as_double(path.dies) /
                                           path.link_rate);
@@ -203,6 +206,7 @@ PipelineTime gemm_time(const CoreStructure& core, const GemmWork& work, const Ge
                 std::min(release, ahead * state.before + (1 - ahead) * state.done);
         }
         if (first_wave) release = latency;
+        last_release = std::numeric_limits<double>::infinity();
         shared_done = std::max(shared_done, release) + shared;
         for (std::size_t i = begin; i < end; ++i) {
             CoreState& state = cores[i - begin];
@@ -215,6 +219,8 @@ PipelineTime gemm_time(const CoreStructure& core, const GemmWork& work, const Ge
             const double port = (bytes - missed) / read + missed / memory_read;
             const double p = port / cost.steps;
             const double slots = as_double(tiling.stages);
+            // Memory serves a core's own misses one after another, whoever else waits.
+            const double own = std::max(p, missed / cost.steps / path.memory_rate);
             const double in_flight =
                 std::clamp(path.outstanding / (bytes / cost.steps), 1.0, slots);
             const double exposed = tiling.accumulators == 1 && !first_wave
@@ -222,8 +228,8 @@ PipelineTime gemm_time(const CoreStructure& core, const GemmWork& work, const Ge
                                        : 0;
             double takes = std::max({port + std::max(0.0, exposed - slots * p),
                                      cost.multiply + exposed,
-                                     cost.steps * (latency + p + cost.step) / slots,
-                                     cost.steps * (latency + p) / in_flight});
+                                     cost.steps * (latency + own + cost.step) / slots,
+                                     cost.steps * (latency + own) / in_flight});
             if (first_wave) {
                 const double first_load = std::max(p, shared / most_steps);
                 takes = latency + cost.start_up +
@@ -235,13 +241,16 @@ PipelineTime gemm_time(const CoreStructure& core, const GemmWork& work, const Ge
                 done = std::max(done, state.drained_before + cost.multiply);
             state.before = state.done;
             state.done = done;
+            last_release = std::min(last_release, done + cost.skew);
             state.drained_before = state.drained;
             state.drained = std::max(state.drained, done + cost.skew) + cost.drain;
         }
         first_wave = false;
     }
     for (const CoreState& state : cores) time.seconds = std::max(time.seconds, state.drained);
-    time.seconds = std::max(time.seconds, shared_done);
+    time.memory_bytes += waiting;
+    time.seconds = std::max({time.seconds, shared_done,
+                             std::max(shared_done, last_release) + waiting / path.memory_rate});
     if (!path.resident) time.seconds += partial ? 0 : path.memory_latency;
     if (partial) {
         double sums = 0;
@@ -249,7 +258,8 @@ PipelineTime gemm_time(const CoreStructure& core, const GemmWork& work, const Ge
         const double split = as_double(tiling.split);
         const VectorPlan second =
             vector_plan(core, sums * 4 * split, sums * work.c, sums * split);
-        const PipelineTime joined = vector_time(core, second, false);
+        const PipelineTime joined =
+            vector_time(core, second, sums * 4 * split > path.l2_bytes);
         time.seconds += joined.seconds;
         time.memory_bytes += joined.memory_bytes;
         time.l2_bytes += joined.l2_bytes;

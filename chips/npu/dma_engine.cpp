@@ -2,11 +2,13 @@
 
 namespace podsim::npu {
 
-DmaEngine::DmaEngine(const sc_core::sc_module_name& name, Counters& counters, double outstanding)
+DmaEngine::DmaEngine(const sc_core::sc_module_name& name, Counters& counters, double outstanding,
+                     double rate)
     : sc_module(name),
       out_("out"),
       counters_(counters),
       outstanding_limit_(outstanding),
+      picoseconds_per_byte_(1e12 / rate),
       queue_(counters, wake_) {
     SC_HAS_PROCESS(DmaEngine);
     out_.register_nb_transport_bw(this, &DmaEngine::nb_transport_bw);
@@ -24,6 +26,11 @@ void DmaEngine::step() {
         const auto bytes = static_cast<double>(transfer.bytes);
         if (outstanding_ > 0 && outstanding_ + bytes > outstanding_limit_) return;  // retire() wakes
         const Picoseconds now = to_picoseconds(sc_core::sc_time_stamp());
+        if (now < next_issue_) {
+            wake_.notify(to_sc_time(next_issue_ - now));
+            return;
+        }
+        next_issue_ = now + static_cast<Picoseconds>(bytes * picoseconds_per_byte_);
         Burst burst{*head, nullptr, now, now + head->duration, true};
         queue_.pop();
         if (transfer.bytes > 0) {

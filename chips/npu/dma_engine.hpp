@@ -2,7 +2,8 @@
 //
 // Ports        out_: initiator, base protocol with nb_transport (BEGIN_REQ down; END_REQ in the
 //              return path or later, which holds back the next burst; BEGIN_RESP up).
-// Parameters   outstanding: bytes under way at most (a single longer burst may go alone).
+// Parameters   outstanding: bytes under way at most (a single longer burst may go alone);
+//              rate: bytes per second at which it asks, so that cores' requests mix.
 // Statistics   bytes, bursts, stalled (head waiting for data, room or the limit), latency.
 // `duration` of an instruction is the least time it takes (a drain that reads an accumulator).
 #pragma once
@@ -25,7 +26,8 @@ class DmaEngine : public sc_core::sc_module {
   public:
     tlm_utils::simple_initiator_socket<DmaEngine> out_;
 
-    DmaEngine(const sc_core::sc_module_name& name, Counters& counters, double outstanding);
+    DmaEngine(const sc_core::sc_module_name& name, Counters& counters, double outstanding,
+              double rate);
 
     void run(InstructionSource source) { queue_.load(std::move(source)); }
     bool idle() const { return under_way_.empty() && queue_.empty(); }
@@ -46,7 +48,8 @@ class DmaEngine : public sc_core::sc_module {
     void retire();
 
     Counters& counters_;
-    double outstanding_limit_;
+    double outstanding_limit_, picoseconds_per_byte_;
+    Picoseconds next_issue_ = 0;
     sc_core::sc_event wake_;
     InstructionQueue queue_;
     BurstPool pool_;

@@ -313,7 +313,11 @@ void L2Cache::write(int index) {
             touch(number, present);
     } else {
         statistics_.written += bytes;
-        send_behind(pool_.take(payload.get_address(), payload.get_data_length(), true), false);
+        const std::uint64_t end = payload.get_address() + payload.get_data_length();
+        for (std::uint64_t at = payload.get_address(); at < end; at += kLongestRun * kBlock) {
+            const std::uint64_t piece = std::min(kLongestRun * kBlock, end - at);
+            send_behind(pool_.take(at, piece, true), false);
+        }
     }
     due_.add(done, index);
 }

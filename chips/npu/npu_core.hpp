@@ -6,7 +6,7 @@
 //                         vector
 //
 // Ports        load_.out_, drain_.out_: TLM initiators, to a cache or straight to a memory.
-// Parameters   outstanding: bytes of loads under way.
+// Parameters   outstanding: bytes of loads under way; rates of its ports, bytes per second.
 // Statistics   those of its engines.
 // Level 1 and the accumulator are slots that counters guard: a load waits until the panel that had
 // its slot was used (`freed`), a product until its panels are there (`filled`).
@@ -44,10 +44,11 @@ class NpuCore : public sc_core::sc_module {
     DmaEngine load_, drain_;
     ComputeUnit matrix_, vector_;
 
-    NpuCore(const sc_core::sc_module_name& name, double outstanding)
+    NpuCore(const sc_core::sc_module_name& name, double outstanding, double read_rate,
+            double write_rate)
         : sc_module(name),
-          load_("load", counters_, outstanding),
-          drain_("drain", counters_, outstanding),
+          load_("load", counters_, outstanding, read_rate),
+          drain_("drain", counters_, outstanding, write_rate),
           matrix_("matrix", counters_),
           vector_("vector", counters_) {}
 

@@ -32,7 +32,8 @@ NpuDie::NpuDie(const sc_core::sc_module_name& name, const CoreStructure& core, l
     : sc_module(name), l2_("l2", l2_parameters(core, die, cores)) {
     for (int i = 0; i < cores; ++i) {
         cores_.push_back(
-            std::make_unique<NpuCore>(("core" + std::to_string(i)).c_str(), core.path.outstanding));
+            std::make_unique<NpuCore>(("core" + std::to_string(i)).c_str(), core.path.outstanding,
+                                      core.path.read * core.clock, core.path.write * core.clock));
         cores_.back()->load_.out_.bind(*l2_.in_[static_cast<std::size_t>(i * kEngines)]);
         cores_.back()->drain_.out_.bind(*l2_.in_[static_cast<std::size_t>(i * kEngines + 1)]);
     }
