@@ -59,13 +59,13 @@ struct Block {
 };
 
 // What a core's blocks take from a common start, with a latency for each load. All cores share
-// servers that take `turn` seconds for a byte of each core.
+// servers that take `turn` seconds for a byte of this core and what the others load meanwhile.
 double core_time(const std::vector<Block>& blocks, long lookahead, double handoff, double latency,
-                 double turn) {
+                 double first_latency, double turn) {
     const auto count = static_cast<long>(blocks.size());
     std::vector<double> scores(blocks.size()), weights(blocks.size()),
         values(blocks.size()), rescaled(blocks.size());
-    double server = 0, shared = 0, matrix = 0, vector = 0, queries_used = 0;
+    double asked = 0, server = 0, shared = 0, matrix = 0, vector = 0, queries_used = 0;
     long next_scores = 0, next_weights = 0;
     const auto at = [](std::vector<double>& times, long i) {
         return i < 0 ? 0.0 : times[static_cast<std::size_t>(i)];
@@ -73,9 +73,13 @@ double core_time(const std::vector<Block>& blocks, long lookahead, double handof
     const auto block = [&](long i) -> const Block& { return blocks[static_cast<std::size_t>(i)]; };
     const auto do_scores = [&] {
         const long i = next_scores++;
-        if (block(i).queries > 0)
-            server = std::max(server, queries_used + latency) + block(i).queries;
-        server = std::max(server, at(values, i - 2) + latency) + block(i).load;
+        // Loads are asked for in their order.
+        if (block(i).queries > 0) {
+            asked = std::max(asked, queries_used);
+            server = std::max(server, asked + first_latency) + block(i).queries;
+        }
+        asked = std::max(asked, at(values, i - 2));
+        server = std::max(server, asked + latency) + block(i).load;
         // The servers' backlog keeps them busy from the beginning on.
         shared += block(i).bytes * turn;
         matrix = std::max({matrix, server, shared + latency}) + block(i).cost->scores;
@@ -153,15 +157,16 @@ PipelineTime attention_time(const CoreStructure& core, const AttentionWork& work
     const double missed = std::min(1.0, fetched / all_loaded);
     const double seconds_per_byte =
         ((1 - missed) / path.read + missed / path.memory_read) / core.clock;
-    // The shared servers give every core its turn.
-    const double turn = as_double(std::min<long>(tiling.cores, static_cast<long>(pieces.size()))) *
-                        std::max((missed * all_loaded + (partial ? 0 : stored)) / all_loaded /
-                                     path.memory_rate,
-                                 1 / path.l2_rate);
-    // A load waits for memory as often as it misses, and then for its own bytes at least.
-    const double latency = path.l2_latency + 2 * away * path.link_latency +
-                           (path.resident ? 0 : missed * path.memory_latency);
-    const double own = std::max(seconds_per_byte, missed / path.memory_rate);
+    // A load waits for memory as often as it misses, and then for its own bytes at least. Queries
+    // always miss.
+    const double missed_keys =
+        path.resident ? 0 : std::clamp((fetched - queries) / (all_loaded - queries), 0.0, 1.0);
+    const double hit_latency = path.l2_latency + 2 * away * path.link_latency;
+    const double latency = hit_latency + missed_keys * path.memory_latency;
+    const double first_latency = hit_latency + (path.resident ? 0 : path.memory_latency);
+    const double own = std::max(seconds_per_byte, missed_keys / path.memory_rate);
+    const double queries_own =
+        std::max(seconds_per_byte, path.resident ? 0 : 1 / path.memory_rate);
 
     std::vector<Block> blocks;
     double last_store = 0;
@@ -172,15 +177,18 @@ PipelineTime attention_time(const CoreStructure& core, const AttentionWork& work
             const AttentionBlock& cost = costs.of(piece.rows, keys);
             const double asked = first == 0 ? query_bytes(work, piece.rows) : 0;
             Block block{&cost, cost.loaded * own, cost.loaded + asked};
-            block.queries = asked * own;
+            block.queries = asked * queries_own;
             block.last = first + tiling.keys >= piece.keys;
             blocks.push_back(block);
         }
         last_store = output_bytes(work, piece.rows, partial) / path.write / core.clock;
     }
+    double mine = 0;
+    for (const Block& block : blocks) mine += block.bytes;
+    const double turn = shared / mine;
     PipelineTime time;
     const double handoff = core.vector.handoff_cycles / core.clock;
-    time.seconds = core_time(blocks, tiling.lookahead, handoff, latency, turn) + last_store +
+    time.seconds = core_time(blocks, tiling.lookahead, handoff, latency, first_latency, turn) + last_store +
                    (partial || path.resident ? 0 : path.memory_latency);
     time.seconds = std::max(time.seconds, shared + latency);
     time.memory_bytes = to_memory;

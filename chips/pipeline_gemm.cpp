@@ -1,5 +1,5 @@
-// A product on a core structure. Tile i of the raster goes to core i mod c; wave w is the tiles
-// w c .. w c + c - 1. Of a tile with n steps along K:
+// A product on a core structure. Wave w of c cores is the tiles w c .. w c + c - 1 of the raster, one
+// a core (chips/tile_plan.hpp). Of a tile with n steps along K:
 //
 //   M = n u              the matrix unit, u a step (chips/tile_plan.hpp)
 //   P = n p              the core's port: panels / rate, what L2 fetches at the memory's rate
@@ -199,7 +199,8 @@ PipelineTime gemm_time(const CoreStructure& core, const GemmWork& work, const Ge
 
         double release = std::numeric_limits<double>::infinity();
         for (std::size_t i = begin; i < end; ++i) {
-            const CoreState& state = cores[i - begin];
+            const CoreState& state =
+                cores[static_cast<std::size_t>(core_of(static_cast<long>(i), tiling.cores))];
             const TileCost& cost = costs.of(tiles[i]);
             const double ahead = std::min(1.0, as_double(tiling.stages) / cost.steps);
             release =
@@ -209,7 +210,8 @@ PipelineTime gemm_time(const CoreStructure& core, const GemmWork& work, const Ge
         last_release = std::numeric_limits<double>::infinity();
         shared_done = std::max(shared_done, release) + shared;
         for (std::size_t i = begin; i < end; ++i) {
-            CoreState& state = cores[i - begin];
+            CoreState& state =
+                cores[static_cast<std::size_t>(core_of(static_cast<long>(i), tiling.cores))];
             const TileCost& cost = costs.of(tiles[i]);
             const Panel& left = a[static_cast<std::size_t>(tiles[i].a_panel)];
             const Panel& right = b[static_cast<std::size_t>(tiles[i].b_panel)];

@@ -43,8 +43,15 @@ struct Tile {
     long a_panel = 0, b_panel = 0;
 };
 
-// In the order in which they are dealt out: tile i goes to core i mod cores. Bands of `band` rows
-// of tiles are walked column by column, so that tiles at work together share panels.
+// In the order in which they are dealt out, a wave of one tile a core after another; from wave to
+// wave by one core on, so that tiles at an edge fall to all of them. Bands of `band` rows of tiles
+// are walked column by column, so that tiles at work together share panels.
+inline long core_of(long tile, long cores) {
+    return (tile + tile / cores) % cores;
+}
+inline long tile_of(long core, long wave, long cores) {
+    return wave * cores + ((core - wave) % cores + cores) % cores;
+}
 std::vector<Tile> tiles_of(const GemmWork& work, const GemmTiling& tiling);
 double tile_count(const GemmWork& work, const GemmTiling& tiling);
 

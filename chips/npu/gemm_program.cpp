@@ -48,6 +48,7 @@ struct Plan {
 // Where a walk over the tiles of one core stands.
 struct Walk {
     std::shared_ptr<const Plan> plan;
+    long core = 0;
     std::size_t tile = 0;         // in the plan's list
     std::int64_t index = 0;       // of it among this core's
     std::int64_t step_index = 0;  // of the step among this core's
@@ -57,9 +58,9 @@ struct Walk {
     const Tile& now() const { return plan->tiles[tile]; }
     bool last_step() const { return step + 1 == plan->steps(now()); }
     void next_tile() {
-        tile += static_cast<std::size_t>(plan->tiling.cores);
         ++index;
         step = 0;
+        tile = static_cast<std::size_t>(tile_of(core, index, plan->tiling.cores));
     }
     void next_step() {
         ++step_index;
@@ -169,6 +170,7 @@ std::vector<CoreProgram> gemm_programs(const CoreStructure& core,
     for (long core_index = 0; core_index < tiling.cores; ++core_index) {
         Walk walk;
         walk.plan = plan;
+        walk.core = core_index;
         walk.tile = static_cast<std::size_t>(core_index);
         programs.push_back({Loader{walk}, Multiplier{walk}, nullptr, Drainer{walk}});
     }

@@ -256,11 +256,12 @@ tlm::tlm_sync_enum L2Cache::from_behind(tlm::tlm_generic_payload& payload, tlm::
     return tlm::TLM_COMPLETED;
 }
 
-// Until when the cache as a whole is busy with these bytes, too.
-Picoseconds L2Cache::total_until(double bytes, Picoseconds now) {
+// Until when the cache as a whole is busy with these bytes, too. What arrives from behind passes
+// while it arrives.
+Picoseconds L2Cache::total_until(double bytes, Picoseconds now, bool arrives) {
     const Picoseconds takes = time_for(bytes, parameters_.total);
     statistics_.busy += takes;
-    total_free_ = std::max(total_free_, now) + takes;
+    total_free_ = std::max(total_free_, arrives ? now - takes : now) + takes;
     return total_free_;
 }
 
@@ -272,7 +273,7 @@ void L2Cache::deliver(int index) {
     const bool shared = request.payload->get_extension<BurstHints>()->shared;
     const double charged =
         shared ? bytes / static_cast<double>(parameters_.multicast) : bytes;
-    Picoseconds done = total_until(charged, std::max(now, request.arrival)) + latency_;
+    Picoseconds done = total_until(charged, now, now > request.arrival) + latency_;
     if (request.payload->is_write()) {
         due_.add(done, index);
         return;
@@ -298,7 +299,7 @@ void L2Cache::write(int index) {
     const Request& request = get(requests_, index);
     tlm::tlm_generic_payload& payload = *request.payload;
     const double bytes = payload.get_data_length();
-    Picoseconds done = total_until(bytes, request.arrival);
+    Picoseconds done = total_until(bytes, request.arrival, false);
     if (request.port >= 0) {
         Picoseconds& free_at = write_free_[static_cast<std::size_t>(request.port / parameters_.engines_per_core)];
         free_at = std::max(free_at, request.arrival) + time_for(bytes, parameters_.write);

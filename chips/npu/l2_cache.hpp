@@ -93,7 +93,7 @@ class L2Cache : public sc_core::sc_module {
     int touch(std::uint64_t number, bool& present);
     void unlink(int block);
     void push_front(int block);
-    Picoseconds total_until(double bytes, Picoseconds now);
+    Picoseconds total_until(double bytes, Picoseconds now, bool arrives);
     void send_behind(tlm::tlm_generic_payload& payload, bool far);
     void send_next();
 
