@@ -139,7 +139,10 @@ double share_away(const MemoryPath& path) {
 
 }  // namespace
 
-PipelineTime gemm_time(const CoreStructure& core, const GemmWork& work, const GemmTiling& tiling) {
+namespace {
+
+PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work,
+                        const GemmTiling& tiling) {
     const std::vector<Tile> tiles = tiles_of(work, tiling);
     const MemoryPath& path = core.path;
     TileCosts costs(core, work, tiling);
@@ -266,6 +269,45 @@ PipelineTime gemm_time(const CoreStructure& core, const GemmWork& work, const Ge
         time.memory_bytes += joined.memory_bytes;
         time.l2_bytes += joined.l2_bytes;
     }
+    return time;
+}
+
+// More tiles than this are a steady state: the rest goes at the same pace.
+constexpr double kMostTiles = 20000;
+
+}  // namespace
+
+PipelineTime gemm_time(const CoreStructure& core, const GemmWork& work, const GemmTiling& tiling) {
+    const double count = tile_count(work, tiling);
+    if (count <= kMostTiles) return walk_tiles(core, work, tiling);
+    // Fewer groups; of one group fewer rows, then fewer columns.
+    GemmWork part = work;
+    const double share = kMostTiles / count;
+    const auto cut = [](long size, double to, long tile) {
+        const auto tiles = static_cast<long>(as_double(size) * to / as_double(tile));
+        return std::min(size, std::max(1L, tiles) * tile);
+    };
+    if (part.rows.size() > 1) {
+        const auto groups =
+            static_cast<std::size_t>(as_double(static_cast<long>(part.rows.size())) * share);
+        part.rows.resize(std::max<std::size_t>(1, groups));
+    }
+    for (long& rows : part.rows) {
+        const double rest = kMostTiles / tile_count(part, tiling);
+        if (rest < 1) rows = cut(rows, rest, tiling.rows);
+    }
+    const double rest = kMostTiles / tile_count(part, tiling);
+    if (rest < 1) part.n = cut(part.n, rest, tiling.columns);
+    const auto elements = [](const GemmWork& product) {
+        double all = 0;
+        for (const long rows : product.rows) all += as_double(rows) * as_double(product.n);
+        return all;
+    };
+    PipelineTime time = walk_tiles(core, part, tiling);
+    const double times = elements(work) / elements(part);
+    time.seconds *= times;
+    time.memory_bytes *= times;
+    time.l2_bytes *= times;
     return time;
 }
 
