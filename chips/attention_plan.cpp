@@ -41,8 +41,8 @@ AttentionWork attention_work(const Attention& a, DType format) {
     work.one_cache = a.form == AttentionForm::mla_absorbed;
     work.depth = a.head_dim_qk;
     work.width = a.head_dim_v;
-    work.entry = as_double(work.one_cache ? a.head_dim_qk : a.head_dim_qk + a.head_dim_v) *
-                 bytes_of(a.kv);
+    work.entry =
+        as_double(work.one_cache ? a.head_dim_qk : a.head_dim_qk + a.head_dim_v) * bytes_of(a.kv);
     work.query_bytes = bytes_of(a.compute);
     work.format = format;
     return work;
@@ -61,8 +61,8 @@ std::vector<AttentionPiece> pieces_of(const AttentionWork& work, const Attention
                 work.causal ? work.context - work.query + last_token + 1 : work.context;
             const long part = ceil_div(ceil_div(visible, tiling.splits), tiling.keys) * tiling.keys;
             for (long first = 0; first < visible; first += part) {
-                pieces.push_back({end - row * tiling.rows, std::min(part, visible - first), first,
-                                  sequence});
+                pieces.push_back(
+                    {end - row * tiling.rows, std::min(part, visible - first), first, sequence});
             }
         }
     }
@@ -125,14 +125,13 @@ bool fits(const CoreStructure& core, const AttentionWork& work, const AttentionT
     }
     // Scores and outputs leave the accumulator in pieces of columns; weights come back to level 1.
     return panel + queries + weights <= buffers.level1 &&
-           rows * std::min(keys, as_double(core.matrix.columns)) * 4 * ahead <=
-               buffers.accumulator;
+           rows * std::min(keys, as_double(core.matrix.columns)) * 4 * ahead <= buffers.accumulator;
 }
 
 VectorPlan join_plan(const CoreStructure& core, const AttentionWork& work,
                      const AttentionTiling& tiling) {
-    const double outputs = as_double(work.sequences) * as_double(work.heads * work.query) *
-                           as_double(work.width);
+    const double outputs =
+        as_double(work.sequences) * as_double(work.heads * work.query) * as_double(work.width);
     const double splits = as_double(tiling.splits);
     return vector_plan(core, outputs * 4 * splits, outputs * 2,
                        outputs * splits * kRescaleOperations);

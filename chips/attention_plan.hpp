@@ -37,7 +37,7 @@ struct AttentionWork {
     long sequences = 0, query = 0, context = 0;  // sequences: batch x KV heads
     long heads = 0;                              // query heads of a KV head
     bool causal = false;
-    bool one_cache = false;  // an entry is key and value
+    bool one_cache = false;     // an entry is key and value
     long depth = 0, width = 0;  // head dimensions of keys and values
     double entry = 0;           // cached bytes of a key and its value
     double query_bytes = 2;     // of an element

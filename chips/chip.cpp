@@ -107,8 +107,8 @@ void describe(Form& form, ChipSpec& chip) {
     require_divides(form, chip.ranks, chip.cores.matrix.value, "matrix");
     require_divides(form, chip.ranks, chip.cores.vector.value, "vector");
     if (!chip.core) return;
-    for (const CoreProblem& problem : core_problems(*chip.core, chip.cores.macs_per_cycle,
-                                                    chip.cores.minimum_rows.value)) {
+    for (const CoreProblem& problem :
+         core_problems(*chip.core, chip.cores.macs_per_cycle, chip.cores.minimum_rows.value)) {
         form.problem("core." + problem.key, problem.what, problem.hint);
     }
 }
@@ -137,8 +137,8 @@ CoreStructure rank_core(const ChipSpec& chip) {
     core.matrix.double_buffered_weights = spec.matrix_unit.double_buffered_weights;
     for (const auto& [dtype, macs] : chip.cores.macs_per_cycle)
         core.matrix.macs_per_cycle[dtype] = static_cast<double>(*macs);
-    core.vector.cores = static_cast<double>(chip.cores.vector.value) /
-                        static_cast<double>(chip.cores.matrix.value);
+    core.vector.cores =
+        static_cast<double>(chip.cores.vector.value) / static_cast<double>(chip.cores.matrix.value);
     core.vector.operations = *spec.vector.operations_per_cycle;
     core.vector.exponentials = *spec.vector.exponentials_per_cycle;
     core.vector.buffer = spec.vector.buffer.value.value();

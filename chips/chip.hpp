@@ -60,7 +60,7 @@ struct ChipSpec {
     std::optional<SustainedSpec> sustained;
     std::optional<HostLinkSpec> host_link;
     std::optional<CoreStructureSpec> core;  // what `cycle` is built of
-    std::string kernels;  // default kernel library
+    std::string kernels;                    // default kernel library
 };
 
 // The share of a chip that one program has: everything divided by the package's ranks.

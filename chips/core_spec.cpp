@@ -61,8 +61,7 @@ void describe(Form& form, VectorUnitSpec& vector) {
     form.required("bytes_per_cycle", vector.bytes_per_cycle, "into and out of that buffer",
                   positive());
     form.required("handoff_cycles", vector.handoff_cycles,
-                  "from the matrix unit to the vector unit or back: flags and way",
-                  non_negative());
+                  "from the matrix unit to the vector unit or back: flags and way", non_negative());
     form.optional("sums_in_accumulator", vector.sums_in_accumulator,
                   "attention's output is rescaled where it is added up, and does not travel");
 }
@@ -81,7 +80,7 @@ void describe(Form& form, L2PathSpec& l2) {
                   positive());
     form.required("memory_bytes_per_cycle", l2.memory_bytes_per_cycle,
                   "into one core, of what L2 has to fetch from memory", positive());
-    form.required("bandwidth", l2.bandwidth, "of L2, of the package, all cores together",
+    form.required("bandwidth", l2.bandwidth, "of L2, of the package, all cores together, each way",
                   positive());
     form.required("latency", l2.latency, "of one read that hits", non_negative());
     form.optional("multicast", l2.multicast, "neighbouring cores that one read serves",
@@ -136,10 +135,10 @@ void check_buffers(const CoreStructureSpec& core, long minimum_rows,
     const double element = bytes_of(unit.format);
     const auto require = [&](const char* key, Bytes has, double needs, const char* what) {
         if (has.value() >= needs) return;
-        problems.push_back({key,
-                            fmt::format("{} cannot hold {} of {}", to_string(has), what,
-                                        to_string(Bytes(needs))),
-                            "make it larger, or the matrix unit smaller"});
+        problems.push_back(
+            {key,
+             fmt::format("{} cannot hold {} of {}", to_string(has), what, to_string(Bytes(needs))),
+             "make it larger, or the matrix unit smaller"});
     };
     require("accumulator.size", *core.accumulator.size, rows * columns * 4, "the sums of one tile");
     require("level1.size", *core.level1.size, 2 * (rows + columns) * deep * element,

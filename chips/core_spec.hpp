@@ -50,12 +50,12 @@ struct Level0Spec {
 };
 
 struct VectorUnitSpec {
-    Sourced<double> operations_per_cycle;     // FP32, of one vector core
-    Sourced<double> exponentials_per_cycle;   // of one vector core
-    Sourced<Bytes> buffer;                    // UB, or the share of shared memory it works on
-    Sourced<double> bytes_per_cycle;          // into and out of that buffer
-    Sourced<long> handoff_cycles;             // from the matrix unit to it and back: flags, way
-    bool sums_in_accumulator = false;  // attention's output is rescaled where it is added up
+    Sourced<double> operations_per_cycle;    // FP32, of one vector core
+    Sourced<double> exponentials_per_cycle;  // of one vector core
+    Sourced<Bytes> buffer;                   // UB, or the share of shared memory it works on
+    Sourced<double> bytes_per_cycle;         // into and out of that buffer
+    Sourced<long> handoff_cycles;            // from the matrix unit to it and back: flags, way
+    bool sums_in_accumulator = false;        // attention's output is rescaled where it is added up
 };
 
 struct DmaSpec {
@@ -72,9 +72,10 @@ struct L2PathSpec {
 };
 
 struct CoreMemorySpec {
-    Sourced<double> efficiency;  // share of hbm.bandwidth that refresh, turnarounds and fabric leave
-    Sourced<Seconds> latency;    // behind L2, of one read of an idle memory
-    bool resident = false;       // no DRAM: operands lie in SRAM beside the cores
+    Sourced<double>
+        efficiency;            // share of hbm.bandwidth that refresh, turnarounds and fabric leave
+    Sourced<Seconds> latency;  // behind L2, of one read of an idle memory
+    bool resident = false;     // no DRAM: operands lie in SRAM beside the cores
 };
 
 // Dies of one rank that share a program: what lies on another die crosses the link.

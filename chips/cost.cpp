@@ -147,10 +147,9 @@ OperatorCost operator_cost(const OperatorBody& body, const RankHardware& hardwar
     }
     // Where there is no pipeline, `cycle` is `tile`.
     const Fidelity formulas = fidelity == Fidelity::cycle ? Fidelity::tile : fidelity;
-    OperatorCost cost =
-        is_structural(body, library, fidelity)
-            ? structural_cost(body, hardware, library, fidelity, core_share)
-            : std::visit(CostOf{hardware, library, formulas, core_share}, body);
+    OperatorCost cost = is_structural(body, library, fidelity)
+                            ? structural_cost(body, hardware, library, fidelity, core_share)
+                            : std::visit(CostOf{hardware, library, formulas, core_share}, body);
     if (formulas != fidelity && !is_structural(body, library, fidelity)) {
         cost.warning += fmt::format("{}there is no pipeline for {}: tile stands in for cycle",
                                     cost.warning.empty() ? "" : "; ", kind_of(body));

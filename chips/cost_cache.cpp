@@ -39,8 +39,7 @@ OperatorCost CostCache::cost(const OperatorBody& body, double core_share) {
     // A product takes 3 us at `tile` and 0.5 us from a file, anything else 0.1 us or less; the
     // structure of a core takes milliseconds.
     const bool worth_a_file =
-        stored_ &&
-        (std::holds_alternative<Gemm>(body) || is_structural(body, library_, fidelity_));
+        stored_ && (std::holds_alternative<Gemm>(body) || is_structural(body, library_, fidelity_));
     if (auto stored = worth_a_file ? stored_->find(key) : std::nullopt) {
         ++stored_hits_;
         return known_.emplace(key, *std::move(stored)).first->second;

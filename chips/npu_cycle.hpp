@@ -36,10 +36,10 @@ struct NpuRun {
     std::optional<AttentionTiling> attention;
     // Of the busiest core's engine.
     Seconds matrix_busy{0.0}, vector_busy{0.0};
-    Seconds matrix_stalled{0.0};               // waiting for panels or room for sums
-    double macs = 0;                           // done by all matrix units
+    Seconds matrix_stalled{0.0};  // waiting for panels or room for sums
+    double macs = 0;              // done by all matrix units
     Bytes memory_read{0.0}, memory_written{0.0}, l2_hit{0.0}, l2_missed{0.0}, die_link{0.0};
-    std::vector<NpuStatistic> statistics;      // of every module
+    std::vector<NpuStatistic> statistics;  // of every module
 };
 
 // Whether there is a pipeline for this operator: products, whole attention, vector work.

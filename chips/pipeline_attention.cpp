@@ -63,8 +63,8 @@ struct Block {
 double core_time(const std::vector<Block>& blocks, long lookahead, double handoff, double latency,
                  double first_latency, double turn) {
     const auto count = static_cast<long>(blocks.size());
-    std::vector<double> scores(blocks.size()), weights(blocks.size()),
-        values(blocks.size()), rescaled(blocks.size());
+    std::vector<double> scores(blocks.size()), weights(blocks.size()), values(blocks.size()),
+        rescaled(blocks.size());
     double asked = 0, server = 0, shared = 0, matrix = 0, vector = 0, queries_used = 0;
     long next_scores = 0, next_weights = 0;
     const auto at = [](std::vector<double>& times, long i) {
@@ -124,10 +124,10 @@ PipelineTime attention_time(const CoreStructure& core, const AttentionWork& work
     for (std::size_t c = 0; c < cores; ++c) {
         double mine = 0;
         for (std::size_t i = c; i < pieces.size(); i += cores) {
-            mine += as_double(pieces[i].keys) * as_double(std::max(pieces[i].rows,
-                                                                   core.matrix.minimum_rows));
-            all_loaded += as_double(pieces[i].keys) * work.entry +
-                          query_bytes(work, pieces[i].rows);
+            mine += as_double(pieces[i].keys) *
+                    as_double(std::max(pieces[i].rows, core.matrix.minimum_rows));
+            all_loaded +=
+                as_double(pieces[i].keys) * work.entry + query_bytes(work, pieces[i].rows);
         }
         if (mine > most) {
             most = mine;
@@ -151,7 +151,8 @@ PipelineTime attention_time(const CoreStructure& core, const AttentionWork& work
     if (path.resident) fetched = 0;
     const double to_memory = fetched + (partial || path.resident ? 0 : stored);
     const double away = 1 - 1 / as_double(path.dies);
-    double shared = std::max(to_memory / path.memory_rate, (all_loaded + stored) / path.l2_rate);
+    double shared =
+        std::max(to_memory / path.memory_rate, std::max(all_loaded, stored) / path.l2_rate);
     if (path.dies > 1)
         shared = std::max(shared, all_loaded * away / as_double(path.dies) / path.link_rate);
     const double missed = std::min(1.0, fetched / all_loaded);
@@ -165,8 +166,7 @@ PipelineTime attention_time(const CoreStructure& core, const AttentionWork& work
     const double latency = hit_latency + missed_keys * path.memory_latency;
     const double first_latency = hit_latency + (path.resident ? 0 : path.memory_latency);
     const double own = std::max(seconds_per_byte, missed_keys / path.memory_rate);
-    const double queries_own =
-        std::max(seconds_per_byte, path.resident ? 0 : 1 / path.memory_rate);
+    const double queries_own = std::max(seconds_per_byte, path.resident ? 0 : 1 / path.memory_rate);
 
     std::vector<Block> blocks;
     double last_store = 0;
@@ -188,8 +188,8 @@ PipelineTime attention_time(const CoreStructure& core, const AttentionWork& work
     const double turn = shared / mine;
     PipelineTime time;
     const double handoff = core.vector.handoff_cycles / core.clock;
-    time.seconds = core_time(blocks, tiling.lookahead, handoff, latency, first_latency, turn) + last_store +
-                   (partial || path.resident ? 0 : path.memory_latency);
+    time.seconds = core_time(blocks, tiling.lookahead, handoff, latency, first_latency, turn) +
+                   last_store + (partial || path.resident ? 0 : path.memory_latency);
     time.seconds = std::max(time.seconds, shared + latency);
     time.memory_bytes = to_memory;
     time.l2_bytes = all_loaded;
@@ -234,7 +234,6 @@ std::vector<PipelineChoice<AttentionTiling>> best_tilings(const CoreStructure& c
                     }
                     if (!known) best.push_back({tiling, time});
                 }
-                break;  // with more in work nothing is slower
             }
         }
         if (block >= rows) break;
@@ -244,9 +243,8 @@ std::vector<PipelineChoice<AttentionTiling>> best_tilings(const CoreStructure& c
             "no block of attention fits into the core's buffers: see core.accumulator, "
             "core.level1");
     }
-    std::stable_sort(best.begin(), best.end(), [](const auto& x, const auto& y) {
-        return x.time.seconds < y.time.seconds;
-    });
+    std::stable_sort(best.begin(), best.end(),
+                     [](const auto& x, const auto& y) { return x.time.seconds < y.time.seconds; });
     if (best.size() > most) best.resize(most);
     return best;
 }

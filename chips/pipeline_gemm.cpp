@@ -1,5 +1,5 @@
-// A product on a core structure. Wave w of c cores is the tiles w c .. w c + c - 1 of the raster, one
-// a core (chips/tile_plan.hpp). Of a tile with n steps along K:
+// A product on a core structure. Wave w of c cores is the tiles w c .. w c + c - 1 of the raster,
+// one a core (chips/tile_plan.hpp). Of a tile with n steps along K:
 //
 //   M = n u              the matrix unit, u a step (chips/tile_plan.hpp)
 //   P = n p              the core's port: panels / rate, what L2 fetches at the memory's rate
@@ -8,8 +8,9 @@
 //   T = max(P + max(0, D1 - S p), M + D1, n (latency + p' + u) / S)     D1 = D with one accumulator
 //
 // since a load waits until the panel S slots before it was used, and with one accumulator S slots
-// fill while the sums before drain; p' is p or what memory takes for a core's own misses alone. With F the time when a core's last product of a tile is done, R
-// when its sums are out, and Q when the shared servers have moved all of a wave:
+// fill while the sums before drain; p' is p or what memory takes for a core's own misses alone.
+// With F the time when a core's last product of a tile is done, R when its sums are out, and Q when
+// the shared servers have moved all of a wave:
 //
 //   Q(w) = max(Q(w-1), least over its cores of F(w-1) - S/n (F(w-1) - F(w-2))) + H(w)
 //   F(w) = max(F(w-1) + T, Q(w) + u, R(w-2) + M)          R(w) = max(R(w-1), F(w)) + D
@@ -75,9 +76,9 @@ class TileCosts {
         cost.step = full.cycles / core_.clock;
         cost.start_up = full.start_up / core_.clock;
         cost.skew = full.drain / core_.clock;
-        cost.multiply = (as_double(whole) * full.cycles +
-                         (rest > 0 && whole > 0 ? step(rest).cycles : 0)) /
-                        core_.clock;
+        cost.multiply =
+            (as_double(whole) * full.cycles + (rest > 0 && whole > 0 ? step(rest).cycles : 0)) /
+            core_.clock;
         if (whole == 0) cost.multiply = cost.step;
         cost.a_bytes = as_double(tile.rows) * as_double(tile.depth) * work_.a;
         cost.b_bytes = as_double(tile.columns) * as_double(tile.depth) * work_.b;
@@ -129,8 +130,8 @@ class Residency {
 };
 
 struct CoreState {
-    double before = 0, done = 0;              // F of the tile before the last, of the last
-    double drained_before = 0, drained = 0;   // R likewise
+    double before = 0, done = 0;             // F of the tile before the last, of the last
+    double drained_before = 0, drained = 0;  // R likewise
 };
 
 double share_away(const MemoryPath& path) {
@@ -141,8 +142,7 @@ double share_away(const MemoryPath& path) {
 
 namespace {
 
-PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work,
-                        const GemmTiling& tiling) {
+PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work, const GemmTiling& tiling) {
     const std::vector<Tile> tiles = tiles_of(work, tiling);
     const MemoryPath& path = core.path;
     TileCosts costs(core, work, tiling);
@@ -189,13 +189,12 @@ PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work,
             most_steps = std::max(most_steps, cost.steps);
         }
         const double to_memory = fetched + waiting;
-        const double cached = panels / as_double(path.multicast) + stored;
+        const double cached = std::max(panels / as_double(path.multicast), stored);
         waiting = partial || path.resident ? 0 : stored;
-        double shared = std::max(to_memory / path.memory_rate,
-                                 cached / path.l2_rate);
+        double shared = std::max(to_memory / path.memory_rate, cached / path.l2_rate);
         if (path.dies > 1)
-            shared = std::max(shared, (panels + stored) * away / as_double(path.dies) /
-                                          path.link_rate);
+            shared =
+                std::max(shared, (panels + stored) * away / as_double(path.dies) / path.link_rate);
         time.memory_bytes += to_memory;
         time.l2_bytes += panels;
         const double latency = hit_latency + (fetched > 0 ? path.memory_latency : 0);
@@ -206,8 +205,7 @@ PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work,
                 cores[static_cast<std::size_t>(core_of(static_cast<long>(i), tiling.cores))];
             const TileCost& cost = costs.of(tiles[i]);
             const double ahead = std::min(1.0, as_double(tiling.stages) / cost.steps);
-            release =
-                std::min(release, ahead * state.before + (1 - ahead) * state.done);
+            release = std::min(release, ahead * state.before + (1 - ahead) * state.done);
         }
         if (first_wave) release = latency;
         last_release = std::numeric_limits<double>::infinity();
@@ -228,13 +226,12 @@ PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work,
             const double own = std::max(p, missed / cost.steps / path.memory_rate);
             const double in_flight =
                 std::clamp(path.outstanding / (bytes / cost.steps), 1.0, slots);
-            const double exposed = tiling.accumulators == 1 && !first_wave
-                                       ? cost.drain + cost.skew
-                                       : 0;
-            double takes = std::max({port + std::max(0.0, exposed - slots * p),
-                                     cost.multiply + exposed,
-                                     cost.steps * (latency + own + cost.step) / slots,
-                                     cost.steps * (latency + own) / in_flight});
+            const double exposed =
+                tiling.accumulators == 1 && !first_wave ? cost.drain + cost.skew : 0;
+            double takes =
+                std::max({port + std::max(0.0, exposed - slots * p), cost.multiply + exposed,
+                          cost.steps * (latency + own + cost.step) / slots,
+                          cost.steps * (latency + own) / in_flight});
             if (first_wave) {
                 const double first_load = std::max(p, shared / most_steps);
                 takes = latency + cost.start_up +
@@ -261,10 +258,8 @@ PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work,
         double sums = 0;
         for (const long rows : work.rows) sums += as_double(rows) * as_double(work.n);
         const double split = as_double(tiling.split);
-        const VectorPlan second =
-            vector_plan(core, sums * 4 * split, sums * work.c, sums * split);
-        const PipelineTime joined =
-            vector_time(core, second, sums * 4 * split > path.l2_bytes);
+        const VectorPlan second = vector_plan(core, sums * 4 * split, sums * work.c, sums * split);
+        const PipelineTime joined = vector_time(core, second, sums * 4 * split > path.l2_bytes);
         time.seconds += joined.seconds;
         time.memory_bytes += joined.memory_bytes;
         time.l2_bytes += joined.l2_bytes;
@@ -336,21 +331,19 @@ double least_time(const CoreStructure& core, const GemmWork& work, const GemmTil
     const double peak = core.matrix.macs_per_cycle.at(work.format) * core.clock;
     const double busy = macs / peak / as_double(tiling.cores);
     const double groups = as_double(static_cast<long>(work.rows.size()));
-    const double operands = rows * as_double(work.k) * work.a +
-                            groups * as_double(work.n) * as_double(work.k) * work.b;
-    const double memory = core.path.resident
-                              ? 0
-                              : (operands + elements * work.c) / core.path.memory_rate;
+    const double operands =
+        rows * as_double(work.k) * work.a + groups * as_double(work.n) * as_double(work.k) * work.b;
+    const double memory =
+        core.path.resident ? 0 : (operands + elements * work.c) / core.path.memory_rate;
     // Each tile reads its own panels.
-    const double loads = elements * as_double(work.k) *
-                         (work.a / as_double(std::min(tiling.columns, work.n)) +
-                          work.b / as_double(tiling.rows));
+    const double loads =
+        elements * as_double(work.k) *
+        (work.a / as_double(std::min(tiling.columns, work.n)) + work.b / as_double(tiling.rows));
     const double port = loads / (core.path.read * core.clock) / as_double(tiling.cores);
     const double one = steps * whole.cycles / core.clock;
-    return std::max({busy, memory, port, elements / as_double(tiling.rows * tiling.columns) >=
-                                                 as_double(tiling.cores)
-                                             ? one
-                                             : 0});
+    return std::max(
+        {busy, memory, port,
+         elements / as_double(tiling.rows * tiling.columns) >= as_double(tiling.cores) ? one : 0});
 }
 
 }  // namespace
@@ -397,9 +390,8 @@ std::vector<PipelineChoice<GemmTiling>> best_tilings(const CoreStructure& core,
                         tiling.stages = 2;
                         if (!fits(core, work, tiling)) break;
                         const double panel = step_bytes(work, rows, columns, depth);
-                        tiling.stages = std::clamp(
-                            static_cast<long>(core.buffers.level1 / panel), 2L,
-                            core.buffers.level1_buffers);
+                        tiling.stages = std::clamp(static_cast<long>(core.buffers.level1 / panel),
+                                                   2L, core.buffers.level1_buffers);
                         any = true;
                         candidates.push_back({tiling, least_time(core, work, tiling, waves)});
                         if (depth * split >= work.k) break;

@@ -2,7 +2,8 @@
 //
 //   t = latency + l + v + s + (turns - 1) max(l, v, s, (latency + l + v) / 2)
 //
-// with l, s the longer of the core's port and the shared memory and cache for one turn of all cores.
+// with l, s the longer of the core's port and the shared memory and cache for one turn of all
+// cores.
 #include <algorithm>
 #include <cmath>
 
@@ -18,11 +19,10 @@ PipelineTime vector_time(const CoreStructure& core, const VectorPlan& plan, bool
     const double written = path.resident ? 0 : plan.write;
     const double load = std::max({plan.read / (fetched ? path.memory_read : path.read) / core.clock,
                                   cores * plan.read / path.l2_rate});
-    const double store = std::max(plan.write / path.write / core.clock,
-                                  cores * plan.write / path.l2_rate);
+    const double store =
+        std::max(plan.write / path.write / core.clock, cores * plan.write / path.l2_rate);
     // Memory serves reads and writes of a turn one after another.
-    const double memory =
-        cores * ((fetched ? plan.read : 0) + written) / path.memory_rate;
+    const double memory = cores * ((fetched ? plan.read : 0) + written) / path.memory_rate;
     const double latency = path.l2_latency + (fetched ? path.memory_latency : 0);
     const double first = fetched ? std::max(load, cores * plan.read / path.memory_rate) : load;
     const double last = std::max(store, cores * written / path.memory_rate);
@@ -31,8 +31,7 @@ PipelineTime vector_time(const CoreStructure& core, const VectorPlan& plan, bool
     PipelineTime time;
     time.seconds = latency + first + plan.seconds + last + (turns - 1) * period +
                    (written > 0 ? path.memory_latency : 0);
-    time.memory_bytes =
-        static_cast<double>(plan.chunks) * ((fetched ? plan.read : 0) + written);
+    time.memory_bytes = static_cast<double>(plan.chunks) * ((fetched ? plan.read : 0) + written);
     time.l2_bytes = static_cast<double>(plan.chunks) * plan.read;
     return time;
 }

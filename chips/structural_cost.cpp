@@ -57,8 +57,8 @@ struct Habits {
 Habits habits_of(const OperatorBody& body, const RankHardware& hardware,
                  const KernelLibrarySpec& library) {
     if (const auto* gemm = std::get_if<Gemm>(&body)) {
-        const GemmHabits& habits = gemm_habits(
-            library, executed_format(hardware, compute_dtype_of(body)), gemm->groups);
+        const GemmHabits& habits =
+            gemm_habits(library, executed_format(hardware, compute_dtype_of(body)), gemm->groups);
         return {habits.launch, &habits.record};
     }
     if (const auto* attention = std::get_if<Attention>(&body)) {
@@ -84,8 +84,7 @@ OperatorCost structural_cost(const OperatorBody& body, const RankHardware& hardw
         throw std::invalid_argument(fmt::format(
             "{} needs the structure of a core, and the chip's record has no `core:`; add one "
             "(configs/chips/custom-npu.yaml shows it)",
-            fidelity == Fidelity::cycle ? "fidelity cycle"
-                                        : "the kernel library " + library.name));
+            fidelity == Fidelity::cycle ? "fidelity cycle" : "the kernel library " + library.name));
     }
     CoreStructure core = *hardware.core;
     core.cores = usable_cores(hardware, core_share);
@@ -117,8 +116,8 @@ OperatorCost structural_cost(const OperatorBody& body, const RankHardware& hardw
     if (const auto* gemm = std::get_if<Gemm>(&body)) {
         const DType executed = executed_format(hardware, compute_dtype_of(body));
         if (bytes_of(gemm->b) < bytes_of(executed) && hardware.peak_matrix.count(gemm->b) == 0)
-            cost.warning = fmt::format("widening of {} weights is not in the pipeline",
-                                       to_string(gemm->b));
+            cost.warning =
+                fmt::format("widening of {} weights is not in the pipeline", to_string(gemm->b));
     }
     return cost;
 }

@@ -88,8 +88,8 @@ MatrixStep matrix_step(const CoreStructure& core, DType format, long rows, long 
     if (unit.dataflow == Dataflow::weight_stationary) {
         // `deep` rows enter at once where a format is faster than the shape says.
         const long streamed = ceil_div(padded_rows, deep);
-        const long weights = ceil_div(ceil_div(depth, unit.rows) * ceil_div(columns, unit.columns),
-                                      unit.arrays);
+        const long weights =
+            ceil_div(ceil_div(depth, unit.rows) * ceil_div(columns, unit.columns), unit.arrays);
         const long skew = unit.rows + unit.columns - 2;
         const long each = unit.double_buffered_weights ? std::max(streamed, unit.rows)
                                                        : unit.rows + streamed + skew;
@@ -101,7 +101,8 @@ MatrixStep matrix_step(const CoreStructure& core, DType format, long rows, long 
     const long r = ceil_div(padded_rows, unit.rows) * unit.rows;
     const long c = ceil_div(ceil_div(columns, unit.columns), unit.arrays) * unit.columns;
     const long d = ceil_div(depth, deep) * deep;
-    const double busy = as_double(r / unit.rows) * as_double(c / unit.columns) * as_double(d / deep);
+    const double busy =
+        as_double(r / unit.rows) * as_double(c / unit.columns) * as_double(d / deep);
     if (!(core.buffers.level0_a > 0)) {
         step.cycles = busy + as_double(unit.issue_cycles);
         return step;
@@ -114,7 +115,7 @@ MatrixStep matrix_step(const CoreStructure& core, DType format, long rows, long 
     const double feed = std::max(as_double(r * d) * a_bytes / core.buffers.level0_a_rate,
                                  as_double(c * d) * b_bytes / core.buffers.level0_b_rate);
     step.cycles = std::max(busy + instructions * as_double(unit.issue_cycles), feed);
-    step.start_up = feed / instructions;
+    step.start_up = feed * as_double(deep) / as_double(d);  // the first may be cut short
     return step;
 }
 

@@ -57,14 +57,15 @@ double tile_count(const GemmWork& work, const GemmTiling& tiling);
 
 // The matrix unit's time for one step: rows x columns x depth.
 struct MatrixStep {
-    double cycles = 0;   // unit or its feed, whichever is longer
-    double start_up = 0; // cycles until the first operands are in when the pipeline ran empty
-    double drain = 0;    // cycles from the last operand to the last sum (a systolic array's)
+    double cycles = 0;    // unit or its feed, whichever is longer
+    double start_up = 0;  // cycles until the first operands are in when the pipeline ran empty
+    double drain = 0;     // cycles from the last operand to the last sum (a systolic array's)
 };
 MatrixStep matrix_step(const CoreStructure& core, DType format, long rows, long columns, long depth,
                        double a_bytes, double b_bytes);
 
-// Whether the buffers hold it: sums in the accumulator, panels in level 1, an instruction in level 0.
+// Whether the buffers hold it: sums in the accumulator, panels in level 1, an instruction in level
+// 0.
 bool fits(const CoreStructure& core, const GemmWork& work, const GemmTiling& tiling);
 
 // Tile sizes that the unit's shape suggests, ascending, up to the first that covers `size`.

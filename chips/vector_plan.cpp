@@ -3,18 +3,18 @@
 #include <algorithm>
 #include <cmath>
 
+#include "chips/pipeline_cost.hpp"
+
 namespace podsim {
 
-VectorPlan vector_plan(const CoreStructure& core, double read, double write, double operations) {
+namespace {
+
+VectorPlan plan_in(const CoreStructure& core, double read, double write, double operations,
+                   double turns) {
     VectorPlan plan;
-    const double room = core.vector.buffer * core.vector.cores / 2;
-    const double all = read + write;
     // No chunk is smaller than 4 KiB: less than that is not worth a core.
-    const double smallest = 4096;
     plan.cores = static_cast<long>(
-        std::clamp(std::floor(all / smallest), 1.0, static_cast<double>(core.cores)));
-    const double turns =
-        std::max(1.0, std::ceil(all / (static_cast<double>(plan.cores) * room)));
+        std::clamp(std::floor((read + write) / 4096), 1.0, static_cast<double>(core.cores)));
     plan.chunks = plan.cores * static_cast<long>(turns);
     const auto chunks = static_cast<double>(plan.chunks);
     plan.read = read / chunks;
@@ -24,6 +24,28 @@ VectorPlan vector_plan(const CoreStructure& core, double read, double write, dou
                             (plan.read + plan.write) / core.vector.rate) /
                    core.vector.cores / core.clock;
     return plan;
+}
+
+}  // namespace
+
+VectorPlan vector_plan(const CoreStructure& core, double read, double write, double operations) {
+    const double room = core.vector.buffer * core.vector.cores / 2;
+    VectorPlan best;
+    double least = 0;
+    // Turns are powers of two: a larger buffer adds to what there is to choose from. Beyond 16 more
+    // than needed nothing is gained by smaller chunks.
+    int beyond = 0;
+    for (double turns = 1; beyond <= 4; turns *= 2) {
+        const VectorPlan plan = plan_in(core, read, write, operations, turns);
+        if (plan.read + plan.write > room) continue;
+        const double seconds = vector_time(core, plan, true).seconds;
+        if (beyond == 0 || seconds < least) {
+            best = plan;
+            least = seconds;
+        }
+        ++beyond;
+    }
+    return best;
 }
 
 }  // namespace podsim

@@ -74,9 +74,8 @@ struct Loader {
         if (queries) {
             const double bytes = query_bytes(plan.work, piece.rows);
             transfer.address = query_address(plan.work) +
-                               static_cast<std::uint64_t>(
-                                   static_cast<double>(walk.piece) *
-                                   query_bytes(plan.work, plan.tiling.rows));
+                               static_cast<std::uint64_t>(static_cast<double>(walk.piece) *
+                                                          query_bytes(plan.work, plan.tiling.rows));
             transfer.bytes = static_cast<std::uint64_t>(std::ceil(bytes));
             instruction.waits[0] = {kQueries, walk.piece_index};
             queries = false;
@@ -101,8 +100,7 @@ struct Multiplier {
     bool operator()(Instruction& instruction) {
         if (values.at_end()) return false;
         const Plan& plan = *values.plan;
-        if (!scores.at_end() &&
-            scores.block_index - values.block_index < plan.tiling.lookahead) {
+        if (!scores.at_end() && scores.block_index - values.block_index < plan.tiling.lookahead) {
             const AttentionBlock cost = scores.cost();
             instruction.duration = plan.time(cost.scores);
             instruction.work = cost.macs * static_cast<double>(plan.work.depth) /
@@ -187,7 +185,8 @@ std::vector<CoreProgram> attention_programs(const CoreStructure& core, const Att
         BlockWalk walk;
         walk.plan = plan;
         walk.piece = static_cast<std::size_t>(core_index);
-        programs.push_back({Loader{walk}, Multiplier{walk, walk}, Softmax{walk, walk}, Store{walk}});
+        programs.push_back(
+            {Loader{walk}, Multiplier{walk, walk}, Softmax{walk, walk}, Store{walk}});
     }
     return programs;
 }

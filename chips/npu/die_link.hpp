@@ -39,8 +39,8 @@ class DieLink : public sc_core::sc_module {
 
     tlm::tlm_sync_enum forward(int from, tlm::tlm_generic_payload& payload, tlm::tlm_phase& phase,
                                sc_core::sc_time& delay);
-    tlm::tlm_sync_enum backward(int from, tlm::tlm_generic_payload& payload,
-                                tlm::tlm_phase& phase, sc_core::sc_time& delay);
+    tlm::tlm_sync_enum backward(int from, tlm::tlm_generic_payload& payload, tlm::tlm_phase& phase,
+                                sc_core::sc_time& delay);
     void cross(const Crossing& crossing, bool data);
     void arrive();
 

@@ -24,7 +24,8 @@ void DmaEngine::step() {
         if (head == nullptr) return;
         const Transfer& transfer = head->transfer;
         const auto bytes = static_cast<double>(transfer.bytes);
-        if (outstanding_ > 0 && outstanding_ + bytes > outstanding_limit_) return;  // retire() wakes
+        if (outstanding_ > 0 && outstanding_ + bytes > outstanding_limit_)
+            return;  // retire() wakes
         const Picoseconds now = to_picoseconds(sc_core::sc_time_stamp());
         if (now < next_issue_) {
             wake_.notify(to_sc_time(next_issue_ - now));
@@ -56,8 +57,8 @@ void DmaEngine::step() {
         if (status == tlm::TLM_COMPLETED || phase == tlm::BEGIN_RESP) {
             request_open_ = false;
             under_way_.back().answered = true;
-            under_way_.back().earliest = std::max(under_way_.back().earliest,
-                                                  now + to_picoseconds(delay));
+            under_way_.back().earliest =
+                std::max(under_way_.back().earliest, now + to_picoseconds(delay));
             retire();
         }
     }

@@ -36,9 +36,7 @@ struct Plan {
     std::vector<Tile> tiles;
     Layout layout;
 
-    long steps(const Tile& tile) const {
-        return (tile.depth + tiling.depth - 1) / tiling.depth;
-    }
+    long steps(const Tile& tile) const { return (tile.depth + tiling.depth - 1) / tiling.depth; }
     long depth_of(const Tile& tile, long step) const {
         return std::min(tiling.depth, tile.depth - step * tiling.depth);
     }
@@ -164,8 +162,8 @@ std::uint64_t result_address(const GemmWork& work, const GemmTiling& tiling) {
 std::vector<CoreProgram> gemm_programs(const CoreStructure& core,
                                        const std::shared_ptr<const GemmWork>& work,
                                        const GemmTiling& tiling) {
-    const auto plan =
-        std::make_shared<const Plan>(Plan{core, work, tiling, tiles_of(*work, tiling), Layout(*work, tiling)});
+    const auto plan = std::make_shared<const Plan>(
+        Plan{core, work, tiling, tiles_of(*work, tiling), Layout(*work, tiling)});
     std::vector<CoreProgram> programs;
     for (long core_index = 0; core_index < tiling.cores; ++core_index) {
         Walk walk;

@@ -52,7 +52,9 @@ class Counters {
         for (sc_core::sc_event* waiter : state.waiters) waiter->notify(sc_core::SC_ZERO_TIME);
         state.waiters.clear();
     }
-    std::int64_t value(int counter) const { return state_[static_cast<std::size_t>(counter)].value; }
+    std::int64_t value(int counter) const {
+        return state_[static_cast<std::size_t>(counter)].value;
+    }
 
     // When `counter` reached `value`: exact for the last 16, else long ago.
     Picoseconds reached(int counter, std::int64_t value) const {

@@ -83,9 +83,9 @@ void L2Cache::accept(int port, tlm::tlm_generic_payload& payload, Picoseconds ar
     request.port = port;
     request.arrival = arrival;
     const auto dies = static_cast<std::uint64_t>(parameters_.dies);
-    const bool away = dies > 1 && port >= 0 &&
-                      payload.get_address() / kInterleave % dies !=
-                          static_cast<std::uint64_t>(parameters_.die);
+    const bool away =
+        dies > 1 && port >= 0 &&
+        payload.get_address() / kInterleave % dies != static_cast<std::uint64_t>(parameters_.die);
     if (away) {
         send_far(index);
     } else if (payload.is_write()) {
@@ -265,14 +265,19 @@ Picoseconds L2Cache::total_until(double bytes, Picoseconds now, bool arrives) {
     return total_free_;
 }
 
+// Written bytes have a direction of their own.
+Picoseconds L2Cache::written_until(double bytes, Picoseconds now) {
+    total_write_free_ = std::max(total_write_free_, now) + time_for(bytes, parameters_.total);
+    return total_write_free_;
+}
+
 // All of a read's data is in the cache, or came from another die: through the core's port.
 void L2Cache::deliver(int index) {
     Request& request = get(requests_, index);
     const Picoseconds now = to_picoseconds(sc_core::sc_time_stamp());
     const double bytes = request.payload->get_data_length();
     const bool shared = request.payload->get_extension<BurstHints>()->shared;
-    const double charged =
-        shared ? bytes / static_cast<double>(parameters_.multicast) : bytes;
+    const double charged = shared ? bytes / static_cast<double>(parameters_.multicast) : bytes;
     Picoseconds done = total_until(charged, now, now > request.arrival) + latency_;
     if (request.payload->is_write()) {
         due_.add(done, index);
@@ -281,8 +286,8 @@ void L2Cache::deliver(int index) {
     if (request.port >= 0) {
         const auto core = static_cast<std::size_t>(request.port / parameters_.engines_per_core);
         const double missed = std::min(bytes, request.missed);
-        const Picoseconds passes = time_for(bytes - missed, parameters_.read) +
-                                   time_for(missed, parameters_.memory_read);
+        const Picoseconds passes =
+            time_for(bytes - missed, parameters_.read) + time_for(missed, parameters_.memory_read);
         // While data arrives it passes: the port is taken from when it began to come.
         const Picoseconds began = request.arrival + latency_;
         done = std::max(done, std::max(read_free_[core], began) + passes);
@@ -299,9 +304,10 @@ void L2Cache::write(int index) {
     const Request& request = get(requests_, index);
     tlm::tlm_generic_payload& payload = *request.payload;
     const double bytes = payload.get_data_length();
-    Picoseconds done = total_until(bytes, request.arrival, false);
+    Picoseconds done = written_until(bytes, request.arrival);
     if (request.port >= 0) {
-        Picoseconds& free_at = write_free_[static_cast<std::size_t>(request.port / parameters_.engines_per_core)];
+        Picoseconds& free_at =
+            write_free_[static_cast<std::size_t>(request.port / parameters_.engines_per_core)];
         free_at = std::max(free_at, request.arrival) + time_for(bytes, parameters_.write);
         done = std::max(done, free_at);
     }

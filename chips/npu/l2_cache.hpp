@@ -8,8 +8,8 @@
 // Statistics   bytes hit and missed (in whole blocks), written on, evicted; busy of the total rate.
 //
 // A read whose blocks are all there leaves its core's port at the port's rate, not before the cache
-// as a whole could deliver it, a latency after it came. Blocks that are missing are fetched in runs;
-// who asks for a block that is on its way waits for it. Fetched data passes the port while it
+// as a whole could deliver it, a latency after it came. Blocks that are missing are fetched in
+// runs; who asks for a block that is on its way waits for it. Fetched data passes the port while it
 // arrives: the last burst adds no more than a block. Writes go through to memory without allocating
 // and are answered when the cache has them, unless they are to stay.
 #pragma once
@@ -28,7 +28,7 @@ struct L2Parameters {
     int cores = 1, engines_per_core = 1;
     double capacity = 0;
     double read = 0, write = 0, memory_read = 0;  // bytes per second of one core's port
-    double total = 0;                             // bytes per second, all ports
+    double total = 0;                             // bytes per second, all ports, each way
     double latency = 0;                           // seconds
     long multicast = 1;
     bool resident = false;  // everything is there from the beginning
@@ -77,8 +77,8 @@ class L2Cache : public sc_core::sc_module {
         int fetch = -1;  // on its way
     };
 
-    tlm::tlm_sync_enum from_core(int port, tlm::tlm_generic_payload& payload,
-                                 tlm::tlm_phase& phase, sc_core::sc_time& delay);
+    tlm::tlm_sync_enum from_core(int port, tlm::tlm_generic_payload& payload, tlm::tlm_phase& phase,
+                                 sc_core::sc_time& delay);
     tlm::tlm_sync_enum from_far(tlm::tlm_generic_payload& payload, tlm::tlm_phase& phase,
                                 sc_core::sc_time& delay);
     tlm::tlm_sync_enum from_behind(tlm::tlm_generic_payload& payload, tlm::tlm_phase& phase,
@@ -94,13 +94,14 @@ class L2Cache : public sc_core::sc_module {
     void unlink(int block);
     void push_front(int block);
     Picoseconds total_until(double bytes, Picoseconds now, bool arrives);
+    Picoseconds written_until(double bytes, Picoseconds now);
     void send_behind(tlm::tlm_generic_payload& payload, bool far);
     void send_next();
 
     L2Parameters parameters_;
     Picoseconds latency_;
     std::vector<Picoseconds> read_free_, write_free_;
-    Picoseconds total_free_ = 0, finished_ = 0;
+    Picoseconds total_free_ = 0, total_write_free_ = 0, finished_ = 0;
 
     std::unordered_map<std::uint64_t, int> where_;
     std::vector<Block> blocks_;

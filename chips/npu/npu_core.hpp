@@ -24,17 +24,17 @@ struct CoreProgram {
 
 // The counters that programs use.
 enum Counter : int {
-    kFilled,      // loads done
-    kFreed,       // steps whose panels are used up
-    kSumsReady,   // tiles of sums
-    kSumsFreed,   // of them, drained
-    kScores,      // attention: blocks of scores
-    kWeights,     // attention: blocks of probabilities
-    kOutputs,     // attention: blocks of partial outputs
-    kRescaled,    // attention: of them, added up
-    kResults,     // results that wait to be stored
-    kStored,      // of them, stored
-    kQueries,     // attention: pieces whose queries are used up
+    kFilled,     // loads done
+    kFreed,      // steps whose panels are used up
+    kSumsReady,  // tiles of sums
+    kSumsFreed,  // of them, drained
+    kScores,     // attention: blocks of scores
+    kWeights,    // attention: blocks of probabilities
+    kOutputs,    // attention: blocks of partial outputs
+    kRescaled,   // attention: of them, added up
+    kResults,    // results that wait to be stored
+    kStored,     // of them, stored
+    kQueries,    // attention: pieces whose queries are used up
     kCounters
 };
 
@@ -59,9 +59,7 @@ class NpuCore : public sc_core::sc_module {
         if (program.vector) vector_.run(std::move(program.vector));
         if (program.drain) drain_.run(std::move(program.drain));
     }
-    bool idle() const {
-        return load_.idle() && drain_.idle() && matrix_.idle() && vector_.idle();
-    }
+    bool idle() const { return load_.idle() && drain_.idle() && matrix_.idle() && vector_.idle(); }
 };
 
 }  // namespace podsim::npu

@@ -93,8 +93,7 @@ void read_core(const NpuCore& core, NpuRun& run) {
         add(*engine, "bytes", s.bytes, "B");
         add(*engine, "bursts", static_cast<double>(s.bursts), "");
         add(*engine, "stalled", microseconds_of(s.stalled), "us");
-        add(*engine, "latency",
-            microseconds_of(s.under_way) / static_cast<double>(s.bursts), "us");
+        add(*engine, "latency", microseconds_of(s.under_way) / static_cast<double>(s.bursts), "us");
     }
     const ComputeStatistics matrix = core.matrix_.statistics();
     run.matrix_busy = max(run.matrix_busy, to_seconds(matrix.busy));
@@ -182,8 +181,8 @@ NpuRun run_tiling(const CoreStructure& core, const AttentionWork& work,
     if (tiling.splits > 1) {
         const VectorPlan second = join_plan(core, work, tiling);
         const std::uint64_t from = output_address(work);
-        const auto partial = static_cast<std::uint64_t>(
-            second.read * static_cast<double>(second.chunks) + 4096);
+        const auto partial =
+            static_cast<std::uint64_t>(second.read * static_cast<double>(second.chunks) + 4096);
         phases.push_back(vector_programs(core, second, from, from + partial));
         cores = std::max(cores, second.cores);
     }
@@ -231,8 +230,7 @@ struct RunBody {
         return run_best(core, work, options.gemm, options.tried);
     }
     NpuRun operator()(const Attention& attention) const {
-        const AttentionWork work =
-            attention_work(attention, executed(core, attention.compute));
+        const AttentionWork work = attention_work(attention, executed(core, attention.compute));
         return run_best(core, work, options.attention, options.tried);
     }
     NpuRun operator()(const VectorWork& work) const {

@@ -53,9 +53,7 @@ Attention attention(Phase phase, AttentionForm form, long batch, long query, lon
 // move one cell down. Cycles until the last sum has left the last row, and whether every sum is
 // right.
 long systolic_cycles(long rows, long columns, long streamed) {
-    const auto at = [columns](long r, long c) {
-        return static_cast<std::size_t>(r * columns + c);
-    };
+    const auto at = [columns](long r, long c) { return static_cast<std::size_t>(r * columns + c); };
     std::vector<double> operand(at(rows, 0)), sum(at(rows, 0));
     const auto weight = [](long r, long c) { return static_cast<double>(1 + (3 * r + 5 * c) % 7); };
     const auto input = [](long m, long r) { return static_cast<double>((2 * m + r) % 5); };
@@ -65,8 +63,8 @@ long systolic_cycles(long rows, long columns, long streamed) {
         for (long r = 0; r < rows; ++r) {
             for (long c = 0; c < columns; ++c) {
                 const long m = cycle - r;
-                const double in = c > 0 ? operand[at(r, c - 1)]
-                                        : (m >= 0 && m < streamed ? input(m, r) : 0);
+                const double in =
+                    c > 0 ? operand[at(r, c - 1)] : (m >= 0 && m < streamed ? input(m, r) : 0);
                 next_operand[at(r, c)] = in;
                 next_sum[at(r, c)] = (r > 0 ? sum[at(r - 1, c)] : 0) + in * weight(r, c);
             }
@@ -164,8 +162,8 @@ TEST(NpuCycle, DeepGemmRowsOn950DT) {
         double microseconds;
     };
     const std::vector<Row> rows = {
-        {1, 128, 2112, 7168, 15.0},    {1, 128, 576, 7168, 10.1},   {1, 128, 24576, 1536, 20.6},
-        {1, 128, 32768, 512, 10.4},    {1, 128, 7168, 16384, 54.8}, {1, 128, 4096, 7168, 19.0},
+        {1, 128, 2112, 7168, 15.0},    {1, 128, 576, 7168, 10.1},    {1, 128, 24576, 1536, 20.6},
+        {1, 128, 32768, 512, 10.4},    {1, 128, 7168, 16384, 54.8},  {1, 128, 4096, 7168, 19.0},
         {1, 128, 7168, 2048, 10.1},    {1, 4096, 2112, 7168, 156.9}, {1, 4096, 576, 7168, 54.6},
         {1, 4096, 24576, 1536, 362.2}, {1, 4096, 32768, 512, 164.3}, {1, 4096, 4096, 7168, 282.9},
         {1, 4096, 7168, 2048, 143.4},  {4, 8192, 4096, 2048, 680.6}};
@@ -238,8 +236,7 @@ void expect_agreement(const std::string& name, const CoreStructure& core, int ap
         double closed = 0;
         NpuOptions options;
         if (const auto* gemm = std::get_if<Gemm>(&body)) {
-            const auto best =
-                best_tilings(core, gemm_work(*gemm, compute_dtype_of(body))).front();
+            const auto best = best_tilings(core, gemm_work(*gemm, compute_dtype_of(body))).front();
             closed = best.time.seconds;
             options.gemm = best.tiling;
         } else {

@@ -27,16 +27,27 @@ class Source : public sc_core::sc_module {
     std::map<std::uint64_t, Picoseconds> answered_;  // by address
 
     explicit Source(const sc_core::sc_module_name& name) : sc_module(name), out_("out") {
+        SC_HAS_PROCESS(Source);
         out_.register_nb_transport_bw(this, &Source::bw);
+        SC_METHOD(begin);
+        sensitive << event_;
+        dont_initialize();
     }
+    // When the simulation goes on.
     void send(std::uint64_t address, std::uint64_t bytes, bool write = false) {
-        auto& payload = pool_.take(address, bytes, write);
-        tlm::tlm_phase phase = tlm::BEGIN_REQ;
-        sc_time delay = sc_core::SC_ZERO_TIME;
-        out_->nb_transport_fw(payload, phase, delay);
+        waiting_.push_back(&pool_.take(address, bytes, write));
+        event_.notify(sc_core::SC_ZERO_TIME);
     }
 
   private:
+    void begin() {
+        for (auto* payload : waiting_) {
+            tlm::tlm_phase phase = tlm::BEGIN_REQ;
+            sc_time delay = sc_core::SC_ZERO_TIME;
+            out_->nb_transport_fw(*payload, phase, delay);
+        }
+        waiting_.clear();
+    }
     tlm::tlm_sync_enum bw(tlm::tlm_generic_payload& payload, tlm::tlm_phase& phase, sc_time&) {
         if (phase != tlm::BEGIN_RESP) return tlm::TLM_ACCEPTED;
         EXPECT_EQ(payload.get_response_status(), tlm::TLM_OK_RESPONSE);
@@ -45,6 +56,8 @@ class Source : public sc_core::sc_module {
         return tlm::TLM_COMPLETED;
     }
     BurstPool pool_;
+    sc_core::sc_event event_;
+    std::vector<tlm::tlm_generic_payload*> waiting_;
 };
 
 // 1,000 B at 10 GB/s take 100 ns: two reads end after 100 and 200 ns, each 50 ns of latency later.
@@ -53,7 +66,6 @@ TEST(SimpleMemory, OneBurstAfterAnother) {
     SimpleMemory memory("memory", 10e9, 50e-9);
     Source source("source");
     source.out_.bind(memory.in_);
-    sc_core::sc_start(sc_core::SC_ZERO_TIME);
     source.send(0, 1000);
     source.send(4096, 1000);
     sc_core::sc_start();
@@ -69,7 +81,6 @@ TEST(SimpleMemory, ReadsAndWritesTakeTurns) {
     SimpleMemory memory("memory", 10e9, 0);
     Source source("source");
     source.out_.bind(memory.in_);
-    sc_core::sc_start(sc_core::SC_ZERO_TIME);
     for (std::uint64_t i = 0; i < 3; ++i) source.send(i * 4096, 1000);
     source.send(1 << 20, 1000, true);
     sc_core::sc_start();
@@ -97,7 +108,6 @@ TEST(L2Cache, MissesThenHits) {
     Source source("source");
     source.out_.bind(*l2.in_[0]);
     l2.memory_.bind(memory.in_);
-    sc_core::sc_start(sc_core::SC_ZERO_TIME);
     source.send(0, kBlock);
     sc_core::sc_start();
     EXPECT_EQ(source.answered_.at(0), 650'000);
@@ -119,7 +129,6 @@ TEST(L2Cache, SharesFetchesAndForgetsTheOldest) {
     Source source("source");
     source.out_.bind(*l2.in_[0]);
     l2.memory_.bind(memory.in_);
-    sc_core::sc_start(sc_core::SC_ZERO_TIME);
     source.send(0, kBlock);
     source.send(0, kBlock);
     sc_core::sc_start();
@@ -158,7 +167,6 @@ TEST(DieLink, FetchesFromTheOtherDie) {
     right.far_out_.bind(*link.in_[1]);
     link.out_[0]->bind(left.far_in_);
     link.out_[1]->bind(right.far_in_);
-    sc_core::sc_start(sc_core::SC_ZERO_TIME);
     source.send(kInterleave, kBlock);
     sc_core::sc_start();
     // 500 ns until the far cache has it, 50 of its latency, 1,000 + 200 to cross; then the near
@@ -198,7 +206,6 @@ TEST(Core, LoadsAndProductsWaitForEachOther) {
     }
     program.load = list_of(loads);
     program.matrix = list_of(products);
-    sc_core::sc_start(sc_core::SC_ZERO_TIME);
     core.run(std::move(program));
     sc_core::sc_start();
     EXPECT_EQ(core.matrix_.finished(), 3 * (100'000 + 5'000 + 10'000));
@@ -220,7 +227,6 @@ TEST(DmaEngine, LimitsWhatIsUnderWay) {
         loads[i].transfer = {i * 4096, 1000, false, false, false};
         loads[i].signals[0] = 0;
     }
-    sc_core::sc_start(sc_core::SC_ZERO_TIME);
     engine.run(list_of(loads));
     sc_core::sc_start();
     EXPECT_EQ(counters.value(0), 3);
