@@ -223,8 +223,9 @@ std::vector<OperatorBody> fifty_shapes() {
 }
 
 // The closed form of each of fifty shapes against the pipeline at the same tile: within 3 %, and
-// for at most `apart` shapes within 8 %: those whose matrix unit and memory are busy to within
-// 10 % of each other, and one sequence whose few blocks are a start and an end and no middle.
+// for at most `apart` shapes within 8 %: those whose matrix unit and L2 or memory are about equally
+// busy, which queues and the recurrence does not, and those of a few microseconds that are a start
+// and an end and no middle.
 // Of the closed form's three best tiles the pipeline is fastest on its first, or no more than 1 %
 // slower on it, for 90 % of the shapes.
 void expect_agreement(const std::string& name, const CoreStructure& core, int apart) {
@@ -264,10 +265,10 @@ void expect_agreement(const std::string& name, const CoreStructure& core, int ap
 }
 
 TEST(NpuCycle, ClosedFormAgreesOnADaVinciCore) {
-    expect_agreement("ascend-910c", core_of("ascend-910c"), 2);
+    expect_agreement("ascend-910c", core_of("ascend-910c"), 1);
 }
 TEST(NpuCycle, ClosedFormAgreesOnAGpu) {
-    expect_agreement("h100-sxm", core_of("h100-sxm"), 3);
+    expect_agreement("h100-sxm", core_of("h100-sxm"), 5);
 }
 TEST(NpuCycle, ClosedFormAgreesOnASystolicCore) {
     expect_agreement("systolic", systolic_core(), 0);
