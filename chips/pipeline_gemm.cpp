@@ -383,7 +383,7 @@ std::vector<PipelineChoice<GemmTiling>> best_tilings(const CoreStructure& core,
                 // With more cores there are more of these, none fewer: never slower.
                 const double least_waves = std::ceil(count / as_double(core.cores));
                 if (split > 1 && count > 4 * as_double(core.cores)) break;
-                for (double waves = least_waves; waves <= least_waves + 1; ++waves) {
+                for (double waves = least_waves; waves <= least_waves + 3; ++waves) {
                     tiling.cores = static_cast<long>(std::ceil(count / waves));
                     for (const long depth : depths) {
                         tiling.depth = depth;

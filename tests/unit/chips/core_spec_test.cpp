@@ -45,7 +45,7 @@ TEST(CoreSpec, OneRankHasItsShare) {
 }
 
 TEST(CoreSpec, ShapeAgainstRate) {
-    EXPECT_THAT(refusal("rows: {value: 16,", "rows: {value: 32,"),
+    EXPECT_THAT(refusal("    rows: {value: 16,", "    rows: {value: 32,"),
                 AllOf(HasSubstr("core.matrix_unit"), HasSubstr("32 x 16 x 16"),
                       HasSubstr("peak_matrix"), HasSubstr("2 %")));
 }
