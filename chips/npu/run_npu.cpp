@@ -14,11 +14,9 @@
 #include "chips/npu_cycle.hpp"
 #include "chips/pipeline_cost.hpp"
 
-namespace podsim {
+namespace podsim::npu {
 
 namespace {
-
-using namespace npu;
 
 // All dies of one rank. Core i of a program runs on die i mod dies.
 class Package : public sc_core::sc_module {
@@ -252,6 +250,9 @@ struct RunBody {
 };
 
 }  // namespace
+}  // namespace podsim::npu
+
+namespace podsim {
 
 bool npu_can_run(const OperatorBody& body) {
     if (const auto* a = std::get_if<Attention>(&body))
@@ -262,10 +263,10 @@ bool npu_can_run(const OperatorBody& body) {
 NpuRun run_npu(const CoreStructure& core, const OperatorBody& body, const NpuOptions& options) {
     if (!npu_can_run(body))
         throw std::invalid_argument("there is no pipeline for " + kind_of(body) + " of this kind");
-    if (!options.dataflow) return std::visit(RunBody{core, options}, body);
+    if (!options.dataflow) return std::visit(npu::RunBody{core, options}, body);
     CoreStructure forced = core;
     forced.matrix.dataflow = *options.dataflow;
-    return std::visit(RunBody{forced, options}, body);
+    return std::visit(npu::RunBody{forced, options}, body);
 }
 
 }  // namespace podsim
