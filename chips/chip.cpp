@@ -156,6 +156,7 @@ void describe(Form& form, ChipSpec& chip) {
     form.optional("host_link", chip.host_link,
                   "to the host's memory; a model with tables there needs it");
     form.optional("memory", chip.memory, "the devices behind hbm, where they are known");
+    form.optional("core", chip.core, "structure of one core: what the level `cycle` is built of");
     form.required("kernels", chip.kernels, "kernel library it uses unless told otherwise");
     if (!form.ok()) return;
     if (!chip.hbm && !chip.sram)
@@ -165,6 +166,8 @@ void describe(Form& form, ChipSpec& chip) {
         form.problem("band", "100 % and more off: operators would take no time");
     require_above_dense(form, chip, "peak_sparse", chip.peak_sparse);
     require_above_dense(form, chip, "peak_headline", chip.peak_headline);
+    if (chip.core && !chip.cores)
+        form.problem("core", "there is no section cores, whose structure it would be");
     if (!chip.cores) return;
     for (const auto& [dtype, peak] : chip.peak_matrix) {
         require_agreement(form, *chip.cores, dtype, peak.value);
@@ -172,6 +175,11 @@ void describe(Form& form, ChipSpec& chip) {
     require_divides(form, chip.ranks, chip.cores->matrix.value, "matrix");
     require_divides(form, chip.ranks, chip.cores->vector.value, "vector");
     require_sound_power(form, chip);
+    if (!chip.core) return;
+    for (const CoreProblem& problem :
+         core_problems(*chip.core, chip.cores->macs_per_cycle, chip.cores->minimum_rows.value)) {
+        form.problem("core." + problem.key, problem.what, problem.hint);
+    }
 }
 
 ChipSpec read_chip(const Node& document, const std::string& name) {
@@ -192,6 +200,64 @@ double sustained_matrix_share(const ChipSpec& chip) {
     if (chip.sustained && (unchanged || !known)) return chip.sustained->matrix.value;
     return known ? sustained_share(chip, energies_of(chip)) : 1.0;
 }
+
+namespace {
+
+CoreStructure rank_core(const ChipSpec& chip) {
+    const CoreStructureSpec& spec = *chip.core;
+    const double ranks = chip.ranks;
+    CoreStructure core;
+    core.cores = chip.cores->matrix.value / chip.ranks;
+    core.clock = chip.cores->clock.value.value();
+    core.matrix.rows = *spec.matrix_unit.rows;
+    core.matrix.columns = *spec.matrix_unit.columns;
+    core.matrix.depth = *spec.matrix_unit.depth;
+    core.matrix.arrays = *spec.matrix_unit.arrays;
+    core.matrix.issue_cycles = *spec.matrix_unit.issue_cycles;
+    core.matrix.minimum_rows = chip.cores->minimum_rows.value;
+    core.matrix.dataflow = spec.matrix_unit.dataflow;
+    core.matrix.double_buffered_weights = spec.matrix_unit.double_buffered_weights;
+    for (const auto& [dtype, macs] : chip.cores->macs_per_cycle)
+        core.matrix.macs_per_cycle[dtype] = static_cast<double>(*macs);
+    core.vector.cores = static_cast<double>(chip.cores->vector.value) /
+                        static_cast<double>(chip.cores->matrix.value);
+    core.vector.operations = *spec.vector.operations_per_cycle;
+    core.vector.exponentials = *spec.vector.exponentials_per_cycle;
+    core.vector.buffer = spec.vector.buffer.value.value();
+    core.vector.rate = *spec.vector.bytes_per_cycle;
+    core.vector.handoff_cycles = static_cast<double>(*spec.vector.handoff_cycles);
+    core.vector.sums_in_accumulator = spec.vector.sums_in_accumulator;
+    core.buffers.accumulator = spec.accumulator.size.value.value();
+    core.buffers.drain = *spec.accumulator.drain_bytes_per_cycle;
+    core.buffers.level1 = spec.level1.size.value.value();
+    core.buffers.level1_buffers = *spec.level1.buffers;
+    if (spec.level0) {
+        core.buffers.level0_a = spec.level0->a.value.value();
+        core.buffers.level0_b = spec.level0->b.value.value();
+        core.buffers.level0_a_rate = *spec.level0->a_bytes_per_cycle;
+        core.buffers.level0_b_rate = *spec.level0->b_bytes_per_cycle;
+    }
+    core.path.outstanding = spec.dma.outstanding.value.value();
+    core.path.read = *spec.l2.read_bytes_per_cycle;
+    core.path.write = *spec.l2.write_bytes_per_cycle;
+    core.path.memory_read = *spec.l2.memory_bytes_per_cycle;
+    core.path.l2_bytes = chip.cores->l2.value.value() / ranks;
+    core.path.l2_rate = spec.l2.bandwidth.value.value() / ranks;
+    core.path.l2_latency = spec.l2.latency.value.value();
+    core.path.multicast = *spec.l2.multicast;
+    core.path.memory_rate =
+        main_memory(chip).bandwidth.value.value() / ranks * *spec.memory.efficiency;
+    core.path.memory_latency = spec.memory.latency.value.value();
+    core.path.resident = spec.memory.resident;
+    if (spec.die_link) {
+        core.path.dies = *spec.die_link->dies;
+        core.path.link_rate = spec.die_link->bandwidth.value.value();
+        core.path.link_latency = spec.die_link->latency.value.value();
+    }
+    return core;
+}
+
+}  // namespace
 
 RankHardware rank_hardware(const ChipSpec& chip) {
     const double ranks = chip.ranks;
@@ -223,6 +289,7 @@ RankHardware rank_hardware(const ChipSpec& chip) {
     }
     for (const auto& [dtype, peak] : chip.peak_matrix)
         hardware.peak_matrix[dtype] = peak.value / ranks;
+    if (chip.core) hardware.core = rank_core(chip);
     return hardware;
 }
 

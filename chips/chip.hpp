@@ -8,6 +8,7 @@
 #include "base/document.hpp"
 #include "base/sourced.hpp"
 #include "base/units.hpp"
+#include "chips/core_spec.hpp"
 #include "chips/energy.hpp"
 #include "chips/memory_spec.hpp"
 #include "chips/process.hpp"
@@ -76,8 +77,9 @@ struct ChipSpec {
     std::optional<SiliconSpec> silicon;
     std::optional<ProcessSpec> process;  // of silicon.process; filled in by who has the catalog
     std::optional<HostLinkSpec> host_link;
-    std::optional<MemorySpec> memory;  // the devices behind hbm, where they are known
-    std::string kernels;  // default kernel library
+    std::optional<MemorySpec> memory;       // the devices behind hbm, where they are known
+    std::optional<CoreStructureSpec> core;  // what `cycle` is built of
+    std::string kernels;                    // default kernel library
 };
 
 // The share of a chip that one program has: everything divided by the package's ranks.
@@ -97,7 +99,8 @@ struct RankHardware {
     // fills that in). 0: no way there.
     BytesPerSecond host_bandwidth{0.0}, pool_bandwidth{0.0};
     Seconds host_latency{0.0}, pool_latency{0.0};
-    bool sram_only = false;  // hbm_bandwidth and hbm_capacity are those of its SRAM
+    bool sram_only = false;             // hbm_bandwidth and hbm_capacity are those of its SRAM
+    std::optional<CoreStructure> core;  // where the chip's record has one
 };
 
 // What holds weights and caches: the HBM, of a chip without it the SRAM.

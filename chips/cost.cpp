@@ -12,13 +12,14 @@
 #include "chips/gemm_cost.hpp"
 #include "chips/index_cost.hpp"
 #include "chips/stream_cost.hpp"
+#include "chips/structural_cost.hpp"
 #include "chips/sustained_clock.hpp"
 
 namespace podsim {
 
 const std::vector<std::pair<const char*, Fidelity>>& names_of(const Fidelity*) {
     static const std::vector<std::pair<const char*, Fidelity>> names = {
-        {"analytic", Fidelity::analytic}, {"tile", Fidelity::tile}};
+        {"analytic", Fidelity::analytic}, {"tile", Fidelity::tile}, {"cycle", Fidelity::cycle}};
     return names;
 }
 
@@ -148,9 +149,19 @@ OperatorCost operator_cost(const OperatorBody& body, const RankHardware& hardwar
     if (!(core_share > 0.0 && core_share <= 1.0)) {
         throw std::invalid_argument(fmt::format("core share {} is not in (0, 1]", core_share));
     }
-    OperatorCost cost = std::visit(CostOf{hardware, library, fidelity, core_share}, body);
-    if (std::holds_alternative<VectorWork>(body) || std::holds_alternative<TableRead>(body))
+    // Where there is no pipeline, `cycle` is `tile`.
+    const Fidelity formulas = fidelity == Fidelity::cycle ? Fidelity::tile : fidelity;
+    OperatorCost cost = is_structural(body, library, fidelity)
+                            ? structural_cost(body, hardware, library, fidelity, core_share)
+                            : std::visit(CostOf{hardware, library, formulas, core_share}, body);
+    if (formulas != fidelity && !is_structural(body, library, fidelity)) {
+        cost.warning += fmt::format("{}there is no pipeline for {}: tile stands in for cycle",
+                                    cost.warning.empty() ? "" : "; ", kind_of(body));
+    }
+    if (std::holds_alternative<VectorWork>(body) || std::holds_alternative<TableRead>(body)) {
+        cost.sustained = cost.time;
         return cost;
+    }
     cost.sustained = sustained_time(cost.time, cost.matrix, hardware);
     const DType asked = compute_dtype_of(body), executed = executed_format(hardware, asked);
     if (executed != asked) {

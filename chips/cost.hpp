@@ -14,7 +14,7 @@
 
 namespace podsim {
 
-enum class Fidelity { analytic, tile };
+enum class Fidelity { analytic, tile, cycle };
 const std::vector<std::pair<const char*, Fidelity>>& names_of(const Fidelity*);
 std::string to_string(Fidelity fidelity);
 Fidelity neighbour_of(Fidelity fidelity);  // the level an answer is compared with

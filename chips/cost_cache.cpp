@@ -7,6 +7,7 @@
 
 #include "base/plain_bytes.hpp"
 #include "chips/model_code.hpp"
+#include "chips/structural_cost.hpp"
 #include "chips/sustained_clock.hpp"
 
 namespace podsim {
@@ -35,8 +36,10 @@ OperatorCost CostCache::cost(const OperatorBody& body, double core_share) {
         return found->second;
     }
     ++misses_;
-    // A product takes 3 us at `tile` and 0.5 us from a file, anything else 0.1 us or less.
-    const bool worth_a_file = stored_ && std::holds_alternative<Gemm>(body);
+    // A product takes 3 us at `tile` and 0.5 us from a file, anything else 0.1 us or less; the
+    // structure of a core takes milliseconds.
+    const bool worth_a_file =
+        stored_ && (std::holds_alternative<Gemm>(body) || is_structural(body, library_, fidelity_));
     if (auto stored = worth_a_file ? stored_->find(key) : std::nullopt) {
         ++stored_hits_;
         return known_.emplace(key, *std::move(stored)).first->second;

@@ -9,6 +9,12 @@
 
 namespace podsim {
 
+const std::vector<std::pair<const char*, KernelKind>>& names_of(const KernelKind*) {
+    static const std::vector<std::pair<const char*, KernelKind>> names = {
+        {"fitted", KernelKind::fitted}, {"structural", KernelKind::structural}};
+    return names;
+}
+
 const std::vector<std::pair<const char*, AttentionKind>>& names_of(const AttentionKind*) {
     using Kind = AttentionKind;
     static const std::vector<std::pair<const char*, Kind>> names = {
@@ -151,6 +157,8 @@ template <class Form>
 void describe(Form& form, KernelLibrarySpec& library) {
     form.required("title", library.title, "name in words");
     form.required("chip", library.chip, "chip it was measured on, or meant for");
+    form.optional("kind", library.kind,
+                  "fitted habits, or launches alone beside the structure of the chip's core");
     form.optional("smooth_maximum", library.smooth_maximum,
                   "p of (a^p + b^p)^(1/p) between compute and memory", at_least(1));
     form.required("gemm", library.gemm, "dense and grouped products, by compute format");

@@ -127,8 +127,14 @@ struct ModuleHabits {
     FitRecord record;
 };
 
+// fitted: habits measured on kernels. structural: launches alone; all else is worked out from the
+// chip's `core:`.
+enum class KernelKind { fitted, structural };
+const std::vector<std::pair<const char*, KernelKind>>& names_of(const KernelKind*);
+
 struct KernelLibrarySpec {
     std::string name, chip, title;
+    KernelKind kind = KernelKind::fitted;
     double smooth_maximum = 4;                  // p of (a^p + b^p)^(1/p)
     std::map<DType, GemmHabits> gemm;           // by compute format
     std::map<DType, GemmHabits> grouped_gemm;   // where these differ from `gemm`

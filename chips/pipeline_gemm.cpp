@@ -1,0 +1,443 @@
+// A product on a core structure. Wave w of c cores is the tiles w c .. w c + c - 1 of the raster,
+// one a core (chips/tile_plan.hpp). Of a tile with n steps along K:
+//
+//   M = n u              the matrix unit, u a step (chips/tile_plan.hpp)
+//   P = n p              the core's port: panels / rate, what L2 fetches at the memory's rate
+//   H = max(misses + results of the wave before over memory, panels over L2's total, die link)
+//   D                    the drain of its sums, beside the next tile where there are two
+//   T = max(P + max(0, D1 - S p), M + D1, n (latency + p' + u) / S)     D1 = D with one accumulator
+//
+// since a load waits until the panel S slots before it was used, and with one accumulator S slots
+// fill while the sums before drain; p' is p or what memory takes for a core's own misses alone.
+// With F the time when a core's last product of a tile is done, R when its sums are out, and Q when
+// the shared servers have moved all of a wave:
+//
+//   Q(w) = max(Q(w-1), least over its cores of F(w-1) - S/n (F(w-1) - F(w-2))) + H(w)
+//   F(w) = max(F(w-1) + T, Q(w) + u, R(w-2) + M)          R(w) = max(R(w-1), F(w)) + D
+//   t    = max(max R, Q + results of the last wave over memory) + latency of a write
+//
+// F before the first tile is a latency and the first step. A panel is in L2 when fewer bytes than
+// L2 holds were touched since its last wave; whole waves are counted (LRU, and cores walk along K
+// together). With a split along K a second phase adds up the partial sums on the vector units.
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+
+#include <fmt/format.h>
+
+#include "chips/pipeline_cost.hpp"
+
+namespace podsim {
+
+namespace {
+
+double as_double(long value) {
+    return static_cast<double>(value);
+}
+
+// What a tile costs a core, whoever runs beside it.
+struct TileCost {
+    Tile tile;
+    double steps = 0, step = 0, start_up = 0, multiply = 0;  // seconds
+    double a_bytes = 0, b_bytes = 0;                         // of all steps
+    double drain = 0, skew = 0, sums = 0;
+};
+
+class TileCosts {
+  public:
+    TileCosts(const CoreStructure& core, const GemmWork& work, const GemmTiling& tiling)
+        : core_(core), work_(work), tiling_(tiling) {}
+
+    const TileCost& of(const Tile& tile) {
+        for (const TileCost& known : known_) {
+            if (known.tile.rows == tile.rows && known.tile.columns == tile.columns &&
+                known.tile.depth == tile.depth) {
+                return known;
+            }
+        }
+        known_.push_back(work_out(tile));
+        return known_.back();
+    }
+
+  private:
+    TileCost work_out(const Tile& tile) const {
+        TileCost cost;
+        cost.tile = tile;
+        const long whole = tile.depth / tiling_.depth;
+        const long rest = tile.depth % tiling_.depth;
+        const auto step = [&](long depth) {
+            return matrix_step(core_, work_.format, tile.rows, tile.columns, depth, work_.a,
+                               work_.b);
+        };
+        const MatrixStep full = step(whole > 0 ? tiling_.depth : rest);
+        cost.steps = as_double(whole + (rest > 0 ? 1 : 0));
+        cost.step = full.cycles / core_.clock;
+        cost.start_up = full.start_up / core_.clock;
+        cost.skew = full.drain / core_.clock;
+        cost.multiply =
+            (as_double(whole) * full.cycles + (rest > 0 && whole > 0 ? step(rest).cycles : 0)) /
+            core_.clock;
+        if (whole == 0) cost.multiply = cost.step;
+        cost.a_bytes = as_double(tile.rows) * as_double(tile.depth) * work_.a;
+        cost.b_bytes = as_double(tile.columns) * as_double(tile.depth) * work_.b;
+        cost.sums = as_double(tile.rows) * as_double(tile.columns);
+        cost.drain = drain_cycles(core_, cost.sums, tiling_.split > 1 ? 4 : work_.c) / core_.clock;
+        return cost;
+    }
+
+    const CoreStructure& core_;
+    const GemmWork& work_;
+    const GemmTiling& tiling_;
+    std::vector<TileCost> known_;
+};
+
+// Which panels L2 still holds when a wave asks for them.
+class Residency {
+  public:
+    Residency(double capacity, bool resident) : capacity_(capacity), resident_(resident) {}
+
+    void begin_wave() {
+        at_wave_.push_back(0);
+        // The oldest wave whose panels, with all touched since, still fit.
+        while (oldest_ + 1 < static_cast<long>(at_wave_.size()) && since_ > capacity_) {
+            since_ -= at_wave_[static_cast<std::size_t>(oldest_)];
+            ++oldest_;
+        }
+    }
+    // Bytes that have to be fetched for it: all or none.
+    double touch(long& last, double bytes) {
+        const long wave = static_cast<long>(at_wave_.size()) - 1;
+        if (last == wave) return 0;
+        const bool there = resident_ || (last >= 0 && last >= oldest_);
+        if (last >= 0) {
+            at_wave_[static_cast<std::size_t>(last)] -= bytes;
+            if (last >= oldest_) since_ -= bytes;
+        }
+        last = wave;
+        at_wave_.back() += bytes;
+        since_ += bytes;
+        return there ? 0 : bytes;
+    }
+
+  private:
+    double capacity_;
+    bool resident_;
+    std::vector<double> at_wave_;
+    double since_ = 0;  // touched from wave oldest_ on
+    long oldest_ = 0;
+};
+
+struct CoreState {
+    double before = 0, done = 0;             // F of the tile before the last, of the last
+    double drained_before = 0, drained = 0;  // R likewise
+};
+
+double share_away(const MemoryPath& path) {
+    return 1 - 1 / as_double(path.dies);
+}
+
+}  // namespace
+
+namespace {
+
+PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work, const GemmTiling& tiling) {
+    const std::vector<Tile> tiles = tiles_of(work, tiling);
+    const MemoryPath& path = core.path;
+    TileCosts costs(core, work, tiling);
+    Residency residency(path.l2_bytes, path.resident);
+    long a_panels = 0, b_panels = 0;
+    for (const Tile& tile : tiles) {
+        a_panels = std::max(a_panels, tile.a_panel + 1);
+        b_panels = std::max(b_panels, tile.b_panel + 1);
+    }
+    struct Panel {
+        long wave = -1, users = 0;
+        double missed = 0;
+    };
+    std::vector<Panel> a(static_cast<std::size_t>(a_panels)), b(static_cast<std::size_t>(b_panels));
+    std::vector<CoreState> cores(static_cast<std::size_t>(tiling.cores));
+    const double away = share_away(path);
+    const double hit_latency = path.l2_latency + 2 * away * path.link_latency;
+    const double read = path.read * core.clock, memory_read = path.memory_read * core.clock;
+    const bool partial = tiling.split > 1;
+    PipelineTime time;
+    double shared_done = 0, waiting = 0;  // results of the wave before
+    double last_release = 0;
+    bool first_wave = true;
+    for (std::size_t begin = 0; begin < tiles.size(); begin += cores.size()) {
+        const std::size_t end = std::min(tiles.size(), begin + cores.size());
+        residency.begin_wave();
+        double fetched = 0, stored = 0, panels = 0, most_steps = 1;
+        const auto touch = [&](Panel& panel, double bytes) {
+            const long before = panel.wave;
+            const double missed = residency.touch(panel.wave, bytes);
+            if (panel.wave != before || panel.users == 0) {
+                panel.users = 0;
+                panel.missed = missed;
+            }
+            ++panel.users;
+            fetched += missed;
+            panels += bytes;
+        };
+        for (std::size_t i = begin; i < end; ++i) {
+            const TileCost& cost = costs.of(tiles[i]);
+            touch(a[static_cast<std::size_t>(tiles[i].a_panel)], cost.a_bytes);
+            touch(b[static_cast<std::size_t>(tiles[i].b_panel)], cost.b_bytes);
+            stored += cost.sums * (partial ? 4 : work.c);
+            most_steps = std::max(most_steps, cost.steps);
+        }
+        const double to_memory = fetched + waiting;
+        const double cached = std::max(panels / as_double(path.multicast), stored);
+        waiting = partial || path.resident ? 0 : stored;
+        double shared = std::max(to_memory / path.memory_rate, cached / path.l2_rate);
+        if (path.dies > 1)
+            shared =
+                std::max(shared, (panels + stored) * away / as_double(path.dies) / path.link_rate);
+        time.memory_bytes += to_memory;
+        time.l2_bytes += panels;
+        const double latency = hit_latency + (fetched > 0 ? path.memory_latency : 0);
+
+        double release = std::numeric_limits<double>::infinity();
+        for (std::size_t i = begin; i < end; ++i) {
+            const CoreState& state =
+                cores[static_cast<std::size_t>(core_of(static_cast<long>(i), tiling.cores))];
+            const TileCost& cost = costs.of(tiles[i]);
+            const double ahead = std::min(1.0, as_double(tiling.stages) / cost.steps);
+            release = std::min(release, ahead * state.before + (1 - ahead) * state.done);
+        }
+        if (first_wave) release = latency;
+        last_release = std::numeric_limits<double>::infinity();
+        shared_done = std::max(shared_done, release) + shared;
+        for (std::size_t i = begin; i < end; ++i) {
+            CoreState& state =
+                cores[static_cast<std::size_t>(core_of(static_cast<long>(i), tiling.cores))];
+            const TileCost& cost = costs.of(tiles[i]);
+            const Panel& left = a[static_cast<std::size_t>(tiles[i].a_panel)];
+            const Panel& right = b[static_cast<std::size_t>(tiles[i].b_panel)];
+            const double missed =
+                left.missed / as_double(left.users) + right.missed / as_double(right.users);
+            const double bytes = cost.a_bytes + cost.b_bytes;
+            const double port = (bytes - missed) / read + missed / memory_read;
+            const double p = port / cost.steps;
+            const double slots = as_double(tiling.stages);
+            // Memory serves a core's own misses one after another, whoever else waits.
+            const double own = std::max(p, missed / cost.steps / path.memory_rate);
+            const double in_flight =
+                std::clamp(path.outstanding / (bytes / cost.steps), 1.0, slots);
+            const double exposed =
+                tiling.accumulators == 1 && !first_wave ? cost.drain + cost.skew : 0;
+            double takes =
+                std::max({port + std::max(0.0, exposed - slots * p), cost.multiply + exposed,
+                          cost.steps * (latency + own + cost.step) / slots,
+                          cost.steps * (latency + own) / in_flight});
+            if (first_wave) {
+                const double first_load = std::max(p, shared / most_steps);
+                takes = latency + cost.start_up +
+                        std::max({port + cost.step, cost.multiply + first_load,
+                                  takes + std::min(first_load, cost.step)});
+            }
+            double done = std::max(state.done + takes, shared_done + cost.step);
+            if (tiling.accumulators > 1)
+                done = std::max(done, state.drained_before + cost.multiply);
+            state.before = state.done;
+            state.done = done;
+            last_release = std::min(last_release, done + cost.skew);
+            state.drained_before = state.drained;
+            state.drained = std::max(state.drained, done + cost.skew) + cost.drain;
+        }
+        first_wave = false;
+    }
+    for (const CoreState& state : cores) time.seconds = std::max(time.seconds, state.drained);
+    time.memory_bytes += waiting;
+    time.seconds = std::max({time.seconds, shared_done,
+                             std::max(shared_done, last_release) + waiting / path.memory_rate});
+    if (!path.resident) time.seconds += partial ? 0 : path.memory_latency;
+    if (partial) {
+        double sums = 0;
+        for (const long rows : work.rows) sums += as_double(rows) * as_double(work.n);
+        const double split = as_double(tiling.split);
+        const VectorPlan second = vector_plan(core, sums * 4 * split, sums * work.c, sums * split);
+        const PipelineTime joined = vector_time(core, second, sums * 4 * split > path.l2_bytes);
+        time.seconds += joined.seconds;
+        time.memory_bytes += joined.memory_bytes;
+        time.l2_bytes += joined.l2_bytes;
+    }
+    return time;
+}
+
+// More tiles than this are a steady state: the rest goes at the same pace.
+constexpr double kMostTiles = 20000;
+
+}  // namespace
+
+PipelineTime gemm_time(const CoreStructure& core, const GemmWork& work, const GemmTiling& tiling) {
+    const double count = tile_count(work, tiling);
+    if (count <= kMostTiles) return walk_tiles(core, work, tiling);
+    // Fewer groups; of one group fewer rows, then fewer columns.
+    GemmWork part = work;
+    const double share = kMostTiles / count;
+    const auto cut = [](long size, double to, long tile) {
+        const auto tiles = static_cast<long>(as_double(size) * to / as_double(tile));
+        return std::min(size, std::max(1L, tiles) * tile);
+    };
+    if (part.rows.size() > 1) {
+        const auto groups =
+            static_cast<std::size_t>(as_double(static_cast<long>(part.rows.size())) * share);
+        part.rows.resize(std::max<std::size_t>(1, groups));
+    }
+    for (long& rows : part.rows) {
+        const double rest = kMostTiles / tile_count(part, tiling);
+        if (rest < 1) rows = cut(rows, rest, tiling.rows);
+    }
+    const double rest = kMostTiles / tile_count(part, tiling);
+    if (rest < 1) part.n = cut(part.n, rest, tiling.columns);
+    const auto elements = [](const GemmWork& product) {
+        double all = 0;
+        for (const long rows : product.rows) all += as_double(rows) * as_double(product.n);
+        return all;
+    };
+    PipelineTime time = walk_tiles(core, part, tiling);
+    const double times = elements(work) / elements(part);
+    time.seconds *= times;
+    time.memory_bytes *= times;
+    time.l2_bytes *= times;
+    return time;
+}
+
+namespace {
+
+struct Candidate {
+    GemmTiling tiling;
+    double least = 0;  // it cannot be faster
+};
+
+// Matrix work, ports and memory, each alone.
+double least_time(const CoreStructure& core, const GemmWork& work, const GemmTiling& tiling,
+                  double waves) {
+    const long slice = (work.k + tiling.split - 1) / tiling.split;
+    // In waves at least the last of which may hold nothing but edges.
+    const MatrixStep whole = matrix_step(core, work.format, tiling.rows, tiling.columns,
+                                         std::min(slice, tiling.depth), work.a, work.b);
+    const double steps = std::floor(as_double(slice) / as_double(std::min(slice, tiling.depth)));
+    double elements = 0, rows = 0;
+    for (const long each : work.rows) {
+        rows += as_double(each);
+        elements += as_double(each) * as_double(work.n);
+    }
+    (void)waves;
+    const double macs = elements * as_double(work.k);
+    const double peak = core.matrix.macs_per_cycle.at(work.format) * core.clock;
+    const double busy = macs / peak / as_double(tiling.cores);
+    const double groups = as_double(static_cast<long>(work.rows.size()));
+    const double operands =
+        rows * as_double(work.k) * work.a + groups * as_double(work.n) * as_double(work.k) * work.b;
+    const double memory =
+        core.path.resident ? 0 : (operands + elements * work.c) / core.path.memory_rate;
+    // Each tile reads its own panels.
+    const double loads =
+        elements * as_double(work.k) *
+        (work.a / as_double(std::min(tiling.columns, work.n)) + work.b / as_double(tiling.rows));
+    const double port = loads / (core.path.read * core.clock) / as_double(tiling.cores);
+    const double one = steps * whole.cycles / core.clock;
+    return std::max(
+        {busy, memory, port,
+         elements / as_double(tiling.rows * tiling.columns) >= as_double(tiling.cores) ? one : 0});
+}
+
+}  // namespace
+
+std::vector<PipelineChoice<GemmTiling>> best_tilings(const CoreStructure& core,
+                                                     const GemmWork& work, std::size_t most) {
+    const MatrixUnit& unit = core.matrix;
+    const bool systolic = unit.dataflow == Dataflow::weight_stationary;
+    const long row_unit = std::max(systolic ? 8 : unit.rows, std::min(unit.minimum_rows, 128L));
+    const long column_unit = std::max(16L, unit.columns);
+    const long longest = *std::max_element(work.rows.begin(), work.rows.end());
+    if (core.path.resident) {
+        double bytes = 0;
+        for (const long rows : work.rows)
+            bytes += as_double(rows) * (as_double(work.k) * work.a + as_double(work.n) * work.c) +
+                     as_double(work.n) * as_double(work.k) * work.b;
+        if (bytes > core.path.l2_bytes) {
+            throw std::invalid_argument(
+                fmt::format("operands of {} do not fit into the {} of SRAM, and there is no DRAM: "
+                            "spread the product over more chips",
+                            to_string(Bytes(bytes)), to_string(Bytes(core.path.l2_bytes))));
+        }
+    }
+    std::vector<Candidate> candidates;
+    const std::vector<long> depths = step_depths(core, work);
+    bool any = false;
+    for (const long rows : tile_sizes(row_unit, longest, systolic ? 4096 : 512)) {
+        for (const long columns : tile_sizes(column_unit, work.n, systolic ? 2048 : 512)) {
+            for (long split = 1; split <= 16 && (split == 1 || work.k / split >= 256); split *= 2) {
+                GemmTiling tiling;
+                tiling.rows = rows;
+                tiling.columns = columns;
+                tiling.split = split;
+                const double sums = 8.0 * as_double(rows) * as_double(columns);
+                tiling.accumulators = sums <= core.buffers.accumulator ? 2 : 1;
+                const double count = tile_count(work, tiling);
+                // With more cores there are more of these, none fewer: never slower.
+                const double least_waves = std::ceil(count / as_double(core.cores));
+                if (split > 1 && count > 4 * as_double(core.cores)) break;
+                for (double waves = least_waves; waves <= least_waves + 3; ++waves) {
+                    tiling.cores = static_cast<long>(std::ceil(count / waves));
+                    for (const long depth : depths) {
+                        tiling.depth = depth;
+                        tiling.stages = 2;
+                        if (!fits(core, work, tiling)) break;
+                        const double panel = step_bytes(work, rows, columns, depth);
+                        tiling.stages = std::clamp(static_cast<long>(core.buffers.level1 / panel),
+                                                   2L, core.buffers.level1_buffers);
+                        any = true;
+                        candidates.push_back({tiling, least_time(core, work, tiling, waves)});
+                        if (depth * split >= work.k) break;
+                    }
+                }
+            }
+        }
+    }
+    if (!any) {
+        throw std::invalid_argument(
+            "no tile fits into the core's buffers: see core.accumulator, core.level1, core.level0");
+    }
+    std::stable_sort(candidates.begin(), candidates.end(),
+                     [](const auto& x, const auto& y) { return x.least < y.least; });
+    std::vector<PipelineChoice<GemmTiling>> best;
+    const auto keep = [&](const GemmTiling& tiling, const PipelineTime& time) {
+        for (auto& known : best) {
+            if (!known.tiling.same_tile(tiling)) continue;
+            if (time.seconds < known.time.seconds) known = {tiling, time};
+            return;
+        }
+        best.push_back({tiling, time});
+    };
+    const auto order = [&] {
+        std::stable_sort(best.begin(), best.end(), [](const auto& x, const auto& y) {
+            return x.time.seconds < y.time.seconds;
+        });
+        if (best.size() > most) best.resize(most);
+    };
+    for (const Candidate& candidate : candidates) {
+        if (best.size() >= most && candidate.least >= best.back().time.seconds) break;
+        const long down = (longest + candidate.tiling.rows - 1) / candidate.tiling.rows;
+        const long square = std::lround(
+            std::sqrt(as_double(candidate.tiling.cores) * as_double(candidate.tiling.columns) /
+                      as_double(candidate.tiling.rows)));
+        long tried = 0;
+        for (const long band : {down, std::clamp(square, 1L, down)}) {
+            if (band == tried) continue;
+            tried = band;
+            GemmTiling tiling = candidate.tiling;
+            tiling.band = band;
+            keep(tiling, gemm_time(core, work, tiling));
+        }
+        order();
+    }
+    return best;
+}
+
+}  // namespace podsim

@@ -1,0 +1,125 @@
+#include "chips/structural_cost.hpp"
+
+#include <fmt/format.h>
+
+#include <stdexcept>
+
+#include "chips/gemm_cost.hpp"
+#include "chips/npu_cycle.hpp"
+#include "chips/pipeline_cost.hpp"
+
+namespace podsim {
+
+namespace {
+
+struct Answer {
+    Seconds time{0.0};
+    Bytes memory{0.0};
+    std::string choice;
+};
+
+struct ClosedForm {
+    const CoreStructure& core;
+    const RankHardware& hardware;
+
+    Answer operator()(const Gemm& gemm) const {
+        const auto best =
+            best_tilings(core, gemm_work(gemm, executed_format(hardware, compute_dtype_of(gemm))));
+        return answer(best.front().time, best.front().tiling.text());
+    }
+    Answer operator()(const Attention& attention) const {
+        const auto best = best_tilings(
+            core, attention_work(attention, executed_format(hardware, attention.compute)));
+        return answer(best.front().time, best.front().tiling.text());
+    }
+    Answer operator()(const VectorWork& work) const {
+        const VectorPlan plan =
+            vector_plan(core, work.read, work.write, work.elements * work.flops_per_element);
+        return answer(vector_time(core, plan, true), "");
+    }
+    template <class Other>
+    Answer operator()(const Other& other) const {
+        throw std::invalid_argument("there is no pipeline for " + kind_of(OperatorBody(other)));
+    }
+
+  private:
+    static Answer answer(const PipelineTime& time, std::string choice) {
+        return {Seconds(time.seconds), Bytes(time.memory_bytes), std::move(choice)};
+    }
+};
+
+// The launch, and the record that says what it rests on.
+struct Habits {
+    Seconds launch{0.0};
+    const FitRecord* record = nullptr;
+};
+
+Habits habits_of(const OperatorBody& body, const RankHardware& hardware,
+                 const KernelLibrarySpec& library) {
+    if (const auto* gemm = std::get_if<Gemm>(&body)) {
+        const GemmHabits& habits =
+            gemm_habits(library, executed_format(hardware, compute_dtype_of(body)), gemm->groups);
+        return {habits.launch, &habits.record};
+    }
+    if (const auto* attention = std::get_if<Attention>(&body)) {
+        const AttentionHabits& habits = attention_habits(library, *attention);
+        return {habits.launch, &habits.record};
+    }
+    const VectorHabits& habits = vector_habits(library, std::get<VectorWork>(body));
+    return {habits.launch, &habits.record};
+}
+
+}  // namespace
+
+bool is_structural(const OperatorBody& body, const KernelLibrarySpec& library, Fidelity fidelity) {
+    if (!npu_can_run(body)) return false;
+    return fidelity == Fidelity::cycle ||
+           (fidelity == Fidelity::tile && library.kind == KernelKind::structural);
+}
+
+OperatorCost structural_cost(const OperatorBody& body, const RankHardware& hardware,
+                             const KernelLibrarySpec& library, Fidelity fidelity,
+                             double core_share) {
+    if (!hardware.core) {
+        throw std::invalid_argument(fmt::format(
+            "{} needs the structure of a core, and the chip's record has no `core:`; add one "
+            "(configs/chips/custom-npu.yaml shows it)",
+            fidelity == Fidelity::cycle ? "fidelity cycle" : "the kernel library " + library.name));
+    }
+    CoreStructure core = *hardware.core;
+    core.cores = usable_cores(hardware, core_share);
+    Answer answer;
+    if (fidelity == Fidelity::cycle) {
+        NpuRun run = run_npu(core, body);
+        answer = {run.time, run.memory_read + run.memory_written, std::move(run.tiling)};
+    } else {
+        answer = std::visit(ClosedForm{core, hardware}, body);
+    }
+    const Habits habits = habits_of(body, hardware, library);
+    OperatorCost cost;
+    cost.launch = habits.launch;
+    cost.time = habits.launch + answer.time;
+    cost.hbm = max(compulsory_bytes_of(body), answer.memory);
+    // The efficiency is the structure's; a resident chip has no memory to wait for.
+    cost.hbm_time = cost.hbm / BytesPerSecond(core.path.memory_rate);
+    cost.choice = std::move(answer.choice);
+    cost.basis = habits.record->basis;
+    cost.held_out_error = habits.record->held_out_error;
+    if (library.kind != KernelKind::structural && cost.basis == Confidence::measured)
+        cost.basis = Confidence::derived;  // the launch alone was measured
+    if (const auto* work = std::get_if<VectorWork>(&body)) {
+        cost.vector = Flops(work->elements * work->flops_per_element) / hardware.peak_vector;
+        cost.on_vector_cores = hardware.separate_vector;
+        return cost;
+    }
+    cost.matrix = matrix_work_of(body) / peak_for(hardware, compute_dtype_of(body));
+    if (const auto* gemm = std::get_if<Gemm>(&body)) {
+        const DType executed = executed_format(hardware, compute_dtype_of(body));
+        if (bytes_of(gemm->b) < bytes_of(executed) && hardware.peak_matrix.count(gemm->b) == 0)
+            cost.warning =
+                fmt::format("widening of {} weights is not in the pipeline", to_string(gemm->b));
+    }
+    return cost;
+}
+
+}  // namespace podsim

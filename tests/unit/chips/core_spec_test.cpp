@@ -1,0 +1,89 @@
+// The section `core:` of a chip: what of it contradicts the chip, and what one rank has.
+#include "chips/core_spec.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <sstream>
+#include <stdexcept>
+
+#include "base/catalog.hpp"
+#include "chips/chip.hpp"
+#include "chips/cost.hpp"
+#include "tests/support/readers.hpp"
+#include "tests/unit/chips/tiny_chip.hpp"
+
+namespace podsim {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+// The template that users copy.
+std::string custom() {
+    std::ifstream file(std::string(PODSIM_SOURCE_DIR) + "/configs/chips/custom-npu.yaml");
+    std::ostringstream text;
+    text << file.rdbuf();
+    return text.str();
+}
+
+std::string refusal(const std::string& from, const std::string& to) {
+    return refusal_of(
+        [&] { read_chip(parse_yaml(replaced(custom(), from, to), "chip.yaml"), "c"); });
+}
+
+TEST(CoreSpec, OneRankHasItsShare) {
+    const ChipSpec chip = read_chip(parse_yaml(custom(), "chip.yaml"), "custom");
+    const CoreStructure core = *rank_hardware(chip).core;
+    EXPECT_EQ(core.cores, 128);
+    EXPECT_EQ(core.clock, 1.9e9);
+    EXPECT_EQ(core.matrix.macs_per_cycle.at(DType::bf16), 4096);
+    EXPECT_EQ(core.vector.cores, 2);
+    EXPECT_EQ(core.buffers.level1, 1024 * 1024);
+    EXPECT_DOUBLE_EQ(core.path.memory_rate, 16.384e12 * 0.86);
+}
+
+TEST(CoreSpec, ShapeAgainstRate) {
+    EXPECT_THAT(refusal("    rows: {value: 16,", "    rows: {value: 32,"),
+                AllOf(HasSubstr("core.matrix_unit"), HasSubstr("32 x 16 x 16"),
+                      HasSubstr("peak_matrix"), HasSubstr("2 %")));
+}
+
+TEST(CoreSpec, FormatThatTheUnitLacks) {
+    EXPECT_THAT(refusal("format: bf16", "format: fp4"),
+                AllOf(HasSubstr("core.matrix_unit.format"), HasSubstr("no fp4")));
+}
+
+TEST(CoreSpec, BuffersThatHoldNoTile) {
+    EXPECT_THAT(refusal("size: {value: 256 KiB", "size: {value: 512 B"),
+                AllOf(HasSubstr("core.accumulator.size"), HasSubstr("cannot hold")));
+    EXPECT_THAT(refusal("size: {value: 1024 KiB", "size: {value: 1 KiB"),
+                AllOf(HasSubstr("core.level1.size"), HasSubstr("cannot hold")));
+    EXPECT_THAT(refusal("a: {value: 64 KiB", "a: {value: 100 B"), HasSubstr("core.level0.a"));
+}
+
+TEST(CoreSpec, NoCores) {
+    EXPECT_THAT(refusal("matrix: {value: 128,", "matrix: {value: 0,"), HasSubstr("cores.matrix"));
+}
+
+// A chip without `core:` has no pipeline; kinds without one go by the formulas, and say so.
+TEST(CoreSpec, CycleNeedsIt) {
+    const auto cycle = [](const OperatorBody& body) {
+        return operator_cost(body, tiny_chip(), tiny_library(), Fidelity::cycle, 1.0);
+    };
+    try {
+        cycle(Gemm{32, 32, 64, 1});
+        FAIL() << "cycle without a core";
+    } catch (const std::invalid_argument& error) {
+        EXPECT_THAT(error.what(), HasSubstr("core:"));
+    }
+    StreamMix mix;
+    mix.tokens = 10;
+    mix.streams = 4;
+    mix.hidden = 64;
+    EXPECT_THAT(cycle(mix).warning, HasSubstr("tile stands in for cycle"));
+}
+
+}  // namespace
+}  // namespace podsim
