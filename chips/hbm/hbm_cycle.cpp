@@ -30,10 +30,20 @@ struct Counted {
     LatencyFigures latency;
 };
 
-// Of sorted values, the nearest rank.
-Seconds at_percent(const std::vector<double>& sorted, double percent) {
-    const auto last = static_cast<double>(sorted.size() - 1);
-    return Seconds(sorted[static_cast<std::size_t>(std::lround(last * percent / 100))]);
+// Nearest ranks, from the highest down: each leaves the smaller ones before it. Sorting all would
+// take a sixth as long as the simulation.
+void find_percentiles(std::vector<double>& values, LatencyFigures& figures) {
+    const auto last = static_cast<double>(values.size() - 1);
+    auto end = values.end();
+    const auto at_percent = [&](double percent) {
+        const auto nth = values.begin() + std::lround(last * percent / 100);
+        if (nth < end) std::nth_element(values.begin(), nth, end);
+        end = std::min(end, nth);
+        return Seconds(*nth);
+    };
+    figures.p99 = at_percent(99);
+    figures.p95 = at_percent(95);
+    figures.p50 = at_percent(50);
 }
 
 Counted count(const std::vector<TrafficRecord>& records, const AccessPattern& pattern,
@@ -41,21 +51,19 @@ Counted count(const std::vector<TrafficRecord>& records, const AccessPattern& pa
     std::vector<Picoseconds> completions;
     completions.reserve(records.size());
     for (const TrafficRecord& record : records) completions.push_back(record.completion);
-    std::sort(completions.begin(), completions.end());
-    const std::size_t warm = records.size() / 10;
-    const Picoseconds from = completions[warm];
+    const auto warm = completions.begin() + static_cast<std::ptrdiff_t>(records.size() / 10);
+    std::nth_element(completions.begin(), warm, completions.end());
+    const Picoseconds from = *warm;
     const Picoseconds last_arrival =
         std::max_element(records.begin(), records.end(), [](const auto& a, const auto& b) {
             return a.arrival < b.arrival;
         })->arrival;
-    const Picoseconds to = std::max(last_arrival, completions[warm + 1]);
-    const auto counted =
-        static_cast<double>(std::upper_bound(completions.begin(), completions.end(), to) -
-                            std::upper_bound(completions.begin(), completions.end(), from));
+    const Picoseconds to =
+        std::max(last_arrival, *std::min_element(std::next(warm), completions.end()));
     const double seconds = to_seconds(to - from).value();
     Counted result;
-    result.share = counted * static_cast<double>(pattern.request) / seconds / peak.value();
     std::vector<double> latencies;
+    latencies.reserve(records.size());
     double area = 0;
     for (const TrafficRecord& record : records) {
         const Picoseconds begin = std::max(from, record.arrival);
@@ -64,12 +72,12 @@ Counted count(const std::vector<TrafficRecord>& records, const AccessPattern& pa
         if (record.completion > from && record.completion <= to)
             latencies.push_back(to_seconds(record.completion - record.arrival).value());
     }
+    const double bytes =
+        static_cast<double>(latencies.size()) * static_cast<double>(pattern.request);
+    result.share = bytes / seconds / peak.value();
     result.outstanding = area / seconds;
     result.latency.mean = Seconds(mean(latencies));
-    std::sort(latencies.begin(), latencies.end());
-    result.latency.p50 = at_percent(latencies, 50);
-    result.latency.p95 = at_percent(latencies, 95);
-    result.latency.p99 = at_percent(latencies, 99);
+    find_percentiles(latencies, result.latency);
     return result;
 }
 

@@ -66,8 +66,10 @@ void PseudoChannel::advance(Cycle until, std::vector<MemoryCompletion>& complete
             if (in_window_[next.write] < window_[next.write]) time = std::max(next.arrival, now_);
         }
         if (!column_known_) choose_column();
-        if (!row_known_) choose_row();
-        const Cycle command = std::min(column_.time, row_candidate_.time);
+        if (!precharge_known_) choose_precharge();
+        if (!activate_known_) choose_activate();
+        const Candidate& row = activate_.before(precharge_) ? activate_ : precharge_;
+        const Cycle command = std::min(column_.time, row.time);
         const Cycle refresh_time = std::max(refresh_at_, now_);
         if (time <= command && time <= refresh_time) {
             if (time > until) return;
@@ -78,14 +80,18 @@ void PseudoChannel::advance(Cycle until, std::vector<MemoryCompletion>& complete
             if (refresh_time > until) return;
             now_ = refresh_time;
             refresh();
-        } else if (column_.time <= row_candidate_.time) {
+        } else if (column_.time <= row.time) {
             if (column_.time > until) return;
             now_ = column_.time;
             issue_column(completed);
         } else {
-            if (row_candidate_.time > until) return;
-            now_ = row_candidate_.time;
-            issue_row();
+            if (row.time > until) return;
+            now_ = row.time;
+            if (&row == &activate_) {
+                issue_activate();
+            } else {
+                issue_precharge();
+            }
         }
     }
 }
@@ -102,15 +108,42 @@ void PseudoChannel::enter(const MemoryAccess& access) {
     (list.tail >= 0 ? slots_[list.tail].next : list.head) = index;
     list.tail = index;
     if (list.hit < 0 && row_[access.bank] == access.row) list.hit = index;
-    const std::uint64_t columns = column_mask_[mode_], rows = row_mask_[mode_];
-    review(access.bank);
+    review_and_consider(access.bank);
     turn_if_due();
-    if (mode != mode_ || (columns == column_mask_[mode_] && rows == row_mask_[mode_])) return;
-    // A bank that had nothing to do or another thing: compare it alone with the best so far.
-    if (column_known_ && column_.bank == access.bank) column_known_ = false;
-    if (row_known_ && row_candidate_.bank == access.bank) row_known_ = false;
-    column_known_ = column_known_ && (column_mask_[mode_] & ~columns) == 0;
-    row_known_ = row_known_ && (row_mask_[mode_] & ~rows) == 0;
+}
+
+// Where nothing but this bank's accesses has changed, it alone is held against the best so far.
+void PseudoChannel::review_and_consider(int bank) {
+    const std::uint64_t columns = column_mask_[mode_], rows = row_mask_[mode_], tidy = close_mask_;
+    review(bank);
+    if (columns != column_mask_[mode_]) consider_column(bank);
+    if (rows != row_mask_[mode_] || tidy != close_mask_) consider_row(bank);
+}
+
+void PseudoChannel::consider_column(int bank) {
+    if (!column_known_) return;
+    if (column_.bank() == bank) {
+        column_known_ = false;
+    } else if ((column_mask_[mode_] & bit(bank)) != 0) {
+        const Cycle gate = std::max(group_column_ok_[mode_][group_of_[bank]], now_);
+        column_.improve({std::max(column_ok_[mode_][bank], gate), hit_key_[mode_][bank]});
+    }
+}
+
+void PseudoChannel::consider_row(int bank) {
+    const bool wanted = ((row_mask_[mode_] | close_mask_) & bit(bank)) != 0;
+    const bool open = (open_mask_ & bit(bank)) != 0;
+    if (precharge_.bank() == bank) {
+        precharge_known_ = false;
+    } else if (wanted && open) {
+        precharge_.improve({std::max(precharge_ok_[bank], now_), head_key_[mode_][bank]});
+    }
+    if (activate_.bank() == bank) {
+        activate_known_ = false;
+    } else if (wanted && !open) {
+        const Cycle gate = std::max(group_activate_ok_[group_of_[bank]], now_);
+        activate_.improve({std::max(activate_ok_[bank], gate), head_key_[mode_][bank]});
+    }
 }
 
 // What the bank has to do in either mode, after its row or its accesses have changed.
@@ -121,9 +154,13 @@ void PseudoChannel::review(int bank) {
             list.hit >= 0 && (streak_[bank] < controller_.row_hit_cap || list.hit == list.head);
         column_mask_[mode] = hit ? column_mask_[mode] | bit(bank) : column_mask_[mode] & ~bit(bank);
         const bool row = !hit && list.head >= 0;
-        hit_age_[mode][bank] = hit ? slots_[list.hit].age : kAgeMask;
+        const auto key = [&](std::int32_t slot) {
+            const std::uint64_t age = slot >= 0 ? slots_[slot].age & kAgeMask : kAgeMask;
+            return age << kBankBits | static_cast<std::uint64_t>(bank);
+        };
+        hit_key_[mode][bank] = key(list.hit);
         // Rows closed for tidiness come after those that somebody waits for.
-        head_age_[mode][bank] = list.head >= 0 ? slots_[list.head].age : kAgeMask;
+        head_key_[mode][bank] = key(list.head);
         row_mask_[mode] = row ? row_mask_[mode] | bit(bank) : row_mask_[mode] & ~bit(bank);
     }
     if (controller_.row_policy == RowPolicy::closed) {
@@ -134,42 +171,41 @@ void PseudoChannel::review(int bank) {
 
 // Time from now, age and bank in one number, so that the least is the earliest, of those the
 // oldest, without a branch that could be guessed wrong.
-std::uint64_t PseudoChannel::key_of(Cycle time, std::uint64_t age, int bank) const {
-    return (static_cast<std::uint64_t>(time - now_) << kTimeShift) |
-           ((age & kAgeMask) << kBankBits) | static_cast<std::uint64_t>(bank);
-}
-
-PseudoChannel::Candidate PseudoChannel::candidate_of(std::uint64_t key) const {
-    if (key == UINT64_MAX) return {};
-    return {now_ + static_cast<Cycle>(key >> kTimeShift), (key >> kBankBits) & kAgeMask,
-            static_cast<int>(key & (kBanks - 1))};
+PseudoChannel::Candidate PseudoChannel::best_of(std::uint64_t mask, const Cycles& gates,
+                                                const Cycles& own, const Keys& keys) const {
+    const Cycle now = now_;
+    std::uint64_t best = UINT64_MAX;
+    for (; mask != 0; mask &= mask - 1) {
+        const int bank = std::countr_zero(mask);
+        // By value: std::max picks references, and with them a branch.
+        const Cycle one = own[bank], all = gates[group_of_[bank]];
+        const Cycle ready = (one > all ? one : all) - now;
+        const auto wait = static_cast<std::uint64_t>(ready > 0 ? ready : 0);
+        const std::uint64_t key = wait << kTimeShift | keys[bank];
+        best = key < best ? key : best;
+    }
+    if (best == UINT64_MAX) return {};
+    constexpr std::uint64_t kKeyMask = (std::uint64_t{1} << kTimeShift) - 1;
+    return {now + static_cast<Cycle>(best >> kTimeShift), best & kKeyMask};
 }
 
 void PseudoChannel::choose_column() {
     column_known_ = true;
-    const auto& own = column_ok_[mode_];
-    const auto& group = group_column_ok_[mode_];
-    const auto& age = hit_age_[mode_];
-    std::uint64_t best = UINT64_MAX;
-    for (std::uint64_t mask = column_mask_[mode_]; mask != 0; mask &= mask - 1) {
-        const int bank = std::countr_zero(mask);
-        const Cycle time = std::max(std::max(own[bank], group[group_of_[bank]]), now_);
-        best = std::min(best, key_of(time, age[bank], bank));
-    }
-    column_ = candidate_of(best);
+    column_ =
+        best_of(column_mask_[mode_], group_column_ok_[mode_], column_ok_[mode_], hit_key_[mode_]);
 }
 
-void PseudoChannel::choose_row() {
-    row_known_ = true;
-    const auto& age = head_age_[mode_];
-    std::uint64_t best = UINT64_MAX;
-    for (std::uint64_t mask = row_mask_[mode_] | close_mask_; mask != 0; mask &= mask - 1) {
-        const int bank = std::countr_zero(mask);
-        const Cycle open = std::max(activate_ok_[bank], group_activate_ok_[group_of_[bank]]);
-        const Cycle ready = row_[bank] >= 0 ? precharge_ok_[bank] : open;
-        best = std::min(best, key_of(std::max(ready, now_), age[bank], bank));
-    }
-    row_candidate_ = candidate_of(best);
+void PseudoChannel::choose_precharge() {
+    precharge_known_ = true;
+    static constexpr Cycles kNoGates{};
+    precharge_ = best_of((row_mask_[mode_] | close_mask_) & open_mask_, kNoGates, precharge_ok_,
+                         head_key_[mode_]);
+}
+
+void PseudoChannel::choose_activate() {
+    activate_known_ = true;
+    activate_ =
+        best_of(row_mask_[mode_] & ~open_mask_, group_activate_ok_, activate_ok_, head_key_[mode_]);
 }
 
 void PseudoChannel::remove(int mode, int index) {
@@ -185,7 +221,7 @@ void PseudoChannel::remove(int mode, int index) {
 }
 
 void PseudoChannel::issue_column(std::vector<MemoryCompletion>& completed) {
-    const int bank = column_.bank;
+    const int bank = column_.bank();
     const int mode = mode_;
     const int group = group_of_[bank], stack = stack_of_[bank];
     const Cycle now = now_;
@@ -216,7 +252,6 @@ void PseudoChannel::issue_column(std::vector<MemoryCompletion>& completed) {
     column_known_ = false;
     if (--slot.left > 0) {
         // The cap is looked at when an access is done, or when another comes to the bank.
-        if (row_candidate_.bank == bank) row_known_ = false;
         return;
     }
     completed.push_back({slot.access.id, data_end});
@@ -226,38 +261,36 @@ void PseudoChannel::issue_column(std::vector<MemoryCompletion>& completed) {
        : slot.activated ? statistics_.row_misses
                         : statistics_.row_hits);
     remove(mode, index);
-    const std::uint64_t rows = row_mask_[mode_] | close_mask_;
-    review(bank);
-    if ((row_mask_[mode_] | close_mask_) != rows || row_candidate_.bank == bank) row_known_ = false;
+    review_and_consider(bank);
     turn_if_due();
 }
 
-void PseudoChannel::issue_row() {
-    const int bank = row_candidate_.bank;
-    row_known_ = false;
+void PseudoChannel::issue_precharge() {
+    const int bank = precharge_.bank();
+    precharge_known_ = false;
     const std::int32_t head = lists_[mode_][bank].head;
-    if (row_[bank] >= 0) {
-        record(MemoryCommand::precharge, bank, row_[bank]);
-        ++statistics_.precharges;
-        if (head >= 0) slots_[head].precharged = true;
-        activate_ok_[bank] = std::max(activate_ok_[bank], now_ + t_.rp);
-        close(bank);
-        return;
-    }
+    record(MemoryCommand::precharge, bank, row_[bank]);
+    ++statistics_.precharges;
+    if (head >= 0) slots_[head].precharged = true;
+    activate_ok_[bank] = std::max(activate_ok_[bank], now_ + t_.rp);
+    close(bank);
+    consider_row(bank);
+}
+
+void PseudoChannel::issue_activate() {
+    const int bank = activate_.bank();
+    activate_known_ = false;
+    const std::int32_t head = lists_[mode_][bank].head;
     record(MemoryCommand::activate, bank, slots_[head].access.row);
     activate(bank, head);
     // The one bank that can read or write now and could not before.
-    if (column_known_ && (column_mask_[mode_] & bit(bank)) != 0) {
-        const Cycle time = std::max(
-            std::max(column_ok_[mode_][bank], group_column_ok_[mode_][group_of_[bank]]), now_);
-        const Candidate candidate{time, hit_age_[mode_][bank] & kAgeMask, bank};
-        if (candidate.before(column_)) column_ = candidate;
-    }
+    consider_column(bank);
 }
 
 void PseudoChannel::activate(int bank, int slot) {
     const int group = group_of_[bank], stack = stack_of_[bank];
     row_[bank] = slots_[slot].access.row;
+    open_mask_ |= bit(bank);
     slots_[slot].activated = true;
     streak_[bank] = 0;
     ++statistics_.activates;
@@ -283,6 +316,7 @@ void PseudoChannel::activate(int bank, int slot) {
 
 void PseudoChannel::close(int bank) {
     row_[bank] = -1;
+    open_mask_ &= ~bit(bank);
     streak_[bank] = 0;
     lists_[0][bank].hit = lists_[1][bank].hit = -1;
     review(bank);
@@ -295,7 +329,7 @@ void PseudoChannel::refresh() {
         refresh_one_bank();
     }
     ++statistics_.refreshes;
-    column_known_ = row_known_ = false;
+    column_known_ = precharge_known_ = activate_known_ = false;
     refresh_due_ += refresh_step_;
     refresh_at_ = static_cast<Cycle>(refresh_due_);
 }
@@ -359,7 +393,7 @@ void PseudoChannel::refresh_one_bank() {
 void PseudoChannel::turn(int mode) {
     mode_ = mode;
     if (mode == 1) ++statistics_.drains;
-    column_known_ = row_known_ = false;
+    column_known_ = precharge_known_ = activate_known_ = false;
 }
 
 void PseudoChannel::turn_if_due() {

@@ -89,9 +89,12 @@ class PseudoChannel {
   private:
     static constexpr int kBanks = 64;
     static constexpr Cycle kNever = INT64_MAX / 4;
-    // A candidate as one number: cycles from now (24 bits), age (34), bank (6).
+    // In a search a candidate is one number: cycles from now (24 bits), age (34), bank (6).
     static constexpr int kBankBits = 6, kTimeShift = 40;
     static constexpr std::uint64_t kAgeMask = (std::uint64_t{1} << 34) - 1;
+
+    using Cycles = std::array<Cycle, kBanks>;
+    using Keys = std::array<std::uint64_t, kBanks>;
 
     struct Slot {
         MemoryAccess access;
@@ -105,22 +108,29 @@ class PseudoChannel {
     };
     struct Candidate {
         Cycle time = kNever;
-        std::uint64_t age = 0;
-        int bank = -1;
+        std::uint64_t key = UINT64_MAX;  // age, bank
+        int bank() const { return time == kNever ? -1 : static_cast<int>(key & (kBanks - 1)); }
         bool before(const Candidate& o) const {
-            return time < o.time || (time == o.time && age < o.age);
+            return time < o.time || (time == o.time && key < o.key);
+        }
+        void improve(const Candidate& o) {
+            if (o.before(*this)) *this = o;
         }
     };
 
-    bool admit(Cycle time);
     void enter(const MemoryAccess& access);
     void review(int bank);
     void choose_column();
-    void choose_row();
-    std::uint64_t key_of(Cycle time, std::uint64_t age, int bank) const;
-    Candidate candidate_of(std::uint64_t key) const;
+    void choose_precharge();
+    void choose_activate();
+    void review_and_consider(int bank);
+    void consider_column(int bank);
+    void consider_row(int bank);
+    Candidate best_of(std::uint64_t mask, const Cycles& gates, const Cycles& own,
+                      const Keys& keys) const;
     void issue_column(std::vector<MemoryCompletion>& completed);
-    void issue_row();
+    void issue_precharge();
+    void issue_activate();
     void activate(int bank, int slot);
     void close(int bank);
     void remove(int mode, int slot);
@@ -146,10 +156,11 @@ class PseudoChannel {
     std::array<std::uint8_t, kBanks> ring_{};
     std::array<std::int32_t, kBanks> streak_{};  // column commands since the activate
     std::array<std::array<List, kBanks>, 2> lists_{};
-    std::array<std::array<std::uint64_t, kBanks>, 2> hit_age_{}, head_age_{};
+    std::array<std::array<std::uint64_t, kBanks>, 2> hit_key_{}, head_key_{};  // age, bank
     std::array<std::uint64_t, 2> column_mask_{};  // banks with something to read or write
     std::array<std::uint64_t, 2> row_mask_{};     // banks whose row has to change for it
     std::uint64_t close_mask_ = 0;                // closed policy: rows nobody waits for
+    std::uint64_t open_mask_ = 0;                 // banks with an open row
 
     std::vector<Slot> slots_;
     std::vector<std::int32_t> free_slots_;
@@ -158,8 +169,10 @@ class PseudoChannel {
     int mode_ = 0;  // 0 reads, 1 writes
     Cycle now_ = 0;
     std::uint64_t age_ = 0;
-    Candidate column_, row_candidate_;
-    bool column_known_ = true, row_known_ = true;
+    // The best of each kind, as long as it is known to be: what a command or an access changes in
+    // one bank is held against it, and only what moves the times of others asks for a new search.
+    Candidate column_, precharge_, activate_;
+    bool column_known_ = true, precharge_known_ = true, activate_known_ = true;
     double refresh_due_ = 0, refresh_step_ = 0;
     Cycle refresh_at_ = kNever;
     int refresh_next_ = 0;
