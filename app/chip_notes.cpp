@@ -71,7 +71,7 @@ double predicted_share(const ChipSpec& chip, const Energies& energies) {
 
 // By the energies of the process alone; nothing where it is not known.
 std::optional<double> process_share(const ChipSpec& chip) {
-    if (!chip.process) return std::nullopt;
+    if (!chip.process || !chip.cores) return std::nullopt;
     ChipSpec plain = chip;
     if (plain.energy) plain.energy->matrix.clear();
     return sustained_share(plain, energies_of(plain));
@@ -118,6 +118,14 @@ std::string chip_notes(const ChipSpec& chip, const PriceSpec& prices) {
                    fmt::format("{:.5g}", high[i].second)});
     }
     return text + table.text();
+}
+
+std::optional<Sourced<Usd>> silicon_price(const ChipSpec& chip, const PriceSpec& prices) {
+    const SiliconBand band = silicon_band(chip, prices);
+    if (!band.costs) return {};
+    const auto& [low, value, high] = *band.costs;
+    return Sourced<Usd>{value.price,          low.price, high.price, "its silicon",
+                        Confidence::estimate, ""};
 }
 
 nlohmann::ordered_json chip_notes_json(const ChipSpec& chip, const PriceSpec& prices) {

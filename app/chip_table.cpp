@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <map>
 
+#include "app/chip_notes.hpp"
 #include "app/number_text.hpp"
 #include "app/text_table.hpp"
 #include "base/names.hpp"
@@ -35,6 +37,14 @@ std::string banded(const Sourced<Quantity>& figure, double scale) {
     if (!figure.low && !figure.high) return cell;
     return cell + fmt::format(" ({} to {})", text(figure.low.value_or(figure.value)),
                               text(figure.high.value_or(figure.value)));
+}
+
+// Two digits: "12,000".
+std::string rounded_usd(Usd usd) {
+    const double unit = std::pow(10.0, std::floor(std::log10(usd.value())) - 1);
+    std::string text = fmt::format("{:.0f}", std::round(usd.value() / unit) * unit);
+    for (std::size_t at = text.size(); at > 3; at -= 3) text.insert(at - 3, ",");
+    return text;
 }
 
 // The rate of dense 16-bit products, which every chip here has in one of two formats.
@@ -126,6 +136,10 @@ void add_memory(Table& table) {
     table.row("  its bandwidth, GB/s", [](const ShownChip& shown) {
         return shown.chip.hbm ? banded(shown.chip.hbm->bandwidth, 1e-9) : kNothing;
     });
+    table.row("  stacks or devices", [](const ShownChip& shown) {
+        if (!shown.chip.memory) return std::string(kNothing);
+        return fmt::format("{} x {}", shown.chip.memory->stacks.value, shown.chip.memory->device);
+    });
     table.row("  SRAM, MB", [](const ShownChip& shown) {
         return shown.chip.sram ? banded(shown.chip.sram->capacity, 1e-6) : kNothing;
     });
@@ -178,6 +192,13 @@ void add_price(Table& table) {
     table.row("  purchase, USD", [](const ShownChip& shown) {
         return shown.price && shown.price->purchase ? banded(*shown.price->purchase, 1) : kNothing;
     });
+    table.row("  price of its silicon, USD", [](const ShownChip& shown) {
+        if (!shown.silicon) return std::string(kNothing);
+        const Sourced<Usd>& price = *shown.silicon;
+        return fmt::format("{} ({} to {})", rounded_usd(price.value),
+                           rounded_usd(price.low.value_or(price.value)),
+                           rounded_usd(price.high.value_or(price.value)));
+    });
     table.section("dense 16-bit peak over");
     table.row("  memory rate: ridge, FLOP/B", [](const ShownChip& shown) {
         const auto peak = dense_16_bit(shown.chip);
@@ -191,8 +212,11 @@ void add_price(Table& table) {
     });
     table.row("  purchase, GFLOPS/USD", [](const ShownChip& shown) {
         const auto peak = dense_16_bit(shown.chip);
-        if (!peak || !shown.price || !shown.price->purchase) return std::string(kNothing);
-        return significant(peak->value() / shown.price->purchase->value.value() * 1e-9, 3);
+        if (!peak) return std::string(kNothing);
+        if (shown.price && shown.price->purchase)
+            return significant(peak->value() / shown.price->purchase->value.value() * 1e-9, 3);
+        if (!shown.silicon) return std::string(kNothing);
+        return significant(peak->value() / shown.silicon->value.value() * 1e-9, 3) + "^";
     });
 }
 
@@ -226,7 +250,7 @@ void add_evidence(Table& table) {
 
 ShownChip shown_chip(const ChipSpec& chip, Catalog& catalog) {
     const Place place{"podsim show", 0, 0};
-    ShownChip shown{chip, {}, {}, {}};
+    ShownChip shown{chip, {}, {}, {}, {}};
     shown.kernels =
         read_kernel_library(catalog.load("kernels", chip.kernels, place, "kernels"), chip.kernels);
     const auto has = [&](const char* kind, const std::string& name) {
@@ -241,6 +265,7 @@ ShownChip shown_chip(const ChipSpec& chip, Catalog& catalog) {
             if (price == prices.chips.end() || shown.price) continue;
             shown.price = price->second;
         }
+        if (!shown.price || !shown.price->purchase) shown.silicon = silicon_price(chip, prices);
     }
     for (const std::string& name : catalog.names("system")) {
         const SystemSpec system = read_system(catalog.load("system", name, place, "system"), name);
@@ -261,7 +286,11 @@ std::string chip_table(const Chips& chips) {
         add_evidence(table);
         text += (first > 0 ? "\n" : "") + table.text();
     }
-    return text + "* a rumour, ? assumed; in brackets from low to high.\n";
+    text += "* a rumour, ? assumed; in brackets from low to high.\n";
+    const auto by_silicon = [](const ShownChip& shown) { return shown.silicon.has_value(); };
+    if (std::any_of(chips.begin(), chips.end(), by_silicon))
+        text += "^ at the price of its silicon (docs/power.md).\n";
+    return text;
 }
 
 }  // namespace podsim

@@ -16,8 +16,9 @@ namespace podsim {
 struct ShownChip {
     ChipSpec chip;
     KernelLibrarySpec kernels;
-    std::optional<ChipPrice> price;   // of the default price list
-    std::vector<SystemSpec> systems;  // that are built of it
+    std::optional<ChipPrice> price;       // of the default price list
+    std::optional<Sourced<Usd>> silicon;  // what its silicon says it costs, where nobody sells it
+    std::vector<SystemSpec> systems;      // that are built of it
 };
 
 // Looks up what belongs to a chip. Throws InputError for what cannot be read.

@@ -37,7 +37,9 @@ struct Shown {
 std::optional<ShownChip> chip_if_whole(const Node& document, const std::string& name,
                                        Catalog& catalog) {
     try {
-        return shown_chip(read_chip(document, name), catalog);
+        ChipSpec chip = read_chip(document, name);
+        load_process(chip, document, catalog);
+        return shown_chip(chip, catalog);
     } catch (const InputError&) {
         return {};
     }

@@ -128,7 +128,9 @@ double product_reuse(double accumulator_bytes, double operand_bytes) {
 
 Energies energies_of(const ChipSpec& chip) {
     const EnergySpec stated = chip.energy.value_or(EnergySpec{});
-    const ProcessEnergy* process = chip.process ? &chip.process->energy : nullptr;
+    // The energies of a process are those of cores like the ones they were fitted on. Of a chip
+    // known by its data sheet alone neither the cores nor, often, the power are known.
+    const ProcessEnergy* process = chip.process && chip.cores ? &chip.process->energy : nullptr;
     Energies energies;
     energies.cap = stated.cap.value_or(chip.power);
     energies.voltage_exponent = stated.voltage_exponent.value_or(

@@ -1,7 +1,7 @@
 // What operations and bytes of a chip draw. A chip may state any of it; what it leaves open is
 // filled in, each with where it is from:
 //
-//   matrix   stated > the process's > solved: the best product at its sustained rate draws the cap
+//   matrix   stated > the process's, if cores are known > solved: the best product draws the cap
 //   static   stated > die area x the process's leakage + standby of memory > a share of the cap
 //   others   stated > the process's, of memory and links by technology > those of a 5 nm class chip
 #pragma once

@@ -14,6 +14,7 @@ namespace podsim {
 namespace {
 
 constexpr double kMiB = 1024.0 * 1024.0;
+constexpr const char* kNoMemory = "none";  // SRAM alone
 
 // Of a chip of which only a data sheet is known nothing but its dies counts: one core each.
 long cores_needed(const ChipSpec& chip, const SiliconSpec& silicon) {
@@ -143,7 +144,8 @@ double die_yield(const DieArea& area, long cores_built, long cores_needed, doubl
 SiliconCost silicon_cost(const ChipSpec& chip, const SiliconSpec& silicon,
                          const ProcessSpec& process, const SiliconPrices& prices, Band band) {
     const auto memory = prices.hbm.find(silicon.hbm_generation);
-    if (silicon.hbm_stacks > 0 && memory == prices.hbm.end()) {
+    const bool has_memory = chip.hbm && silicon.hbm_generation != kNoMemory;
+    if (has_memory && memory == prices.hbm.end()) {
         std::vector<std::string> known;
         for (const auto& [name, price] : prices.hbm) known.push_back(name);
         const std::string nearest = nearest_name(silicon.hbm_generation, known);
@@ -174,11 +176,14 @@ SiliconCost silicon_cost(const ChipSpec& chip, const SiliconSpec& silicon,
     const double other = silicon.other_mm2 ? dearer(*silicon.other_mm2, band) : 0.0;
     cost.dies = dearer(process.wafer, band) / (cost.dies_per_wafer * cost.yield) * dies +
                 Usd(other * dearer(prices.other_die_usd_per_mm2, band));
-    if (silicon.hbm_stacks > 0)
-        cost.memory = main_memory(chip).capacity.value * dearer(memory->second, band);
+    if (has_memory) cost.memory = chip.hbm->capacity.value * dearer(memory->second, band);
     const double stands = cost.area.die_mm2 * dies + other +
                           static_cast<double>(silicon.hbm_stacks) * dearer(prices.stack_mm2, band);
-    cost.package = Usd(stands * dearer(prices.interposer_usd_per_mm2, band));
+    const bool alone = silicon.hbm_stacks == 0 && cost.area.dies == 1 && !silicon.other_mm2;
+    cost.package =
+        Usd(stands * dearer(alone && prices.substrate_usd_per_mm2 ? *prices.substrate_usd_per_mm2
+                                                                  : prices.interposer_usd_per_mm2,
+                            band));
     const Usd assembled = cost.dies + cost.memory + cost.package;
     cost.assembly_loss = assembled / cheaper(prices.assembly_yield, band) - assembled;
     cost.test_and_module = dearer(prices.test, band) + dearer(prices.module, band);

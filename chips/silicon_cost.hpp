@@ -12,6 +12,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,6 +29,7 @@ using UsdPerByte = Quantity<0, -1, 0, 1, 0, 0>;
 struct SiliconPrices {
     std::map<std::string, Sourced<UsdPerByte>> hbm;
     Sourced<double> interposer_usd_per_mm2, stack_mm2;
+    std::optional<Sourced<double>> substrate_usd_per_mm2;  // one die, no memory beside it
     Sourced<double> assembly_yield;
     Sourced<Usd> test, module;
     Sourced<double> other_die_usd_per_mm2;

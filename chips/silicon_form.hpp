@@ -25,8 +25,9 @@ void describe(Form& form, SiliconSpec& silicon) {
                   "matrix cores of the package beside those in use: so many may be broken",
                   non_negative());
     form.required("hbm_generation", silicon.hbm_generation,
-                  "a key of the price list's silicon.hbm");
-    form.required("hbm_stacks", silicon.hbm_stacks, "stacks in the package", non_negative());
+                  "a key of the price list's silicon.hbm; none where there is only SRAM");
+    form.required("hbm_stacks", silicon.hbm_stacks,
+                  "stacks in the package; 0 where memory stands on the board", non_negative());
     form.optional("links", silicon.links, "of all its ports, per direction", positive());
     form.optional("volume", silicon.volume, "chips that share the cost of design", at_least(1));
     form.optional("gross_margin", silicon.gross_margin, "of who sells it", below_one());
@@ -37,6 +38,9 @@ void describe(Form& form, SiliconPrices& prices) {
     form.required("hbm", prices.hbm, "price of memory, by generation", positive());
     form.required("interposer_usd_per_mm2", prices.interposer_usd_per_mm2,
                   "advanced package, by the area of what stands on it", non_negative());
+    form.optional("substrate_usd_per_mm2", prices.substrate_usd_per_mm2,
+                  "package of one die with no memory stack beside it; else as the interposer",
+                  non_negative());
     form.required("stack_mm2", prices.stack_mm2, "what a memory stack takes of it", positive());
     form.required("assembly_yield", prices.assembly_yield, "packages that survive their assembly",
                   share_above_zero());

@@ -32,6 +32,28 @@ TEST(ShowChip, WorksOutRatios) {
     EXPECT_TRUE(contains(row(table, "  purchase, GFLOPS/USD"), " 79.7")) << table;
 }
 
+// Without a purchase price the silicon's counts, and the rate per dollar says so by a mark:
+// V100, 125 TFLOPS over its price.
+TEST(ShowChip, PriceOfSiliconWhereNobodySells) {
+    const std::string table = shown({"v100", "h100-sxm", "groq-lp30"});
+    const std::string cells = row(table, "  price of its silicon, USD");
+    EXPECT_TRUE(contains(cells, ",") && contains(cells, " (")) << table;
+    const auto json = nlohmann::json::parse(shown({"v100", "--json"}));
+    const auto& silicon = json["computed"]["silicon"];
+    const double price = silicon["value"]["price, USD"];
+    EXPECT_LT(silicon["low"]["price, USD"], price);
+    EXPECT_GT(silicon["high"]["price, USD"], price);
+    const std::string rate = row(table, "  purchase, GFLOPS/USD");
+    const double shown_rate = std::stod(rate);
+    EXPECT_NEAR(shown_rate / (125e3 / price), 1, 0.01) << table;
+    EXPECT_TRUE(contains(rate, "^")) << table;
+    EXPECT_TRUE(contains(table, "^ at the price of its silicon")) << table;
+    EXPECT_TRUE(contains(row(table, "  stacks or devices"), "4 x hbm2e")) << table;
+    EXPECT_EQ(json["document"]["memory"]["device"], "hbm2e");
+    for (const std::string& line : lines_of(table)) EXPECT_LE(line.size(), 80u) << line;
+    EXPECT_FALSE(contains(shown({"h100-sxm", "h200"}), "^")) << table;
+}
+
 TEST(ShowChip, KeepsHeadlinesApartAndSaysHowAChipIsKnown) {
     const std::string table = shown({"b300", "rubin-vr200", "mi355x"});
     EXPECT_TRUE(contains(table, "headline: no answer uses it\n")) << table;
