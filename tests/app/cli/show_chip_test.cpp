@@ -28,8 +28,8 @@ TEST(ShowChip, WorksOutRatios) {
     const std::string table = shown({"h100-sxm", "custom-npu"});
     EXPECT_TRUE(contains(row(table, "  memory rate: ridge, FLOP/B"), " 295 ")) << table;
     EXPECT_TRUE(contains(row(table, "  power, TFLOPS/W"), " 1.41 ")) << table;
-    // 1,992 TFLOPS for 25,000 USD = 79.7 GFLOPS/USD.
-    EXPECT_TRUE(contains(row(table, "  purchase, GFLOPS/USD"), " 79.7")) << table;
+    // 989.4 TFLOPS for 23,238 USD = 42.6 GFLOPS/USD.
+    EXPECT_TRUE(contains(row(table, "  purchase, GFLOPS/USD"), " 42.6 ")) << table;
 }
 
 // Without a purchase price the silicon's counts, and the rate per dollar says so by a mark:
