@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <ostream>
+#include <stdexcept>
 
 #include "app/number_text.hpp"
 #include "app/output_files.hpp"
@@ -264,8 +265,15 @@ ExitCode do_characterize(const CharacterizeCommand& command, const Surroundings&
         print_warnings(check_memory(chip, *device, document), streams);
     }
     catalog.require_all_settings_used();
-    const ChipCharacter character =
-        characterize(chip, library, device, command.cache ? surroundings.cache : "");
+    const ChipCharacter character = [&] {
+        try {
+            return characterize(chip, library, device, command.cache ? surroundings.cache : "",
+                                command.cycle);
+        } catch (const std::invalid_argument& error) {
+            throw InputError(document.place, "", error.what(),
+                             "podsim check " + command.chip + " looks at the whole file");
+        }
+    }();
     std::vector<OutputFile> files;
     if (!command.svg.empty()) files = plots_of(character, command.svg);
     write_files(files);
