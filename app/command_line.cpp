@@ -271,8 +271,6 @@ Command parse_characterize(const std::vector<std::string>& arguments) {
     app.add_option("--kernels", characterize.kernels, "kernel library [the chip's own]")
         ->type_name("NAME");
     app.add_option("--svg", characterize.svg, "write the plots into this folder")->type_name("DIR");
-    app.add_flag("--cycle", characterize.cycle,
-                 "products on the core in SystemC too, where the chip has one: a minute");
     bool no_cache = false;
     app.add_flag("--no-cache", no_cache, "measure the memory anew, keep nothing on disk");
     app.add_flag("--json", characterize.json, "as JSON");

@@ -80,7 +80,6 @@ struct CharacterizeCommand {
     std::string chip;
     std::string kernels;  // "": the chip's own
     std::string svg;      // folder of plots, "": none
-    bool cycle = false;   // products in SystemC too
     bool json = false, cache = true;
     InputOptions inputs;
 };

@@ -77,7 +77,7 @@ std::string text_of(const ChipCharacter& c) {
     }
 
     for (const auto& [sides, rows] : by_sides(c)) {
-        TextTable gemm(32, 11);
+        TextTable gemm(32, 9);
         std::vector<std::string> heads = {"roofline"};
         heads.insert(heads.end(), c.levels.begin(), c.levels.end());
         gemm.row("products " + sides + ", %", heads);
@@ -267,8 +267,7 @@ ExitCode do_characterize(const CharacterizeCommand& command, const Surroundings&
     catalog.require_all_settings_used();
     const ChipCharacter character = [&] {
         try {
-            return characterize(chip, library, device, command.cache ? surroundings.cache : "",
-                                command.cycle);
+            return characterize(chip, library, device, command.cache ? surroundings.cache : "");
         } catch (const std::invalid_argument& error) {
             throw InputError(document.place, "", error.what(),
                              "podsim check " + command.chip + " looks at the whole file");

@@ -64,8 +64,8 @@ double efficiency(const RankHardware& hardware, const Gemm& gemm, Seconds time) 
 }
 
 void add_gemms(ChipCharacter& character, const RankHardware& hardware,
-               const KernelLibrarySpec& library, bool with_cycle) {
-    const std::vector<ModelLevel> levels = model_levels(hardware, library, with_cycle);
+               const KernelLibrarySpec& library) {
+    const std::vector<ModelLevel> levels = model_levels(hardware, library);
     for (const ModelLevel& level : levels) character.levels.push_back(level.name);
     std::vector<std::vector<double>> times;
     for (const auto& [format, peak] : hardware.peak_matrix) {
@@ -110,8 +110,8 @@ std::string shape_text(const Gemm& gemm) {
     return fmt::format("{} {} x {} x {}", to_string(gemm.a), gemm.m, gemm.n, gemm.k);
 }
 
-std::vector<ModelLevel> model_levels(const RankHardware& hardware, const KernelLibrarySpec& library,
-                                     bool with_cycle) {
+std::vector<ModelLevel> model_levels(const RankHardware& hardware,
+                                     const KernelLibrarySpec& library) {
     std::vector<ModelLevel> levels;
     for (const Fidelity fidelity : {Fidelity::analytic, Fidelity::tile}) {
         // Of a chip of which only a data sheet is known there is no core to tile for.
@@ -127,18 +127,15 @@ std::vector<ModelLevel> model_levels(const RankHardware& hardware, const KernelL
                  return structural_cost(gemm, hardware, library, Fidelity::tile, 1.0).time;
              }});
     }
-    if (with_cycle) {
-        levels.push_back(
-            {"cycle", [=](const Gemm& gemm) {
-                 return operator_cost(gemm, hardware, library, Fidelity::cycle, 1.0).time;
-             }});
-    }
+    levels.push_back({"cycle", [=](const Gemm& gemm) {
+                          return operator_cost(gemm, hardware, library, Fidelity::cycle, 1.0).time;
+                      }});
     return levels;
 }
 
 ChipCharacter characterize(const ChipSpec& chip, const KernelLibrarySpec& library,
                            const std::optional<MemoryDevice>& device,
-                           const std::string& cache_folder, bool with_cycle) {
+                           const std::string& cache_folder) {
     const RankHardware hardware = rank_hardware(chip);
     ChipCharacter character;
     character.chip = chip.name;
@@ -152,7 +149,7 @@ ChipCharacter characterize(const ChipSpec& chip, const KernelLibrarySpec& librar
         character.memory = device->name;
         add_memory(character, surface_of(chip, *device, cache_folder, character.surface_from_disk));
     }
-    add_gemms(character, hardware, library, with_cycle);
+    add_gemms(character, hardware, library);
     return character;
 }
 

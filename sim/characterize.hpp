@@ -22,10 +22,10 @@ struct ModelLevel {
 
 // Every level that a chip with this library can be asked at, cheapest first. A further one is a
 // further entry.
-// With the structure of a core: what its closed form says beside the library's launch and, where
-// asked for, its pipeline in SystemC.
-std::vector<ModelLevel> model_levels(const RankHardware& hardware, const KernelLibrarySpec& library,
-                                     bool with_cycle);
+// With the structure of a core: what its closed form says beside the library's launch, and its
+// pipeline in SystemC.
+std::vector<ModelLevel> model_levels(const RankHardware& hardware,
+                                     const KernelLibrarySpec& library);
 
 struct RooflineRow {
     DType format{};
@@ -74,7 +74,7 @@ const std::vector<double>& characterized_writes();
 // `device` where the chip says which memory it carries; `cache_folder` "" keeps nothing.
 ChipCharacter characterize(const ChipSpec& chip, const KernelLibrarySpec& library,
                            const std::optional<MemoryDevice>& device,
-                           const std::string& cache_folder, bool with_cycle);
+                           const std::string& cache_folder);
 
 std::string shape_text(const Gemm& gemm);
 
