@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <ostream>
+#include <stdexcept>
 
 #include "app/number_text.hpp"
 #include "app/output_files.hpp"
@@ -76,7 +77,7 @@ std::string text_of(const ChipCharacter& c) {
     }
 
     for (const auto& [sides, rows] : by_sides(c)) {
-        TextTable gemm(32, 11);
+        TextTable gemm(32, 9);
         std::vector<std::string> heads = {"roofline"};
         heads.insert(heads.end(), c.levels.begin(), c.levels.end());
         gemm.row("products " + sides + ", %", heads);
@@ -264,8 +265,14 @@ ExitCode do_characterize(const CharacterizeCommand& command, const Surroundings&
         print_warnings(check_memory(chip, *device, document), streams);
     }
     catalog.require_all_settings_used();
-    const ChipCharacter character =
-        characterize(chip, library, device, command.cache ? surroundings.cache : "");
+    const ChipCharacter character = [&] {
+        try {
+            return characterize(chip, library, device, command.cache ? surroundings.cache : "");
+        } catch (const std::invalid_argument& error) {
+            throw InputError(document.place, "", error.what(),
+                             "podsim check " + command.chip + " looks at the whole file");
+        }
+    }();
     std::vector<OutputFile> files;
     if (!command.svg.empty()) files = plots_of(character, command.svg);
     write_files(files);

@@ -7,6 +7,7 @@
 
 #include "base/plain_bytes.hpp"
 #include "chips/cost.hpp"
+#include "chips/structural_cost.hpp"
 #include "sim/kept_file.hpp"
 
 namespace podsim {
@@ -67,8 +68,8 @@ void add_gemms(ChipCharacter& character, const RankHardware& hardware,
     const std::vector<ModelLevel> levels = model_levels(hardware, library);
     for (const ModelLevel& level : levels) character.levels.push_back(level.name);
     std::vector<std::vector<double>> times;
-    for (const auto& [format, habits] : library.gemm) {
-        if (hardware.peak_matrix.count(format) == 0) continue;
+    for (const auto& [format, peak] : hardware.peak_matrix) {
+        if (library.kind != KernelKind::structural && library.gemm.count(format) == 0) continue;
         for (const auto& [n, k] : kSides) {
             for (const long m : kRows) {
                 const Gemm gemm{m, n, k, 1, format, format};
@@ -113,10 +114,22 @@ std::vector<ModelLevel> model_levels(const RankHardware& hardware,
                                      const KernelLibrarySpec& library) {
     std::vector<ModelLevel> levels;
     for (const Fidelity fidelity : {Fidelity::analytic, Fidelity::tile}) {
+        // Of a chip of which only a data sheet is known there is no core to tile for.
+        if (fidelity == Fidelity::tile && hardware.accumulator == Bytes(0.0)) continue;
         levels.push_back({to_string(fidelity), [=](const Gemm& gemm) {
                               return operator_cost(gemm, hardware, library, fidelity, 1.0).time;
                           }});
     }
+    if (!hardware.core) return levels;
+    if (library.kind != KernelKind::structural) {
+        levels.push_back(
+            {"structure", [=](const Gemm& gemm) {
+                 return structural_cost(gemm, hardware, library, Fidelity::tile, 1.0).time;
+             }});
+    }
+    levels.push_back({"cycle", [=](const Gemm& gemm) {
+                          return operator_cost(gemm, hardware, library, Fidelity::cycle, 1.0).time;
+                      }});
     return levels;
 }
 

@@ -22,6 +22,8 @@ struct ModelLevel {
 
 // Every level that a chip with this library can be asked at, cheapest first. A further one is a
 // further entry.
+// With the structure of a core: what its closed form says beside the library's launch, and its
+// pipeline in SystemC.
 std::vector<ModelLevel> model_levels(const RankHardware& hardware,
                                      const KernelLibrarySpec& library);
 

@@ -75,14 +75,22 @@ void write_chosen(const ResolvedExperiment& experiment, Node& document) {
 
 // Throws InputError for a level of detail that what is known of the chip does not carry.
 void require_fidelity(const ResolvedAlternative& alternative, std::optional<Fidelity> asked) {
-    if (!asked || *asked == Fidelity::analytic || finest_fidelity(alternative.chip) == *asked)
-        return;
-    throw InputError({at_key(alternative.pool, "chip",
-                             fmt::format("fidelity {} asks for the cores of {}, of which only a "
-                                         "data sheet is known",
-                                         to_string(*asked), alternative.chip.name),
-                             "leave --fidelity away (this alternative then runs at analytic, with "
-                             "a band), or give the chip a section cores")});
+    const ChipSpec& chip = alternative.chip;
+    if (!asked || *asked == Fidelity::analytic) return;
+    const auto refuse = [&](const std::string& why, const char* hint) {
+        throw InputError({at_key(alternative.pool, "chip",
+                                 fmt::format("fidelity {} asks for {}", to_string(*asked), why),
+                                 hint)});
+    };
+    if (!chip.cores) {
+        refuse(fmt::format("the cores of {}, of which only a data sheet is known", chip.name),
+               "leave --fidelity away (this alternative then runs at analytic, with a band), or "
+               "give the chip a section cores");
+    }
+    if (*asked == Fidelity::cycle && !chip.core) {
+        refuse(fmt::format("the structure of a core of {}, which its file does not have", chip.name),
+               "leave --fidelity away (it then runs at tile), or give the chip a section core");
+    }
 }
 
 // Everything wrong anywhere is said before the first run begins. `document` gets the settings.

@@ -1,5 +1,6 @@
 #include "chips/npu/die_link.hpp"
 
+#include <cmath>
 #include <string>
 
 #include "chips/npu/l2_cache.hpp"
@@ -29,7 +30,7 @@ void DieLink::cross(const Crossing& crossing, bool data) {
     Picoseconds done = to_picoseconds(sc_core::sc_time_stamp());
     if (data) {
         const double bytes = crossing.payload->get_data_length();
-        const auto takes = static_cast<Picoseconds>(bytes * picoseconds_per_byte_ + 0.5);
+        const auto takes = static_cast<Picoseconds>(std::llround(bytes * picoseconds_per_byte_));
         Picoseconds& free_at = free_at_[static_cast<std::size_t>(crossing.to)];
         free_at = std::max(free_at, done) + takes;
         done = free_at;

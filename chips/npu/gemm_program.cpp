@@ -12,7 +12,8 @@ struct Layout {
 
     Layout(const GemmWork& work, const GemmTiling& tiling) {
         const auto padded = [&](long size, long tile, double element) {
-            return static_cast<double>((size + tile - 1) / tile * tile) * element;
+            const long whole = (size + tile - 1) / tile * tile;
+            return static_cast<double>(whole) * element;
         };
         double rows = 0, groups = 0;
         for (const long each : work.rows) {

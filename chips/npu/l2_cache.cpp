@@ -1,6 +1,7 @@
 #include "chips/npu/l2_cache.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 
 namespace podsim::npu {
@@ -8,7 +9,7 @@ namespace podsim::npu {
 namespace {
 
 Picoseconds time_for(double bytes, double bytes_per_second) {
-    return static_cast<Picoseconds>(bytes / bytes_per_second * 1e12 + 0.5);
+    return std::llround(bytes / bytes_per_second * 1e12);
 }
 
 template <class T>

@@ -84,15 +84,15 @@ class L2Cache : public sc_core::sc_module {
     tlm::tlm_sync_enum from_behind(tlm::tlm_generic_payload& payload, tlm::tlm_phase& phase,
                                    sc_core::sc_time& delay);
     void accept(int port, tlm::tlm_generic_payload& payload, Picoseconds arrival);
-    void read(int request);
-    void write(int request);
-    void send_far(int request);
+    void read(int index);
+    void write(int index);
+    void send_far(int index);
     void fetch(std::uint64_t first, std::uint64_t blocks, int request);
-    void deliver(int request);
+    void deliver(int index);
     void answer();
     int touch(std::uint64_t number, bool& present);
-    void unlink(int block);
-    void push_front(int block);
+    void unlink(int index);
+    void push_front(int index);
     Picoseconds total_until(double bytes, Picoseconds now, bool arrives);
     Picoseconds written_until(double bytes, Picoseconds now);
     void send_behind(tlm::tlm_generic_payload& payload, bool far);

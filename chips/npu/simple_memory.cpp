@@ -1,5 +1,7 @@
 #include "chips/npu/simple_memory.hpp"
 
+#include <cmath>
+
 namespace podsim::npu {
 
 SimpleMemory::SimpleMemory(const sc_core::sc_module_name& name, double bytes_per_second,
@@ -44,7 +46,7 @@ void SimpleMemory::serve() {
     queue.pop_front();
     writes_next_ = !write;
     const double bytes = payload->get_data_length();
-    const auto takes = static_cast<Picoseconds>(bytes * picoseconds_per_byte_ + 0.5);
+    const auto takes = static_cast<Picoseconds>(std::llround(bytes * picoseconds_per_byte_));
     (write ? statistics_.written : statistics_.read) += bytes;
     statistics_.busy += takes;
     free_at_ = now + takes;

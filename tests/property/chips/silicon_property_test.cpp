@@ -74,7 +74,7 @@ RC_GTEST_PROP(SiliconCost, NeverFallsInWhatItIsMadeOf, ()) {
     dearer.process.defects_per_cm2.value *= more;
     RC_ASSERT(price(dearer) >= before);
     dearer = m;
-    dearer.chip.hbm.capacity.value *= more;
+    dearer.chip.hbm->capacity.value *= more;
     RC_ASSERT(price(dearer) >= before);
     dearer = m;
     dearer.process.wafer.value *= more;

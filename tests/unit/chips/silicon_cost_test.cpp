@@ -111,8 +111,8 @@ TEST(SiliconCost, H100AgainstPublishedCost) {
 // Epoch AI estimates 6,400 USD, 5,700 to 7,300, nearly half of it memory.
 TEST(SiliconCost, B200AgainstPublishedCost) {
     Made made("h100-sxm");
-    made.chip.cores.matrix.value = 148;
-    made.chip.hbm.capacity.value = Bytes(192e9);
+    made.chip.cores->matrix.value = 148;
+    made.chip.hbm->capacity.value = Bytes(192e9);
     SiliconSpec& silicon = *made.chip.silicon;
     silicon.compute_dies = 2;
     silicon.die_mm2->value = 800;
@@ -140,7 +140,7 @@ TEST(SiliconCost, TwiceTheMatrixUnitsAreDearer) {
     double area = 0;
     for (const auto& [part, mm2] : made.at(Band::value).area.parts) area += mm2;
     EXPECT_NEAR(area, made.at(Band::value).area.die_mm2, 1e-9);
-    for (auto& [dtype, macs] : made.chip.cores.macs_per_cycle) macs.value *= 2;
+    for (auto& [dtype, macs] : made.chip.cores->macs_per_cycle) macs.value *= 2;
     EXPECT_GT(made.at(Band::value).price.value(), before * 1.02);
 }
 

@@ -148,7 +148,7 @@ TEST(CostBases, FromSilicon) {
     EXPECT_NEAR(bases[0].parts[0].second,
                 cost.price.value() * capital_recovery_factor(0.09, 4) / (8766 * 0.9), 1e-9);
 
-    for (auto& [dtype, macs] : chip.cores.macs_per_cycle) macs.value *= 2;
+    for (auto& [dtype, macs] : chip.cores->macs_per_cycle) macs.value *= 2;
     EXPECT_GT(cost_bases(prices, chip, system, notes)[0].usd_per_hour_per_chip,
               bases[0].usd_per_hour_per_chip);
 
