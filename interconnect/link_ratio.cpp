@@ -47,7 +47,8 @@ double ratio_within(const TopologyTimes& times, TransferType type, ChipGroup gro
         static_cast<int>(std::min<long>(group.members, (chips + group.stride - 1) / group.stride));
     if (group.members < 2) return 1;
     const double port = bus_factor(type, group.members) / rate;
-    return std::max(1.0, times.seconds_per_byte(collective_of(type), group, port) / port);
+    const double ratio = times.seconds_per_byte(collective_of(type), group, port) / port;
+    return ratio <= 1 + 1e-9 ? 1.0 : ratio;  // a sum over links rounds, a port does not
 }
 
 // Between domains: rings of equal places go from a domain to the next, exchanges everywhere.
