@@ -268,8 +268,14 @@ ShownChip shown_chip(const ChipSpec& chip, Catalog& catalog) {
         if (!shown.price || !shown.price->purchase) shown.silicon = silicon_price(chip, prices);
     }
     for (const std::string& name : catalog.names("system")) {
-        const SystemSpec system = read_system(catalog.load("system", name, place, "system"), name);
-        if (system.chip == chip.name) shown.systems.push_back(system);
+        SystemSpec system = read_system(catalog.load("system", name, place, "system"), name);
+        if (system.chip != chip.name) continue;
+        if (!system.bill.parts.empty()) {
+            power_from_bill(
+                system, read_parts(catalog.load("parts", system.bill.parts, place, "bill.parts"),
+                                   system.bill.parts));
+        }
+        shown.systems.push_back(system);
     }
     return shown;
 }

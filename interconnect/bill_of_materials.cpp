@@ -150,4 +150,15 @@ Bill bill_of(const SystemSpec& system, const PartListSpec& parts) {
     return bill;
 }
 
+void power_from_bill(SystemSpec& system, const PartListSpec& parts) {
+    if (system.power_per_chip.value > Watts(0.0)) return;
+    const Bill bill = bill_of(system, parts);
+    const double chips = static_cast<double>(system.chips);
+    system.power_per_chip.value = bill.power / chips;
+    system.power_per_chip.low = bill.power_low / chips;
+    system.power_per_chip.high = bill.power_high / chips;
+    system.power_per_chip.source = "its bill of parts, " + parts.name;
+    system.power_per_chip.confidence = Confidence::derived;
+}
+
 }  // namespace podsim

@@ -82,4 +82,7 @@ struct SystemSpec;
 // bill.
 Bill bill_of(const SystemSpec& system, const PartListSpec& parts);
 
+// The power of a chip by the system's bill, where its record does not say it.
+void power_from_bill(SystemSpec& system, const PartListSpec& parts);
+
 }  // namespace podsim

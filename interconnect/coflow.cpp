@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "interconnect/collective_algorithms.hpp"
 #include "interconnect/link_ratio.hpp"
 
 namespace podsim {
@@ -237,6 +238,10 @@ Seconds alone(const Coflow& coflow) {
     return coflow.latency + wire;
 }
 
+bool asks_switches(const Transfer& t) {
+    return t.algorithm == to_string(Algorithm::in_switch);
+}
+
 void require_fits(const Transfer& t, long total_ranks) {
     require_valid(t);
     const long span = static_cast<long>(t.group_ranks - 1) * t.stride + 1;
@@ -262,14 +267,21 @@ Coflow make_coflow(const Transfer& t, const RankFabric& fabric,
     std::optional<Coflow> best;
     for (const TransferProtocol& protocol : protocols_of(habits)) {
         if (protocol.in_switch && !fabric.scale_up_reduces) continue;
+        if (!t.algorithm.empty() && protocol.in_switch != asks_switches(t)) continue;
         Coflow coflow = coflow_by(protocol, t, fabric, habits, placement, links);
         if (!best || alone(coflow) < alone(*best)) best = std::move(coflow);
+    }
+    if (!best && !t.algorithm.empty()) {
+        throw std::invalid_argument(fmt::format(
+            "{}: {} does not do it by algorithm {}{}", t.name, library.name, t.algorithm,
+            asks_switches(t) && !fabric.scale_up_reduces ? ": its switches do not add up" : ""));
     }
     if (!best) {
         throw std::invalid_argument(
             fmt::format("{}: all protocols of {} need switches that add up, and these do not",
                         t.name, library.name));
     }
+    if (t.group_ranks > 1) best->latency += max(Seconds(0.0), habits.least - alone(*best));
     best->outside = outside_fit(t, habits.ranges);
     return std::move(*best);
 }

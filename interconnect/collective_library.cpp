@@ -67,6 +67,8 @@ void describe(Form& form, TransferHabits& habits) {
     form.optional("per_token", habits.per_token,
                   "dispatch, combine: of a core that sends, for each token it works on",
                   non_negative());
+    form.optional("least", habits.least,
+                  "what the smallest transfer takes, the wire's latency included", non_negative());
     form.optional("senders", habits.senders,
                   "cores that send, at most one for each expert; 0: the rank works as one",
                   non_negative());

@@ -30,7 +30,7 @@ struct TransferProtocol {
 // T = base + per_peer (P - 1) + per_doubling max(0, log2(P / 8)) + per_expert E
 //     + latency of the wire + per_token tokens / min(senders, E) + bytes on the fullest port,
 // for P ranks and E experts;
-// with protocols the least of it over them.
+// with protocols the least of it over them; `least` where that is less.
 struct TransferHabits {
     Seconds base{0.0};
     Seconds per_peer{0.0};
@@ -43,6 +43,7 @@ struct TransferHabits {
     Seconds per_expert{0.0};            // counters and flags of each expert
     Seconds per_message{0.0};           // of a port, beside the bytes of a token
     Seconds per_token{0.0};             // of a core that sends, for each token whatever its copies
+    Seconds least{0.0};                 // no transfer takes less, the wire's latency included
     long senders = 0;                   // such cores, at most one an expert; 0: one
     bool merges_copies = false;  // a token crosses the network once a domain, then once a rank
     std::vector<TransferProtocol> protocols;  // instead of one base, per_peer and two efficiencies

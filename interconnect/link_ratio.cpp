@@ -1,7 +1,10 @@
 #include "interconnect/link_ratio.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
+#include <stdexcept>
 
 #include "interconnect/collective_algorithms.hpp"
 
@@ -39,15 +42,33 @@ ChipGroup chips_of(long members, long stride, long ranks_per_chip) {
     return group;
 }
 
+// Of the algorithm that is asked for; that of the switches is the library's protocol.
+double ratio_by(const TopologyTimes& times, const Transfer& t, const ChipGroup& group,
+                double port) {
+    if (t.algorithm == to_string(Algorithm::in_switch)) return 1;
+    std::string known;
+    for (const CollectiveTerms& terms : times.terms(collective_of(t.type), group)) {
+        if (to_string(terms.algorithm) == t.algorithm) return terms.seconds_per_byte / port;
+        known += (known.empty() ? "" : ", ") + to_string(terms.algorithm);
+    }
+    throw std::invalid_argument(
+        fmt::format("{} of {} chips on {}: no algorithm {}, there are {}", t.name, group.members,
+                    times.stack().levels.back().topology.family, t.algorithm, known));
+}
+
 // Long transfers at the best algorithm: bytes a second of the links against `rate` of a chip's
 // port.
-double ratio_within(const TopologyTimes& times, TransferType type, ChipGroup group, double rate) {
+double ratio_within(const TopologyTimes& times, const Transfer& t, ChipGroup group, double rate) {
+    const TransferType type = t.type;
     const long chips = times.stack().levels.back().chips;
     group.members =
         static_cast<int>(std::min<long>(group.members, (chips + group.stride - 1) / group.stride));
     if (group.members < 2) return 1;
     const double port = bus_factor(type, group.members) / rate;
-    return std::max(1.0, times.seconds_per_byte(collective_of(type), group, port) / port);
+    const double ratio = t.algorithm.empty()
+                             ? times.seconds_per_byte(collective_of(type), group, port) / port
+                             : ratio_by(times, t, group, port);
+    return ratio <= 1 + 1e-9 ? 1.0 : ratio;  // a sum over links rounds, a port does not
 }
 
 // Between domains: rings of equal places go from a domain to the next, exchanges everywhere.
@@ -73,8 +94,16 @@ double ratio_between(const TopologyTimes& times, TransferType type, ChipGroup gr
 LinkRatio link_ratio(const Transfer& t, const RankFabric& fabric, long in_domain) {
     LinkRatio ratio;
     if (t.group_ranks < 2) return ratio;
+    const bool links_decide = !t.algorithm.empty() && t.algorithm != to_string(Algorithm::ring) &&
+                              t.algorithm != to_string(Algorithm::in_switch) &&
+                              t.algorithm != to_string(Algorithm::direct);
+    if (links_decide && !fabric.scale_up_links) {
+        throw std::invalid_argument(
+            fmt::format("{}: algorithm {} needs a scale-up topology, the system has ports alone",
+                        t.name, t.algorithm));
+    }
     if (fabric.scale_up_links && in_domain > 1) {
-        ratio.up = ratio_within(*fabric.scale_up_links, t.type,
+        ratio.up = ratio_within(*fabric.scale_up_links, t,
                                 chips_of(in_domain, t.stride, fabric.ranks_per_chip),
                                 fabric.scale_up.value() * fabric.ranks_per_chip);
     }

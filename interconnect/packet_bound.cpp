@@ -117,6 +117,26 @@ Seconds path_latency(const PacketNetworkSpec& network, const PacketTraffic& traf
     return longest;
 }
 
+SharedCoflow coflow_of(const PacketNetworkSpec& network, const PacketTraffic& traffic,
+                       const PacketSettings& settings, int collective) {
+    SharedCoflow coflow;
+    coflow.latency = path_latency(network, traffic);
+    const std::vector<Bytes> demands = link_demands(network, traffic, settings, collective);
+    coflow.classes.emplace_back();
+    for (std::size_t l = 0; l < demands.size(); ++l) {
+        if (demands[l] > Bytes(0.0))
+            coflow.classes.front().demands.push_back({static_cast<int>(l), demands[l]});
+    }
+    return coflow;
+}
+
+std::vector<BytesPerSecond> links_of(const PacketNetworkSpec& network) {
+    std::vector<BytesPerSecond> links;
+    for (const PacketLink& link : network.links)
+        links.push_back(link.dead ? BytesPerSecond(0.0) : link.bandwidth);
+    return links;
+}
+
 Seconds coflow_time(const PacketNetworkSpec& network, const PacketTraffic& traffic,
                     const PacketSettings& settings) {
     const std::vector<Bytes> demands = link_demands(network, traffic, settings);

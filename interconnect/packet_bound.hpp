@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "interconnect/packet_run.hpp"
+#include "interconnect/shared_coflows.hpp"
 
 namespace podsim {
 
@@ -17,6 +18,12 @@ std::vector<Bytes> link_demands(const PacketNetworkSpec& network, const PacketTr
 // Of links and switches on the way, the longest of all pairs that send: what a coflow pays beside
 // its bytes.
 Seconds path_latency(const PacketNetworkSpec& network, const PacketTraffic& traffic);
+
+// The messages of one collective as a coflow of one class, and the links that it runs on, for
+// several at a time (interconnect/shared_coflows).
+SharedCoflow coflow_of(const PacketNetworkSpec& network, const PacketTraffic& traffic,
+                       const PacketSettings& settings, int collective);
+std::vector<BytesPerSecond> links_of(const PacketNetworkSpec& network);
 
 // T = latency + max over links of bytes / bandwidth.
 Seconds coflow_time(const PacketNetworkSpec& network, const PacketTraffic& traffic,

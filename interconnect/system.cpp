@@ -61,17 +61,22 @@ void describe(Form& form, SystemSpec& system) {
     form.required("scale_out", system.scale_out, "network between supernode domains");
     form.required("collectives", system.collectives,
                   "collective library it uses unless told otherwise");
-    form.required("power_per_chip", system.power_per_chip,
-                  "all-in nameplate power for one chip: host, network and fans included",
+    form.optional("power_per_chip", system.power_per_chip,
+                  "all-in nameplate power for one chip: host, network and fans included; that of "
+                  "its bill of parts if left out",
                   positive());
     form.optional("rack", system.rack, "what a rack holds and is fed");
-    if (form.ok() && system.rack &&
+    if (form.ok() && system.rack && system.power_per_chip.value > Watts(0.0) &&
         chips_fed(system.rack->power.value, system.power_per_chip.value) < 1) {
         form.problem("rack",
                      fmt::format("{} feed no chip of {}", to_string(system.rack->power.value),
                                  to_string(system.power_per_chip.value)));
     }
     form.optional("bill", system.bill, "what it is built of beside its links, for costs and power");
+    if (form.ok() && system.bill.parts.empty() && !(system.power_per_chip.value > Watts(0.0))) {
+        form.problem("power_per_chip", "is missing, and there is no bill to add it up from",
+                     "power_per_chip, or bill");
+    }
     if (form.ok() && system.scale_out.reduces_in_switch) {
         form.problem("scale_out", "reduces_in_switch is known of scale_up only");
     }

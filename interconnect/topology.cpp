@@ -94,6 +94,14 @@ void degrade(Topology& topology, double capacity, const std::string& what, Broke
 
 }  // namespace
 
+std::string name_of(const FaultSpec& fault) {
+    if (fault.plane) return fmt::format("plane {}", *fault.plane);
+    if (fault.chip) return fmt::format("chip {}", *fault.chip);
+    if (!fault.switch_name.empty()) return "switch " + fault.switch_name;
+    if (fault.link.size() != 2) return "nothing";
+    return "link " + fault.link[0] + " - " + fault.link[1];
+}
+
 void apply_fault(Topology& topology, const FaultSpec& fault) {
     const auto kind_at = [&](int node) {
         return topology.nodes[static_cast<std::size_t>(node)].kind;
@@ -109,7 +117,7 @@ void apply_fault(Topology& topology, const FaultSpec& fault) {
         for (TopologyLink& link : topology.links)
             if (link.plane == *fault.plane) link.link_class += classes;
         degrade(
-            topology, fault.capacity, fmt::format("plane {}", *fault.plane),
+            topology, fault.capacity, name_of(fault),
             [&](const TopologyLink& link) {
                 return link.plane == *fault.plane && topology.family == "switched-planes";
             },
@@ -120,7 +128,7 @@ void apply_fault(Topology& topology, const FaultSpec& fault) {
     if (fault.chip) {
         const long chip = *fault.chip;
         degrade(
-            topology, fault.capacity, fmt::format("chip {}", chip),
+            topology, fault.capacity, name_of(fault),
             [&](const TopologyLink& link) {
                 return (link.from == chip || link.to == chip) && chip < topology.chips;
             },
@@ -128,13 +136,13 @@ void apply_fault(Topology& topology, const FaultSpec& fault) {
     } else if (!fault.switch_name.empty()) {
         const int node = find_node(topology, fault.switch_name);
         degrade(
-            topology, fault.capacity, "switch " + fault.switch_name,
+            topology, fault.capacity, name_of(fault),
             [&](const TopologyLink& link) { return link.from == node || link.to == node; },
             [&](const TopologyLink& link) { return link.from == node; });
     } else if (fault.link.size() == 2) {
         const int a = find_node(topology, fault.link[0]), b = find_node(topology, fault.link[1]);
         degrade(
-            topology, fault.capacity, "link " + fault.link[0] + " - " + fault.link[1],
+            topology, fault.capacity, name_of(fault),
             [&](const TopologyLink& link) {
                 return (link.from == a && link.to == b) || (link.from == b && link.to == a);
             },
@@ -178,6 +186,24 @@ void require_connected(const Topology& topology, const TopologySpec& spec,
 
 }  // namespace
 
+namespace {
+
+// An error stands where the fault does, or the topology that somebody's planes_down breaks.
+void break_part(Topology& topology, const FaultSpec& fault, const Place& place,
+                const std::string& where) {
+    try {
+        apply_fault(topology, fault);
+    } catch (const std::invalid_argument& error) {
+        throw InputError(fault.place.file.empty() ? place : fault.place, where + ".faults",
+                         error.what(),
+                         fmt::format("{} chips, chip0 on; switches are l1.pPLANE.NUMBER and "
+                                     "l2.pPLANE.NUMBER, from 0",
+                                     topology.chips));
+    }
+}
+
+}  // namespace
+
 TopologyStack build_topology(const TopologySpec& spec, long chips, BytesPerSecond bandwidth,
                              long planes, const std::string& path) {
     TopologyStack stack;
@@ -207,11 +233,11 @@ TopologyStack build_topology(const TopologySpec& spec, long chips, BytesPerSecon
             built.topology = family.build(level, built.chips, BytesPerSecond(built.bandwidth),
                                           level.planes > 0 ? level.planes : planes);
             built.topology.endpoint_latency = spec.endpoint_latency.value();
-            for (const FaultSpec& fault : spec.faults) {
-                if (outermost) apply_fault(built.topology, fault);
-            }
         } catch (const std::invalid_argument& error) {
             throw InputError(spec.place, where, error.what(), family.name + ": " + family.sentence);
+        }
+        for (const FaultSpec& fault : spec.faults) {
+            if (outermost) break_part(built.topology, fault, spec.place, where);
         }
         require_connected(built.topology, outermost ? spec : TopologySpec{}, where);
         const std::string cycle = deadlock_of(level, spec.routing);

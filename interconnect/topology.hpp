@@ -40,7 +40,9 @@ struct FaultSpec {
     std::vector<std::string> link;  // two names as "chip7", "l1.p0.3"
     std::string switch_name;
     double capacity = 0;  // share of the links' bandwidth that is left
+    Place place;          // where it is written
 };
+std::string name_of(const FaultSpec& fault);  // "plane 3", "link chip7 - l1.p0.0"
 
 // One level; which sizes are meant depends on the family (`topology_families`).
 struct TopologyLevelSpec {
@@ -142,6 +144,8 @@ TopologyStack build_topology(const TopologySpec& spec, long chips, BytesPerSecon
 // With faults taken out: links of no capacity are gone, others keep their share.
 void apply_fault(Topology& topology, const FaultSpec& fault);
 
+void describe_fault(ReadForm& form, FaultSpec& fault);
+void describe_fault(SchemaForm& form, FaultSpec& fault);
 void describe(ReadForm& form, TopologySpec& topology);
 void describe(SchemaForm& form, TopologySpec& topology);
 

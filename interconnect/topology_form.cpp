@@ -13,8 +13,10 @@ void describe(Form& form, AttachedSpec& attached) {
     form.required("bandwidth", attached.bandwidth, "of one, per direction", positive());
 }
 
+namespace {
+
 template <class Form>
-void describe(Form& form, FaultSpec& fault) {
+void describe_part(Form& form, FaultSpec& fault) {
     form.optional("plane", fault.plane, "a plane, from 0", non_negative());
     form.optional("chip", fault.chip, "a chip, from 0", non_negative());
     form.optional("link", fault.link, "two ends, as [chip7, l1.p0.0]; both directions");
@@ -29,6 +31,21 @@ void describe(Form& form, FaultSpec& fault) {
     } else if (!fault.link.empty() && fault.link.size() != 2) {
         form.problem("link", "is not two ends", "as [chip7, l1.p0.0]");
     }
+}
+
+}  // namespace
+
+void describe_fault(ReadForm& form, FaultSpec& fault) {
+    fault.place = form.place();
+    describe_part(form, fault);
+}
+void describe_fault(SchemaForm& form, FaultSpec& fault) {
+    describe_part(form, fault);
+}
+
+template <class Form>
+void describe(Form& form, FaultSpec& fault) {
+    describe_fault(form, fault);
 }
 
 template <class Form>

@@ -50,6 +50,9 @@ struct Transfer {
     long copies = 0;        // experts a token goes to
     long experts = 0;       // they are chosen among
     long domain_limit = 0;  // scale-up domains the experts of a token lie in, at most
+    // The one that has to be taken, by its name in interconnect/collective_algorithms; "": the one
+    // that is done first.
+    std::string algorithm = {};
     bool operator==(const Transfer&) const = default;
 };
 

@@ -238,6 +238,7 @@ void describe_pool(Form& form, PoolSpec& pool) {
     form.optional("engine", pool.engine, "serving engine, of configs/engines");
     form.optional("kernels", pool.kernels, "kernel library instead of the chip's");
     form.optional("collectives", pool.collectives, "collective library instead of the system's");
+    form.optional("faults", pool.faults, "what is broken of the system's fabric (docs/fabric.md)");
     describe_batch(form, pool.batch);
 }
 
@@ -350,7 +351,12 @@ std::vector<std::string> unused_keys(const WorkloadSpec& workload, const PoolSpe
         return keys;
     }
     keys.emplace_back("engine");
-    keys.emplace_back("experts");
+    if (workload.collective && workload.collective->copies > 0) {
+        for (const char* key : {"experts.exchange", "experts.shared_ranks"})
+            if (pool.places.has(key)) keys.emplace_back(key);
+    } else {
+        keys.emplace_back("experts");
+    }
     keys.emplace_back(workload.kind == WorkloadKind::kernel ? "collectives" : "kernels");
     return keys;
 }

@@ -11,6 +11,7 @@
 #include "models/model.hpp"
 #include "program/operator.hpp"
 #include "program/transfer.hpp"
+#include "sim/faults.hpp"
 #include "sim/moe_operator.hpp"
 #include "sim/replay_spec.hpp"
 #include "workloads/mapping.hpp"
@@ -80,6 +81,7 @@ struct PoolSpec {
     MappingSpec mapping;
     ExpertsSpec experts;
     BatchSpec batch;  // instead of the workload's
+    std::vector<PoolFault> faults;
     KeyPlaces places;
     bool exchanges_layer() const { return places.has("experts.exchange"); }
     std::string path;  // "alternatives.H800"

@@ -10,8 +10,10 @@
 #include "base/names.hpp"
 #include "chips/cost.hpp"
 #include "chips/memory_device.hpp"
+#include "interconnect/coflow.hpp"
 #include "sim/default_mapping.hpp"
 #include "sim/replay_run.hpp"
+#include "sim/routed_collective.hpp"
 #include "sim/routing_file.hpp"
 
 namespace podsim {
@@ -231,20 +233,35 @@ void look_at_memory(ResolvedAlternative& result, const Node& document, Catalog& 
         result.warnings.push_back(fmt::format("chip {}: {}", result.chip.name, odd.what));
 }
 
-// Where no price list has the system, its bill of parts says what of it a chip has to pay.
-void add_built_share(SystemSpec& system, const Node& document, const ResolvedExperiment& experiment,
-                     Catalog& catalog) {
+// Where its record does not say the power of a chip, or no price list has the system, its bill of
+// parts says what a chip draws and what of the system it has to pay.
+void add_bill(SystemSpec& system, const Node& document, const ResolvedExperiment& experiment,
+              Catalog& catalog) {
     const auto& known = experiment.prices.systems;
-    if (system.bill.parts.empty() || known.count(system.name) > 0 ||
-        known.count(system.variant_of) > 0)
-        return;
+    const bool priced = known.count(system.name) > 0 || known.count(system.variant_of) > 0;
+    const bool powered = system.power_per_chip.value > Watts(0.0);
+    if (system.bill.parts.empty() || (priced && powered)) return;
     const Place place = document.find("bill")->place;
     const PartListSpec parts = read_parts(
         catalog.load("parts", system.bill.parts, place, "bill.parts"), system.bill.parts);
     try {
-        system.built_share = bill_of(system, parts).price / static_cast<double>(system.chips);
+        power_from_bill(system, parts);
+        if (!priced)
+            system.built_share = bill_of(system, parts).price / static_cast<double>(system.chips);
     } catch (const std::invalid_argument& error) {
         throw InputError(place, "bill", error.what(), "podsim show parts NAME lists them");
+    }
+}
+
+// What the fabric or the library refuses: no route, a group beyond the pool, an algorithm that is
+// not there.
+void check_collective(const ResolvedAlternative& result, const WorkloadSpec& workload,
+                      Problems& problems) {
+    try {
+        (void)make_coflow(*workload.collective, rank_fabric(result.system, result.chip.ranks),
+                          result.collectives, result.ranks);
+    } catch (const std::invalid_argument& error) {
+        problems.push_back(at_key(workload, "collective", error.what(), ""));
     }
 }
 
@@ -263,7 +280,11 @@ void resolve_alternative(ResolvedAlternative& result, const ResolvedExperiment& 
                           attempt(problems, [&] { load_process(result.chip, chip, catalog); });
     if (has_chip) attempt(problems, [&] { look_at_memory(result, chip, catalog); });
     if (has_system)
-        attempt(problems, [&] { add_built_share(result.system, system, experiment, catalog); });
+        attempt(problems, [&] { add_bill(result.system, system, experiment, catalog); });
+    if (has_system) {
+        for (const std::string& what : break_parts(result.system, pool.faults, pool.path, problems))
+            result.warnings.push_back("broken: " + what);
+    }
     if (has_chip || !pool.kernels.empty())
         loader.load("kernels", pool.kernels, &chip, other, result.kernels, read_kernel_library);
     if (has_system || !pool.collectives.empty())
@@ -278,6 +299,11 @@ void resolve_alternative(ResolvedAlternative& result, const ResolvedExperiment& 
         if (loader.load("engine", pool.engine, nullptr, other, *result.engine, read_engine))
             mark_other_phase(result, workload.kind);
         attempt(problems, [&] { load_histogram(pool, catalog); });
+    }
+    if (workload.collective && is_routed(pool.experts)) {
+        const std::size_t known = problems.size();
+        attempt(problems, [&] { load_histogram(pool, catalog); });
+        if (problems.size() == known) check_routed(workload, pool, problems);
     }
     // The gap between the kernels of an exchange, where somebody launches them one by one.
     if (workload.layer && pool.exchanges_layer() && !pool.engine.empty()) {
@@ -318,6 +344,7 @@ void resolve_alternative(ResolvedAlternative& result, const ResolvedExperiment& 
         check_batch(result, workload, problems);
     }
     if (workload.kind != WorkloadKind::collective) mark_carried_over(result);
+    if (workload.collective && problems.empty()) check_collective(result, workload, problems);
 }
 
 }  // namespace

@@ -161,6 +161,9 @@ void describe(Form& form, CollectiveForm& collective) {
         "dispatch, combine, all_to_all, all_reduce, all_gather, reduce_scatter or send_recv");
     form.required("ranks", collective.ranks, "members of the group", at_least(2));
     if (!kAllVariants<Form> && !form.ok()) return form.ignore_unknown_keys();
+    form.optional("algorithm", collective.algorithm,
+                  "the one to take, of those that the links have (docs/fabric.md); the one that is "
+                  "done first if left out");
     const bool tokens = collective.by_tokens();
     of_variant(form, !tokens, "bytes", collective.bytes, "buffer, as nccl-tests count it",
                positive());
@@ -194,6 +197,7 @@ Transfer to_transfer(const CollectiveForm& form) {
     transfer.type = form.type;
     transfer.group_ranks = form.ranks;
     transfer.size = form.bytes;
+    if (form.algorithm) transfer.algorithm = to_string(*form.algorithm);
     if (form.by_tokens()) {
         const double tokens = static_cast<double>(form.tokens_per_rank),
                      copies = static_cast<double>(form.top_k);

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "interconnect/collective_algorithms.hpp"
 #include "program/operator.hpp"
 #include "program/transfer.hpp"
 #include "sim/attention_forms.hpp"
@@ -38,6 +39,7 @@ struct CollectiveForm {
     long tokens_per_rank = 0, hidden = 0, top_k = 0, scale_block = 0, experts = 0, domain_limit = 0;
     double element_bytes = 2;
     bool fused_work = false;
+    std::optional<Algorithm> algorithm;
     // Dispatch and combine are given as tokens, the others as a buffer.
     bool by_tokens() const {
         return type == TransferType::dispatch || type == TransferType::combine;

@@ -7,6 +7,7 @@
 #include "sim/cost_metrics.hpp"
 #include "sim/energy_use.hpp"
 #include "sim/expert_exchange.hpp"
+#include "sim/routed_collective.hpp"
 
 namespace podsim {
 
@@ -33,6 +34,9 @@ Program program_of(const WorkloadSpec& workload, const ResolvedAlternative& alte
     }
     program.classes = {{"ranks", workload.collective->group_ranks}};
     program.transfers = {*workload.collective};
+    if (is_routed(alternative.pool.experts)) {
+        return routed_program(*workload.collective, workload.fused_work, alternative.pool.experts);
+    }
     const bool first = workload.collective->type != TransferType::dispatch;
     program.instances = {{0, {workload.fused_work && !first ? 1 : 0}}};
     task.kind = TaskKind::transfer;

@@ -58,24 +58,29 @@ class PacketBackward : public tlm::tlm_bw_transport_if<PacketProtocol> {
     void invalidate_direct_mem_ptr(sc_dt::uint64, sc_dt::uint64) override {}
 };
 
-// A row of packets, first in first out.
+// A row of packets, first in first out: a ring that its last packet closes. One pointer, since a
+// switch has a row for each pair of ports and meets most of them cold.
 class PacketRow {
   public:
-    bool empty() const { return first_ == nullptr; }
-    Packet& front() const { return *first_; }
+    bool empty() const { return last_ == nullptr; }
+    Packet& front() const { return *last_->next; }
     void push(Packet& packet) {
-        packet.next = nullptr;
-        (first_ ? last_->next : first_) = &packet;
+        packet.next = last_ ? last_->next : &packet;
+        if (last_) last_->next = &packet;
         last_ = &packet;
     }
     Packet& pop() {
-        Packet& packet = *first_;
-        first_ = packet.next;
+        Packet& packet = *last_->next;
+        if (&packet == last_) {
+            last_ = nullptr;
+        } else {
+            last_->next = packet.next;
+        }
         return packet;
     }
 
   private:
-    Packet *first_ = nullptr, *last_ = nullptr;
+    Packet* last_ = nullptr;
 };
 
 // Packets are made once and used again.

@@ -48,6 +48,21 @@ TEST(CloudMatrix, PartsAndPower) {
     EXPECT_THROW(bill_of(wrong, parts), std::invalid_argument);
 }
 
+// Without a power of its record a system draws what its parts do.
+TEST(CloudMatrix, PowerFromItsBill) {
+    const PartListSpec parts =
+        read_parts(Catalog(configs_root).load("parts", "default", {}, ""), "default");
+    SystemSpec system = cloudmatrix();
+    power_from_bill(system, parts);
+    EXPECT_EQ(system.power_per_chip.value, cloudmatrix().power_per_chip.value);
+    system.power_per_chip = {};
+    power_from_bill(system, parts);
+    EXPECT_NEAR(system.power_per_chip.value * 384 / bill_of(cloudmatrix(), parts).power, 1, 1e-12);
+    EXPECT_EQ(system.power_per_chip.confidence, Confidence::derived);
+    EXPECT_LT(*system.power_per_chip.low, system.power_per_chip.value);
+    EXPECT_GT(*system.power_per_chip.high, system.power_per_chip.value);
+}
+
 Transfer all_to_all(int ranks) {
     Transfer t;
     t.name = "exchange";

@@ -3,9 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
-#include "base/fluid.hpp"
 #include "interconnect/coflow.hpp"
 #include "interconnect/packet_bound.hpp"
 #include "tests/unit/interconnect/packet_scenes.hpp"
@@ -101,55 +99,13 @@ TEST(PacketAgainstCoflow, TheRoomsCoflow) {
             staggered.entries.push_back(microseconds(20.0 * ((i * 5) % ranks) / (ranks - 1)));
         const auto late = run_packets(network, all_to_all(matrix, staggered), dispatch_settings());
         const Seconds last = completion_times(coflow, {microseconds(20)}).front();
+        // So says the engine of several coflows.
+        SharedCoflow shared = coflow_of(network, all_to_all(matrix), dispatch_settings(), -1);
+        shared.classes.front().entry = microseconds(20);
+        EXPECT_NEAR(run_coflows(links_of(network), {shared}).front().end / last, 1, 1e-6);
         report("staggered entry", ranks, 0, late.time / last);
         EXPECT_NEAR(late.time / last, 1, 0.05);
     }
-}
-
-// Coflows that share links: weighted max-min over coflows, each with its whole demand (the
-// machine's sharing, base/fluid). Completion of each.
-std::vector<Seconds> fluid_completions(const PacketNetworkSpec& network,
-                                       const PacketTraffic& traffic, int collectives,
-                                       const PacketSettings& settings) {
-    std::vector<FluidActivity> all;
-    std::vector<double> alone, left, done;
-    for (int c = 0; c < collectives; ++c) {
-        const auto demands = link_demands(network, traffic, settings, c);
-        double longest = 0;
-        for (std::size_t l = 0; l < demands.size(); ++l)
-            longest = std::max(longest, demands[l] / network.links[l].bandwidth / seconds(1));
-        FluidActivity activity;
-        for (std::size_t l = 0; l < demands.size(); ++l) {
-            const double share = demands[l] / network.links[l].bandwidth / seconds(longest);
-            if (share > 0) activity.usage.emplace_back(static_cast<int>(l), share);
-        }
-        all.push_back(activity);
-        alone.push_back(longest);
-    }
-    left = alone;
-    done.resize(all.size());
-    for (double now = 0;;) {
-        std::vector<FluidActivity> active;
-        std::vector<std::size_t> which;
-        for (std::size_t c = 0; c < all.size(); ++c) {
-            if (left[c] <= 1e-12) continue;
-            active.push_back(all[c]);
-            which.push_back(c);
-        }
-        if (active.empty()) break;
-        const auto speeds = max_min_speeds(active, static_cast<int>(network.links.size()));
-        double step = std::numeric_limits<double>::infinity();
-        for (std::size_t i = 0; i < which.size(); ++i)
-            step = std::min(step, left[which[i]] / speeds[i]);
-        now += step;
-        for (std::size_t i = 0; i < which.size(); ++i) {
-            left[which[i]] -= step * speeds[i];
-            if (left[which[i]] <= 1e-12) done[which[i]] = now;
-        }
-    }
-    std::vector<Seconds> ends;
-    for (const double d : done) ends.push_back(seconds(d) + path_latency(network, traffic));
-    return ends;
 }
 
 // Two exchanges of all 32 ranks at once, one twice as large, whose tokens take turns: the small one
@@ -175,14 +131,16 @@ TEST(PacketAgainstCoflow, TwoCollectives) {
         }
     }
     const PacketSettings settings = dispatch_settings();
-    const auto expected = fluid_completions(network, traffic, 2, settings);
+    const auto expected = run_coflows(
+        links_of(network),
+        {coflow_of(network, traffic, settings, 0), coflow_of(network, traffic, settings, 1)});
     const auto packets = run_packets(network, traffic, settings);
     for (std::size_t c = 0; c < 2; ++c) {
-        const double r = packets.collectives[c] / expected[c];
+        const double r = packets.collectives[c] / expected[c].end;
         report(c == 0 ? "two collectives, large" : "two collectives, small", 32, 0, r);
         EXPECT_NEAR(r, 1, 0.05);
     }
-    EXPECT_NEAR(expected[1] / expected[0], 2.0 / 3, 0.02);
+    EXPECT_NEAR(expected[1].end / expected[0].end, 2.0 / 3, 0.02);
 }
 
 // Leaves of 16 with 8 ports' worth of uplinks: half the rate between leaves. In many walks: who

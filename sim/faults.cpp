@@ -1,0 +1,48 @@
+#include "sim/faults.hpp"
+
+#include <fmt/format.h>
+
+namespace podsim {
+
+const std::vector<std::pair<const char*, FabricLevel>>& names_of(const FabricLevel*) {
+    static const std::vector<std::pair<const char*, FabricLevel>> names = {
+        {"scale_up", FabricLevel::scale_up}, {"scale_out", FabricLevel::scale_out}};
+    return names;
+}
+
+std::vector<std::string> break_parts(SystemSpec& system, const std::vector<PoolFault>& faults,
+                                     const std::string& path, Problems& problems) {
+    std::vector<std::string> broken;
+    for (std::size_t i = 0; i < faults.size(); ++i) {
+        const PoolFault& fault = faults[i];
+        const bool up = fault.level == FabricLevel::scale_up;
+        LinkLevelSpec& level = up ? system.scale_up : system.scale_out;
+        const char* name = up ? "scale_up" : "scale_out";
+        const std::string where = fmt::format("{}.faults[{}]", path, i);
+        if (!level.topology) {
+            problems.push_back(
+                {fault.part.place, where,
+                 fmt::format("{} of {} is ports alone: it has no parts", name, system.name),
+                 fmt::format("a system whose {} has a topology (docs/fabric.md), or "
+                             "{}.planes_down",
+                             name, name)});
+            continue;
+        }
+        level.topology->faults.push_back(fault.part);
+        try {
+            (void)topology_of(system, up);
+            broken.push_back(fmt::format(
+                "{} of {} {}", name_of(fault.part), name,
+                fault.part.capacity > 0
+                    ? fmt::format("has {:.4g} % of its bandwidth", fault.part.capacity * 100)
+                    : std::string("is dead")));
+        } catch (const InputError& error) {
+            level.topology->faults.pop_back();
+            for (const Diagnostic& one : error.diagnostics())
+                problems.push_back({fault.part.place, where, one.what, one.hint});
+        }
+    }
+    return broken;
+}
+
+}  // namespace podsim
