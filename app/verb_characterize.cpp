@@ -77,7 +77,7 @@ std::string text_of(const ChipCharacter& c) {
     }
 
     for (const auto& [sides, rows] : by_sides(c)) {
-        TextTable gemm(32, 9);
+        TextTable gemm(30, 9);
         std::vector<std::string> heads = {"roofline"};
         heads.insert(heads.end(), c.levels.begin(), c.levels.end());
         gemm.row("products " + sides + ", %", heads);

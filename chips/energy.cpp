@@ -122,8 +122,10 @@ std::map<DType, Sourced<JoulesPerFlop>> solved_matrix(const ChipSpec& chip,
 }  // namespace
 
 double product_reuse(double accumulator_bytes, double operand_bytes) {
+    constexpr double usual_accumulator = 128 * 1024;  // bytes, as large chips have
+    const double held = accumulator_bytes > 0 ? accumulator_bytes : usual_accumulator;
     // Sums of 4 bytes.
-    return std::sqrt(accumulator_bytes / 4) / operand_bytes;
+    return std::sqrt(held / 4) / operand_bytes;
 }
 
 Energies energies_of(const ChipSpec& chip) {

@@ -47,7 +47,8 @@ Energies energies_of(const ChipSpec& chip);
 JoulesPerFlop matrix_energy(const Energies& energies, const ChipSpec& chip, DType dtype);
 
 // FLOPs of a large product for each byte that its cores load from the last-level cache: a tile of
-// side s of sums in the accumulator takes 2 s^2 FLOPs and 2 s operands a step.
+// side s of sums in the accumulator takes 2 s^2 FLOPs and 2 s operands a step. An accumulator of 0
+// is one that nobody knows: the usual size stands in.
 double product_reuse(double accumulator_bytes, double operand_bytes);
 
 }  // namespace podsim

@@ -39,9 +39,8 @@ PowerDraw product_draw(const ChipSpec& chip, const Energies& energies, double sh
     const DType format = product_format(chip);
     const double element = bytes_of(format);
     const FlopsPerSecond rate = share * chip.peak_matrix.at(format).value;
-    constexpr double usual_accumulator = 128 * 1024;  // bytes, as large chips have
-    const double reuse = product_reuse(
-        chip.cores ? chip.cores->accumulator.value.value() : usual_accumulator, element);
+    const double reuse =
+        product_reuse(chip.cores ? chip.cores->accumulator.value.value() : 0.0, element);
     const double memory_reuse = 2 * kSide / (3 * element * kReads);
     PowerDraw draw;
     const BytesPerSecond traffic =

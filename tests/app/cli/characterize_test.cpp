@@ -64,7 +64,7 @@ TEST(Characterize, WithoutDevicesItSaysSo) {
 
 TEST(Characterize, BadInput) {
     const Folder folder;
-    const Outcome chip = folder.podsim({"characterize", "h20o"});
+    const Outcome chip = folder.podsim({"characterize", "h2000"});
     EXPECT_EQ(chip.code, 2);
     EXPECT_TRUE(contains(chip.err, "did you mean h200?")) << chip.err;
     const Outcome device =
