@@ -96,7 +96,7 @@ class PseudoChannel {
     using Cycles = std::array<Cycle, kBanks>;
     using Keys = std::array<std::uint64_t, kBanks>;
 
-    struct Slot {
+    struct alignas(64) Slot {
         MemoryAccess access;
         std::uint64_t age = 0;
         std::int32_t next = -1, previous = -1;
