@@ -26,8 +26,8 @@ PseudoChannel::PseudoChannel(const BankTiming& timing, const BankLayout& layout,
     if (banks_ > kBanks) throw std::invalid_argument("more than 64 banks in a pseudo-channel");
     row_.fill(-1);
     for (int b = 0; b < banks_; ++b) {
-        group_of_[b] = static_cast<std::int8_t>(b / layout.banks);
-        stack_of_[b] = static_cast<std::int8_t>(b / (layout.banks * layout.groups));
+        group_of_[b] = static_cast<std::uint8_t>(b / layout.banks);
+        stack_of_[b] = static_cast<std::uint8_t>(b / (layout.banks * layout.groups));
         for (Keys& keys : head_key_)
             keys[b] = kAgeMask << kBankBits | static_cast<std::uint64_t>(b);
     }
