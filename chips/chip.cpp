@@ -196,7 +196,8 @@ MainMemory main_memory(const ChipSpec& chip) {
 
 double sustained_matrix_share(const ChipSpec& chip) {
     const bool unchanged = chip.variant_of.empty();
-    const bool known = chip.process || (chip.energy && !chip.energy->matrix.empty());
+    const bool of_process = chip.process && chip.cores;
+    const bool known = of_process || (chip.energy && !chip.energy->matrix.empty());
     if (chip.sustained && (unchanged || !known)) return chip.sustained->matrix.value;
     return known ? sustained_share(chip, energies_of(chip)) : 1.0;
 }

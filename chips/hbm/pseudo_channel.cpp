@@ -26,8 +26,10 @@ PseudoChannel::PseudoChannel(const BankTiming& timing, const BankLayout& layout,
     if (banks_ > kBanks) throw std::invalid_argument("more than 64 banks in a pseudo-channel");
     row_.fill(-1);
     for (int b = 0; b < banks_; ++b) {
-        group_of_[b] = static_cast<std::int8_t>(b / layout.banks);
-        stack_of_[b] = static_cast<std::int8_t>(b / (layout.banks * layout.groups));
+        group_of_[b] = static_cast<std::uint8_t>(b / layout.banks);
+        stack_of_[b] = static_cast<std::uint8_t>(b / (layout.banks * layout.groups));
+        for (Keys& keys : head_key_)
+            keys[b] = kAgeMask << kBankBits | static_cast<std::uint64_t>(b);
     }
     for (auto& ring : last_activates_) ring.fill(-kNever);
     slots_.resize(static_cast<std::size_t>(window_[0] + window_[1]));
@@ -150,6 +152,8 @@ void PseudoChannel::consider_row(int bank) {
 void PseudoChannel::review(int bank) {
     for (int mode = 0; mode < 2; ++mode) {
         const List& list = lists_[mode][bank];
+        // Nothing there and nothing before: reads alone are the usual case.
+        if (list.head < 0 && ((column_mask_[mode] | row_mask_[mode]) & bit(bank)) == 0) continue;
         const bool hit =
             list.hit >= 0 && (streak_[bank] < controller_.row_hit_cap || list.hit == list.head);
         column_mask_[mode] = hit ? column_mask_[mode] | bit(bank) : column_mask_[mode] & ~bit(bank);

@@ -96,7 +96,7 @@ class PseudoChannel {
     using Cycles = std::array<Cycle, kBanks>;
     using Keys = std::array<std::uint64_t, kBanks>;
 
-    struct Slot {
+    struct alignas(64) Slot {
         MemoryAccess access;
         std::uint64_t age = 0;
         std::int32_t next = -1, previous = -1;
@@ -133,7 +133,7 @@ class PseudoChannel {
     void issue_activate();
     void activate(int bank, int slot);
     void close(int bank);
-    void remove(int mode, int slot);
+    void remove(int mode, int index);
     void refresh();
     void refresh_all_banks();
     void refresh_one_bank();
@@ -146,7 +146,7 @@ class PseudoChannel {
     MemoryController controller_;
     int banks_, groups_;
 
-    std::array<std::int8_t, kBanks> group_of_{}, stack_of_{};
+    std::array<std::uint8_t, kBanks> group_of_{}, stack_of_{};
     std::array<std::int32_t, kBanks> row_{};  // open, or -1
     std::array<Cycle, kBanks> activate_ok_{}, precharge_ok_{};
     std::array<std::array<Cycle, kBanks>, 2> column_ok_{};        // read, write: since activate

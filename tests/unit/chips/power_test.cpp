@@ -19,6 +19,14 @@ ChipSpec chip_of(const std::string& name) {
     return chip;
 }
 
+// N3's 0.348 pJ for each of 35 PFLOPS in FP8 would ask for 12 kW of a package of 3.6: energies of
+// a process are not those of a chip of which neither cores nor power are known well.
+TEST(SustainedShare, ADataSheetKeepsItsClock) {
+    const ChipSpec chip = chip_of("rubin-ultra");
+    ASSERT_FALSE(chip.cores.has_value());
+    EXPECT_NEAR(sustained_matrix_share(chip), 1, 1e-9);
+}
+
 // By the process's energies alone: the chip's own are forgotten.
 double predicted(ChipSpec chip) {
     chip.energy->matrix.clear();

@@ -127,11 +127,30 @@ TEST(SiliconCost, B200AgainstPublishedCost) {
 // Each end of a band is beyond the value, of every chip that has a section.
 TEST(SiliconCost, BandsHoldTheValue) {
     for (const char* name : {"h100-sxm", "h200", "h800", "a100-80", "ascend-910c", "ascend-950dt",
-                             "mi210", "custom-npu"}) {
+                             "mi210", "custom-npu", "v100", "ascend-910", "ascend-980",
+                             "rubin-ultra", "groq-lp30", "mtia-2i", "hygon-bw1000", "tpu-8i"}) {
         const Made made(name);
         EXPECT_LE(made.at(Band::low).price, made.at(Band::value).price) << name;
         EXPECT_LE(made.at(Band::value).price, made.at(Band::high).price) << name;
     }
+}
+
+// MTIA 2i: 128 GB of LPDDR5 at 10 USD beside a die of 421 mm2 on 0.10 USD a mm2 of substrate.
+TEST(SiliconCost, MemoryOnTheBoardTakesNoInterposer) {
+    Made made("mtia-2i");
+    EXPECT_NEAR(made.at(Band::value).memory.value(), 1280, 1e-6);
+    EXPECT_NEAR(made.at(Band::value).package.value(), 42.1, 1e-6);
+    made.prices.substrate_usd_per_mm2.reset();
+    EXPECT_NEAR(made.at(Band::value).package.value(), 210.5, 1e-6);
+    made.chip.silicon->hbm_generation = "lpddr9";
+    EXPECT_THAT(refusal(made), HasSubstr("did you mean lpddr5x"));
+}
+
+// 650 mm2 of LP30 on the substrate, and nothing beside them.
+TEST(SiliconCost, SramAloneHasNoMemoryToBuy) {
+    const SiliconCost cost = Made("groq-lp30").at(Band::value);
+    EXPECT_EQ(cost.memory.value(), 0);
+    EXPECT_NEAR(cost.package.value(), 65, 1e-6);
 }
 
 TEST(SiliconCost, TwiceTheMatrixUnitsAreDearer) {
