@@ -12,11 +12,11 @@ namespace podsim {
 Link::Link(const sc_core::sc_module_name& name, PacketEngine& engine,
            const LinkParameters& parameters)
     : sc_module(name),
-      in("in"),
-      out("out"),
       engine_(engine),
       parameters_(parameters),
-      picoseconds_per_byte_(1.0 / parameters.bytes_per_picosecond) {
+      picoseconds_per_byte_(1.0 / parameters.bytes_per_picosecond),
+      in("in"),
+      out("out") {
     if (!(parameters.bytes_per_picosecond > 0) || parameters.latency < 0 ||
         !(parameters.bit_error_rate >= 0 && parameters.bit_error_rate < 1)) {
         throw std::invalid_argument(std::string(this->name()) +
@@ -60,7 +60,8 @@ void Link::transmit(Packet& packet) {
     statistics_.wire += packet.wire;
     PacketPhase phase = PacketPhase::send;
     sc_core::sc_time time = to_sc_time(announced + parameters_.latency - engine_.now());
-    out->nb_transport_fw(packet, phase, time);
+    if (behind_ == nullptr) behind_ = out.operator->();
+    behind_->nb_transport_fw(packet, phase, time);
 }
 
 tlm::tlm_sync_enum Link::nb_transport_fw(Packet& packet, PacketPhase&, sc_core::sc_time& time) {

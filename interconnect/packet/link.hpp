@@ -45,9 +45,6 @@ class Link final : public sc_core::sc_module,
     Link(const sc_core::sc_module_name& name, PacketEngine& engine,
          const LinkParameters& parameters);
 
-    PacketTargetSocket in;
-    PacketInitiatorSocket out;
-
     const LinkStatistics& statistics() const { return statistics_; }
     bool replaying() const { return !lost_.empty(); }
 
@@ -69,6 +66,11 @@ class Link final : public sc_core::sc_module,
     std::uint64_t draws_ = 0;
     std::vector<Packet*> lost_;  // sent, and to be sent again
     LinkStatistics statistics_;
+    tlm::tlm_fw_transport_if<PacketProtocol>* behind_ = nullptr;  // `out`, once it is bound
+
+  public:
+    PacketTargetSocket in;  // last: see ports.hpp
+    PacketInitiatorSocket out;
 };
 
 }  // namespace podsim

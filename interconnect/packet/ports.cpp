@@ -15,7 +15,7 @@ constexpr std::uint64_t kFreed = 0;  // else a credit: (bytes << 8) + channel + 
 
 TransmitPort::TransmitPort(const std::string& name, PacketEngine& engine, PortOwner& owner,
                            int port)
-    : socket(name.c_str()), engine_(engine), owner_(owner), port_(port) {
+    : engine_(engine), owner_(owner), port_(port), socket(name.c_str()) {
     socket.bind(*this);
 }
 
@@ -25,7 +25,8 @@ Picoseconds TransmitPort::send(Packet& packet) {
     busy_ = true;
     PacketPhase phase = PacketPhase::send;
     sc_core::sc_time time;
-    if (socket->nb_transport_fw(packet, phase, time) != tlm::TLM_UPDATED)
+    if (behind_ == nullptr) behind_ = socket.operator->();
+    if (behind_->nb_transport_fw(packet, phase, time) != tlm::TLM_UPDATED)
         throw std::logic_error(fmt::format("{}: no link behind it", socket.name()));
     const Picoseconds until_free = to_picoseconds(time);
     engine_.at(engine_.now() + until_free, *this, kFreed);
@@ -54,7 +55,7 @@ void TransmitPort::on_event(std::uint64_t what) {
 
 ReceivePort::ReceivePort(const std::string& name, PacketEngine& engine, PortOwner& owner, int port,
                          Picoseconds latency)
-    : socket(name.c_str()), engine_(engine), owner_(owner), port_(port), latency_(latency) {
+    : engine_(engine), owner_(owner), port_(port), latency_(latency), socket(name.c_str()) {
     socket.bind(*this);
 }
 

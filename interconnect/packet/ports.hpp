@@ -3,7 +3,9 @@
 // TransmitPort: socket; credits of each virtual channel of the buffer behind the link. It sends
 // when the link is free and the channel has credits for the packet whole (virtual cut-through's
 // rule, Kermani and Kleinrock, 1979), and tells its owner when either may have changed.
-// ReceivePort: socket; announced packets in their row until they are there; the buffer's bytes.
+// Sockets stand last: what every packet touches is then side by side, and a large network is as
+// fast as its caches are. ReceivePort: socket; announced packets in their row until they are there;
+// the buffer's bytes.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +30,6 @@ class PortOwner {
 class TransmitPort final : public PacketBackward, public EventTarget {
   public:
     TransmitPort(const std::string& name, PacketEngine& engine, PortOwner& owner, int port);
-
-    PacketInitiatorSocket socket;
 
     // As many bytes for each channel; none: without end.
     void set_credits(const std::vector<std::int64_t>& bytes) { credits_ = full_ = bytes; }
@@ -61,8 +61,12 @@ class TransmitPort final : public PacketBackward, public EventTarget {
     const int port_;
     int dateline_lanes_ = 0;
     bool busy_ = false;
+    tlm::tlm_fw_transport_if<PacketProtocol>* behind_ = nullptr;  // the socket, once it is bound
     std::vector<std::int64_t> credits_, full_;
     std::int64_t returned_ = 0;
+
+  public:
+    PacketInitiatorSocket socket;
 };
 
 class ReceivePort final : public PacketForward, public EventTarget {
@@ -70,8 +74,6 @@ class ReceivePort final : public PacketForward, public EventTarget {
     // `latency`: from arrival to what the owner does with it.
     ReceivePort(const std::string& name, PacketEngine& engine, PortOwner& owner, int port,
                 Picoseconds latency);
-
-    PacketTargetSocket socket;
 
     // Bytes of each channel; 0: without end, and no credits go back.
     void set_buffer(std::int64_t bytes, int channels) {
@@ -98,6 +100,9 @@ class ReceivePort final : public PacketForward, public EventTarget {
     std::int64_t buffer_ = 0, deepest_ = 0;
     std::vector<std::int64_t> held_;
     Packet credit_;
+
+  public:
+    PacketTargetSocket socket;
 };
 
 }  // namespace podsim
