@@ -53,15 +53,14 @@ class BlockCosts {
 struct Block {
     const AttentionBlock* cost;
     double load;         // seconds of the core's port
-    double bytes;        // with those of queries that come first
-    double queries = 0;  // seconds of those
+    double turn = 0;     // seconds of the shared servers for this block of all cores
+    double queries = 0;  // seconds of its port for queries that come first
     bool last = false;
 };
 
-// What a core's blocks take from a common start, with a latency for each load. All cores share
-// servers that take `turn` seconds for a byte of this core and what the others load meanwhile.
+// What a core's blocks take from a common start, with a latency for each load.
 double core_time(const std::vector<Block>& blocks, long lookahead, double handoff, double latency,
-                 double first_latency, double turn) {
+                 double first_latency) {
     const auto count = static_cast<long>(blocks.size());
     std::vector<double> scores(blocks.size()), weights(blocks.size()), values(blocks.size()),
         rescaled(blocks.size());
@@ -80,8 +79,8 @@ double core_time(const std::vector<Block>& blocks, long lookahead, double handof
         }
         asked = std::max(asked, at(values, i - 2));
         server = std::max(server, asked + latency) + block(i).load;
-        // The servers' backlog keeps them busy from the beginning on.
-        shared += block(i).bytes * turn;
+        // Who asks first finds the servers free a round before who asks last.
+        shared = std::max(shared + block(i).turn, asked + block(i).load);
         matrix = std::max({matrix, server, shared + latency}) + block(i).cost->scores;
         scores[static_cast<std::size_t>(i)] = matrix;
         if (block(i).last) queries_used = matrix;
@@ -168,6 +167,20 @@ PipelineTime attention_time(const CoreStructure& core, const AttentionWork& work
     const double own = std::max(seconds_per_byte, missed_keys / path.memory_rate);
     const double queries_own = std::max(seconds_per_byte, path.resident ? 0 : 1 / path.memory_rate);
 
+    // Round i of the shared servers is block i of every core, with the queries before it.
+    std::vector<double> rounds;
+    for (std::size_t c = 0; c < cores; ++c) {
+        std::size_t round = 0;
+        for (std::size_t i = c; i < pieces.size(); i += cores) {
+            for (long first = 0; first < pieces[i].keys; first += tiling.keys, ++round) {
+                if (rounds.size() == round) rounds.push_back(0);
+                rounds[round] +=
+                    as_double(std::min(tiling.keys, pieces[i].keys - first)) * work.entry +
+                    (first == 0 ? query_bytes(work, pieces[i].rows) : 0);
+            }
+        }
+    }
+    const double seconds_each = shared / all_loaded;
     std::vector<Block> blocks;
     double last_store = 0;
     for (std::size_t i = busiest; i < pieces.size(); i += cores) {
@@ -176,19 +189,17 @@ PipelineTime attention_time(const CoreStructure& core, const AttentionWork& work
             const long keys = std::min(tiling.keys, piece.keys - first);
             const AttentionBlock& cost = costs.of(piece.rows, keys);
             const double asked = first == 0 ? query_bytes(work, piece.rows) : 0;
-            Block block{&cost, cost.loaded * own, cost.loaded + asked};
+            Block block{&cost, cost.loaded * own};
+            block.turn = rounds[blocks.size()] * seconds_each;
             block.queries = asked * queries_own;
             block.last = first + tiling.keys >= piece.keys;
             blocks.push_back(block);
         }
         last_store = output_bytes(work, piece.rows, partial) / path.write / core.clock;
     }
-    double mine = 0;
-    for (const Block& block : blocks) mine += block.bytes;
-    const double turn = shared / mine;
     PipelineTime time;
     const double handoff = core.vector.handoff_cycles / core.clock;
-    time.seconds = core_time(blocks, tiling.lookahead, handoff, latency, first_latency, turn) +
+    time.seconds = core_time(blocks, tiling.lookahead, handoff, latency, first_latency) +
                    last_store + (partial || path.resident ? 0 : path.memory_latency);
     time.seconds = std::max(time.seconds, shared + latency);
     time.memory_bytes = to_memory;

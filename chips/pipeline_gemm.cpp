@@ -129,6 +129,24 @@ class Residency {
     long oldest_ = 0;
 };
 
+// L2 fetches whole blocks: of a panel that it lacks, no less than one for the first step.
+constexpr double kBlock = 4096;
+// Its longest burst.
+constexpr double kLongestBurst = 32768;
+
+// The results of a wave reach the memory when the next wave has begun to load. What they hold back
+// stalls a core longer than the panels that lie ready for it last.
+struct WritesAhead {
+    double seconds = 0;  // until all are written, with the reads between them
+    double steps = 0;    // along K that these reads serve
+    double latency = 0;  // of the first of them
+
+    double stall(double step, double slots, double most, double idle, double way) const {
+        const double ahead = std::min(slots, std::max(0.0, most - steps)) * step - way - latency;
+        return std::max(0.0, seconds - idle - steps * step - std::max(0.0, ahead));
+    }
+};
+
 struct CoreState {
     double before = 0, done = 0;             // F of the tile before the last, of the last
     double drained_before = 0, drained = 0;  // R likewise
@@ -169,13 +187,16 @@ PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work, const G
     for (std::size_t begin = 0; begin < tiles.size(); begin += cores.size()) {
         const std::size_t end = std::min(tiles.size(), begin + cores.size());
         residency.begin_wave();
-        double fetched = 0, stored = 0, panels = 0, most_steps = 1;
-        const auto touch = [&](Panel& panel, double bytes) {
+        double fetched = 0, stored = 0, panels = 0, most_steps = 1, first_fetched = 0, reads = 0,
+               fetched_b = 0;
+        const auto touch = [&](Panel& panel, double bytes, double steps) {
             const long before = panel.wave;
             const double missed = residency.touch(panel.wave, bytes);
             if (panel.wave != before || panel.users == 0) {
                 panel.users = 0;
                 panel.missed = missed;
+                first_fetched += std::min(missed, std::max(missed / steps, kBlock));
+                if (missed > 0) reads += steps;
             }
             ++panel.users;
             fetched += missed;
@@ -183,12 +204,25 @@ PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work, const G
         };
         for (std::size_t i = begin; i < end; ++i) {
             const TileCost& cost = costs.of(tiles[i]);
-            touch(a[static_cast<std::size_t>(tiles[i].a_panel)], cost.a_bytes);
-            touch(b[static_cast<std::size_t>(tiles[i].b_panel)], cost.b_bytes);
+            touch(a[static_cast<std::size_t>(tiles[i].a_panel)], cost.a_bytes, cost.steps);
+            const double before = fetched;
+            touch(b[static_cast<std::size_t>(tiles[i].b_panel)], cost.b_bytes, cost.steps);
+            fetched_b += fetched - before;
             stored += cost.sums * (partial ? 4 : work.c);
             most_steps = std::max(most_steps, cost.steps);
         }
         const double to_memory = fetched + waiting;
+        // Reads and writes take turns at the memory, a burst each.
+        WritesAhead writes;
+        if (waiting > 0 && fetched > 0) {
+            const double read_burst = std::clamp(fetched / reads, kBlock, kLongestBurst);
+            const double write_burst = std::min(waiting / as_double(tiling.cores), kLongestBurst);
+            const double beside = waiting * read_burst / write_burst;
+            const double each = fetched / most_steps;
+            writes.seconds = (waiting + std::min(beside, fetched)) / path.memory_rate;
+            writes.steps = std::min(beside, fetched) / each;
+            writes.latency = first_fetched / path.memory_rate;
+        }
         const double cached = std::max(panels / as_double(path.multicast), stored);
         waiting = partial || path.resident ? 0 : stored;
         double shared = std::max(to_memory / path.memory_rate, cached / path.l2_rate);
@@ -233,11 +267,20 @@ PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work, const G
                           cost.steps * (latency + own + cost.step) / slots,
                           cost.steps * (latency + own) / in_flight});
             if (first_wave) {
-                const double first_load = std::max(p, shared / most_steps);
+                const double first_load =
+                    std::max({p, shared / most_steps, first_fetched / path.memory_rate});
+                // The last burst is asked for behind all others at the port's pace; the memory
+                // serves those of all cores, and its last block passes the port.
+                const double last = cost.b_bytes / cost.steps;
+                const double behind =
+                    std::max(0.0, (last >= kBlock ? fetched_b / cost.steps / path.memory_rate : 0) +
+                                      (std::min(last, kBlock) - last) / read);
                 takes = latency + cost.start_up +
-                        std::max({port + cost.step, cost.multiply + first_load,
+                        std::max({port + behind + cost.step, cost.multiply + first_load,
                                   takes + std::min(first_load, cost.step)});
             }
+            if (writes.seconds > 0)
+                takes += writes.stall(takes / cost.steps, slots, cost.steps, exposed, latency);
             double done = std::max(state.done + takes, shared_done + cost.step);
             if (tiling.accumulators > 1)
                 done = std::max(done, state.drained_before + cost.multiply);
