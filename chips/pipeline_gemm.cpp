@@ -22,6 +22,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <deque>
 #include <limits>
 #include <stdexcept>
 
@@ -90,7 +91,7 @@ class TileCosts {
     const CoreStructure& core_;
     const GemmWork& work_;
     const GemmTiling& tiling_;
-    std::vector<TileCost> known_;
+    std::deque<TileCost> known_;  // what was handed out stays where it is
 };
 
 // Which panels L2 still holds when a wave asks for them.
@@ -145,6 +146,77 @@ struct WritesAhead {
         const double ahead = std::min(slots, std::max(0.0, most - steps)) * step - way - latency;
         return std::max(0.0, seconds - idle - steps * step - std::max(0.0, ahead));
     }
+};
+
+// The first tile of every core begins with empty slots. Followed burst by burst for the core that
+// is served last: A and B of step j are asked for at the port's pace when slot j - S is free;
+// memory fetches whole blocks of the panels of all cores, A's then B's; L2 hands them out, and the
+// last block passes the port when it has come.
+struct FirstWave {
+    explicit FirstWave(const CoreStructure& core) : core_(core) {}
+
+    double memory_latency = 0, l2_latency = 0;
+    double a_fetched = 0, b_fetched = 0;  // of all cores, in all steps
+    double l2_seconds = 0;                // of L2 for the wave
+
+    double tile(const TileCost& cost, double slots, double missed) {
+        for (const Known& known : known_) {
+            if (known.cost == &cost && known.missed == missed) return known.seconds;
+        }
+        known_.push_back({&cost, missed, walk(cost, slots, missed)});
+        return known_.back().seconds;
+    }
+
+  private:
+    struct Known {
+        const TileCost* cost;
+        double missed, seconds;
+    };
+
+    double walk(const TileCost& cost, double slots, double missed) const {
+        const MemoryPath& path = core_.path;
+        const auto steps = static_cast<std::size_t>(cost.steps);
+        const double read = path.read * core_.clock;
+        const double per_byte = (1 - missed) / read + missed / (path.memory_read * core_.clock);
+        const double total = cost.a_bytes + cost.b_bytes;
+        std::vector<double> freed(steps);
+        double issue = 0, memory = 0, l2 = 0, port = 0, matrix = 0;
+        const auto burst = [&](std::size_t step, double bytes, double fetched) {
+            const double each = bytes / cost.steps;
+            const auto blocks = [&](std::size_t count) {
+                return std::min(
+                    bytes, std::ceil(as_double(static_cast<long>(count)) * each / kBlock) * kBlock);
+            };
+            const double share =
+                fetched > 0 ? (blocks(step + 1) - blocks(step)) / bytes * fetched : 0;
+            const double turn = l2_seconds / cost.steps * bytes / total;
+            const double asked = issue;
+            issue += each / read;
+            port = std::max(port, asked + l2_latency) + each * per_byte;
+            l2 = std::max(l2, asked) + turn;
+            if (share > 0) {
+                memory = std::max(memory, asked) + share / path.memory_rate;
+                l2 = std::max(l2, memory + memory_latency);
+                port = std::max(
+                    port, memory + memory_latency + l2_latency + std::min(each, kBlock) / read);
+            }
+            port = std::max(port, l2 + l2_latency);
+        };
+        const auto ring = static_cast<std::size_t>(slots);
+        for (std::size_t step = 0; step < steps; ++step) {
+            if (step >= ring) issue = std::max(issue, freed[step - ring]);
+            burst(step, cost.a_bytes, a_fetched);
+            burst(step, cost.b_bytes, b_fetched);
+            const double busy =
+                step + 1 < steps ? cost.step : cost.multiply - (cost.steps - 1) * cost.step;
+            matrix = std::max(matrix, port) + busy + (step == 0 ? cost.start_up : 0);
+            freed[step] = matrix;
+        }
+        return matrix;
+    }
+
+    const CoreStructure& core_;
+    std::vector<Known> known_;
 };
 
 struct CoreState {
@@ -233,6 +305,12 @@ PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work, const G
         time.l2_bytes += panels;
         const double latency = hit_latency + (fetched > 0 ? path.memory_latency : 0);
 
+        FirstWave first(core);
+        first.memory_latency = fetched > 0 ? path.memory_latency : 0;
+        first.l2_latency = hit_latency;
+        first.a_fetched = fetched - fetched_b;
+        first.b_fetched = fetched_b;
+        first.l2_seconds = cached / path.l2_rate;
         double release = std::numeric_limits<double>::infinity();
         for (std::size_t i = begin; i < end; ++i) {
             const CoreState& state =
@@ -266,19 +344,7 @@ PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work, const G
                 std::max({port + std::max(0.0, exposed - slots * p), cost.multiply + exposed,
                           cost.steps * (latency + own + cost.step) / slots,
                           cost.steps * (latency + own) / in_flight});
-            if (first_wave) {
-                const double first_load =
-                    std::max({p, shared / most_steps, first_fetched / path.memory_rate});
-                // The last burst is asked for behind all others at the port's pace; the memory
-                // serves those of all cores, and its last block passes the port.
-                const double last = cost.b_bytes / cost.steps;
-                const double behind =
-                    std::max(0.0, (last >= kBlock ? fetched_b / cost.steps / path.memory_rate : 0) +
-                                      (std::min(last, kBlock) - last) / read);
-                takes = latency + cost.start_up +
-                        std::max({port + behind + cost.step, cost.multiply + first_load,
-                                  takes + std::min(first_load, cost.step)});
-            }
+            if (first_wave) takes = std::max(takes, first.tile(cost, slots, missed / bytes));
             if (writes.seconds > 0)
                 takes += writes.stall(takes / cost.steps, slots, cost.steps, exposed, latency);
             double done = std::max(state.done + takes, shared_done + cost.step);

@@ -75,9 +75,9 @@ struct Loader {
         instruction.signals[0] = kFilled;
         if (queries) {
             const double bytes = query_bytes(plan.work, piece.rows);
-            transfer.address = query_address(plan.work) +
-                               static_cast<std::uint64_t>(
-                                   query_bytes(plan.work, plan.rows_before[walk.piece]));
+            transfer.address =
+                query_address(plan.work) +
+                static_cast<std::uint64_t>(query_bytes(plan.work, plan.rows_before[walk.piece]));
             transfer.bytes = static_cast<std::uint64_t>(std::ceil(bytes));
             instruction.waits[0] = {kQueries, walk.piece_index};
             queries = false;
@@ -157,10 +157,9 @@ struct Store {
         const bool partial = plan.tiling.splits > 1;
         instruction.waits[0] = {kResults, walk.piece_index + 1};
         instruction.signals[0] = kStored;
-        instruction.transfer.address =
-            output_address(plan.work, plan.tiling) +
-            static_cast<std::uint64_t>(
-                output_bytes(plan.work, plan.rows_before[walk.piece], partial));
+        instruction.transfer.address = output_address(plan.work, plan.tiling) +
+                                       static_cast<std::uint64_t>(output_bytes(
+                                           plan.work, plan.rows_before[walk.piece], partial));
         instruction.transfer.bytes = static_cast<std::uint64_t>(
             std::ceil(output_bytes(plan.work, walk.now().rows, partial)));
         instruction.transfer.write = true;
