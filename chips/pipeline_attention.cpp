@@ -9,7 +9,8 @@
 //
 // A block is loaded when the block two before it was used, after its piece's queries, which wait
 // for the scores of the piece before; loads pass the core's port, and the shared memory and cache,
-// which always have a backlog. The recurrence is followed for the core that has most to do.
+// whose round i is block i of every core. The recurrence is followed for the core that has most to
+// do.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -206,7 +207,8 @@ PipelineTime attention_time(const CoreStructure& core, const AttentionWork& work
     time.l2_bytes = all_loaded;
     if (partial) {
         const VectorPlan second = join_plan(core, work, tiling);
-        const PipelineTime joined = vector_time(core, second, stored > path.l2_bytes);
+        const PipelineTime joined =
+            vector_time(core, second, second.read * as_double(second.chunks) > path.l2_bytes);
         time.seconds += joined.seconds;
         time.memory_bytes += joined.memory_bytes;
         time.l2_bytes += joined.l2_bytes;
@@ -214,10 +216,65 @@ PipelineTime attention_time(const CoreStructure& core, const AttentionWork& work
     return time;
 }
 
+namespace {
+
+// What no number of cores is faster than: the blocks' own work over all cores, one after another
+// without lookahead; and what L2 hands out.
+struct LeastTime {
+    double core = 0, shared = 0;
+
+    LeastTime(const CoreStructure& structure, const AttentionWork& work,
+              const AttentionTiling& tiling) {
+        BlockCosts costs(structure, work);
+        const auto add = [&](double blocks, long rows, long keys) {
+            const AttentionBlock& block = costs.of(rows, keys);
+            const double matrix = block.scores + block.values;
+            const double way = 2 * structure.vector.handoff_cycles / structure.clock;
+            core += blocks * (tiling.lookahead == 1
+                                  ? matrix + block.exponentials + way
+                                  : std::max(matrix, block.exponentials + block.rescale));
+            shared += blocks * block.loaded / structure.path.l2_rate;
+        };
+        for (const AttentionPiece& piece : pieces_of(work, tiling)) {
+            add(as_double(piece.keys / tiling.keys), piece.rows, tiling.keys);
+            if (piece.keys % tiling.keys > 0) add(1, piece.rows, piece.keys % tiling.keys);
+        }
+        const double caches = as_double(work.sequences) * as_double(work.context) * work.entry;
+        if (!structure.path.resident)
+            shared = std::max(shared, caches / structure.path.memory_rate);
+    }
+    double with(long cores) const { return std::max(core / as_double(cores), shared); }
+};
+
+// Of each tile the fastest.
+void keep(std::vector<PipelineChoice<AttentionTiling>>& best, const CoreStructure& core,
+          const AttentionWork& work, const AttentionTiling& tiling) {
+    const PipelineTime time = attention_time(core, work, tiling);
+    for (auto& other : best) {
+        if (!other.tiling.same_tile(tiling)) continue;
+        if (time.seconds < other.time.seconds) other = {tiling, time};
+        return;
+    }
+    best.push_back({tiling, time});
+}
+
+void order(std::vector<PipelineChoice<AttentionTiling>>& best, std::size_t most) {
+    std::stable_sort(best.begin(), best.end(),
+                     [](const auto& x, const auto& y) { return x.time.seconds < y.time.seconds; });
+    if (best.size() > most) best.resize(most);
+}
+
+}  // namespace
+
 std::vector<PipelineChoice<AttentionTiling>> best_tilings(const CoreStructure& core,
                                                           const AttentionWork& work,
                                                           std::size_t most) {
-    std::vector<PipelineChoice<AttentionTiling>> best;
+    struct Candidate {
+        AttentionTiling tiling;
+        LeastTime least;
+        double pieces = 0;
+    };
+    std::vector<Candidate> candidates;
     const long rows = work.heads * work.query;
     for (long block = std::max(core.matrix.minimum_rows, 16L); block <= 256; block *= 2) {
         for (const long keys : {64L, 128L, 256L, 512L}) {
@@ -234,29 +291,34 @@ std::vector<PipelineChoice<AttentionTiling>> best_tilings(const CoreStructure& c
                     const double down = std::ceil(as_double(rows) / as_double(block));
                     const double pieces = as_double(work.sequences) * down * as_double(splits);
                     if (splits > 1 && pieces > 2 * as_double(core.cores)) break;
-                    const double waves = std::ceil(pieces / as_double(core.cores));
-                    tiling.cores = static_cast<long>(std::ceil(pieces / waves));
-                    const PipelineTime time = attention_time(core, work, tiling);
-                    bool known = false;
-                    for (auto& other : best) {
-                        if (!other.tiling.same_tile(tiling)) continue;
-                        known = true;
-                        if (time.seconds < other.time.seconds) other = {tiling, time};
-                    }
-                    if (!known) best.push_back({tiling, time});
+                    candidates.push_back({tiling, LeastTime(core, work, tiling), pieces});
                 }
             }
         }
         if (block >= rows) break;
     }
-    if (best.empty()) {
+    if (candidates.empty()) {
         throw std::invalid_argument(
             "no block of attention fits into the core's buffers: see core.accumulator, "
             "core.level1");
     }
-    std::stable_sort(best.begin(), best.end(),
-                     [](const auto& x, const auto& y) { return x.time.seconds < y.time.seconds; });
-    if (best.size() > most) best.resize(most);
+    std::stable_sort(candidates.begin(), candidates.end(), [&](const auto& x, const auto& y) {
+        return x.least.with(core.cores) < y.least.with(core.cores);
+    });
+    // As many cores as share the waves evenly, or fewer: see the search of products.
+    std::vector<PipelineChoice<AttentionTiling>> best;
+    for (const Candidate& candidate : candidates) {
+        AttentionTiling tiling = candidate.tiling;
+        for (long most_cores = core.cores; most_cores > 0; most_cores = tiling.cores - 1) {
+            const double waves = std::ceil(candidate.pieces / as_double(most_cores));
+            tiling.cores = static_cast<long>(std::ceil(candidate.pieces / waves));
+            if (best.size() >= most &&
+                candidate.least.with(tiling.cores) >= best.back().time.seconds)
+                break;
+            keep(best, core, work, tiling);
+            order(best, most);
+        }
+    }
     return best;
 }
 

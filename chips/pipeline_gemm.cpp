@@ -16,8 +16,9 @@
 //   F(w) = max(F(w-1) + T, Q(w) + u, R(w-2) + M)          R(w) = max(R(w-1), F(w)) + D
 //   t    = max(max R, Q + results of the last wave over memory) + latency of a write
 //
-// F before the first tile is a latency and the first step. A panel is in L2 when fewer bytes than
-// L2 holds were touched since its last wave; whole waves are counted (LRU, and cores walk along K
+// The first tile is followed burst by burst (FirstWave), and T is longer by what results of the
+// wave before hold back at the memory (WritesAhead). A panel is in L2 when fewer bytes than L2
+// holds were touched since its last wave; whole waves are counted (LRU, and cores walk along K
 // together). With a split along K a second phase adds up the partial sums on the vector units.
 #include <algorithm>
 #include <array>
@@ -367,8 +368,10 @@ PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work, const G
         double sums = 0;
         for (const long rows : work.rows) sums += as_double(rows) * as_double(work.n);
         const double split = as_double(tiling.split);
-        const VectorPlan second = vector_plan(core, sums * 4 * split, sums * work.c, sums * split);
-        const PipelineTime joined = vector_time(core, second, sums * 4 * split > path.l2_bytes);
+        const bool cold = sums * 4 * split > path.l2_bytes;
+        const VectorPlan second =
+            vector_plan(core, sums * 4 * split, sums * work.c, sums * split, cold);
+        const PipelineTime joined = vector_time(core, second, cold);
         time.seconds += joined.seconds;
         time.memory_bytes += joined.memory_bytes;
         time.l2_bytes += joined.l2_bytes;
@@ -424,18 +427,18 @@ struct Candidate {
 
 // Matrix work, ports and memory, each alone.
 double least_time(const CoreStructure& core, const GemmWork& work, const GemmTiling& tiling,
-                  double waves) {
+                  double count) {
     const long slice = (work.k + tiling.split - 1) / tiling.split;
     // In waves at least the last of which may hold nothing but edges.
     const MatrixStep whole = matrix_step(core, work.format, tiling.rows, tiling.columns,
                                          std::min(slice, tiling.depth), work.a, work.b);
     const double steps = std::floor(as_double(slice) / as_double(std::min(slice, tiling.depth)));
+    const long last_slice = work.k - (tiling.split - 1) * slice;
     double elements = 0, rows = 0;
     for (const long each : work.rows) {
         rows += as_double(each);
         elements += as_double(each) * as_double(work.n);
     }
-    (void)waves;
     const double macs = elements * as_double(work.k);
     const double peak = core.matrix.macs_per_cycle.at(work.format) * core.clock;
     const double busy = macs / peak / as_double(tiling.cores);
@@ -450,9 +453,19 @@ double least_time(const CoreStructure& core, const GemmWork& work, const GemmTil
         (work.a / as_double(std::min(tiling.columns, work.n)) + work.b / as_double(tiling.rows));
     const double port = loads / (core.path.read * core.clock) / as_double(tiling.cores);
     const double one = steps * whole.cycles / core.clock;
-    return std::max(
-        {busy, memory, port,
-         elements / as_double(tiling.rows * tiling.columns) >= as_double(tiling.cores) ? one : 0});
+    // A latency for every ring of slots.
+    const MemoryPath& path = core.path;
+    const double rings =
+        std::floor(count / as_double(tiling.cores)) *
+        std::floor(as_double(last_slice / tiling.depth) / as_double(tiling.stages + 1)) *
+        path.l2_latency;
+    const double ends =
+        path.l2_latency + (path.resident ? 0 : path.memory_latency * (tiling.split > 1 ? 1 : 2));
+    return ends +
+           std::max({busy, memory, port, rings,
+                     elements / as_double(tiling.rows * tiling.columns) >= as_double(tiling.cores)
+                         ? one
+                         : 0});
 }
 
 }  // namespace
@@ -489,10 +502,11 @@ std::vector<PipelineChoice<GemmTiling>> best_tilings(const CoreStructure& core,
                 const double sums = 8.0 * as_double(rows) * as_double(columns);
                 tiling.accumulators = sums <= core.buffers.accumulator ? 2 : 1;
                 const double count = tile_count(work, tiling);
-                // With more cores there are more of these, none fewer: never slower.
-                const double least_waves = std::ceil(count / as_double(core.cores));
                 if (split > 1 && count > 4 * as_double(core.cores)) break;
-                for (double waves = least_waves; waves <= least_waves + 3; ++waves) {
+                // As many cores as share the waves evenly, or fewer: with more cores there are more
+                // of these choices and none fewer, so that it is never slower.
+                for (long most_cores = core.cores; most_cores > 0; most_cores = tiling.cores - 1) {
+                    const double waves = std::ceil(count / as_double(most_cores));
                     tiling.cores = static_cast<long>(std::ceil(count / waves));
                     for (const long depth : depths) {
                         tiling.depth = depth;
@@ -502,7 +516,7 @@ std::vector<PipelineChoice<GemmTiling>> best_tilings(const CoreStructure& core,
                         tiling.stages = std::clamp(static_cast<long>(core.buffers.level1 / panel),
                                                    2L, core.buffers.level1_buffers);
                         any = true;
-                        candidates.push_back({tiling, least_time(core, work, tiling, waves)});
+                        candidates.push_back({tiling, least_time(core, work, tiling, count)});
                         if (depth * split >= work.k) break;
                     }
                 }

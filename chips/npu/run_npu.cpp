@@ -158,7 +158,8 @@ NpuRun run_tiling(const CoreStructure& core, const GemmWork& work, const GemmTil
         for (const long rows : work.rows)
             sums += static_cast<double>(rows) * static_cast<double>(work.n);
         const double split = static_cast<double>(tiling.split);
-        const VectorPlan second = vector_plan(core, sums * 4 * split, sums * work.c, sums * split);
+        const VectorPlan second = vector_plan(core, sums * 4 * split, sums * work.c, sums * split,
+                                              sums * 4 * split > core.path.l2_bytes);
         const std::uint64_t from = result_address(work, tiling);
         const auto partial = static_cast<std::uint64_t>(std::ceil(sums * 4 * split));
         phases.push_back(vector_programs(core, second, from, from + partial));
