@@ -21,7 +21,6 @@
 // holds were touched since its last wave; whole waves are counted (LRU, and cores walk along K
 // together). With a split along K a second phase adds up the partial sums on the vector units.
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <deque>
 #include <limits>
