@@ -134,7 +134,8 @@ VectorPlan join_plan(const CoreStructure& core, const AttentionWork& work,
         as_double(work.sequences) * as_double(work.heads * work.query) * as_double(work.width);
     const double splits = as_double(tiling.splits);
     return vector_plan(core, outputs * 4 * splits, outputs * 2,
-                       outputs * splits * kRescaleOperations);
+                       outputs * splits * kRescaleOperations,
+                       outputs * 4 * splits > core.path.l2_bytes);
 }
 
 }  // namespace podsim

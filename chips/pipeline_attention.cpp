@@ -9,7 +9,8 @@
 //
 // A block is loaded when the block two before it was used, after its piece's queries, which wait
 // for the scores of the piece before; loads pass the core's port, and the shared memory and cache,
-// which always have a backlog. The recurrence is followed for the core that has most to do.
+// whose round i is block i of every core. The recurrence is followed for the core that has most to
+// do.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -53,15 +54,14 @@ class BlockCosts {
 struct Block {
     const AttentionBlock* cost;
     double load;         // seconds of the core's port
-    double bytes;        // with those of queries that come first
-    double queries = 0;  // seconds of those
+    double turn = 0;     // seconds of the shared servers for this block of all cores
+    double queries = 0;  // seconds of its port for queries that come first
     bool last = false;
 };
 
-// What a core's blocks take from a common start, with a latency for each load. All cores share
-// servers that take `turn` seconds for a byte of this core and what the others load meanwhile.
+// What a core's blocks take from a common start, with a latency for each load.
 double core_time(const std::vector<Block>& blocks, long lookahead, double handoff, double latency,
-                 double first_latency, double turn) {
+                 double first_latency) {
     const auto count = static_cast<long>(blocks.size());
     std::vector<double> scores(blocks.size()), weights(blocks.size()), values(blocks.size()),
         rescaled(blocks.size());
@@ -80,8 +80,8 @@ double core_time(const std::vector<Block>& blocks, long lookahead, double handof
         }
         asked = std::max(asked, at(values, i - 2));
         server = std::max(server, asked + latency) + block(i).load;
-        // The servers' backlog keeps them busy from the beginning on.
-        shared += block(i).bytes * turn;
+        // Who asks first finds the servers free a round before who asks last.
+        shared = std::max(shared + block(i).turn, asked + block(i).load);
         matrix = std::max({matrix, server, shared + latency}) + block(i).cost->scores;
         scores[static_cast<std::size_t>(i)] = matrix;
         if (block(i).last) queries_used = matrix;
@@ -168,6 +168,20 @@ PipelineTime attention_time(const CoreStructure& core, const AttentionWork& work
     const double own = std::max(seconds_per_byte, missed_keys / path.memory_rate);
     const double queries_own = std::max(seconds_per_byte, path.resident ? 0 : 1 / path.memory_rate);
 
+    // Round i of the shared servers is block i of every core, with the queries before it.
+    std::vector<double> rounds;
+    for (std::size_t c = 0; c < cores; ++c) {
+        std::size_t round = 0;
+        for (std::size_t i = c; i < pieces.size(); i += cores) {
+            for (long first = 0; first < pieces[i].keys; first += tiling.keys, ++round) {
+                if (rounds.size() == round) rounds.push_back(0);
+                rounds[round] +=
+                    as_double(std::min(tiling.keys, pieces[i].keys - first)) * work.entry +
+                    (first == 0 ? query_bytes(work, pieces[i].rows) : 0);
+            }
+        }
+    }
+    const double seconds_each = shared / all_loaded;
     std::vector<Block> blocks;
     double last_store = 0;
     for (std::size_t i = busiest; i < pieces.size(); i += cores) {
@@ -176,26 +190,25 @@ PipelineTime attention_time(const CoreStructure& core, const AttentionWork& work
             const long keys = std::min(tiling.keys, piece.keys - first);
             const AttentionBlock& cost = costs.of(piece.rows, keys);
             const double asked = first == 0 ? query_bytes(work, piece.rows) : 0;
-            Block block{&cost, cost.loaded * own, cost.loaded + asked};
+            Block block{&cost, cost.loaded * own};
+            block.turn = rounds[blocks.size()] * seconds_each;
             block.queries = asked * queries_own;
             block.last = first + tiling.keys >= piece.keys;
             blocks.push_back(block);
         }
         last_store = output_bytes(work, piece.rows, partial) / path.write / core.clock;
     }
-    double mine = 0;
-    for (const Block& block : blocks) mine += block.bytes;
-    const double turn = shared / mine;
     PipelineTime time;
     const double handoff = core.vector.handoff_cycles / core.clock;
-    time.seconds = core_time(blocks, tiling.lookahead, handoff, latency, first_latency, turn) +
+    time.seconds = core_time(blocks, tiling.lookahead, handoff, latency, first_latency) +
                    last_store + (partial || path.resident ? 0 : path.memory_latency);
     time.seconds = std::max(time.seconds, shared + latency);
     time.memory_bytes = to_memory;
     time.l2_bytes = all_loaded;
     if (partial) {
         const VectorPlan second = join_plan(core, work, tiling);
-        const PipelineTime joined = vector_time(core, second, stored > path.l2_bytes);
+        const PipelineTime joined =
+            vector_time(core, second, second.read * as_double(second.chunks) > path.l2_bytes);
         time.seconds += joined.seconds;
         time.memory_bytes += joined.memory_bytes;
         time.l2_bytes += joined.l2_bytes;
@@ -203,10 +216,65 @@ PipelineTime attention_time(const CoreStructure& core, const AttentionWork& work
     return time;
 }
 
+namespace {
+
+// What no number of cores is faster than: the blocks' own work over all cores, one after another
+// without lookahead; and what L2 hands out.
+struct LeastTime {
+    double core = 0, shared = 0;
+
+    LeastTime(const CoreStructure& structure, const AttentionWork& work,
+              const AttentionTiling& tiling) {
+        BlockCosts costs(structure, work);
+        const auto add = [&](double blocks, long rows, long keys) {
+            const AttentionBlock& block = costs.of(rows, keys);
+            const double matrix = block.scores + block.values;
+            const double way = 2 * structure.vector.handoff_cycles / structure.clock;
+            core += blocks * (tiling.lookahead == 1
+                                  ? matrix + block.exponentials + way
+                                  : std::max(matrix, block.exponentials + block.rescale));
+            shared += blocks * block.loaded / structure.path.l2_rate;
+        };
+        for (const AttentionPiece& piece : pieces_of(work, tiling)) {
+            add(as_double(piece.keys / tiling.keys), piece.rows, tiling.keys);
+            if (piece.keys % tiling.keys > 0) add(1, piece.rows, piece.keys % tiling.keys);
+        }
+        const double caches = as_double(work.sequences) * as_double(work.context) * work.entry;
+        if (!structure.path.resident)
+            shared = std::max(shared, caches / structure.path.memory_rate);
+    }
+    double with(long cores) const { return std::max(core / as_double(cores), shared); }
+};
+
+// Of each tile the fastest.
+void keep(std::vector<PipelineChoice<AttentionTiling>>& best, const CoreStructure& core,
+          const AttentionWork& work, const AttentionTiling& tiling) {
+    const PipelineTime time = attention_time(core, work, tiling);
+    for (auto& other : best) {
+        if (!other.tiling.same_tile(tiling)) continue;
+        if (time.seconds < other.time.seconds) other = {tiling, time};
+        return;
+    }
+    best.push_back({tiling, time});
+}
+
+void order(std::vector<PipelineChoice<AttentionTiling>>& best, std::size_t most) {
+    std::stable_sort(best.begin(), best.end(),
+                     [](const auto& x, const auto& y) { return x.time.seconds < y.time.seconds; });
+    if (best.size() > most) best.resize(most);
+}
+
+}  // namespace
+
 std::vector<PipelineChoice<AttentionTiling>> best_tilings(const CoreStructure& core,
                                                           const AttentionWork& work,
                                                           std::size_t most) {
-    std::vector<PipelineChoice<AttentionTiling>> best;
+    struct Candidate {
+        AttentionTiling tiling;
+        LeastTime least;
+        double pieces = 0;
+    };
+    std::vector<Candidate> candidates;
     const long rows = work.heads * work.query;
     for (long block = std::max(core.matrix.minimum_rows, 16L); block <= 256; block *= 2) {
         for (const long keys : {64L, 128L, 256L, 512L}) {
@@ -223,29 +291,34 @@ std::vector<PipelineChoice<AttentionTiling>> best_tilings(const CoreStructure& c
                     const double down = std::ceil(as_double(rows) / as_double(block));
                     const double pieces = as_double(work.sequences) * down * as_double(splits);
                     if (splits > 1 && pieces > 2 * as_double(core.cores)) break;
-                    const double waves = std::ceil(pieces / as_double(core.cores));
-                    tiling.cores = static_cast<long>(std::ceil(pieces / waves));
-                    const PipelineTime time = attention_time(core, work, tiling);
-                    bool known = false;
-                    for (auto& other : best) {
-                        if (!other.tiling.same_tile(tiling)) continue;
-                        known = true;
-                        if (time.seconds < other.time.seconds) other = {tiling, time};
-                    }
-                    if (!known) best.push_back({tiling, time});
+                    candidates.push_back({tiling, LeastTime(core, work, tiling), pieces});
                 }
             }
         }
         if (block >= rows) break;
     }
-    if (best.empty()) {
+    if (candidates.empty()) {
         throw std::invalid_argument(
             "no block of attention fits into the core's buffers: see core.accumulator, "
             "core.level1");
     }
-    std::stable_sort(best.begin(), best.end(),
-                     [](const auto& x, const auto& y) { return x.time.seconds < y.time.seconds; });
-    if (best.size() > most) best.resize(most);
+    std::stable_sort(candidates.begin(), candidates.end(), [&](const auto& x, const auto& y) {
+        return x.least.with(core.cores) < y.least.with(core.cores);
+    });
+    // As many cores as share the waves evenly, or fewer: see the search of products.
+    std::vector<PipelineChoice<AttentionTiling>> best;
+    for (const Candidate& candidate : candidates) {
+        AttentionTiling tiling = candidate.tiling;
+        for (long most_cores = core.cores; most_cores > 0; most_cores = tiling.cores - 1) {
+            const double waves = std::ceil(candidate.pieces / as_double(most_cores));
+            tiling.cores = static_cast<long>(std::ceil(candidate.pieces / waves));
+            if (best.size() >= most &&
+                candidate.least.with(tiling.cores) >= best.back().time.seconds)
+                break;
+            keep(best, core, work, tiling);
+            order(best, most);
+        }
+    }
     return best;
 }
 

@@ -16,16 +16,14 @@
 //   F(w) = max(F(w-1) + T, Q(w) + u, R(w-2) + M)          R(w) = max(R(w-1), F(w)) + D
 //   t    = max(max R, Q + results of the last wave over memory) + latency of a write
 //
-// F before the first tile is a latency and the first step. A panel is in L2 when fewer bytes than
-// L2 holds were touched since its last wave; whole waves are counted (LRU, and cores walk along K
+// The first tile is followed burst by burst (FirstWave), and T is longer by what results of the
+// wave before hold back at the memory (WritesAhead). A panel is in L2 when fewer bytes than L2
+// holds were touched since its last wave; whole waves are counted (LRU, and cores walk along K
 // together). With a split along K a second phase adds up the partial sums on the vector units.
 #include <algorithm>
-#include <array>
 #include <cmath>
+#include <deque>
 #include <limits>
-#include <stdexcept>
-
-#include <fmt/format.h>
 
 #include "chips/pipeline_cost.hpp"
 
@@ -90,7 +88,7 @@ class TileCosts {
     const CoreStructure& core_;
     const GemmWork& work_;
     const GemmTiling& tiling_;
-    std::vector<TileCost> known_;
+    std::deque<TileCost> known_;  // what was handed out stays where it is
 };
 
 // Which panels L2 still holds when a wave asks for them.
@@ -127,6 +125,95 @@ class Residency {
     std::vector<double> at_wave_;
     double since_ = 0;  // touched from wave oldest_ on
     long oldest_ = 0;
+};
+
+// L2 fetches whole blocks: of a panel that it lacks, no less than one for the first step.
+constexpr double kBlock = 4096;
+// Its longest burst.
+constexpr double kLongestBurst = 32768;
+
+// The results of a wave reach the memory when the next wave has begun to load. What they hold back
+// stalls a core longer than the panels that lie ready for it last.
+struct WritesAhead {
+    double seconds = 0;  // until all are written, with the reads between them
+    double steps = 0;    // along K that these reads serve
+    double latency = 0;  // of the first of them
+
+    double stall(double step, double slots, double most, double idle, double way) const {
+        const double ahead = std::min(slots, std::max(0.0, most - steps)) * step - way - latency;
+        return std::max(0.0, seconds - idle - steps * step - std::max(0.0, ahead));
+    }
+};
+
+// The first tile of every core begins with empty slots. Followed burst by burst for the core that
+// is served last: A and B of step j are asked for at the port's pace when slot j - S is free;
+// memory fetches whole blocks of the panels of all cores, A's then B's; L2 hands them out, and the
+// last block passes the port when it has come.
+struct FirstWave {
+    explicit FirstWave(const CoreStructure& core) : core_(core) {}
+
+    double memory_latency = 0, l2_latency = 0;
+    double a_fetched = 0, b_fetched = 0;  // of all cores, in all steps
+    double l2_seconds = 0;                // of L2 for the wave
+
+    double tile(const TileCost& cost, double slots, double missed) {
+        for (const Known& known : known_) {
+            if (known.cost == &cost && known.missed == missed) return known.seconds;
+        }
+        known_.push_back({&cost, missed, walk(cost, slots, missed)});
+        return known_.back().seconds;
+    }
+
+  private:
+    struct Known {
+        const TileCost* cost;
+        double missed, seconds;
+    };
+
+    double walk(const TileCost& cost, double slots, double missed) const {
+        const MemoryPath& path = core_.path;
+        const auto steps = static_cast<std::size_t>(cost.steps);
+        const double read = path.read * core_.clock;
+        const double per_byte = (1 - missed) / read + missed / (path.memory_read * core_.clock);
+        const double total = cost.a_bytes + cost.b_bytes;
+        std::vector<double> freed(steps);
+        double issue = 0, memory = 0, l2 = 0, port = 0, matrix = 0;
+        const auto burst = [&](std::size_t step, double bytes, double fetched) {
+            const double each = bytes / cost.steps;
+            const auto blocks = [&](std::size_t count) {
+                return std::min(
+                    bytes, std::ceil(as_double(static_cast<long>(count)) * each / kBlock) * kBlock);
+            };
+            const double share =
+                fetched > 0 ? (blocks(step + 1) - blocks(step)) / bytes * fetched : 0;
+            const double turn = l2_seconds / cost.steps * bytes / total;
+            const double asked = issue;
+            issue += each / read;
+            port = std::max(port, asked + l2_latency) + each * per_byte;
+            l2 = std::max(l2, asked) + turn;
+            if (share > 0) {
+                memory = std::max(memory, asked) + share / path.memory_rate;
+                l2 = std::max(l2, memory + memory_latency);
+                port = std::max(
+                    port, memory + memory_latency + l2_latency + std::min(each, kBlock) / read);
+            }
+            port = std::max(port, l2 + l2_latency);
+        };
+        const auto ring = static_cast<std::size_t>(slots);
+        for (std::size_t step = 0; step < steps; ++step) {
+            if (step >= ring) issue = std::max(issue, freed[step - ring]);
+            burst(step, cost.a_bytes, a_fetched);
+            burst(step, cost.b_bytes, b_fetched);
+            const double busy =
+                step + 1 < steps ? cost.step : cost.multiply - (cost.steps - 1) * cost.step;
+            matrix = std::max(matrix, port) + busy + (step == 0 ? cost.start_up : 0);
+            freed[step] = matrix;
+        }
+        return matrix;
+    }
+
+    const CoreStructure& core_;
+    std::vector<Known> known_;
 };
 
 struct CoreState {
@@ -169,13 +256,16 @@ PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work, const G
     for (std::size_t begin = 0; begin < tiles.size(); begin += cores.size()) {
         const std::size_t end = std::min(tiles.size(), begin + cores.size());
         residency.begin_wave();
-        double fetched = 0, stored = 0, panels = 0, most_steps = 1;
-        const auto touch = [&](Panel& panel, double bytes) {
+        double fetched = 0, stored = 0, panels = 0, most_steps = 1, first_fetched = 0, reads = 0,
+               fetched_b = 0;
+        const auto touch = [&](Panel& panel, double bytes, double steps) {
             const long before = panel.wave;
             const double missed = residency.touch(panel.wave, bytes);
             if (panel.wave != before || panel.users == 0) {
                 panel.users = 0;
                 panel.missed = missed;
+                first_fetched += std::min(missed, std::max(missed / steps, kBlock));
+                if (missed > 0) reads += steps;
             }
             ++panel.users;
             fetched += missed;
@@ -183,12 +273,25 @@ PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work, const G
         };
         for (std::size_t i = begin; i < end; ++i) {
             const TileCost& cost = costs.of(tiles[i]);
-            touch(a[static_cast<std::size_t>(tiles[i].a_panel)], cost.a_bytes);
-            touch(b[static_cast<std::size_t>(tiles[i].b_panel)], cost.b_bytes);
+            touch(a[static_cast<std::size_t>(tiles[i].a_panel)], cost.a_bytes, cost.steps);
+            const double before = fetched;
+            touch(b[static_cast<std::size_t>(tiles[i].b_panel)], cost.b_bytes, cost.steps);
+            fetched_b += fetched - before;
             stored += cost.sums * (partial ? 4 : work.c);
             most_steps = std::max(most_steps, cost.steps);
         }
         const double to_memory = fetched + waiting;
+        // Reads and writes take turns at the memory, a burst each.
+        WritesAhead writes;
+        if (waiting > 0 && fetched > 0) {
+            const double read_burst = std::clamp(fetched / reads, kBlock, kLongestBurst);
+            const double write_burst = std::min(waiting / as_double(tiling.cores), kLongestBurst);
+            const double beside = waiting * read_burst / write_burst;
+            const double each = fetched / most_steps;
+            writes.seconds = (waiting + std::min(beside, fetched)) / path.memory_rate;
+            writes.steps = std::min(beside, fetched) / each;
+            writes.latency = first_fetched / path.memory_rate;
+        }
         const double cached = std::max(panels / as_double(path.multicast), stored);
         waiting = partial || path.resident ? 0 : stored;
         double shared = std::max(to_memory / path.memory_rate, cached / path.l2_rate);
@@ -199,6 +302,12 @@ PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work, const G
         time.l2_bytes += panels;
         const double latency = hit_latency + (fetched > 0 ? path.memory_latency : 0);
 
+        FirstWave first(core);
+        first.memory_latency = fetched > 0 ? path.memory_latency : 0;
+        first.l2_latency = hit_latency;
+        first.a_fetched = fetched - fetched_b;
+        first.b_fetched = fetched_b;
+        first.l2_seconds = cached / path.l2_rate;
         double release = std::numeric_limits<double>::infinity();
         for (std::size_t i = begin; i < end; ++i) {
             const CoreState& state =
@@ -232,12 +341,9 @@ PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work, const G
                 std::max({port + std::max(0.0, exposed - slots * p), cost.multiply + exposed,
                           cost.steps * (latency + own + cost.step) / slots,
                           cost.steps * (latency + own) / in_flight});
-            if (first_wave) {
-                const double first_load = std::max(p, shared / most_steps);
-                takes = latency + cost.start_up +
-                        std::max({port + cost.step, cost.multiply + first_load,
-                                  takes + std::min(first_load, cost.step)});
-            }
+            if (first_wave) takes = std::max(takes, first.tile(cost, slots, missed / bytes));
+            if (writes.seconds > 0)
+                takes += writes.stall(takes / cost.steps, slots, cost.steps, exposed, latency);
             double done = std::max(state.done + takes, shared_done + cost.step);
             if (tiling.accumulators > 1)
                 done = std::max(done, state.drained_before + cost.multiply);
@@ -258,8 +364,10 @@ PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work, const G
         double sums = 0;
         for (const long rows : work.rows) sums += as_double(rows) * as_double(work.n);
         const double split = as_double(tiling.split);
-        const VectorPlan second = vector_plan(core, sums * 4 * split, sums * work.c, sums * split);
-        const PipelineTime joined = vector_time(core, second, sums * 4 * split > path.l2_bytes);
+        const bool cold = sums * 4 * split > path.l2_bytes;
+        const VectorPlan second =
+            vector_plan(core, sums * 4 * split, sums * work.c, sums * split, cold);
+        const PipelineTime joined = vector_time(core, second, cold);
         time.seconds += joined.seconds;
         time.memory_bytes += joined.memory_bytes;
         time.l2_bytes += joined.l2_bytes;
@@ -304,140 +412,6 @@ PipelineTime gemm_time(const CoreStructure& core, const GemmWork& work, const Ge
     time.memory_bytes *= times;
     time.l2_bytes *= times;
     return time;
-}
-
-namespace {
-
-struct Candidate {
-    GemmTiling tiling;
-    double least = 0;  // it cannot be faster
-};
-
-// Matrix work, ports and memory, each alone.
-double least_time(const CoreStructure& core, const GemmWork& work, const GemmTiling& tiling,
-                  double waves) {
-    const long slice = (work.k + tiling.split - 1) / tiling.split;
-    // In waves at least the last of which may hold nothing but edges.
-    const MatrixStep whole = matrix_step(core, work.format, tiling.rows, tiling.columns,
-                                         std::min(slice, tiling.depth), work.a, work.b);
-    const double steps = std::floor(as_double(slice) / as_double(std::min(slice, tiling.depth)));
-    double elements = 0, rows = 0;
-    for (const long each : work.rows) {
-        rows += as_double(each);
-        elements += as_double(each) * as_double(work.n);
-    }
-    (void)waves;
-    const double macs = elements * as_double(work.k);
-    const double peak = core.matrix.macs_per_cycle.at(work.format) * core.clock;
-    const double busy = macs / peak / as_double(tiling.cores);
-    const double groups = as_double(static_cast<long>(work.rows.size()));
-    const double operands =
-        rows * as_double(work.k) * work.a + groups * as_double(work.n) * as_double(work.k) * work.b;
-    const double memory =
-        core.path.resident ? 0 : (operands + elements * work.c) / core.path.memory_rate;
-    // Each tile reads its own panels.
-    const double loads =
-        elements * as_double(work.k) *
-        (work.a / as_double(std::min(tiling.columns, work.n)) + work.b / as_double(tiling.rows));
-    const double port = loads / (core.path.read * core.clock) / as_double(tiling.cores);
-    const double one = steps * whole.cycles / core.clock;
-    return std::max(
-        {busy, memory, port,
-         elements / as_double(tiling.rows * tiling.columns) >= as_double(tiling.cores) ? one : 0});
-}
-
-}  // namespace
-
-std::vector<PipelineChoice<GemmTiling>> best_tilings(const CoreStructure& core,
-                                                     const GemmWork& work, std::size_t most) {
-    const MatrixUnit& unit = core.matrix;
-    const bool systolic = unit.dataflow == Dataflow::weight_stationary;
-    const long row_unit = std::max(systolic ? 8 : unit.rows, std::min(unit.minimum_rows, 128L));
-    const long column_unit = std::max(16L, unit.columns);
-    const long longest = *std::max_element(work.rows.begin(), work.rows.end());
-    if (core.path.resident) {
-        double bytes = 0;
-        for (const long rows : work.rows)
-            bytes += as_double(rows) * (as_double(work.k) * work.a + as_double(work.n) * work.c) +
-                     as_double(work.n) * as_double(work.k) * work.b;
-        if (bytes > core.path.l2_bytes) {
-            throw std::invalid_argument(
-                fmt::format("operands of {} do not fit into the {} of SRAM, and there is no DRAM: "
-                            "spread the product over more chips",
-                            to_string(Bytes(bytes)), to_string(Bytes(core.path.l2_bytes))));
-        }
-    }
-    std::vector<Candidate> candidates;
-    const std::vector<long> depths = step_depths(core, work);
-    bool any = false;
-    for (const long rows : tile_sizes(row_unit, longest, systolic ? 4096 : 512)) {
-        for (const long columns : tile_sizes(column_unit, work.n, systolic ? 2048 : 512)) {
-            for (long split = 1; split <= 16 && (split == 1 || work.k / split >= 256); split *= 2) {
-                GemmTiling tiling;
-                tiling.rows = rows;
-                tiling.columns = columns;
-                tiling.split = split;
-                const double sums = 8.0 * as_double(rows) * as_double(columns);
-                tiling.accumulators = sums <= core.buffers.accumulator ? 2 : 1;
-                const double count = tile_count(work, tiling);
-                // With more cores there are more of these, none fewer: never slower.
-                const double least_waves = std::ceil(count / as_double(core.cores));
-                if (split > 1 && count > 4 * as_double(core.cores)) break;
-                for (double waves = least_waves; waves <= least_waves + 3; ++waves) {
-                    tiling.cores = static_cast<long>(std::ceil(count / waves));
-                    for (const long depth : depths) {
-                        tiling.depth = depth;
-                        tiling.stages = 2;
-                        if (!fits(core, work, tiling)) break;
-                        const double panel = step_bytes(work, rows, columns, depth);
-                        tiling.stages = std::clamp(static_cast<long>(core.buffers.level1 / panel),
-                                                   2L, core.buffers.level1_buffers);
-                        any = true;
-                        candidates.push_back({tiling, least_time(core, work, tiling, waves)});
-                        if (depth * split >= work.k) break;
-                    }
-                }
-            }
-        }
-    }
-    if (!any) {
-        throw std::invalid_argument(
-            "no tile fits into the core's buffers: see core.accumulator, core.level1, core.level0");
-    }
-    std::stable_sort(candidates.begin(), candidates.end(),
-                     [](const auto& x, const auto& y) { return x.least < y.least; });
-    std::vector<PipelineChoice<GemmTiling>> best;
-    const auto keep = [&](const GemmTiling& tiling, const PipelineTime& time) {
-        for (auto& known : best) {
-            if (!known.tiling.same_tile(tiling)) continue;
-            if (time.seconds < known.time.seconds) known = {tiling, time};
-            return;
-        }
-        best.push_back({tiling, time});
-    };
-    const auto order = [&] {
-        std::stable_sort(best.begin(), best.end(), [](const auto& x, const auto& y) {
-            return x.time.seconds < y.time.seconds;
-        });
-        if (best.size() > most) best.resize(most);
-    };
-    for (const Candidate& candidate : candidates) {
-        if (best.size() >= most && candidate.least >= best.back().time.seconds) break;
-        const long down = (longest + candidate.tiling.rows - 1) / candidate.tiling.rows;
-        const long square = std::lround(
-            std::sqrt(as_double(candidate.tiling.cores) * as_double(candidate.tiling.columns) /
-                      as_double(candidate.tiling.rows)));
-        long tried = 0;
-        for (const long band : {down, std::clamp(square, 1L, down)}) {
-            if (band == tried) continue;
-            tried = band;
-            GemmTiling tiling = candidate.tiling;
-            tiling.band = band;
-            keep(tiling, gemm_time(core, work, tiling));
-        }
-        order();
-    }
-    return best;
 }
 
 }  // namespace podsim

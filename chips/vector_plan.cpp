@@ -28,22 +28,22 @@ VectorPlan plan_in(const CoreStructure& core, double read, double write, double 
 
 }  // namespace
 
-VectorPlan vector_plan(const CoreStructure& core, double read, double write, double operations) {
+VectorPlan vector_plan(const CoreStructure& core, double read, double write, double operations,
+                       bool cold) {
     const double room = core.vector.buffer * core.vector.cores / 2;
     VectorPlan best;
     double least = 0;
-    // Turns are powers of two: a larger buffer adds to what there is to choose from. Beyond 16 more
-    // than needed nothing is gained by smaller chunks.
-    int beyond = 0;
-    for (double turns = 1; beyond <= 4; turns *= 2) {
+    // Turns are powers of two: a larger buffer, or more cores, add to what there is to choose from.
+    // Beyond 4096 nothing is gained by smaller chunks.
+    bool any = false;
+    for (double turns = 1; turns <= 4096 || !any; turns *= 2) {
         const VectorPlan plan = plan_in(core, read, write, operations, turns);
         if (plan.read + plan.write > room) continue;
-        const double seconds = vector_time(core, plan, true).seconds;
-        if (beyond == 0 || seconds < least) {
-            best = plan;
-            least = seconds;
-        }
-        ++beyond;
+        const double seconds = vector_time(core, plan, cold).seconds;
+        if (any && seconds >= least) continue;
+        best = plan;
+        least = seconds;
+        any = true;
     }
     return best;
 }

@@ -15,6 +15,7 @@ struct VectorPlan {
 
 // All of it over `core`'s cores in equal chunks, of which two fit into the vector buffers, as many
 // as make it fastest (chips/pipeline_vector.cpp).
-VectorPlan vector_plan(const CoreStructure& core, double read, double write, double operations);
+VectorPlan vector_plan(const CoreStructure& core, double read, double write, double operations,
+                       bool cold = true);
 
 }  // namespace podsim

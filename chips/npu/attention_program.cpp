@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <memory>
+#include <utility>
 
 namespace podsim::npu {
 
@@ -28,6 +29,7 @@ struct Plan {
     AttentionTiling tiling;
     std::vector<AttentionPiece> pieces;
     Picoseconds handoff = 0;
+    std::vector<long> rows_before;  // of all pieces before one: queries and outputs lie packed
 
     Picoseconds time(double seconds) const { return to_picoseconds(Seconds(seconds)); }
     long blocks(std::size_t piece) const {
@@ -73,9 +75,9 @@ struct Loader {
         instruction.signals[0] = kFilled;
         if (queries) {
             const double bytes = query_bytes(plan.work, piece.rows);
-            transfer.address = query_address(plan.work) +
-                               static_cast<std::uint64_t>(static_cast<double>(walk.piece) *
-                                                          query_bytes(plan.work, plan.tiling.rows));
+            transfer.address =
+                query_address(plan.work) +
+                static_cast<std::uint64_t>(query_bytes(plan.work, plan.rows_before[walk.piece]));
             transfer.bytes = static_cast<std::uint64_t>(std::ceil(bytes));
             instruction.waits[0] = {kQueries, walk.piece_index};
             queries = false;
@@ -155,10 +157,9 @@ struct Store {
         const bool partial = plan.tiling.splits > 1;
         instruction.waits[0] = {kResults, walk.piece_index + 1};
         instruction.signals[0] = kStored;
-        instruction.transfer.address =
-            output_address(plan.work) +
-            static_cast<std::uint64_t>(static_cast<double>(walk.piece) *
-                                       output_bytes(plan.work, plan.tiling.rows, partial));
+        instruction.transfer.address = output_address(plan.work, plan.tiling) +
+                                       static_cast<std::uint64_t>(output_bytes(
+                                           plan.work, plan.rows_before[walk.piece], partial));
         instruction.transfer.bytes = static_cast<std::uint64_t>(
             std::ceil(output_bytes(plan.work, walk.now().rows, partial)));
         instruction.transfer.write = true;
@@ -171,15 +172,24 @@ struct Store {
 
 }  // namespace
 
-std::uint64_t output_address(const AttentionWork& work) {
-    return query_address(work) + page(2 * all_queries(work));
+std::uint64_t output_address(const AttentionWork& work, const AttentionTiling& tiling) {
+    return query_address(work) + page(all_queries(work) * static_cast<double>(tiling.splits));
 }
 
 std::vector<CoreProgram> attention_programs(const CoreStructure& core, const AttentionWork& work,
                                             const AttentionTiling& tiling) {
-    const auto plan = std::make_shared<const Plan>(
-        Plan{core, work, tiling, pieces_of(work, tiling),
-             to_picoseconds(Seconds(core.vector.handoff_cycles / core.clock))});
+    Plan made{core,
+              work,
+              tiling,
+              pieces_of(work, tiling),
+              to_picoseconds(Seconds(core.vector.handoff_cycles / core.clock)),
+              {}};
+    long rows = 0;
+    for (const AttentionPiece& piece : made.pieces) {
+        made.rows_before.push_back(rows);
+        rows += piece.rows;
+    }
+    const auto plan = std::make_shared<const Plan>(std::move(made));
     std::vector<CoreProgram> programs;
     for (long core_index = 0; core_index < tiling.cores; ++core_index) {
         BlockWalk walk;

@@ -13,6 +13,6 @@ std::vector<CoreProgram> attention_programs(const CoreStructure& core, const Att
                                             const AttentionTiling& tiling);
 
 // Where outputs, or partial ones, are written.
-std::uint64_t output_address(const AttentionWork& work);
+std::uint64_t output_address(const AttentionWork& work, const AttentionTiling& tiling);
 
 }  // namespace podsim::npu

@@ -1,6 +1,7 @@
 #include "chips/npu/gemm_program.hpp"
 
 #include <cmath>
+#include <utility>
 
 namespace podsim::npu {
 
@@ -36,6 +37,7 @@ struct Plan {
     GemmTiling tiling;
     std::vector<Tile> tiles;
     Layout layout;
+    std::vector<double> sums_before;  // of all tiles before one: sums lie packed
 
     long steps(const Tile& tile) const { return (tile.depth + tiling.depth - 1) / tiling.depth; }
     long depth_of(const Tile& tile, long step) const {
@@ -141,11 +143,8 @@ struct Drainer {
         instruction.waits[0] = {kSumsReady, walk.index + 1, plan.cycles(step.drain)};
         instruction.duration = plan.cycles(sums * 4 / plan.core.buffers.drain);
         instruction.signals[0] = kSumsFreed;
-        const double whole =
-            static_cast<double>(plan.tiling.rows) * static_cast<double>(plan.tiling.columns);
         instruction.transfer.address =
-            plan.layout.base[2] +
-            static_cast<std::uint64_t>(static_cast<double>(walk.tile) * whole * element);
+            plan.layout.base[2] + static_cast<std::uint64_t>(plan.sums_before[walk.tile] * element);
         instruction.transfer.bytes = static_cast<std::uint64_t>(std::ceil(sums * element));
         instruction.transfer.write = true;
         instruction.transfer.stays = partial;
@@ -163,8 +162,13 @@ std::uint64_t result_address(const GemmWork& work, const GemmTiling& tiling) {
 std::vector<CoreProgram> gemm_programs(const CoreStructure& core,
                                        const std::shared_ptr<const GemmWork>& work,
                                        const GemmTiling& tiling) {
-    const auto plan = std::make_shared<const Plan>(
-        Plan{core, work, tiling, tiles_of(*work, tiling), Layout(*work, tiling)});
+    Plan made{core, work, tiling, tiles_of(*work, tiling), Layout(*work, tiling), {}};
+    double sums = 0;
+    for (const Tile& tile : made.tiles) {
+        made.sums_before.push_back(sums);
+        sums += static_cast<double>(tile.rows) * static_cast<double>(tile.columns);
+    }
+    const auto plan = std::make_shared<const Plan>(std::move(made));
     std::vector<CoreProgram> programs;
     for (long core_index = 0; core_index < tiling.cores; ++core_index) {
         Walk walk;

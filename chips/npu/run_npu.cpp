@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <stdexcept>
 
@@ -157,10 +158,10 @@ NpuRun run_tiling(const CoreStructure& core, const GemmWork& work, const GemmTil
         for (const long rows : work.rows)
             sums += static_cast<double>(rows) * static_cast<double>(work.n);
         const double split = static_cast<double>(tiling.split);
-        const VectorPlan second = vector_plan(core, sums * 4 * split, sums * work.c, sums * split);
+        const VectorPlan second = vector_plan(core, sums * 4 * split, sums * work.c, sums * split,
+                                              sums * 4 * split > core.path.l2_bytes);
         const std::uint64_t from = result_address(work, tiling);
-        const auto partial = static_cast<std::uint64_t>(
-            tile_count(work, tiling) * static_cast<double>(tiling.rows * tiling.columns) * 4);
+        const auto partial = static_cast<std::uint64_t>(std::ceil(sums * 4 * split));
         phases.push_back(vector_programs(core, second, from, from + partial));
         cores = std::max(cores, second.cores);
     }
@@ -178,7 +179,7 @@ NpuRun run_tiling(const CoreStructure& core, const AttentionWork& work,
     long cores = tiling.cores;
     if (tiling.splits > 1) {
         const VectorPlan second = join_plan(core, work, tiling);
-        const std::uint64_t from = output_address(work);
+        const std::uint64_t from = output_address(work, tiling);
         const auto partial =
             static_cast<std::uint64_t>(second.read * static_cast<double>(second.chunks) + 4096);
         phases.push_back(vector_programs(core, second, from, from + partial));

@@ -155,7 +155,10 @@ TEST(NpuCycle, LatentAttentionOn910C) {
 }
 
 // DeepGEMM-Ascend README of 2026-09-30, FP8 and FP8 by FP4 on a 950DT, microseconds; its launch of
-// 3.5 us is the library's. Mean error within 10 %; what a row deviates is printed.
+// 3.5 us is the library's. Mean error within 10 %; what a row deviates is printed. 4096 x 576 x
+// 7168 is published at what three waves of 256 x 128 tiles take, 3 x 256 x 128 x 7168 / 8192 cycles
+// at 1.65 GHz + 3.5 us = 55.6 us, so its kernel cuts it so; the search finds tiles that leave fewer
+// cores idle.
 TEST(NpuCycle, DeepGemmRowsOn950DT) {
     struct Row {
         long groups, m, n, k;
@@ -222,17 +225,14 @@ std::vector<OperatorBody> fifty_shapes() {
     return shapes;
 }
 
-// The closed form of each of fifty shapes against the pipeline at the same tile: within 3 %, and
-// for at most `apart` shapes within 8 %: those whose matrix unit and L2 or memory are about equally
-// busy, which queues and the recurrence does not, and those of a few microseconds that are a start
-// and an end and no middle.
+// The closed form of each of fifty shapes against the pipeline at the same tile: within 3 %.
 // Of the closed form's three best tiles the pipeline is fastest on its first, or no more than 1 %
-// slower on it, for 90 % of the shapes.
-void expect_agreement(const std::string& name, const CoreStructure& core, int apart) {
+// slower on it, for `ties` of the shapes at least.
+void expect_agreement(const std::string& name, const CoreStructure& core, int ties) {
     const std::vector<OperatorBody> shapes = fifty_shapes();
     ASSERT_EQ(shapes.size(), 50U);
     double worst = 0;
-    int outside = 0, same = 0;
+    int same = 0, identical = 0;
     for (const OperatorBody& body : shapes) {
         double closed = 0;
         NpuOptions options;
@@ -249,29 +249,26 @@ void expect_agreement(const std::string& name, const CoreStructure& core, int ap
         const double first = run_npu(core, body, options).time.value();
         const double error = closed / first - 1;
         worst = std::max(worst, std::abs(error));
-        EXPECT_LT(std::abs(error), 0.08) << name << ": " << shape_of(body);
-        if (std::abs(error) > 0.03) {
-            ++outside;
-            fmt::print("{}: {}: {:+.1f} %\n", name, shape_of(body), 100 * error);
-        }
+        EXPECT_LT(std::abs(error), 0.03) << name << ": " << shape_of(body);
         NpuOptions search;
         search.tried = 3;
-        if (first <= run_npu(core, body, search).time.value() * 1.01) ++same;
+        const double fastest = run_npu(core, body, search).time.value();
+        if (first <= fastest) ++identical;
+        if (first <= fastest * 1.01) ++same;
     }
-    fmt::print("{}: worst {:.2f} %, {} of 50 beyond 3 %, fastest tile {} of 50\n", name,
-               100 * worst, outside, same);
-    EXPECT_LE(outside, apart);
-    EXPECT_GE(same, 45);
+    fmt::print("{}: worst {:.2f} %, fastest tile {} of 50, within 1 % {}\n", name, 100 * worst,
+               identical, same);
+    EXPECT_GE(same, ties);
 }
 
 TEST(NpuCycle, ClosedFormAgreesOnADaVinciCore) {
-    expect_agreement("ascend-910c", core_of("ascend-910c"), 1);
+    expect_agreement("ascend-910c", core_of("ascend-910c"), 47);
 }
 TEST(NpuCycle, ClosedFormAgreesOnAGpu) {
-    expect_agreement("h100-sxm", core_of("h100-sxm"), 5);
+    expect_agreement("h100-sxm", core_of("h100-sxm"), 50);
 }
 TEST(NpuCycle, ClosedFormAgreesOnASystolicCore) {
-    expect_agreement("systolic", systolic_core(), 0);
+    expect_agreement("systolic", systolic_core(), 49);
 }
 
 // Work that is done is the work there is: whatever the tiling pads is not counted twice.
