@@ -118,6 +118,7 @@ ShownSystem shown_system(const Node& document, const std::string& name, Catalog&
             read_parts(load("parts", system.bill.parts, "bill"), system.bill.parts);
         try {
             shown.bill = bill_of(system, parts);
+            shown.power_of_record = system.power_per_chip.value > Watts(0.0);
             power_from_bill(shown.spec, parts);
         } catch (const std::invalid_argument& error) {
             throw InputError(document.find("bill")->place, "bill", error.what(),
@@ -232,9 +233,7 @@ std::string table_of(const Systems& systems) {
     part("  cables", [](const Bill& b) { return b.cables; });
     table.section("power, kW");
     table.row("  by its record", [](const ShownSystem& s) {
-        if (s.spec.power_per_chip.confidence == Confidence::derived && s.bill &&
-            s.spec.power_per_chip.value * static_cast<double>(s.spec.chips) == s.bill->power)
-            return std::string();
+        if (!s.power_of_record) return std::string();
         return significant(s.spec.power_per_chip.value.value() * static_cast<double>(s.spec.chips) /
                            1e3);
     });

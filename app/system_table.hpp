@@ -38,6 +38,7 @@ struct ShownSystem {
     ShownLevel scale_up, scale_out;
     std::vector<BusCurve> curves;
     std::optional<Bill> bill;
+    bool power_of_record = true;           // else of its bill
     std::optional<double> share_per_chip;  // USD, of the default prices
     std::vector<std::string> notes;
 };

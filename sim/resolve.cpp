@@ -253,10 +253,11 @@ void add_bill(SystemSpec& system, const Node& document, const ResolvedExperiment
     }
 }
 
-// What the fabric or the library refuses: no route, a group beyond the pool, an algorithm that is
-// not there.
+// What the fabric or the library refuses: no route, an algorithm that is not there. A group beyond
+// the pool is said where it runs.
 void check_collective(const ResolvedAlternative& result, const WorkloadSpec& workload,
                       Problems& problems) {
+    if (workload.collective->group_ranks > result.ranks) return;
     try {
         (void)make_coflow(*workload.collective, rank_fabric(result.system, result.chip.ranks),
                           result.collectives, result.ranks);

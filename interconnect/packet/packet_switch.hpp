@@ -71,10 +71,10 @@ class PacketSwitch final : public sc_core::sc_module, public PortOwner {
     std::vector<Output> outputs_;
     std::vector<PacketRow> rows_;
     NumberSet free_inputs_, free_outputs_;
-    std::vector<NumberSet> wants_;  // [input]: outputs that any of its first packets want
+    std::vector<NumberSet> wants_;           // [input]: outputs that any of its first packets want
     std::vector<std::uint8_t> wants_count_;  // [input x outputs + output]: by how many channels
-    std::vector<int> next_output_;  // [input]: which is asked first when it is free
-    std::uint64_t turn_ = 0;        // of packets over several ways
+    std::vector<int> next_output_;           // [input]: which is asked first when it is free
+    std::uint64_t turn_ = 0;                 // of packets over several ways
     std::int64_t mark_above_ = 0;
 };
 
