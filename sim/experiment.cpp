@@ -78,9 +78,9 @@ void require_fidelity(const ResolvedAlternative& alternative, std::optional<Fide
     const ChipSpec& chip = alternative.chip;
     if (!asked || *asked == Fidelity::analytic) return;
     const auto refuse = [&](const std::string& why, const char* hint) {
-        throw InputError({at_key(alternative.pool, "chip",
-                                 fmt::format("fidelity {} asks for {}", to_string(*asked), why),
-                                 hint)});
+        throw InputError(
+            {at_key(alternative.pool, "chip",
+                    fmt::format("fidelity {} asks for {}", to_string(*asked), why), hint)});
     };
     if (!chip.cores) {
         refuse(fmt::format("the cores of {}, of which only a data sheet is known", chip.name),
@@ -88,8 +88,9 @@ void require_fidelity(const ResolvedAlternative& alternative, std::optional<Fide
                "give the chip a section cores");
     }
     if (*asked == Fidelity::cycle && !chip.core) {
-        refuse(fmt::format("the structure of a core of {}, which its file does not have", chip.name),
-               "leave --fidelity away (it then runs at tile), or give the chip a section core");
+        refuse(
+            fmt::format("the structure of a core of {}, which its file does not have", chip.name),
+            "leave --fidelity away (it then runs at tile), or give the chip a section core");
     }
 }
 
