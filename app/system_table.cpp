@@ -33,8 +33,8 @@ ShownLevel shown_level(const SystemSpec& system, bool up) {
     const std::optional<TopologyStack> stack = topology_of(system, up);
     if (!stack) {
         shown.topology = "ports alone";
-        shown.bisection =
-            static_cast<double>(shown.chips / 2) * shown.bandwidth / level.oversubscription;
+        const long half = shown.chips / 2;
+        shown.bisection = static_cast<double>(half) * shown.bandwidth / level.oversubscription;
         return shown;
     }
     double out = 0;

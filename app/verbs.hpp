@@ -23,7 +23,7 @@ ExitCode do_validate(const ValidateCommand& validate, const Surroundings& surrou
 ExitCode do_diff(const DiffCommand& command, Streams streams);
 ExitCode do_calibrate(const CalibrateCommand& calibrate, const Surroundings& surroundings,
                       Streams streams);
-ExitCode do_characterize(const CharacterizeCommand& characterize, const Surroundings& surroundings,
+ExitCode do_characterize(const CharacterizeCommand& command, const Surroundings& surroundings,
                          Streams streams);
 ExitCode do_trace(const TraceCommand& command, const Surroundings& surroundings, Streams streams);
 ExitCode do_schema(const SchemaCommand& schema, const Surroundings& surroundings, Streams streams);
