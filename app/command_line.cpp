@@ -110,7 +110,8 @@ Command parse_run(const std::vector<std::string>& arguments) {
     CLI::App& app = *verb.app;
     app.add_option("FILE", run.files, "experiment, or a result.json to run again")->required();
     app.add_option("--out", run.out, "where results go [results/<name of FILE>]")->type_name("DIR");
-    app.add_option("--fidelity", verb.fidelity, "analytic or tile [the finest known of the chip]")
+    app.add_option("--fidelity", verb.fidelity,
+                   "analytic, tile or cycle [tile; analytic of a data sheet]")
         ->type_name("LEVEL");
     verb.add(run.inputs, true);
     app.add_option("--seed", seed, "of the random numbers [1]")->type_name("N");

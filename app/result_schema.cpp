@@ -159,7 +159,7 @@ Json alternative() {
                    {"engine", text("of configs/engines")},
                    {"kernels", text("of configs/kernels")},
                    {"collectives", text("of configs/collectives")},
-                   {"fidelity", text("analytic or tile")},
+                   {"fidelity", text("analytic, tile or cycle")},
                    {"packages", whole("chips as their vendor sells them")},
                    {"ranks", whole("programs they run")},
                    {"ranks_per_chip", whole("")},

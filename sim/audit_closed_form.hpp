@@ -74,9 +74,9 @@ FlopRange operator_flops(const nlohmann::ordered_json& the_operator);
 
 // Of a whole expert group that exchanges its tokens: every copy is a row, and each class of ranks
 // may round its rows up to whole ones.
-FlopRange layer_flops(const nlohmann::ordered_json& the_operator);
+FlopRange layer_flops(const nlohmann::ordered_json& op);
 // Payload in bytes, without scales, that leaves all its ranks together.
-double layer_bytes_sent(const nlohmann::ordered_json& the_operator);
+double layer_bytes_sent(const nlohmann::ordered_json& op);
 
 // Payload in bytes that one rank sends beyond itself in dispatch or combine, scales included;
 // nothing for other collectives.
