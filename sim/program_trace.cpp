@@ -10,20 +10,16 @@ const Operator& operator_at(const Program& program, int index) {
     return at(program.operators, index);
 }
 
-// FLOP and compulsory bytes of a task's operators.
-void set_work(const Program& program, const Task& task, TraceNode& node) {
-    if (task.kind == TaskKind::compute) {
-        const OperatorBody& body = operator_at(program, task.body).body;
-        node.flops = work_of(body).value();
-        node.bytes = compulsory_bytes_of(body).value();
-        return;
+// FLOP and compulsory bytes of a task's operators, less what stays on the chip between them.
+void set_work(const Program& program, int id, TraceNode& node) {
+    for (const int op : operators_of(program, id)) {
+        const OperatorBody& body = operator_at(program, op).body;
+        node.flops += work_of(body).value();
+        node.bytes += compulsory_bytes_of(body).value();
     }
-    const Pipeline& pipeline = at(program.pipelines, task.body);
-    for (const int op : pipeline.operators) {
-        node.flops += work_of(operator_at(program, op).body).value();
-        node.bytes += compulsory_bytes_of(operator_at(program, op).body).value();
-    }
-    node.bytes -= pipeline.on_chip;
+    const Task& task = at(program.tasks, id);
+    if (task.kind == TaskKind::pipeline) node.bytes -= at(program.pipelines, task.body).on_chip;
+    if (task.kind == TaskKind::fused) node.bytes -= fused_part(program, id).on_chip;
 }
 
 // The nearest of Chakra's types; the transfer itself is in the index.
@@ -109,7 +105,7 @@ ExecutionTrace trace_of_program(const RanProgram& ran) {
                 node.kind = TraceKind::compute;
                 const TaskRecord& r = at(ran.record.tasks, id);
                 node.duration = to_seconds(r.gap + r.launch + r.alone).value();
-                if (!node.on_host) set_work(program, task, node);
+                if (!node.on_host) set_work(program, id, node);
             }
             const std::vector<std::uint64_t> before(task.after.begin(), task.after.end());
             builder.add(node, before, {}, i);

@@ -41,6 +41,16 @@ TEST(TraceVerb, RefusesWhatCannotRun) {
 }
 
 // The demo's step as Chakra, looked at and replayed where it ran.
+// A fused exchange is one node with the work of its products.
+TEST(TraceVerb, WritesAFusedExchange) {
+    const Folder folder;
+    const Outcome written = folder.podsim({"trace", "fused-experts", "--write", "fused"});
+    EXPECT_EQ(written.code, 0) << written.err;
+    const Outcome read = folder.podsim({"trace", "fused"});
+    EXPECT_EQ(read.code, 0) << read.err;
+    EXPECT_TRUE(contains(read.out, "FLOP")) << read.out;
+}
+
 TEST(TraceVerb, WritesAProgramThatReplays) {
     const Folder folder;
     const Outcome written =
