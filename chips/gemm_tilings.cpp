@@ -1,11 +1,14 @@
 // The search for a product's tiling: every tile and number of cores that the buffers hold, in the
 // order of what each cannot be faster than.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <stdexcept>
+#include <utility>
+#include <vector>
 
-#include <fmt/format.h>
-
+#include "chips/gemm_bound.hpp"
 #include "chips/pipeline_cost.hpp"
 
 namespace podsim {
@@ -16,147 +19,206 @@ double as_double(long value) {
     return static_cast<double>(value);
 }
 
-struct Candidate {
+// A branch of the search: a tile and split, with its depth and stages, with its cores.
+struct Branch {
+    enum class Open { depth, cores, nothing };
+
+    double least = 0;  // nothing of it can be faster
+    std::size_t serial = 0;
+    Open open = Open::depth;
     GemmTiling tiling;
-    double least = 0;  // it cannot be faster
+    TilingBound bound;
 };
 
-// Matrix work, ports and memory, each alone.
-double least_time(const CoreStructure& core, const GemmWork& work, const GemmTiling& tiling,
-                  double count) {
-    const long slice = (work.k + tiling.split - 1) / tiling.split;
-    // In waves at least the last of which may hold nothing but edges.
-    const MatrixStep whole = matrix_step(core, work.format, tiling.rows, tiling.columns,
-                                         std::min(slice, tiling.depth), work.a, work.b);
-    const double steps = std::floor(as_double(slice) / as_double(std::min(slice, tiling.depth)));
-    const long last_slice = work.k - (tiling.split - 1) * slice;
-    double elements = 0, rows = 0;
-    for (const long each : work.rows) {
-        rows += as_double(each);
-        elements += as_double(each) * as_double(work.n);
+// Branches in the order of what they cannot be faster than; what was found first breaks ties.
+class Branches {
+  public:
+    bool empty() const { return heap_.empty(); }
+    void add(Branch branch) {
+        branch.serial = serial_++;
+        heap_.push_back(std::move(branch));
+        std::push_heap(heap_.begin(), heap_.end(), later);
     }
-    const double macs = elements * as_double(work.k);
-    const double peak = core.matrix.macs_per_cycle.at(work.format) * core.clock;
-    const double busy = macs / peak / as_double(tiling.cores);
-    const double groups = as_double(static_cast<long>(work.rows.size()));
-    const double operands =
-        rows * as_double(work.k) * work.a + groups * as_double(work.n) * as_double(work.k) * work.b;
-    const double memory =
-        core.path.resident ? 0 : (operands + elements * work.c) / core.path.memory_rate;
-    // Each tile reads its own panels.
-    const double loads =
-        elements * as_double(work.k) *
-        (work.a / as_double(std::min(tiling.columns, work.n)) + work.b / as_double(tiling.rows));
-    const double port = loads / (core.path.read * core.clock) / as_double(tiling.cores);
-    const double one = steps * whole.cycles / core.clock;
-    // A latency for every ring of slots.
-    const MemoryPath& path = core.path;
-    const double rings =
-        std::floor(count / as_double(tiling.cores)) *
-        std::floor(as_double(last_slice / tiling.depth) / as_double(tiling.stages + 1)) *
-        path.l2_latency;
-    const double ends =
-        path.l2_latency + (path.resident ? 0 : path.memory_latency * (tiling.split > 1 ? 1 : 2));
-    return ends +
-           std::max({busy, memory, port, rings,
-                     elements / as_double(tiling.rows * tiling.columns) >= as_double(tiling.cores)
-                         ? one
-                         : 0});
+    Branch next() {
+        std::pop_heap(heap_.begin(), heap_.end(), later);
+        Branch branch = std::move(heap_.back());
+        heap_.pop_back();
+        return branch;
+    }
+
+  private:
+    static bool later(const Branch& x, const Branch& y) {
+        return x.least != y.least ? x.least > y.least : x.serial > y.serial;
+    }
+    std::vector<Branch> heap_;
+    std::size_t serial_ = 0;
+};
+
+// Of each tile the fastest tiling that was tried, the fastest tile first.
+class Fastest {
+  public:
+    explicit Fastest(std::size_t most) : most_(most) {}
+
+    bool beats(double least) const {
+        return best_.size() >= most_ && least >= best_.back().time.seconds;
+    }
+    void keep(const GemmTiling& tiling, const PipelineTime& time) {
+        const auto known = std::find_if(best_.begin(), best_.end(), [&](const auto& choice) {
+            return choice.tiling.same_tile(tiling);
+        });
+        if (known == best_.end()) {
+            best_.push_back({tiling, time});
+        } else if (time.seconds < known->time.seconds) {
+            *known = {tiling, time};
+        } else {
+            return;
+        }
+        std::stable_sort(best_.begin(), best_.end(), [](const auto& x, const auto& y) {
+            return x.time.seconds < y.time.seconds;
+        });
+        if (best_.size() > most_) best_.resize(most_);
+    }
+    std::vector<PipelineChoice<GemmTiling>> take() && { return std::move(best_); }
+
+  private:
+    std::size_t most_;
+    std::vector<PipelineChoice<GemmTiling>> best_;
+};
+
+void require_room(const CoreStructure& core, const GemmWork& work) {
+    if (!core.path.resident) return;
+    double bytes = 0;
+    for (const long rows : work.rows)
+        bytes += as_double(rows) * (as_double(work.k) * work.a + as_double(work.n) * work.c) +
+                 as_double(work.n) * as_double(work.k) * work.b;
+    if (bytes <= core.path.l2_bytes) return;
+    throw std::invalid_argument(
+        fmt::format("operands of {} do not fit into the {} of SRAM, and there is no DRAM: "
+                    "spread the product over more chips",
+                    to_string(Bytes(bytes)), to_string(Bytes(core.path.l2_bytes))));
 }
+
+class Search {
+  public:
+    Search(const CoreStructure& core, const GemmWork& work, std::size_t most)
+        : core_(core),
+          work_(work),
+          bound_(core, work),
+          depths_(step_depths(core, work)),
+          longest_(*std::max_element(work.rows.begin(), work.rows.end())),
+          fastest_(most) {}
+
+    std::vector<PipelineChoice<GemmTiling>> run() {
+        add_tiles();
+        if (branches_.empty()) {
+            throw std::invalid_argument(
+                "no tile fits into the core's buffers: see core.accumulator, core.level1, "
+                "core.level0");
+        }
+        while (!branches_.empty()) {
+            const Branch branch = branches_.next();
+            if (fastest_.beats(branch.least)) break;
+            if (branch.open == Branch::Open::depth) {
+                add_depths(branch);
+            } else if (branch.open == Branch::Open::cores) {
+                add_cores(branch);
+            } else {
+                try_bands(branch.tiling);
+            }
+        }
+        return std::move(fastest_).take();
+    }
+
+  private:
+    void add_tiles() {
+        const MatrixUnit& unit = core_.matrix;
+        const bool systolic = unit.dataflow == Dataflow::weight_stationary;
+        const long row_unit =
+            std::max(systolic ? 8 : unit.rows, std::min(unit.minimum_rows, 128L));
+        const long column_unit = std::max(16L, unit.columns);
+        const std::vector<long> widths = tile_sizes(column_unit, work_.n, systolic ? 2048 : 512);
+        for (const long rows : tile_sizes(row_unit, longest_, systolic ? 4096 : 512)) {
+            for (const long columns : widths) {
+                for (long split = 1; split <= 16 && (split == 1 || work_.k / split >= 256);
+                     split *= 2) {
+                    Branch branch;
+                    branch.tiling.rows = rows;
+                    branch.tiling.columns = columns;
+                    branch.tiling.split = split;
+                    branch.tiling.depth = depths_.front();
+                    if (!fits(core_, work_, branch.tiling)) break;
+                    if (split > 1 && bound_.tiles(branch.tiling) > 4 * as_double(core_.cores))
+                        break;
+                    branch.least = bound_.of_tile(branch.tiling);
+                    branches_.add(branch);
+                }
+            }
+        }
+    }
+
+    void add_depths(Branch branch) {
+        GemmTiling& tiling = branch.tiling;
+        branch.open = Branch::Open::cores;
+        const double sums = 8.0 * as_double(tiling.rows) * as_double(tiling.columns);
+        tiling.accumulators = sums <= core_.buffers.accumulator ? 2 : 1;
+        for (const long depth : depths_) {
+            tiling.depth = depth;
+            tiling.stages = 2;
+            if (!fits(core_, work_, tiling)) break;
+            const double panel = step_bytes(work_, tiling.rows, tiling.columns, depth);
+            tiling.stages = std::clamp(static_cast<long>(core_.buffers.level1 / panel), 2L,
+                                       core_.buffers.level1_buffers);
+            branch.bound = bound_.of(tiling);
+            branch.least = branch.bound.with_any(core_.cores);
+            if (!fastest_.beats(branch.least)) branches_.add(branch);
+            if (depth * tiling.split >= work_.k) break;
+        }
+    }
+
+    // As many cores as share the waves evenly, or fewer: with more cores there are more of these
+    // choices and none fewer, so that it is never slower.
+    void add_cores(Branch branch) {
+        branch.open = Branch::Open::nothing;
+        const double count = branch.bound.count;
+        for (long most = core_.cores; most > 0; most = branch.tiling.cores - 1) {
+            if (fastest_.beats(branch.bound.with_any(most))) break;
+            const double waves = std::ceil(count / as_double(most));
+            branch.tiling.cores = static_cast<long>(std::ceil(count / waves));
+            branch.least = branch.bound.with(branch.tiling.cores);
+            if (!fastest_.beats(branch.least)) branches_.add(branch);
+        }
+    }
+
+    // Bands of all rows of tiles, or as high as what is at work together is wide.
+    void try_bands(GemmTiling tiling) {
+        const long down = (longest_ + tiling.rows - 1) / tiling.rows;
+        const long square =
+            std::lround(std::sqrt(as_double(tiling.cores) * as_double(tiling.columns) /
+                                  as_double(tiling.rows)));
+        long tried = 0;
+        for (const long band : {down, std::clamp(square, 1L, down)}) {
+            if (band == tried) continue;
+            tried = band;
+            tiling.band = band;
+            fastest_.keep(tiling, gemm_time(core_, work_, tiling));
+        }
+    }
+
+    const CoreStructure& core_;
+    const GemmWork& work_;
+    GemmBound bound_;
+    std::vector<long> depths_;
+    long longest_;
+    Fastest fastest_;
+    Branches branches_;
+};
 
 }  // namespace
 
 std::vector<PipelineChoice<GemmTiling>> best_tilings(const CoreStructure& core,
                                                      const GemmWork& work, std::size_t most) {
-    const MatrixUnit& unit = core.matrix;
-    const bool systolic = unit.dataflow == Dataflow::weight_stationary;
-    const long row_unit = std::max(systolic ? 8 : unit.rows, std::min(unit.minimum_rows, 128L));
-    const long column_unit = std::max(16L, unit.columns);
-    const long longest = *std::max_element(work.rows.begin(), work.rows.end());
-    if (core.path.resident) {
-        double bytes = 0;
-        for (const long rows : work.rows)
-            bytes += as_double(rows) * (as_double(work.k) * work.a + as_double(work.n) * work.c) +
-                     as_double(work.n) * as_double(work.k) * work.b;
-        if (bytes > core.path.l2_bytes) {
-            throw std::invalid_argument(
-                fmt::format("operands of {} do not fit into the {} of SRAM, and there is no DRAM: "
-                            "spread the product over more chips",
-                            to_string(Bytes(bytes)), to_string(Bytes(core.path.l2_bytes))));
-        }
-    }
-    std::vector<Candidate> candidates;
-    const std::vector<long> depths = step_depths(core, work);
-    bool any = false;
-    for (const long rows : tile_sizes(row_unit, longest, systolic ? 4096 : 512)) {
-        for (const long columns : tile_sizes(column_unit, work.n, systolic ? 2048 : 512)) {
-            for (long split = 1; split <= 16 && (split == 1 || work.k / split >= 256); split *= 2) {
-                GemmTiling tiling;
-                tiling.rows = rows;
-                tiling.columns = columns;
-                tiling.split = split;
-                const double sums = 8.0 * as_double(rows) * as_double(columns);
-                tiling.accumulators = sums <= core.buffers.accumulator ? 2 : 1;
-                const double count = tile_count(work, tiling);
-                if (split > 1 && count > 4 * as_double(core.cores)) break;
-                // As many cores as share the waves evenly, or fewer: with more cores there are more
-                // of these choices and none fewer, so that it is never slower.
-                for (long most_cores = core.cores; most_cores > 0; most_cores = tiling.cores - 1) {
-                    const double waves = std::ceil(count / as_double(most_cores));
-                    tiling.cores = static_cast<long>(std::ceil(count / waves));
-                    for (const long depth : depths) {
-                        tiling.depth = depth;
-                        tiling.stages = 2;
-                        if (!fits(core, work, tiling)) break;
-                        const double panel = step_bytes(work, rows, columns, depth);
-                        tiling.stages = std::clamp(static_cast<long>(core.buffers.level1 / panel),
-                                                   2L, core.buffers.level1_buffers);
-                        any = true;
-                        candidates.push_back({tiling, least_time(core, work, tiling, count)});
-                        if (depth * split >= work.k) break;
-                    }
-                }
-            }
-        }
-    }
-    if (!any) {
-        throw std::invalid_argument(
-            "no tile fits into the core's buffers: see core.accumulator, core.level1, core.level0");
-    }
-    std::stable_sort(candidates.begin(), candidates.end(),
-                     [](const auto& x, const auto& y) { return x.least < y.least; });
-    std::vector<PipelineChoice<GemmTiling>> best;
-    const auto keep = [&](const GemmTiling& tiling, const PipelineTime& time) {
-        for (auto& known : best) {
-            if (!known.tiling.same_tile(tiling)) continue;
-            if (time.seconds < known.time.seconds) known = {tiling, time};
-            return;
-        }
-        best.push_back({tiling, time});
-    };
-    const auto order = [&] {
-        std::stable_sort(best.begin(), best.end(), [](const auto& x, const auto& y) {
-            return x.time.seconds < y.time.seconds;
-        });
-        if (best.size() > most) best.resize(most);
-    };
-    for (const Candidate& candidate : candidates) {
-        if (best.size() >= most && candidate.least >= best.back().time.seconds) break;
-        const long down = (longest + candidate.tiling.rows - 1) / candidate.tiling.rows;
-        const long square = std::lround(
-            std::sqrt(as_double(candidate.tiling.cores) * as_double(candidate.tiling.columns) /
-                      as_double(candidate.tiling.rows)));
-        long tried = 0;
-        for (const long band : {down, std::clamp(square, 1L, down)}) {
-            if (band == tried) continue;
-            tried = band;
-            GemmTiling tiling = candidate.tiling;
-            tiling.band = band;
-            keep(tiling, gemm_time(core, work, tiling));
-        }
-        order();
-    }
-    return best;
+    require_room(core, work);
+    return Search(core, work, most).run();
 }
 
 }  // namespace podsim

@@ -22,6 +22,8 @@ struct PipelineTime {
 
 // Of one tiling; no check of whether it fits.
 PipelineTime gemm_time(const CoreStructure& core, const GemmWork& work, const GemmTiling& tiling);
+// What adds up the partial sums of a split along K.
+PipelineTime join_time(const CoreStructure& core, const GemmWork& work, long split);
 PipelineTime attention_time(const CoreStructure& core, const AttentionWork& work,
                             const AttentionTiling& tiling);
 // `cold`: what is read comes from memory, else it lies in L2.

@@ -22,9 +22,11 @@
 // together). With a split along K a second phase adds up the partial sums on the vector units.
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <deque>
 #include <limits>
 
+#include "chips/gemm_tile_cost.hpp"
 #include "chips/pipeline_cost.hpp"
 
 namespace podsim {
@@ -34,62 +36,6 @@ namespace {
 double as_double(long value) {
     return static_cast<double>(value);
 }
-
-// What a tile costs a core, whoever runs beside it.
-struct TileCost {
-    Tile tile;
-    double steps = 0, step = 0, start_up = 0, multiply = 0;  // seconds
-    double a_bytes = 0, b_bytes = 0;                         // of all steps
-    double drain = 0, skew = 0, sums = 0;
-};
-
-class TileCosts {
-  public:
-    TileCosts(const CoreStructure& core, const GemmWork& work, const GemmTiling& tiling)
-        : core_(core), work_(work), tiling_(tiling) {}
-
-    const TileCost& of(const Tile& tile) {
-        for (const TileCost& known : known_) {
-            if (known.tile.rows == tile.rows && known.tile.columns == tile.columns &&
-                known.tile.depth == tile.depth) {
-                return known;
-            }
-        }
-        known_.push_back(work_out(tile));
-        return known_.back();
-    }
-
-  private:
-    TileCost work_out(const Tile& tile) const {
-        TileCost cost;
-        cost.tile = tile;
-        const long whole = tile.depth / tiling_.depth;
-        const long rest = tile.depth % tiling_.depth;
-        const auto step = [&](long depth) {
-            return matrix_step(core_, work_.format, tile.rows, tile.columns, depth, work_.a,
-                               work_.b);
-        };
-        const MatrixStep full = step(whole > 0 ? tiling_.depth : rest);
-        cost.steps = as_double(whole + (rest > 0 ? 1 : 0));
-        cost.step = full.cycles / core_.clock;
-        cost.start_up = full.start_up / core_.clock;
-        cost.skew = full.drain / core_.clock;
-        cost.multiply =
-            (as_double(whole) * full.cycles + (rest > 0 && whole > 0 ? step(rest).cycles : 0)) /
-            core_.clock;
-        if (whole == 0) cost.multiply = cost.step;
-        cost.a_bytes = as_double(tile.rows) * as_double(tile.depth) * work_.a;
-        cost.b_bytes = as_double(tile.columns) * as_double(tile.depth) * work_.b;
-        cost.sums = as_double(tile.rows) * as_double(tile.columns);
-        cost.drain = drain_cycles(core_, cost.sums, tiling_.split > 1 ? 4 : work_.c) / core_.clock;
-        return cost;
-    }
-
-    const CoreStructure& core_;
-    const GemmWork& work_;
-    const GemmTiling& tiling_;
-    std::deque<TileCost> known_;  // what was handed out stays where it is
-};
 
 // Which panels L2 still holds when a wave asks for them.
 class Residency {
@@ -170,40 +116,58 @@ struct FirstWave {
         double missed, seconds;
     };
 
+    // A's or B's bursts.
+    struct Operand {
+        double each, bytes;        // of a burst, of all
+        double fetched;            // of all cores, for a byte of this one's
+        double pass, issue, turn;  // a burst's time at the port, to ask for it, at L2
+        double last;               // block's way through the port
+        double blocks = 0;         // bytes of whole blocks that the bursts before took
+    };
+
     double walk(const TileCost& cost, double slots, double missed) const {
         const MemoryPath& path = core_.path;
         const auto steps = static_cast<std::size_t>(cost.steps);
         const double read = path.read * core_.clock;
         const double per_byte = (1 - missed) / read + missed / (path.memory_read * core_.clock);
         const double total = cost.a_bytes + cost.b_bytes;
+        const auto operand = [&](double bytes, double fetched) {
+            const double each = bytes / cost.steps;
+            return Operand{each,
+                           bytes,
+                           fetched / bytes,
+                           each * per_byte,
+                           each / read,
+                           l2_seconds / cost.steps * bytes / total,
+                           std::min(each, kBlock) / read};
+        };
+        Operand left = operand(cost.a_bytes, a_fetched), right = operand(cost.b_bytes, b_fetched);
         std::vector<double> freed(steps);
         double issue = 0, memory = 0, l2 = 0, port = 0, matrix = 0;
-        const auto burst = [&](std::size_t step, double bytes, double fetched) {
-            const double each = bytes / cost.steps;
-            const auto blocks = [&](std::size_t count) {
-                return std::min(
-                    bytes, std::ceil(as_double(static_cast<long>(count)) * each / kBlock) * kBlock);
-            };
-            const double share =
-                fetched > 0 ? (blocks(step + 1) - blocks(step)) / bytes * fetched : 0;
-            const double turn = l2_seconds / cost.steps * bytes / total;
+        const auto burst = [&](Operand& from, double next) {
             const double asked = issue;
-            issue += each / read;
-            port = std::max(port, asked + l2_latency) + each * per_byte;
-            l2 = std::max(l2, asked) + turn;
-            if (share > 0) {
-                memory = std::max(memory, asked) + share / path.memory_rate;
-                l2 = std::max(l2, memory + memory_latency);
-                port = std::max(
-                    port, memory + memory_latency + l2_latency + std::min(each, kBlock) / read);
+            issue += from.issue;
+            port = std::max(port, asked + l2_latency) + from.pass;
+            l2 = std::max(l2, asked) + from.turn;
+            if (from.fetched > 0) {
+                const double end =
+                    std::min(from.bytes, std::ceil(next * from.each / kBlock) * kBlock);
+                const double share = (end - from.blocks) * from.fetched;
+                from.blocks = end;
+                if (share > 0) {
+                    memory = std::max(memory, asked) + share / path.memory_rate;
+                    l2 = std::max(l2, memory + memory_latency);
+                    port = std::max(port, memory + memory_latency + l2_latency + from.last);
+                }
             }
             port = std::max(port, l2 + l2_latency);
         };
         const auto ring = static_cast<std::size_t>(slots);
         for (std::size_t step = 0; step < steps; ++step) {
             if (step >= ring) issue = std::max(issue, freed[step - ring]);
-            burst(step, cost.a_bytes, a_fetched);
-            burst(step, cost.b_bytes, b_fetched);
+            const double next = static_cast<double>(step + 1);
+            burst(left, next);
+            burst(right, next);
             const double busy =
                 step + 1 < steps ? cost.step : cost.multiply - (cost.steps - 1) * cost.step;
             matrix = std::max(matrix, port) + busy + (step == 0 ? cost.start_up : 0);
@@ -229,32 +193,53 @@ double share_away(const MemoryPath& path) {
 
 namespace {
 
+// A tile of the walk, and its operands' panels.
+struct Placed {
+    const TileCost* cost;
+    std::int32_t a, b;
+};
+
+struct Panel {
+    long wave = -1, users = 0;
+    double missed = 0;
+};
+
 PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work, const GemmTiling& tiling) {
-    const std::vector<Tile> tiles = tiles_of(work, tiling);
     const MemoryPath& path = core.path;
     TileCosts costs(core, work, tiling);
-    Residency residency(path.l2_bytes, path.resident);
+    std::vector<Placed> tiles;
+    tiles.reserve(static_cast<std::size_t>(tile_count(work, tiling)));
     long a_panels = 0, b_panels = 0;
-    for (const Tile& tile : tiles) {
+    for_each_tile(work, tiling, [&](const Tile& tile) {
+        tiles.push_back({&costs.of(tile), static_cast<std::int32_t>(tile.a_panel),
+                         static_cast<std::int32_t>(tile.b_panel)});
         a_panels = std::max(a_panels, tile.a_panel + 1);
         b_panels = std::max(b_panels, tile.b_panel + 1);
-    }
-    struct Panel {
-        long wave = -1, users = 0;
-        double missed = 0;
-    };
+    });
+    Residency residency(path.l2_bytes, path.resident);
     std::vector<Panel> a(static_cast<std::size_t>(a_panels)), b(static_cast<std::size_t>(b_panels));
     std::vector<CoreState> cores(static_cast<std::size_t>(tiling.cores));
     const double away = share_away(path);
     const double hit_latency = path.l2_latency + 2 * away * path.link_latency;
     const double read = path.read * core.clock, memory_read = path.memory_read * core.clock;
+    const double slots = as_double(tiling.stages);
     const bool partial = tiling.split > 1;
     PipelineTime time;
     double shared_done = 0, waiting = 0;  // results of the wave before
     double last_release = 0;
     bool first_wave = true;
-    for (std::size_t begin = 0; begin < tiles.size(); begin += cores.size()) {
+    std::size_t turn = 0;  // core of the wave's first tile: core_of()
+    for (std::size_t begin = 0; begin < tiles.size(); begin += cores.size(), ++turn) {
         const std::size_t end = std::min(tiles.size(), begin + cores.size());
+        if (turn == cores.size()) turn = 0;
+        // Every tile of the wave with its core.
+        const auto each = [&](auto&& use) {
+            std::size_t at = turn;
+            for (std::size_t i = begin; i < end; ++i) {
+                use(tiles[i], cores[at]);
+                if (++at == cores.size()) at = 0;
+            }
+        };
         residency.begin_wave();
         double fetched = 0, stored = 0, panels = 0, most_steps = 1, first_fetched = 0, reads = 0,
                fetched_b = 0;
@@ -264,22 +249,26 @@ PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work, const G
             if (panel.wave != before || panel.users == 0) {
                 panel.users = 0;
                 panel.missed = missed;
-                first_fetched += std::min(missed, std::max(missed / steps, kBlock));
-                if (missed > 0) reads += steps;
+                if (missed > 0) {
+                    first_fetched += std::min(missed, std::max(missed / steps, kBlock));
+                    reads += steps;
+                }
             }
             ++panel.users;
             fetched += missed;
             panels += bytes;
         };
-        for (std::size_t i = begin; i < end; ++i) {
-            const TileCost& cost = costs.of(tiles[i]);
-            touch(a[static_cast<std::size_t>(tiles[i].a_panel)], cost.a_bytes, cost.steps);
+        double release = std::numeric_limits<double>::infinity();
+        each([&](const Placed& tile, const CoreState& state) {
+            const TileCost& cost = *tile.cost;
+            touch(a[static_cast<std::size_t>(tile.a)], cost.a_bytes, cost.steps);
             const double before = fetched;
-            touch(b[static_cast<std::size_t>(tiles[i].b_panel)], cost.b_bytes, cost.steps);
+            touch(b[static_cast<std::size_t>(tile.b)], cost.b_bytes, cost.steps);
             fetched_b += fetched - before;
             stored += cost.sums * (partial ? 4 : work.c);
             most_steps = std::max(most_steps, cost.steps);
-        }
+            release = std::min(release, cost.ahead * state.before + (1 - cost.ahead) * state.done);
+        });
         const double to_memory = fetched + waiting;
         // Reads and writes take turns at the memory, a burst each.
         WritesAhead writes;
@@ -287,9 +276,9 @@ PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work, const G
             const double read_burst = std::clamp(fetched / reads, kBlock, kLongestBurst);
             const double write_burst = std::min(waiting / as_double(tiling.cores), kLongestBurst);
             const double beside = waiting * read_burst / write_burst;
-            const double each = fetched / most_steps;
+            const double step = fetched / most_steps;
             writes.seconds = (waiting + std::min(beside, fetched)) / path.memory_rate;
-            writes.steps = std::min(beside, fetched) / each;
+            writes.steps = std::min(beside, fetched) / step;
             writes.latency = first_fetched / path.memory_rate;
         }
         const double cached = std::max(panels / as_double(path.multicast), stored);
@@ -308,43 +297,45 @@ PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work, const G
         first.a_fetched = fetched - fetched_b;
         first.b_fetched = fetched_b;
         first.l2_seconds = cached / path.l2_rate;
-        double release = std::numeric_limits<double>::infinity();
-        for (std::size_t i = begin; i < end; ++i) {
-            const CoreState& state =
-                cores[static_cast<std::size_t>(core_of(static_cast<long>(i), tiling.cores))];
-            const TileCost& cost = costs.of(tiles[i]);
-            const double ahead = std::min(1.0, as_double(tiling.stages) / cost.steps);
-            release = std::min(release, ahead * state.before + (1 - ahead) * state.done);
-        }
         if (first_wave) release = latency;
         last_release = std::numeric_limits<double>::infinity();
         shared_done = std::max(shared_done, release) + shared;
-        for (std::size_t i = begin; i < end; ++i) {
-            CoreState& state =
-                cores[static_cast<std::size_t>(core_of(static_cast<long>(i), tiling.cores))];
-            const TileCost& cost = costs.of(tiles[i]);
-            const Panel& left = a[static_cast<std::size_t>(tiles[i].a_panel)];
-            const Panel& right = b[static_cast<std::size_t>(tiles[i].b_panel)];
-            const double missed =
-                left.missed / as_double(left.users) + right.missed / as_double(right.users);
+        // What a tile takes a core when so much of its panels is its own to fetch.
+        const auto takes = [&](const TileCost& cost, double missed) {
             const double bytes = cost.a_bytes + cost.b_bytes;
             const double port = (bytes - missed) / read + missed / memory_read;
             const double p = port / cost.steps;
-            const double slots = as_double(tiling.stages);
             // Memory serves a core's own misses one after another, whoever else waits.
             const double own = std::max(p, missed / cost.steps / path.memory_rate);
             const double in_flight =
                 std::clamp(path.outstanding / (bytes / cost.steps), 1.0, slots);
             const double exposed =
                 tiling.accumulators == 1 && !first_wave ? cost.drain + cost.skew : 0;
-            double takes =
+            double seconds =
                 std::max({port + std::max(0.0, exposed - slots * p), cost.multiply + exposed,
                           cost.steps * (latency + own + cost.step) / slots,
                           cost.steps * (latency + own) / in_flight});
-            if (first_wave) takes = std::max(takes, first.tile(cost, slots, missed / bytes));
+            if (first_wave) seconds = std::max(seconds, first.tile(cost, slots, missed / bytes));
             if (writes.seconds > 0)
-                takes += writes.stall(takes / cost.steps, slots, cost.steps, exposed, latency);
-            double done = std::max(state.done + takes, shared_done + cost.step);
+                seconds += writes.stall(seconds / cost.steps, slots, cost.steps, exposed, latency);
+            return seconds;
+        };
+        // Tiles beside each other are mostly alike.
+        const TileCost* alike = nullptr;
+        double alike_missed = 0, alike_takes = 0;
+        each([&](const Placed& tile, CoreState& state) {
+            const TileCost& cost = *tile.cost;
+            const Panel& left = a[static_cast<std::size_t>(tile.a)];
+            const Panel& right = b[static_cast<std::size_t>(tile.b)];
+            double missed = 0;
+            if (left.missed > 0) missed += left.missed / as_double(left.users);
+            if (right.missed > 0) missed += right.missed / as_double(right.users);
+            if (alike != &cost || alike_missed != missed) {
+                alike = &cost;
+                alike_missed = missed;
+                alike_takes = takes(cost, missed);
+            }
+            double done = std::max(state.done + alike_takes, shared_done + cost.step);
             if (tiling.accumulators > 1)
                 done = std::max(done, state.drained_before + cost.multiply);
             state.before = state.done;
@@ -352,7 +343,7 @@ PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work, const G
             last_release = std::min(last_release, done + cost.skew);
             state.drained_before = state.drained;
             state.drained = std::max(state.drained, done + cost.skew) + cost.drain;
-        }
+        });
         first_wave = false;
     }
     for (const CoreState& state : cores) time.seconds = std::max(time.seconds, state.drained);
@@ -361,19 +352,27 @@ PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work, const G
                              std::max(shared_done, last_release) + waiting / path.memory_rate});
     if (!path.resident) time.seconds += partial ? 0 : path.memory_latency;
     if (partial) {
-        double sums = 0;
-        for (const long rows : work.rows) sums += as_double(rows) * as_double(work.n);
-        const double split = as_double(tiling.split);
-        const bool cold = sums * 4 * split > path.l2_bytes;
-        const VectorPlan second =
-            vector_plan(core, sums * 4 * split, sums * work.c, sums * split, cold);
-        const PipelineTime joined = vector_time(core, second, cold);
+        const PipelineTime joined = join_time(core, work, tiling.split);
         time.seconds += joined.seconds;
         time.memory_bytes += joined.memory_bytes;
         time.l2_bytes += joined.l2_bytes;
     }
     return time;
 }
+
+}  // namespace
+
+PipelineTime join_time(const CoreStructure& core, const GemmWork& work, long split) {
+    double sums = 0;
+    for (const long rows : work.rows) sums += as_double(rows) * as_double(work.n);
+    const double partial = sums * 4 * as_double(split);
+    const bool cold = partial > core.path.l2_bytes;
+    const VectorPlan second =
+        vector_plan(core, partial, sums * work.c, sums * as_double(split), cold);
+    return vector_time(core, second, cold);
+}
+
+namespace {
 
 // More tiles than this are a steady state: the rest goes at the same pace.
 constexpr double kMostTiles = 20000;

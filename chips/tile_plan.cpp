@@ -47,28 +47,7 @@ std::string GemmTiling::text() const {
 std::vector<Tile> tiles_of(const GemmWork& work, const GemmTiling& tiling) {
     std::vector<Tile> tiles;
     tiles.reserve(static_cast<std::size_t>(tile_count(work, tiling)));
-    const long across = ceil_div(work.n, tiling.columns);
-    const long slice = ceil_div(work.k, tiling.split);
-    long a_first = 0, b_first = 0;
-    for (const long rows : work.rows) {
-        const long down = ceil_div(rows, tiling.rows);
-        for (long band = 0; band < down; band += tiling.band) {
-            const long end = std::min(down, band + tiling.band);
-            for (long column = 0; column < across; ++column) {
-                for (long row = band; row < end; ++row) {
-                    for (long part = 0; part * slice < work.k; ++part) {
-                        tiles.push_back({std::min(tiling.rows, rows - row * tiling.rows),
-                                         std::min(tiling.columns, work.n - column * tiling.columns),
-                                         std::min(slice, work.k - part * slice),
-                                         a_first + row * tiling.split + part,
-                                         b_first + column * tiling.split + part});
-                    }
-                }
-            }
-        }
-        a_first += down * tiling.split;
-        b_first += across * tiling.split;
-    }
+    for_each_tile(work, tiling, [&](const Tile& tile) { tiles.push_back(tile); });
     return tiles;
 }
 

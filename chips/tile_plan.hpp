@@ -3,6 +3,7 @@
 // (chips/npu) executes and its closed form (pipeline_cost) adds up; neither time nor contention.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -51,6 +52,32 @@ inline long core_of(long tile, long cores) {
 }
 inline long tile_of(long core, long wave, long cores) {
     return wave * cores + ((core - wave) % cores + cores) % cores;
+}
+template <class Use>
+void for_each_tile(const GemmWork& work, const GemmTiling& tiling, Use&& use) {
+    const auto ceil_div = [](long a, long b) { return (a + b - 1) / b; };
+    const long across = ceil_div(work.n, tiling.columns);
+    const long slice = ceil_div(work.k, tiling.split);
+    long a_first = 0, b_first = 0;
+    for (const long rows : work.rows) {
+        const long down = ceil_div(rows, tiling.rows);
+        for (long band = 0; band < down; band += tiling.band) {
+            const long end = std::min(down, band + tiling.band);
+            for (long column = 0; column < across; ++column) {
+                for (long row = band; row < end; ++row) {
+                    for (long part = 0; part * slice < work.k; ++part) {
+                        use(Tile{std::min(tiling.rows, rows - row * tiling.rows),
+                                 std::min(tiling.columns, work.n - column * tiling.columns),
+                                 std::min(slice, work.k - part * slice),
+                                 a_first + row * tiling.split + part,
+                                 b_first + column * tiling.split + part});
+                    }
+                }
+            }
+        }
+        a_first += down * tiling.split;
+        b_first += across * tiling.split;
+    }
 }
 std::vector<Tile> tiles_of(const GemmWork& work, const GemmTiling& tiling);
 double tile_count(const GemmWork& work, const GemmTiling& tiling);
