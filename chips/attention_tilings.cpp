@@ -1,0 +1,144 @@
+// The search for attention's tiling: every piece and block that the buffers hold, on every number of
+// cores that shares them evenly, in the order of what each cannot be faster than.
+#include <algorithm>
+#include <cmath>
+#include <deque>
+#include <limits>
+#include <stdexcept>
+#include <vector>
+
+#include "chips/attention_walk.hpp"
+#include "chips/pipeline_cost.hpp"
+
+namespace podsim {
+
+namespace {
+
+double as_double(long value) {
+    return static_cast<double>(value);
+}
+
+struct Candidate {
+    AttentionTiling tiling;
+    AttentionWalk* walk = nullptr;
+    double least = 0;
+};
+
+// Of each tile the fastest.
+void keep(std::vector<PipelineChoice<AttentionTiling>>& best, const AttentionTiling& tiling,
+          const PipelineTime& time, std::size_t most) {
+    const auto known = std::find_if(best.begin(), best.end(), [&](const auto& choice) {
+        return choice.tiling.same_tile(tiling);
+    });
+    if (known == best.end()) {
+        best.push_back({tiling, time});
+    } else if (time.seconds < known->time.seconds) {
+        *known = {tiling, time};
+    }
+    std::stable_sort(best.begin(), best.end(),
+                     [](const auto& x, const auto& y) { return x.time.seconds < y.time.seconds; });
+    if (best.size() > most) best.resize(most);
+}
+
+}  // namespace
+
+// The busiest core has its pieces' blocks to do one after another, and the last to carry away; the
+// shared servers have all pieces to serve, and behind them the last block is worked on.
+AttentionBound::AttentionBound(AttentionWalk& walk, long lookahead) {
+    const CoreStructure& core = walk.core_;
+    const double way = core.vector.handoff_cycles / core.clock;
+    AttentionWork one = walk.work_;
+    one.sequences = 1;
+    least_ = tail_ = std::numeric_limits<double>::infinity();
+    double last_store = tail_;
+    for (const AttentionPiece& piece : pieces_of(one, walk.tiling_)) {
+        double seconds = 0, loads = 0;
+        const auto add = [&](double blocks, long keys) {
+            const AttentionBlock& block = walk.blocks_.of(piece.rows, keys);
+            const double matrix = block.scores + block.values;
+            const double vector = block.exponentials + block.rescale;
+            seconds += blocks * (lookahead == 1 ? matrix + block.exponentials + 2 * way
+                                                : std::max(matrix, vector));
+            loads += blocks * block.loaded * walk.own_;
+            tail_ = std::min(tail_, matrix + vector + 3 * way);
+        };
+        const long whole = piece.keys / walk.tiling_.keys, rest = piece.keys % walk.tiling_.keys;
+        if (whole > 0) add(as_double(whole), walk.tiling_.keys);
+        if (rest > 0) add(1, rest);
+        const double takes =
+            std::max(seconds, loads + query_bytes(walk.work_, piece.rows) * walk.queries_own_);
+        all_ += takes * as_double(walk.work_.sequences);
+        whole_ = std::max(whole_, takes);
+        least_ = std::min(least_, takes);
+        last_store = std::min(last_store, output_bytes(walk.work_, piece.rows,
+                                                       walk.tiling_.splits > 1) /
+                                              core.path.write / core.clock);
+    }
+    count_ = walk.count_;
+    start_ = walk.first_latency_ + last_store + walk.end_ + walk.join_.seconds;
+    tail_ += walk.latency_ - walk.first_latency_;
+    shared_ = walk.shared_;
+}
+
+double AttentionBound::with(long cores) const {
+    const double c = std::min(as_double(cores), count_);
+    const double waves = std::ceil(count_ / c);
+    // The busiest core has all the mean does, a piece in every wave, and the longest of all.
+    return start_ + std::max({all_ / c, waves * least_, whole_,
+                              shared_ + tail_});
+}
+
+std::vector<PipelineChoice<AttentionTiling>> best_tilings(const CoreStructure& core,
+                                                          const AttentionWork& work,
+                                                          std::size_t most) {
+    std::deque<AttentionWalk> walks;
+    std::vector<Candidate> candidates;
+    const auto consider = [&](AttentionTiling tiling) {
+        const long rows = work.heads * work.query;
+        for (long splits = 1; splits <= 64; splits *= 2) {
+            if (splits > 1 && work.context < 2 * splits * tiling.keys) break;
+            tiling.splits = splits;
+            const double down = std::ceil(as_double(rows) / as_double(tiling.rows));
+            const double pieces = as_double(work.sequences) * down * as_double(splits);
+            if (splits > 1 && pieces > 2 * as_double(core.cores)) break;
+            AttentionWalk* walk = nullptr;
+            for (const long lookahead : {2L, 1L}) {
+                tiling.lookahead = lookahead;
+                if (!fits(core, work, tiling)) continue;
+                if (walk == nullptr) walk = &walks.emplace_back(core, work, tiling);
+                const AttentionBound bound(*walk, lookahead);
+                // As many cores as share the waves evenly, or fewer: see the search of products.
+                for (long limit = core.cores; limit > 0; limit = tiling.cores - 1) {
+                    const double waves = std::ceil(pieces / as_double(limit));
+                    tiling.cores = static_cast<long>(std::ceil(pieces / waves));
+                    candidates.push_back({tiling, walk, bound.with(tiling.cores)});
+                }
+            }
+        }
+    };
+    for (long block = std::max(core.matrix.minimum_rows, 16L); block <= 256; block *= 2) {
+        for (const long keys : {64L, 128L, 256L, 512L}) {
+            AttentionTiling tiling;
+            tiling.rows = block;
+            tiling.keys = keys;
+            consider(tiling);
+        }
+        if (block >= work.heads * work.query) break;
+    }
+    if (candidates.empty()) {
+        throw std::invalid_argument(
+            "no block of attention fits into the core's buffers: see core.accumulator, "
+            "core.level1");
+    }
+    std::stable_sort(candidates.begin(), candidates.end(),
+                     [](const auto& x, const auto& y) { return x.least < y.least; });
+    std::vector<PipelineChoice<AttentionTiling>> best;
+    for (const Candidate& candidate : candidates) {
+        if (best.size() >= most && candidate.least >= best.back().time.seconds) break;
+        const AttentionTiling& tiling = candidate.tiling;
+        keep(best, tiling, candidate.walk->time(tiling.cores, tiling.lookahead), most);
+    }
+    return best;
+}
+
+}  // namespace podsim
