@@ -159,10 +159,11 @@ TilingBound GemmBound::of(const GemmTiling& tiling) const {
         const double work = std::max(port, cost.multiply + exposed);
         const double latency = missed > 0 ? start_ : hit;
         const double own = std::max(p, missed / cost.steps / path.memory_rate);
-        const double in_flight = std::clamp(path.outstanding / (bytes / cost.steps), 1.0, slots);
+        const double responses = 2 * hit + p;
         const double ring = std::max({port, cost.multiply,
                                       cost.steps * (latency + own + cost.step) / slots,
-                                      cost.steps * (latency + own) / in_flight});
+                                      cost.steps * responses /
+                                          bursts_in_flight(path.outstanding, cost)});
         const double after = cost.step + cost.skew + cost.drain;
         if (whole) {
             bound.work_whole = work;

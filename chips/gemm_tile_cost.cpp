@@ -1,6 +1,7 @@
 #include "chips/gemm_tile_cost.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 namespace podsim {
 
@@ -53,6 +54,15 @@ const TileCost& TileCosts::of(const Tile& tile) {
         last_ = &known_.back();
     }
     return *last_;
+}
+
+double bursts_in_flight(double outstanding, const TileCost& cost) {
+    const double a = cost.a_bytes / cost.steps, b = cost.b_bytes / cost.steps;
+    const double pairs = std::floor(outstanding / (a + b));
+    const double rest = outstanding - pairs * (a + b);
+    double bursts = 2 * pairs;
+    if (rest >= std::min(a, b)) bursts += rest >= std::max(a, b) ? 1 : 0.5;
+    return std::max(bursts, 1.0);
 }
 
 }  // namespace podsim

@@ -20,6 +20,10 @@ struct TileCost {
 TileCost tile_cost(const CoreStructure& core, const GemmWork& work, const GemmTiling& tiling,
                    const Tile& tile);
 
+// A burst sets out when it and those under way are no more bytes than a core may have outstanding,
+// A's and B's in turn: so many of them, one at least.
+double bursts_in_flight(double outstanding, const TileCost& cost);
+
 // Of a tiling's few sizes of tiles, each worked out once.
 class TileCosts {
   public:

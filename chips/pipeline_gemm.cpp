@@ -185,6 +185,23 @@ struct CoreState {
     double drained_before = 0, drained = 0;  // R likewise
 };
 
+// A tile's results: when its last product is done, their bytes, whose they are.
+struct Release {
+    double time, bytes;
+    CoreState* core;
+};
+
+// When a server of this rate, busy until then, has served all of them, whoever comes first.
+double served(std::vector<Release>& releases, double rate, double until) {
+    std::stable_sort(releases.begin(), releases.end(),
+                     [](const Release& x, const Release& y) { return x.time < y.time; });
+    for (const Release& each : releases) {
+        until = std::max(until, each.time) + each.bytes / rate;
+        each.core->drained = std::max(each.core->drained, until);
+    }
+    return until;
+}
+
 double share_away(const MemoryPath& path) {
     return 1 - 1 / as_double(path.dies);
 }
@@ -202,6 +219,8 @@ struct Placed {
 struct Panel {
     long wave = -1, users = 0;
     double missed = 0;
+
+    double share() const { return missed > 0 ? missed / as_double(users) : 0; }
 };
 
 PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work, const GemmTiling& tiling) {
@@ -226,7 +245,8 @@ PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work, const G
     const bool partial = tiling.split > 1;
     PipelineTime time;
     double shared_done = 0, waiting = 0;  // results of the wave before
-    double last_release = 0;
+    std::vector<Release> releases;  // of the wave's results
+    double written = 0;             // when L2 has taken all of them
     bool first_wave = true;
     std::size_t turn = 0;  // core of the wave's first tile: core_of()
     for (std::size_t begin = 0; begin < tiles.size(); begin += cores.size(), ++turn) {
@@ -298,58 +318,75 @@ PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work, const G
         first.b_fetched = fetched_b;
         first.l2_seconds = cached / path.l2_rate;
         if (first_wave) release = latency;
-        last_release = std::numeric_limits<double>::infinity();
+        releases.clear();
+        double most_drain = 0;
         shared_done = std::max(shared_done, release) + shared;
         // What a tile takes a core when so much of its panels is its own to fetch.
-        const auto takes = [&](const TileCost& cost, double missed) {
+        const auto takes = [&](const TileCost& cost, double left, double right) {
+            const double missed = left + right;
             const double bytes = cost.a_bytes + cost.b_bytes;
             const double port = (bytes - missed) / read + missed / memory_read;
             const double p = port / cost.steps;
             // Memory serves a core's own misses one after another, whoever else waits.
             const double own = std::max(p, missed / cost.steps / path.memory_rate);
-            const double in_flight =
-                std::clamp(path.outstanding / (bytes / cost.steps), 1.0, slots);
+            // A burst passes the port while its blocks arrive.
+            const auto response = [&](double panel, double part) {
+                const double burst = panel / cost.steps;
+                const double fetch = path.memory_latency + burst / path.memory_rate +
+                                     std::min(burst, kBlock) / read;
+                const double pass = burst / (part > 0 ? memory_read : read);
+                return hit_latency + std::max(pass, part > 0 ? fetch : 0);
+            };
+            const double responses = response(cost.a_bytes, left) + response(cost.b_bytes, right);
             const double exposed =
                 tiling.accumulators == 1 && !first_wave ? cost.drain + cost.skew : 0;
+            const double in_turn =
+                cost.steps * responses / bursts_in_flight(path.outstanding, cost);
             double seconds =
                 std::max({port + std::max(0.0, exposed - slots * p), cost.multiply + exposed,
                           cost.steps * (latency + own + cost.step) / slots,
-                          cost.steps * (latency + own) / in_flight});
-            if (first_wave) seconds = std::max(seconds, first.tile(cost, slots, missed / bytes));
+                          in_turn});
+            // Once all cores have had to wait for each other they ask in turn.
+            if (first_wave) {
+                seconds = std::max({seconds, first.tile(cost, slots, missed / bytes),
+                                    in_turn + fetched / cost.steps / path.memory_rate + cost.step});
+            }
             if (writes.seconds > 0)
                 seconds += writes.stall(seconds / cost.steps, slots, cost.steps, exposed, latency);
             return seconds;
         };
         // Tiles beside each other are mostly alike.
         const TileCost* alike = nullptr;
-        double alike_missed = 0, alike_takes = 0;
+        double alike_left = 0, alike_right = 0, alike_takes = 0;
         each([&](const Placed& tile, CoreState& state) {
             const TileCost& cost = *tile.cost;
-            const Panel& left = a[static_cast<std::size_t>(tile.a)];
-            const Panel& right = b[static_cast<std::size_t>(tile.b)];
-            double missed = 0;
-            if (left.missed > 0) missed += left.missed / as_double(left.users);
-            if (right.missed > 0) missed += right.missed / as_double(right.users);
-            if (alike != &cost || alike_missed != missed) {
+            const double left = a[static_cast<std::size_t>(tile.a)].share();
+            const double right = b[static_cast<std::size_t>(tile.b)].share();
+            if (alike != &cost || alike_left != left || alike_right != right) {
                 alike = &cost;
-                alike_missed = missed;
-                alike_takes = takes(cost, missed);
+                alike_left = left;
+                alike_right = right;
+                alike_takes = takes(cost, left, right);
             }
             double done = std::max(state.done + alike_takes, shared_done + cost.step);
-            if (tiling.accumulators > 1)
-                done = std::max(done, state.drained_before + cost.multiply);
+            done = std::max(
+                done, (tiling.accumulators > 1 ? state.drained_before : state.drained) +
+                          cost.multiply);
             state.before = state.done;
             state.done = done;
-            last_release = std::min(last_release, done + cost.skew);
+            releases.push_back({done + cost.skew, cost.sums * (partial ? 4 : work.c), &state});
+            most_drain = std::max(most_drain, cost.drain);
             state.drained_before = state.drained;
             state.drained = std::max(state.drained, done + cost.skew) + cost.drain;
         });
+        // L2 as a whole takes the results of all cores one after another.
+        if (stored / path.l2_rate > most_drain) written = served(releases, path.l2_rate, written);
         first_wave = false;
     }
-    for (const CoreState& state : cores) time.seconds = std::max(time.seconds, state.drained);
     time.memory_bytes += waiting;
-    time.seconds = std::max({time.seconds, shared_done,
-                             std::max(shared_done, last_release) + waiting / path.memory_rate});
+    time.seconds = shared_done + waiting / path.memory_rate;
+    if (waiting > 0) time.seconds = std::max(time.seconds, served(releases, path.memory_rate, 0));
+    for (const CoreState& state : cores) time.seconds = std::max(time.seconds, state.drained);
     if (!path.resident) time.seconds += partial ? 0 : path.memory_latency;
     if (partial) {
         const PipelineTime joined = join_time(core, work, tiling.split);
