@@ -1,5 +1,7 @@
 // The search for attention's tiling: every piece and block that the buffers hold, on every number of
 // cores that shares them evenly, in the order of what each cannot be faster than.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <deque>
@@ -90,7 +92,8 @@ double AttentionBound::with(long cores) const {
 
 std::vector<PipelineChoice<AttentionTiling>> best_tilings(const CoreStructure& core,
                                                           const AttentionWork& work,
-                                                          std::size_t most) {
+                                                          std::size_t most,
+                                                          const TilingRules& rules) {
     std::deque<AttentionWalk> walks;
     std::vector<Candidate> candidates;
     const auto consider = [&](AttentionTiling tiling) {
@@ -108,7 +111,9 @@ std::vector<PipelineChoice<AttentionTiling>> best_tilings(const CoreStructure& c
                 if (walk == nullptr) walk = &walks.emplace_back(core, work, tiling);
                 const AttentionBound bound(*walk, lookahead);
                 // As many cores as share the waves evenly, or fewer: see the search of products.
-                for (long limit = core.cores; limit > 0; limit = tiling.cores - 1) {
+                const long most_cores =
+                    rules.cores > 0 ? std::min(rules.cores, core.cores) : core.cores;
+                for (long limit = most_cores; limit > 0; limit = tiling.cores - 1) {
                     const double waves = std::ceil(pieces / as_double(limit));
                     tiling.cores = static_cast<long>(std::ceil(pieces / waves));
                     candidates.push_back({tiling, walk, bound.with(tiling.cores)});
@@ -116,7 +121,15 @@ std::vector<PipelineChoice<AttentionTiling>> best_tilings(const CoreStructure& c
             }
         }
     };
-    for (long block = std::max(core.matrix.minimum_rows, 16L); block <= 256; block *= 2) {
+    const bool forced = !rules.attention_tile.empty();
+    if (forced) {
+        AttentionTiling tiling;
+        tiling.rows = rules.attention_tile[0];
+        tiling.keys = rules.attention_tile[1];
+        consider(tiling);
+    }
+    for (long block = std::max(core.matrix.minimum_rows, 16L); !forced && block <= 256;
+         block *= 2) {
         for (const long keys : {64L, 128L, 256L, 512L}) {
             AttentionTiling tiling;
             tiling.rows = block;
@@ -126,9 +139,12 @@ std::vector<PipelineChoice<AttentionTiling>> best_tilings(const CoreStructure& c
         if (block >= work.heads * work.query) break;
     }
     if (candidates.empty()) {
-        throw std::invalid_argument(
-            "no block of attention fits into the core's buffers: see core.accumulator, "
-            "core.level1");
+        throw std::invalid_argument(fmt::format(
+            "no block of attention{} fits into the core's buffers: see core.accumulator, "
+            "core.level1",
+            forced ? fmt::format(" of {} rows x {} keys", rules.attention_tile[0],
+                                 rules.attention_tile[1])
+                   : ""));
     }
     std::stable_sort(candidates.begin(), candidates.end(),
                      [](const auto& x, const auto& y) { return x.least < y.least; });

@@ -218,6 +218,7 @@ CoreStructure rank_core(const ChipSpec& chip) {
     core.matrix.minimum_rows = chip.cores->minimum_rows.value;
     core.matrix.dataflow = spec.matrix_unit.dataflow;
     core.matrix.double_buffered_weights = spec.matrix_unit.double_buffered_weights;
+    core.matrix.weight_rows = *spec.matrix_unit.weight_rows_per_cycle;
     for (const auto& [dtype, macs] : chip.cores->macs_per_cycle)
         core.matrix.macs_per_cycle[dtype] = static_cast<double>(*macs);
     core.vector.cores = static_cast<double>(chip.cores->vector.value) /

@@ -25,6 +25,8 @@ void describe(Form& form, MatrixUnitSpec& unit) {
     form.optional("dataflow", unit.dataflow, "what stays in place while operands stream");
     form.optional("double_buffered_weights", unit.double_buffered_weights,
                   "weight_stationary: the next weights are loaded while rows stream");
+    form.optional("weight_rows_per_cycle", unit.weight_rows_per_cycle,
+                  "weight_stationary: rows of weights that an array takes a cycle", at_least(1));
     form.required("issue_cycles", unit.issue_cycles, "cycles of each instruction beside its work",
                   non_negative());
 }

@@ -31,7 +31,9 @@ struct MatrixUnitSpec {
     DType format = DType::bf16;
     Dataflow dataflow = Dataflow::output_stationary;
     bool double_buffered_weights = true;  // weight_stationary: the next weights come meanwhile
-    Sourced<long> issue_cycles;           // of each instruction, not overlapped
+    // weight_stationary: rows of weights that an array takes a cycle.
+    Sourced<long> weight_rows_per_cycle{1, {}, {}, "", Confidence::vendor, ""};
+    Sourced<long> issue_cycles;  // of each instruction, not overlapped
 };
 
 struct AccumulatorSpec {
@@ -102,6 +104,7 @@ struct MatrixUnit {
     long rows = 16, columns = 16, depth = 16, arrays = 1, issue_cycles = 0, minimum_rows = 1;
     Dataflow dataflow = Dataflow::output_stationary;
     bool double_buffered_weights = true;
+    long weight_rows = 1;                    // that an array takes a cycle
     std::map<DType, double> macs_per_cycle;  // of the whole unit
 };
 

@@ -11,6 +11,7 @@
 #include "chips/delta_cost.hpp"
 #include "chips/gemm_cost.hpp"
 #include "chips/index_cost.hpp"
+#include "chips/npu_cycle.hpp"
 #include "chips/stream_cost.hpp"
 #include "chips/structural_cost.hpp"
 #include "chips/sustained_clock.hpp"
@@ -157,6 +158,13 @@ OperatorCost operator_cost(const OperatorBody& body, const RankHardware& hardwar
     if (formulas != fidelity && !is_structural(body, library, fidelity)) {
         cost.warning += fmt::format("{}there is no pipeline for {}: tile stands in for cycle",
                                     cost.warning.empty() ? "" : "; ", kind_of(body));
+    }
+    if (library.tiling.any() && fidelity == Fidelity::tile && npu_can_run(body) &&
+        !is_structural(body, library, fidelity)) {
+        cost.warning += fmt::format(
+            "{}a tiling counts with the kernel library structural or with --fidelity cycle: {} cut "
+            "by its own habits",
+            cost.warning.empty() ? "" : "; ", library.name);
     }
     if (std::holds_alternative<VectorWork>(body) || std::holds_alternative<TableRead>(body)) {
         cost.sustained = cost.time;

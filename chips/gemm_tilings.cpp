@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <stdexcept>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -100,11 +101,13 @@ void require_room(const CoreStructure& core, const GemmWork& work) {
 
 class Search {
   public:
-    Search(const CoreStructure& core, const GemmWork& work, std::size_t most)
+    Search(const CoreStructure& core, const GemmWork& work, std::size_t most,
+           const TilingRules& rules)
         : core_(core),
           work_(work),
+          rules_(rules),
           bound_(core, work),
-          depths_(step_depths(core, work)),
+          depths_(rules.tile.empty() ? step_depths(core, work) : std::vector{rules.tile[2]}),
           longest_(*std::max_element(work.rows.begin(), work.rows.end())),
           fastest_(most) {}
 
@@ -112,8 +115,8 @@ class Search {
         add_tiles();
         if (branches_.empty()) {
             throw std::invalid_argument(
-                "no tile fits into the core's buffers: see core.accumulator, core.level1, "
-                "core.level0");
+                "no tile" + misfit() +
+                " fits into the core's buffers: see core.accumulator, core.level1, core.level0");
         }
         while (!branches_.empty()) {
             const Branch branch = branches_.next();
@@ -136,18 +139,28 @@ class Search {
         const long row_unit =
             std::max(systolic ? 8 : unit.rows, std::min(unit.minimum_rows, 128L));
         const long column_unit = std::max(16L, unit.columns);
-        const std::vector<long> widths = tile_sizes(column_unit, work_.n, systolic ? 2048 : 512);
-        for (const long rows : tile_sizes(row_unit, longest_, systolic ? 4096 : 512)) {
+        const bool forced = !rules_.tile.empty();
+        const std::vector<long> heights =
+            forced ? std::vector{rules_.tile[0]}
+                   : allowed(rules_.rows, tile_sizes(row_unit, longest_, systolic ? 4096 : 512),
+                             longest_);
+        const std::vector<long> widths =
+            forced ? std::vector{rules_.tile[1]}
+                   : allowed(rules_.columns,
+                             tile_sizes(column_unit, work_.n, systolic ? 2048 : 512), work_.n);
+        for (const long rows : heights) {
             for (const long columns : widths) {
-                for (long split = 1; split <= 16 && (split == 1 || work_.k / split >= 256);
-                     split *= 2) {
+                const long first = std::max(1L, rules_.split);
+                const long last = rules_.split > 0 ? rules_.split : 16;
+                for (long split = first;
+                     split <= last && (split == first || work_.k / split >= 256); split *= 2) {
                     Branch branch;
                     branch.tiling.rows = rows;
                     branch.tiling.columns = columns;
                     branch.tiling.split = split;
                     branch.tiling.depth = depths_.front();
                     if (!fits(core_, work_, branch.tiling)) break;
-                    if (split > 1 && bound_.tiles(branch.tiling) > 4 * as_double(core_.cores))
+                    if (split > first && bound_.tiles(branch.tiling) > 4 * as_double(core_.cores))
                         break;
                     branch.least = bound_.of_tile(branch.tiling);
                     branches_.add(branch);
@@ -168,6 +181,7 @@ class Search {
             const double panel = step_bytes(work_, tiling.rows, tiling.columns, depth);
             tiling.stages = std::clamp(static_cast<long>(core_.buffers.level1 / panel), 2L,
                                        core_.buffers.level1_buffers);
+            if (rules_.stages > 0) tiling.stages = std::min(tiling.stages, rules_.stages);
             branch.bound = bound_.of(tiling);
             branch.least = branch.bound.with_any(core_.cores);
             if (!fastest_.beats(branch.least)) branches_.add(branch);
@@ -180,6 +194,11 @@ class Search {
     void add_cores(Branch branch) {
         branch.open = Branch::Open::nothing;
         const double count = branch.bound.count;
+        if (rules_.cores > 0) {
+            branch.tiling.cores = std::min({rules_.cores, core_.cores, static_cast<long>(count)});
+            branches_.add(branch);
+            return;
+        }
         for (long most = core_.cores; most > 0; most = branch.tiling.cores - 1) {
             if (fastest_.beats(branch.bound.with_any(most))) break;
             const double waves = std::ceil(count / as_double(most));
@@ -187,6 +206,30 @@ class Search {
             branch.least = branch.bound.with(branch.tiling.cores);
             if (!fastest_.beats(branch.least)) branches_.add(branch);
         }
+    }
+
+    // Of those that a library has the ones up to the first that covers `size`.
+    static std::vector<long> allowed(const std::vector<long>& has, std::vector<long> all,
+                                     long size) {
+        if (has.empty()) return all;
+        std::vector<long> sizes = has;
+        std::sort(sizes.begin(), sizes.end());
+        const auto covers = std::lower_bound(sizes.begin(), sizes.end(), size);
+        if (covers != sizes.end()) sizes.erase(covers + 1, sizes.end());
+        return sizes;
+    }
+
+    // What a forced tile needs, and what there is.
+    std::string misfit() const {
+        if (rules_.tile.empty()) return "";
+        const long rows = rules_.tile[0], columns = rules_.tile[1], depth = rules_.tile[2];
+        const double sums = 4.0 * as_double(rows) * as_double(columns);
+        const OnChipBuffers& buffers = core_.buffers;
+        return fmt::format(
+            " of {} x {} x {} (sums {} of {} of accumulator, two panels {} of {} of level 1)", rows,
+            columns, depth, to_string(Bytes(sums)), to_string(Bytes(buffers.accumulator)),
+            to_string(Bytes(2 * step_bytes(work_, rows, columns, depth))),
+            to_string(Bytes(buffers.level1)));
     }
 
     // Bands of all rows of tiles, or as high as what is at work together is wide.
@@ -206,6 +249,7 @@ class Search {
 
     const CoreStructure& core_;
     const GemmWork& work_;
+    const TilingRules& rules_;
     GemmBound bound_;
     std::vector<long> depths_;
     long longest_;
@@ -216,9 +260,10 @@ class Search {
 }  // namespace
 
 std::vector<PipelineChoice<GemmTiling>> best_tilings(const CoreStructure& core,
-                                                     const GemmWork& work, std::size_t most) {
+                                                     const GemmWork& work, std::size_t most,
+                                                     const TilingRules& rules) {
     require_room(core, work);
-    return Search(core, work, most).run();
+    return Search(core, work, most, rules).run();
 }
 
 }  // namespace podsim

@@ -180,6 +180,8 @@ void describe(Form& form, KernelLibrarySpec& library) {
                   "scores by which sparse attention chooses, by phase");
     form.optional("delta_rule", library.delta_rule, "gated delta rule, by phase");
     form.optional("stream_mix", library.stream_mix, "hyper-connections: in and out");
+    form.optional("tiling", library.tiling,
+                  "tiles its products and attention are cut into, where the structure answers");
     form.optional("modules", library.modules,
                   "what a framework's module costs beside its operators, by name; tables of "
                   "modules alone ask for it");

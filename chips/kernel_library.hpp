@@ -13,6 +13,7 @@
 #include "base/fit_record.hpp"
 #include "base/sourced.hpp"
 #include "base/units.hpp"
+#include "chips/tiling_rules.hpp"
 #include "program/dtype.hpp"
 #include "program/operator.hpp"
 
@@ -148,6 +149,7 @@ struct KernelLibrarySpec {
     std::map<Phase, IndexHabits> index_scores;
     std::map<Phase, DeltaHabits> delta_rule;
     std::map<StreamSide, StreamHabits> stream_mix;
+    TilingRules tiling;                           // what the structure may be cut into
     std::map<std::string, ModuleHabits> modules;  // by name; nothing but tables asks for them
     Node calibration;                             // tables it is fitted on; whoever fits reads them
 };

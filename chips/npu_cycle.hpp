@@ -10,6 +10,7 @@
 #include "chips/attention_plan.hpp"
 #include "chips/core_spec.hpp"
 #include "chips/tile_plan.hpp"
+#include "chips/tiling_rules.hpp"
 #include "program/operator.hpp"
 
 namespace podsim {
@@ -18,6 +19,7 @@ struct NpuOptions {
     std::optional<GemmTiling> gemm;            // forced; must fit into the buffers
     std::optional<AttentionTiling> attention;  // likewise
     std::optional<Dataflow> dataflow;          // instead of the core's own
+    TilingRules rules;                         // of the search, where nothing is forced
     std::vector<long> group_rows;              // of a grouped product, instead of the operator's
     // Of the closed form's best tilings so many are simulated, and the fastest is taken.
     std::size_t tried = 1;

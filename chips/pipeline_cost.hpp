@@ -9,6 +9,7 @@
 #include "chips/attention_plan.hpp"
 #include "chips/core_spec.hpp"
 #include "chips/tile_plan.hpp"
+#include "chips/tiling_rules.hpp"
 #include "chips/vector_plan.hpp"
 #include "program/operator.hpp"
 
@@ -36,11 +37,14 @@ struct PipelineChoice {
 };
 
 // The fastest first, of different tiles (rows, columns or keys, split), at most `most`. Throws
-// std::invalid_argument when no tile fits into the buffers, or SRAM alone cannot hold the operands.
+// std::invalid_argument when no tile that `rules` allow fits into the buffers, or SRAM alone cannot
+// hold the operands. The dataflow is the core's.
 std::vector<PipelineChoice<GemmTiling>> best_tilings(const CoreStructure& core,
-                                                     const GemmWork& work, std::size_t most = 1);
+                                                     const GemmWork& work, std::size_t most = 1,
+                                                     const TilingRules& rules = {});
 std::vector<PipelineChoice<AttentionTiling>> best_tilings(const CoreStructure& core,
                                                           const AttentionWork& work,
-                                                          std::size_t most = 1);
+                                                          std::size_t most = 1,
+                                                          const TilingRules& rules = {});
 
 }  // namespace podsim

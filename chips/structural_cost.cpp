@@ -21,15 +21,18 @@ struct Answer {
 struct ClosedForm {
     const CoreStructure& core;
     const RankHardware& hardware;
+    const TilingRules& rules;
 
     Answer operator()(const Gemm& gemm) const {
         const auto best =
-            best_tilings(core, gemm_work(gemm, executed_format(hardware, compute_dtype_of(gemm))));
+            best_tilings(core, gemm_work(gemm, executed_format(hardware, compute_dtype_of(gemm))),
+                         1, rules);
         return answer(best.front().time, best.front().tiling.text());
     }
     Answer operator()(const Attention& attention) const {
         const auto best = best_tilings(
-            core, attention_work(attention, executed_format(hardware, attention.compute)));
+            core, attention_work(attention, executed_format(hardware, attention.compute)), 1,
+            rules);
         return answer(best.front().time, best.front().tiling.text());
     }
     Answer operator()(const VectorWork& work) const {
@@ -86,14 +89,16 @@ OperatorCost structural_cost(const OperatorBody& body, const RankHardware& hardw
             "(configs/chips/custom-npu.yaml shows it)",
             fidelity == Fidelity::cycle ? "fidelity cycle" : "the kernel library " + library.name));
     }
-    CoreStructure core = *hardware.core;
+    CoreStructure core = with_rules(*hardware.core, library.tiling);
     core.cores = usable_cores(hardware, core_share);
     Answer answer;
     if (fidelity == Fidelity::cycle) {
-        NpuRun run = run_npu(core, body);
+        NpuOptions options;
+        options.rules = library.tiling;
+        NpuRun run = run_npu(core, body, options);
         answer = {run.time, run.memory_read + run.memory_written, std::move(run.tiling)};
     } else {
-        answer = std::visit(ClosedForm{core, hardware}, body);
+        answer = std::visit(ClosedForm{core, hardware, library.tiling}, body);
     }
     const Habits habits = habits_of(body, hardware, library);
     OperatorCost cost;

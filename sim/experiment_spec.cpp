@@ -237,6 +237,8 @@ void describe_pool(Form& form, PoolSpec& pool) {
     form.optional("experts", pool.experts, "copies and places of experts");
     form.optional("engine", pool.engine, "serving engine, of configs/engines");
     form.optional("kernels", pool.kernels, "kernel library instead of the chip's");
+    form.optional("tiling", pool.tiling,
+                  "tiles and dataflow to take instead of searching (docs/chips.md)");
     form.optional("collectives", pool.collectives, "collective library instead of the system's");
     form.optional("faults", pool.faults, "what is broken of the system's fabric (docs/fabric.md)");
     describe_batch(form, pool.batch);

@@ -9,6 +9,7 @@
 #include "base/document.hpp"
 #include "base/units.hpp"
 #include "models/model.hpp"
+#include "chips/tiling_rules.hpp"
 #include "program/operator.hpp"
 #include "program/transfer.hpp"
 #include "sim/faults.hpp"
@@ -82,6 +83,7 @@ struct PoolSpec {
     ExpertsSpec experts;
     BatchSpec batch;  // instead of the workload's
     std::vector<PoolFault> faults;
+    std::optional<TilingRules> tiling;  // instead of the kernel library's
     KeyPlaces places;
     bool exchanges_layer() const { return places.has("experts.exchange"); }
     std::string path;  // "alternatives.H800"

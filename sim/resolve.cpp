@@ -30,7 +30,10 @@ void mark_carried_over(ResolvedAlternative& alternative) {
     };
     const ChipSpec& chip = alternative.chip;
     const KernelLibrarySpec& kernels = alternative.kernels;
-    if (kernels.chip != chip.name || !chip.variant_of.empty()) {
+    // Of a structural library nothing was fitted on another chip.
+    const bool fitted_elsewhere =
+        kernels.chip != chip.name && kernels.kind != KernelKind::structural;
+    if (fitted_elsewhere || (kernels.chip == chip.name && !chip.variant_of.empty())) {
         alternative.warnings.push_back(
             kernels.chip == chip.name
                 ? fmt::format("{} was changed: the habits of kernel library {} are carried over",
@@ -288,6 +291,7 @@ void resolve_alternative(ResolvedAlternative& result, const ResolvedExperiment& 
     }
     if (has_chip || !pool.kernels.empty())
         loader.load("kernels", pool.kernels, &chip, other, result.kernels, read_kernel_library);
+    if (pool.tiling) result.kernels.tiling = *pool.tiling;
     if (has_system || !pool.collectives.empty())
         loader.load("collectives", pool.collectives, &system, other, result.collectives,
                     read_collective_library);

@@ -193,10 +193,10 @@ NpuRun run_tiling(const CoreStructure& core, const AttentionWork& work,
 
 template <class Work, class Tiling>
 NpuRun run_best(const CoreStructure& core, const Work& work, const std::optional<Tiling>& forced,
-                std::size_t tried) {
+                std::size_t tried, const TilingRules& rules) {
     if (forced) return run_tiling(core, work, *forced);
     std::optional<NpuRun> best;
-    for (const auto& choice : best_tilings(core, work, std::max<std::size_t>(1, tried))) {
+    for (const auto& choice : best_tilings(core, work, std::max<std::size_t>(1, tried), rules)) {
         NpuRun run = run_tiling(core, work, choice.tiling);
         if (!best || run.time < best->time) best = std::move(run);
     }
@@ -226,11 +226,11 @@ struct RunBody {
     NpuRun operator()(const Gemm& gemm) const {
         GemmWork work = gemm_work(gemm, executed(core, compute_dtype_of(gemm)));
         if (!options.group_rows.empty()) work.rows = options.group_rows;
-        return run_best(core, work, options.gemm, options.tried);
+        return run_best(core, work, options.gemm, options.tried, options.rules);
     }
     NpuRun operator()(const Attention& attention) const {
         const AttentionWork work = attention_work(attention, executed(core, attention.compute));
-        return run_best(core, work, options.attention, options.tried);
+        return run_best(core, work, options.attention, options.tried, options.rules);
     }
     NpuRun operator()(const VectorWork& work) const {
         const VectorPlan plan =
