@@ -159,7 +159,11 @@ OperatorCost operator_cost(const OperatorBody& body, const RankHardware& hardwar
         cost.warning += fmt::format("{}there is no pipeline for {}: tile stands in for cycle",
                                     cost.warning.empty() ? "" : "; ", kind_of(body));
     }
-    if (library.tiling.any() && fidelity == Fidelity::tile && npu_can_run(body) &&
+    // What a library's kernels are made for is no wish of the user's.
+    const TilingRules& rules = library.tiling;
+    const bool forced = !rules.tile.empty() || !rules.attention_tile.empty() || rules.stages > 0 ||
+                        rules.cores > 0 || rules.dataflow;
+    if (forced && fidelity == Fidelity::tile && npu_can_run(body) &&
         !is_structural(body, library, fidelity)) {
         cost.warning += fmt::format(
             "{}a tiling counts with the kernel library structural or with --fidelity cycle: {} cut "

@@ -207,6 +207,7 @@ NpuRun run_best(const CoreStructure& core, const Work& work, const std::optional
 DType executed(const CoreStructure& core, DType dtype) {
     const auto& rates = core.matrix.macs_per_cycle;
     if (rates.count(dtype) > 0) return dtype;
+    if (dtype == DType::bf16 && rates.count(DType::fp16) > 0) return DType::fp16;
     std::optional<DType> wider;
     for (const auto& [format, rate] : rates) {
         if (bytes_of(format) <= bytes_of(dtype)) continue;

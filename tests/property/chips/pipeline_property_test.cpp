@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include "chips/attention_walk.hpp"
+#include "chips/gemm_bound.hpp"
 #include "chips/pipeline_cost.hpp"
 #include "tests/support/core_structures.hpp"
 
@@ -115,6 +117,33 @@ RC_GTEST_PROP(Pipeline, MoreCoresAreNeverSlower, ()) {
     RC_ASSERT(seconds(more, product) <= seconds(core, product) * (1 + 1e-9));
     const AttentionWork attention = any_attention();
     RC_ASSERT(seconds(more, attention) <= seconds(core, attention) * (1 + 1e-9));
+}
+
+// The search leaves out what it may: no tiling is faster than its bound.
+RC_GTEST_PROP(Pipeline, BoundsAreBelowTheTime, ()) {
+    const CoreStructure core = any_core();
+    const GemmWork work = any_product();
+    const GemmBound bound(core, work);
+    for (const auto& choice : best_tilings(core, work, 6)) {
+        GemmTiling tiling = choice.tiling;
+        for (const long cores : {tiling.cores, (tiling.cores + 1) / 2, 1L}) {
+            tiling.cores = cores;
+            const double seconds = gemm_time(core, work, tiling).seconds * (1 + 1e-9);
+            const TilingBound of_tiling = bound.of(tiling);
+            RC_ASSERT(of_tiling.with(cores) <= seconds);
+            RC_ASSERT(of_tiling.with_any(cores) <= seconds);
+            RC_ASSERT(bound.of_tile(tiling) <= seconds);
+        }
+    }
+    const AttentionWork attention = any_attention();
+    for (const auto& choice : best_tilings(core, attention, 6)) {
+        AttentionWalk walk(core, attention, choice.tiling);
+        const AttentionBound least(walk, choice.tiling.lookahead);
+        for (const long cores : {choice.tiling.cores, (choice.tiling.cores + 1) / 2, 1L}) {
+            const double seconds = walk.time(cores, choice.tiling.lookahead).seconds;
+            RC_ASSERT(least.with(cores) <= seconds * (1 + 1e-9));
+        }
+    }
 }
 
 RC_GTEST_PROP(Pipeline, NeverBelowMatrixUnitOrMemory, ()) {
