@@ -176,34 +176,35 @@ PipelineTime AttentionWalk::time(long core_count, long lookahead) {
     const long keys = tiling_.keys;
     // The busiest core, by matrix work; and what all cores ask for in round i of the shared
     // servers, which is block i of every core with the queries before it: first as differences.
-    std::size_t busiest = 0;
-    double most = -1;
+    struct Core {
+        double work = 0;
+        std::size_t round = 0;
+    };
+    std::vector<Core> all(cores);
     std::vector<double> rounds;
     std::vector<long> more;
-    for (std::size_t c = 0; c < cores; ++c) {
-        double mine = 0;
-        std::size_t round = 0;
-        for (std::size_t i = c; i < pieces_.size(); i += cores) {
-            const AttentionPiece& piece = pieces_[i];
-            mine += as_double(piece.keys) * as_double(std::max(piece.rows, core_.matrix.minimum_rows));
-            const auto whole = static_cast<std::size_t>(piece.keys / keys);
-            const long rest = piece.keys % keys;
-            const std::size_t end = round + whole + (rest > 0 ? 1 : 0);
-            if (rounds.size() < end) {
-                rounds.resize(end);
-                more.resize(end + 1);
-            }
-            rounds[round] += query_bytes(work_, piece.rows);
-            more[round] += keys;
-            more[round + whole] += rest - keys;
-            if (rest > 0) more[end] -= rest;
-            round = end;
+    std::size_t at = 0;
+    for (const AttentionPiece& piece : pieces_) {
+        Core& core = all[at];
+        if (++at == cores) at = 0;
+        core.work +=
+            as_double(piece.keys) * as_double(std::max(piece.rows, core_.matrix.minimum_rows));
+        const long whole = piece.keys / keys, rest = piece.keys - whole * keys;
+        const std::size_t begin = core.round;
+        core.round += static_cast<std::size_t>(whole + (rest > 0 ? 1 : 0));
+        if (rounds.size() < core.round) {
+            rounds.resize(core.round);
+            more.resize(core.round + 1);
         }
-        if (mine > most) {
-            most = mine;
-            busiest = c;
-        }
+        rounds[begin] += query_bytes(work_, piece.rows);
+        more[begin] += keys;
+        more[begin + static_cast<std::size_t>(whole)] += rest - keys;
+        if (rest > 0) more[core.round] -= rest;
     }
+    const auto busiest = static_cast<std::size_t>(
+        std::max_element(all.begin(), all.end(),
+                         [](const Core& x, const Core& y) { return x.work < y.work; }) -
+        all.begin());
     const double seconds_each = shared_ / all_loaded_;
     long asked = 0;
     for (std::size_t i = 0; i < rounds.size(); ++i) {
