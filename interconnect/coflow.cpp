@@ -147,7 +147,7 @@ PortRates rates_of(const Transfer& t, const RankFabric& fabric, const TransferPr
 }
 
 CoflowShare share_of(const TransferShare& part, const Reach& reach, const PortRates& rates,
-                     const std::string& name) {
+                     const LinkRatio& links, const std::string& name) {
     CoflowShare share;
     share.ranks = part.ranks;
     share.local = reach.self * part.send;
@@ -163,12 +163,19 @@ CoflowShare share_of(const TransferShare& part, const Reach& reach, const PortRa
                             bytes.value(), up ? "scale-up" : "scale-out"));
         }
         share.port_time[i] = bytes / rate;
-        share.wire = max(share.wire, share.port_time[i]);
+        share.wire = max(share.wire, (up ? links.up : links.out) * share.port_time[i]);
     };
     put(Port::scale_up_send, reach.up * part.send);
     put(Port::scale_up_receive, reach.up * part.receive);
     put(Port::scale_out_send, reach.out * part.send);
     put(Port::scale_out_receive, reach.out * part.receive);
+    const auto time = [&](Port port) { return share.port_time[static_cast<int>(port)]; };
+    const Seconds up = max(time(Port::scale_up_send), time(Port::scale_up_receive));
+    const Seconds out = max(time(Port::scale_out_send), time(Port::scale_out_receive));
+    for (const LinkUse& use : links.up_uses)
+        if (up > Seconds(0.0)) share.links.push_back({use.link, use.ratio * up});
+    for (const LinkUse& use : links.out_uses)
+        if (out > Seconds(0.0)) share.links.push_back({use.link, use.ratio * out});
     return share;
 }
 
@@ -198,6 +205,15 @@ double up_passes(TransferType type, const TransferProtocol& protocol, const Plac
     return (1.0 + 1.0 / p.largest) * p.largest / (p.largest - 1.0);
 }
 
+// What cutting a message into chunks costs beside its bytes, and copying the part that stays.
+Seconds in_chunks(const TransferProtocol& protocol, const Transfer& t, const Placement& placement,
+                  const CoflowShare& share) {
+    Seconds more(2 * std::sqrt(share.wire.value() * protocol.per_chunk.value()));
+    if (protocol.copy_bandwidth > BytesPerSecond(0.0))
+        more += t.size / placement.members / protocol.copy_bandwidth;
+    return more;
+}
+
 Coflow coflow_by(const TransferProtocol& protocol, const Transfer& t, const RankFabric& fabric,
                  const TransferHabits& habits, const Placement& placement, const LinkRatio& links) {
     Reach reach = habits.merges_copies && t.group_ranks > 1 ? reach_of_merged(t, placement)
@@ -205,9 +221,7 @@ Coflow coflow_by(const TransferProtocol& protocol, const Transfer& t, const Rank
     if (habits.local_over_scale_out) reach = {reach.self, 0.0, reach.up + reach.out};
     reach.up *= up_passes(t.type, protocol, placement);
     reach.out *= passes(t.type);
-    PortRates rates = rates_of(t, fabric, protocol, habits.per_message);
-    rates.up = rates.up / links.up;
-    rates.out = rates.out / links.out;
+    const PortRates rates = rates_of(t, fabric, protocol, habits.per_message);
     const double factor = padding(t, habits.message_alignment);
 
     Coflow coflow;
@@ -217,7 +231,7 @@ Coflow coflow_by(const TransferProtocol& protocol, const Transfer& t, const Rank
     for (TransferShare part : parts_of(t)) {
         part.send *= factor;
         part.receive *= factor;
-        coflow.shares.push_back(share_of(part, reach, rates, t.name));
+        coflow.shares.push_back(share_of(part, reach, rates, links, t.name));
         if (habits.per_token > Seconds(0.0) && t.size > Bytes(0.0)) {
             coflow.shares.back().wire +=
                 max(part.send, part.receive) / (factor * t.size) * sending_time(t, habits);
@@ -228,6 +242,10 @@ Coflow coflow_by(const TransferProtocol& protocol, const Transfer& t, const Rank
             wire = max(wire,
                        max(part.send, part.receive) / placement.members / protocol.peer_bandwidth);
         }
+    }
+    if (t.group_ranks > 1) {
+        for (CoflowShare& share : coflow.shares)
+            share.wire += in_chunks(protocol, t, placement, share);
     }
     return coflow;
 }

@@ -3,6 +3,8 @@
 //
 //   alone, class c:  T = latency + max over its ports of bytes x imbalance / (port x efficiency)
 //
+// or, where a link inside a fabric is fuller than the port, that much longer (link_ratio.hpp).
+//
 // Exchanges (dispatch, combine, all-to-all) spread evenly over the P members, L of them in the
 // domain: 1/P stays, (L-1)/P crosses the scale-up port, (P-L)/P the scale-out port. Collectives of
 // nccl-tests go in rings of two levels, within the domain and between the D domains:
@@ -10,8 +12,8 @@
 //
 // A library with several protocols takes the one that is done first, alone on the fabric.
 //
-// Several at a time share the ports; that sharing is the machine's (sim/), by weighted max-min
-// over coflows.
+// Several at a time share ports and classes of links; that sharing is the machine's (sim/), by
+// weighted max-min over coflows.
 #pragma once
 
 #include <vector>
@@ -27,12 +29,20 @@ namespace podsim {
 enum class Port { scale_up_send, scale_up_receive, scale_out_send, scale_out_receive };
 inline constexpr int kPorts = 4;
 
+// How long the fullest link of a class inside the fabric (interconnect/link_ratio.hpp) carries what
+// ranks of one class and their siblings send.
+struct LinkTime {
+    int link = 0;
+    Seconds time{0.0};
+};
+
 struct CoflowShare {
     int ranks = 1;
-    Bytes bytes[kPorts];        // what crosses each port of one rank, padding included
-    Seconds port_time[kPorts];  // those bytes at the attainable rate of the port
-    Bytes local{0.0};           // payload that never leaves the rank
-    Seconds wire{0.0};          // the longest of port_time
+    Bytes bytes[kPorts];          // what crosses each port of one rank, padding included
+    Seconds port_time[kPorts];    // those bytes at the attainable rate of the port
+    Bytes local{0.0};             // payload that never leaves the rank
+    Seconds wire{0.0};            // the longest of port_time, and of the links inside the fabric
+    std::vector<LinkTime> links;  // where others than ports may be full
 };
 
 struct Coflow {

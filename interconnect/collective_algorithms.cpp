@@ -53,12 +53,16 @@ Placed place_of(const TopologyStack& stack, int from, int to) {
     return {0, from, to};
 }
 
-// Works out one algorithm after the other for one group. Loads of inner groups are those of the
-// group that has the first member; groups are alike.
+// Above, patterns of pairs are left out, and of siblings a part stands for all.
+constexpr std::size_t kMostFlows = 4096;
+
+// Works out one algorithm after the other for one group and its siblings. Loads of inner groups are
+// those of the group that has the first member; groups are alike.
 class Work {
   public:
     Work(const TopologyStack& stack, const ChipGroup& group) : stack_(stack), group_(group) {
-        const long last = group.first + static_cast<long>(group.members - 1) * group.stride;
+        const long last = group.first + static_cast<long>(group.members - 1) * group.stride +
+                          std::max(0, group.siblings - 1);
         const long chips = stack.levels.back().chips;
         if (group.members < 1 || group.stride < 1 || last >= chips) {
             throw std::invalid_argument(
@@ -66,6 +70,12 @@ class Work {
                             group.stride, chips));
         }
         for (int i = 0; i < group.members; ++i) chips_.push_back(group.first + i * group.stride);
+        const std::size_t siblings = static_cast<std::size_t>(std::max(1, group.siblings));
+        const std::size_t looked_at =
+            std::clamp<std::size_t>(kMostFlows / chips_.size(), 1, siblings);
+        for (std::size_t i = 0; i < looked_at; ++i)
+            shifts_.push_back(static_cast<int>(i * siblings / looked_at));
+        each_ = static_cast<double>(siblings) / static_cast<double>(looked_at);
     }
 
     // Members in an order in which neighbours are near.
@@ -82,16 +92,19 @@ class Work {
 
     // All flows at once, `times` times one after the other. Both directions round where asked.
     void step(CollectiveTerms& terms, const std::vector<Flow>& flows, double times) const {
-        std::vector<std::vector<Flow>> by_level(stack_.levels.size());
+        std::vector<std::vector<Flow>> by_level(stack_.levels.size()), own(by_level);
         double latency = 0;
-        for (const Flow& flow : flows) {
-            if (flow.from == flow.to) continue;
-            const Placed at = place_of(stack_, flow.from, flow.to);
-            // One inner group stands for all; the outer level has everyone's.
-            const bool inner = at.level + 1 < stack_.levels.size();
-            const long chips = stack_.levels[at.level].chips;
-            if (inner && flow.from / chips != chips_.front() / chips) continue;
-            by_level[at.level].push_back({at.from, at.to, flow.bytes});
+        for (const int shift : shifts_) {
+            for (const Flow& flow : flows) {
+                if (flow.from == flow.to) continue;
+                const Placed at = place_of(stack_, flow.from + shift, flow.to + shift);
+                // One inner group stands for all; the outer level has everyone's.
+                const bool inner = at.level + 1 < stack_.levels.size();
+                const long chips = stack_.levels[at.level].chips;
+                if (inner && (flow.from + shift) / chips != chips_.front() / chips) continue;
+                by_level[at.level].push_back({at.from, at.to, flow.bytes * each_});
+            }
+            if (shift == 0) own = by_level;
         }
         double seconds = 0;
         for (std::size_t l = 0; l < by_level.size(); ++l) {
@@ -101,7 +114,7 @@ class Work {
                 flow_loads(topology, by_level[l], stack_.spec.routing, stack_.spec.flows_per_pair);
             seconds = std::max(seconds, slowest(topology, loads));
             add(terms, l, loads, times);
-            latency = std::max(latency, farthest(l, by_level[l]));
+            latency = std::max(latency, farthest(l, own[l]));
         }
         terms.latency += latency * times;
         terms.seconds_per_byte += seconds * times;
@@ -121,8 +134,7 @@ class Work {
                     here.push_back(static_cast<int>(chip % level.chips));
             const double reach = static_cast<double>(here.size());
             if (here.size() < 2) continue;
-            LinkBytes loads = uniform_loads(level.topology, here, stack_.spec.routing,
-                                            stack_.spec.flows_per_pair);
+            LinkBytes loads = siblings_loads(level, here);
             // Pairs of one inner group stay there: take their even part out again.
             if (l > 0 && inside > 1) {
                 const double part = (reach - inside) / (reach - 1);
@@ -149,6 +161,21 @@ class Work {
         LinkBytes& sum = terms.link_bytes[level];
         sum.resize(loads.size(), 0.0);
         for (std::size_t i = 0; i < loads.size(); ++i) sum[i] += loads[i] * times;
+    }
+
+    // Of the members `here` of a level and of those of the siblings.
+    LinkBytes siblings_loads(const TopologyStack::Level& level,
+                             const std::vector<int>& here) const {
+        LinkBytes sum(level.topology.links.size(), 0.0);
+        for (const int shift : shifts_) {
+            std::vector<int> members;
+            for (const int chip : here)
+                members.push_back((chip + shift) % static_cast<int>(level.chips));
+            const LinkBytes loads = uniform_loads(level.topology, members, stack_.spec.routing,
+                                                  stack_.spec.flows_per_pair);
+            for (std::size_t l = 0; l < sum.size(); ++l) sum[l] += loads[l] * each_;
+        }
+        return sum;
     }
 
     // Paths of one cost are as long: one pair of each.
@@ -186,6 +213,8 @@ class Work {
     const TopologyStack& stack_;
     ChipGroup group_;
     std::vector<int> chips_;
+    std::vector<int> shifts_;  // to the siblings that are looked at, 0 the first
+    double each_ = 1;          // of them stands for so many
 };
 
 // A reduce-scatter and an all-gather of the same bytes, one of them, or none.
@@ -375,10 +404,35 @@ std::size_t node_of(const TopologyStack& stack, const ChipGroup& group) {
     return static_cast<std::size_t>(size);
 }
 
-constexpr std::size_t kMostFlows = 4096;  // above, patterns of pairs are left out
 constexpr std::size_t kMostPairs = 200000;
 
 }  // namespace
+
+LinkSeconds link_seconds(const TopologyStack& stack, const CollectiveTerms& terms) {
+    LinkSeconds seconds;
+    seconds.whole = terms.seconds_per_byte;
+    for (std::size_t l = 0; l < stack.levels.size(); ++l) {
+        const Topology& topology = stack.levels[l].topology;
+        const std::size_t first = seconds.classes.size();
+        seconds.classes.resize(first + topology.link_classes.size(), 0.0);
+        if (l >= terms.link_bytes.size() || terms.link_bytes[l].empty()) continue;
+        for (std::size_t i = 0; i < topology.links.size(); ++i) {
+            const TopologyLink& link = topology.links[i];
+            double& fullest = seconds.classes[first + static_cast<std::size_t>(link.link_class)];
+            fullest = std::max(fullest, terms.link_bytes[l][i] / link.bandwidth);
+        }
+    }
+    return seconds;
+}
+
+bool ports_decide(const TopologyStack& stack) {
+    const Topology& topology = stack.levels.back().topology;
+    const TopologyLevelSpec& level =
+        stack.spec.levels.empty() ? stack.spec.level : stack.spec.levels.back();
+    return stack.levels.size() == 1 && topology.symmetric && !topology.chips_forward &&
+           topology.family != "dragonfly" && stack.spec.routing == RoutingPolicy::adaptive &&
+           stack.spec.faults.empty() && level.oversubscription <= 1;
+}
 
 std::vector<CollectiveTerms> collective_terms(const TopologyStack& stack, Collective collective,
                                               const ChipGroup& group, bool reduces_in_switch) {
@@ -490,35 +544,36 @@ const std::vector<CollectiveTerms>& TopologyTimes::terms(Collective collective,
     return known_.emplace(key, collective_terms(stack_, collective, group, reduces_)).first->second;
 }
 
-double TopologyTimes::seconds_per_byte(Collective collective, const ChipGroup& group,
-                                       double enough) const {
+LinkSeconds TopologyTimes::seconds_per_byte(Collective collective, const ChipGroup& group,
+                                            double enough) const {
     {
         const std::lock_guard<std::mutex> lock(mutex_);
         const auto known = least_.find({collective, group});
         if (known != least_.end()) return known->second;
     }
-    CollectiveTerms terms;
-    terms.algorithm = Algorithm::direct;
+    LinkSeconds least;
     if (collective == Collective::send_recv) {
-        terms.seconds_per_byte = shifted(group, 1);
+        least = shifted(group, 1);
     } else {
+        CollectiveTerms terms;
+        terms.algorithm = Algorithm::direct;
         direct(Work(stack_, group), collective, terms);
+        least = link_seconds(stack_, terms);
     }
-    double least = terms.seconds_per_byte;
-    if (least > enough * (1 + 1e-9)) {
+    if (least.whole > enough * (1 + 1e-9)) {
         for (const CollectiveTerms& other : this->terms(collective, group)) {
             // What switches add up has bytes of its own.
-            if (other.algorithm != Algorithm::in_switch)
-                least = std::min(least, other.seconds_per_byte);
+            if (other.algorithm != Algorithm::in_switch && other.seconds_per_byte < least.whole)
+                least = link_seconds(stack_, other);
         }
     }
     const std::lock_guard<std::mutex> lock(mutex_);
     return least_.emplace(std::make_pair(collective, group), least).first->second;
 }
 
-double TopologyTimes::shifted(const ChipGroup& group, long places) const {
+LinkSeconds TopologyTimes::shifted(const ChipGroup& group, long places) const {
     const std::lock_guard<std::mutex> lock(mutex_);
-    const auto added = shifts_.emplace(std::make_pair(group, places), 0.0);
+    const auto added = shifts_.emplace(std::make_pair(group, places), LinkSeconds{});
     if (!added.second) return added.first->second;
     CollectiveTerms terms;
     const Work work(stack_, group);
@@ -529,7 +584,7 @@ double TopologyTimes::shifted(const ChipGroup& group, long places) const {
         flows.push_back({chips[i], chips[to], 1.0});
     }
     work.step(terms, flows, 1);
-    return added.first->second = terms.seconds_per_byte;
+    return added.first->second = link_seconds(stack_, terms);
 }
 
 }  // namespace podsim

@@ -41,14 +41,28 @@ struct CollectiveTerms {
     double time(double bytes) const { return latency + bytes * seconds_per_byte; }
 };
 
-// Members are every stride-th chip from `first`. Throws std::invalid_argument: members beyond the
-// chips, no route.
+// Members are every stride-th chip from `first`; `siblings` groups that begin at the chips from
+// `first` on do the same at the same time, and links carry the bytes of all of them. Throws
+// std::invalid_argument: members beyond the chips, no route.
 struct ChipGroup {
-    int members = 1, stride = 1, first = 0;
+    int members = 1, stride = 1, first = 0, siblings = 1;
     bool operator<(const ChipGroup& o) const {
-        return std::tie(members, stride, first) < std::tie(o.members, o.stride, o.first);
+        return std::tie(members, stride, first, siblings) <
+               std::tie(o.members, o.stride, o.first, o.siblings);
     }
 };
+
+// Seconds a byte of the size: of a collective, and of the fullest link of each class of links,
+// classes of one level after those of the level below it.
+struct LinkSeconds {
+    double whole = 0;
+    std::vector<double> classes;
+};
+LinkSeconds link_seconds(const TopologyStack& stack, const CollectiveTerms& terms);
+
+// No traffic that the chips' ports let through fills a link inside: switches without
+// oversubscription or faults, all of whose paths are used.
+bool ports_decide(const TopologyStack& stack);
 
 // All that apply; empty for one member.
 std::vector<CollectiveTerms> collective_terms(const TopologyStack& stack, Collective collective,
@@ -77,22 +91,26 @@ PairOperations pair_operations(const TopologyStack& stack, int from, int to, dou
 class TopologyTimes {
   public:
     TopologyTimes(TopologyStack stack, bool reduces_in_switch)
-        : stack_(std::move(stack)), reduces_(reduces_in_switch) {}
+        : stack_(std::move(stack)),
+          reduces_(reduces_in_switch),
+          ports_decide_(podsim::ports_decide(stack_)) {}
     const TopologyStack& stack() const { return stack_; }
     const std::vector<CollectiveTerms>& terms(Collective collective, const ChipGroup& group) const;
     // Of the best algorithm for long transfers, without what switches add up; others than the
     // direct one are looked at only where that takes more than `enough`.
-    double seconds_per_byte(Collective collective, const ChipGroup& group, double enough) const;
-    // Seconds of the fullest link when each member sends 1 byte to the one `places` further on.
-    double shifted(const ChipGroup& group, long places) const;
+    LinkSeconds seconds_per_byte(Collective collective, const ChipGroup& group,
+                                 double enough) const;
+    // When each member sends 1 byte to the one `places` further on.
+    LinkSeconds shifted(const ChipGroup& group, long places) const;
+    bool ports_decide() const { return ports_decide_; }
 
   private:
     TopologyStack stack_;
-    bool reduces_;
+    bool reduces_, ports_decide_;
     mutable std::mutex mutex_;
     mutable std::map<std::pair<Collective, ChipGroup>, std::vector<CollectiveTerms>> known_;
-    mutable std::map<std::pair<ChipGroup, long>, double> shifts_;
-    mutable std::map<std::pair<Collective, ChipGroup>, double> least_;
+    mutable std::map<std::pair<ChipGroup, long>, LinkSeconds> shifts_;
+    mutable std::map<std::pair<Collective, ChipGroup>, LinkSeconds> least_;
 };
 
 }  // namespace podsim

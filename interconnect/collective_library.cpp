@@ -35,6 +35,13 @@ void describe(Form& form, TransferProtocol& protocol) {
                   "share of the scale-out port a long transfer reaches", share_above_zero());
     form.optional("peer_bandwidth", protocol.peer_bandwidth,
                   "all_to_all: of the channel to each peer; 0: the port decides", non_negative());
+    form.optional("per_chunk", protocol.per_chunk,
+                  "of each chunk that a message is cut into, beside its bytes: 2 sqrt(wire x "
+                  "per_chunk) more at the best size of chunks",
+                  non_negative());
+    form.optional("copy_bandwidth", protocol.copy_bandwidth,
+                  "at which a rank copies the part that it keeps; 0: it is there already",
+                  non_negative());
     form.optional("in_switch", protocol.in_switch,
                   "all_reduce: added up in the switches, where a system's can");
 }
@@ -134,7 +141,7 @@ CollectiveLibrarySpec read_collective_library(const Node& document, const std::s
 std::vector<TransferProtocol> protocols_of(const TransferHabits& habits) {
     if (!habits.protocols.empty()) return habits.protocols;
     return {{"", habits.base, habits.per_peer, habits.scale_up_efficiency,
-             habits.scale_out_efficiency, BytesPerSecond(0.0), false}};
+             habits.scale_out_efficiency}};
 }
 
 const TransferHabits& transfer_habits(const CollectiveLibrarySpec& library, TransferType type) {

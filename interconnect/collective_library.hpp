@@ -24,6 +24,11 @@ struct TransferProtocol {
     double scale_up_efficiency = 0.9;  // share of the port a long transfer reaches, at most 1
     double scale_out_efficiency = 0.9;
     BytesPerSecond peer_bandwidth{0.0};  // of the channel between two ranks; 0: the port decides
+    // A message is cut into chunks that wait for each other on their way round: k chunks of wire
+    // time w / k cost k s beside w, and the first is on its way w / k before all flows. At the best
+    // k that is 2 sqrt(w s) more, s for each chunk.
+    Seconds per_chunk{0.0};
+    BytesPerSecond copy_bandwidth{0.0};  // at which a rank copies its own part; 0: not at all
     bool in_switch = false;  // the switches add up and copy: S (1 + 1/L) a port, not 2 S (L - 1)/L
 };
 

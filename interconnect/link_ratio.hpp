@@ -1,16 +1,32 @@
 // How much longer the links inside a fabric take than a rank's port, for the bytes of a transfer
 // as libraries send them: 1 where ports decide. Worked out once for each kind of transfer and
 // placement and remembered with the topology.
+//
+// Where members are every s-th chip, the chips between are members of sibling groups that do the
+// same at the same time, and links carry the bytes of all.
 #pragma once
+
+#include <vector>
 
 #include "interconnect/system.hpp"
 #include "program/transfer.hpp"
 
 namespace podsim {
 
-struct LinkRatio {
-    double up = 1, out = 1;  // at least 1
+// A class of links that the symmetry of a fabric maps onto each other, those of scale-up first, and
+// the time of its fullest link over that of the port.
+struct LinkUse {
+    int link = 0;
+    double ratio = 0;
 };
+
+struct LinkRatio {
+    double up = 1, out = 1;                  // at least 1
+    std::vector<LinkUse> up_uses, out_uses;  // none where ports decide whatever is sent
+};
+
+// Classes of links inside both fabrics; 0 of ports alone.
+int link_classes(const RankFabric& fabric);
 
 // Of a group that has `in_domain` members in the fullest domain. Throws std::invalid_argument where
 // faults leave no route between two of them, naming the pair.

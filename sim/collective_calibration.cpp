@@ -40,6 +40,9 @@ std::vector<Movable> movable(TransferHabits& habits) {
         all.push_back(share(of + "scale_out_efficiency", one.scale_out_efficiency));
         all.push_back(
             {{of + "peer_bandwidth", 0.1 * gb, 1000 * gb, "GB/s", gb}, &one.peer_bandwidth});
+        all.push_back(time(of + "per_chunk", 0.001, 100, one.per_chunk));
+        all.push_back(
+            {{of + "copy_bandwidth", 10 * gb, 10000 * gb, "GB/s", gb}, &one.copy_bandwidth});
     }
     if (habits.protocols.empty()) {
         all.push_back(time("base", 0.01, 300, habits.base));

@@ -51,7 +51,8 @@ double element_bytes_of(const TableFields& f, const char* column) {
 }
 
 // `message_size` counts elements: of the result of an all-gather, of what every rank puts in
-// elsewhere.
+// elsewhere. Switches add up floating point alone (NVLink SHARP), so that one-byte integers go in
+// rings.
 void aiconfigurator_nccl(const TableFields& f, std::vector<CollectiveRow>& rows) {
     static const std::map<std::string, TransferType> types = {
         {"all_reduce", TransferType::all_reduce},
@@ -61,10 +62,11 @@ void aiconfigurator_nccl(const TableFields& f, std::vector<CollectiveRow>& rows)
     const auto type = types.find(f.text("op_name"));
     if (type == types.end()) f.fail("op_name", "no collective that we know");
     const double elements = static_cast<double>(f.count("message_size"));
-    rows.push_back({0,
-                    of_size(type->second, ranks_of(f, "num_gpus"),
-                            Bytes(elements * element_bytes_of(f, "nccl_dtype"))),
-                    Seconds(f.number("latency") * ms)});
+    Transfer transfer = of_size(type->second, ranks_of(f, "num_gpus"),
+                                Bytes(elements * element_bytes_of(f, "nccl_dtype")));
+    if (transfer.type == TransferType::all_reduce && f.text("nccl_dtype") == "int8")
+        transfer.algorithm = "ring";
+    rows.push_back({0, std::move(transfer), Seconds(f.number("latency") * ms)});
 }
 
 constexpr int node_ranks = 8;

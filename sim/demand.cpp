@@ -28,6 +28,10 @@ Demand demand_of(const FusedPartCost& cost, double core_share) {
     demand.shares.usage = {{static_cast<int>(Resource::matrix_cores), core_share}};
     const double seconds = demand.duration.value();
     if (!(seconds > 0)) return demand;
+    for (const LinkTime& link : cost.links) {
+        demand.shares.usage.emplace_back(kResources + link.link,
+                                         std::min(1.0, link.time / demand.duration));
+    }
     demand.shares.usage.emplace_back(static_cast<int>(Resource::memory),
                                      std::min(1.0, cost.memory / seconds));
     for (std::size_t port = 0; port < kPorts; ++port) {
@@ -54,6 +58,8 @@ Demand demand_of(const CoflowShare& share, const RankHardware& hardware) {
                                          share.port_time[port] / demand.duration);
     }
     demand.shares.usage.emplace_back(static_cast<int>(Resource::memory), memory / demand.duration);
+    for (const LinkTime& link : share.links)
+        demand.shares.usage.emplace_back(kResources + link.link, link.time / demand.duration);
     return demand;
 }
 

@@ -33,6 +33,19 @@ Links add_links(const CoflowShare& dispatch, const CoflowShare& combine, BytesPe
         links.busiest = max(links.busiest, both);
         landed += dispatch.bytes[port];
     }
+    for (const CoflowShare* share : {&dispatch, &combine}) {
+        for (const LinkTime& link : share->links) {
+            const auto known =
+                std::find_if(cost.links.begin(), cost.links.end(),
+                             [&](const LinkTime& one) { return one.link == link.link; });
+            if (known == cost.links.end()) {
+                cost.links.push_back(link);
+            } else {
+                known->time += link.time;
+            }
+        }
+    }
+    for (const LinkTime& link : cost.links) links.busiest = max(links.busiest, link.time);
     cost.kernel.hbm += landed;
     cost.kernel.hbm_time += landed / memory;
     return links;

@@ -79,6 +79,12 @@ class Machine {
             rank.compute_since_transfer.assign(static_cast<std::size_t>(micro_batches), 0.0);
         }
         unfinished_ = static_cast<int>(tasks);
+        const auto count = [this](const std::vector<LinkTime>& links) {
+            for (const LinkTime& link : links)
+                resources_ = std::max(resources_, kResources + link.link + 1);
+        };
+        for (const Coflow& coflow : costs.coflows)
+            for (const CoflowShare& share : coflow.shares) count(share.links);
     }
 
     RunRecord run(Driver driver) {
@@ -329,7 +335,7 @@ class Machine {
         Rank& rank = at(ranks_, rank_class);
         const std::uint32_t generation = ++rank.generation;
         if (rank.active.empty()) return;
-        const std::vector<double> speeds = max_min_speeds(rank.demands, kResources);
+        const std::vector<double> speeds = max_min_speeds(rank.demands, resources_);
         double next = std::numeric_limits<double>::infinity();
         for (std::size_t i = 0; i < rank.active.size(); ++i) {
             rank.active[i].speed = speeds[i];
@@ -423,6 +429,7 @@ class Machine {
     std::vector<int> entered_;                        // by meeting: participants that are ready
     std::set<std::pair<Picoseconds, int>> eligible_;  // meetings all of whose tasks are ready
     int unfinished_ = 0;
+    int resources_ = kResources;  // and the classes of links that coflows use
     bool start_pending_ = false;
 };
 

@@ -19,7 +19,8 @@ namespace podsim {
 
 enum class Driver { systemc, plain };
 
-// Resources of one rank, in the order of every array below.
+// Resources of one rank, in the order of every array below. Behind them stand its part of the links
+// inside the fabric, class by class (interconnect/link_ratio.hpp), which only contention sees.
 enum class Resource {
     matrix_cores,
     vector_cores,
@@ -66,6 +67,7 @@ struct FusedPartCost {
     OperatorCost kernel;
     double cores = 0, memory = 0;                 // seconds of them, busy at the attained rates
     std::array<double, kPorts> ports{}, bytes{};  // the same of each port; what crosses it
+    std::vector<LinkTime> links;                  // the same of links inside the fabric
     Seconds closing{0.0};                         // of `kernel.time`: after everything came back
 };
 struct FusedCost {

@@ -194,14 +194,18 @@ void PacketSwitch::transmit_ready(int output, bool freed) {
     if (input >= 0) try_input(input);
 }
 
+// Each output once: one that is asked may send for another input, and one without credits stays.
 void PacketSwitch::try_input(int input) {
     const auto i = static_cast<std::size_t>(input);
-    int last = -1;
+    const int outputs = static_cast<int>(outputs_.size());
+    const int start = next_output_[i];
+    int asked = -1;  // places after the first in turn
     while (free_inputs_.has(input)) {
         const int output = NumberSet::next_in_both(wants_[i], free_outputs_, next_output_[i]);
-        if (output < 0 || output == last) return;
-        if (last < 0) last = output;
-        next_output_[i] = (output + 1) % static_cast<int>(outputs_.size());
+        const int place = (output - start + outputs) % outputs;
+        if (output < 0 || place <= asked) return;
+        asked = place;
+        next_output_[i] = (output + 1) % outputs;
         try_output(output);
     }
 }

@@ -209,6 +209,32 @@ TEST(Machine, TransfersShareThePorts) {
     EXPECT_EQ(end_of(p.run(), y), 5);
 }
 
+// Two of 4 us that fill a link inside the fabric and half of the port: on one class of links 8 us,
+// on two neither notices the other. One that fills its port alone: a and b at L with L/2 + L = 1,
+// b (4 us) ends at 6 us, then a has 4 - 2/3 x 6 = 0 left: both after 6.
+TEST(Machine, TransfersShareClassesOfLinks) {
+    SmallProgram p;
+    const int c = p.rank_class(), s = p.stream(), t = p.stream();
+    p.hardware.hbm_bandwidth = BytesPerSecond(1e12);
+    const int x = p.part(p.enter(p.transfer(1, {4})), c, s);
+    const int y = p.part(p.enter(p.transfer(1, {4})), c, t);
+    auto& first = p.costs.coflows[0].shares[0];
+    auto& second = p.costs.coflows[1].shares[0];
+    first.port_time[0] = second.port_time[0] = microseconds(2);
+    first.links = second.links = {{1, microseconds(4)}};
+    EXPECT_EQ(end_of(p.run(), x), 9);
+    EXPECT_EQ(end_of(p.run(), y), 9);
+
+    second.links = {{0, microseconds(4)}};
+    EXPECT_EQ(end_of(p.run(), x), 5);
+    EXPECT_EQ(end_of(p.run(), y), 5);
+
+    second.links.clear();
+    second.port_time[0] = microseconds(4);
+    EXPECT_NEAR(end_of(p.run(), x), 7, 2e-6);
+    EXPECT_NEAR(end_of(p.run(), y), 7, 2e-6);
+}
+
 // 4 us on the wire at 1 B a ns are 4000 B read from memory: at 0.5 B a ns that takes 8 us.
 TEST(Machine, ATransferIsNoFasterThanTheMemoryItReads) {
     SmallProgram p;
