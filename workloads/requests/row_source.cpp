@@ -58,7 +58,7 @@ void RowSource::check_time(const TraceRow& row, const Place& place) {
                          "requests stand in the order they came");
     if (row.time - begin_ > kLongestTrace || row.time < -kLongestTrace)
         throw InputError(place, "",
-                         fmt::format("{:.3g} days after the first row",
+                         fmt::format("{:.0f} days after the first row",
                                      1e-9 / 86400 * static_cast<double>(row.time) -
                                          1e-9 / 86400 * static_cast<double>(begin_)),
                          "3660 days are the most");
