@@ -49,7 +49,7 @@ TEST(ApiPrices, WhatIsWrong) {
     EXPECT_EQ(refusal(good), "accepted");
     EXPECT_THAT(refusal(replaced(good, "2026-08", "August")), HasSubstr("\"August\" is no date"));
     EXPECT_THAT(refusal(replaced(good, "0.1 USD", "3 USD")),
-                HasSubstr("a.yaml:3:75: api_prices.m.cached_input: is above the price"));
+                HasSubstr("a.yaml:3:66: api_prices.m.cached_input: is above the price"));
     EXPECT_THAT(refusal(replaced(good, "1 USD/Mtok", "0 USD/Mtok")), HasSubstr("a value above 0"));
     EXPECT_THAT(refusal(replaced(good, "vendor: v, ", "")), HasSubstr("vendor: is missing"));
 }
