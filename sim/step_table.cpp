@@ -184,12 +184,14 @@ StepCost StepTable::work_out(const StepSpec& spec, double scale) {
     const Totals totals = totals_of(input);
     StepCost cost{to_seconds(record.end).value(), 0, totals.flops, totals.matrix_flops,
                   totals.hbm_bytes};
-    double rest = 0;
+    RestPower rest;
     for (const EnergyPart& part : energy_parts(input, replica_, true)) {
-        const bool at_rest = part.part == "static" || part.part == "host, network, fans";
-        (at_rest ? rest : cost.joules) += part.joules;
+        double& sum = part.part == "static"                ? rest.package
+                      : part.part == "host, network, fans" ? rest.beside
+                                                           : cost.joules;
+        sum += part.joules;
     }
-    if (!watts_at_rest_) watts_at_rest_ = rest / cost.seconds;
+    if (!at_rest_) at_rest_ = RestPower{rest.package / cost.seconds, rest.beside / cost.seconds};
     return scale * cost;
 }
 
@@ -293,9 +295,9 @@ InterpolationError StepTable::error(int samples, std::uint64_t seed) {
     return error;
 }
 
-double StepTable::watts_at_rest() {
-    if (!watts_at_rest_) (void)exact({groups_, kShortest, 0, 0});
-    return *watts_at_rest_;
+RestPower StepTable::at_rest() {
+    if (!at_rest_) (void)exact({groups_, kShortest, 0, 0});
+    return *at_rest_;
 }
 
 // Of the fullest rank, with `utilization` of its memory to take:

@@ -36,6 +36,11 @@ struct InterpolationError {
     long samples = 0;
 };
 
+// What a replica draws whether it works or not, watts.
+struct RestPower {
+    double package = 0, beside = 0;  // its chips; hosts, network and fans
+};
+
 // What a rank has room for, in the counts of an engine.
 struct KvCapacity {
     long blocks = 0;                // of the replica
@@ -68,8 +73,7 @@ class StepTable {
     // At so many random loads within the cells that are filled.
     InterpolationError error(int samples, std::uint64_t seed);
 
-    // What the chips and what stands beside them draw whether they work or not.
-    double watts_at_rest();
+    RestPower at_rest();
 
     // Room for the KV cache with `utilization` of the memory taken; not more than 0 blocks where
     // weights and work leave none.
@@ -114,7 +118,7 @@ class StepTable {
     Grid decode_, prefill_;
     double groups_ = 1;
     long points_ = 0;
-    std::optional<double> watts_at_rest_;
+    std::optional<RestPower> at_rest_;
 };
 
 }  // namespace podsim

@@ -118,6 +118,7 @@ struct PoolOutcome {
     double decode_steps = 0;            // without prompt tokens
     double decode_seconds = 0;          // of these
     double decode_sequences = 0;        // sequences times steps, of these
+    double decode_contexts = 0;         // cached tokens of all of them, summed over steps
     double sequence_seconds = 0;        // integral of running sequences
     double block_seconds = 0;           // integral of blocks in use by running sequences
     long peak_blocks = 0, peak_sequences = 0;

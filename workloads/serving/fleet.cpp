@@ -57,7 +57,7 @@ void add(PoolOutcome& sum, const PoolOutcome& one, int replicas) {
     for (double PoolOutcome::*field :
          {&PoolOutcome::busy, &PoolOutcome::steps, &PoolOutcome::mixed_steps,
           &PoolOutcome::prefill_tokens, &PoolOutcome::written_tokens, &PoolOutcome::decode_seconds,
-          &PoolOutcome::decode_sequences, &PoolOutcome::decode_steps,
+          &PoolOutcome::decode_sequences, &PoolOutcome::decode_contexts, &PoolOutcome::decode_steps,
           &PoolOutcome::sequence_seconds, &PoolOutcome::block_seconds, &PoolOutcome::hit_tokens,
           &PoolOutcome::looked_up_tokens})
         sum.*field += one.*field;

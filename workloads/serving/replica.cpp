@@ -497,6 +497,7 @@ void Replica::record(const Step& step) {
         sums_.decode_seconds += end - begin;
         sums_.decode_steps += steps;
         sums_.decode_sequences += load.decodes * steps;
+        sums_.decode_contexts += load.decodes * load.decode_context * steps;
     } else {
         sums_.mixed_steps += 1;
     }
