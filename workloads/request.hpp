@@ -41,7 +41,7 @@ struct ServiceClass {
 // Grows while a stream is read.
 struct RequestCounts {
     long rows = 0;                     // of the files, as far as they are read
-    long requests = 0;                 // handed on
+    long requests = 0;                 // read or drawn, before any slice
     long skipped = 0;                  // rows with something wrong
     long failed = 0;                   // rows that the trace itself marks as failed
     std::vector<Diagnostic> problems;  // of skipped rows, the first kMostProblems

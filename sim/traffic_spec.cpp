@@ -1,0 +1,69 @@
+#include "sim/traffic_spec.hpp"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+namespace podsim {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+class FileFinder {
+  public:
+    explicit FileFinder(const std::vector<std::string>& folders) : folders_(folders) {}
+
+    void find(std::string& path, const Place& place, const char* key) {
+        if (path.empty()) return;
+        std::error_code none;
+        if (fs::path(path).is_absolute()) {
+            if (!fs::exists(path, none)) missing(path, place, key);
+            return;
+        }
+        std::vector<fs::path> places = {fs::path(place.file).parent_path() / path, path};
+        for (const std::string& folder : folders_) places.push_back(fs::path(folder) / path);
+        for (const fs::path& one : places) {
+            if (!fs::exists(one, none)) continue;
+            path = one.lexically_normal().string();
+            return;
+        }
+        missing(path, place, key);
+    }
+    void throw_problems() {
+        if (!problems_.empty()) throw InputError(std::move(problems_));
+    }
+
+  private:
+    void missing(const std::string& path, const Place& place, const char* key) {
+        problems_.push_back(
+            {place, key, "there is no file " + path,
+             folders_.empty() ? std::string("a path from this file's folder, or from the working "
+                                            "directory")
+                              : fmt::format("a path from this file's folder, from the working "
+                                            "directory, or from {}",
+                                            fmt::join(folders_, " or "))});
+    }
+
+    const std::vector<std::string>& folders_;
+    Problems problems_;
+};
+
+}  // namespace
+
+void find_traffic_files(TrafficSpec& spec, const std::vector<std::string>& folders) {
+    FileFinder finder(folders);
+    for (StreamSpec& stream : spec.streams) {
+        finder.find(stream.trace, stream.trace_place, "trace");
+        finder.find(stream.lengths, stream.lengths_place, "lengths");
+        for (auto* lengths : {&stream.input, &stream.output})
+            if (*lengths) finder.find((*lengths)->trace, (*lengths)->trace_place, "trace");
+        if (stream.sessions && stream.sessions->tools) {
+            LengthSpec& result = stream.sessions->tools->result;
+            finder.find(result.trace, result.trace_place, "trace");
+        }
+    }
+    finder.throw_problems();
+}
+
+}  // namespace podsim
