@@ -412,7 +412,8 @@ void require_pools(const ExperimentSpec& experiment, std::vector<Diagnostic>& pr
                 problems.push_back({alternative.pools_place, path,
                                     fmt::format("{} pools: one is modelled for these kinds of "
                                                 "workload",
-                                                alternative.pools.size())});
+                                                alternative.pools.size()),
+                                    ""});
             for (const auto& pool : alternative.pools) {
                 if (pool.role == "serve")
                     problems.push_back({pool.places.of("role"), pool.path + ".role",

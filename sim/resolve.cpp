@@ -420,7 +420,7 @@ ResolvedExperiment resolve(const Node& experiment, Catalog& catalog) {
         });
     }
     if (workload.replay) attempt(problems, [&] { load_trace(result, catalog); });
-    if (workload.serving) attempt(problems, [&] { load_traffic(result); });
+    if (workload.serving) attempt(problems, [&] { load_traffic(result, catalog); });
     attempt(problems, [&] {
         const Node* prices = experiment.find("prices");
         result.prices = read_prices(

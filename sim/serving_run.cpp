@@ -7,7 +7,6 @@
 
 #include "sim/metrics.hpp"
 #include "sim/serving_fleet.hpp"
-#include "sim/serving_traffic.hpp"
 
 namespace podsim {
 
@@ -324,10 +323,12 @@ LoadPoint load_point(double scale, const ServingOutcome& out, ServingFleet& flee
 
 TrafficSpec scaled(TrafficSpec traffic, double scale) {
     for (StreamSpec& stream : traffic.streams) {
-        stream.rate_scale *= scale;
-        if (stream.arrivals && stream.arrivals->concurrency > 0)
-            stream.arrivals->concurrency = std::max(
-                1L, std::lround(static_cast<double>(stream.arrivals->concurrency) * scale));
+        if (!stream.arrivals || stream.arrivals->law != ArrivalLaw::closed) {
+            stream.rate_scale *= scale;
+            continue;
+        }
+        long& users = stream.arrivals->concurrency;
+        users = std::max(1L, std::lround(static_cast<double>(users) * scale));
     }
     return traffic;
 }
@@ -355,9 +356,9 @@ void add_warnings(AlternativeResult& result, const ServingOutcome& out, ServingF
 
 }  // namespace
 
-void load_traffic(ResolvedExperiment& experiment) {
-    const WorkloadSpec& workload = experiment.spec.workload;
-    experiment.traffic = read_traffic(workload.serving->traffic, "workload.traffic");
+void load_traffic(ResolvedExperiment& experiment, const Catalog& catalog) {
+    experiment.traffic = experiment.spec.workload.serving->traffic;
+    find_traffic_files(*experiment.traffic, {catalog.data_folder()});
 }
 
 ResolvedExperiment replica_experiment(const ResolvedExperiment& experiment, const PoolSpec& pool) {

@@ -7,8 +7,9 @@
 
 namespace podsim {
 
-// Reads workload.traffic. Throws InputError.
-void load_traffic(ResolvedExperiment& experiment);
+// Finds the files of workload.traffic, beside the experiment, in the working directory or among the
+// data. Throws InputError.
+void load_traffic(ResolvedExperiment& experiment, const Catalog& catalog);
 
 // The experiment as one of decode, or of prefill for a pool of that role, with the smallest batch:
 // how a replica's mapping is chosen.

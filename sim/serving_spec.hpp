@@ -4,8 +4,8 @@
 #include <optional>
 #include <vector>
 
-#include "base/document.hpp"
 #include "sim/form_variants.hpp"
+#include "sim/traffic_spec.hpp"
 #include "workloads/serving.hpp"
 
 namespace podsim {
@@ -27,7 +27,7 @@ struct ReplicaKnobs {
 ReplicaKnobs knobs_of(const SchedulerSettings& workload, const SchedulerSettings& pool);
 
 struct ServingSpec {
-    Node traffic;
+    TrafficSpec traffic;
     ServiceObjective slo;
     SchedulerSettings scheduler;
     Routing routing = Routing::least_loaded;

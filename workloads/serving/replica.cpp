@@ -110,8 +110,13 @@ bool Replica::drop(std::size_t slot) {
 bool Replica::reserve(std::size_t slot) {
     const long blocks = pages(live(slot).target);
     if (static_cast<long>(sequences()) >= pool_.knobs.max_num_seqs) return false;
-    const bool empty = sequences() == 0;
-    if (blocks > available() - (empty ? 0 : growth(gained_by(1)))) return false;
+    const auto fits = [&](long steps) {
+        return blocks <= available() - (decoding_.empty() ? 0 : growth(gained_by(steps)));
+    };
+    if (!fits(1)) return false;
+    // The stretch under way counts on blocks that are free.
+    if (step_.running) cut();
+    if (step_.running && !fits(step_.steps)) return false;
     take(blocks);
     ++reserved_;
     live(slot).replica = index_;
@@ -180,8 +185,12 @@ void Replica::poke() {
         });
         return;
     }
+    if (!ready_.empty() || head_fits()) cut();
+}
+
+// A stretch of steps ends with the one that is under way.
+void Replica::cut() {
     if (!step_.chunks.empty() || step_.steps == 1) return;
-    if (ready_.empty() && !head_fits()) return;
     const long steps = step_.steps_until(to_seconds(calendar_.now() - step_.begin).value());
     if (steps >= step_.steps) return;
     step_.steps = steps;
@@ -283,7 +292,7 @@ std::vector<Replica::Chunk> Replica::choose_chunks(long budget) {
         const std::size_t slot = std::get<2>(*waiting_.begin());
         Live& one = live(slot);
         if (one.swapped) {
-            if (pages(one.target) > free_blocks()) break;
+            if (pages(one.target + static_cast<long>(gained_by(1))) > free_blocks()) break;
             waiting_.erase(waiting_.begin());
             waiting_tokens_ -= static_cast<double>(one.target);
             take(pages(one.target));

@@ -104,6 +104,7 @@ class Replica {
     std::int64_t gained_by(long steps) const;
     std::size_t sequences() const;
     void poke();
+    void cut();
     bool head_fits() const;
     long first_chunk(const Live& one, long budget) const;
     void next_step();
