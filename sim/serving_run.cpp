@@ -140,8 +140,8 @@ struct Metrics {
 
 void add_rates(const Metrics& add, const ServingOutcome& out, ServingFleet& fleet) {
     const double chips = fleet.chips(), span = out.span;
-    add("requests_per_second", ratio(static_cast<double>(out.finished), span), "1/s");
-    add("goodput_requests_per_second", ratio(out.good, span), "1/s");
+    add("requests_per_second", ratio(static_cast<double>(out.finished), span), "req/s");
+    add("goodput_requests_per_second", ratio(out.good, span), "req/s");
     add("goodput_share", ratio(out.good, static_cast<double>(out.arrived)), "share");
     add("output_tokens_per_second_per_chip", ratio(out.output_tokens, span * chips), "tok/s");
     add("input_tokens_per_second_per_chip", ratio(out.input_tokens, span * chips), "tok/s");

@@ -311,6 +311,7 @@ KvCapacity StepTable::capacity(const SchedulerKnobs& knobs, double utilization,
     };
     const long longest = std::max(max_model_len, 2L);
     StepSpec one = decode_spec(1, static_cast<double>(longest));
+    one.context = longest;
     one.sequences_per_group = std::max(one.mapping.pipeline_parallel, 1);
     const auto sequences = static_cast<double>(one.sequences_per_group);
     const MemoryNeed whole = memory(one);
