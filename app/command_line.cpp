@@ -286,7 +286,8 @@ Command parse_trace(const std::vector<std::string>& arguments) {
     TraceCommand trace;
     CLI::App& app = *verb.app;
     app.add_option("FILE", trace.files,
-                   "files of a trace or their folder; with --write an experiment")
+                   "files of a trace or their folder, or a request trace; with --write an "
+                   "experiment")
         ->required();
     app.add_option("--write", trace.write, "write the experiment's program there as Chakra")
         ->type_name("DIR");
@@ -336,7 +337,7 @@ const std::vector<std::pair<std::string, std::string>>& verb_table() {
         {"list", "What exists: chips, systems, models, metrics ..."},
         {"show", "One thing with every number's source."},
         {"check", "Validate configuration files without running them."},
-        {"trace", "What an execution trace holds; or write a program as one."},
+        {"trace", "What an execution or request trace holds; or write a program as one."},
         {"schema", "Write JSON Schemas of the configuration files."},
     };
     return verbs;

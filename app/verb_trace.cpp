@@ -3,11 +3,13 @@
 #include <optional>
 #include <ostream>
 
+#include "app/request_table.hpp"
 #include "app/rerun.hpp"
 #include "app/trace_table.hpp"
 #include "app/verbs.hpp"
 #include "sim/experiment.hpp"
 #include "sim/program_trace.hpp"
+#include "workloads/request_trace.hpp"
 #include "workloads/trace_files.hpp"
 #include "workloads/trace_writing.hpp"
 
@@ -45,10 +47,25 @@ ExitCode write_program(const TraceCommand& command, const Surroundings& surround
     return ExitCode::ok;
 }
 
+ExitCode look_at_requests(const TraceCommand& command, Streams streams) {
+    const std::string& file = command.files.front();
+    const RequestSummary summary = summarise_requests(file);
+    for (const Diagnostic& problem : summary.counts.problems)
+        streams.err << "skipped: " << to_string(problem) << "\n";
+    if (command.json) {
+        streams.out << to_json(summary).dump(2) << "\n";
+    } else {
+        streams.out << request_table(summary, file);
+    }
+    return ExitCode::ok;
+}
+
 }  // namespace
 
 ExitCode do_trace(const TraceCommand& command, const Surroundings& surroundings, Streams streams) {
     if (!command.write.empty()) return write_program(command, surroundings, streams);
+    if (command.files.size() == 1 && is_request_trace(command.files.front()))
+        return look_at_requests(command, streams);
     const ExecutionTrace trace = read_trace(command.files);
     const TraceSummary summary = summarise(trace);
     for (const std::string& warning : summary.warnings)

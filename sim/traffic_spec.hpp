@@ -146,8 +146,8 @@ void describe(Form& form, StreamSpec& spec) {
     optional_of_variant(form, !drawn, "bad_rows", spec.bad_rows,
                         "trace: refuse rows with something wrong, or skip and count them");
     optional_of_variant(form, !drawn, "timestamps", spec.timestamps,
-                        "trace: requests of one tick of a coarse clock are spread evenly over it, "
-                        "drawn uniformly in it, or left as-is");
+                        "trace: requests of one tick of a coarse clock are drawn uniformly in it, "
+                        "spread evenly over it, or left as-is");
     optional_of_variant(form, !drawn, "from", spec.from, "trace: where the slice begins",
                         non_negative());
     optional_of_variant(form, !drawn, "until", spec.until, "trace: where it ends", positive());

@@ -187,26 +187,20 @@ BlockCache::~BlockCache() = default;
 BlockCache::BlockCache(BlockCache&&) noexcept = default;
 BlockCache& BlockCache::operator=(BlockCache&&) noexcept = default;
 
-PrefixHit BlockCache::found(std::span<const std::uint64_t> names, Seconds now) const {
+PrefixHit BlockCache::found(std::span<const std::uint64_t> names) const {
     PrefixHit hit;
     for (const std::uint64_t name : names) {
         const std::uint32_t number = state_->index.find(name);
         if (number == kNone) break;
-        const Entry& entry = state_->entries[number];
-        std::size_t tier = entry.tier;
-        // Where it would stand by now.
-        while (entry.pins == 0 && tier < state_->tiers.size() &&
-               now.value() - entry.last_use > state_->tiers[tier].time_to_live)
-            ++tier;
-        if (tier == state_->tiers.size()) break;
         ++hit.blocks;
-        ++hit.by_tier[tier];
+        ++hit.by_tier[state_->entries[number].tier];
     }
     return hit;
 }
 
-PrefixHit BlockCache::match(std::span<const std::uint64_t> names, Seconds now) const {
-    return found(names, now);
+PrefixHit BlockCache::match(std::span<const std::uint64_t> names, Seconds now) {
+    state_->expire(now.value(), counts_);
+    return found(names);
 }
 
 Seconds BlockCache::load_time(const PrefixHit& hit) const {
@@ -232,7 +226,7 @@ std::optional<PrefixHit> BlockCache::acquire(std::span<const std::uint64_t> name
                                              Seconds now) {
     State& state = *state_;
     state.expire(now.value(), counts_);
-    const PrefixHit hit = found(names, now);
+    const PrefixHit hit = found(names);
     const auto held = names.first(static_cast<std::size_t>(hit.blocks));
     // What becomes pinned or fresh must find room beside what is so already. A name twice in one
     // prompt counts twice here, which is on the safe side.
@@ -293,7 +287,7 @@ void BlockCache::release(std::span<const std::uint64_t> names, long fresh, Secon
 
 PrefixHit BlockCache::refer(std::span<const std::uint64_t> names, Seconds now) {
     state_->expire(now.value(), counts_);
-    const PrefixHit all = found(names, now);
+    const PrefixHit all = found(names);
     const long kept = std::min(static_cast<long>(names.size()), spec_.tiers[0].blocks);
     const auto beginning = names.first(static_cast<std::size_t>(kept));
     const CacheCounts before = counts_;

@@ -72,8 +72,9 @@ class BlockCache {
 
     const BlockCacheSpec& spec() const { return spec_; }
 
-    // The longest prefix of `names` that is held then. Changes nothing.
-    PrefixHit match(std::span<const std::uint64_t> names, Seconds now) const;
+    // The longest prefix of `names` that is held then. Time alone changes what is held: `now` does
+    // not run backwards from call to call.
+    PrefixHit match(std::span<const std::uint64_t> names, Seconds now);
     // What a hit costs before its blocks can be used: over the tiers but the first,
     //   latency + blocks x block_bytes / bandwidth.
     Seconds load_time(const PrefixHit& hit) const;
@@ -106,7 +107,7 @@ class BlockCache {
 
   private:
     struct State;
-    PrefixHit found(std::span<const std::uint64_t> names, Seconds now) const;
+    PrefixHit found(std::span<const std::uint64_t> names) const;
     void count(std::size_t looked_up, const PrefixHit& hit);
 
     BlockCacheSpec spec_;

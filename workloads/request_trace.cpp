@@ -5,6 +5,7 @@
 #include "base/names.hpp"
 #include "workloads/requests/row_source.hpp"
 #include "workloads/requests/timestamps.hpp"
+#include "workloads/trace/trace_bytes.hpp"
 
 namespace podsim {
 
@@ -54,8 +55,12 @@ ClockStep probe(const std::string& path) {
 
 bool is_request_trace(const std::string& path) {
     try {
-        (void)request_format(path);
-        return true;
+        // Enough for a first line with the ids of a long prompt; other traces are one line of JSON.
+        const std::string begin = first_bytes(path, 1 << 20);
+        std::string_view first = std::string_view(begin).substr(0, begin.find('\n'));
+        if (first.substr(0, 3) == "\xef\xbb\xbf") first.remove_prefix(3);
+        if (!first.empty() && first.back() == '\r') first.remove_suffix(1);
+        return is_servegen(first) || rows_of(first, path).has_value();
     } catch (const InputError&) {
         return false;
     }

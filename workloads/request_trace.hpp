@@ -28,14 +28,14 @@ enum class BadRows { refuse, skip };
 const std::vector<std::pair<const char*, BadRows>>& names_of(const BadRows*);
 
 // Of requests that a trace gives one time to because its clock is coarse (more than a tenth of its
-// first gaps are zero and its steps are 10 ms or more): spread evenly over the step, drawn
-// uniformly in it, or left together.
+// first gaps are zero and its steps are 10 ms or more): drawn uniformly in the step, as a Poisson
+// process of that many would have them; spread evenly over it; or left together.
 enum class Timestamps { even, uniform, as_is };
 const std::vector<std::pair<const char*, Timestamps>>& names_of(const Timestamps*);
 
 struct RequestTraceOptions {
     BadRows bad_rows = BadRows::refuse;
-    Timestamps timestamps = Timestamps::even;
+    Timestamps timestamps = Timestamps::uniform;
     std::uint64_t seed = 1;     // of uniform times
     bool only_lengths = false;  // times are not needed: a trace without them will do
 };

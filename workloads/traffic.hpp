@@ -88,7 +88,7 @@ struct StreamSpec {
     std::string trace, lengths;  // lengths: a file of them, for laws and for ServeGen's clients
     Place trace_place, lengths_place;
     BadRows bad_rows = BadRows::refuse;
-    Timestamps timestamps = Timestamps::even;
+    Timestamps timestamps = Timestamps::uniform;
     Seconds from{0.0};
     std::optional<Seconds> until;
     // ... or from laws.

@@ -62,7 +62,9 @@ TEST_F(RequestTraceText, BurstGptLeavesOutWhatFailed) {
 // Three requests in the first step of 3 s: 0, 1, 2; one at 3 s; two in the step from 9 s on, of
 // which nothing says where it ends: 9 and 10.5.
 TEST_F(RequestTraceText, MooncakeIsSpreadOverItsSteps) {
-    const RequestStream stream = open(kMooncakeText);
+    RequestTraceOptions options;
+    options.timestamps = Timestamps::even;
+    const RequestStream stream = open(kMooncakeText, options);
     const auto requests = all_of(stream);
     std::vector<double> times;
     for (const Request& one : requests) times.push_back(one.arrival.value());
