@@ -55,8 +55,10 @@ std::vector<Setting> parse_settings(const std::vector<std::string>& texts) {
 }
 
 Catalog open_catalog(const InputOptions& inputs, const Surroundings& surroundings) {
-    return Catalog(find_configs_root(inputs.configs, surroundings),
-                   parse_settings(inputs.settings));
+    const std::string root = find_configs_root(inputs.configs, surroundings);
+    Catalog catalog(root, parse_settings(inputs.settings));
+    catalog.set_data_folder(find_data_folder("", root, surroundings));
+    return catalog;
 }
 
 }  // namespace podsim

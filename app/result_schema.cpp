@@ -153,6 +153,8 @@ Json alternative() {
     Json neighbour = object({{"fidelity", text("the neighbouring fidelity")},
                              {"gap", number("its time over this one, less 1")}});
     neighbour["type"] = {"object", "null"};
+    Json served = served_traffic_schema();
+    served["description"] = "of kind serving: requests, tokens, pools, curve over load";
     return object({{"name", text("column of the comparison")},
                    {"system", text("of configs/systems")},
                    {"chip", text("of configs/chips")},
@@ -175,7 +177,9 @@ Json alternative() {
                    {"cost", list(cost, "by basis")},
                    {"audit", list(audit, "every law, held or broken")},
                    {"warnings", list(text(""), "")},
-                   {"neighbour", neighbour}});
+                   {"served", served},
+                   {"neighbour", neighbour}},
+                  {"served"});
 }
 
 }  // namespace

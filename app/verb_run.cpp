@@ -1,7 +1,9 @@
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <optional>
 #include <ostream>
 #include <set>
 
@@ -9,6 +11,7 @@
 #include "app/rerun.hpp"
 #include "app/run_output.hpp"
 #include "app/verbs.hpp"
+#include "base/signals_held.hpp"
 #include "sim/experiment.hpp"
 
 namespace podsim {
@@ -83,10 +86,19 @@ ExitCode do_run(const RunCommand& run, const Surroundings& surroundings, Streams
     std::vector<Job> jobs = prepare(run, surroundings);
     // All runs come first: what only a run finds is found while nothing is written.
     std::vector<FinishedRun> finished;
+    // A signal ends served traffic with what there is, which is then written.
+    std::optional<SignalsHeld> held;
+    const auto serves = [](const Job& job) {
+        const Node* workload = job.experiment.document.find("workload");
+        const Node* kind = workload != nullptr ? workload->find("kind") : nullptr;
+        return kind != nullptr && kind->text == "serving";
+    };
+    if (std::any_of(jobs.begin(), jobs.end(), serves)) held.emplace();
     const bool progress = surroundings.terminal && !run.quiet;
     for (Job& job : jobs) {
         RunOptions options = options_of(run, job.experiment);
         options.cache_folder = surroundings.cache;
+        if (held) options.stop = SignalsHeld::interrupted;
         if (progress) {
             options.progress = [&](const std::string& line) {
                 streams.err << "\r\033[K" << line << std::flush;

@@ -36,10 +36,11 @@ std::vector<std::string> files_of(const ValidateCommand& validate,
 
 ExitCode do_validate(const ValidateCommand& validate, const Surroundings& surroundings,
                      Streams streams) {
-    const Catalog catalog = open_catalog(validate.inputs, surroundings);
+    Catalog catalog = open_catalog(validate.inputs, surroundings);
     const std::string root = find_configs_root(validate.inputs.configs, surroundings);
     const std::string folder = find_suites_folder(validate.suites_folder, root);
     const std::string data = find_data_folder(validate.data, root, surroundings);
+    catalog.set_data_folder(data);
     RunOptions options;
     options.neighbour = false;
     std::vector<SuiteReport> reports;

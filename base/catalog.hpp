@@ -47,6 +47,10 @@ class Catalog {
     std::string file_of(const std::string& kind, const std::string& name,
                         const Place& asked_at = {}, const std::string& path = "") const;
 
+    // Where tables of measurements and traces lie that files name; "" for nowhere.
+    void set_data_folder(std::string folder) { data_folder_ = std::move(folder); }
+    const std::string& data_folder() const { return data_folder_; }
+
     // Every document loaded so far, "chip/ascend-910c" -> resolved tree, sorted.
     const std::map<std::string, Node>& used_documents() const { return used_; }
 
@@ -71,7 +75,7 @@ class Catalog {
     bool apply_settings(const std::string& kind, const std::string& name, Node& document);  // any?
     std::string path_within(const Setting& setting, const std::string& name) const;
 
-    std::string root_;
+    std::string root_, data_folder_;
     std::vector<Setting> settings_;
     std::vector<bool> setting_used_;
     std::map<std::string, Node> embedded_, used_;

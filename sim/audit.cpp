@@ -8,6 +8,7 @@
 
 #include "sim/audit_closed_form.hpp"
 #include "sim/audit_laws.hpp"
+#include "sim/audit_serving.hpp"
 
 namespace podsim {
 
@@ -183,6 +184,7 @@ void single_rates_follow(const AuditCase& audited, AuditFindings& findings) {
 std::vector<AuditFinding> audit(const AlternativeResult& alternative, const std::string& kind,
                                 const nlohmann::ordered_json& configuration) {
     constexpr const char* law = "the configuration says what was run";
+    if (kind == "serving") return audit_serving(alternative, configuration);
     try {
         const AuditCase audited{alternative, kind,
                                 read_audit_facts(configuration, alternative.name, kind)};

@@ -152,6 +152,12 @@ void fill_rows(AlternativeResult& result, const AssemblyInput& in, const EnergyO
 
 }  // namespace
 
+std::vector<EnergyPart> energy_parts(const AssemblyInput& in,
+                                     const ResolvedAlternative& alternative, bool busy) {
+    return parts_of(in, EnergyOfTasks(in, alternative.chip, energies_of(alternative.chip), busy),
+                    alternative);
+}
+
 EnergyBand add_energy(AlternativeResult& result, const AssemblyInput& in,
                       const ResolvedAlternative& alternative, bool busy) {
     const Energies energies = energies_of(alternative.chip);

@@ -24,6 +24,10 @@ struct EnergyBand {
     EnergyTotal low, high;
 };
 
+// What a run draws by component, shares left open.
+std::vector<EnergyPart> energy_parts(const AssemblyInput& input,
+                                     const ResolvedAlternative& alternative, bool busy);
+
 // Fills result.energy and energy_each of its rows, which are in the order of operator_rows(). A
 // rank long busy is held to its cap, one that rested is not yet.
 EnergyBand add_energy(AlternativeResult& result, const AssemblyInput& input,

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "base/names.hpp"
@@ -9,6 +10,7 @@
 #include "sim/default_mapping.hpp"
 #include "sim/replay_run.hpp"
 #include "sim/resolve.hpp"
+#include "sim/serving_run.hpp"
 #include "sim/single_run.hpp"
 #include "sim/step_run.hpp"
 
@@ -47,6 +49,9 @@ AlternativeResult run_alternative(const ResolvedExperiment& experiment,
         case WorkloadKind::replay:
             result = run_replay(experiment, alternative, options, counts);
             break;
+        case WorkloadKind::serving:
+            result = run_serving(experiment, alternative, options, counts);
+            break;
     }
     result.name = alternative.name;
     result.system = alternative.system.name;
@@ -55,8 +60,9 @@ AlternativeResult run_alternative(const ResolvedExperiment& experiment,
     result.kernels = alternative.kernels.name;
     result.collectives = alternative.collectives.name;
     result.fidelity = to_string(fidelity_of(options, alternative.chip));
-    result.packages = alternative.packages;
-    result.ranks = alternative.ranks;
+    const bool is_serving = !alternative.pools.empty();  // then of all replicas of all pools
+    if (!is_serving) result.packages = alternative.packages;
+    if (!is_serving) result.ranks = alternative.ranks;
     result.ranks_per_chip = alternative.chip.ranks;
     return result;
 }
@@ -67,9 +73,14 @@ void write_chosen(const ResolvedExperiment& experiment, Node& document) {
     Node& list = *document.find("alternatives");
     for (std::size_t i = 0; i < experiment.alternatives.size(); ++i) {
         Node* pools = list.items[i].find("pools");
-        Node& pool = pools != nullptr ? pools->items.front() : list.items[i];
-        for (const auto& [degree, value] : experiment.alternatives[i].chosen)
-            set_path(pool, "mapping." + degree, std::to_string(value), rule);
+        const ResolvedAlternative& alternative = experiment.alternatives[i];
+        for (std::size_t p = 0; p < std::max<std::size_t>(1, alternative.pools.size()); ++p) {
+            Node& pool = pools != nullptr ? pools->items[p] : list.items[i];
+            const auto& chosen =
+                alternative.pools.empty() ? alternative.chosen : alternative.pools[p].chosen;
+            for (const auto& [degree, value] : chosen)
+                set_path(pool, "mapping." + degree, std::to_string(value), rule);
+        }
     }
 }
 
@@ -107,6 +118,8 @@ ResolvedExperiment checked(Node& document, Catalog& catalog,
             require_fidelity(alternative, fidelity);
             if (kind == WorkloadKind::replay) {
                 check_replay(resolved, alternative);
+            } else if (kind == WorkloadKind::serving) {
+                check_serving(resolved, alternative);
             } else {
                 is_step(kind) ? check_step(resolved, alternative)
                               : check_single(resolved, alternative);

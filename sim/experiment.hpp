@@ -31,6 +31,7 @@ struct RunOptions {
     bool timeline = false;
     bool neighbour = true;  // also answer at the neighbouring fidelity, for the gap
     std::uint64_t seed = 1;
+    std::function<bool()> stop;  // asked now and then; true ends served traffic early. May be empty
     std::function<void(const RanProgram&)> program;    // gets each program that ran; may be empty
     std::function<void(const std::string&)> progress;  // one line per alternative; may be empty
 };

@@ -15,11 +15,9 @@ namespace podsim {
 
 const std::vector<std::pair<const char*, WorkloadKind>>& names_of(const WorkloadKind*) {
     static const std::vector<std::pair<const char*, WorkloadKind>> names = {
-        {"operator", WorkloadKind::kernel},
-        {"collective", WorkloadKind::collective},
-        {"decode", WorkloadKind::decode},
-        {"prefill", WorkloadKind::prefill},
-        {"replay", WorkloadKind::replay}};
+        {"operator", WorkloadKind::kernel}, {"collective", WorkloadKind::collective},
+        {"decode", WorkloadKind::decode},   {"prefill", WorkloadKind::prefill},
+        {"replay", WorkloadKind::replay},   {"serving", WorkloadKind::serving}};
     return names;
 }
 
@@ -184,8 +182,9 @@ void describe(Form& form, WorkloadSpec& workload) {
     if (!kAllVariants<Form> && !form.ok()) return form.ignore_unknown_keys();
     const bool decode = workload.kind == WorkloadKind::decode;
     const bool prefill = workload.kind == WorkloadKind::prefill;
-    of_variant(form, decode || prefill, "model", workload.model,
-               "decode, prefill: of configs/models, or a path to a config.json");
+    const bool serving = workload.kind == WorkloadKind::serving;
+    of_variant(form, decode || prefill || serving, "model", workload.model,
+               "decode, prefill, serving: of configs/models, or a path to a config.json");
     of_variant(form, decode, "context", workload.context,
                "decode: cached tokens of a sequence at the measured step", count());
     of_variant(form, prefill, "prompt", workload.context, "prefill: tokens of a prompt", count());
@@ -196,8 +195,11 @@ void describe(Form& form, WorkloadSpec& workload) {
                         "prefill: images or videos beside the text of a prompt, as tokens of the "
                         "model's vision tower");
     if (decode || prefill || kAllVariants<Form>) describe_batch(form, workload.batch);
-    optional_of_variant(form, decode, "speculation", workload.speculation,
-                        "decode: drafting of tokens ahead");
+    optional_of_variant(form, decode || serving, "speculation", workload.speculation,
+                        "decode, serving: drafting of tokens ahead");
+    ServingSpec served;
+    describe_serving(form, serving, served);
+    if (serving) workload.serving = std::move(served);
     OperatorForm op;
     of_variant(form, workload.kind == WorkloadKind::kernel, "operator", op,
                "one operator on one rank");
@@ -242,6 +244,11 @@ void describe_pool(Form& form, PoolSpec& pool) {
     form.optional("collectives", pool.collectives, "collective library instead of the system's");
     form.optional("faults", pool.faults, "what is broken of the system's fabric (docs/fabric.md)");
     describe_batch(form, pool.batch);
+    form.optional("replicas", pool.replicas,
+                  "serving: engines that the chips are divided over, each with the mapping",
+                  at_least(1));
+    form.optional("scheduler", pool.scheduler,
+                  "serving: knobs of these engines, over those of the workload");
 }
 
 template <class Form>
@@ -249,9 +256,12 @@ void describe(Form& form, PoolSpec& pool) {
     form.required("name", pool.name, "of the pool");
     form.optional("role", pool.role, "what it does");
     describe_pool(form, pool);
-    if (form.ok() && !pool.role.empty() && pool.role != "decode" && pool.role != "prefill") {
-        form.problem("role",
-                     fmt::format("{} is not modelled yet, expected decode or prefill", pool.role));
+    const bool known = pool.role.empty() || pool.role == "decode" || pool.role == "prefill" ||
+                       pool.role == "serve";
+    if (form.ok() && !known) {
+        form.problem("role", fmt::format("{} is not modelled yet, expected decode or prefill, or "
+                                         "serve of a workload of kind serving",
+                                         pool.role));
     }
 }
 
@@ -263,10 +273,8 @@ void describe(Form& form, AlternativeSpec& alternative) {
                       "instead of the keys below: groups of chips with a role each");
     if (form.has("pools")) {
         form.required("pools", alternative.pools, "groups of chips with a role each");
-        if (form.ok() && alternative.pools.size() != 1)
-            form.problem("pools",
-                         fmt::format("{} pools: one is modelled for these kinds of workload",
-                                     alternative.pools.size()));
+        if (form.ok() && alternative.pools.empty())
+            form.problem("pools", "is empty, expected at least one");
         return;
     }
     PoolSpec pool;
@@ -326,6 +334,7 @@ void remember_places(const Node& document, ExperimentSpec& experiment) {
     for (std::size_t i = 0; i < experiment.alternatives.size(); ++i) {
         auto& alternative = experiment.alternatives[i];
         const Node* pools = list.items[i].find("pools");
+        if (pools != nullptr) alternative.pools_place = pools->place;
         for (std::size_t p = 0; p < alternative.pools.size(); ++p) {
             PoolSpec& pool = alternative.pools[p];
             pool.places = places_of(pools != nullptr ? pools->items[p] : list.items[i]);
@@ -337,15 +346,18 @@ void remember_places(const Node& document, ExperimentSpec& experiment) {
 
 // Keys of a pool that say nothing to a kind of workload: whoever wrote them expects an effect.
 std::vector<std::string> unused_keys(const WorkloadSpec& workload, const PoolSpec& pool) {
-    if (workload.kind == WorkloadKind::decode) return {"tokens_per_rank"};
-    if (workload.kind == WorkloadKind::prefill) return {};
+    if (workload.kind == WorkloadKind::serving)
+        return {"batch_per_chip", "batch_per_rank", "batch_per_group", "tokens_per_rank",
+                "latency_target"};
+    if (workload.kind == WorkloadKind::decode) return {"tokens_per_rank", "replicas", "scheduler"};
+    if (workload.kind == WorkloadKind::prefill) return {"replicas", "scheduler"};
     if (workload.kind == WorkloadKind::replay)
-        return {"precision",       "mapping",         "experts",
-                "engine",          "batch_per_chip",  "batch_per_rank",
-                "batch_per_group", "tokens_per_rank", "latency_target"};
+        return {"precision",      "mapping",        "experts",         "engine",
+                "batch_per_chip", "batch_per_rank", "batch_per_group", "tokens_per_rank",
+                "latency_target", "replicas",       "scheduler"};
     std::vector<std::string> keys = {"precision",      "mapping",         "batch_per_chip",
                                      "batch_per_rank", "batch_per_group", "tokens_per_rank",
-                                     "latency_target"};
+                                     "latency_target", "replicas",        "scheduler"};
     if (workload.layer && pool.exchanges_layer()) {
         for (const auto& [key, place] : pool.places.keys) {
             if (key.rfind("experts.", 0) == 0 && key != "experts.exchange") keys.push_back(key);
@@ -392,6 +404,47 @@ void require_used(const ExperimentSpec& experiment, std::vector<Diagnostic>& pro
     }
 }
 
+// One pool, but for serving; and of that every part of the work.
+void require_pools(const ExperimentSpec& experiment, std::vector<Diagnostic>& problems) {
+    const bool serving = experiment.workload.kind == WorkloadKind::serving;
+    for (const auto& alternative : experiment.alternatives) {
+        const std::string path = "alternatives." + alternative.name + ".pools";
+        if (!serving) {
+            if (alternative.pools.size() != 1)
+                problems.push_back({alternative.pools_place, path,
+                                    fmt::format("{} pools: one is modelled for these kinds of "
+                                                "workload",
+                                                alternative.pools.size()),
+                                    ""});
+            for (const auto& pool : alternative.pools) {
+                if (pool.role == "serve")
+                    problems.push_back({pool.places.of("role"), pool.path + ".role",
+                                        "serve is of a workload of kind serving",
+                                        "decode or prefill"});
+            }
+            continue;
+        }
+        int reads = 0, writes = 0, both = 0;
+        for (const auto& pool : alternative.pools) {
+            ++(pool.role == "prefill" ? reads : pool.role == "decode" ? writes : both);
+            if (pool.chips % pool.replicas != 0)
+                problems.push_back({pool.places.of("replicas"), pool.path + ".replicas",
+                                    fmt::format("{} chips do not divide over {} replicas",
+                                                pool.chips, pool.replicas),
+                                    "each replica has as many chips"});
+        }
+        if (both == 0 && (reads == 0 || writes == 0))
+            problems.push_back({alternative.pools_place, path,
+                                reads == 0 ? "no pool reads prompts" : "no pool writes answers",
+                                "pools of role prefill and decode, or one of role serve"});
+        if (both > 0 && (reads > 0) != (writes > 0))
+            problems.push_back({alternative.pools_place, path,
+                                reads > 0 ? "no pool of role decode takes over from prefill"
+                                          : "no pool of role prefill feeds the decode pool",
+                                "prefill and decode come together"});
+    }
+}
+
 void require_batch(const ExperimentSpec& experiment, std::vector<Diagnostic>& problems) {
     if (!is_step(experiment.workload.kind) || experiment.workload.batch.given()) return;
     const auto& all = experiment.alternatives;
@@ -413,6 +466,7 @@ ExperimentSpec read_experiment(const Node& document) {
     ExperimentSpec experiment = read<ExperimentSpec>(document, "");
     remember_places(document, experiment);
     std::vector<Diagnostic> problems;
+    require_pools(experiment, problems);
     require_batch(experiment, problems);
     require_used(experiment, problems);
     if (!problems.empty()) throw InputError(std::move(problems));

@@ -15,12 +15,13 @@
 #include "sim/faults.hpp"
 #include "sim/moe_operator.hpp"
 #include "sim/replay_spec.hpp"
+#include "sim/serving_spec.hpp"
 #include "workloads/mapping.hpp"
 
 namespace podsim {
 
 // kernel: `operator` in the file (a C++ word).
-enum class WorkloadKind { kernel, collective, decode, prefill, replay };
+enum class WorkloadKind { kernel, collective, decode, prefill, replay, serving };
 const std::vector<std::pair<const char*, WorkloadKind>>& names_of(const WorkloadKind*);
 
 // Whether it is a step of a served model, with a mapping and an engine.
@@ -70,6 +71,7 @@ struct WorkloadSpec {
     std::optional<Transfer> collective;  // group_ranks and sizes filled in
     std::optional<Operator> fused_work;  // of the collective's kernel, on every rank
     std::optional<ReplaySpec> replay;
+    std::optional<ServingSpec> serving;
     KeyPlaces places;
 };
 
@@ -84,6 +86,8 @@ struct PoolSpec {
     BatchSpec batch;  // instead of the workload's
     std::vector<PoolFault> faults;
     std::optional<TilingRules> tiling;  // instead of the kernel library's
+    int replicas = 1;             // serving: engines, over which the chips are divided
+    SchedulerSettings scheduler;  // serving: over the workload's
     KeyPlaces places;
     bool exchanges_layer() const { return places.has("experts.exchange"); }
     std::string path;  // "alternatives.H800"
@@ -92,6 +96,7 @@ struct PoolSpec {
 struct AlternativeSpec {
     std::string name;
     std::vector<PoolSpec> pools;
+    Place pools_place;
 };
 
 struct ExperimentSpec {

@@ -15,6 +15,7 @@
 #include "sim/replay_run.hpp"
 #include "sim/routed_collective.hpp"
 #include "sim/routing_file.hpp"
+#include "sim/serving_run.hpp"
 
 namespace podsim {
 
@@ -414,7 +415,7 @@ ResolvedExperiment resolve(const Node& experiment, Catalog& catalog) {
     result.spec = read_experiment(experiment);
     Problems problems;
     const WorkloadSpec& workload = result.spec.workload;
-    if (is_step(workload.kind)) {
+    if (is_step(workload.kind) || workload.serving) {
         attempt(problems, [&] {
             const Node& config = catalog.load("model", workload.model, workload.places.of("model"),
                                               "workload.model");
@@ -423,6 +424,7 @@ ResolvedExperiment resolve(const Node& experiment, Catalog& catalog) {
         });
     }
     if (workload.replay) attempt(problems, [&] { load_trace(result, catalog); });
+    if (workload.serving) attempt(problems, [&] { load_traffic(result, catalog); });
     attempt(problems, [&] {
         const Node* prices = experiment.find("prices");
         result.prices = read_prices(
@@ -430,12 +432,27 @@ ResolvedExperiment resolve(const Node& experiment, Catalog& catalog) {
                          prices != nullptr ? prices->place : experiment.place, "prices"),
             result.spec.prices);
     });
-    for (const auto& alternative : result.spec.alternatives) {
+    // A replica of a serving pool is resolved as what it decodes or reads by itself.
+    const auto resolved_pool = [&](const AlternativeSpec& alternative, const PoolSpec& pool) {
         ResolvedAlternative resolved;
         resolved.name = alternative.name;
-        resolved.pool = alternative.pools.front();
+        resolved.pool = pool;
         for (const Diagnostic& key : result.unexpected) resolved.warnings.push_back(to_string(key));
-        resolve_alternative(resolved, result, catalog, problems);
+        if (workload.serving) {
+            resolved.pool.chips = pool.chips / pool.replicas;
+            resolve_alternative(resolved, replica_experiment(result, pool), catalog, problems);
+        } else {
+            resolve_alternative(resolved, result, catalog, problems);
+        }
+        return resolved;
+    };
+    for (const auto& alternative : result.spec.alternatives) {
+        ResolvedAlternative resolved = resolved_pool(alternative, alternative.pools.front());
+        if (workload.serving) {
+            resolved.pools = {resolved};
+            for (std::size_t i = 1; i < alternative.pools.size(); ++i)
+                resolved.pools.push_back(resolved_pool(alternative, alternative.pools[i]));
+        }
         result.alternatives.push_back(std::move(resolved));
     }
     if (!problems.empty()) throw InputError(std::move(problems));

@@ -18,6 +18,7 @@
 #include "workloads/execution_trace.hpp"
 #include "workloads/mapping.hpp"
 #include "workloads/step.hpp"
+#include "workloads/traffic.hpp"
 
 namespace podsim {
 
@@ -33,6 +34,8 @@ struct ResolvedAlternative {
     BatchSpec batch;                                  // the pool's, or the workload's
     std::vector<std::pair<std::string, int>> chosen;  // degrees of the mapping, by the default rule
     std::vector<std::string> warnings;
+    // Serving: one replica of each pool, the first of which is this alternative too.
+    std::vector<ResolvedAlternative> pools;
 };
 
 struct ResolvedExperiment {
@@ -41,6 +44,7 @@ struct ResolvedExperiment {
     std::optional<StepImages> images;             // of a prompt, with the model's tower
     std::vector<Diagnostic> unexpected;           // keys of the model that no size comes from
     std::shared_ptr<const ExecutionTrace> trace;  // of a replay
+    std::optional<TrafficSpec> traffic;           // of serving
     PriceSpec prices;
     std::vector<ResolvedAlternative> alternatives;
 };

@@ -11,6 +11,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "sim/serving_result.hpp"
+
 namespace podsim {
 
 inline constexpr int kResultSchemaVersion = 2;
@@ -149,6 +151,7 @@ struct AlternativeResult {
     std::vector<CostBasis> cost;
     std::vector<AuditFinding> audit;
     std::vector<std::string> warnings;
+    std::optional<ServedTraffic> served;  // of kind serving
     std::vector<TimelineEvent> timeline;  // filled when asked for; not part of result.json
     double neighbour_gap = 0;             // time at the neighbouring fidelity / this one - 1
     std::string neighbour;                // "analytic"

@@ -225,6 +225,8 @@ AlternativeResult alternative_result(const Value& value) {
     result.cost = value.list("cost", cost_basis);
     result.audit = value.list("audit", audit_finding);
     result.warnings = value.list("warnings", [](const Value& warning) { return warning.text(); });
+    if (value.json.contains("served"))
+        result.served = served_traffic_of(value.at("served").json, value.below("served"));
     const Value neighbour = value.at("neighbour");
     if (!neighbour.json.is_null()) {
         result.neighbour = neighbour.text("fidelity");

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <filesystem>
 #include <limits>
 #include <map>
 #include <set>
@@ -44,6 +45,24 @@ const std::map<std::string, Dimension>& metric_dimensions() {
         {"prefill_tokens_per_second_per_chip", rate},
         {"prefill_tokens_per_second_per_chip_with_cached", rate},
         {"time_to_first_token", time},
+        {"time_to_first_token_p50", time},
+        {"time_to_first_token_p90", time},
+        {"time_to_first_token_p99", time},
+        {"time_per_output_token_p50", time},
+        {"time_per_output_token_p90", time},
+        {"time_per_output_token_p99", time},
+        {"inter_token_latency", time},
+        {"inter_token_latency_p99", time},
+        {"end_to_end_latency", time},
+        {"end_to_end_latency_p99", time},
+        {"output_tokens_per_second_per_chip", rate},
+        {"input_tokens_per_second_per_chip", rate},
+        {"total_tokens_per_second_per_chip", rate},
+        {"requests_per_second", Hertz::dimension},
+        {"goodput_requests_per_second", Hertz::dimension},
+        {"goodput_share", share},
+        {"prefix_hit_rate", share},
+        {"usd_per_million_total_tokens", per_token},
         {"step_time", time},
         {"compute_time", time},
         {"communication_time", time},
@@ -97,7 +116,7 @@ void describe(Form& form, DefaultsForm& defaults) {
 }
 
 struct CaseForm {
-    std::string id, metric, published, source, note;
+    std::string id, metric, published, source, note, needs;
     Node experiment;
     CaseUse use = CaseUse::check;
 };
@@ -115,6 +134,7 @@ void describe(Form& form, CaseForm& one) {
     form.required("use", one.use, "fit: fitted on; check: scored; print: shown without a score");
     form.required("source", one.source, "who published it, and where");
     form.optional("note", one.note, "what a reader of the comparison should know");
+    form.optional("needs", one.needs, "a file among the data, without which the case is left out");
 }
 
 struct PairForm {
@@ -357,6 +377,22 @@ void check_pairs(const Node& document, const SuiteForm& suite,
 
 }  // namespace
 
+namespace {
+
+// Cases whose data are not there.
+void leave_out(const SuiteForm& form, const std::string& data, std::vector<PreparedCase>& cases) {
+    std::vector<PreparedCase> kept;
+    for (std::size_t i = 0; i < cases.size(); ++i) {
+        const std::string& needs = form.cases[i].needs;
+        std::error_code none;
+        if (needs.empty() || std::filesystem::exists(std::filesystem::path(data) / needs, none))
+            kept.push_back(std::move(cases[i]));
+    }
+    cases = std::move(kept);
+}
+
+}  // namespace
+
 PreparedSuite prepare_suite(const Node& document, const Catalog& catalog) {
     const SuiteForm form = read<SuiteForm>(document, "");
     Problems problems;
@@ -368,6 +404,7 @@ PreparedSuite prepare_suite(const Node& document, const Catalog& catalog) {
     suite.report.gate_worst = form.gates.worst;
     suite.cases = prepare_cases(document, form, problems);
     check_pairs(document, form, suite.cases, problems);
+    leave_out(form, catalog.data_folder(), suite.cases);
     suite.report.gate_pairs = form.gates.pairs;
     for (const auto& pair : form.pairs) {
         suite.report.pairs.push_back({pair.first, pair.second, pair.published.value_or(0), 0, 0,

@@ -82,8 +82,14 @@ TEST(Reconstruction, DeepSeekDailyCostAndSequences) {
     EXPECT_NEAR(sequences_for(gpu, TokensPerSecond(20)), 92.5, 1e-9);
     // 168 G output tokens a day at that rate occupy 131 of the 226.75 nodes.
     EXPECT_NEAR(nodes_for(Tokens(168e9), Seconds(86400), TokensPerSecond(14800)), 131.4, 0.05);
-    // 608 G prompt tokens at 73.7k a node occupy 95.5: together all that were in use.
+    // 608 G prompt tokens at 73.7k a node occupy 95.5: together 226.9, all that were in use.
     EXPECT_NEAR(nodes_for(Tokens(608e9), Seconds(86400), TokensPerSecond(73700)), 95.5, 0.05);
+    const double nodes = nodes_for(Tokens(608e9), Seconds(86400), TokensPerSecond(73700)) +
+                         nodes_for(Tokens(168e9), Seconds(86400), TokensPerSecond(14800));
+    EXPECT_NEAR(nodes / 226.9, 1, 0.001);
+    EXPECT_NEAR(nodes / 226.75, 1, 0.001);
+    // Training at 5.576 M USD is a tenth of the bill after 576 such days.
+    EXPECT_NEAR(5.576e6 / (5.576e6 + 576 * day.value()), 0.10, 5e-4);
 }
 
 // DeepSeek profile-data, decode: 128 sequences at 2,324 tok/s a GPU.

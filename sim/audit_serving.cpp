@@ -1,0 +1,252 @@
+#include "sim/audit_serving.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+
+#include "sim/audit_closed_form.hpp"
+#include "sim/audit_laws.hpp"
+
+namespace podsim {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr double kCounted = 1e-6;  // sums of millions of doubles
+
+void requests_sum(const ServedTraffic& served, AuditFindings& findings) {
+    const long ended = served.finished + served.rejected + served.timed_out;
+    findings.check("every request ends one way",
+                   served.arrived > 0 && ended + served.in_flight == served.arrived &&
+                       (served.partial || served.in_flight == 0) && served.finished >= 0 &&
+                       served.rejected >= 0 && served.timed_out >= 0 && served.in_flight >= 0,
+                   fmt::format("{} arrived, {} finished, {} rejected, {} timed out, {} on their "
+                               "way{}",
+                               served.arrived, served.finished, served.rejected, served.timed_out,
+                               served.in_flight, served.partial ? " (partial)" : ""));
+}
+
+void tokens_sum(const ServedTraffic& served, AuditFindings& findings) {
+    double computed = 0, written = 0;
+    for (const ServedPool& pool : served.pools) {
+        computed += pool.prefill_tokens;
+        written += pool.written_tokens;
+    }
+    const double asked = served.input_tokens - served.cached_tokens + served.recomputed_tokens;
+    // What was done for requests that had not ended, or gave up while they were without blocks,
+    // is in the engines' count alone.
+    const bool whole = !served.partial && served.timed_out == 0;
+    const auto agrees = [&](double engines, double requests) {
+        return whole ? same(engines, requests, kCounted) : at_least(engines, requests);
+    };
+    findings.check("tokens in = tokens out",
+                   agrees(computed, asked) && agrees(written, served.output_tokens),
+                   fmt::format("engines read {:.0f} prompt tokens, requests had {:.0f} beside "
+                               "those of the cache; engines wrote {:.0f}, requests got {:.0f}",
+                               computed, asked, written, served.output_tokens));
+}
+
+void littles_law(const ServedTraffic& served, AuditFindings& findings) {
+    findings.check("Little's law", same(served.number_integral, served.sojourn_sum, kCounted),
+                   fmt::format("requests in the system over time {:.6g} s, their times in the "
+                               "system {:.6g} s",
+                               served.number_integral, served.sojourn_sum));
+}
+
+void breakdown_sums(const AlternativeResult& result, AuditFindings& findings) {
+    double seconds = 0, shares = 0, least = 0;
+    for (const BreakdownPart& part : result.breakdown) {
+        seconds += part.seconds;
+        shares += part.share;
+        least = std::min(least, part.seconds);
+    }
+    const Metric* whole = result.metric("end_to_end_latency");
+    const bool empty = result.breakdown.empty() && result.served->finished == 0;
+    findings.check("what requests wait for sums to their time",
+                   empty || (whole != nullptr && least > -kCounted &&
+                             same(seconds, whole->value * 1e-3, 1e-4) && same(shares, 1, kCounted)),
+                   fmt::format("parts {}, end to end {}", time_text(seconds),
+                               whole != nullptr ? time_text(whole->value * 1e-3) : "missing"));
+}
+
+// The configuration as if one replica decoded a batch, which the audit of steps can read.
+Json replica_configuration(const Json& configuration, const std::string& alternative,
+                           std::size_t index, const ServedPool& pool) {
+    Json changed = configuration;
+    Json& experiment = changed["experiment"];
+    Json workload = {{"kind", "decode"},
+                     {"model", experiment["workload"].at("model")},
+                     {"context", fmt::format("{} tokens", std::floor(pool.mean_context) + 1)},
+                     {"batch_per_group", "1"}};
+    if (experiment["workload"].contains("speculation"))
+        workload["speculation"] = experiment["workload"]["speculation"];
+    experiment["workload"] = workload;
+    for (Json& one : experiment["alternatives"]) {
+        if (one.at("name").get<std::string>() != alternative) continue;
+        Json own = one;
+        if (one.contains("pools")) {
+            own = one["pools"].at(index);
+            own["name"] = alternative;
+        }
+        own["chips"] = std::to_string(pool.chips / pool.replicas);
+        own.erase("replicas");
+        own.erase("scheduler");
+        own.erase("role");
+        one = own;
+        return changed;
+    }
+    throw std::runtime_error("no alternative " + alternative);
+}
+
+void pool_laws(const AlternativeResult& result, const Json& configuration, std::size_t index,
+               AuditFindings& findings) {
+    const ServedPool& pool = result.served->pools[index];
+    const double span = result.served->span_seconds;
+    const AuditFacts facts = read_audit_facts(
+        replica_configuration(configuration, result.name, index, pool), result.name, "decode");
+    const AuditHardware& hardware = facts.hardware;
+    const double chips = pool.chips;
+    findings.check("chips counted as packages",
+                   facts.chips * pool.replicas == chips &&
+                       pool.ranks == chips * hardware.ranks_per_chip &&
+                       hardware.chip == pool.chip && facts.chips <= hardware.system_chips &&
+                       facts.mapping.ranks() == facts.chips * hardware.ranks_per_chip,
+                   fmt::format("{}: {} packages of {} in {} replicas, {} ranks", pool.name, chips,
+                               pool.chip, pool.replicas, pool.ranks));
+    const double peak = hardware.fastest_matrix_peak() * chips,
+                 bandwidth = hardware.hbm_bandwidth * chips;
+    findings.check(
+        "no resource above 100 %",
+        pool.busy_seconds <= span * pool.replicas * (1 + kCounted) &&
+            pool.prefill_seconds <= pool.busy_seconds * (1 + kCounted) &&
+            pool.flops <= peak * span && pool.memory_bytes <= bandwidth * span &&
+            pool.peak_blocks <= pool.kv_blocks && pool.peak_sequences <= pool.max_num_seqs,
+        fmt::format("{}: engines {} of {}, {} of {}, {} of {}, {} of {} blocks", pool.name,
+                    time_text(pool.busy_seconds), time_text(span * pool.replicas),
+                    work_text(pool.flops), work_text(peak * span), bytes_text(pool.memory_bytes),
+                    bytes_text(bandwidth * span), pool.peak_blocks, pool.kv_blocks));
+    // The mean of a convex bound is above the bound of the mean load.
+    const char* law = "steps take at least what the data sheet allows";
+    if (!facts.step || !facts.step->model || !(pool.decode_steps > 0)) {
+        findings.not_checked(law, pool.name + ": a family without closed forms, or no step");
+        return;
+    }
+    const ClosedForm form = closed_form(facts, *facts.step->model, pool.mean_batch);
+    const double floor = std::max(form.matrix_flops / (peak / pool.replicas),
+                                  form.memory_bytes / (bandwidth / pool.replicas));
+    const double mean = pool.decode_step_seconds / pool.decode_steps;
+    findings.check(law, mean >= floor * (1 - 1e-3),
+                   fmt::format("{}: {} a step of {:.4g} sequences with {:.4g} tokens each, the "
+                               "roofline is {}",
+                               pool.name, time_text(mean), pool.mean_batch, pool.mean_context,
+                               time_text(floor)));
+}
+
+void memory_fits(const AlternativeResult& result, AuditFindings& findings) {
+    std::string culprit = result.memory.empty() ? "no memory is said" : "";
+    for (const MemoryUse& use : result.memory) {
+        double sum = 0;
+        for (const MemoryPart& part : use.parts) sum += part.bytes;
+        if (culprit.empty() && !(same(sum, use.total) && use.total <= use.capacity))
+            culprit = fmt::format("{}: parts {}, total {}, capacity {}", use.rank_class,
+                                  bytes_text(sum), bytes_text(use.total), bytes_text(use.capacity));
+    }
+    findings.check_none("memory fits", culprit, fmt::format("{} pools", result.memory.size()));
+}
+
+void rates_follow(const AlternativeResult& result, AuditFindings& findings) {
+    const ServedTraffic& served = *result.served;
+    const double machine_seconds = served.span_seconds * result.packages;
+    std::string culprit;
+    const auto compare = [&](const char* name, double expected) {
+        const Metric* metric = result.metric(name);
+        if (!culprit.empty() || (metric != nullptr && same(metric->value, expected, kCounted)))
+            return;
+        culprit = fmt::format("{}: {} in the result, {:.9g} follows", name,
+                              metric != nullptr ? fmt::format("{:.9g}", metric->value) : "nothing",
+                              expected);
+    };
+    if (served.span_seconds > 0) {
+        compare("output_tokens_per_second_per_chip", served.output_tokens / machine_seconds);
+        compare("input_tokens_per_second_per_chip", served.input_tokens / machine_seconds);
+        compare("requests_per_second", static_cast<double>(served.finished) / served.span_seconds);
+    }
+    double packages = 0;
+    for (const ServedPool& pool : served.pools) packages += pool.chips;
+    if (culprit.empty() && packages != result.packages)
+        culprit = fmt::format("{} packages, pools have {}", result.packages, packages);
+    findings.check_none("rates follow from tokens, time and chips", culprit,
+                        time_text(served.span_seconds));
+}
+
+// input x $/input + output x $/output + all x $ of idle time = all x $/all = hours x $/hour
+void bill_sums(const AlternativeResult& result, AuditFindings& findings) {
+    const ServedTraffic& served = *result.served;
+    const double all = served.input_tokens + served.output_tokens;
+    std::string culprit;
+    for (std::size_t i = 0; i < result.cost.size(); ++i) {
+        const std::string suffix = i == 0 ? "" : "_" + result.cost[i].name;
+        const auto usd = [&](const char* name, double tokens) {
+            const Metric* metric = result.metric(name + suffix);
+            return metric != nullptr ? metric->value * tokens * 1e-6 : 0.0;
+        };
+        const double bill =
+            result.cost[i].usd_per_hour_per_chip * result.packages * served.span_seconds / 3600;
+        const double parts = usd("usd_per_million_input_tokens", served.input_tokens) +
+                             usd("usd_per_million_output_tokens", served.output_tokens) +
+                             usd("usd_per_million_tokens_of_idle_time", all);
+        const double whole = usd("usd_per_million_total_tokens", all);
+        if (culprit.empty() && all > 0 &&
+            !(same(parts, bill, kCounted) && same(whole, bill, kCounted)))
+            culprit = fmt::format("{}: parts {:.9g} USD, whole {:.9g}, hours times price {:.9g}",
+                                  result.cost[i].name, parts, whole, bill);
+    }
+    findings.check_none("the bill sums", culprit,
+                        fmt::format("{} bases of cost", result.cost.size()));
+}
+
+void energy_sums(const AlternativeResult& result, AuditFindings& findings) {
+    double joules = 0, shares = 0, least = 0;
+    for (const EnergyPart& part : result.energy) {
+        joules += part.joules;
+        shares += part.share;
+        least = std::min(least, part.joules);
+    }
+    const Metric* power = result.metric("power_per_chip");
+    const double expected = joules / (result.served->span_seconds * result.packages);
+    findings.check("energy is the sum of its parts",
+                   !(result.served->span_seconds > 0) ||
+                       (least >= 0 && same(shares, 1, kCounted) && power != nullptr &&
+                        same(power->value, expected, kCounted)),
+                   fmt::format("{:.6g} W a chip", expected));
+}
+
+}  // namespace
+
+std::vector<AuditFinding> audit_serving(const AlternativeResult& alternative,
+                                        const nlohmann::ordered_json& configuration) {
+    constexpr const char* law = "the configuration says what was run";
+    if (!alternative.served) return {{law, false, "the result says nothing of traffic"}};
+    AuditFindings findings;
+    try {
+        requests_sum(*alternative.served, findings);
+        tokens_sum(*alternative.served, findings);
+        littles_law(*alternative.served, findings);
+        breakdown_sums(alternative, findings);
+        for (std::size_t i = 0; i < alternative.served->pools.size(); ++i)
+            pool_laws(alternative, configuration, i, findings);
+        memory_fits(alternative, findings);
+        rates_follow(alternative, findings);
+        bill_sums(alternative, findings);
+        energy_sums(alternative, findings);
+        findings.check(law, true, "read again from the result");
+    } catch (const std::exception& error) {
+        findings.check(law, false, error.what());
+    }
+    return findings.take();
+}
+
+}  // namespace podsim

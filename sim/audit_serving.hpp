@@ -1,0 +1,16 @@
+// What must hold of served traffic, recomputed from the result and the configuration alone.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "sim/result.hpp"
+
+namespace podsim {
+
+std::vector<AuditFinding> audit_serving(const AlternativeResult& alternative,
+                                        const nlohmann::ordered_json& configuration);
+
+}  // namespace podsim

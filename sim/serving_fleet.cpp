@@ -1,0 +1,202 @@
+#include "sim/serving_fleet.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "sim/metrics.hpp"
+#include "sim/serving_run.hpp"
+
+namespace podsim {
+
+namespace {
+
+// Between pools: what the ranks of a replica send together, over the network beyond the scale-up
+// domain where there is one.
+BytesPerSecond link_of(const ResolvedAlternative& replica) {
+    const RankFabric fabric = rank_fabric(replica.system, replica.chip.ranks);
+    const BytesPerSecond each =
+        fabric.scale_out > BytesPerSecond(0.0) ? fabric.scale_out : fabric.scale_up;
+    return each * static_cast<double>(replica.ranks);
+}
+
+Seconds latency_of(const ResolvedAlternative& replica) {
+    const RankFabric fabric = rank_fabric(replica.system, replica.chip.ranks);
+    return fabric.scale_out > BytesPerSecond(0.0) ? fabric.scale_out_latency
+                                                  : fabric.scale_up_latency;
+}
+
+PoolRole role_of(const PoolSpec& pool) {
+    return pool.role == "prefill"  ? PoolRole::prefill
+           : pool.role == "decode" ? PoolRole::decode
+                                   : PoolRole::serve;
+}
+
+long longest_of(const ResolvedExperiment& experiment) {
+    const long asked = experiment.spec.workload.serving->max_model_len;
+    return asked > 0 ? asked : experiment.model->max_context;
+}
+
+}  // namespace
+
+ServingFleet::ServingFleet(const ResolvedExperiment& experiment,
+                           const ResolvedAlternative& alternative, const RunOptions& options)
+    : experiment_(experiment), alternative_(alternative) {
+    const ServingSpec& serving = *experiment.spec.workload.serving;
+    case_.routing = serving.routing;
+    case_.max_model_len = longest_of(experiment);
+    case_.max_queue = serving.max_queue;
+    case_.objective = serving.slo;
+    pools_.resize(alternative.pools.size());
+    for (std::size_t i = 0; i < pools_.size(); ++i) {
+        case_.pools.push_back(pool_of(i, options));
+        case_.transfer_latency = max(case_.transfer_latency, latency_of(alternative.pools[i]));
+    }
+    case_.kv_per_token =
+        cache_per_token(*experiment.model).bytes(alternative.pools.front().pool.precision);
+    case_.worked = [this](std::size_t index, const StepLoad& load, double steps) {
+        Pool& pool = pools_[index];
+        PoolWork& work = pool.work;
+        const StepCost cost = pool.table->cost(load);
+        work.cost = work.cost + steps * cost;
+        if (load.prefill_tokens > 0) {
+            // What prompts and answers would have taken by themselves divides a step of both.
+            StepLoad alone = load;
+            alone.decodes = 0;
+            const double prefill = pool.table->time(alone).value();
+            double share = 1;
+            if (load.decodes > 0) {
+                StepLoad rest = load;
+                rest.prefill_tokens = 0;
+                share = prefill / (prefill + pool.table->time(rest).value());
+            }
+            work.prefill_seconds += share * cost.seconds * steps;
+            work.prefill_tokens += load.prefill_tokens * steps;
+            work.prefill_contexts += load.prefill_tokens * load.prefill_context * steps;
+            work.prefill_steps += steps;
+        }
+        if (load.decodes > 0) {
+            work.decode_sequences += load.decodes * steps;
+            work.decode_contexts += load.decodes * load.decode_context * steps;
+            work.decode_steps += steps;
+        }
+    };
+}
+
+ServingPool ServingFleet::pool_of(std::size_t index, const RunOptions& options) {
+    const ResolvedAlternative& replica = alternative_.pools[index];
+    const WorkloadSpec& workload = experiment_.spec.workload;
+    Pool& own = pools_[index];
+    own.table =
+        std::make_unique<StepTable>(*experiment_.model, workload.speculation, replica,
+                                    fidelity_of(options, replica.chip), options.cache_folder);
+    const ReplicaKnobs knobs = knobs_of(workload.serving->scheduler, replica.pool.scheduler);
+    own.capacity =
+        own.table->capacity(knobs.scheduler, knobs.gpu_memory_utilization, longest_of(experiment_));
+    ServingPool pool;
+    pool.name = replica.pool.name;
+    pool.role = role_of(replica.pool);
+    pool.replicas = replica.pool.replicas;
+    pool.knobs = knobs.scheduler;
+    // Knobs are of a data-parallel group, of which a replica has several that work in step.
+    const long groups = replica.pool.mapping.data_parallel;
+    pool.knobs.max_num_seqs *= groups;
+    pool.knobs.max_num_batched_tokens *= groups;
+    pool.kv_blocks = own.capacity.blocks;
+    pool.tokens_per_step = workload.speculation.tokens_per_step();
+    pool.query_tokens = 1 + workload.speculation.draft_tokens;
+    pool.link = link_of(replica);
+    if (replica.chip.host_link) {
+        const BytesPerSecond host = replica.chip.host_link->bandwidth.value *
+                                    (1.0 / static_cast<double>(replica.chip.ranks));
+        pool.swap_each = Bytes(own.capacity.bytes_per_token) / host / static_cast<double>(groups);
+    }
+    StepTable& table = *own.table;
+    pool.step_time = [&table](const StepLoad& load) { return table.time(load); };
+    return pool;
+}
+
+double ServingFleet::chips(std::size_t pool) const {
+    return static_cast<double>(alternative_.pools[pool].packages) *
+           alternative_.pools[pool].pool.replicas;
+}
+
+double ServingFleet::chips() const {
+    double sum = 0;
+    for (std::size_t i = 0; i < pools_.size(); ++i) sum += chips(i);
+    return sum;
+}
+
+void ServingFleet::check() {
+    std::vector<Diagnostic> problems;
+    for (std::size_t i = 0; i < pools_.size(); ++i) {
+        const ResolvedAlternative& replica = alternative_.pools[i];
+        try {
+            pools_[i].table->check();
+        } catch (const InputError& error) {
+            problems.insert(problems.end(), error.diagnostics().begin(), error.diagnostics().end());
+            continue;
+        }
+        const KvCapacity& capacity = pools_[i].capacity;
+        if (capacity.blocks > 0) continue;
+        std::vector<MemoryPart> parts = capacity.parts;
+        std::stable_sort(parts.begin(), parts.end(),
+                         [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
+        std::string largest;
+        for (std::size_t p = 0; p < std::min<std::size_t>(3, parts.size()); ++p)
+            largest += fmt::format("{}{} {}", p > 0 ? ", " : "", parts[p].part,
+                                   to_string(Bytes(parts[p].bytes)));
+        problems.push_back(at_key(
+            replica.pool, "chips",
+            fmt::format("the model leaves no room for a KV cache: a rank of {} chips has {}, the "
+                        "model and its work take {} ({})",
+                        replica.packages, to_string(Bytes(capacity.capacity)),
+                        to_string(Bytes(capacity.total())), largest),
+            "more chips a replica (chips, or fewer replicas), tensor_parallel, fewer "
+            "max_num_batched_tokens, smaller formats"));
+    }
+    if (!problems.empty()) throw InputError(std::move(problems));
+    require_objective();
+}
+
+// One sequence alone, with the shortest context, is as fast as a pool ever is.
+void ServingFleet::require_objective() {
+    const WorkloadSpec& workload = experiment_.spec.workload;
+    const ServiceObjective& slo = workload.serving->slo;
+    std::vector<Diagnostic> problems;
+    for (std::size_t i = 0; i < pools_.size(); ++i) {
+        const PoolRole role = case_.pools[i].role;
+        if (slo.time_per_output_token && role != PoolRole::prefill) {
+            const Seconds fastest = time_per_output_token(pools_[i].table->time({1, 1, 0, 0}),
+                                                          case_.pools[i].tokens_per_step);
+            if (fastest > *slo.time_per_output_token)
+                problems.push_back(at_key(
+                    workload, "slo.tpot",
+                    fmt::format("{}: {} needs {} for a token with one sequence alone",
+                                to_string(*slo.time_per_output_token), alternative_.name,
+                                to_string(fastest)),
+                    "a longer one, or fewer weights a rank (tensor_parallel), faster memory"));
+        }
+        if (slo.time_to_first_token && role != PoolRole::decode) {
+            const Seconds fastest = pools_[i].table->time({0, 0, 1, 1});
+            if (fastest > *slo.time_to_first_token)
+                problems.push_back(at_key(workload, "slo.ttft",
+                                          fmt::format("{}: {} needs {} to read one token",
+                                                      to_string(*slo.time_to_first_token),
+                                                      alternative_.name, to_string(fastest)),
+                                          "a longer one"));
+        }
+    }
+    if (!problems.empty()) throw InputError(std::move(problems));
+}
+
+ServingOutcome ServingFleet::run(const TrafficSpec& traffic, std::uint64_t seed,
+                                 const std::function<bool()>& stop) {
+    for (Pool& pool : pools_) pool.work = PoolWork();
+    stream_ = make_stream(traffic, seed);
+    case_.stop = stop;
+    return simulate_serving(case_, stream_);
+}
+
+}  // namespace podsim

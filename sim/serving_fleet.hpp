@@ -1,0 +1,66 @@
+// The pools of a serving alternative as engines: step tables, room for caches, links, knobs.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "sim/experiment.hpp"
+#include "sim/resolve.hpp"
+#include "sim/step_table.hpp"
+#include "workloads/serving.hpp"
+
+namespace podsim {
+
+// What the steps of a pool came to, summed over its replicas.
+struct PoolWork {
+    StepCost cost;
+    double prefill_seconds = 0;  // of the steps, by what prompts alone would have taken
+    double decode_sequences = 0, decode_contexts = 0;  // summed over steps
+    double decode_steps = 0;                           // with sequences that decode
+    double prefill_tokens = 0, prefill_contexts = 0;   // tokens, and tokens times what they see
+    double prefill_steps = 0;
+};
+
+class ServingFleet {
+  public:
+    // Both must outlive it.
+    ServingFleet(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative,
+                 const RunOptions& options);
+
+    // Throws InputError as check_serving says.
+    void check();
+
+    ServingOutcome run(const TrafficSpec& traffic, std::uint64_t seed,
+                       const std::function<bool()>& stop);
+
+    std::size_t size() const { return pools_.size(); }
+    const ResolvedAlternative& replica(std::size_t pool) const { return alternative_.pools[pool]; }
+    const ServingPool& engine(std::size_t pool) const { return case_.pools[pool]; }
+    StepTable& table(std::size_t pool) { return *pools_[pool].table; }
+    const KvCapacity& capacity(std::size_t pool) const { return pools_[pool].capacity; }
+    const PoolWork& work(std::size_t pool) const { return pools_[pool].work; }
+    Bytes kv_per_token() const { return case_.kv_per_token; }
+    int replicas(std::size_t pool) const { return case_.pools[pool].replicas; }
+    double chips(std::size_t pool) const;
+    double chips() const;
+    // Requests that a stream told of, skipped rows, notes of the last run.
+    const RequestStream& stream() const { return stream_; }
+
+  private:
+    struct Pool {
+        std::unique_ptr<StepTable> table;
+        KvCapacity capacity;
+        PoolWork work;
+    };
+    ServingPool pool_of(std::size_t index, const RunOptions& options);
+    void require_objective();
+
+    const ResolvedExperiment& experiment_;
+    const ResolvedAlternative& alternative_;
+    std::vector<Pool> pools_;
+    ServingCase case_;
+    RequestStream stream_;
+};
+
+}  // namespace podsim

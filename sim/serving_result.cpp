@@ -1,0 +1,242 @@
+#include "sim/serving_result.hpp"
+
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+#include <type_traits>
+
+namespace podsim {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Each struct names its fields once; writer, reader and schema walk them.
+template <class Visitor>
+void fields(Visitor& visit, ServedPool& pool) {
+    visit("name", pool.name, "of the pool");
+    visit("role", pool.role, "serve, prefill or decode");
+    visit("system", pool.system, "of configs/systems");
+    visit("chip", pool.chip, "of configs/chips");
+    visit("replicas", pool.replicas, "engines");
+    visit("chips", pool.chips, "packages of all replicas");
+    visit("ranks", pool.ranks, "of all replicas");
+    visit("kv_blocks", pool.kv_blocks, "of a replica's KV cache");
+    visit("block_size", pool.block_size, "tokens of a block");
+    visit("max_num_seqs", pool.max_num_seqs, "of a replica");
+    visit("max_num_batched_tokens", pool.max_num_batched_tokens, "of a replica");
+    visit("kv_bytes_per_token", pool.kv_bytes_per_token, "on the fullest rank");
+    visit("busy_seconds", pool.busy_seconds, "summed over replicas");
+    visit("steps", pool.steps, "of all replicas");
+    visit("mixed_steps", pool.mixed_steps, "with prompt tokens");
+    visit("decode_steps", pool.decode_steps, "without prompt tokens");
+    visit("decode_step_seconds", pool.decode_step_seconds, "of these");
+    visit("mean_batch", pool.mean_batch, "sequences of a replica in a step without prompt tokens");
+    visit("mean_context", pool.mean_context, "cached tokens of such a sequence");
+    visit("prefill_tokens", pool.prefill_tokens, "computed");
+    visit("written_tokens", pool.written_tokens, "of answers");
+    visit("prefill_seconds", pool.prefill_seconds, "of busy_seconds, for prompts");
+    visit("flops", pool.flops, "of all steps");
+    visit("memory_bytes", pool.memory_bytes, "across memory in all steps");
+    visit("preemptions", pool.preemptions, "sequences that lost their blocks");
+    visit("peak_blocks", pool.peak_blocks, "in use at once on a replica");
+    visit("peak_sequences", pool.peak_sequences, "at once on a replica");
+    visit("hit_tokens", pool.hit_tokens, "of prompts, found in the cache");
+    visit("looked_up_tokens", pool.looked_up_tokens, "of prompts");
+    visit("step_points", pool.step_points, "steps worked out for the table");
+    visit("step_error_mean", pool.step_error_mean, "interpolated against worked out, mean");
+    visit("step_error_worst", pool.step_error_worst, "the largest of them");
+    visit("step_error_samples", pool.step_error_samples, "steps compared");
+}
+
+template <class Visitor>
+void fields(Visitor& visit, LoadPoint& point) {
+    visit("rate_scale", point.rate_scale, "times the rate of the traffic");
+    visit("requests_per_second", point.requests_per_second, "finished");
+    visit("output_tokens_per_second_per_chip", point.output_tokens_per_second_per_chip,
+          "over the chips of all pools");
+    visit("tokens_per_second_per_user", point.tokens_per_second_per_user, "1 / mean TPOT");
+    visit("goodput_requests_per_second", point.goodput_requests_per_second,
+          "finished within the objective");
+    visit("ttft_p50", point.ttft_p50, "seconds");
+    visit("ttft_p99", point.ttft_p99, "seconds");
+    visit("tpot_p50", point.tpot_p50, "seconds");
+    visit("tpot_p99", point.tpot_p99, "seconds");
+    visit("busy", point.busy, "share of time that engines work, mean over chips");
+    visit("usd_per_million_output_tokens", point.usd_per_million_output_tokens,
+          "the whole bill; 0 without a price");
+    visit("finished", point.finished, "requests");
+    visit("rejected", point.rejected, "requests");
+    visit("timed_out", point.timed_out, "requests");
+    visit("on_frontier", point.on_frontier, "no other point surpasses it in both rates");
+}
+
+template <class Visitor>
+void fields(Visitor& visit, ServedTraffic& served) {
+    visit("partial", served.partial, "ended by a signal: of what had ended by then");
+    visit("span_seconds", served.span_seconds, "from the first arrival to the last end");
+    visit("arrived", served.arrived, "requests");
+    visit("finished", served.finished, "requests");
+    visit("rejected", served.rejected, "requests");
+    visit("timed_out", served.timed_out, "requests");
+    visit("in_flight", served.in_flight, "requests, where the run was ended");
+    visit("skipped_rows", served.skipped_rows, "of the trace, with something wrong");
+    visit("input_tokens", served.input_tokens, "of finished requests");
+    visit("cached_tokens", served.cached_tokens, "of these, found in the cache");
+    visit("output_tokens", served.output_tokens, "of finished requests");
+    visit("recomputed_tokens", served.recomputed_tokens, "read again after a preemption");
+    visit("number_integral", served.number_integral, "requests in the system, over time");
+    visit("sojourn_sum", served.sojourn_sum, "time in the system, over requests");
+    visit("transferred_tokens", served.transferred_tokens, "whose cache went to another pool");
+    visit("transferred_bytes", served.transferred_bytes, "of them");
+    visit("notes", served.notes, "of the traffic");
+    visit("pools", served.pools, "engines by pool");
+    visit("curve", served.curve, "the same traffic at other rates");
+}
+
+struct Writer {
+    Json json = Json::object();
+
+    template <class T>
+    static Json value_of(const T& value) {
+        if constexpr (std::is_same_v<T, double>) {
+            return std::isfinite(value) ? Json(value) : Json(nullptr);
+        } else if constexpr (std::is_arithmetic_v<T> || std::is_same_v<T, std::string>) {
+            return value;
+        } else {
+            Writer writer;
+            T copy = value;
+            fields(writer, copy);
+            return writer.json;
+        }
+    }
+    template <class T>
+    void operator()(const char* name, T& value, const char*) {
+        json[name] = value_of(value);
+    }
+    template <class T>
+    void operator()(const char* name, std::vector<T>& values, const char*) {
+        json[name] = Json::array();
+        for (const T& value : values) json[name].push_back(value_of(value));
+    }
+};
+
+struct Reader {
+    const Json& json;
+    std::string path;
+
+    template <class T>
+    static void read(const Json& from, const std::string& path, T& value) {
+        if constexpr (std::is_same_v<T, double>) {
+            if (!from.is_number() && !from.is_null())
+                throw std::runtime_error(path + ": expected a number");
+            value = from.is_null() ? std::numeric_limits<double>::quiet_NaN() : from.get<double>();
+        } else if constexpr (std::is_same_v<T, bool>) {
+            if (!from.is_boolean()) throw std::runtime_error(path + ": expected true or false");
+            value = from.get<bool>();
+        } else if constexpr (std::is_arithmetic_v<T>) {
+            if (!from.is_number_integer())
+                throw std::runtime_error(path + ": expected a whole number");
+            value = from.get<T>();
+        } else if constexpr (std::is_same_v<T, std::string>) {
+            if (!from.is_string()) throw std::runtime_error(path + ": expected text");
+            value = from.get<std::string>();
+        } else {
+            Reader reader{from, path};
+            fields(reader, value);
+        }
+    }
+    const Json& at(const char* name) const {
+        const auto found = json.is_object() ? json.find(name) : json.end();
+        if (!json.is_object() || found == json.end())
+            throw std::runtime_error(path + "." + name + ": is missing");
+        return *found;
+    }
+    template <class T>
+    void operator()(const char* name, T& value, const char*) {
+        read(at(name), path + "." + name, value);
+    }
+    template <class T>
+    void operator()(const char* name, std::vector<T>& values, const char*) {
+        const Json& items = at(name);
+        if (!items.is_array()) throw std::runtime_error(path + "." + name + ": expected a list");
+        values.clear();
+        for (const Json& item : items)
+            read(item, path + "." + name + "." + std::to_string(values.size()),
+                 values.emplace_back());
+    }
+};
+
+struct SchemaWriter {
+    Json properties = Json::object();
+    Json required = Json::array();
+
+    Json take() const {
+        return {{"type", "object"},
+                {"properties", properties},
+                {"required", required},
+                {"additionalProperties", false}};
+    }
+    template <class T>
+    static Json schema_of() {
+        if constexpr (std::is_same_v<T, double>) {
+            return {{"type", {"number", "null"}}};
+        } else if constexpr (std::is_same_v<T, bool>) {
+            return {{"type", "boolean"}};
+        } else if constexpr (std::is_arithmetic_v<T>) {
+            return {{"type", "integer"}};
+        } else if constexpr (std::is_same_v<T, std::string>) {
+            return {{"type", "string"}};
+        } else {
+            SchemaWriter writer;
+            T value;
+            fields(writer, value);
+            return writer.take();
+        }
+    }
+    void add(const char* name, Json schema, const char* help) {
+        schema["description"] = help;
+        properties[name] = std::move(schema);
+        required.push_back(name);
+    }
+    template <class T>
+    void operator()(const char* name, T&, const char* help) {
+        add(name, schema_of<T>(), help);
+    }
+    template <class T>
+    void operator()(const char* name, std::vector<T>&, const char* help) {
+        add(name, {{"type", "array"}, {"items", schema_of<T>()}}, help);
+    }
+};
+
+}  // namespace
+
+nlohmann::ordered_json to_json(const ServedTraffic& served) {
+    return Writer::value_of(served);
+}
+
+ServedTraffic served_traffic_of(const nlohmann::ordered_json& json, const std::string& path) {
+    ServedTraffic served;
+    Reader::read(json, path, served);
+    return served;
+}
+
+nlohmann::ordered_json served_traffic_schema() {
+    return SchemaWriter::schema_of<ServedTraffic>();
+}
+
+void mark_frontier(std::vector<LoadPoint>& curve) {
+    for (LoadPoint& point : curve) {
+        point.on_frontier = true;
+        for (const LoadPoint& other : curve) {
+            const double throughput = other.output_tokens_per_second_per_chip -
+                                      point.output_tokens_per_second_per_chip,
+                         speed =
+                             other.tokens_per_second_per_user - point.tokens_per_second_per_user;
+            if (throughput >= 0 && speed >= 0 && (throughput > 0 || speed > 0))
+                point.on_frontier = false;
+        }
+    }
+}
+
+}  // namespace podsim

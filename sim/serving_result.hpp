@@ -1,0 +1,62 @@
+// What a result says of served traffic beside its metrics.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+namespace podsim {
+
+struct ServedPool {
+    std::string name, role, system, chip;
+    int replicas = 1, chips = 0, ranks = 0;  // of the whole pool
+    long kv_blocks = 0, block_size = 0, max_num_seqs = 0, max_num_batched_tokens = 0;  // a replica
+    double kv_bytes_per_token = 0;  // on the fullest rank
+    double busy_seconds = 0;        // summed over replicas
+    double steps = 0, mixed_steps = 0;
+    double decode_steps = 0, decode_step_seconds = 0;  // steps without prompt tokens, their time
+    double mean_batch = 0, mean_context = 0;           // of all steps that decode
+    double prefill_tokens = 0, written_tokens = 0;
+    double prefill_seconds = 0;  // of busy_seconds, for reading prompts
+    double flops = 0, memory_bytes = 0;
+    long preemptions = 0, peak_blocks = 0, peak_sequences = 0;
+    double hit_tokens = 0, looked_up_tokens = 0;
+    long step_points = 0;  // of its step table, worked out
+    double step_error_mean = 0, step_error_worst = 0;
+    long step_error_samples = 0;
+};
+
+// A run of the same traffic at another rate.
+struct LoadPoint {
+    double rate_scale = 1;
+    double requests_per_second = 0, output_tokens_per_second_per_chip = 0,
+           tokens_per_second_per_user = 0, goodput_requests_per_second = 0;
+    double ttft_p50 = 0, ttft_p99 = 0, tpot_p50 = 0, tpot_p99 = 0;  // seconds
+    double busy = 0, usd_per_million_output_tokens = 0;
+    long finished = 0, rejected = 0, timed_out = 0;
+    bool on_frontier = false;  // no other point has more of both
+};
+
+struct ServedTraffic {
+    bool partial = false;  // ended by a signal: all else is of what had ended by then
+    double span_seconds = 0;
+    long arrived = 0, finished = 0, rejected = 0, timed_out = 0, in_flight = 0;
+    long skipped_rows = 0;
+    double input_tokens = 0, cached_tokens = 0, output_tokens = 0, recomputed_tokens = 0;
+    double number_integral = 0, sojourn_sum = 0;  // of Little's law, request-seconds
+    double transferred_tokens = 0, transferred_bytes = 0;
+    std::vector<std::string> notes;
+    std::vector<ServedPool> pools;
+    std::vector<LoadPoint> curve;
+};
+
+nlohmann::ordered_json to_json(const ServedTraffic& served);
+// Throws std::runtime_error with the path of what is missing or of another type.
+ServedTraffic served_traffic_of(const nlohmann::ordered_json& json, const std::string& path);
+nlohmann::ordered_json served_traffic_schema();
+
+// Marks the points that no other one surpasses in both rates.
+void mark_frontier(std::vector<LoadPoint>& curve);
+
+}  // namespace podsim

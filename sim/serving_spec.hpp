@@ -1,0 +1,91 @@
+// How an experiment says which traffic is served, what is promised, and how engines schedule.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "sim/form_variants.hpp"
+#include "sim/traffic_spec.hpp"
+#include "workloads/serving.hpp"
+
+namespace podsim {
+
+// Knobs as somebody turned them: of a pool over those of the workload over the usual ones.
+struct SchedulerSettings {
+    std::optional<long> max_num_seqs, max_num_batched_tokens, block_size,
+        long_prefill_token_threshold;
+    std::optional<bool> enable_chunked_prefill, enable_prefix_caching;
+    std::optional<Preemption> preemption;
+    std::optional<SchedulingPolicy> scheduling_policy;
+    std::optional<double> gpu_memory_utilization;
+};
+
+struct ReplicaKnobs {
+    SchedulerKnobs scheduler;
+    double gpu_memory_utilization = 0.9;
+};
+ReplicaKnobs knobs_of(const SchedulerSettings& workload, const SchedulerSettings& pool);
+
+struct ServingSpec {
+    TrafficSpec traffic;
+    ServiceObjective slo;
+    SchedulerSettings scheduler;
+    Routing routing = Routing::least_loaded;
+    long max_model_len = 0;           // 0: what the model was made for
+    long max_queue = 0;               // at a replica, 0: any number
+    std::vector<double> rate_scales;  // of further runs, for a curve over load
+};
+
+template <class Form>
+void describe(Form& form, ServiceObjective& slo) {
+    form.optional("ttft", slo.time_to_first_token, "time to the first token, of each request",
+                  positive());
+    form.optional("tpot", slo.time_per_output_token,
+                  "time per output token after the first, mean over a request", positive());
+}
+
+template <class Form>
+void describe(Form& form, SchedulerSettings& settings) {
+    form.optional("max_num_seqs", settings.max_num_seqs,
+                  "sequences of a data-parallel group at once (256)", count());
+    form.optional("max_num_batched_tokens", settings.max_num_batched_tokens,
+                  "tokens of a data-parallel group in a step (8192)", count());
+    form.optional("block_size", settings.block_size, "tokens of a block of the KV cache (16)",
+                  Check{1, 65536, false, "a value of 1 to 65,536"});
+    form.optional("gpu_memory_utilization", settings.gpu_memory_utilization,
+                  "share of a rank's memory that the engine may take (0.9)", share_above_zero());
+    form.optional("enable_chunked_prefill", settings.enable_chunked_prefill,
+                  "prompts are read in parts beside sequences that decode (true)");
+    form.optional("enable_prefix_caching", settings.enable_prefix_caching,
+                  "prompts use what others left of the same prefix (true)");
+    form.optional("long_prefill_token_threshold", settings.long_prefill_token_threshold,
+                  "tokens of one prompt in a step; 0: as many as fit (0)", non_negative());
+    form.optional("preemption", settings.preemption,
+                  "what becomes of a sequence that loses its blocks (recompute)");
+    form.optional("scheduling_policy", settings.scheduling_policy, "who goes first (fcfs)");
+}
+
+template <class Form>
+void describe_serving(Form& form, bool serving, ServingSpec& spec) {
+    of_variant(form, serving, "traffic", spec.traffic,
+               "serving: which requests come when (docs/traffic.md)");
+    optional_of_variant(form, serving, "slo", spec.slo,
+                        "serving: what is promised, for goodput; classes of the traffic may have "
+                        "their own");
+    optional_of_variant(form, serving, "scheduler", spec.scheduler,
+                        "serving: knobs of the engine, by vLLM's names");
+    optional_of_variant(form, serving, "routing", spec.routing,
+                        "serving: which replica gets a request");
+    optional_of_variant(form, serving, "max_model_len", spec.max_model_len,
+                        "serving: tokens of prompt and answer together, the model's if absent",
+                        count());
+    optional_of_variant(form, serving, "max_queue", spec.max_queue,
+                        "serving: requests that may wait at a replica; further ones are rejected",
+                        count());
+    optional_of_variant(form, serving, "rate_scales", spec.rate_scales,
+                        "serving: further runs with so many times the rate (closed loops: the "
+                        "users), for a curve of throughput against speed",
+                        Check{1e-6, 1e6, false, "a value of 0.000001 to 1,000,000"});
+}
+
+}  // namespace podsim

@@ -1,0 +1,377 @@
+#include "sim/step_table.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/random.hpp"
+#include "sim/energy_use.hpp"
+#include "workloads/step_parts.hpp"
+
+namespace podsim {
+
+namespace {
+
+constexpr double kShortest = 64;  // tokens: the first column of both grids
+
+// 1, 2, 3, 4, 6, 8, 12, ... up to `most`.
+std::vector<double> half_octaves(double most) {
+    std::vector<double> values = {1};
+    for (double octave = 2; octave <= most; octave *= 2) {
+        values.push_back(octave);
+        if (1.5 * octave <= most) values.push_back(1.5 * octave);
+    }
+    return values;
+}
+
+std::vector<double> octaves(double least, double most) {
+    std::vector<double> values;
+    for (double value = least; value <= most; value *= 2) values.push_back(value);
+    return values;
+}
+
+// The cell that a value lies in, and how far into it, 0 to 1; ends hold beyond them.
+struct Position {
+    std::size_t cell;
+    double into;
+};
+Position position(const std::vector<double>& axis, double value) {
+    if (value <= axis.front()) return {0, 0};
+    if (value >= axis.back()) return {axis.size() - 2, 1};
+    const auto above = std::upper_bound(axis.begin(), axis.end(), value);
+    const auto cell = static_cast<std::size_t>(above - axis.begin()) - 1;
+    return {cell, (value - axis[cell]) / (axis[cell + 1] - axis[cell])};
+}
+
+const MemoryNeed& fullest(const std::vector<MemoryNeed>& needs) {
+    return *std::max_element(needs.begin(), needs.end(),
+                             [](const auto& a, const auto& b) { return a.total() < b.total(); });
+}
+
+double part_of(const MemoryNeed& need, const std::string& name) {
+    for (const auto& [part, size] : need.parts) {
+        if (part == name) return size.value();
+    }
+    return 0;
+}
+
+}  // namespace
+
+StepCost operator+(const StepCost& a, const StepCost& b) {
+    return {a.seconds + b.seconds, a.joules + b.joules, a.flops + b.flops,
+            a.matrix_flops + b.matrix_flops, a.memory_bytes + b.memory_bytes};
+}
+
+StepCost operator*(double factor, const StepCost& cost) {
+    return {factor * cost.seconds, factor * cost.joules, factor * cost.flops,
+            factor * cost.matrix_flops, factor * cost.memory_bytes};
+}
+
+double KvCapacity::total() const {
+    double sum = 0;
+    for (const MemoryPart& part : parts) sum += part.bytes;
+    return sum;
+}
+
+StepTable::Grid::Grid(std::vector<double> rows, std::vector<double> columns)
+    : rows_(std::move(rows)),
+      columns_(std::move(columns)),
+      cells_(rows_.size() * columns_.size()) {}
+
+bool StepTable::Grid::filled(std::size_t row, std::size_t column) const {
+    return cells_[row * columns_.size() + column].has_value();
+}
+
+template <class Work>
+StepCost StepTable::Grid::at(double row, double column, const Work& work) {
+    const Position r = position(rows_, row), c = position(columns_, column);
+    const auto cell = [&](std::size_t i, std::size_t j) -> const StepCost& {
+        auto& kept = cells_[i * columns_.size() + j];
+        if (!kept) kept = work(rows_[i], columns_[j]);
+        return *kept;
+    };
+    const auto along = [&](std::size_t i) {
+        if (c.into == 0) return cell(i, c.cell);
+        return (1 - c.into) * cell(i, c.cell) + c.into * cell(i, c.cell + 1);
+    };
+    if (r.into == 0) return along(r.cell);
+    return (1 - r.into) * along(r.cell) + r.into * along(r.cell + 1);
+}
+
+StepTable::StepTable(const ModelSpec& model, const SpeculationSpec& speculation,
+                     const ResolvedAlternative& replica, Fidelity fidelity,
+                     const std::string& cache_folder)
+    : model_(model),
+      speculation_(speculation),
+      replica_(replica),
+      hardware_(hardware_of(replica)),
+      fabric_(rank_fabric(replica.system, replica.chip.ranks)),
+      cache_(hardware_, replica.kernels, fidelity, true, RankState::busy),
+      file_(cache_folder, cache_),
+      decode_(half_octaves(1 << 17), octaves(kShortest, 1 << 21)),
+      prefill_(half_octaves(1 << 20), octaves(kShortest, 1 << 21)),
+      groups_(replica.pool.mapping.data_parallel) {}
+
+StepTable::~StepTable() {
+    file_.keep(cache_);
+}
+
+StepSpec StepTable::decode_spec(double sequences, double context) const {
+    StepSpec spec;
+    spec.model = model_;
+    spec.precision = replica_.pool.precision;
+    spec.mapping = replica_.pool.mapping;
+    spec.experts = replica_.pool.experts;
+    spec.speculation = speculation_;
+    spec.engine = *replica_.engine;
+    if (hardware_.sram_only) spec.engine.memory_reserve.value = Bytes(0.0);
+    const long whole = std::max(1L, std::lround(sequences));
+    // Too few sequences for two micro-batches run as one.
+    spec.mapping.micro_batches =
+        static_cast<int>(std::min<long>(spec.mapping.micro_batches, whole));
+    spec.sequences_per_group = std::max<long>(whole, spec.mapping.pipeline_parallel);
+    spec.context = std::lround(context) + 1 + speculation_.draft_tokens;
+    return spec;
+}
+
+// Of one sequence behind a prefix, or of several without, so that each token sees so many.
+StepSpec StepTable::prefill_spec(double tokens, double seen, double& scale) const {
+    StepSpec spec = decode_spec(1, seen);
+    spec.speculation = SpeculationSpec();
+    spec.phase = Phase::prefill;
+    const auto whole = std::max(1L, std::lround(tokens));
+    const double alone = (static_cast<double>(whole) + 1) / 2;
+    if (seen >= alone) {
+        spec.prompt = whole;
+        spec.context = whole + std::lround(seen - alone);
+        spec.sequences_per_group = 1;
+    } else {
+        spec.prompt = std::clamp(std::lround(2 * seen - 1), 1L, whole);
+        spec.context = spec.prompt;
+        spec.sequences_per_group =
+            std::max(1L, std::lround(tokens / static_cast<double>(spec.prompt)));
+    }
+    const long least = spec.mapping.pipeline_parallel;
+    const double wanted = static_cast<double>(spec.prompt * spec.sequences_per_group);
+    spec.sequences_per_group = std::max(spec.sequences_per_group, least);
+    spec.mapping.micro_batches = static_cast<int>(
+        std::min<long>(replica_.pool.mapping.micro_batches, spec.sequences_per_group));
+    scale = spec.sequences_per_group == least && least > 1 ? 1 : tokens / wanted;
+    return spec;
+}
+
+StepCost StepTable::work_out(const StepSpec& spec, double scale) {
+    ++points_;
+    ServingStep step;
+    try {
+        step = build_step(spec);
+    } catch (const StepError& error) {
+        throw InputError({at_key(replica_.pool, error.key, error.reason)});
+    }
+    const ProgramCosts costs =
+        cost_program(step.program, cache_, fabric_, replica_.collectives, replica_.ranks);
+    const RunRecord record = run_program(step.program, costs, hardware_, Driver::plain);
+    const EngineSpec& engine = *replica_.engine;
+    const AssemblyInput input{
+        step.program,
+        costs,
+        record,
+        hardware_,
+        fabric_,
+        replica_.ranks,
+        {engine.kernel_gap.confidence, engine.host_step.confidence, engine.rank_skew.confidence}};
+    const Totals totals = totals_of(input);
+    StepCost cost{to_seconds(record.end).value(), 0, totals.flops, totals.matrix_flops,
+                  totals.hbm_bytes};
+    RestPower rest;
+    for (const EnergyPart& part : energy_parts(input, replica_, true)) {
+        double& sum = part.part == "static"                ? rest.package
+                      : part.part == "host, network, fans" ? rest.beside
+                                                           : cost.joules;
+        sum += part.joules;
+    }
+    if (!at_rest_) at_rest_ = RestPower{rest.package / cost.seconds, rest.beside / cost.seconds};
+    return scale * cost;
+}
+
+StepCost StepTable::decode(double sequences, double context) {
+    return decode_.at(sequences, context, [&](double row, double column) {
+        return work_out(decode_spec(row, column), 1);
+    });
+}
+
+StepCost StepTable::prefill(double tokens, double seen) {
+    return prefill_.at(tokens, seen, [&](double row, double column) {
+        double scale = 1;
+        const StepSpec spec = prefill_spec(row, column, scale);
+        return work_out(spec, scale);
+    });
+}
+
+StepCost StepTable::cost(const StepLoad& load) {
+    const double sequences = load.decodes / groups_, tokens = load.prefill_tokens / groups_;
+    if (load.prefill_tokens == 0) return decode(sequences, load.decode_context);
+    StepCost cost = prefill(tokens, load.prefill_context);
+    if (load.decodes == 0) return cost;
+    const double queries = sequences * (1 + speculation_.draft_tokens);
+    return cost + decode(sequences, load.decode_context) + -1.0 * decode(sequences, kShortest) +
+           prefill(tokens + queries, kShortest) + -1.0 * prefill(tokens, kShortest);
+}
+
+Seconds StepTable::time(const StepLoad& load) {
+    return Seconds(cost(load).seconds);
+}
+
+StepSpec StepTable::spec_of(const StepLoad& load, double& scale) const {
+    scale = 1;
+    return load.prefill_tokens > 0
+               ? prefill_spec(load.prefill_tokens / groups_, load.prefill_context, scale)
+               : decode_spec(load.decodes / groups_, load.decode_context);
+}
+
+StepCost StepTable::exact(const StepLoad& load) {
+    double scale = 1;
+    const StepSpec spec = spec_of(load, scale);
+    return work_out(spec, scale);
+}
+
+Provenance StepTable::provenance(const StepLoad& load, std::vector<std::string>& warnings) {
+    double scale = 1;
+    const ServingStep step = build_step(spec_of(load, scale));
+    const ProgramCosts costs =
+        cost_program(step.program, cache_, fabric_, replica_.collectives, replica_.ranks);
+    const RunRecord record = run_program(step.program, costs, hardware_, Driver::plain);
+    const EngineSpec& engine = *replica_.engine;
+    const AssemblyInput input{
+        step.program,
+        costs,
+        record,
+        hardware_,
+        fabric_,
+        replica_.ranks,
+        {engine.kernel_gap.confidence, engine.host_step.confidence, engine.rank_skew.confidence}};
+    for (const std::string& warning : assemble(input, false).warnings) {
+        if (std::find(warnings.begin(), warnings.end(), warning) == warnings.end())
+            warnings.push_back(warning);
+    }
+    return provenance_of(input);
+}
+
+InterpolationError StepTable::error(int samples, std::uint64_t seed) {
+    // Cells whose four corners the run has asked for.
+    struct Cell {
+        bool decodes;
+        double row, rows, column, columns;
+    };
+    std::vector<Cell> cells;
+    const auto collect = [&](const Grid& grid, bool decodes) {
+        for (std::size_t i = 0; i + 1 < grid.rows().size(); ++i) {
+            for (std::size_t j = 0; j + 1 < grid.columns().size(); ++j) {
+                if (!grid.filled(i, j) || !grid.filled(i + 1, j) || !grid.filled(i, j + 1) ||
+                    !grid.filled(i + 1, j + 1))
+                    continue;
+                cells.push_back({decodes, grid.rows()[i], grid.rows()[i + 1] - grid.rows()[i],
+                                 grid.columns()[j], grid.columns()[j + 1] - grid.columns()[j]});
+            }
+        }
+    };
+    collect(decode_, true);
+    collect(prefill_, false);
+    InterpolationError error;
+    for (int i = 0; i < samples && !cells.empty(); ++i) {
+        const Cell& cell = cells[random_bits(seed, i, 0) % cells.size()];
+        // Whole sequences and tokens, so that nothing but the grid differs.
+        const double row = std::round(cell.row + uniform(seed, i, 1) * cell.rows),
+                     column = std::round(cell.column + uniform(seed, i, 2) * cell.columns);
+        const StepLoad load = cell.decodes ? StepLoad{row * groups_, column, 0, 0}
+                                           : StepLoad{0, 0, row * groups_, column};
+        const double off = std::abs(cost(load).seconds / exact(load).seconds - 1);
+        error.mean += off;
+        error.worst = std::max(error.worst, off);
+        ++error.samples;
+    }
+    if (error.samples > 0) error.mean /= static_cast<double>(error.samples);
+    return error;
+}
+
+RestPower StepTable::at_rest() {
+    if (!at_rest_) (void)exact({groups_, kShortest, 0, 0});
+    return *at_rest_;
+}
+
+// Of the fullest rank, with `utilization` of its memory to take:
+//   cache = utilization x capacity - weights - activations of the largest batch - reserve
+//   blocks = (cache - sequences x fixed part) / (block_size x bytes a token)
+KvCapacity StepTable::capacity(const SchedulerKnobs& knobs, double utilization,
+                               long max_model_len) const {
+    KvCapacity result;
+    const auto memory = [&](const StepSpec& spec) {
+        return fullest(step_memory(spec, expert_layout(spec)));
+    };
+    const long longest = std::max(max_model_len, 2L);
+    StepSpec one = decode_spec(1, static_cast<double>(longest));
+    one.context = longest;
+    one.sequences_per_group = std::max(one.mapping.pipeline_parallel, 1);
+    const auto sequences = static_cast<double>(one.sequences_per_group);
+    const MemoryNeed whole = memory(one);
+    one.context = longest / 2;
+    const double half = part_of(memory(one), "KV cache") / sequences,
+                 full = part_of(whole, "KV cache") / sequences;
+    result.bytes_per_token = (full - half) / static_cast<double>(longest - longest / 2);
+    result.fixed_per_sequence =
+        std::max(0.0, full - result.bytes_per_token * static_cast<double>(longest));
+    double scale = 1;
+    StepSpec work = prefill_spec(static_cast<double>(knobs.max_num_batched_tokens),
+                                 static_cast<double>(knobs.max_num_batched_tokens), scale);
+    const StepSpec batch = decode_spec(static_cast<double>(knobs.max_num_seqs), kShortest);
+    const MemoryNeed reading = memory(work), writing = memory(batch);
+    const double activations =
+                     std::max(part_of(reading, "activations"), part_of(writing, "activations")),
+                 buffers = std::max(part_of(reading, "exchange buffers"),
+                                    part_of(writing, "exchange buffers"));
+    result.capacity = hardware_.hbm_capacity.value();
+    double taken = 0;
+    for (const auto& [part, size] : whole.parts) {
+        const double bytes = part == "activations"        ? activations
+                             : part == "exchange buffers" ? buffers
+                             : part == "KV cache"         ? 0
+                                                          : size.value();
+        if (!(bytes > 0)) continue;
+        result.parts.push_back({part, bytes});
+        taken += bytes;
+    }
+    const double fixed = result.fixed_per_sequence * static_cast<double>(knobs.max_num_seqs);
+    const double left = utilization * result.capacity - taken - fixed;
+    const double block = result.bytes_per_token * static_cast<double>(knobs.block_size);
+    if (!(left > 0)) return result;
+    // A model whose state does not grow is limited by max_num_seqs alone.
+    const double most =
+        static_cast<double>(knobs.max_num_seqs) *
+        std::ceil(static_cast<double>(longest) / static_cast<double>(knobs.block_size));
+    const double blocks = block > 0 ? std::floor(left / block) : most;
+    result.parts.push_back({"KV cache", fixed + blocks * block});
+    result.blocks = static_cast<long>(blocks * groups_);
+    return result;
+}
+
+void StepTable::check() {
+    std::vector<Diagnostic> problems;
+    const StepSpec smallest = decode_spec(1, kShortest);
+    for (const StepError& problem : step_problems(smallest))
+        problems.push_back(at_key(replica_.pool, problem.key, problem.reason));
+    if (!problems.empty()) throw InputError(std::move(problems));
+    double scale = 1;
+    for (const StepSpec& spec : {smallest, prefill_spec(256, kShortest, scale)}) {
+        const ServingStep step = build_step(spec);
+        const CostProblems costs =
+            cost_problems(step.program, cache_, fabric_, replica_.collectives, replica_.ranks);
+        for (const auto& what : costs.operators)
+            problems.push_back(at_key(replica_.pool, "precision", what));
+        for (const auto& what : costs.transfers)
+            problems.push_back(at_key(replica_.pool, "collectives", what));
+        if (!problems.empty()) throw InputError(std::move(problems));
+    }
+}
+
+}  // namespace podsim

@@ -1,0 +1,124 @@
+// What one engine step costs on a replica at any batch, context and prompt tokens: worked out by
+// the same models as a step by itself, on a grid that is filled as it is asked for, and
+// interpolated between. With b sequences of context c that decode beside q prompt tokens that see m
+// tokens each:
+//
+//   T(b, c)        = bilinear in D(b, c), one decode step
+//   T(q, m)        = bilinear in P(q, m), one pass over prompts
+//   T(b, c; q, m)  = P(q, m) + [D(b, c) - D(b, c0)] + [P(q + b, c0) - P(q, c0)]
+//
+// c0 being the shortest context: the products see q + b tokens at once, attention does each its
+// own.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/assemble.hpp"
+#include "sim/cost_file.hpp"
+#include "sim/resolve.hpp"
+#include "workloads/serving.hpp"
+
+namespace podsim {
+
+// Of all ranks of a replica together; joules without what is drawn at rest.
+struct StepCost {
+    double seconds = 0, joules = 0, flops = 0, matrix_flops = 0, memory_bytes = 0;
+};
+StepCost operator+(const StepCost& a, const StepCost& b);
+StepCost operator*(double factor, const StepCost& cost);
+
+// Interpolated against worked out, off the grid where the table was used.
+struct InterpolationError {
+    double mean = 0, worst = 0;
+    long samples = 0;
+};
+
+// What a replica draws whether it works or not, watts.
+struct RestPower {
+    double package = 0, beside = 0;  // its chips; hosts, network and fans
+};
+
+// What a rank has room for, in the counts of an engine.
+struct KvCapacity {
+    long blocks = 0;                // of the replica
+    double bytes_per_token = 0;     // on the fullest rank
+    double fixed_per_sequence = 0;  // windows and states, on that rank
+    std::vector<MemoryPart> parts;  // of that rank: weights, activations, reserve, KV cache, unused
+    double capacity = 0;            // of that rank
+    double total() const;
+};
+
+class StepTable {
+  public:
+    // All must outlive it. `replica` is one replica of a pool.
+    StepTable(const ModelSpec& model, const SpeculationSpec& speculation,
+              const ResolvedAlternative& replica, Fidelity fidelity,
+              const std::string& cache_folder);
+    ~StepTable();
+    StepTable(const StepTable&) = delete;
+    StepTable& operator=(const StepTable&) = delete;
+
+    Seconds time(const StepLoad& load);
+    StepCost cost(const StepLoad& load);
+
+    // A load of decoding sequences alone, or of prompt tokens alone, as near as whole sequences
+    // come to it, without the grid.
+    StepCost exact(const StepLoad& load);
+    // What its time rests on, and warnings of its costs.
+    Provenance provenance(const StepLoad& load, std::vector<std::string>& warnings);
+
+    // At so many random loads within the cells that are filled.
+    InterpolationError error(int samples, std::uint64_t seed);
+
+    RestPower at_rest();
+
+    // Room for the KV cache with `utilization` of the memory taken; not more than 0 blocks where
+    // weights and work leave none.
+    KvCapacity capacity(const SchedulerKnobs& knobs, double utilization, long max_model_len) const;
+
+    // Throws InputError where the smallest step cannot be laid out or has no cost.
+    void check();
+
+    long points() const { return points_; }
+    const CostCache& cache() const { return cache_; }
+
+  private:
+    // Values on a grid, worked out when first asked for.
+    class Grid {
+      public:
+        Grid(std::vector<double> rows, std::vector<double> columns);
+        template <class Work>
+        StepCost at(double row, double column, const Work& work);
+        const std::vector<double>& rows() const { return rows_; }
+        const std::vector<double>& columns() const { return columns_; }
+        bool filled(std::size_t row, std::size_t column) const;
+
+      private:
+        std::vector<double> rows_, columns_;
+        std::vector<std::optional<StepCost>> cells_;
+    };
+
+    StepSpec decode_spec(double sequences, double context) const;
+    StepSpec prefill_spec(double tokens, double seen, double& scale) const;
+    StepCost work_out(const StepSpec& spec, double scale);
+    StepCost decode(double sequences, double context);  // of a data-parallel group
+    StepCost prefill(double tokens, double seen);
+    StepSpec spec_of(const StepLoad& load, double& scale) const;
+
+    const ModelSpec& model_;
+    const SpeculationSpec& speculation_;
+    const ResolvedAlternative& replica_;
+    RankHardware hardware_;
+    RankFabric fabric_;
+    CostCache cache_;
+    CostFile file_;
+    Grid decode_, prefill_;
+    double groups_ = 1;
+    long points_ = 0;
+    std::optional<RestPower> at_rest_;
+};
+
+}  // namespace podsim

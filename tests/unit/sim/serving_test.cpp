@@ -1,0 +1,268 @@
+// Served traffic from the experiment to the result: what is refused, what the numbers rest on, and
+// that the audit sees each of them bent.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+
+#include "sim/audit.hpp"
+#include "sim/result_read.hpp"
+#include "sim/serving_fleet.hpp"
+#include "sim/serving_spec.hpp"
+#include "tests/unit/sim/experiment_cases.hpp"
+
+namespace podsim {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+
+Node serving_experiment() {
+    return parse_yaml(R"(experiment: a test
+workload:
+  kind: serving
+  model: deepseek-r1
+  traffic:
+    arrivals: {law: poisson, rate: 20 req/s}
+    input: {mean: 500 tokens}
+    output: {mean: 100 tokens}
+    requests: 200
+  slo: {ttft: 5 s, tpot: 100 ms}
+alternatives:
+  - name: A
+    system: test-system
+    chips: 16
+    precision: {weights: int8, experts: int8, activations: int8, dispatch: int8}
+    engine: test-engine
+prices: test-prices
+)",
+                      "test.yaml");
+}
+
+Node pools_experiment() {
+    Node experiment = parse_yaml(R"(experiment: a test
+workload:
+  kind: serving
+  model: deepseek-r1
+  traffic:
+    arrivals: {law: poisson, rate: 20 req/s}
+    input: {mean: 500 tokens}
+    output: {mean: 100 tokens}
+    requests: 200
+alternatives:
+  - name: A
+    pools:
+      - name: readers
+        role: prefill
+        system: test-system
+        chips: 32
+        replicas: 2
+        precision: {weights: int8, experts: int8, activations: int8, dispatch: int8}
+        engine: test-engine
+      - name: writers
+        role: decode
+        system: test-system
+        chips: 32
+        precision: {weights: int8, experts: int8, activations: int8, dispatch: int8}
+        engine: test-engine
+prices: test-prices
+)",
+                                 "test.yaml");
+    return experiment;
+}
+
+std::vector<std::string> broken_laws(const AlternativeResult& result) {
+    std::vector<std::string> broken;
+    for (const AuditFinding& finding : result.audit)
+        if (!finding.passed) broken.push_back(finding.law + ": " + finding.detail);
+    return broken;
+}
+
+TEST(ServingRun, EveryRequestIsServedAndEveryLawHolds) {
+    const AlternativeResult result = run_test(serving_experiment());
+    ASSERT_TRUE(result.served.has_value());
+    EXPECT_EQ(result.served->finished, 200);
+    EXPECT_EQ(result.served->input_tokens, 200 * 500);
+    EXPECT_EQ(result.served->output_tokens, 200 * 100);
+    EXPECT_THAT(broken_laws(result), ::testing::IsEmpty());
+    EXPECT_EQ(result.packages, 16);
+    EXPECT_EQ(result.ranks, 32);
+    // 20 requests a second for ten seconds, and what the last one takes.
+    EXPECT_NEAR(result.served->span_seconds, 10, 4);
+    EXPECT_NEAR(value_of(result, "output_tokens_per_second_per_chip"),
+                20000 / result.served->span_seconds / 16, 1e-9);
+    EXPECT_LT(result.served->pools[0].step_error_worst, 0.25);
+    EXPECT_GT(result.served->pools[0].step_error_samples, 0);
+}
+
+// One sequence alone: its tokens come as fast as `kind: decode` says of that batch and context.
+TEST(ServingRun, AStepCostsWhatItCostsByItself) {
+    Node one = with(serving_experiment(), "workload.traffic.requests", "1");
+    one = with(with(one, "workload.traffic.input.mean", "1023 tokens"),
+               "workload.traffic.output.mean", "2 tokens");
+    const AlternativeResult served = run_test(one);
+    Node step = with(test_experiment(), "workload.batch_per_group", "1");
+    step = without(with(step, "workload.context", "1024 tokens"), "workload", "batch_per_chip");
+    const double expected = value_of(run_test(step), "time_per_output_token");
+    // 32 data-parallel groups, of which one has a sequence: a step of one each.
+    EXPECT_NEAR(value_of(served, "time_per_output_token"), expected, 0.002 * expected);
+}
+
+TEST(ServingRun, PoolsHandOverTheirCaches) {
+    const AlternativeResult result = run_test(pools_experiment());
+    EXPECT_THAT(broken_laws(result), ::testing::IsEmpty());
+    ASSERT_EQ(result.served->pools.size(), 2U);
+    EXPECT_EQ(result.served->pools[0].written_tokens, 200);
+    EXPECT_EQ(result.served->pools[1].written_tokens, 200 * 99);
+    EXPECT_EQ(result.served->pools[1].prefill_tokens, 0);
+    EXPECT_EQ(result.served->transferred_tokens, 200 * 500);
+    // (512 + 64) x 61 layers x 2 bytes a token.
+    EXPECT_EQ(result.served->transferred_bytes, 200.0 * 500 * 576 * 61 * 2);
+    EXPECT_EQ(result.packages, 64);
+    const auto transfer =
+        std::find_if(result.breakdown.begin(), result.breakdown.end(),
+                     [](const auto& part) { return part.part == "cache transfer"; });
+    // 35 MB through the ports of 32 ranks at 50 GB/s, and 5 us.
+    EXPECT_GE(transfer->seconds, 500.0 * 576 * 61 * 2 / (32 * 50e9) + 5e-6 - 1e-9);
+}
+
+TEST(ServingRun, TheResultReadsBack) {
+    Catalog catalog = test_catalog();
+    Result result = run_experiment(with(serving_experiment(), "workload.rate_scales", "[0.5, 2]"),
+                                   catalog, quick());
+    const nlohmann::ordered_json json = to_json(result);
+    const Result again = read_result(json);
+    EXPECT_EQ(to_json(*again.alternatives[0].served), to_json(*result.alternatives[0].served));
+    ASSERT_EQ(again.alternatives[0].served->curve.size(), 2U);
+    const auto& curve = again.alternatives[0].served->curve;
+    // More load: more tokens a chip, fewer a user.
+    EXPECT_GT(curve[1].output_tokens_per_second_per_chip,
+              curve[0].output_tokens_per_second_per_chip);
+    EXPECT_LT(curve[1].tokens_per_second_per_user, curve[0].tokens_per_second_per_user);
+    EXPECT_TRUE(curve[0].on_frontier && curve[1].on_frontier);
+}
+
+TEST(ServingRun, TheSameSeedGivesTheSameBytes) {
+    const AlternativeResult a = run_test(serving_experiment()), b = run_test(serving_experiment());
+    EXPECT_EQ(to_json(*a.served), to_json(*b.served));
+}
+
+TEST(ServingRun, AStopIsMarked) {
+    RunOptions options = quick();
+    int looks = 0;
+    options.stop = [&] { return ++looks > 1; };
+    const AlternativeResult result =
+        run_test(with(serving_experiment(), "workload.traffic.requests", "20000"), {}, options);
+    EXPECT_TRUE(result.served->partial);
+    EXPECT_GT(result.served->in_flight, 0);
+    EXPECT_THAT(broken_laws(result), ::testing::IsEmpty());
+    EXPECT_THAT(result.warnings, Contains(HasSubstr("partial: ended by a signal")));
+}
+
+TEST(ServingRun, WhatIsTooLongIsRejectedAndCounted) {
+    Node experiment = with(serving_experiment(), "workload.max_model_len", "550");
+    experiment = with(experiment, "workload.traffic.output",
+                      "{law: uniform, minimum: 10 tokens, maximum: 90 tokens}");
+    const AlternativeResult result = run_test(experiment);
+    EXPECT_GT(result.served->rejected, 20);
+    EXPECT_EQ(result.served->finished + result.served->rejected, 200);
+    EXPECT_THAT(result.warnings,
+                Contains(HasSubstr("rejected requests: prompt and answer longer than "
+                                   "max_model_len, 550 tokens")));
+    EXPECT_THAT(broken_laws(result), ::testing::IsEmpty());
+}
+
+TEST(ServingCheck, WhatCannotBeIsToldAtItsKey) {
+    EXPECT_EQ(problems_of(serving_experiment()), "");
+    EXPECT_EQ(problems_of(pools_experiment()), "");
+    for (const auto& [path, value, said] :
+         {std::tuple("workload.slo.tpot", "1 ms",
+                     "test.yaml:99:1: workload.slo.tpot: 1 ms: A needs "),
+          {"workload.slo.ttft", "1 ms", "workload.slo.ttft: 1 ms: A needs "},
+          {"workload.scheduler", "{gpu_memory_utilization: 0.2}",
+           "the model leaves no room for a KV cache: a rank of 16 chips has 64 GB"},
+          {"workload.scheduler", "{max_num_seq: 3}", "max_num_seq"},
+          {"workload.rate_scales", "[0]", "rate_scales"},
+          {"workload.traffic.arrivals.rate", "0 req/s", "workload.traffic.arrivals.rate"},
+          {"alternatives.A.replicas", "3", "16 chips do not divide over 3 replicas"},
+          {"alternatives.A.batch_per_chip", "3", "says nothing to a workload of kind serving"}}) {
+        EXPECT_THAT(problems_of(with(serving_experiment(), path, value)), HasSubstr(said));
+    }
+    Node alone = pools_experiment();
+    Node* pools = alone.find("alternatives")->items.front().find("pools");
+    pools->items.pop_back();
+    EXPECT_THAT(problems_of(alone), HasSubstr("no pool writes answers"));
+    EXPECT_THAT(problems_of(with(test_experiment(), "alternatives.A.replicas", "2")),
+                HasSubstr("says nothing to a workload of kind decode"));
+}
+
+TEST(ServingCheck, NoRequestIsNoRun) {
+    Node none = with(serving_experiment(), "workload.max_model_len", "100");
+    EXPECT_THROW(run_test(none), InputError);
+}
+
+TEST(ServingKnobs, APoolTurnsWhatTheWorkloadTurned) {
+    SchedulerSettings workload, pool;
+    workload.max_num_seqs = 64;
+    workload.block_size = 32;
+    pool.max_num_seqs = 8;
+    const ReplicaKnobs knobs = knobs_of(workload, pool);
+    EXPECT_EQ(knobs.scheduler.max_num_seqs, 8);
+    EXPECT_EQ(knobs.scheduler.block_size, 32);
+    EXPECT_EQ(knobs.scheduler.max_num_batched_tokens, 8192);
+}
+
+// A result bent by somebody else: each law sees what belongs to it.
+TEST(ServingAudit, TamperedResultsAreCaught) {
+    Catalog catalog = test_catalog();
+    const Result result = run_experiment(serving_experiment(), catalog, quick());
+    const AlternativeResult sound = result.alternatives.front();
+    const auto broken = [&](auto bend) {
+        AlternativeResult bent = sound;
+        bend(bent);
+        bent.audit = audit(bent, result.kind, result.configuration);
+        return broken_laws(bent);
+    };
+    EXPECT_THAT(broken([](AlternativeResult&) {}), ::testing::IsEmpty());
+    EXPECT_THAT(broken([](auto& r) { r.served->finished -= 1; }),
+                Contains(HasSubstr("every request ends one way")));
+    EXPECT_THAT(broken([](auto& r) { r.served->output_tokens += 1; }),
+                Contains(HasSubstr("tokens in = tokens out")));
+    EXPECT_THAT(broken([](auto& r) { r.served->number_integral *= 1.01; }),
+                Contains(HasSubstr("Little's law")));
+    EXPECT_THAT(broken([](auto& r) { r.served->pools[0].decode_step_seconds /= 50; }),
+                Contains(HasSubstr("steps take at least")));
+    EXPECT_THAT(broken([](auto& r) { r.served->pools[0].chips = 2; }),
+                Contains(HasSubstr("chips counted as packages")));
+    EXPECT_THAT(broken([](auto& r) { r.packages = 2; }), Contains(HasSubstr("rates follow")));
+    EXPECT_THAT(broken([](auto& r) { r.served->pools[0].busy_seconds *= 100; }),
+                Contains(HasSubstr("no resource above 100 %")));
+    EXPECT_THAT(broken([](auto& r) { r.memory[0].parts[0].bytes += 1e9; }),
+                Contains(HasSubstr("memory fits")));
+    EXPECT_THAT(broken([](auto& r) { r.breakdown[0].seconds += 1; }),
+                Contains(HasSubstr("what requests wait for")));
+    EXPECT_THAT(broken([](auto& r) {
+                    for (Metric& metric : r.metrics)
+                        if (metric.name == "usd_per_million_output_tokens") metric.value /= 8;
+                }),
+                Contains(HasSubstr("the bill sums")));
+}
+
+TEST(Frontier, PointsThatOthersSurpassAreNotOnIt) {
+    std::vector<LoadPoint> curve(3);
+    curve[0].output_tokens_per_second_per_chip = 10;
+    curve[0].tokens_per_second_per_user = 50;
+    curve[1].output_tokens_per_second_per_chip = 20;
+    curve[1].tokens_per_second_per_user = 40;
+    curve[2].output_tokens_per_second_per_chip = 15;
+    curve[2].tokens_per_second_per_user = 30;
+    mark_frontier(curve);
+    EXPECT_TRUE(curve[0].on_frontier);
+    EXPECT_TRUE(curve[1].on_frontier);
+    EXPECT_FALSE(curve[2].on_frontier);
+}
+
+}  // namespace
+}  // namespace podsim

@@ -1,0 +1,238 @@
+// The engine against what queueing theory and a pencil say of it.
+#include "workloads/serving.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "base/random.hpp"
+#include "serving_cases.hpp"
+
+namespace podsim {
+namespace {
+
+// One request at a time, 10 ms each, Poisson arrivals:
+//   mean wait = rho D / (2 (1 - rho)),   rho = rate x D   (Pollaczek and Khinchine, M/D/1)
+TEST(Serving, MD1MeetsTheFormula) {
+    for (const double rho : {0.5, 0.8}) {
+        constexpr double service = 0.010;
+        ServingCase serving = one_pool([](const StepLoad&) { return Seconds(service); });
+        serving.pools[0].knobs.max_num_seqs = 1;
+        RequestStream stream =
+            poisson(rho / service, 400'000, [](long) { return std::pair<long, long>(8, 1); });
+        const ServingOutcome out = simulate_serving(serving, stream);
+        EXPECT_EQ(out.finished, 400'000);
+        const double wait = rho * service / (2 * (1 - rho));
+        EXPECT_NEAR(out.waits.queue / 400'000 / wait, 1, 0.02) << rho;
+        EXPECT_NEAR(out.time_to_first_token.mean, wait + service, 0.02 * wait) << rho;
+        EXPECT_NEAR(out.pools[0].busy / out.span, rho, 0.01);
+        EXPECT_NEAR(out.number_integral, out.sojourn_sum, 1e-6 * out.sojourn_sum);
+    }
+}
+
+// c sequences side by side, a token each millisecond, lengths exponential around 1000 tokens:
+// M/M/c, mean wait = C(c, a) / (c mu - rate) with Erlang's C.
+TEST(Serving, MMcMeetsErlangC) {
+    constexpr int c = 4;
+    constexpr double mean = 1000, step = 1e-3, rho = 0.75;
+    const double rate = rho * c / (mean * step), a = rho * c;
+    double sum = 0, term = 1;
+    for (int k = 0; k < c; ++k) {
+        sum += term;
+        term *= a / (k + 1);
+    }
+    const double erlang_c = term / (1 - rho) / (sum + term / (1 - rho));
+    const double wait = erlang_c / (c / (mean * step) - rate);
+    ServingCase serving =
+        one_pool([](const StepLoad& load) { return Seconds(load.decodes > 0 ? step : 0); });
+    serving.pools[0].knobs.max_num_seqs = c;
+    RequestStream stream = poisson(rate, 300'000, [&](long i) {
+        const double length = -mean * std::log(uniform(5, i));
+        return std::pair<long, long>(1, 1 + static_cast<long>(std::ceil(length)));
+    });
+    const ServingOutcome out = simulate_serving(serving, stream);
+    EXPECT_EQ(out.finished, 300'000);
+    EXPECT_NEAR(out.waits.queue / 300'000 / wait, 1, 0.02);
+    EXPECT_NEAR(out.number_integral, out.sojourn_sum, 1e-6 * out.sojourn_sum);
+    EXPECT_EQ(out.pools[0].written_tokens, out.output_tokens);
+}
+
+// Two requests by hand. A step takes 10 ms, and 1 ms more for each prompt token.
+//   0 ms    A (10 in, 3 out) is read: 20 ms, its first token at 20
+//   20 ms   decodes; B (5 in, 2 out) came at 15 and joins: 10 + 5 = 15 ms, ends at 35: A has its
+//           second token, B its first
+//   35 ms   both decode one step: 45 ms, both end
+TEST(Serving, TwoRequestsByHand) {
+    ServingCase serving =
+        one_pool([](const StepLoad& load) { return Seconds(0.010 + 0.001 * load.prefill_tokens); });
+    RequestStream stream = listed({{0.0, 10, 3}, {0.015, 5, 2}});
+    const ServingOutcome out = simulate_serving(serving, stream);
+    EXPECT_EQ(out.finished, 2);
+    EXPECT_NEAR(out.span, 0.045, 1e-9);
+    EXPECT_NEAR(out.time_to_first_token.mean, (0.020 + 0.020) / 2, 1e-7);
+    EXPECT_NEAR(out.time_per_output_token.mean, (0.0125 + 0.010) / 2, 1e-7);
+    EXPECT_NEAR(out.end_to_end.largest, 0.045, 1e-7);
+    EXPECT_NEAR(out.waits.queue, 0.005, 1e-9);
+    EXPECT_NEAR(out.waits.prefill, 0.020 + 0.015, 1e-9);
+    EXPECT_NEAR(out.waits.decode, 0.025 + 0.010, 1e-9);
+    EXPECT_NEAR(out.waits.total(), 0.045 + 0.030, 1e-9);
+    EXPECT_EQ(out.pools[0].prefill_tokens, 15);
+    EXPECT_EQ(out.pools[0].written_tokens, 5);
+    // Inter-token latencies: 15 and 10 of A, 10 of B.
+    EXPECT_EQ(out.inter_token_latency.count, 3);
+    EXPECT_NEAR(out.inter_token_latency.mean, 0.035 / 3, 1e-9);
+}
+
+// 1000 tokens of decode are a handful of events, and the time is the sum of all steps:
+//   sum over i of (1 + (100 + i) / 1000) ms, i = 0 .. 998 (the first token comes of reading).
+TEST(Serving, ManyStepsAreFewEvents) {
+    ServingCase serving = one_pool([](const StepLoad& load) {
+        return Seconds(load.prefill_tokens > 0 ? 0.0 : 1e-3 * (1 + load.decode_context / 1000));
+    });
+    RequestStream stream = listed({{0.0, 100, 1000}});
+    const ServingOutcome out = simulate_serving(serving, stream);
+    double expected = 0;
+    for (int i = 0; i < 999; ++i) expected += 1e-3 * (1 + (100 + i) / 1000.0);
+    EXPECT_NEAR(out.end_to_end.mean, expected, 1e-6 * expected);
+    EXPECT_LT(out.events, 60U);
+}
+
+// 8 blocks of 4 tokens, two sequences of 8 + 12 tokens: both are read (4 blocks), and grow at every
+// fourth token until the blocks are gone; then the younger one is read again after the older ends.
+TEST(Serving, TheYoungerOneLosesItsBlocks) {
+    for (const Preemption how : {Preemption::recompute, Preemption::swap}) {
+        ServingCase serving = one_pool(
+            [](const StepLoad& load) { return Seconds(1e-3 + 1e-5 * load.prefill_tokens); });
+        serving.pools[0].knobs.block_size = 4;
+        serving.pools[0].knobs.preemption = how;
+        serving.pools[0].kv_blocks = 8;
+        RequestStream stream = listed({{0.0, 8, 12}, {0.0, 8, 12}});
+        const ServingOutcome out = simulate_serving(serving, stream);
+        EXPECT_EQ(out.finished, 2);
+        EXPECT_EQ(out.pools[0].preemptions, 1);
+        EXPECT_GT(out.waits.preempted, 0);
+        EXPECT_LE(out.pools[0].peak_blocks, 8);
+        EXPECT_EQ(out.pools[0].written_tokens, 24);
+        // Both have 16 cached tokens, 8 + 8, when the next ones ask for blocks: 9 were written, and
+        // the younger one's 17 are read again.
+        const double again = how == Preemption::recompute ? 17 : 0;
+        EXPECT_EQ(out.recomputed_tokens, again);
+        EXPECT_EQ(out.pools[0].prefill_tokens, 16 + again);
+    }
+}
+
+// Two of three drafts' worth: 1.5 tokens a step. 1 + 9 tokens: the clock needs 9, six steps.
+TEST(Serving, DraftsShortenTheWriting) {
+    ServingCase serving =
+        one_pool([](const StepLoad& load) { return Seconds(load.decodes > 0 ? 0.010 : 0.0); });
+    serving.pools[0].tokens_per_step = 1.5;
+    serving.pools[0].query_tokens = 2;
+    RequestStream stream = listed({{0.0, 4, 10}});
+    const ServingOutcome out = simulate_serving(serving, stream);
+    EXPECT_NEAR(out.end_to_end.mean, 0.060, 1e-7);
+    EXPECT_EQ(out.pools[0].written_tokens, 10);
+}
+
+// A prompt of 100 tokens in chunks of 40: three steps; the sequence that decodes waits for each of
+// them only as long as the chunk takes. Without chunks it waits for the whole prompt.
+TEST(Serving, ChunksLetOthersGoOn) {
+    for (const bool chunked : {true, false}) {
+        ServingCase serving = one_pool(
+            [](const StepLoad& load) { return Seconds(0.001 + 0.001 * load.prefill_tokens); });
+        serving.pools[0].knobs.max_num_batched_tokens = 41;
+        serving.pools[0].knobs.enable_chunked_prefill = chunked;
+        RequestStream stream = listed({{0.0, 1, 50}, {0.0105, 100, 1}});
+        const ServingOutcome out = simulate_serving(serving, stream);
+        EXPECT_EQ(out.finished, 2);
+        EXPECT_EQ(out.pools[0].mixed_steps, chunked ? 4 : 2);
+        EXPECT_NEAR(out.inter_token_latency.largest, chunked ? 0.041 : 0.001, 1e-9);
+    }
+}
+
+TEST(Serving, PromptsGoWhereTheirPrefixIs) {
+    ServingCase serving =
+        one_pool([](const StepLoad& load) { return Seconds(1e-3 + 1e-4 * load.prefill_tokens); });
+    serving.pools[0].replicas = 2;
+    serving.pools[0].kv_blocks = 1000;
+    serving.routing = Routing::prefix_aware;
+    std::vector<Listed> requests;
+    for (int i = 0; i < 20; ++i) requests.push_back({i * 1.0, 64, 4});
+    RequestStream stream = listed(requests, 16, [](long i) {
+        // Two conversations in turn: three blocks of their own, the fourth differs each time.
+        const auto name = static_cast<std::uint64_t>(100 * (i % 2 + 1));
+        return std::vector<std::uint64_t>{name, name + 1, name + 2,
+                                          static_cast<std::uint64_t>(10'000 + i)};
+    });
+    const ServingOutcome out = simulate_serving(serving, stream);
+    // The first two of them find nothing, each later one 48 tokens.
+    EXPECT_EQ(out.cached_tokens, 18 * 48);
+    EXPECT_EQ(out.pools[0].prefill_tokens, 20 * 64 - 18 * 48);
+}
+
+// A cache of 100 tokens x 1 kB over 1 MB/s takes 0.1 s, and 5 ms on the way; the second one waits
+// for the port.
+TEST(Serving, CachesGoThroughOnePort) {
+    ServingCase serving = one_pool(
+        [](const StepLoad& load) { return Seconds(load.prefill_tokens > 0 ? 0.010 : 0.001); });
+    serving.pools.push_back(serving.pools[0]);
+    serving.pools[0].role = PoolRole::prefill;
+    serving.pools[1].role = PoolRole::decode;
+    for (ServingPool& pool : serving.pools) pool.link = BytesPerSecond(1e6);
+    serving.kv_per_token = Bytes(1000);
+    serving.transfer_latency = Seconds(0.005);
+    RequestStream stream = listed({{0.0, 100, 11}, {0.0, 100, 11}});
+    const ServingOutcome out = simulate_serving(serving, stream);
+    EXPECT_EQ(out.finished, 2);
+    EXPECT_EQ(out.transferred_tokens, 200);
+    EXPECT_NEAR(out.waits.transfer, 0.105 + 0.205, 1e-9);
+    EXPECT_NEAR(out.span, 0.010 + 0.205 + 10 * 0.001, 1e-9);
+    EXPECT_EQ(out.pools[0].written_tokens, 2);
+    EXPECT_EQ(out.pools[1].written_tokens, 20);
+}
+
+TEST(Serving, EveryRequestEndsOneWay) {
+    ServingCase serving =
+        one_pool([](const StepLoad& load) { return Seconds(1e-3 + 1e-5 * load.prefill_tokens); });
+    serving.max_model_len = 1000;
+    serving.pools[0].knobs.max_num_seqs = 1;
+    RequestStream stream = listed({{0.0, 900, 200}, {0.0, 10, 500}, {0.0, 10, 10}});
+    stream.classes[0].timeout = Seconds(0.1);
+    const ServingOutcome out = simulate_serving(serving, stream);
+    EXPECT_EQ(out.arrived, 3);
+    EXPECT_EQ(out.rejected, 1);
+    EXPECT_EQ(out.finished, 1);
+    EXPECT_EQ(out.timed_out, 1);
+    ASSERT_EQ(out.reasons.size(), 1U);
+    EXPECT_NE(out.reasons[0].find("1000"), std::string::npos);
+    EXPECT_NEAR(out.number_integral, out.sojourn_sum, 1e-9);
+}
+
+TEST(Serving, AStopLeavesWhatHadEnded) {
+    ServingCase serving = one_pool([](const StepLoad&) { return Seconds(1e-3); });
+    RequestStream stream =
+        poisson(100, 100'000, [](long) { return std::pair<long, long>(10, 10); });
+    int looks = 0;
+    serving.stop = [&] { return ++looks == 3; };
+    const ServingOutcome out = simulate_serving(serving, stream);
+    EXPECT_TRUE(out.stopped);
+    EXPECT_GT(out.finished, 100);
+    EXPECT_LT(out.finished, 100'000);
+    EXPECT_EQ(out.arrived, out.finished + out.in_flight);
+    EXPECT_NEAR(out.number_integral, out.sojourn_sum, 1e-6 * out.sojourn_sum);
+}
+
+TEST(Serving, CasesThatCannotRunAreRefused) {
+    RequestStream stream = listed({});
+    ServingCase serving = one_pool([](const StepLoad&) { return Seconds(1e-3); });
+    serving.pools[0].role = PoolRole::decode;
+    EXPECT_THROW(simulate_serving(serving, stream), std::invalid_argument);
+    serving.pools[0].role = PoolRole::prefill;
+    EXPECT_THROW(simulate_serving(serving, stream), std::invalid_argument);
+    serving.pools[0].role = PoolRole::serve;
+    EXPECT_EQ(simulate_serving(serving, stream).arrived, 0);
+    serving.pools[0].kv_blocks = 0;
+    EXPECT_THROW(simulate_serving(serving, stream), std::invalid_argument);
+}
+
+}  // namespace
+}  // namespace podsim

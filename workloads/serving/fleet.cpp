@@ -1,0 +1,445 @@
+// Replicas, who sends them requests, links between pools, and what becomes of every request.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <set>
+#include <stdexcept>
+
+#include "base/calendar.hpp"
+#include "workloads/serving/replica.hpp"
+
+namespace podsim {
+
+const std::vector<std::pair<const char*, Preemption>>& names_of(const Preemption*) {
+    static const std::vector<std::pair<const char*, Preemption>> names = {
+        {"recompute", Preemption::recompute}, {"swap", Preemption::swap}};
+    return names;
+}
+
+const std::vector<std::pair<const char*, SchedulingPolicy>>& names_of(const SchedulingPolicy*) {
+    static const std::vector<std::pair<const char*, SchedulingPolicy>> names = {
+        {"fcfs", SchedulingPolicy::fcfs}, {"priority", SchedulingPolicy::priority}};
+    return names;
+}
+
+const std::vector<std::pair<const char*, Routing>>& names_of(const Routing*) {
+    static const std::vector<std::pair<const char*, Routing>> names = {
+        {"round_robin", Routing::round_robin},
+        {"least_loaded", Routing::least_loaded},
+        {"prefix_aware", Routing::prefix_aware}};
+    return names;
+}
+
+const std::vector<std::pair<const char*, PoolRole>>& names_of(const PoolRole*) {
+    static const std::vector<std::pair<const char*, PoolRole>> names = {
+        {"serve", PoolRole::serve}, {"prefill", PoolRole::prefill}, {"decode", PoolRole::decode}};
+    return names;
+}
+
+namespace {
+
+// A prompt goes where most of it is kept, unless that replica has this many times the load of the
+// least loaded one: then there.
+constexpr double kMostUneven = 2.0;
+constexpr std::uint64_t kEventsBetweenLooks = 4096;
+
+constexpr std::size_t kWindows = 60;
+
+void add(std::vector<double>& sums, const std::vector<double>& values, double share) {
+    sums.resize(std::max(sums.size(), values.size()), 0.0);
+    for (std::size_t i = 0; i < values.size(); ++i) sums[i] += share * values[i];
+}
+
+// One replica of so many.
+void add(PoolOutcome& sum, const PoolOutcome& one, int replicas) {
+    for (double PoolOutcome::*field :
+         {&PoolOutcome::busy, &PoolOutcome::steps, &PoolOutcome::mixed_steps,
+          &PoolOutcome::prefill_tokens, &PoolOutcome::written_tokens, &PoolOutcome::decode_seconds,
+          &PoolOutcome::decode_sequences, &PoolOutcome::decode_contexts, &PoolOutcome::decode_steps,
+          &PoolOutcome::sequence_seconds, &PoolOutcome::block_seconds, &PoolOutcome::hit_tokens,
+          &PoolOutcome::looked_up_tokens})
+        sum.*field += one.*field;
+    sum.peak_blocks = std::max(sum.peak_blocks, one.peak_blocks);
+    sum.peak_sequences = std::max(sum.peak_sequences, one.peak_sequences);
+    sum.preemptions += one.preemptions;
+    add(sum.busy_windows, one.busy_windows, 1.0 / replicas);
+    add(sum.block_windows, one.block_windows, 1.0 / replicas);
+}
+
+class Fleet {
+  public:
+    Fleet(const ServingCase& serving, RequestStream& requests);
+    ServingOutcome run();
+
+  private:
+    void pull();
+    Picoseconds time_of(const Request& request) const;
+    void schedule(Request request);
+    void arrive(Request request);
+    std::string refusal(const Request& request) const;
+    std::size_t route(const Request& request);
+    std::size_t least_loaded(const std::vector<std::size_t>& replicas) const;
+    bool first_token(std::size_t slot);
+    void admit_waiting_caches(std::size_t replica);
+    void transfer(std::size_t slot, std::size_t to);
+    void finish(std::size_t slot);
+    void time_out(std::size_t slot, std::uint32_t visit);
+    void leave(std::size_t slot);
+    void follow(const Request& ended);
+    void count_change(long change);
+    const PoolRole& role_of(std::size_t replica) const {
+        return serving_.pools[pool_of_[replica]].role;
+    }
+
+    const ServingCase& serving_;
+    RequestStream& requests_;
+    Calendar calendar_;
+    std::vector<Live> lives_;
+    std::vector<std::size_t> free_slots_;
+    std::vector<std::unique_ptr<Replica>> replicas_;
+    std::vector<std::size_t> pool_of_, readers_, writers_;
+    std::vector<Picoseconds> port_free_;  // of each replica, towards the other pools
+    // Sequences whose caches wait for room, by decode replica, in order.
+    std::vector<std::set<std::pair<std::uint64_t, std::size_t>>> inbound_;
+    std::vector<double> inbound_tokens_;
+    std::size_t next_reader_ = 0;
+    std::uint64_t next_order_ = 0;
+    bool exhausted_ = false, begun_ = false;
+    Picoseconds begin_ = 0, changed_ = 0, last_end_ = 0;
+    long number_ = 0;
+    LogHistogram inter_token_;
+    std::vector<float> ttft_, tpot_, e2e_;
+    std::set<std::string> reasons_;
+    ServingOutcome out_;
+};
+
+void require(const ServingCase& serving) {
+    bool serve = false, prefill = false, decode = false;
+    for (const ServingPool& pool : serving.pools) {
+        serve = serve || pool.role == PoolRole::serve;
+        prefill = prefill || pool.role == PoolRole::prefill;
+        decode = decode || pool.role == PoolRole::decode;
+        if (pool.replicas < 1 || pool.kv_blocks < 1 || !pool.step_time)
+            throw std::invalid_argument("pool " + pool.name + " has no replica, blocks or steps");
+        if (pool.knobs.block_size < 1 || pool.knobs.max_num_seqs < 1 ||
+            pool.knobs.max_num_batched_tokens < 1 || !(pool.tokens_per_step >= 1))
+            throw std::invalid_argument("pool " + pool.name + " has knobs below 1");
+    }
+    if (!serve && !prefill) throw std::invalid_argument("no pool reads prompts");
+    if (prefill != decode)
+        throw std::invalid_argument("a prefill pool needs a decode pool, and the other way round");
+}
+
+Fleet::Fleet(const ServingCase& serving, RequestStream& requests)
+    : serving_(serving), requests_(requests) {
+    require(serving);
+    for (std::size_t p = 0; p < serving.pools.size(); ++p) {
+        const ServingPool& pool = serving.pools[p];
+        for (int i = 0; i < pool.replicas; ++i) {
+            const std::size_t index = replicas_.size();
+            ReplicaHost host;
+            host.first_token = [this](std::size_t slot) { return first_token(slot); };
+            host.finished = [this](std::size_t slot) { finish(slot); };
+            host.room = [this](std::size_t replica) { admit_waiting_caches(replica); };
+            if (serving.worked)
+                host.worked = [this, p](const StepLoad& load, double steps) {
+                    serving_.worked(p, load, steps);
+                };
+            host.inter_token = &inter_token_;
+            replicas_.push_back(std::make_unique<Replica>(index, pool, requests.block_tokens,
+                                                          calendar_, lives_, std::move(host)));
+            pool_of_.push_back(p);
+            (pool.role == PoolRole::decode ? writers_ : readers_).push_back(index);
+        }
+    }
+    port_free_.resize(replicas_.size(), 0);
+    inbound_.resize(replicas_.size());
+    inbound_tokens_.resize(replicas_.size(), 0);
+}
+
+// The next arrival is on the calendar before the last one has been worked off.
+void Fleet::pull() {
+    Request request;
+    if (exhausted_ || !requests_.next(request)) {
+        exhausted_ = true;
+        return;
+    }
+    if (!begun_) begin_ = to_picoseconds(request.arrival);
+    begun_ = true;
+    calendar_.at(time_of(request), EventClass::arrival,
+                 [this, request = std::move(request)]() mutable {
+                     arrive(std::move(request));
+                     pull();
+                 });
+}
+
+// The calendar begins with the first arrival.
+Picoseconds Fleet::time_of(const Request& request) const {
+    return std::max(to_picoseconds(request.arrival) - begin_, calendar_.now());
+}
+
+void Fleet::schedule(Request request) {
+    calendar_.at(time_of(request), EventClass::arrival,
+                 [this, request = std::move(request)]() mutable { arrive(std::move(request)); });
+}
+
+void Fleet::count_change(long change) {
+    out_.number_integral +=
+        static_cast<double>(number_) * to_seconds(calendar_.now() - changed_).value();
+    changed_ = calendar_.now();
+    number_ += change;
+    last_end_ = std::max(last_end_, calendar_.now());
+}
+
+// Why no replica could ever serve it; "" where one can.
+std::string Fleet::refusal(const Request& request) const {
+    const long whole = request.input_tokens + request.output_tokens;
+    if (request.input_tokens < 1 || request.output_tokens < 1)
+        return "prompts or answers without a token";
+    if (serving_.max_model_len > 0 && whole > serving_.max_model_len)
+        return fmt::format("prompt and answer longer than max_model_len, {} tokens",
+                           serving_.max_model_len);
+    for (const ServingPool& pool : serving_.pools) {
+        const long held = pool.role == PoolRole::prefill ? request.input_tokens : whole;
+        if (held + static_cast<long>(std::ceil(pool.tokens_per_step)) >
+            pool.kv_blocks * pool.knobs.block_size)
+            return fmt::format("prompt and answer larger than the KV cache of {}, {} blocks of {}",
+                               pool.name, pool.kv_blocks, pool.knobs.block_size);
+    }
+    return "";
+}
+
+std::size_t Fleet::least_loaded(const std::vector<std::size_t>& replicas) const {
+    std::size_t best = replicas.front();
+    double least = -1;
+    for (const std::size_t replica : replicas) {
+        const double load = replicas_[replica]->load() + inbound_tokens_[replica];
+        if (least >= 0 && load >= least) continue;
+        least = load;
+        best = replica;
+    }
+    return best;
+}
+
+std::size_t Fleet::route(const Request& request) {
+    if (serving_.routing == Routing::round_robin) return readers_[next_reader_++ % readers_.size()];
+    const std::size_t least = least_loaded(readers_);
+    if (serving_.routing == Routing::least_loaded) return least;
+    std::size_t best = least;
+    long most = 0;
+    for (const std::size_t replica : readers_) {
+        const long found = replicas_[replica]->found(request);
+        if (found <= most) continue;
+        most = found;
+        best = replica;
+    }
+    const double own = static_cast<double>(request.input_tokens);
+    return replicas_[best]->load() <= kMostUneven * (replicas_[least]->load() + own) ? best : least;
+}
+
+void Fleet::arrive(Request request) {
+    ++out_.arrived;
+    const std::string why = refusal(request);
+    const std::size_t replica = why.empty() ? route(request) : 0;
+    const bool full = why.empty() && serving_.max_queue > 0 &&
+                      replicas_[replica]->waiting() >= static_cast<std::size_t>(serving_.max_queue);
+    if (!why.empty() || full) {
+        ++out_.rejected;
+        reasons_.insert(full ? fmt::format("queues of {} requests", serving_.max_queue) : why);
+        count_change(0);
+        return follow(request);
+    }
+    count_change(1);
+    std::size_t slot = lives_.size();
+    if (free_slots_.empty()) {
+        lives_.emplace_back();
+    } else {
+        slot = free_slots_.back();
+        free_slots_.pop_back();
+    }
+    Live& one = lives_[slot];
+    const std::uint32_t visit = one.visit + 1;
+    one = Live();
+    one.visit = visit;
+    one.order = next_order_++;
+    one.arrived = calendar_.now();
+    one.target = request.input_tokens;
+    const auto& classes = requests_.classes;
+    const auto index = static_cast<std::size_t>(request.service_class);
+    std::optional<Seconds> timeout;
+    if (index < classes.size()) {
+        one.priority = classes[index].priority;
+        timeout = classes[index].timeout;
+    }
+    one.request = std::move(request);
+    if (timeout)
+        calendar_.at(calendar_.now() + to_picoseconds(*timeout), EventClass::arrival,
+                     [this, slot, visit] { time_out(slot, visit); });
+    replicas_[replica]->enqueue(slot);
+}
+
+// Whoever waits for the first token so long gives up; what is being read is read to its end.
+void Fleet::time_out(std::size_t slot, std::uint32_t visit) {
+    const Live& one = lives_[slot];
+    if (one.visit != visit || one.first_token >= 0 || !replicas_[one.replica]->drop(slot)) return;
+    ++out_.timed_out;
+    leave(slot);
+}
+
+bool Fleet::first_token(std::size_t slot) {
+    const std::size_t from = lives_[slot].replica;
+    if (role_of(from) != PoolRole::prefill) return true;
+    const std::size_t to = least_loaded(writers_);
+    lives_[slot].moved_at = calendar_.now();
+    inbound_[to].insert({lives_[slot].order, slot});
+    inbound_tokens_[to] += static_cast<double>(lives_[slot].target);
+    admit_waiting_caches(to);
+    return false;
+}
+
+void Fleet::admit_waiting_caches(std::size_t replica) {
+    auto& waiting = inbound_[replica];
+    while (!waiting.empty()) {
+        const std::size_t slot = waiting.begin()->second;
+        const std::size_t from = lives_[slot].replica;
+        if (!replicas_[replica]->reserve(slot)) return;
+        lives_[slot].replica = from;  // until its cache has left
+        waiting.erase(waiting.begin());
+        transfer(slot, replica);
+    }
+}
+
+// A cache goes through the port of its replica and the one of the other, each one cache at a time:
+//   end = max(both free) + bytes / min(rates), and the latency on top.
+void Fleet::transfer(std::size_t slot, std::size_t to) {
+    const std::size_t from = lives_[slot].replica;
+    const double tokens = static_cast<double>(lives_[slot].target);
+    const BytesPerSecond rate =
+        min(serving_.pools[pool_of_[from]].link, serving_.pools[pool_of_[to]].link);
+    const Seconds wire =
+        rate > BytesPerSecond(0.0) ? tokens * serving_.kv_per_token / rate : Seconds(0.0);
+    const Picoseconds begin = std::max({calendar_.now(), port_free_[from], port_free_[to]});
+    const Picoseconds sent = begin + to_picoseconds(wire);
+    port_free_[from] = port_free_[to] = sent;
+    out_.transferred_tokens += tokens;
+    calendar_.at(sent + to_picoseconds(serving_.transfer_latency), EventClass::completion,
+                 [this, slot, from, to, tokens] {
+                     replicas_[from]->release(slot);
+                     inbound_tokens_[to] -= tokens;
+                     lives_[slot].replica = to;
+                     lives_[slot].there_at = calendar_.now();
+                     replicas_[to]->join(slot);
+                 });
+}
+
+void Fleet::finish(std::size_t slot) {
+    const Live& one = lives_[slot];
+    const Request& request = one.request;
+    const auto seconds = [](Picoseconds from, Picoseconds to) {
+        return to_seconds(to - from).value();
+    };
+    const Picoseconds end = calendar_.now();
+    const double ttft = seconds(one.arrived, one.first_token),
+                 writing = seconds(one.first_token, end), whole = seconds(one.arrived, end);
+    const auto output = static_cast<double>(request.output_tokens);
+    ++out_.finished;
+    out_.input_tokens += static_cast<double>(request.input_tokens);
+    out_.cached_tokens += static_cast<double>(one.cached);
+    out_.output_tokens += output;
+    out_.recomputed_tokens += static_cast<double>(one.read - (request.input_tokens - one.cached));
+    ttft_.push_back(static_cast<float>(ttft));
+    e2e_.push_back(static_cast<float>(whole));
+    const double tpot = output > 1 ? writing / (output - 1) : 0;
+    if (output > 1) tpot_.push_back(static_cast<float>(tpot));
+
+    const auto index = static_cast<std::size_t>(request.service_class);
+    ServiceObjective objective = serving_.objective;
+    if (index < requests_.classes.size()) {
+        const ServiceClass& promised = requests_.classes[index];
+        if (promised.time_to_first_token)
+            objective.time_to_first_token = promised.time_to_first_token;
+        if (promised.time_per_output_token)
+            objective.time_per_output_token = promised.time_per_output_token;
+    }
+    const bool good =
+        (!objective.time_to_first_token || ttft <= objective.time_to_first_token->value()) &&
+        (!objective.time_per_output_token || output <= 1 ||
+         tpot <= objective.time_per_output_token->value());
+    if (good) {
+        out_.good += 1;
+        out_.good_tokens += output;
+    }
+
+    WaitSums& waits = out_.waits;
+    const double queue = seconds(one.arrived, one.first_scheduled),
+                 moving = one.there_at >= 0 ? seconds(one.moved_at, one.there_at) : 0;
+    waits.queue += queue;
+    waits.prefill += ttft - queue - one.lost_reading;
+    waits.transfer += moving;
+    waits.decode += writing - moving - one.lost_writing;
+    waits.preempted += one.lost_reading + one.lost_writing;
+    leave(slot);
+}
+
+void Fleet::leave(std::size_t slot) {
+    Live& one = lives_[slot];
+    out_.sojourn_sum += to_seconds(calendar_.now() - one.arrived).value();
+    count_change(-1);
+    follow(one.request);
+    ++one.visit;
+    free_slots_.push_back(slot);
+}
+
+// The next turn of a session, or of whoever sends a request when the last one has ended.
+void Fleet::follow(const Request& ended) {
+    if (!ended.continues || !requests_.follow) return;
+    Request following;
+    if (requests_.follow(ended, to_seconds(calendar_.now() + begin_), following))
+        schedule(std::move(following));
+}
+
+ServingOutcome Fleet::run() {
+    pull();
+    std::uint64_t looked = 0;
+    while (!calendar_.empty()) {
+        calendar_.run_at(calendar_.next_time());
+        if (!serving_.stop || calendar_.events_run() - looked < kEventsBetweenLooks) continue;
+        looked = calendar_.events_run();
+        if (serving_.stop()) {
+            out_.stopped = true;
+            break;
+        }
+    }
+    count_change(0);
+    out_.in_flight = number_;
+    if (number_ > 0) {
+        std::vector<bool> is_free(lives_.size(), false);
+        for (const std::size_t slot : free_slots_) is_free[slot] = true;
+        for (std::size_t slot = 0; slot < lives_.size(); ++slot) {
+            if (is_free[slot]) continue;
+            out_.sojourn_sum += to_seconds(calendar_.now() - lives_[slot].arrived).value();
+        }
+    }
+    out_.span = begun_ ? to_seconds(last_end_).value() : 0;
+    out_.time_to_first_token = distribution_of(ttft_);
+    out_.time_per_output_token = distribution_of(tpot_);
+    out_.end_to_end = distribution_of(e2e_);
+    out_.inter_token_latency = distribution_of(inter_token_);
+    out_.reasons.assign(reasons_.begin(), reasons_.end());
+    out_.events = calendar_.events_run();
+    out_.pools.resize(serving_.pools.size());
+    for (std::size_t i = 0; i < replicas_.size(); ++i)
+        add(out_.pools[pool_of_[i]], replicas_[i]->outcome(out_.span, kWindows),
+            serving_.pools[pool_of_[i]].replicas);
+    return out_;
+}
+
+}  // namespace
+
+ServingOutcome simulate_serving(const ServingCase& serving, RequestStream& requests) {
+    return Fleet(serving, requests).run();
+}
+
+}  // namespace podsim

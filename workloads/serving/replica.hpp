@@ -1,0 +1,155 @@
+// One engine instance: its queue, its batch, its blocks, and what its next step works on.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <set>
+#include <tuple>
+#include <vector>
+
+#include "base/calendar.hpp"
+#include "workloads/serving.hpp"
+#include "workloads/serving/prefix_store.hpp"
+#include "workloads/serving/records.hpp"
+
+namespace podsim {
+
+// A request on its way. Times are of the calendar, -1 for not yet.
+struct Live {
+    Request request;
+    std::uint64_t order = 0;  // by arrival
+    int priority = 0;
+    long generated = 0;      // output tokens before it joined the batch it is in
+    long computed = 0;       // tokens in the cache, while it is read
+    long target = 0;         // tokens to read: the prompt, and what it had written if preempted
+    long reused = 0;         // blocks of the prefix store that it holds on to
+    long cached = 0;         // tokens of the prompt that the store had at first
+    std::int64_t leave = 0;  // clock at which it ends, while it decodes
+    std::int64_t joined_clock = 0;
+    std::int64_t offset = 0;  // its own cached tokens less the clock, while it decodes
+    bool swapped = false;     // its cache is with the host
+    bool looked_up = false;   // in the prefix store
+    std::size_t replica = 0;  // that has it now
+    std::uint32_t visit = 0;  // of its slot: an event of an earlier request finds another number
+    Picoseconds arrived = 0, first_scheduled = -1, first_token = -1, joined = -1;
+    Picoseconds moved_at = -1, there_at = -1;   // handed to another replica, arrived there
+    long read = 0;                              // prompt tokens computed for it
+    Picoseconds lost_at = -1;                   // without blocks since
+    double lost_reading = 0, lost_writing = 0;  // seconds without blocks, before and after the
+                                                // first token
+};
+
+// What a replica tells who runs it.
+struct ReplicaHost {
+    // The first token is written and the cache is whole. False: another replica goes on with it.
+    std::function<bool(std::size_t slot)> first_token;
+    std::function<void(std::size_t slot)> finished;
+    std::function<void(std::size_t replica)> room;  // blocks were given back
+    std::function<void(const StepLoad&, double steps)> worked;
+    LogHistogram* inter_token = nullptr;
+};
+
+class Replica {
+  public:
+    // All but `index` must outlive it.
+    Replica(std::size_t index, const ServingPool& pool, long prefix_block_tokens,
+            Calendar& calendar, std::vector<Live>& lives, ReplicaHost host);
+
+    // To be read, from now on.
+    void enqueue(std::size_t slot);
+    // Blocks for a cache that is to come; false where there is no room yet.
+    bool reserve(std::size_t slot);
+    // That cache has come.
+    void join(std::size_t slot);
+    // The cache of a sequence that another replica goes on with has left.
+    void release(std::size_t slot);
+    // Takes a request out of the queue; false where it does not wait.
+    bool drop(std::size_t slot);
+
+    // Tokens of prompts that wait and tokens in the cache: what routing balances.
+    double load() const;
+    std::size_t waiting() const { return waiting_.size(); }
+    // Leading blocks of the prompt in the prefix store.
+    long found(const Request& request) const { return store_.found(request); }
+    std::size_t index() const { return index_; }
+    const ServingPool& pool() const { return pool_; }
+    PoolOutcome outcome(double span, std::size_t windows) const;
+
+  private:
+    struct Chunk {
+        std::size_t slot;
+        long tokens;
+    };
+    struct Step {  // under way: some steps of decoding alone, or one with prompt tokens
+        bool running = false;
+        Picoseconds begin = 0;
+        long steps = 1;
+        double first = 0, slope = 0, extra = 0;  // seconds of the i-th: first + i slope
+        StepLoad load;
+        std::vector<Chunk> chunks;
+        double seconds(long count) const;
+        long steps_until(double elapsed) const;
+    };
+    using Key = std::tuple<int, std::uint64_t, std::size_t>;  // -priority, order, slot
+
+    Live& live(std::size_t slot) { return lives_[slot]; }
+    Key key_of(std::size_t slot) const;
+    long pages(long tokens) const;
+    long own_tokens(const Live& one) const;  // cached ones that no store holds, while it is read
+    long available() const { return pool_.kv_blocks - used_ - store_.pinned_pages(); }
+    void take(long blocks);
+    void give(long blocks);
+    long growth(std::int64_t gained) const;
+    std::int64_t gained_by(long steps) const;
+    std::size_t sequences() const;
+    void poke();
+    void cut();
+    bool head_fits() const;
+    long first_chunk(const Live& one, long budget) const;
+    void next_step();
+    void take_in_ready();
+    void make_room_to_decode();
+    std::vector<Chunk> choose_chunks(long budget);
+    bool preempt_younger_than(const Key& key, std::size_t first);
+    void preempt(std::size_t slot);
+    void begin_decode(std::size_t slot);
+    void end_decode(std::size_t slot);
+    void plan_stretch();
+    void plan_mixed(std::vector<Chunk> chunks, bool with_decodes);
+    void start(double seconds);
+    void end_step();
+    void advance(long steps);
+    void read_chunks(const std::vector<Chunk>& chunks);
+    void share_prompt(Live& one);
+    void let_go(Live& one);
+    void end_loss(Live& one);
+    void finish(std::size_t slot);
+    void record(const Step& step);
+
+    std::size_t index_;
+    const ServingPool& pool_;
+    Calendar& calendar_;
+    std::vector<Live>& lives_;
+    ReplicaHost host_;
+    PrefixStore store_;
+    std::set<Key> waiting_;
+    double waiting_tokens_ = 0;
+    std::vector<std::size_t> prefilling_;
+    std::set<std::tuple<std::int64_t, std::uint64_t, std::size_t>> decoding_;  // leave, order, slot
+    std::vector<std::size_t> ready_;
+    long reserved_ = 0;
+    long used_ = 0;
+    double clock_ = 0;              // tokens that whoever decodes has gained
+    std::int64_t whole_clock_ = 0;  // of these the whole ones
+    std::int64_t context_ = 0;      // sum of cached tokens less the clock over decoding sequences
+    std::vector<long> phases_;      // decoding sequences by offset modulo the block size
+    Step step_;
+    std::uint64_t generation_ = 0;
+    bool begins_ = false;      // a first step is on the calendar
+    double swap_seconds_ = 0;  // that the next step pays
+    PoolOutcome sums_;
+    Windows busy_, blocks_;
+};
+
+}  // namespace podsim
