@@ -11,6 +11,7 @@
 #include "sim/resolve.hpp"
 #include "sim/single_run.hpp"
 #include "sim/step_run.hpp"
+#include "sim/training_run_step.hpp"
 
 namespace podsim {
 
@@ -43,6 +44,9 @@ AlternativeResult run_alternative(const ResolvedExperiment& experiment,
         case WorkloadKind::kernel:
         case WorkloadKind::collective:
             result = run_single(experiment, alternative, options, counts);
+            break;
+        case WorkloadKind::training:
+            result = run_training(experiment, alternative, options, counts);
             break;
         case WorkloadKind::replay:
             result = run_replay(experiment, alternative, options, counts);
@@ -107,6 +111,8 @@ ResolvedExperiment checked(Node& document, Catalog& catalog,
             require_fidelity(alternative, fidelity);
             if (kind == WorkloadKind::replay) {
                 check_replay(resolved, alternative);
+            } else if (kind == WorkloadKind::training) {
+                check_training(resolved, alternative);
             } else {
                 is_step(kind) ? check_step(resolved, alternative)
                               : check_single(resolved, alternative);

@@ -19,6 +19,7 @@ const std::vector<std::pair<const char*, WorkloadKind>>& names_of(const Workload
         {"collective", WorkloadKind::collective},
         {"decode", WorkloadKind::decode},
         {"prefill", WorkloadKind::prefill},
+        {"training", WorkloadKind::training},
         {"replay", WorkloadKind::replay}};
     return names;
 }
@@ -71,6 +72,7 @@ void describe(Form& form, MappingSpec& mapping) {
         at_least(1));
     form.optional("micro_batches", mapping.micro_batches,
                   "parts of a step, to overlap transfers with compute", at_least(1));
+    describe_training_mapping(form, mapping.training);
 }
 
 template <class Form>
@@ -184,8 +186,9 @@ void describe(Form& form, WorkloadSpec& workload) {
     if (!kAllVariants<Form> && !form.ok()) return form.ignore_unknown_keys();
     const bool decode = workload.kind == WorkloadKind::decode;
     const bool prefill = workload.kind == WorkloadKind::prefill;
-    of_variant(form, decode || prefill, "model", workload.model,
-               "decode, prefill: of configs/models, or a path to a config.json");
+    const bool training = workload.kind == WorkloadKind::training;
+    of_variant(form, decode || prefill || training, "model", workload.model,
+               "decode, prefill, training: of configs/models, or a path to a config.json");
     of_variant(form, decode, "context", workload.context,
                "decode: cached tokens of a sequence at the measured step", count());
     of_variant(form, prefill, "prompt", workload.context, "prefill: tokens of a prompt", count());
@@ -206,7 +209,15 @@ void describe(Form& form, WorkloadSpec& workload) {
                "one collective");
     ReplaySpec replay;
     describe_replay(form, workload.kind == WorkloadKind::replay, replay);
+    TrainingForm of_training;
+    describe_training(form, training, of_training);
     if (!form.ok()) return;
+    if (training) {
+        workload.training = of_training;
+        if (of_training.sequence.value() != std::floor(of_training.sequence.value()))
+            form.problem("sequence", "is no whole number of tokens");
+        return;
+    }
     if (workload.kind == WorkloadKind::replay) workload.replay = replay;
     const auto whole = [&](const char* key, Tokens tokens) {
         if (tokens.value() != std::floor(tokens.value()))
@@ -247,9 +258,11 @@ void describe(Form& form, PoolSpec& pool) {
     form.required("name", pool.name, "of the pool");
     form.optional("role", pool.role, "what it does");
     describe_pool(form, pool);
-    if (form.ok() && !pool.role.empty() && pool.role != "decode" && pool.role != "prefill") {
-        form.problem("role",
-                     fmt::format("{} is not modelled yet, expected decode or prefill", pool.role));
+    if (form.ok() && !pool.role.empty() && pool.role != "decode" && pool.role != "prefill" &&
+        pool.role != "train") {
+        form.problem("role", fmt::format("{} is not modelled yet, expected decode, prefill or "
+                                         "train",
+                                         pool.role));
     }
 }
 
@@ -335,8 +348,19 @@ void remember_places(const Node& document, ExperimentSpec& experiment) {
 
 // Keys of a pool that say nothing to a kind of workload: whoever wrote them expects an effect.
 std::vector<std::string> unused_keys(const WorkloadSpec& workload, const PoolSpec& pool) {
-    if (workload.kind == WorkloadKind::decode) return {"tokens_per_rank"};
-    if (workload.kind == WorkloadKind::prefill) return {};
+    const std::vector<std::string> of_training(training_mapping_keys().begin(),
+                                               training_mapping_keys().end());
+    if (is_step(workload.kind)) {
+        std::vector<std::string> keys = of_training;
+        if (workload.kind == WorkloadKind::decode) keys.emplace_back("tokens_per_rank");
+        return keys;
+    }
+    if (workload.kind == WorkloadKind::training)
+        return {"batch_per_chip",        "batch_per_rank",       "batch_per_group",
+                "tokens_per_rank",       "latency_target",       "mapping.micro_batches",
+                "mapping.attention",     "mapping.head_parallel", "mapping.engram_tables",
+                "experts.redundant",     "experts.shared_ranks",  "experts.exchange",
+                "precision.kv_cache",    "precision.indexer"};
     if (workload.kind == WorkloadKind::replay)
         return {"precision",       "mapping",         "experts",
                 "engine",          "batch_per_chip",  "batch_per_rank",

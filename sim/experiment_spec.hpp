@@ -14,12 +14,13 @@
 #include "sim/faults.hpp"
 #include "sim/moe_operator.hpp"
 #include "sim/replay_spec.hpp"
+#include "sim/training_spec_form.hpp"
 #include "workloads/mapping.hpp"
 
 namespace podsim {
 
 // kernel: `operator` in the file (a C++ word).
-enum class WorkloadKind { kernel, collective, decode, prefill, replay };
+enum class WorkloadKind { kernel, collective, decode, prefill, training, replay };
 const std::vector<std::pair<const char*, WorkloadKind>>& names_of(const WorkloadKind*);
 
 // Whether it is a step of a served model, with a mapping and an engine.
@@ -69,6 +70,7 @@ struct WorkloadSpec {
     std::optional<Transfer> collective;  // group_ranks and sizes filled in
     std::optional<Operator> fused_work;  // of the collective's kernel, on every rank
     std::optional<ReplaySpec> replay;
+    std::optional<TrainingForm> training;
     KeyPlaces places;
 };
 
