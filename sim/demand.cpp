@@ -39,7 +39,7 @@ Demand demand_of(const FusedPartCost& cost, double core_share) {
     return demand;
 }
 
-Demand demand_of(const CoflowShare& share, const RankHardware& hardware) {
+Demand demand_of(const CoflowShare& share, const RankHardware& hardware, double cores) {
     Demand demand;
     for (std::size_t port = 0; port < kPorts; ++port) {
         demand.amounts.port_bytes[port] = share.bytes[port].value();
@@ -54,6 +54,8 @@ Demand demand_of(const CoflowShare& share, const RankHardware& hardware) {
                                          share.port_time[port] / demand.duration);
     }
     demand.shares.usage.emplace_back(static_cast<int>(Resource::memory), memory / demand.duration);
+    if (cores > 0)
+        demand.shares.usage.emplace_back(static_cast<int>(Resource::matrix_cores), cores);
     return demand;
 }
 

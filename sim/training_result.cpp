@@ -472,7 +472,28 @@ class Answer {
         for (const MemoryUse& use : result_.memory)
             peak_memory = std::max(peak_memory, use.total);
         add("memory_peak", peak_memory / 1e9, "GB");
+        add_parts_of_memory(add);
         add_energy_and_cost();
+    }
+
+    // Of the fullest stages.
+    template <class Add>
+    void add_parts_of_memory(const Add& add) const {
+        double states = 0, activations = 0;
+        for (const MemoryUse& use : result_.memory) {
+            double of_states = 0, of_activations = 0;
+            for (const MemoryPart& part : use.parts) {
+                if (part.part == "activations") of_activations = part.bytes;
+                for (const char* name :
+                     {"weights", "gradients", "master weights", "optimizer moments"}) {
+                    if (part.part == name) of_states += part.bytes;
+                }
+            }
+            states = std::max(states, of_states);
+            activations = std::max(activations, of_activations);
+        }
+        add("memory_states", states / 1e9, "GB");
+        add("memory_activations", activations / 1e9, "GB");
     }
 
     void add_energy_and_cost() {

@@ -33,6 +33,8 @@ struct TrainingHabits {
     bool scatters_sends = true;       // ranks of a tensor-parallel group send a part each to the next
                                       // stage, and gather there
     bool gradients_with_each_micro_batch = false;  // ZeRO 2 and 3 in some engines
+    bool reads_rows_again = false;  // gradients of biases and of norms' weights in kernels of their
+                                    // own (apex, Megatron-LM before Transformer Engine)
 };
 
 template <class Form>
@@ -49,6 +51,8 @@ void describe(Form& form, TrainingHabits& habits) {
                   "each rank of a tensor-parallel group sends its part to the next stage");
     form.optional("gradients_with_each_micro_batch", habits.gradients_with_each_micro_batch,
                   "gradients are reduced after each micro-batch, not after the last alone");
+    form.optional("reads_rows_again", habits.reads_rows_again,
+                  "gradients of biases and norms' weights have kernels of their own");
 }
 
 }  // namespace podsim

@@ -36,30 +36,37 @@ bool is_whole(const Attention& a) {
 Operators through_memory(const Attention& a, bool dropout) {
     const double all = elements_of(a);
     const long groups = a.batch * a.heads;
-    Operators ops = {{"attention_scores", Gemm{a.query, a.context, a.head_dim_qk, groups}},
+    const DType format = a.compute;
+    const auto product = [&](const char* name, long m, long n, long k) {
+        return Operator{name, Gemm{m, n, k, groups, format, format, format}};
+    };
+    Operators ops = {product("attention_scores", a.query, a.context, a.head_dim_qk),
                      {"attention_softmax", VectorWork{"softmax", all, 5, wide * all, wide * all}}};
     if (dropout) {
         ops.push_back({"attention_dropout",
                        VectorWork{"dropout", all, 2, wide * all, (wide + mask) * all}});
     }
-    ops.push_back({"attention_values", Gemm{a.query, a.head_dim_v, a.context, groups}});
+    ops.push_back(product("attention_values", a.query, a.head_dim_v, a.context));
     return ops;
 }
 
 Operators through_memory_backward(const Attention& a, bool dropout) {
     const double all = elements_of(a);
     const long groups = a.batch * a.heads;
-    Operators ops = {{"attention_scores_gradient", Gemm{a.query, a.context, a.head_dim_v, groups}},
-                     {"attention_value_gradient", Gemm{a.context, a.head_dim_v, a.query, groups}}};
+    const DType format = a.compute;
+    const auto product = [&](const char* name, long m, long n, long k) {
+        return Operator{name, Gemm{m, n, k, groups, format, format, format}};
+    };
+    Operators ops = {product("attention_scores_gradient", a.query, a.context, a.head_dim_v),
+                     product("attention_value_gradient", a.context, a.head_dim_v, a.query)};
     if (dropout) {
         ops.push_back({"attention_dropout_backward",
                        VectorWork{"dropout_backward", all, 2, (wide + mask) * all, wide * all}});
     }
     ops.push_back({"attention_softmax_backward",
                    VectorWork{"softmax_backward", all, 4, 2 * wide * all, wide * all}});
-    ops.push_back(
-        {"attention_query_gradient", Gemm{a.query, a.head_dim_qk, a.context, groups}});
-    ops.push_back({"attention_key_gradient", Gemm{a.context, a.head_dim_qk, a.query, groups}});
+    ops.push_back(product("attention_query_gradient", a.query, a.head_dim_qk, a.context));
+    ops.push_back(product("attention_key_gradient", a.context, a.head_dim_qk, a.query));
     return ops;
 }
 
@@ -159,6 +166,28 @@ class BlockMaker {
             list.push_back(std::move(one));
     }
 
+    // Sums over rows, of a product's gradient for its bias, of a norm's input and gradient for its
+    // weights.
+    void read_again(const Operator& op, Operators& weight) const {
+        const auto* gemm = std::get_if<Gemm>(&op.body);
+        const auto* work = std::get_if<VectorWork>(&op.body);
+        const auto* query = std::get_if<GroupedQueryAttention>(&job_.model.attentions.front());
+        const bool of_attention = op.name.find("projection") != std::string::npos;
+        const bool biased = of_attention ? query != nullptr && query->biases
+                                         : job_.model.ffn_biases && op.name != "head_projection";
+        if (gemm != nullptr && biased) {
+            const double n = static_cast<double>(gemm->m * gemm->groups) *
+                             static_cast<double>(gemm->n);
+            weight.push_back(
+                {op.name + "_bias_gradient", VectorWork{"row_sum", n, 1, wide * n, 0}});
+        } else if (work != nullptr &&
+                   (work->op == "residual_rms_norm" || work->op == "rms_norm")) {
+            const double n = work->elements;
+            weight.push_back({op.name + "_weight_gradient",
+                              VectorWork{"row_sum", n, 3, 2 * wide * n, 0}});
+        }
+    }
+
     static void add_dropout(const Operator& op, OperatorGradients& gradients) {
         const double n = std::get<VectorWork>(op.body).elements;
         gradients.input.push_back(
@@ -180,6 +209,7 @@ class BlockMaker {
         }
         Backward both = backward_of(job_.model, alone);
         if (alone.size() > 1) both.input.erase(both.input.begin(), both.input.end() - 1);
+        if (job_.habits().reads_rows_again) read_again(op, both.weight);
         return {std::move(both.input), std::move(both.weight)};
     }
 

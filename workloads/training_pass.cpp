@@ -61,6 +61,7 @@ class PassBuilder {
                             {"data-parallel transfers", 1.0}};
         program_.kernel_gap = job.engine.kernel_gap.value;
         program_.rank_skew = job.engine.rank_skew.value;
+        program_.transfer_cores = job.engine.transfer_core_share;
         front_.resize(program_.classes.size());
     }
 
@@ -68,7 +69,6 @@ class PassBuilder {
         gathers_ = request.gathers;
         reduces_ = request.reduces;
         if (request.kind == PassKind::overlapped) {
-            program_.streams.front().core_share = 1.0 - job_.engine.transfer_core_share;
             forward(request.position, request.receives);
             restart(1);
             weights_aside_ = true;
