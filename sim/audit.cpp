@@ -199,7 +199,8 @@ std::vector<AuditFinding> audit(const AlternativeResult& alternative, const std:
         if (audited.facts.exchanges_layer) layer_traffic(audited, findings);
         if (kind == "collective") collective_traffic(audited, findings);
         if (audited.facts.trace) trace_is_replayed(audited, findings);
-        if (!audited.facts.step && !audited.facts.trace) single_rates_follow(audited, findings);
+        if (audited.facts.training) audit_training(audited, findings);
+        if (kind == "operator" || kind == "collective") single_rates_follow(audited, findings);
         if (audited.facts.step) audit_step(audited, findings);
         audit_energy(audited, findings);
         audit_prices(audited, findings);

@@ -45,13 +45,13 @@ void audit_energy(const AuditCase& audited, AuditFindings& findings) {
     using JoulesPerToken = Quantity<0, 0, 0, 0, 1, -1>;
     if (audited.kind == "decode")
         compare("energy_per_token", JoulesPerToken::dimension, whole / result.totals.tokens_out);
-    if (audited.kind == "prefill")
+    if (audited.kind == "prefill" || audited.kind == "training")
         compare("energy_per_token", JoulesPerToken::dimension, whole / result.totals.tokens_in);
     findings.check_none("energy is the sum of its parts", culprit,
                         fmt::format("{:.6g} J in {} parts", whole, result.energy.size()));
 
     const double power = package / machine_seconds;
-    const double allowance = audited.facts.step ? busy_allowance : rested_allowance;
+    const double allowance = audited.facts.step || audited.facts.training ? busy_allowance : rested_allowance;
     findings.check(
         "a package draws no more than it is built for",
         at_least(audited.facts.hardware.power * allowance, power),

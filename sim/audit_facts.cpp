@@ -166,6 +166,28 @@ AuditStep read_step(const Json& configuration, const Tree& workload, const Tree&
     return step;
 }
 
+// The batch is a number of sequences, or tokens of them.
+AuditTraining read_training(const Json& configuration, const Tree& workload, const Tree& pool) {
+    AuditTraining training;
+    training.sequence = workload.get("sequence").number(Tokens::dimension);
+    const Tree batch = workload.get("global_batch");
+    const bool plain = batch.json->is_number() ||
+                       batch.text().find_first_not_of("0123456789") == std::string::npos;
+    training.sequences =
+        plain ? batch.number({}) : batch.number(Tokens::dimension) / training.sequence;
+    training.zero_stage = workload.size_or("zero_stage", 1);
+    if (const auto mapping = pool.find("mapping"))
+        training.context_parallel = mapping->size_or("context_parallel", 1);
+    if (const auto drafts = workload.find("drafts"))
+        training.trains_drafts = !(*drafts->json == false || *drafts->json == "false");
+    AuditStep& step = training.forward;
+    step.context = step.computed = training.sequence;
+    const Tree config = document(configuration, "model", workload.get("model").text());
+    step.family = config.get("model_type").text();
+    step.model = read_audit_model(*config.json, config.name);
+    return training;
+}
+
 // False, and so the stricter law, where no library is named or carried.
 bool merges_copies(const Json& configuration, const Tree& pool, const std::string& system,
                    const char* type) {
@@ -242,6 +264,7 @@ AuditFacts read_audit_facts(const Json& configuration, const std::string& altern
     }
     if (kind == "decode" || kind == "prefill")
         facts.step = read_step(configuration, workload, pool);
+    if (kind == "training") facts.training = read_training(configuration, workload, pool);
     if (kind == "replay")
         facts.trace =
             read_trace_facts(document(configuration, "trace", workload.get("trace").text()));

@@ -83,8 +83,17 @@ struct AuditTrace {
     double working_ranks() const;
 };
 
+// A training step, its forward pass as a prefill of whole sequences.
+struct AuditTraining {
+    AuditStep forward;
+    double sequences = 0, sequence = 0;  // of all ranks; tokens of each
+    double context_parallel = 1, zero_stage = 1;
+    bool trains_drafts = true;
+};
+
 struct AuditFacts {
     std::optional<AuditTrace> trace;
+    std::optional<AuditTraining> training;
     double chips = 0;  // packages the experiment asks for
     AuditHardware hardware;
     AuditMapping mapping;

@@ -73,7 +73,9 @@ std::optional<std::size_t> stage_of(const std::string& rank_class, double stages
 // The laws, by what they look at.
 void audit_resources(const AuditCase& audited, AuditFindings& findings);  // bounds, use, ports
 void audit_step(const AuditCase& audited, AuditFindings& findings);       // one step of a model
+void audit_training(const AuditCase& audited, AuditFindings& findings);   // one training step
 void audit_memory(const AuditCase& audited, AuditFindings& findings);
+void memory_fits(const AuditCase& audited, AuditFindings& findings);  // and nothing about what
 void audit_energy(const AuditCase& audited, AuditFindings& findings);
 void audit_prices(const AuditCase& audited, AuditFindings& findings);
 

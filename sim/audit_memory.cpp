@@ -8,8 +8,6 @@
 
 namespace podsim {
 
-namespace {
-
 void memory_fits(const AuditCase& audited, AuditFindings& findings) {
     const auto& memory = audited.result.memory;
     const double capacity = audited.of_rank(audited.facts.hardware.hbm_capacity);
@@ -33,6 +31,8 @@ void memory_fits(const AuditCase& audited, AuditFindings& findings) {
         "memory fits", culprit,
         fmt::format("fullest rank {} of {}", bytes_text(fullest), bytes_text(capacity)));
 }
+
+namespace {
 
 double part_of(const MemoryUse& use, const char* name) {
     double bytes = 0;

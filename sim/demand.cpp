@@ -43,7 +43,7 @@ Demand demand_of(const FusedPartCost& cost, double core_share) {
     return demand;
 }
 
-Demand demand_of(const CoflowShare& share, const RankHardware& hardware) {
+Demand demand_of(const CoflowShare& share, const RankHardware& hardware, double cores) {
     Demand demand;
     for (std::size_t port = 0; port < kPorts; ++port) {
         demand.amounts.port_bytes[port] = share.bytes[port].value();
@@ -60,6 +60,8 @@ Demand demand_of(const CoflowShare& share, const RankHardware& hardware) {
     demand.shares.usage.emplace_back(static_cast<int>(Resource::memory), memory / demand.duration);
     for (const LinkTime& link : share.links)
         demand.shares.usage.emplace_back(kResources + link.link, link.time / demand.duration);
+    if (cores > 0)
+        demand.shares.usage.emplace_back(static_cast<int>(Resource::matrix_cores), cores);
     return demand;
 }
 

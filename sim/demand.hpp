@@ -22,7 +22,8 @@ Demand demand_of(const OperatorCost& cost, double core_share);
 Demand demand_of(const FusedPartCost& cost, double core_share);
 
 // A rank's part in a transfer, after the latency: as long as its slowest port, or as the memory
-// behind the ports (what is sent is read, what lands is written). Local payload costs nothing.
-Demand demand_of(const CoflowShare& share, const RankHardware& hardware);
+// behind the ports (what is sent is read, what lands is written). Local payload costs nothing. It
+// holds that share of the cores meanwhile.
+Demand demand_of(const CoflowShare& share, const RankHardware& hardware, double cores = 0);
 
 }  // namespace podsim

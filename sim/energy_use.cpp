@@ -28,8 +28,6 @@ class EnergyOfTasks {
     EnergyOfTasks(const AssemblyInput& in, const ChipSpec& chip, Energies energies, bool busy)
         : in_(in), chip_(chip), energies_(std::move(energies)), busy_(busy) {}
 
-    const Energies& energies() const { return energies_; }
-
     TaskEnergy of(int id) const {
         const Task& task = at(in_.program.tasks, id);
         if (task.kind == TaskKind::transfer) return of_transfer(id);
@@ -95,12 +93,12 @@ Watts node_power(const ResolvedAlternative& alternative) {
     return max(Watts(0.0), alternative.system.power_per_chip.value - alternative.chip.power.value);
 }
 
-// Of all ranks.
-TaskEnergy sum_of_tasks(const AssemblyInput& in, const EnergyOfTasks& tasks) {
-    TaskEnergy sum;
+// Adds all ranks' tasks of one execution, so many times.
+void add_tasks(const AssemblyInput& in, const EnergyOfTasks& tasks, double times, TaskEnergy& sum) {
     for (int id = 0; id < static_cast<int>(in.program.tasks.size()); ++id) {
         const TaskEnergy one = tasks.of(id);
-        const double count = at(in.program.classes, at(in.program.tasks, id).rank_class).count;
+        const double count =
+            times * at(in.program.classes, at(in.program.tasks, id).rank_class).count;
         sum.matrix += count * one.matrix;
         sum.vector += count * one.vector;
         sum.on_chip += count * one.on_chip;
@@ -108,19 +106,23 @@ TaskEnergy sum_of_tasks(const AssemblyInput& in, const EnergyOfTasks& tasks) {
         sum.scale_up += count * one.scale_up;
         sum.scale_out += count * one.scale_out;
     }
-    return sum;
 }
 
-std::vector<EnergyPart> parts_of(const AssemblyInput& in, const EnergyOfTasks& tasks,
-                                 const ResolvedAlternative& alternative) {
-    const TaskEnergy sum = sum_of_tasks(in, tasks);
-    const double machine_seconds = seconds_of(in.record.end) * alternative.packages;
+std::vector<EnergyPart> parts_of(const std::vector<EnergyRun>& runs, double seconds,
+                                 const ResolvedAlternative& alternative, const Energies& energies,
+                                 bool busy) {
+    TaskEnergy sum;
+    for (const EnergyRun& run : runs) {
+        const EnergyOfTasks tasks(*run.input, alternative.chip, energies, busy);
+        add_tasks(*run.input, tasks, run.times, sum);
+    }
+    const double machine_seconds = seconds * alternative.packages;
     return {{"matrix units", sum.matrix, 0, true},
             {"vector units", sum.vector, 0, true},
             {"on-chip movement", sum.on_chip, 0, true},
             {"HBM", sum.hbm, 0, true},
             {"scale-up links", sum.scale_up, 0, true},
-            {"static", tasks.energies().static_power.value.value() * machine_seconds, 0, true},
+            {"static", energies.static_power.value.value() * machine_seconds, 0, true},
             {"scale-out links", sum.scale_out, 0, false},
             {"host, network, fans",
              std::max(0.0, node_power(alternative).value() * machine_seconds - sum.scale_out), 0,
@@ -160,15 +162,19 @@ std::vector<EnergyPart> energy_parts(const AssemblyInput& in,
 
 EnergyBand add_energy(AlternativeResult& result, const AssemblyInput& in,
                       const ResolvedAlternative& alternative, bool busy) {
-    const Energies energies = energies_of(alternative.chip);
-    const EnergyOfTasks tasks(in, alternative.chip, energies, busy);
+    const EnergyOfTasks tasks(in, alternative.chip, energies_of(alternative.chip), busy);
     fill_rows(result, in, tasks);
-    result.energy = parts_of(in, tasks, alternative);
+    return add_energy_of_runs(result, {{&in, 1.0}}, seconds_of(in.record.end), alternative, busy);
+}
+
+EnergyBand add_energy_of_runs(AlternativeResult& result, const std::vector<EnergyRun>& runs,
+                              double seconds, const ResolvedAlternative& alternative, bool busy) {
+    const Energies energies = energies_of(alternative.chip);
+    result.energy = parts_of(runs, seconds, alternative, energies, busy);
     const double whole = total_of(result.energy).whole;
     for (EnergyPart& part : result.energy) part.share = whole > 0 ? part.joules / whole : 0;
     const auto end = [&](int which) {
-        const EnergyOfTasks other(in, alternative.chip, at_end(energies, which), busy);
-        return total_of(parts_of(in, other, alternative));
+        return total_of(parts_of(runs, seconds, alternative, at_end(energies, which), busy));
     };
     return {end(-1), end(1)};
 }

@@ -9,6 +9,8 @@
 // voltage draws the cap: clock and voltage have fallen (chips/power.hpp).
 #pragma once
 
+#include <vector>
+
 #include "sim/assemble.hpp"
 #include "sim/resolve.hpp"
 #include "sim/result.hpp"
@@ -32,6 +34,14 @@ std::vector<EnergyPart> energy_parts(const AssemblyInput& input,
 // rank long busy is held to its cap, one that rested is not yet.
 EnergyBand add_energy(AlternativeResult& result, const AssemblyInput& input,
                       const ResolvedAlternative& alternative, bool busy);
+
+// The same of programs that ran so many times each within `seconds`, without rows.
+struct EnergyRun {
+    const AssemblyInput* input = nullptr;
+    double times = 1;
+};
+EnergyBand add_energy_of_runs(AlternativeResult& result, const std::vector<EnergyRun>& runs,
+                              double seconds, const ResolvedAlternative& alternative, bool busy);
 
 // power_per_chip, power_package, power_nameplate_per_chip, and energy_per_token for so many tokens
 // an iteration (0: none); then what racks and site allow, with warnings.

@@ -13,6 +13,7 @@
 #include "sim/serving_run.hpp"
 #include "sim/single_run.hpp"
 #include "sim/step_run.hpp"
+#include "sim/training_run_step.hpp"
 
 namespace podsim {
 
@@ -45,6 +46,9 @@ AlternativeResult run_alternative(const ResolvedExperiment& experiment,
         case WorkloadKind::kernel:
         case WorkloadKind::collective:
             result = run_single(experiment, alternative, options, counts);
+            break;
+        case WorkloadKind::training:
+            result = run_training(experiment, alternative, options, counts);
             break;
         case WorkloadKind::replay:
             result = run_replay(experiment, alternative, options, counts);
@@ -120,6 +124,8 @@ ResolvedExperiment checked(Node& document, Catalog& catalog,
                 check_replay(resolved, alternative);
             } else if (kind == WorkloadKind::serving) {
                 check_serving(resolved, alternative);
+            } else if (kind == WorkloadKind::training) {
+                check_training(resolved, alternative);
             } else {
                 is_step(kind) ? check_step(resolved, alternative)
                               : check_single(resolved, alternative);

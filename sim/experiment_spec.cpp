@@ -15,9 +15,10 @@ namespace podsim {
 
 const std::vector<std::pair<const char*, WorkloadKind>>& names_of(const WorkloadKind*) {
     static const std::vector<std::pair<const char*, WorkloadKind>> names = {
-        {"operator", WorkloadKind::kernel}, {"collective", WorkloadKind::collective},
-        {"decode", WorkloadKind::decode},   {"prefill", WorkloadKind::prefill},
-        {"replay", WorkloadKind::replay},   {"serving", WorkloadKind::serving}};
+        {"operator", WorkloadKind::kernel},   {"collective", WorkloadKind::collective},
+        {"decode", WorkloadKind::decode},     {"prefill", WorkloadKind::prefill},
+        {"training", WorkloadKind::training}, {"serving", WorkloadKind::serving},
+        {"replay", WorkloadKind::replay}};
     return names;
 }
 
@@ -69,6 +70,7 @@ void describe(Form& form, MappingSpec& mapping) {
         at_least(1));
     form.optional("micro_batches", mapping.micro_batches,
                   "parts of a step, to overlap transfers with compute", at_least(1));
+    describe_training_mapping(form, mapping.training);
 }
 
 template <class Form>
@@ -183,8 +185,9 @@ void describe(Form& form, WorkloadSpec& workload) {
     const bool decode = workload.kind == WorkloadKind::decode;
     const bool prefill = workload.kind == WorkloadKind::prefill;
     const bool serving = workload.kind == WorkloadKind::serving;
-    of_variant(form, decode || prefill || serving, "model", workload.model,
-               "decode, prefill, serving: of configs/models, or a path to a config.json");
+    const bool training = workload.kind == WorkloadKind::training;
+    of_variant(form, decode || prefill || training || serving, "model", workload.model,
+               "decode, prefill, training, serving: of configs/models, or a path to a config.json");
     of_variant(form, decode, "context", workload.context,
                "decode: cached tokens of a sequence at the measured step", count());
     of_variant(form, prefill, "prompt", workload.context, "prefill: tokens of a prompt", count());
@@ -208,7 +211,15 @@ void describe(Form& form, WorkloadSpec& workload) {
                "one collective");
     ReplaySpec replay;
     describe_replay(form, workload.kind == WorkloadKind::replay, replay);
+    TrainingForm of_training;
+    describe_training(form, training, of_training);
     if (!form.ok()) return;
+    if (training) {
+        workload.training = of_training;
+        if (of_training.sequence.value() != std::floor(of_training.sequence.value()))
+            form.problem("sequence", "is no whole number of tokens");
+        return;
+    }
     if (workload.kind == WorkloadKind::replay) workload.replay = replay;
     const auto whole = [&](const char* key, Tokens tokens) {
         if (tokens.value() != std::floor(tokens.value()))
@@ -257,10 +268,10 @@ void describe(Form& form, PoolSpec& pool) {
     form.optional("role", pool.role, "what it does");
     describe_pool(form, pool);
     const bool known = pool.role.empty() || pool.role == "decode" || pool.role == "prefill" ||
-                       pool.role == "serve";
+                       pool.role == "serve" || pool.role == "train";
     if (form.ok() && !known) {
-        form.problem("role", fmt::format("{} is not modelled yet, expected decode or prefill, or "
-                                         "serve of a workload of kind serving",
+        form.problem("role", fmt::format("{} is not modelled yet, expected decode, prefill, train, "
+                                         "or serve of a workload of kind serving",
                                          pool.role));
     }
 }
@@ -346,11 +357,26 @@ void remember_places(const Node& document, ExperimentSpec& experiment) {
 
 // Keys of a pool that say nothing to a kind of workload: whoever wrote them expects an effect.
 std::vector<std::string> unused_keys(const WorkloadSpec& workload, const PoolSpec& pool) {
-    if (workload.kind == WorkloadKind::serving)
-        return {"batch_per_chip", "batch_per_rank", "batch_per_group", "tokens_per_rank",
-                "latency_target"};
-    if (workload.kind == WorkloadKind::decode) return {"tokens_per_rank", "replicas", "scheduler"};
-    if (workload.kind == WorkloadKind::prefill) return {"replicas", "scheduler"};
+    std::vector<std::string> of_training(training_mapping_keys().begin(),
+                                         training_mapping_keys().end());
+    if (workload.kind == WorkloadKind::serving) {
+        of_training.insert(of_training.end(),
+                           {"batch_per_chip", "batch_per_rank", "batch_per_group",
+                            "tokens_per_rank", "latency_target"});
+        return of_training;
+    }
+    if (is_step(workload.kind)) {
+        of_training.insert(of_training.end(), {"replicas", "scheduler"});
+        if (workload.kind == WorkloadKind::decode) of_training.emplace_back("tokens_per_rank");
+        return of_training;
+    }
+    if (workload.kind == WorkloadKind::training)
+        return {"batch_per_chip",     "batch_per_rank",        "batch_per_group",
+                "tokens_per_rank",    "latency_target",        "mapping.micro_batches",
+                "mapping.attention",  "mapping.head_parallel", "mapping.engram_tables",
+                "experts.redundant",  "experts.shared_ranks",  "experts.exchange",
+                "precision.kv_cache", "precision.indexer",     "replicas",
+                "scheduler"};
     if (workload.kind == WorkloadKind::replay)
         return {"precision",      "mapping",        "experts",         "engine",
                 "batch_per_chip", "batch_per_rank", "batch_per_group", "tokens_per_rank",

@@ -8,20 +8,21 @@
 
 #include "base/document.hpp"
 #include "base/units.hpp"
-#include "models/model.hpp"
 #include "chips/tiling_rules.hpp"
+#include "models/model.hpp"
 #include "program/operator.hpp"
 #include "program/transfer.hpp"
 #include "sim/faults.hpp"
 #include "sim/moe_operator.hpp"
 #include "sim/replay_spec.hpp"
 #include "sim/serving_spec.hpp"
+#include "sim/training_spec_form.hpp"
 #include "workloads/mapping.hpp"
 
 namespace podsim {
 
 // kernel: `operator` in the file (a C++ word).
-enum class WorkloadKind { kernel, collective, decode, prefill, replay, serving };
+enum class WorkloadKind { kernel, collective, decode, prefill, training, serving, replay };
 const std::vector<std::pair<const char*, WorkloadKind>>& names_of(const WorkloadKind*);
 
 // Whether it is a step of a served model, with a mapping and an engine.
@@ -72,6 +73,7 @@ struct WorkloadSpec {
     std::optional<Operator> fused_work;  // of the collective's kernel, on every rank
     std::optional<ReplaySpec> replay;
     std::optional<ServingSpec> serving;
+    std::optional<TrainingForm> training;
     KeyPlaces places;
 };
 
@@ -86,8 +88,8 @@ struct PoolSpec {
     BatchSpec batch;  // instead of the workload's
     std::vector<PoolFault> faults;
     std::optional<TilingRules> tiling;  // instead of the kernel library's
-    int replicas = 1;             // serving: engines, over which the chips are divided
-    SchedulerSettings scheduler;  // serving: over the workload's
+    int replicas = 1;                   // serving: engines, over which the chips are divided
+    SchedulerSettings scheduler;        // serving: over the workload's
     KeyPlaces places;
     bool exchanges_layer() const { return places.has("experts.exchange"); }
     std::string path;  // "alternatives.H800"

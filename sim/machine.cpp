@@ -249,7 +249,9 @@ class Machine {
             const CoflowShare& share = share_of(coflow, part);
             r.alone = to_picoseconds(demand_of(share, hardware_).duration);
             calendar_.at(r.start + r.latency + r.skew, EventClass::completion,
-                         [this, id, &share] { begin(id, demand_of(share, hardware_)); });
+                         [this, id, &share] {
+                             begin(id, demand_of(share, hardware_, program_.transfer_cores));
+                         });
         }
         explain_starts(instance.tasks, last_entered);
     }

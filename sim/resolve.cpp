@@ -16,6 +16,7 @@
 #include "sim/routed_collective.hpp"
 #include "sim/routing_file.hpp"
 #include "sim/serving_run.hpp"
+#include "sim/training_run_step.hpp"
 
 namespace podsim {
 
@@ -296,14 +297,25 @@ void resolve_alternative(ResolvedAlternative& result, const ResolvedExperiment& 
     if (has_system || !pool.collectives.empty())
         loader.load("collectives", pool.collectives, &system, other, result.collectives,
                     read_collective_library);
-    if (is_step(workload.kind)) {
+    const bool trains = workload.kind == WorkloadKind::training;
+    if (is_step(workload.kind) || trains) {
         if (pool.engine.empty()) {
-            pool.engine = "nominal";
-            result.warnings.push_back("no engine is named: the nominal one stands in");
+            pool.engine = trains ? "megatron" : "nominal";
+            result.warnings.push_back(
+                fmt::format("no engine is named: the {} one stands in", pool.engine));
         }
         result.engine.emplace();
-        if (loader.load("engine", pool.engine, nullptr, other, *result.engine, read_engine))
-            mark_other_phase(result, workload.kind);
+        if (loader.load("engine", pool.engine, nullptr, other, *result.engine, read_engine)) {
+            if (result.engine->training.has_value() != trains) {
+                problems.push_back(
+                    at_key(pool, "engine",
+                           fmt::format("{} {}", pool.engine, trains ? "does not train" : "trains"),
+                           trains ? "megatron, or one with a section `training`"
+                                  : "nominal, or one without a section `training`"));
+            } else if (!trains) {
+                mark_other_phase(result, workload.kind);
+            }
+        }
         attempt(problems, [&] { load_histogram(pool, catalog); });
     }
     if (workload.collective && is_routed(pool.experts)) {
@@ -349,6 +361,7 @@ void resolve_alternative(ResolvedAlternative& result, const ResolvedExperiment& 
         if (problems.size() == known && experiment.model) note_chosen(*experiment.model, result);
         check_batch(result, workload, problems);
     }
+    if (trains) fill_training_mapping(experiment, result);
     if (workload.kind != WorkloadKind::collective) mark_carried_over(result);
     if (workload.collective && problems.empty()) check_collective(result, workload, problems);
 }
@@ -415,7 +428,7 @@ ResolvedExperiment resolve(const Node& experiment, Catalog& catalog) {
     result.spec = read_experiment(experiment);
     Problems problems;
     const WorkloadSpec& workload = result.spec.workload;
-    if (is_step(workload.kind) || workload.serving) {
+    if (is_step(workload.kind) || workload.kind == WorkloadKind::training || workload.serving) {
         attempt(problems, [&] {
             const Node& config = catalog.load("model", workload.model, workload.places.of("model"),
                                               "workload.model");

@@ -9,7 +9,13 @@ template <class Form>
 void describe(Form& form, EngineSpec& engine) {
     form.required("title", engine.title, "name in words");
     form.optional("phase", engine.phase, "what it was made for; without it both");
-    form.required("overlap", engine.overlap, "how two micro-batches share a rank");
+    form.optional("training", engine.training, "what it does in a training step");
+    const char* const overlap = "serving: how two micro-batches share a rank";
+    if (form.has("training")) {
+        form.optional("overlap", engine.overlap, overlap);
+    } else {
+        form.required("overlap", engine.overlap, overlap);
+    }
     form.optional("attention_core_share", engine.attention_core_share,
                   "cores of the attention stream (partitioned)", share_above_zero());
     form.optional("expert_core_share", engine.expert_core_share,

@@ -1,0 +1,245 @@
+#include "sim/training_case.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/at.hpp"
+#include "base/names.hpp"
+
+namespace podsim {
+
+namespace {
+
+// Which passes a schedule is made of.
+bool splits_backward(ScheduleKind kind) {
+    switch (kind) {
+        case ScheduleKind::gpipe:
+        case ScheduleKind::one_forward_one_backward:
+        case ScheduleKind::interleaved:
+            return false;
+        default:
+            return true;
+    }
+}
+bool overlaps(ScheduleKind kind) {
+    return kind == ScheduleKind::dual_pipe || kind == ScheduleKind::dual_pipe_v;
+}
+
+const StageNeed& fullest_of(const std::vector<StageNeed>& needs) {
+    return *std::max_element(needs.begin(), needs.end(), [](const auto& a, const auto& b) {
+        return a.need.total() < b.need.total();
+    });
+}
+
+}  // namespace
+
+const StageNeed& TrainingStep::fullest() const {
+    return fullest_of(needs);
+}
+
+std::vector<StageNeed> TrainingCase::memory(const TrainingPlan& plan) const {
+    const auto positions = positions_of(job_, plan);
+    const PipelineTimes times = unit_times(job_, plan, positions);
+    const Schedule schedule = make_schedule(plan.request(job_), times);
+    return training_need(job_, plan, positions, schedule, time_schedule(schedule, times));
+}
+
+bool TrainingCase::fits(const TrainingPlan& plan) const {
+    if (!training_problems(job_, plan, machine_.ranks).empty()) return false;
+    return fullest_of(memory(plan)).need.total() <= machine_.hardware.hbm_capacity;
+}
+
+TrainingPassPtr TrainingCase::run(Program program) {
+    auto ran = std::make_shared<TrainingPass>();
+    ran->program = std::move(program);
+    if (ran->program.tasks.empty()) {
+        // A position without layers may have nothing to do.
+        ran->record.usage.resize(ran->program.classes.size());
+        return ran;
+    }
+    require_valid(ran->program);
+    ran->costs = cost_program(ran->program, cache_, machine_.fabric, machine_.collectives,
+                              machine_.ranks);
+    ran->record = run_program(ran->program, ran->costs, machine_.hardware, machine_.driver);
+    events_ += static_cast<long>(ran->record.events);
+    return ran;
+}
+
+TrainingPassPtr TrainingCase::pass(const TrainingPlan& plan, const PassRequest& request) {
+    TrainingPlan depends = plan;
+    depends.pipeline_parallel = 1;
+    // Alone, a pass knows nothing of its replicas.
+    if (!request.gathers && !request.reduces) {
+        depends.data_parallel = 1;
+        depends.zero_stage = 0;
+    }
+    const std::string key = plan_key(depends) + "|" + pass_key(job_, request);
+    const auto found = known_.find(key);
+    if (found != known_.end()) return found->second;
+    return known_[key] = run(build_pass(job_, plan, request));
+}
+
+TrainingPassPtr TrainingCase::optimizer(const TrainingPlan& plan,
+                                        const std::vector<TrainingPosition>& positions) {
+    std::string key = "optimizer|" + plan_key(plan);
+    for (const TrainingPosition& one : positions) key += "|" + work_of(job_, one);
+    const auto found = known_.find(key);
+    if (found != known_.end()) return found->second;
+    return known_[key] = run(build_optimizer(job_, plan, positions));
+}
+
+TrainingPassPtr TrainingCase::layer(const TrainingPlan& plan, long layer, PassKind kind) {
+    PassRequest request;
+    request.kind = kind;
+    request.position.begin = layer;
+    request.position.end = layer + 1;
+    return pass(plan, request);
+}
+
+PositionPasses TrainingCase::passes_of(const TrainingPlan& plan,
+                                       const std::vector<TrainingPosition>& all,
+                                       std::size_t position) {
+    const bool each = plan.zero_stage == 3;
+    const bool reduces_each =
+        each || (job_.habits().gradients_with_each_micro_batch && plan.zero_stage >= 1);
+    PassRequest request;
+    request.position = all[position];
+    request.receives = position > 0 && plan.pipeline_parallel > 1;
+    request.receives_gradient = position + 1 < all.size() && plan.pipeline_parallel > 1;
+    const auto made = [&](PassKind kind, bool gathers, bool reduces) {
+        request.kind = kind;
+        request.gathers = gathers && plan.replicas() > 1;
+        request.reduces = reduces && plan.replicas() > 1;
+        return pass(plan, request);
+    };
+    PositionPasses passes;
+    passes.forward = made(PassKind::forward, each, false);
+    PassKind last = PassKind::backward;
+    if (splits_backward(plan.schedule)) {
+        passes.input_gradient = made(PassKind::input_gradient, each, false);
+        passes.weight_gradient = made(PassKind::weight_gradient, false, reduces_each);
+        last = PassKind::weight_gradient;
+    } else {
+        passes.backward = made(PassKind::backward, each, reduces_each);
+    }
+    if (overlaps(plan.schedule)) {
+        request.backward = all[position];
+        passes.overlapped = made(PassKind::overlapped, false, false);
+    }
+    const bool divided = plan.replicas() > 1;
+    if (divided && job_.habits().overlap_gradients && !reduces_each)
+        passes.reducing = made(last, each, true);
+    if (divided && job_.habits().overlap_parameters && plan.zero_stage >= 1 && !each)
+        passes.gathering = made(PassKind::forward, true, false);
+    return passes;
+}
+
+TrainingStep TrainingCase::step(const TrainingPlan& plan) {
+    TrainingStep step;
+    step.positions = positions_of(job_, plan);
+    step.times = unit_times(job_, plan, step.positions);
+    for (std::size_t p = 0; p < step.positions.size(); ++p) {
+        step.passes.push_back(passes_of(plan, step.positions, p));
+        const PositionPasses& passes = step.passes.back();
+        PassTimes& times = step.times.positions[p];
+        times.forward = passes.forward->time();
+        if (passes.backward) {
+            times.input_gradient = passes.backward->time();
+            times.weight_gradient = Seconds(0.0);
+        } else {
+            times.input_gradient = passes.input_gradient->time();
+            times.weight_gradient = passes.weight_gradient->time();
+        }
+        if (passes.overlapped) times.overlapped = passes.overlapped->time();
+    }
+    if (plan.pipeline_parallel > 1) {
+        const Coflow send = make_coflow(stage_send(job_, plan), machine_.fabric,
+                                        machine_.collectives, machine_.ranks);
+        step.times.transfer = send.latency + send.shares.front().wire;
+    }
+    step.schedule = make_schedule(plan.request(job_), step.times);
+    step.timing = time_schedule(step.schedule, step.times);
+    step.needs = training_need(job_, plan, step.positions, step.schedule, step.timing);
+    step.kind_of_stage.resize(static_cast<std::size_t>(step.schedule.stages));
+    for (std::size_t kind = 0; kind < step.needs.size(); ++kind) {
+        Seconds reduction(0.0);
+        std::vector<TrainingPosition> held;
+        for (const int p : step.needs[kind].positions.front()) {
+            held.push_back(at(step.positions, p));
+            const PositionPasses& passes = at(step.passes, p);
+            if (!passes.reducing) continue;
+            const Seconds without = passes.backward ? passes.backward->time()
+                                                    : passes.weight_gradient->time();
+            reduction = max(reduction, passes.reducing->time() - without);
+        }
+        step.reductions.push_back(reduction);
+        step.optimizers.push_back(optimizer(plan, held));
+        for (const int stage : step.needs[kind].stages)
+            step.kind_of_stage[static_cast<std::size_t>(stage)] = kind;
+    }
+    Seconds last(0.0);
+    for (int stage = 0; stage < step.schedule.stages; ++stage) {
+        const StageTiming& timing = at(step.timing.stages, stage);
+        const std::size_t kind = at(step.kind_of_stage, stage);
+        const Seconds end = timing.last + step.reductions[kind] + step.optimizers[kind]->time();
+        if (end > last) {
+            last = end;
+            step.critical_stage = stage;
+        }
+        for (const int p : positions_of_stage(step.schedule, stage)) {
+            const PositionPasses& passes = at(step.passes, p);
+            if (!passes.gathering) continue;
+            const Seconds more =
+                passes.gathering->time() - passes.forward->time() - timing.first;
+            step.gather = max(step.gather, more);
+        }
+    }
+    step.host = job_.engine.host_step.value;
+    step.total = step.gather + last + step.host;
+    return step;
+}
+
+std::string TrainingCase::help_for_memory(const TrainingPlan& plan) const {
+    std::vector<std::pair<TrainingPlan, std::string>> tries;
+    const auto with = [&](const std::string& what, const auto& change) {
+        TrainingPlan other = plan;
+        change(other);
+        tries.emplace_back(other, what);
+    };
+    // From what costs least time to what costs most.
+    for (int stage = plan.zero_stage + 1; stage <= (plan.pipeline_parallel > 1 ? 2 : 3); ++stage)
+        with(fmt::format("zero_stage: {}", stage), [&](auto& p) { p.zero_stage = stage; });
+    if (plan.tensor_parallel > 1 && !plan.more.sequence_parallel)
+        with("sequence_parallel: true", [](auto& p) { p.more.sequence_parallel = true; });
+    for (const RecomputePolicy policy :
+         {RecomputePolicy::selective, RecomputePolicy::norms_and_activations,
+          RecomputePolicy::deepseek_v3, RecomputePolicy::full}) {
+        if (plan.recompute == RecomputePolicy::none || policy == RecomputePolicy::full)
+            with("recompute: " + name_of(policy), [&](auto& p) { p.recompute = policy; });
+    }
+    for (long part = plan.micro_batch / 2; part >= 1; part /= 2)
+        with(fmt::format("micro_batch: {}", part), [&](auto& p) { p.micro_batch = part; });
+    for (int factor = 2; factor <= plan.data_parallel; factor *= 2) {
+        if (plan.data_parallel % factor != 0) break;
+        with(fmt::format("pipeline_parallel: {}, data_parallel: {}",
+                         plan.pipeline_parallel * factor, plan.data_parallel / factor),
+             [&](auto& p) {
+                 p.pipeline_parallel *= factor;
+                 p.data_parallel /= factor;
+             });
+        with(fmt::format("tensor_parallel: {}, data_parallel: {}", plan.tensor_parallel * factor,
+                         plan.data_parallel / factor),
+             [&](auto& p) {
+                 p.tensor_parallel *= factor;
+                 p.data_parallel /= factor;
+                 p.more.sequence_parallel = true;
+             });
+    }
+    for (const auto& [other, what] : tries) {
+        if (fits(other)) return what;
+    }
+    return "";
+}
+
+}  // namespace podsim

@@ -1,0 +1,115 @@
+// One training step under any plan: what it needs of memory, how long it takes and why.
+//
+// Each distinct pass (workloads/training_pass.hpp) runs once on the machine; the schedule's order
+// and these times give when every pass of every stage runs; then
+//
+//   step = gather + max over stages (end of its last pass + reduction + optimiser) + host
+//
+//   reduction  what reducing gradients adds to the last backward pass of a stage,
+//   gather     what gathering parameters adds to the first forward pass of the first stages, as far
+//              as they do not wait for their first micro-batch anyway.
+//
+// Nothing is counted per rank or per micro-batch but the schedule's own entries.
+//
+// For a search over plans (podsim plan): one TrainingCase for a job on a machine, then for each
+// plan
+//   1. training_problems(job, plan, ranks)   degrees, divisibility, the schedule;
+//   2. least_need(...)                       states alone, a few microseconds;
+//   3. memory(plan)                          exact for schedules of fixed order; nothing runs;
+//   4. time(plan)                            passes are remembered by what they depend on
+//                                            (micro-batch, tensor, context, expert parallel, layers)
+//                                            over all plans of the case;
+//   5. step(plan), result of the few that are shown.
+// Names are resolved once, in ResolvedAlternative.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "sim/machine.hpp"
+#include "workloads/schedule_timing.hpp"
+#include "workloads/training_need.hpp"
+#include "workloads/training_pass.hpp"
+
+namespace podsim {
+
+// A pass as it ran, on ranks of one stage.
+struct TrainingPass {
+    Program program;
+    ProgramCosts costs;
+    RunRecord record;
+    Seconds time() const { return to_seconds(record.end); }
+};
+using TrainingPassPtr = std::shared_ptr<const TrainingPass>;
+
+// Passes of one position; those that its schedule does not have are empty.
+struct PositionPasses {
+    TrainingPassPtr forward, backward, input_gradient, weight_gradient, overlapped;
+    TrainingPassPtr gathering;  // the forward pass that gathers parameters
+    TrainingPassPtr reducing;   // the last pass backwards, which reduces gradients
+};
+
+struct TrainingStep {
+    std::vector<TrainingPosition> positions;
+    std::vector<PositionPasses> passes;  // [position]
+    PipelineTimes times;
+    Schedule schedule;
+    ScheduleTiming timing;
+    std::vector<StageNeed> needs;            // by kind of stage
+    std::vector<std::size_t> kind_of_stage;  // index into needs
+    std::vector<TrainingPassPtr> optimizers;   // by kind of stage
+    std::vector<Seconds> reductions;           // by kind of stage
+    Seconds gather{0.0}, host{0.0}, total{0.0};
+    int critical_stage = 0;
+    const StageNeed& fullest() const;
+};
+
+// What a job runs on. All of it must outlive the case.
+struct TrainingMachine {
+    const RankHardware& hardware;
+    const RankFabric& fabric;
+    const CollectiveLibrarySpec& collectives;
+    long ranks = 0;
+    Driver driver = Driver::plain;
+};
+
+class TrainingCase {
+  public:
+    TrainingCase(const TrainingJob& job, const TrainingMachine& machine, CostCache& cache)
+        : job_(job), machine_(machine), cache_(cache) {}
+
+    // By kind of stage; nothing runs. Of automatic schedules with passes of equal length.
+    std::vector<StageNeed> memory(const TrainingPlan& plan) const;
+
+    // A plan that training_problems() has nothing to say about. Throws std::invalid_argument for a
+    // format or a collective without a cost.
+    TrainingStep step(const TrainingPlan& plan);
+    Seconds time(const TrainingPlan& plan) { return step(plan).total; }
+
+    // A whole layer of this kind alone, forward or backward.
+    TrainingPassPtr layer(const TrainingPlan& plan, long layer, PassKind kind);
+
+    // Where a plan does not fit: the smallest single change that does, in words; "" where none.
+    std::string help_for_memory(const TrainingPlan& plan) const;
+
+    long events() const { return events_; }
+
+  private:
+    TrainingPassPtr pass(const TrainingPlan& plan, const PassRequest& request);
+    TrainingPassPtr optimizer(const TrainingPlan& plan,
+                              const std::vector<TrainingPosition>& positions);
+    TrainingPassPtr run(Program program);
+    PositionPasses passes_of(const TrainingPlan& plan, const std::vector<TrainingPosition>& all,
+                             std::size_t position);
+    bool fits(const TrainingPlan& plan) const;
+
+    const TrainingJob& job_;
+    TrainingMachine machine_;
+    CostCache& cache_;
+    std::map<std::string, TrainingPassPtr> known_;
+    long events_ = 0;
+};
+
+}  // namespace podsim

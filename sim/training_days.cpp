@@ -1,0 +1,126 @@
+#include "sim/training_days.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+
+#include "workloads/training_run.hpp"
+
+namespace podsim {
+
+namespace {
+
+constexpr double day = 86400, hour = 3600;
+
+TrainingRunSpec spec_of(const TrainingRunForm& form, double chips, double steps, Seconds step) {
+    TrainingRunSpec spec;
+    spec.steps = steps;
+    spec.step_time = step;
+    spec.evaluate_every = form.evaluate_every;
+    spec.evaluation = form.evaluation;
+    spec.storage = form.storage;
+    spec.memory = form.memory;
+    spec.restart = form.restart;
+    spec.failures = form.failures;
+    for (FailureSource& source : spec.failures) {
+        if (source.units == 0) source.units = chips;
+    }
+    spec.spares = form.spares;
+    return spec;
+}
+
+// What is wrong, at the key of `run` that says so.
+void require_possible(const ResolvedExperiment& experiment,
+                      const ResolvedAlternative& alternative, const TrainingRunForm& form) {
+    const TrainingRunSpec spec =
+        spec_of(form, alternative.packages, 1000, Seconds(1.0));
+    try {
+        (void)expected_run(spec);
+    } catch (const std::invalid_argument& error) {
+        const Seconds between = time_between_failures(spec.failures);
+        throw InputError({at_key(experiment.spec.workload, "run.checkpoint", error.what(),
+                                 fmt::format("less than {} would do: {} chips fail that often",
+                                             to_string(between), alternative.packages))});
+    }
+}
+
+}  // namespace
+
+void check_days(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative) {
+    const auto& run = experiment.spec.workload.training->run;
+    if (run) require_possible(experiment, alternative, *run);
+}
+
+void add_days(AlternativeResult& result, const ResolvedExperiment& experiment,
+              const ResolvedAlternative& alternative) {
+    const auto& form = experiment.spec.workload.training->run;
+    if (!form) return;
+    const Provenance provenance = result.metrics.front().rests_on;
+    const auto add = [&](const std::string& name, double value, const char* unit) {
+        result.metrics.push_back({name, value, unit, {}, {}, provenance});
+    };
+    const double tokens_of_step = result.totals.tokens_in;
+    const Seconds step(result.iteration_seconds);
+    const double paid = static_cast<double>(alternative.packages + form->spares);
+    const double dollars_per_second =
+        result.cost.empty() ? 0 : paid * result.cost.front().usd_per_hour_per_chip / hour;
+    double tokens = form->tokens ? form->tokens->value() : 0;
+    const auto run_of = [&](double steps) {
+        return expected_run(spec_of(*form, alternative.packages, steps, step));
+    };
+    if (form->budget) {
+        if (!(dollars_per_second > 0)) {
+            result.warnings.emplace_back("without a price no budget buys tokens");
+            return;
+        }
+        // Wall time goes with the steps, evaluations in whole numbers apart.
+        const double wall = form->budget->value() / dollars_per_second;
+        const double steps = std::max(1.0, wall / step.value());
+        tokens = steps * run_of(steps).work / run_of(steps).wall * tokens_of_step;
+        if (form->evaluate_every > 0) {
+            const double each = form->evaluation.value() / form->evaluate_every;
+            tokens *= step.value() / (step.value() + each);
+        }
+    }
+    const double steps = std::max(1.0, std::ceil(tokens / tokens_of_step - 1e-9));
+    const TrainingRun run = run_of(steps);
+    const double wall = run.wall.value();
+    add("run_tokens", tokens / 1e12, "Ttok");
+    add("run_steps", steps, "steps");
+    add("run_time", wall / day, "day");
+    add("goodput", run.goodput, "share");
+    add("interruptions", run.interruptions, "failures");
+    add("checkpoint_interval", run.storage_interval.value(), "s");
+    add("run_chip_hours", wall / hour * paid / 1e6, "Mh");
+    for (std::size_t i = 0; i < result.cost.size(); ++i) {
+        const CostBasis& basis = result.cost[i];
+        const double hours = wall / hour * paid / 1e6;
+        Metric metric{"run_cost" + (i == 0 ? "" : "_" + basis.name),
+                      hours * basis.usd_per_hour_per_chip,
+                      "MUSD",
+                      {},
+                      {},
+                      provenance};
+        if (basis.low) metric.low = hours * *basis.low;
+        if (basis.high) metric.high = hours * *basis.high;
+        result.metrics.push_back(std::move(metric));
+    }
+    double energy = 0;
+    for (const EnergyPart& part : result.energy) energy += part.joules;
+    // Waiting chips draw what they draw on the mean.
+    add("run_energy", energy / step.value() * wall / 3.6e12, "GWh");
+    if (form->failures.empty()) return;
+    // The expectation against twenty drawn runs of at most a hundred thousand steps each.
+    constexpr int draws = 20;
+    constexpr double most_steps = 1e5;
+    TrainingRunSpec drawn =
+        spec_of(*form, alternative.packages, std::min(steps, most_steps), step);
+    double sum = 0;
+    for (int i = 0; i < draws; ++i)
+        sum += simulated_run(drawn, static_cast<std::uint64_t>(i) + 1).goodput;
+    add("goodput_drawn", sum / draws, "share");
+}
+
+}  // namespace podsim

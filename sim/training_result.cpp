@@ -1,0 +1,564 @@
+#include "sim/training_result.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+
+#include "base/at.hpp"
+#include "base/names.hpp"
+#include "chips/chip.hpp"
+#include "sim/cost_metrics.hpp"
+#include "sim/energy_use.hpp"
+#include "sim/task_facts.hpp"
+
+namespace podsim {
+
+namespace {
+
+// A pass, how often a stage runs it on average, and what it is called in rows.
+struct PassUse {
+    TrainingPassPtr pass;
+    double times = 0;
+    const char* part = "";  // "forward", ...
+};
+
+// By pass, so that two positions with equal work are one.
+class UseList {
+  public:
+    void add(const TrainingPassPtr& pass, double times, const char* part) {
+        if (!pass || pass->program.tasks.empty()) return;
+        for (PassUse& use : uses_) {
+            if (use.pass == pass) {
+                use.times += times;
+                return;
+            }
+        }
+        uses_.push_back({pass, times, part});
+    }
+    const std::vector<PassUse>& all() const { return uses_; }
+
+  private:
+    std::vector<PassUse> uses_;
+};
+
+constexpr const char* kForward = "forward passes";
+constexpr const char* kBackward = "backward passes";
+constexpr const char* kInput = "input gradients";
+constexpr const char* kWeight = "weight gradients";
+constexpr const char* kOverlapped = "forward and backward passes as one";
+constexpr const char* kOptimizer = "optimizer";
+
+class Answer {
+  public:
+    explicit Answer(const TrainingAnswerInput& in)
+        : in_(in), step_(in.step), engine_(in.job.engine) {
+        evidence_ = {engine_.kernel_gap.confidence, engine_.host_step.confidence,
+                     engine_.rank_skew.confidence};
+        for (std::size_t kind = 0; kind < step_.needs.size(); ++kind) {
+            UseList mean;
+            const auto& stages = step_.needs[kind].stages;
+            const double weight = 1.0 / static_cast<double>(stages.size());
+            for (const int stage : stages) {
+                add_uses(stage, weight, mean);
+                add_replica_uses(stage, weight, mean);
+            }
+            by_kind_.push_back(mean.all());
+        }
+        UseList critical;
+        add_uses(step_.critical_stage, 1.0, critical);
+        critical_ = critical.all();
+    }
+
+    AlternativeResult make(bool timeline) {
+        result_.iteration_seconds = step_.total.value();
+        add_breakdown();
+        add_rows();
+        add_resources_and_totals();
+        add_bounds();
+        add_memory();
+        if (timeline) add_timeline();
+        add_metrics();
+        return std::move(result_);
+    }
+
+  private:
+    double seconds() const { return step_.total.value(); }
+    std::size_t critical_kind() const { return at(step_.kind_of_stage, step_.critical_stage); }
+
+    void add_uses(int stage, double weight, UseList& list) const {
+        for (const Pass& pass : at(step_.schedule.programs, stage)) {
+            const PositionPasses& of = at(step_.passes, pass.cell.position);
+            switch (pass.kind) {
+                case PassKind::forward:
+                    list.add(of.forward, weight, kForward);
+                    break;
+                case PassKind::backward:
+                    if (of.backward) {
+                        list.add(of.backward, weight, kBackward);
+                    } else {
+                        list.add(of.input_gradient, weight, kInput);
+                        list.add(of.weight_gradient, weight, kWeight);
+                    }
+                    break;
+                case PassKind::input_gradient:
+                    list.add(of.input_gradient, weight, kInput);
+                    break;
+                case PassKind::weight_gradient:
+                    list.add(of.weight_gradient, weight, kWeight);
+                    break;
+                case PassKind::overlapped:
+                    list.add(of.overlapped, weight / 2, kOverlapped);
+                    list.add(at(step_.passes, pass.backward.position).overlapped, weight / 2,
+                             kOverlapped);
+                    break;
+            }
+        }
+        const std::size_t kind = at(step_.kind_of_stage, stage);
+        list.add(step_.optimizers[kind], weight, kOptimizer);
+    }
+
+    // The first and the last pass of each position are those that also gather and reduce.
+    void add_replica_uses(int stage, double weight, UseList& list) const {
+        for (const int p : positions_of_stage(step_.schedule, stage)) {
+            const PositionPasses& of = at(step_.passes, p);
+            if (of.gathering) {
+                list.add(of.gathering, weight, kForward);
+                list.add(of.forward, -weight, kForward);
+            }
+            if (of.reducing) {
+                list.add(of.reducing, weight, of.backward ? kBackward : kWeight);
+                list.add(of.backward ? of.backward : of.weight_gradient, -weight, kBackward);
+            }
+        }
+    }
+
+    AssemblyInput input_of(const TrainingPass& pass) const {
+        return {pass.program, pass.costs,  pass.record, in_.hardware,
+                in_.fabric,   in_.alternative.ranks, evidence_};
+    }
+
+    // The parts of a stage's step that no pass is.
+    double bubble() const {
+        const StageTiming& timing = at(step_.timing.stages, step_.critical_stage);
+        return (timing.last - timing.busy).value();
+    }
+
+    void add_breakdown() {
+        std::map<std::string, double> parts;
+        std::map<std::string, double> shares;
+        double measured = 0, error = 0, known = 0;
+        for (const PassUse& use : critical_) {
+            const AssemblyInput input = input_of(*use.pass);
+            const bool optimizer = use.part == std::string(kOptimizer);
+            for (const BreakdownPart& part : breakdown_of(input))
+                parts[optimizer ? "optimizer step" : part.part] += use.times * part.seconds;
+            const Provenance provenance = provenance_of(input);
+            const double time = use.times * use.pass->time().value();
+            for (const auto& [basis, share] : provenance.shares) {
+                shares[basis] += share * time;
+                known += share * time;
+                if (basis == "measured") {
+                    measured += share * time;
+                    error += share * time * provenance.measured_error;
+                }
+            }
+        }
+        parts["pipeline bubble"] += bubble();
+        parts["gradient reduction, exposed"] += step_.reductions[critical_kind()].value();
+        parts["parameter gather, exposed"] += step_.gather.value();
+        parts["host"] += step_.host.value();
+        for (const auto& [part, time] : parts) {
+            if (time > 0) result_.breakdown.push_back({part, time, time / seconds()});
+        }
+        std::stable_sort(result_.breakdown.begin(), result_.breakdown.end(),
+                         [](const auto& a, const auto& b) { return a.seconds > b.seconds; });
+        // What is not inside a pass rests on what the passes rest on.
+        for (const auto& [basis, time] : shares) provenance_.shares[basis] = time / known;
+        if (measured > 0) provenance_.measured_error = error / measured;
+    }
+
+    std::string class_name(std::size_t kind, const RankClass& of) const {
+        std::string name = step_.needs[kind].need.rank_class;
+        const std::string ranks = "ranks";
+        return name.substr(0, name.size() - ranks.size()) + of.name;
+    }
+    // Ranks of a class in all stages of a kind. Classes of a pass are those of one stage.
+    double ranks_of(std::size_t kind, const RankClass& of) const {
+        return static_cast<double>(of.count) * static_cast<double>(step_.needs[kind].stages.size());
+    }
+
+    void add_rows() {
+        std::map<std::string, std::size_t> index;
+        for (std::size_t kind = 0; kind < by_kind_.size(); ++kind) {
+            for (const PassUse& use : by_kind_[kind]) {
+                for (OperatorRow row : operator_rows(input_of(*use.pass))) {
+                    const auto& classes = use.pass->program.classes;
+                    const auto of = std::find_if(classes.begin(), classes.end(), [&](const auto& c) {
+                        return c.name == row.rank_class;
+                    });
+                    row.rank_class = class_name(kind, *of);
+                    // The chain of the stage that ends last is the step's.
+                    double times = 0;
+                    if (kind == critical_kind()) {
+                        for (const PassUse& one : critical_) {
+                            if (one.pass == use.pass) times = one.times;
+                        }
+                    }
+                    merge(std::move(row), use.times, times, index);
+                }
+            }
+        }
+        const auto rest = [&](const char* name, double time) {
+            if (!(time > 0)) return;
+            OperatorRow row;
+            row.name = name;
+            row.kind = "wait";
+            row.rank_class = class_name(critical_kind(), {"ranks", 1});
+            row.basis = "derived";
+            row.count = 1;
+            row.seconds_each = row.seconds_total = row.seconds_critical = time;
+            row.critical.count = 1;
+            row.critical.work = time;
+            result_.operators.push_back(std::move(row));
+        };
+        rest("pipeline bubble", bubble());
+        rest("gradient reduction, exposed", step_.reductions[critical_kind()].value());
+        rest("parameter gather, exposed", step_.gather.value());
+        rest("host step", step_.host.value());
+    }
+
+    // A row of one execution of a pass, `times` of which a stage runs, `critical` on the chain.
+    void merge(OperatorRow row, double times, double critical,
+               std::map<std::string, std::size_t>& index) {
+        const std::string key = row.rank_class + "|" + row.stream + "|" + row.kind + "|" + row.name +
+                                "|" + row.shape + fmt::format("|{:.9e}", row.seconds_each);
+        const auto [it, fresh] = index.try_emplace(key, result_.operators.size());
+        const double executions = static_cast<double>(row.count) * times;
+        CriticalTime part = row.critical;
+        const double chain = row.seconds_critical * critical;
+        if (fresh) {
+            result_.operators.push_back(row);
+            result_.operators.back().count = 0;
+            result_.operators.back().seconds_total = 0;
+            result_.operators.back().seconds_critical = 0;
+            result_.operators.back().critical = {};
+            exact_counts_.push_back(0);
+        }
+        OperatorRow& to = result_.operators[it->second];
+        exact_counts_[it->second] += executions;
+        to.count = static_cast<long>(std::llround(exact_counts_[it->second]));
+        to.seconds_total += row.seconds_total * times;
+        to.seconds_critical += chain;
+        to.critical.count += static_cast<long>(std::llround(static_cast<double>(part.count) * critical));
+        to.critical.gap += part.gap * critical;
+        to.critical.launch += part.launch * critical;
+        to.critical.latency += part.latency * critical;
+        to.critical.skew += part.skew * critical;
+        to.critical.work += part.work * critical;
+        to.critical.contention += part.contention * critical;
+    }
+
+    void add_resources_and_totals() {
+        Totals& totals = result_.totals;
+        double tasks = 0;
+        for (std::size_t kind = 0; kind < by_kind_.size(); ++kind) {
+            std::map<std::string, ResourceUse> sums;
+            std::vector<std::string> order;
+            const double stages = static_cast<double>(step_.needs[kind].stages.size());
+            for (const PassUse& use : by_kind_[kind]) {
+                const AssemblyInput input = input_of(*use.pass);
+                const Totals of = totals_of(input);
+                const double times = use.times * stages;
+                totals.flops += times * of.flops;
+                totals.matrix_flops += times * of.matrix_flops;
+                totals.hbm_bytes += times * of.hbm_bytes;
+                totals.sent_bytes += times * of.sent_bytes;
+                totals.received_bytes += times * of.received_bytes;
+                tasks += times * static_cast<double>(of.tasks);
+                for (const ResourceUse& one : resource_use(input)) {
+                    const auto& classes = use.pass->program.classes;
+                    const auto owner =
+                        std::find_if(classes.begin(), classes.end(),
+                                     [&](const auto& c) { return c.name == one.rank_class; });
+                    const std::string name = class_name(kind, *owner);
+                    const auto [it, fresh] = sums.try_emplace(name + "|" + one.resource, one);
+                    if (fresh) {
+                        it->second.rank_class = name;
+                        it->second.amount = 0;
+                        it->second.windows.clear();
+                        order.push_back(it->first);
+                    }
+                    it->second.amount += use.times * one.amount;
+                }
+            }
+            for (const std::string& key : order) {
+                ResourceUse& use = sums[key];
+                use.mean = use.peak = use.amount / (use.capacity * seconds());
+                result_.resources.push_back(use);
+            }
+        }
+        totals.tasks = static_cast<long>(std::llround(tasks));
+        totals.sequences = static_cast<double>(in_.job.global_batch);
+        totals.tokens_in = totals.sequences * static_cast<double>(in_.job.sequence);
+        totals.tokens_out = totals.tokens_in;
+    }
+
+    // roofline: the busiest resource of any kind of stage at the data sheet's rate. critical path: a
+    // micro-batch through all positions and back. perfect overlap: the busiest stream. serial: all
+    // passes of all stages one after the other.
+    void add_bounds() {
+        Bounds& bounds = result_.bounds;
+        for (const ResourceUse& use : result_.resources)
+            bounds.roofline = std::max(bounds.roofline, use.amount / use.capacity);
+        std::map<const TrainingPass*, Bounds> known;
+        const auto of = [&](const TrainingPassPtr& pass) -> const Bounds& {
+            const auto [it, fresh] = known.try_emplace(pass.get());
+            if (fresh && !pass->program.tasks.empty()) it->second = bounds_of(input_of(*pass));
+            return it->second;
+        };
+        for (const PositionPasses& passes : step_.passes) {
+            const bool whole = passes.overlapped != nullptr;
+            // A forward and a backward pass as one take no less than the backward pass alone.
+            if (!whole) bounds.critical_path += of(passes.forward).critical_path;
+            bounds.critical_path +=
+                of(passes.backward ? passes.backward : passes.input_gradient).critical_path;
+        }
+        bounds.critical_path = std::min(bounds.critical_path, seconds());
+        for (std::size_t kind = 0; kind < by_kind_.size(); ++kind) {
+            double busy = 0;
+            const double stages = static_cast<double>(step_.needs[kind].stages.size());
+            for (const PassUse& use : by_kind_[kind]) {
+                const Bounds& one = of(use.pass);
+                busy += use.times * one.perfect_overlap;
+                bounds.serial += stages * use.times * one.serial;
+            }
+            bounds.serial += stages * step_.reductions[kind].value();
+            bounds.perfect_overlap = std::max(bounds.perfect_overlap, busy);
+        }
+        const double sends = 2.0 * static_cast<double>(step_.schedule.micro_batches) *
+                             static_cast<double>(step_.positions.size());
+        bounds.serial += sends * step_.times.transfer.value() + step_.gather.value() +
+                         step_.host.value();
+    }
+
+    void add_memory() {
+        for (std::size_t kind = 0; kind < step_.needs.size(); ++kind) {
+            const MemoryNeed& need = step_.needs[kind].need;
+            for (const RankClass& of : step_.passes.front().forward->program.classes) {
+                MemoryUse use;
+                use.rank_class = class_name(kind, of);
+                use.ranks = static_cast<int>(ranks_of(kind, of));
+                for (const auto& [part, size] : need.parts) {
+                    if (size > Bytes(0.0)) use.parts.push_back({part, size.value()});
+                }
+                use.total = need.total().value();
+                use.capacity = in_.hardware.hbm_capacity.value();
+                result_.memory.push_back(std::move(use));
+            }
+        }
+    }
+
+    void add_timeline() {
+        const auto name = [](PassKind kind) {
+            switch (kind) {
+                case PassKind::forward:
+                    return "forward";
+                case PassKind::backward:
+                    return "backward";
+                case PassKind::input_gradient:
+                    return "input gradient";
+                case PassKind::weight_gradient:
+                    return "weight gradient";
+                case PassKind::overlapped:
+                    return "forward and backward";
+            }
+            return "?";
+        };
+        for (const auto& run : time_schedule(step_.schedule, step_.times, true).passes) {
+            result_.timeline.push_back(
+                {fmt::format("{} {}, part {}", name(run.pass.kind), run.pass.cell.micro_batch,
+                             run.pass.cell.position),
+                 fmt::format("stage {}", run.stage + 1), "work",
+                 (run.begin + step_.gather).value(), (run.end - run.begin).value(),
+                 run.pass.cell.position, static_cast<int>(run.pass.cell.micro_batch)});
+        }
+    }
+
+    double time_of(const char* part) const {
+        double sum = 0;
+        for (const PassUse& use : critical_) {
+            if (use.part == std::string(part)) sum += use.times * use.pass->time().value();
+        }
+        return sum;
+    }
+
+    // Of a stage's passes, the time in which a transfer keeps its cores from working: no compute
+    // task runs on the chain.
+    double exposed() const {
+        double sum = step_.gather.value() + step_.reductions[critical_kind()].value();
+        for (const PassUse& use : critical_) {
+            for (const int id : use.pass->record.critical_path) {
+                const Task& task = at(use.pass->program.tasks, id);
+                if (task.kind != TaskKind::transfer) continue;
+                const TaskRecord& r = at(use.pass->record.tasks, id);
+                sum += use.times * seconds_of(r.end - r.start);
+            }
+        }
+        return sum;
+    }
+
+    double mean_use(const char* resource) const {
+        double sum = 0, ranks = 0;
+        for (const ResourceUse& use : result_.resources) {
+            if (use.resource != resource) continue;
+            for (const MemoryUse& of : result_.memory) {
+                if (of.rank_class != use.rank_class) continue;
+                sum += use.mean * of.ranks;
+                ranks += of.ranks;
+            }
+        }
+        return ranks > 0 ? sum / ranks : 0;
+    }
+
+    void add_metrics() {
+        const auto add = [&](const char* name, double value, const char* unit) {
+            result_.metrics.push_back({name, value, unit, {}, {}, provenance_});
+        };
+        const double chips = in_.alternative.packages, time = seconds();
+        const Totals& totals = result_.totals;
+        const double rate = totals.tokens_in / time / chips;
+        add("step_time", time, "s");
+        add("training_tokens_per_second_per_chip", rate, "tok/s");
+        const double per_token = training_flops_per_token(in_.job.model, in_.job.sequence,
+                                                          in_.job.has_drafts())
+                                     .value();
+        const Precision& formats = in_.job.precision;
+        FlopsPerSecond peak(0.0);
+        for (const DType format : {formats.weights, formats.experts, formats.activations})
+            peak = max(peak, published_peak_for(in_.alternative.chip, format));
+        const double bf16 = published_peak_for(in_.alternative.chip, DType::bf16).value();
+        add("model_flops_per_second_per_chip", rate * per_token / 1e12, "TFLOPS");
+        add("model_flops_utilization", rate * per_token / peak.value(), "share");
+        if (peak.value() > bf16)
+            add("model_flops_utilization_bf16_peak", rate * per_token / bf16, "share");
+        add("hardware_flops_utilization", totals.matrix_flops / time / chips / peak.value(),
+            "share");
+        add("bubble_fraction", step_.timing.bubble_fraction, "share");
+        add("exposed_communication_time", exposed() * 1e3, "ms");
+        for (const auto& [name, part] :
+             {std::pair{"forward_time", kForward}, std::pair{"backward_time", kBackward},
+              std::pair{"input_gradient_time", kInput},
+              std::pair{"weight_gradient_time", kWeight},
+              std::pair{"overlapped_time", kOverlapped},
+              std::pair{"optimizer_time", kOptimizer}}) {
+            if (const double of = time_of(part); of > 0) add(name, of, "s");
+        }
+        add("bubble_time", bubble(), "s");
+        if (in_.layer_forward) {
+            add("layer_forward_time", in_.layer_forward->time().value() * 1e3, "ms");
+            add("layer_backward_time", in_.layer_backward->time().value() * 1e3, "ms");
+        }
+        add("achieved_flops", totals.flops / time / chips / 1e12, "TFLOPS");
+        add("achieved_bandwidth", totals.hbm_bytes / time / chips / 1e9, "GB/s");
+        add("utilization_matrix", mean_use("matrix units"), "share");
+        add("utilization_hbm", mean_use(main_memory(in_.alternative.chip).name), "share");
+        add("utilization_scale_up",
+            std::max(mean_use("scale-up send"), mean_use("scale-up receive")), "share");
+        add("utilization_scale_out",
+            std::max(mean_use("scale-out send"), mean_use("scale-out receive")), "share");
+        double peak_memory = 0;
+        for (const MemoryUse& use : result_.memory)
+            peak_memory = std::max(peak_memory, use.total);
+        add("memory_peak", peak_memory / 1e9, "GB");
+        add_parts_of_memory(add);
+        add_energy_and_cost();
+    }
+
+    // Of the fullest stages.
+    template <class Add>
+    void add_parts_of_memory(const Add& add) const {
+        double states = 0, activations = 0;
+        for (const MemoryUse& use : result_.memory) {
+            double of_states = 0, of_activations = 0;
+            for (const MemoryPart& part : use.parts) {
+                if (part.part == "activations") of_activations = part.bytes;
+                for (const char* name :
+                     {"weights", "gradients", "master weights", "optimizer moments"}) {
+                    if (part.part == name) of_states += part.bytes;
+                }
+            }
+            states = std::max(states, of_states);
+            activations = std::max(activations, of_activations);
+        }
+        add("memory_states", states / 1e9, "GB");
+        add("memory_activations", activations / 1e9, "GB");
+    }
+
+    void add_energy_and_cost() {
+        std::vector<AssemblyInput> inputs;
+        std::vector<double> times;
+        for (std::size_t kind = 0; kind < by_kind_.size(); ++kind) {
+            const double stages = static_cast<double>(step_.needs[kind].stages.size());
+            for (const PassUse& use : by_kind_[kind]) {
+                inputs.push_back(input_of(*use.pass));
+                times.push_back(use.times * stages);
+            }
+        }
+        std::vector<EnergyRun> runs;
+        for (std::size_t i = 0; i < inputs.size(); ++i) runs.push_back({&inputs[i], times[i]});
+        const EnergyBand band = add_energy_of_runs(result_, runs, seconds(), in_.alternative, true);
+        add_power_metrics(result_, band, in_.experiment, in_.alternative,
+                          result_.totals.tokens_in);
+        const Precision& formats = in_.job.precision;
+        add_cost_metrics(result_, in_.experiment.prices, in_.alternative,
+                         {formats.weights, formats.experts, formats.attention});
+        const double rate = result_.metric("training_tokens_per_second_per_chip")->value;
+        constexpr double trillion = 1e12;
+        for (std::size_t i = 0; i < result_.cost.size(); ++i) {
+            const CostBasis& basis = result_.cost[i];
+            const double hours = trillion / rate / 3600;
+            Metric metric{"usd_per_trillion_tokens" + (i == 0 ? "" : "_" + basis.name),
+                          hours * basis.usd_per_hour_per_chip / 1e6,
+                          "MUSD/Ttok",
+                          {},
+                          {},
+                          provenance_};
+            if (basis.low) metric.low = hours * *basis.low / 1e6;
+            if (basis.high) metric.high = hours * *basis.high / 1e6;
+            result_.metrics.push_back(std::move(metric));
+        }
+        result_.metrics.push_back({"chip_hours_per_trillion_tokens",
+                                   trillion / rate / 3600,
+                                   "h/Ttok",
+                                   {},
+                                   {},
+                                   provenance_});
+        for (const PassUse& use : critical_) {
+            for (const std::string& warning : use.pass->costs.warnings) {
+                auto& list = result_.warnings;
+                if (std::find(list.begin(), list.end(), warning) == list.end())
+                    list.push_back(warning);
+            }
+        }
+    }
+
+    const TrainingAnswerInput& in_;
+    const TrainingStep& step_;
+    const EngineSpec& engine_;
+    EngineEvidence evidence_;
+    std::vector<std::vector<PassUse>> by_kind_;
+    std::vector<PassUse> critical_;
+    std::vector<double> exact_counts_;
+    Provenance provenance_;
+    AlternativeResult result_;
+};
+
+}  // namespace
+
+AlternativeResult training_answer(const TrainingAnswerInput& input, bool timeline) {
+    return Answer(input).make(timeline);
+}
+
+}  // namespace podsim

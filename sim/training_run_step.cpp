@@ -1,0 +1,215 @@
+#include "sim/training_run_step.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+#include <stdexcept>
+
+#include "base/names.hpp"
+#include "sim/band.hpp"
+#include "sim/cost_file.hpp"
+#include "sim/training_days.hpp"
+#include "sim/training_result.hpp"
+#include "workloads/step_parts.hpp"
+
+namespace podsim {
+
+TrainingJob training_job(const ResolvedExperiment& experiment,
+                         const ResolvedAlternative& alternative) {
+    const TrainingForm& form = *experiment.spec.workload.training;
+    TrainingJob job;
+    job.model = *experiment.model;
+    job.precision = alternative.pool.precision;
+    job.engine = *alternative.engine;
+    job.experts = alternative.pool.experts;
+    job.sequence = static_cast<long>(form.sequence.value());
+    job.global_batch = static_cast<long>(form.global_batch());
+    job.drafts = form.drafts;
+    job.dropout = form.dropout;
+    job.optimizer = form.optimizer.formats;
+    job.gradient_reduction = form.optimizer.reduction;
+    return job;
+}
+
+TrainingPlan training_plan(const ResolvedExperiment& experiment,
+                           const ResolvedAlternative& alternative) {
+    const TrainingForm& form = *experiment.spec.workload.training;
+    const MappingSpec& mapping = alternative.pool.mapping;
+    TrainingPlan plan;
+    plan.tensor_parallel = mapping.tensor_parallel;
+    plan.pipeline_parallel = mapping.pipeline_parallel;
+    plan.data_parallel = mapping.data_parallel;
+    plan.expert_parallel = mapping.expert_parallel;
+    plan.more = mapping.training;
+    plan.zero_stage = form.zero_stage;
+    plan.micro_batch = form.micro_batch;
+    plan.schedule = form.schedule;
+    plan.recompute = form.recompute;
+    return plan;
+}
+
+void fill_training_mapping(const ResolvedExperiment& experiment, ResolvedAlternative& alternative) {
+    MappingSpec& mapping = alternative.pool.mapping;
+    const long within = static_cast<long>(mapping.tensor_parallel) *
+                        mapping.training.context_parallel * mapping.pipeline_parallel;
+    if (mapping.data_parallel == 0) {
+        mapping.data_parallel = std::max(1, static_cast<int>(alternative.ranks / within));
+        alternative.chosen.emplace_back("data_parallel", mapping.data_parallel);
+    }
+    if (mapping.expert_parallel != 0) return;
+    mapping.expert_parallel = 1;
+    if (experiment.model && has_experts(*experiment.model)) {
+        const long stage = within / mapping.pipeline_parallel * mapping.data_parallel;
+        const long domain = alternative.system.scale_up.domain.value * alternative.chip.ranks;
+        const int width = mapping.training.expert_tensor_parallel;
+        for (long ranks = std::min(stage, domain) / width; ranks > 1; --ranks) {
+            if (stage % (ranks * width) != 0) continue;
+            if (experiment.model->routed_experts % ranks != 0) continue;
+            mapping.expert_parallel = static_cast<int>(ranks);
+            break;
+        }
+    }
+    alternative.chosen.emplace_back("expert_parallel", mapping.expert_parallel);
+}
+
+namespace {
+
+// A problem stands where its key does.
+Diagnostic at_plan(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative,
+                   const StepError& error) {
+    const std::string first = error.key.substr(0, error.key.find('.'));
+    if (first == "mapping" || first == "experts")
+        return at_key(alternative.pool, error.key, error.reason);
+    return at_key(experiment.spec.workload, error.key, error.reason);
+}
+
+std::string largest_parts(const MemoryNeed& need) {
+    auto parts = need.parts;
+    std::stable_sort(parts.begin(), parts.end(),
+                     [](const auto& a, const auto& b) { return a.second > b.second; });
+    std::string text;
+    for (std::size_t i = 0; i < parts.size() && i < 3; ++i)
+        text +=
+            fmt::format("{}{} {}", i == 0 ? "" : ", ", parts[i].first, to_string(parts[i].second));
+    return text;
+}
+
+void require_memory(const TrainingCase& training, const TrainingPlan& plan,
+                    const std::vector<StageNeed>& needs, const ResolvedAlternative& alternative,
+                    Bytes capacity) {
+    const auto worst =
+        std::max_element(needs.begin(), needs.end(), [](const auto& a, const auto& b) {
+            return a.need.total() < b.need.total();
+        });
+    const Bytes total = worst->need.total();
+    if (total <= capacity) return;
+    const std::string help = training.help_for_memory(plan);
+    throw InputError({at_key(
+        alternative.pool, "mapping",
+        fmt::format("memory does not fit: a rank of {} ({}) needs {} of {}, {} too much ({})",
+                    alternative.name, worst->need.rank_class, to_string(total),
+                    to_string(capacity), to_string(total - capacity), largest_parts(worst->need)),
+        help.empty() ? "no single change helps: more chips, or several of recompute: full, more "
+                       "pipeline stages, a smaller micro_batch"
+                     : help + " would fit")});
+}
+
+long most_common_layer(const ModelSpec& model) {
+    const auto kinds = layer_kinds(model);
+    const auto most = std::max_element(
+        kinds.begin(), kinds.end(), [](const auto& a, const auto& b) { return a.count < b.count; });
+    const auto found = std::find(model.layers.begin(), model.layers.end(), most->kind);
+    return found - model.layers.begin();
+}
+
+struct Machinery {
+    RankHardware hardware;
+    RankFabric fabric;
+    explicit Machinery(const ResolvedAlternative& alternative)
+        : hardware(hardware_of(alternative)),
+          fabric(rank_fabric(alternative.system, alternative.chip.ranks)) {}
+    TrainingMachine machine(const ResolvedAlternative& alternative, Driver driver) const {
+        return {hardware, fabric, alternative.collectives, alternative.ranks, driver};
+    }
+};
+
+}  // namespace
+
+void check_training(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative) {
+    const TrainingJob job = training_job(experiment, alternative);
+    const TrainingPlan plan = training_plan(experiment, alternative);
+    std::vector<Diagnostic> problems;
+    for (const StepError& error : training_problems(job, plan, alternative.ranks))
+        problems.push_back(at_plan(experiment, alternative, error));
+    if (!problems.empty()) throw InputError(std::move(problems));
+    const Machinery machinery(alternative);
+    CostCache cache(machinery.hardware, alternative.kernels, finest_fidelity(alternative.chip),
+                    true, RankState::busy);
+    TrainingCase training(job, machinery.machine(alternative, Driver::plain), cache);
+    // One position of each kind shows every format and collective that is asked for.
+    for (const bool backward : {false, true}) {
+        PassRequest request;
+        request.kind = backward ? PassKind::backward : PassKind::forward;
+        request.gathers = !backward;
+        request.reduces = backward;
+        for (const TrainingPosition& position : positions_of(job, plan)) {
+            request.position = position;
+            const Program program = build_pass(job, plan, request);
+            if (program.tasks.empty()) continue;
+            const CostProblems costs = cost_problems(program, cache, machinery.fabric,
+                                                     alternative.collectives, alternative.ranks);
+            for (const auto& what : costs.operators)
+                problems.push_back(at_key(alternative.pool, "precision", what));
+            for (const auto& what : costs.transfers)
+                problems.push_back(at_key(alternative.pool, "collectives", what));
+            if (!problems.empty()) throw InputError(std::move(problems));
+            // Further ones differ in numbers of layers.
+            if (!position.embedding && !position.head) break;
+        }
+    }
+    require_memory(training, plan, training.memory(plan), alternative,
+                   machinery.hardware.hbm_capacity);
+    check_days(experiment, alternative);
+}
+
+AlternativeResult run_training(const ResolvedExperiment& experiment,
+                               const ResolvedAlternative& alternative, const RunOptions& options,
+                               RunCounts& counts) {
+    const TrainingJob job = training_job(experiment, alternative);
+    const TrainingPlan plan = training_plan(experiment, alternative);
+    const Machinery machinery(alternative);
+    const Fidelity fidelity = fidelity_of(options, alternative.chip);
+    CostCache cache(machinery.hardware, alternative.kernels, fidelity, options.cache,
+                    RankState::busy);
+    const CostFile file(options.cache_folder, cache);
+    TrainingCase training(job, machinery.machine(alternative, options.driver), cache);
+    const TrainingStep step = training.step(plan);
+    require_memory(training, plan, step.needs, alternative, machinery.hardware.hbm_capacity);
+    const long layer = most_common_layer(job.model);
+    const TrainingPassPtr forward = training.layer(plan, layer, PassKind::forward),
+                          backward = training.layer(plan, layer, PassKind::backward);
+    counts.events += training.events();
+    counts.cache_hits += cache.hits();
+    counts.cache_misses += cache.misses();
+    counts.stored_hits += cache.stored_hits();
+    file.keep(cache);
+    AlternativeResult result =
+        training_answer({job, plan, step, forward, backward, experiment, alternative,
+                         machinery.hardware, machinery.fabric},
+                        options.timeline);
+    add_days(result, experiment, alternative);
+    result.warnings.insert(result.warnings.begin(), alternative.warnings.begin(),
+                           alternative.warnings.end());
+    if (options.neighbour && alternative.chip.cores) {
+        const Fidelity other = neighbour_of(fidelity);
+        CostCache neighbour(machinery.hardware, alternative.kernels, other, true, RankState::busy);
+        TrainingCase beside(job, machinery.machine(alternative, Driver::plain), neighbour);
+        result.neighbour = to_string(other);
+        result.neighbour_gap = beside.time(plan) / step.total - 1.0;
+    }
+    return result;
+}
+
+}  // namespace podsim

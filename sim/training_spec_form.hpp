@@ -1,0 +1,173 @@
+// What an experiment of kind training says under `workload` and, beyond serving, under `mapping`.
+#pragma once
+
+#include <cmath>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "models/training.hpp"
+#include "models/training_memory.hpp"
+#include "sim/form_variants.hpp"
+#include "workloads/schedule.hpp"
+#include "workloads/training_mapping.hpp"
+#include "workloads/training_run.hpp"
+
+namespace podsim {
+
+struct TrainingOptimizerForm {
+    OptimizerFormats formats;
+    DType reduction = DType::fp32;
+};
+
+// A run of many steps.
+struct TrainingRunForm {
+    std::optional<Tokens> tokens;
+    std::optional<Usd> budget;  // instead of tokens: how many it buys
+    double evaluate_every = 0;
+    Seconds evaluation{0.0};
+    CheckpointSpec storage, memory;
+    Seconds restart{0.0};
+    long spares = 0;
+    std::vector<FailureSource> failures;  // units of 0: as many as the job has chips
+};
+
+struct TrainingForm {
+    std::optional<long> sequences;  // global batch
+    std::optional<Tokens> batch_tokens;
+    long micro_batch = 1;
+    Tokens sequence{0.0};
+    ScheduleKind schedule = ScheduleKind::one_forward_one_backward;
+    RecomputePolicy recompute = RecomputePolicy::none;
+    TrainingOptimizerForm optimizer;
+    int zero_stage = 1;
+    bool drafts = true, dropout = false;
+    std::optional<TrainingRunForm> run;
+    double global_batch() const;  // sequences
+};
+
+template <class Form>
+void describe(Form& form, TrainingOptimizerForm& optimizer) {
+    form.optional("type", optimizer.formats.optimizer, "adam or muon");
+    form.optional("gradients", optimizer.formats.gradients, "format in which gradients are summed");
+    form.optional("master", optimizer.formats.master, "format of the weights that are stepped");
+    form.optional("moments", optimizer.formats.moments, "format of the optimiser's moments");
+    form.optional("reduction", optimizer.reduction,
+                  "format in which gradients cross between data-parallel ranks");
+}
+
+template <class Form>
+void describe(Form& form, CheckpointSpec& checkpoint) {
+    form.optional("interval", checkpoint.interval, "of work between two; the best one if absent",
+                  positive());
+    form.optional("stall", checkpoint.stall, "time that the job stands still", non_negative());
+    form.optional("until_usable", checkpoint.until_usable,
+                  "time from the stall until it can be restarted from", non_negative());
+    form.optional("restore", checkpoint.restore, "time to read it back", non_negative());
+}
+
+template <class Form>
+void describe(Form& form, FailureSource& source) {
+    form.required("component", source.component, "what fails");
+    form.optional("units", source.units, "of them in the job; as many as chips if absent",
+                  positive());
+    form.required("mean_time_between", source.mean_time_between, "failures of one unit",
+                  positive());
+    form.optional("repair", source.repair, "until the unit is back as a spare", non_negative());
+    form.optional("spares_memory", source.spares_memory,
+                  "whether copies in other ranks' memory survive it");
+}
+
+template <class Form>
+void describe(Form& form, TrainingRunForm& run) {
+    form.optional("tokens", run.tokens, "to train on", positive());
+    form.optional("budget", run.budget, "dollars to spend, instead of tokens", positive());
+    if (form.ok() && run.tokens.has_value() == run.budget.has_value())
+        form.problem("tokens", "or budget has to be given, one of them");
+    form.optional("evaluate_every", run.evaluate_every, "steps", positive());
+    form.optional("evaluation", run.evaluation, "time of one", non_negative());
+    form.optional("checkpoint", run.storage, "to storage");
+    form.optional("memory_checkpoint", run.memory, "copies in other ranks' memory");
+    form.optional("restart", run.restart,
+                  "to notice a failure, reschedule, start, set up communication", non_negative());
+    form.optional("spares", run.spares, "chips that stand by", non_negative());
+    form.optional("failures", run.failures, "what fails, how often");
+}
+
+template <class Form>
+void describe_training(Form& form, bool training, TrainingForm& spec) {
+    Node batch;
+    of_variant(form, training, "global_batch", batch,
+               "training: of one step, sequences (a number) or tokens (16 Mtok)");
+    of_variant(form, training, "sequence", spec.sequence, "training: tokens of a sequence",
+               count());
+    optional_of_variant(form, training, "micro_batch", spec.micro_batch,
+                        "training: sequences that a data-parallel group works on at a time",
+                        count());
+    optional_of_variant(form, training, "schedule", spec.schedule,
+                        "training: order of passes in the pipeline");
+    optional_of_variant(form, training, "recompute", spec.recompute,
+                        "training: what is computed again in the backward pass");
+    optional_of_variant(form, training, "optimizer", spec.optimizer,
+                        "training: kind and formats");
+    optional_of_variant(form, training, "zero_stage", spec.zero_stage,
+                        "training: what data-parallel ranks divide: 0 nothing, 1 optimiser states, "
+                        "2 gradients too, 3 weights too",
+                        Check{0, 3, false, "a whole number of 0 to 3"});
+    optional_of_variant(form, training, "drafts", spec.drafts,
+                        "training: with the model's modules of multi-token prediction");
+    optional_of_variant(form, training, "dropout", spec.dropout,
+                        "training: as models of 2022 had it");
+    optional_of_variant(form, training, "run", spec.run, "training: a run of many steps");
+    if (!training || !form.ok() || batch.kind == Node::Kind::null) return;
+    std::vector<Diagnostic> problems;
+    double value = 0;
+    const bool plain = batch.text.find_first_not_of("0123456789") == std::string::npos;
+    form_detail::read_number(batch, "global_batch", plain ? Dimension{} : Tokens::dimension,
+                             {count()}, value, problems);
+    if (!problems.empty())
+        return form.problem("global_batch", problems.front().what + ", sequences or tokens");
+    if (plain) {
+        spec.sequences = static_cast<long>(value);
+    } else {
+        spec.batch_tokens = Tokens(value);
+    }
+    const double sequences = spec.global_batch();
+    if (sequences != std::floor(sequences) || sequences < 1) {
+        const double down = std::max(1.0, std::floor(sequences)) * spec.sequence.value();
+        form.problem("global_batch",
+                     fmt::format("is {:.6g} sequences of {:.0f} tokens, no whole number",
+                                 sequences, spec.sequence.value()),
+                     fmt::format("{:.0f} tok or {:.0f} tok would be", down,
+                                 down + spec.sequence.value()));
+    }
+}
+
+// Under `mapping`.
+template <class Form>
+void describe_training_mapping(Form& form, TrainingMapping& mapping) {
+    form.optional("context_parallel", mapping.context_parallel,
+                  "training: ranks that share the tokens of a sequence", at_least(1));
+    form.optional("context_exchange", mapping.context_exchange,
+                  "training: how they bring queries and keys together");
+    form.optional("sequence_parallel", mapping.sequence_parallel,
+                  "training: a tensor-parallel group divides the tokens between its blocks");
+    form.optional("expert_tensor_parallel", mapping.expert_tensor_parallel,
+                  "training: ranks that share each expert's width", at_least(1));
+    form.optional("positions_per_stage", mapping.positions_per_stage,
+                  "training: parts of the model that a stage holds (interleaved)", at_least(1));
+    form.optional("layers", mapping.layers, "training: layers of each part of the model");
+}
+
+// Dotted keys of a pool that say something to training alone.
+inline const std::vector<const char*>& training_mapping_keys() {
+    static const std::vector<const char*> keys = {
+        "mapping.context_parallel",       "mapping.context_exchange",
+        "mapping.sequence_parallel",      "mapping.expert_tensor_parallel",
+        "mapping.positions_per_stage",    "mapping.layers"};
+    return keys;
+}
+
+}  // namespace podsim

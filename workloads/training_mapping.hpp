@@ -1,0 +1,58 @@
+// How training is laid over ranks beyond what serving knows, and what a training engine does: keys
+// of `mapping` in experiments of kind training, and of `training` in an engine's record.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace podsim {
+
+// How ranks that share sequences bring queries together with all keys and values. ring: keys and
+// values go round while attention works on those that are here (Liu et al., Ring Attention, arXiv
+// 2310.01889). all_gather: they are gathered first (Llama 3, arXiv 2407.21783, section 3.3.2).
+// all_to_all: each rank gets all tokens of some heads (DeepSpeed Ulysses, arXiv 2309.14509).
+enum class ContextExchange { ring, all_gather, all_to_all };
+const std::vector<std::pair<const char*, ContextExchange>>& names_of(const ContextExchange*);
+
+struct TrainingMapping {
+    int context_parallel = 1;
+    bool sequence_parallel = false;  // norms and what is between blocks over a tensor-parallel group
+    int expert_tensor_parallel = 1;  // ranks that share each expert's width
+    int positions_per_stage = 0;     // parts of the model a stage holds; 0: what the schedule needs
+    ContextExchange context_exchange = ContextExchange::ring;
+    std::vector<long> layers;  // of each position; empty: as even as they go, the ends with fewer
+};
+
+// What a training engine does. Facts of its publication or source, no fits.
+struct TrainingHabits {
+    bool flash_attention = true;      // else scores go through memory, all of the square
+    bool overlap_gradients = true;    // reduced while the last micro-batch's backward pass runs
+    bool overlap_parameters = true;   // gathered while the first one's forward pass runs
+    bool overlap_tensor = true;       // a product's weight gradient beside its input's collective
+    bool scatters_sends = true;       // ranks of a tensor-parallel group send a part each to the next
+                                      // stage, and gather there
+    bool gradients_with_each_micro_batch = false;  // ZeRO 2 and 3 in some engines
+    bool reads_rows_again = false;  // gradients of biases and of norms' weights in kernels of their
+                                    // own (apex, Megatron-LM before Transformer Engine)
+};
+
+template <class Form>
+void describe(Form& form, TrainingHabits& habits) {
+    form.optional("flash_attention", habits.flash_attention,
+                  "attention without scores in memory; else as products and softmax");
+    form.optional("overlap_gradients", habits.overlap_gradients,
+                  "gradients are reduced beside the last micro-batch's backward pass");
+    form.optional("overlap_parameters", habits.overlap_parameters,
+                  "parameters are gathered beside the first micro-batch's forward pass");
+    form.optional("overlap_tensor", habits.overlap_tensor,
+                  "collectives of tensor parallelism run beside weight gradients");
+    form.optional("scatters_sends", habits.scatters_sends,
+                  "each rank of a tensor-parallel group sends its part to the next stage");
+    form.optional("gradients_with_each_micro_batch", habits.gradients_with_each_micro_batch,
+                  "gradients are reduced after each micro-batch, not after the last alone");
+    form.optional("reads_rows_again", habits.reads_rows_again,
+                  "gradients of biases and norms' weights have kernels of their own");
+}
+
+}  // namespace podsim

@@ -1,0 +1,214 @@
+#include "workloads/training_need.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "base/at.hpp"
+#include "workloads/step_parts.hpp"
+
+namespace podsim {
+
+namespace {
+
+constexpr double linear_inputs = 32.0 / 34.0;
+
+ActivationShape shape_of(const TrainingJob& job, const TrainingPlan& plan) {
+    ActivationShape shape;
+    shape.tokens = plan.tokens(job);
+    shape.sequence = job.sequence;
+    shape.tensor_parallel = plan.tensor_parallel;
+    shape.sequence_parallel = plan.more.sequence_parallel;
+    shape.flash_attention = job.habits().flash_attention;
+    shape.dropout = job.dropout;
+    shape.expert_tensor_parallel = plan.more.expert_tensor_parallel;
+    if (bytes_of(job.precision.activations) <= 1.0) shape.gate_up = job.precision.activations;
+    return shape;
+}
+
+HeldParameters held_by(const TrainingJob& job, const TrainingPlan& plan,
+                       const TrainingPosition& position) {
+    ModelSlice slice;
+    slice.begin = position.begin;
+    slice.end = position.end;
+    slice.embedding = position.embedding;
+    slice.head = position.head;
+    slice.drafts = position.drafts;
+    slice.tensor_parallel = plan.tensor_parallel;
+    slice.expert_parallel = plan.expert_parallel;
+    slice.expert_tensor_parallel = plan.more.expert_tensor_parallel;
+    return parameters_of(job.model, slice);
+}
+
+HeldParameters& operator+=(HeldParameters& sum, const HeldParameters& more) {
+    sum.matrices += more.matrices;
+    sum.vectors += more.vectors;
+    sum.tables += more.tables;
+    sum.experts += more.experts;
+    sum.memory_tables += more.memory_tables;
+    return sum;
+}
+
+TrainingState state_of(const TrainingJob& job, const TrainingPlan& plan,
+                       const HeldParameters& held) {
+    return training_state(held, job.precision, job.optimizer,
+                          {plan.zero_stage, plan.replicas(), plan.expert_replicas()});
+}
+
+// Tokens that wait in buffers of an exchange: sent and received, in their formats.
+Bytes exchange_buffers(const TrainingJob& job, const TrainingPlan& plan) {
+    if (!has_experts(job.model) || plan.expert_parallel == 1) return Bytes(0.0);
+    const double rows = static_cast<double>(plan.own_tokens(job)) *
+                        static_cast<double>(job.model.experts_per_token);
+    return rows * (dispatched_token(job.model, job.precision.dispatch) +
+                   dispatched_token(job.model, job.precision.combine));
+}
+
+}  // namespace
+
+PositionActivations activations_of(const TrainingJob& job, const TrainingPlan& plan,
+                                   const TrainingPosition& position) {
+    const ActivationShape shape = shape_of(job, plan);
+    const Recompute recompute = parts_of(plan.recompute);
+    PositionActivations sum;
+    Bytes widest(0.0);
+    const auto add_layers = [&](const LayerKind& kind, double count) {
+        const Bytes held =
+            total_of(kept_activations(job.model, job.precision, kind, shape, recompute));
+        const Bytes all =
+            total_of(kept_activations(job.model, job.precision, kind, shape, Recompute{}));
+        Recompute no_scores = recompute;
+        no_scores.attention = true;
+        const Bytes linear =
+            recompute.layer
+                ? held
+                : total_of(kept_activations(job.model, job.precision, kind, shape, no_scores));
+        sum.held += count * held;
+        sum.kept += count * linear_inputs * linear;
+        widest = max(widest, all - held);
+    };
+    for (const LayerCount& alike : layer_kinds(job.model, position.begin, position.end))
+        add_layers(alike.kind, static_cast<double>(alike.count));
+    if (position.drafts) {
+        const auto drafts = static_cast<double>(job.model.draft_layers);
+        add_layers(job.model.draft_layer, drafts);
+        sum.held += drafts * (total_of(kept_by_draft(job.model, shape)) +
+                              total_of(kept_by_head(job.model, shape)));
+    }
+    if (position.head) sum.held += total_of(kept_by_head(job.model, shape));
+    sum.working = widest;
+    return sum;
+}
+
+PipelineTimes unit_times(const TrainingJob& job, const TrainingPlan& plan,
+                         const std::vector<TrainingPosition>& positions) {
+    PipelineTimes times;
+    std::map<std::string, PositionActivations> known;
+    for (const TrainingPosition& position : positions) {
+        const auto [it, fresh] = known.try_emplace(work_of(job, position));
+        if (fresh) it->second = activations_of(job, plan, position);
+        PassTimes one;
+        one.forward = one.input_gradient = one.weight_gradient = Seconds(1.0);
+        one.activation = it->second.held.value();
+        one.kept = std::min(it->second.kept, it->second.held).value();
+        times.positions.push_back(one);
+    }
+    return times;
+}
+
+std::vector<int> positions_of_stage(const Schedule& schedule, int stage) {
+    std::vector<int> held;
+    for (const auto& stages : schedule.stage_of) {
+        for (std::size_t p = 0; p < stages.size(); ++p) {
+            if (stages[p] == stage) held.push_back(static_cast<int>(p));
+        }
+    }
+    return held;
+}
+
+namespace {
+
+std::string text_of(const std::vector<int>& stages, int all) {
+    if (all == 1) return "ranks";
+    if (stages.size() == 1) return fmt::format("stage {} ranks", stages.front() + 1);
+    const bool row = stages.back() - stages.front() + 1 == static_cast<int>(stages.size());
+    if (row) return fmt::format("stages {} to {} ranks", stages.front() + 1, stages.back() + 1);
+    std::string text;
+    for (std::size_t i = 0; i < stages.size(); ++i)
+        text += fmt::format("{}{}", i == 0 ? "" : ", ", stages[i] + 1);
+    return "stages " + text + " ranks";
+}
+
+}  // namespace
+
+std::vector<StageNeed> training_need(const TrainingJob& job, const TrainingPlan& plan,
+                                     const std::vector<TrainingPosition>& positions,
+                                     const Schedule& schedule, const ScheduleTiming& timing) {
+    std::vector<StageNeed> needs;
+    std::map<std::string, std::size_t> index;
+    std::vector<double> peaks;
+    for (int stage = 0; stage < schedule.stages; ++stage) {
+        std::vector<int> held = positions_of_stage(schedule, stage);
+        std::vector<std::string> parts;
+        for (const int p : held) parts.push_back(work_of(job, at(positions, p)));
+        // Two directions hold the same in either order.
+        std::sort(parts.begin(), parts.end());
+        std::string key;
+        for (const std::string& part : parts) key += part + "|";
+        const double peak = at(timing.stages, stage).peak_activation;
+        const auto [it, fresh] = index.try_emplace(key, needs.size());
+        if (fresh) {
+            needs.emplace_back();
+            needs.back().positions = {held};
+            peaks.push_back(peak);
+        }
+        needs[it->second].stages.push_back(stage);
+        peaks[it->second] = std::max(peaks[it->second], peak);
+    }
+    for (std::size_t i = 0; i < needs.size(); ++i) {
+        StageNeed& one = needs[i];
+        HeldParameters held;
+        Bytes working(0.0), layer(0.0);
+        for (const int p : one.positions.front()) {
+            const TrainingPosition& position = at(positions, p);
+            held += held_by(job, plan, position);
+            working = max(working, activations_of(job, plan, position).working);
+            if (position.begin == position.end) continue;
+            TrainingPosition first = position;
+            first.end = first.begin + 1;
+            first.embedding = first.head = first.drafts = false;
+            const HeldParameters of_layer = held_by(job, plan, first);
+            layer = max(layer, Bytes(of_layer.total() * bytes_of(job.precision.weights)));
+        }
+        const TrainingState state = state_of(job, plan, held);
+        MemoryNeed& need = one.need;
+        need.rank_class = text_of(one.stages, schedule.stages);
+        need.parts = {{"weights", state.dense.weights + state.experts.weights},
+                      {"gradients", state.dense.gradients + state.experts.gradients},
+                      {"master weights", state.dense.master + state.experts.master},
+                      {"optimizer moments", state.dense.moments + state.experts.moments},
+                      {"activations", Bytes(peaks[i])},
+                      {"activations of a layer again", working},
+                      {"exchange buffers", exchange_buffers(job, plan)},
+                      {"runtime reserve", job.engine.memory_reserve.value}};
+        // Two layers gathered at a time, and the whole gradient of one.
+        if (plan.zero_stage == 3) need.parts.emplace_back("gathered layers", 3.0 * layer);
+    }
+    return needs;
+}
+
+Bytes least_need(const TrainingJob& job, const TrainingPlan& plan,
+                 const std::vector<TrainingPosition>& positions) {
+    const long stages = plan.pipeline_parallel;
+    const auto per_stage = static_cast<long>(positions.size()) / stages;
+    Bytes most(0.0);
+    // A position in the middle stands for its stage: stages hold parts alike but for the ends.
+    const TrainingPosition& middle = positions[positions.size() / 2];
+    HeldParameters held = held_by(job, plan, middle);
+    TrainingState state = state_of(job, plan, held);
+    most = static_cast<double>(per_stage) * state.total();
+    return most + job.engine.memory_reserve.value;
+}
+
+}  // namespace podsim

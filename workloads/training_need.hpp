@@ -1,0 +1,49 @@
+// What training needs of a rank's memory, without running anything.
+#pragma once
+
+#include <vector>
+
+#include "workloads/schedule_timing.hpp"
+#include "workloads/training_spec.hpp"
+
+namespace podsim {
+
+// Activations of one micro-batch in one position.
+struct PositionActivations {
+    Bytes held{0.0};     // from its forward to its backward pass
+    Bytes kept{0.0};     // of it from the gradient of inputs to that of weights
+    Bytes working{0.0};  // beside it, while one layer is computed again
+};
+
+// Between the two halves of a backward pass remain the inputs of linear layers: 32 of the 34 s b h
+// bytes of a layer (Qi et al., Zero Bubble Pipeline Parallelism, arXiv 2401.10241, section 2.1).
+PositionActivations activations_of(const TrainingJob& job, const TrainingPlan& plan,
+                                   const TrainingPosition& position);
+
+// Times of equal passes, with the activations of each position: what the order of a schedule makes
+// of memory does not depend on more, automatic schedules apart.
+PipelineTimes unit_times(const TrainingJob& job, const TrainingPlan& plan,
+                         const std::vector<TrainingPosition>& positions);
+
+// Stages that hold equal parts of the model, `first` to `last` of them (from 0), and what the
+// fullest of them needs.
+struct StageNeed {
+    std::vector<int> stages;
+    std::vector<std::vector<int>> positions;  // [pipe] that one of them holds
+    MemoryNeed need;                          // rank_class: "stages 2 to 15"
+};
+
+// Positions of a stage, of all pipes.
+std::vector<int> positions_of_stage(const Schedule& schedule, int stage);
+
+// By kind of stage, with a peak of activations as the timing says. Routed experts of the busiest
+// rank are not told apart: memory is that of balanced ones, times `imbalance`.
+std::vector<StageNeed> training_need(const TrainingJob& job, const TrainingPlan& plan,
+                                     const std::vector<TrainingPosition>& positions,
+                                     const Schedule& schedule, const ScheduleTiming& timing);
+
+// Weights, gradients, optimiser's states alone: no less is needed. Cheap.
+Bytes least_need(const TrainingJob& job, const TrainingPlan& plan,
+                 const std::vector<TrainingPosition>& positions);
+
+}  // namespace podsim

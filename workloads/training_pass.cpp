@@ -1,0 +1,722 @@
+#include "workloads/training_pass.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/at.hpp"
+#include "models/sizes.hpp"
+#include "workloads/step_parts.hpp"
+#include "workloads/training_operators.hpp"
+
+namespace podsim {
+
+namespace {
+
+constexpr double wide = 2;  // bytes of BF16
+
+enum Stream { compute_stream, tensor_stream, exchange_stream, data_stream };
+
+HeldParameters held_by(const TrainingJob& job, const TrainingPlan& plan, long begin, long end,
+                       bool embedding, bool head, bool drafts) {
+    ModelSlice slice;
+    slice.begin = begin;
+    slice.end = end;
+    slice.embedding = embedding;
+    slice.head = head;
+    slice.drafts = drafts;
+    slice.tensor_parallel = plan.tensor_parallel;
+    slice.expert_parallel = plan.expert_parallel;
+    slice.expert_tensor_parallel = plan.more.expert_tensor_parallel;
+    return parameters_of(job.model, slice);
+}
+
+// Elements that are exchanged between data-parallel ranks.
+struct Shared {
+    double dense = 0, experts = 0;
+};
+
+// What two chains of tasks, a forward and a backward pass, are written into.
+class PassBuilder {
+  public:
+    PassBuilder(const TrainingJob& job, const TrainingPlan& plan) : job_(job), plan_(plan) {
+        const bool routed = has_experts(job.model);
+        if (routed) {
+            forward_step_ = expert_step(job, plan, false);
+            backward_step_ = expert_step(job, plan, true);
+            layout_ = expert_layout(forward_step_);
+        }
+        const long stage = plan.stage_ranks();
+        if (routed && layout_.uneven()) {
+            const int groups = static_cast<int>(stage / plan.expert_parallel);
+            program_.classes = {{"busiest rank", groups},
+                                {"other ranks", groups * (plan.expert_parallel - 1)}};
+        } else {
+            program_.classes = {{"ranks", static_cast<int>(stage)}};
+        }
+        program_.streams = {{"compute", 1.0},
+                            {"tensor-parallel transfers", 1.0},
+                            {"exchange transfers", 1.0},
+                            {"data-parallel transfers", 1.0}};
+        program_.kernel_gap = job.engine.kernel_gap.value;
+        program_.rank_skew = job.engine.rank_skew.value;
+        program_.transfer_cores = job.engine.transfer_core_share;
+        front_.resize(program_.classes.size());
+    }
+
+    Program build(const PassRequest& request) {
+        gathers_ = request.gathers;
+        reduces_ = request.reduces;
+        if (request.kind == PassKind::overlapped) {
+            forward(request.position, request.receives);
+            restart(1);
+            weights_aside_ = true;
+            backward(request.backward, request.receives_gradient, true, true);
+        } else if (request.kind == PassKind::forward) {
+            forward(request.position, request.receives);
+        } else {
+            const bool input = request.kind != PassKind::weight_gradient;
+            const bool weight = request.kind != PassKind::input_gradient;
+            if (input) {
+                backward(request.position, request.receives_gradient, input, weight);
+            } else {
+                weights_alone(request.position);
+            }
+        }
+        return std::move(program_);
+    }
+
+    Program optimizer(const std::vector<TrainingPosition>& positions) {
+        Shared held;
+        HeldParameters sum;
+        for (const TrainingPosition& p : positions) {
+            const HeldParameters one =
+                held_by(job_, plan_, p.begin, p.end, p.embedding, p.head, p.drafts);
+            sum.matrices += one.matrices;
+            sum.vectors += one.vectors;
+            sum.tables += one.tables;
+            sum.experts += one.experts;
+        }
+        held.dense = sum.matrices + sum.vectors + sum.tables;
+        held.experts = sum.experts;
+        const bool each = job_.habits().gradients_with_each_micro_batch || plan_.zero_stage == 3;
+        if (!job_.habits().overlap_gradients && !each) reduce(held, "gradients", false);
+        step(sum);
+        if (plan_.zero_stage >= 1 && plan_.zero_stage < 3 && !job_.habits().overlap_parameters)
+            gather(held, "parameters", false);
+        return std::move(program_);
+    }
+
+  private:
+    using Ids = std::vector<int>;  // a task of each class
+
+    int classes() const { return static_cast<int>(program_.classes.size()); }
+
+    // The other chain begins.
+    void restart(int micro_batch) {
+        micro_batch_ = micro_batch;
+        front_.assign(front_.size(), {});
+    }
+
+    int push(Task task, int rank_class) {
+        task.rank_class = rank_class;
+        task.layer = layer_;
+        task.micro_batch = micro_batch_;
+        program_.tasks.push_back(std::move(task));
+        return static_cast<int>(program_.tasks.size()) - 1;
+    }
+
+    // Operators of one class, one after the other.
+    void run(const std::vector<Operator>& operators, int rank_class) {
+        for (const Kernel& kernel : kernels_of(program_, operators, job_.engine, false)) {
+            Task task;
+            task.kind = kernel.pipeline ? TaskKind::pipeline : TaskKind::compute;
+            task.body = kernel.body;
+            task.stream = compute_stream;
+            task.after = at(front_, rank_class);
+            at(front_, rank_class) = {push(std::move(task), rank_class)};
+        }
+    }
+    void run(const std::vector<Operator>& operators) {
+        for (int c = 0; c < classes(); ++c) run(operators, c);
+    }
+
+    // Weight gradients beside the chain, where nothing in it waits for them.
+    void run_weights(const std::vector<Operator>& operators, int rank_class) {
+        if (!weights_aside_) return run(operators, rank_class);
+        const Ids before = at(front_, rank_class);
+        const std::size_t first = program_.tasks.size();
+        run(operators, rank_class);
+        for (std::size_t i = first; i < program_.tasks.size(); ++i) program_.tasks[i].priority = -1;
+        at(front_, rank_class) = before;
+    }
+
+    // A collective among ranks of one class. Nothing for a group of one.
+    Ids transfer(Stream stream, const Transfer& transfer, bool aside) {
+        if (transfer.group_ranks < 2 || !(transfer.size > Bytes(0.0))) return {};
+        const int body = intern(program_, transfer);
+        Ids ids;
+        for (int c = 0; c < classes(); ++c) {
+            Task task;
+            task.kind = TaskKind::transfer;
+            task.body = static_cast<int>(program_.instances.size());
+            task.stream = stream;
+            task.after = at(front_, c);
+            ids.push_back(push(std::move(task), c));
+            program_.instances.push_back({body, {ids.back()}});
+            if (!aside) at(front_, c) = {ids.back()};
+        }
+        return ids;
+    }
+
+    // Dispatch or combine, in which all classes meet.
+    Ids exchange(const Transfer& transfer) {
+        if (transfer.group_ranks < 2) return {};
+        const int body = intern(program_, transfer);
+        const int instance = static_cast<int>(program_.instances.size());
+        Ids ids;
+        for (int c = 0; c < classes(); ++c) {
+            Task task;
+            task.kind = TaskKind::transfer;
+            task.body = instance;
+            task.stream = exchange_stream;
+            task.after = at(front_, c);
+            ids.push_back(push(std::move(task), c));
+            at(front_, c) = {ids.back()};
+        }
+        program_.instances.push_back({body, ids});
+        return ids;
+    }
+
+    void wait_for(const Ids& ids) {
+        for (std::size_t c = 0; c < ids.size(); ++c) {
+            Ids& front = front_[c];
+            if (std::find(front.begin(), front.end(), ids[c]) == front.end())
+                front.push_back(ids[c]);
+        }
+    }
+
+    Transfer collective(const char* name, TransferType type, int ranks, int stride,
+                        double bytes) const {
+        Transfer transfer;
+        transfer.name = name;
+        transfer.type = type;
+        transfer.group_ranks = ranks;
+        transfer.stride = stride;
+        transfer.size = Bytes(bytes);
+        return transfer;
+    }
+
+    double tokens() const { return static_cast<double>(plan_.tokens(job_)); }
+    double hidden() const { return static_cast<double>(job_.model.hidden); }
+
+    // Of a tensor-parallel group: what is brought together in front of divided work ...
+    Ids gather_tensor(double bytes_of_token, bool aside) {
+        return transfer(tensor_stream,
+                        collective("tensor-parallel all-gather", TransferType::all_gather,
+                                   plan_.tensor_parallel, 1, tokens() * bytes_of_token),
+                        aside);
+    }
+    // ... and its sums, which every rank gets its part of, or all.
+    Ids reduce_tensor(double bytes_of_token, bool aside) {
+        const bool scatter = plan_.more.sequence_parallel;
+        return transfer(
+            tensor_stream,
+            collective(scatter ? "tensor-parallel reduce-scatter" : "tensor-parallel all-reduce",
+                       scatter ? TransferType::reduce_scatter : TransferType::all_reduce,
+                       plan_.tensor_parallel, 1, tokens() * bytes_of_token),
+            aside);
+    }
+
+    double gathered_bytes(const TrainingBlock& block) const {
+        return block.gathered_elements * bytes_of(block.gathered_format);
+    }
+
+    // A block with its collectives, forward.
+    void forward(const TrainingBlock& block) {
+        run(block.before);
+        if (plan_.more.sequence_parallel) gather_tensor(gathered_bytes(block), false);
+        run(block.divided);
+        reduce_tensor(hidden() * wide, false);
+    }
+
+    void run_gradients(const OperatorGradients& gradients, bool input, bool weight) {
+        for (int c = 0; c < classes(); ++c) {
+            if (input) run(gradients.input, c);
+            if (weight) run_weights(gradients.weight, c);
+        }
+    }
+
+    // And backward. The last pair of gradients is that of the product that reads what was gathered.
+    void backward(const TrainingBlock& block, bool input, bool weight) {
+        const bool scatters = plan_.more.sequence_parallel;
+        const bool together = input && weight;
+        // Without sequence parallelism every rank has the whole gradient already.
+        if (scatters && input) gather_tensor(hidden() * wide, false);
+        if (input) {
+            run(block.before_again);
+            run(block.divided_again);
+        }
+        Ids operand;
+        if (scatters && weight && plan_.tensor_parallel > 1)
+            operand = gather_tensor(gathered_bytes(block), true);
+        const auto& divided = block.divided_gradients;
+        for (std::size_t i = 0; i < divided.size(); ++i) {
+            const bool last = i + 1 == divided.size();
+            if (!last || plan_.tensor_parallel == 1) {
+                run_gradients(divided[i], input, weight);
+                continue;
+            }
+            if (input) run_gradients(divided[i], true, false);
+            const double summed = block.gathered_elements * wide;
+            Ids sums;
+            const bool aside = together && job_.habits().overlap_tensor;
+            if (input) sums = reduce_tensor(summed, aside);
+            if (weight) {
+                wait_for(operand);
+                run_gradients(divided[i], false, true);
+            }
+            wait_for(sums);
+        }
+        for (const OperatorGradients& one : block.before_gradients) run_gradients(one, input, weight);
+    }
+
+    // Keys and values of ranks that share sequences, in front of attention or beside it; backward
+    // twice as much, gradients too.
+    struct ContextMove {
+        Transfer transfer;
+        bool beside = false;
+    };
+    ContextMove context_move(const LayerKind& kind, bool backward) const {
+        const int ranks = plan_.more.context_parallel;
+        if (ranks == 1) return {};
+        const AttentionSpec& attention =
+            job_.model.attentions.at(static_cast<std::size_t>(kind.attention));
+        const double elements =
+            layer_cache(attention, 1, plan_.tensor_parallel).kv * tokens();
+        const double times = backward ? 2 : 1;
+        ContextMove move;
+        switch (plan_.more.context_exchange) {
+            case ContextExchange::ring:
+            case ContextExchange::all_gather:
+                move.transfer =
+                    collective("context all-gather", TransferType::all_gather, ranks,
+                               plan_.tensor_parallel, times * ranks * elements * wide);
+                move.beside = plan_.more.context_exchange == ContextExchange::ring;
+                if (move.beside) move.transfer.name = "context ring";
+                break;
+            case ContextExchange::all_to_all: {
+                // Queries and outputs too, each as wide as the heads of a rank.
+                const double queries = hidden() / plan_.tensor_parallel * tokens();
+                move.transfer = collective("context all-to-all", TransferType::all_to_all, ranks,
+                                           plan_.tensor_parallel,
+                                           times * (elements + 2 * queries) * wide);
+                break;
+            }
+        }
+        return move;
+    }
+
+    void move_context(const LayerKind& kind, bool backward, const TrainingBlock& block,
+                      void (PassBuilder::*work)(const TrainingBlock&, bool, bool), bool input,
+                      bool weight) {
+        const ContextMove move = context_move(kind, backward);
+        Ids moved = transfer(exchange_stream, move.transfer, move.beside);
+        (this->*work)(block, input, weight);
+        wait_for(moved);
+    }
+    void forward_block(const TrainingBlock& block, bool, bool) { forward(block); }
+    void backward_block(const TrainingBlock& block, bool input, bool weight) {
+        backward(block, input, weight);
+    }
+
+    // What a rank's routed experts are asked, and how tokens get there.
+    ExpertLoad load_of(long layer, bool back) const {
+        const StepSpec& step = back ? backward_step_ : forward_step_;
+        const std::size_t balance = layout_.balances.empty() ? 0 : layout_.balance_of(layer);
+        return expert_load(step, layout_, plan_.own_tokens(job_), balance);
+    }
+
+    ExpertRows rows_of(const ExpertLoad& load, int rank_class) const {
+        ExpertRows rows = rank_class == 0 ? load.here : load.elsewhere;
+        rows.tokens_per_expert *= plan_.more.expert_tensor_parallel;
+        rows.longer_experts = plan_.more.expert_tensor_parallel > 1 ? 0 : rows.longer_experts;
+        return rows;
+    }
+
+    Transfer strided(Transfer transfer, const char* name) const {
+        transfer.name = name;
+        transfer.stride = plan_.more.expert_tensor_parallel;
+        return transfer;
+    }
+
+    // Ranks that share each expert's width bring their tokens together, and take the sums apart.
+    void expert_tensor(TransferType type, const ExpertLoad& load) {
+        const int ranks = plan_.more.expert_tensor_parallel;
+        const double rows = static_cast<double>(load.here.rows()) * ranks;
+        transfer(tensor_stream,
+                 collective(type == TransferType::all_gather ? "expert-tensor all-gather"
+                                                             : "expert-tensor reduce-scatter",
+                            type, ranks, 1, rows * hidden() * wide),
+                 false);
+    }
+
+    void forward_experts(long layer, const LayerKind& kind) {
+        run(router_training(job_, plan_, kind).before);
+        const ExpertLoad load = load_of(layer, false);
+        const std::vector<Ids> routed = front_;
+        exchange(strided(load.dispatch, "dispatch"));
+        expert_tensor(TransferType::all_gather, load);
+        const std::vector<Ids> arrived = front_;
+        std::vector<Ids> shared(front_.size());
+        if (job_.model.shared_intermediate > 0) {
+            front_ = routed;
+            forward(shared_expert_training(job_, plan_));
+            shared = front_;
+        }
+        front_ = arrived;
+        for (int c = 0; c < classes(); ++c)
+            run(expert_training(job_, plan_, rows_of(load, c)).divided, c);
+        expert_tensor(TransferType::reduce_scatter, load);
+        exchange(strided(load.combine, "combine"));
+        for (std::size_t c = 0; c < front_.size(); ++c)
+            front_[c].insert(front_[c].end(), shared[c].begin(), shared[c].end());
+        run(combine_training(job_, plan_).before);
+    }
+
+    void backward_experts(long layer, const LayerKind& kind, bool input, bool weight) {
+        const ExpertLoad load = load_of(layer, true);
+        std::vector<TrainingBlock> experts;
+        for (int c = 0; c < classes(); ++c)
+            experts.push_back(expert_training(job_, plan_, rows_of(load, c)));
+        const TrainingBlock sum = combine_training(job_, plan_);
+        const TrainingBlock router = router_training(job_, plan_, kind);
+        if (input) {
+            for (const auto& one : sum.before_gradients) run_gradients(one, true, false);
+            run(router.before_again);
+        }
+        const std::vector<Ids> began = front_;
+        std::vector<Ids> shared(front_.size());
+        if (input) exchange(strided(load.dispatch, "combine's gradient"));
+        if (input) expert_tensor(TransferType::all_gather, load);
+        const std::vector<Ids> arrived = front_;
+        if (job_.model.shared_intermediate > 0) {
+            front_ = began;
+            backward(shared_expert_training(job_, plan_), input, weight);
+            shared = front_;
+        }
+        front_ = arrived;
+        for (int c = 0; c < classes(); ++c) {
+            const TrainingBlock& of = at(experts, c);
+            if (input) run(of.divided_again, c);
+            for (const OperatorGradients& one : of.divided_gradients) {
+                if (input) run(one.input, c);
+                if (weight && !input) run(one.weight, c);
+            }
+        }
+        // The way back of the gradients starts before the experts' weights are done.
+        std::vector<Ids> returned = front_;
+        if (input) {
+            const std::vector<Ids> done = front_;
+            expert_tensor(TransferType::reduce_scatter, load);
+            exchange(strided(load.combine, "dispatch's gradient"));
+            returned = front_;
+            if (weight) {
+                front_ = done;
+                for (int c = 0; c < classes(); ++c) {
+                    for (const OperatorGradients& one : at(experts, c).divided_gradients)
+                        run_weights(one.weight, c);
+                }
+                if (!weights_aside_) {
+                    for (std::size_t c = 0; c < front_.size(); ++c)
+                        returned[c].insert(returned[c].end(), front_[c].begin(), front_[c].end());
+                }
+            }
+        }
+        front_ = returned;
+        for (std::size_t c = 0; c < front_.size(); ++c)
+            front_[c].insert(front_[c].end(), shared[c].begin(), shared[c].end());
+        for (const auto& one : router.before_gradients) run_gradients(one, input, weight);
+    }
+
+    void forward_layer(long layer, const LayerKind& kind) {
+        layer_ = static_cast<int>(layer);
+        if (kind.engram) run(engram_block(job_.model, plan_.tokens(job_)));
+        move_context(kind, false, attention_training(job_, plan_, kind),
+                     &PassBuilder::forward_block, true, true);
+        if (kind.experts) {
+            forward_experts(layer, kind);
+        } else {
+            forward(dense_training(job_, plan_));
+        }
+    }
+
+    void backward_layer(long layer, const LayerKind& kind, bool input, bool weight) {
+        layer_ = static_cast<int>(layer);
+        if (kind.experts) {
+            backward_experts(layer, kind, input, weight);
+        } else {
+            backward(dense_training(job_, plan_), input, weight);
+        }
+        const TrainingBlock attention = attention_training(job_, plan_, kind);
+        if (input) {
+            move_context(kind, true, attention, &PassBuilder::backward_block, input, weight);
+        } else {
+            backward(attention, input, weight);
+        }
+    }
+
+    const LayerKind& kind_of(long layer) const {
+        return job_.model.layers.at(static_cast<std::size_t>(layer));
+    }
+
+    // Parameters of a layer, of one rank.
+    Shared layer_parameters(long layer) const {
+        const HeldParameters held =
+            held_by(job_, plan_, layer, layer + 1, false, false, false);
+        return {held.total() - held.experts, held.experts};
+    }
+    Shared end_parameters(const TrainingPosition& position, bool embedding, bool head) const {
+        const HeldParameters held =
+            held_by(job_, plan_, position.begin, position.begin, embedding, head,
+                    head && position.drafts);
+        return {held.total() - held.experts, held.experts};
+    }
+
+    // Between data-parallel ranks, which hold the same dense parameters or experts.
+    Ids between_replicas(const Shared& held, const char* name, TransferType type, double element,
+                         bool aside) {
+        const int inside = plan_.tensor_parallel;
+        transfer(data_stream,
+                 collective(name, type, static_cast<int>(plan_.replicas()), inside,
+                            held.dense * element),
+                 aside);
+        const int expert_inside = plan_.expert_parallel * plan_.more.expert_tensor_parallel;
+        Ids last = transfer(data_stream,
+                            collective(name, type, static_cast<int>(plan_.expert_replicas()),
+                                       expert_inside, held.experts * element),
+                            aside);
+        if (!last.empty()) return last;
+        // The dense ones were the last, if there was any.
+        return aside && plan_.replicas() > 1 && !program_.tasks.empty() ? last_tasks() : Ids{};
+    }
+    Ids last_tasks() const {
+        Ids ids;
+        for (int c = classes(); c > 0; --c)
+            ids.push_back(static_cast<int>(program_.tasks.size()) - c);
+        return ids;
+    }
+
+    Ids gather(const Shared& held, const char* name, bool aside) {
+        return between_replicas(held, name, TransferType::all_gather,
+                                bytes_of(job_.precision.weights), aside);
+    }
+    void reduce(const Shared& held, const char* name, bool aside) {
+        const bool scatter = plan_.zero_stage >= 1;
+        between_replicas(held, name,
+                         scatter ? TransferType::reduce_scatter : TransferType::all_reduce,
+                         bytes_of(job_.gradient_reduction), aside);
+    }
+
+    // Parameters come from the beginning of the pass on, layer after layer.
+    Ids gathered(const Shared& held, Ids& before) {
+        if (!gathers_ || plan_.replicas() < 2) return {};
+        const std::vector<Ids> kept = front_;
+        for (std::size_t c = 0; c < front_.size(); ++c)
+            front_[c] = before.empty() ? Ids{} : Ids{before[c]};
+        Ids ids = gather(held, "parameters", true);
+        front_ = kept;
+        if (!ids.empty()) before = ids;
+        return ids;
+    }
+
+    void forward(const TrainingPosition& position, bool receives) {
+        Ids before;
+        if (receives && !plan_.more.sequence_parallel && job_.habits().scatters_sends)
+            gather_tensor(hidden() * wide, false);
+        if (position.embedding) {
+            layer_ = -1;
+            wait_for(gathered(end_parameters(position, true, false), before));
+            run(embedding_training(job_, plan_).divided);
+            reduce_tensor(hidden() * wide, false);
+        }
+        for (long layer = position.begin; layer < position.end; ++layer) {
+            wait_for(gathered(layer_parameters(layer), before));
+            forward_layer(layer, kind_of(layer));
+        }
+        layer_ = -1;
+        if (!position.head) return;
+        wait_for(gathered(end_parameters(position, false, true), before));
+        forward_head();
+        if (!position.drafts) return;
+        for (long draft = 0; draft < job_.model.draft_layers; ++draft) {
+            run(draft_training(job_, plan_).before);
+            forward_layer(layer_count(job_.model), job_.model.draft_layer);
+            layer_ = -1;
+            forward_head();
+        }
+    }
+
+    void forward_head() {
+        const TrainingBlock head = head_training(job_, plan_);
+        run(head.before);
+        if (plan_.more.sequence_parallel) gather_tensor(hidden() * wide, false);
+        run(head.divided);
+    }
+
+    void backward_head(bool input, bool weight) {
+        TrainingBlock head = head_training(job_, plan_);
+        // Nothing is gathered in front of it: the loss is here.
+        const bool scatters = plan_.more.sequence_parallel;
+        Ids operand;
+        if (scatters && weight) operand = gather_tensor(hidden() * wide, true);
+        for (const auto& one : head.divided_gradients) run_gradients(one, input, false);
+        Ids sums;
+        if (input) sums = reduce_tensor(hidden() * wide, weight && job_.habits().overlap_tensor);
+        wait_for(operand);
+        for (const auto& one : head.divided_gradients) run_gradients(one, false, weight);
+        wait_for(sums);
+        for (const auto& one : head.before_gradients) run_gradients(one, input, weight);
+    }
+
+    bool whole_again() const { return parts_of(plan_.recompute).layer; }
+
+    void reduced(const Shared& held) {
+        if (reduces_ && plan_.replicas() > 1) reduce(held, "gradients", true);
+    }
+
+    void backward(const TrainingPosition& position, bool receives, bool input, bool weight) {
+        Ids before;
+        if (receives && !plan_.more.sequence_parallel && job_.habits().scatters_sends)
+            gather_tensor(hidden() * wide, false);
+        layer_ = -1;
+        if (position.head) {
+            if (position.drafts) {
+                for (long draft = 0; draft < job_.model.draft_layers; ++draft) {
+                    backward_head(input, weight);
+                    const long layer = layer_count(job_.model);
+                    if (whole_again()) forward_layer(layer, job_.model.draft_layer);
+                    backward_layer(layer, job_.model.draft_layer, input, weight);
+                    layer_ = -1;
+                    for (const auto& one : draft_training(job_, plan_).before_gradients)
+                        run_gradients(one, input, weight);
+                }
+            }
+            wait_for(gathered(plan_.zero_stage == 3 ? end_parameters(position, false, true)
+                                                    : Shared{},
+                              before));
+            backward_head(input, weight);
+            if (weight) reduced(end_parameters(position, false, true));
+        }
+        for (long layer = position.end; layer-- > position.begin;) {
+            const LayerKind& kind = kind_of(layer);
+            wait_for(gathered(layer_parameters(layer), before));
+            if (whole_again() && input) forward_layer(layer, kind);
+            backward_layer(layer, kind, input, weight);
+            if (weight) reduced(layer_parameters(layer));
+        }
+        layer_ = -1;
+        if (!position.embedding) return;
+        if (plan_.more.sequence_parallel) gather_tensor(hidden() * wide, false);
+        for (const auto& one : embedding_training(job_, plan_).divided_gradients)
+            run_gradients(one, input, weight);
+        if (weight) reduced(end_parameters(position, true, false));
+    }
+
+    void weights_alone(const TrainingPosition& position) {
+        const bool gathers = gathers_;
+        gathers_ = false;
+        backward(position, false, false, true);
+        gathers_ = gathers;
+    }
+
+    // Of so many parameters of one rank, its share of the optimiser's step.
+    void step(const HeldParameters& held) {
+        const double dense = held.matrices + held.vectors + held.tables;
+        const bool divides = plan_.zero_stage >= 1;
+        const double of_dense = divides ? static_cast<double>(plan_.replicas()) : 1;
+        const double of_experts = divides ? static_cast<double>(plan_.expert_replicas()) : 1;
+        const double own = dense / of_dense + held.experts / of_experts;
+        const OptimizerFormats& formats = job_.optimizer;
+        const double gradient = bytes_of(formats.gradients), master = bytes_of(formats.master),
+                     moment = bytes_of(formats.moments),
+                     weight = bytes_of(job_.precision.weights);
+        const bool muon = formats.optimizer == Optimizer::muon;
+        run({{"gradient_norm", VectorWork{"square_sum", own, 2, gradient * own, 0}}});
+        transfer(data_stream,
+                 collective("gradient norm", TransferType::all_reduce,
+                            static_cast<int>(plan_.replicas()), plan_.tensor_parallel, 4),
+                 false);
+        if (muon) orthogonalize(held.matrices / of_dense + held.experts / of_experts);
+        const double moments = (muon ? 1 : 2) * moment;
+        run({{muon ? "muon_step" : "adam_step",
+              VectorWork{"optimizer", own, 12, (gradient + master + moments) * own,
+                         (master + moments + weight) * own}}});
+    }
+
+    void orthogonalize(double parameters) {
+        constexpr int iterations = 5;
+        const long width = job_.model.hidden;
+        const double each = hidden() * hidden();
+        const long count = std::max(1L, static_cast<long>(std::ceil(parameters / each)));
+        const Operator product{"newton_schulz", Gemm{width, width, width, count}};
+        for (int i = 0; i < iterations; ++i) run({product, product, product});
+    }
+
+    const TrainingJob& job_;
+    const TrainingPlan& plan_;
+    StepSpec forward_step_, backward_step_;
+    ExpertLayout layout_;
+    Program program_;
+    std::vector<Ids> front_;  // by class: what the next task of the chain waits for
+    int layer_ = -1, micro_batch_ = 0;
+    bool weights_aside_ = false, gathers_ = false, reduces_ = false;
+};
+
+}  // namespace
+
+std::string pass_key(const TrainingJob& job, const PassRequest& request) {
+    std::string key = fmt::format("{}|{}|{}{}{}{}", static_cast<int>(request.kind),
+                                  work_of(job, request.position), request.receives ? "r" : "",
+                                  request.receives_gradient ? "g" : "", request.gathers ? "p" : "",
+                                  request.reduces ? "d" : "");
+    if (request.kind == PassKind::overlapped) key += "|" + work_of(job, request.backward);
+    // Counted experts differ from layer to layer.
+    if (job.experts.popularity == Popularity::histogram)
+        key += fmt::format("@{}", request.position.begin);
+    return key;
+}
+
+std::string plan_key(const TrainingPlan& plan) {
+    return fmt::format("{},{},{},{},{},{},{},{},{},{},{}", plan.micro_batch, plan.tensor_parallel,
+                       plan.more.context_parallel, plan.more.sequence_parallel ? 1 : 0,
+                       plan.expert_parallel, plan.more.expert_tensor_parallel,
+                       static_cast<int>(plan.more.context_exchange),
+                       static_cast<int>(plan.recompute), plan.zero_stage, plan.data_parallel,
+                       plan.pipeline_parallel);
+}
+
+Program build_pass(const TrainingJob& job, const TrainingPlan& plan, const PassRequest& request) {
+    return PassBuilder(job, plan).build(request);
+}
+
+Program build_optimizer(const TrainingJob& job, const TrainingPlan& plan,
+                        const std::vector<TrainingPosition>& positions) {
+    return PassBuilder(job, plan).optimizer(positions);
+}
+
+Transfer stage_send(const TrainingJob& job, const TrainingPlan& plan) {
+    Transfer transfer;
+    transfer.name = "stage send";
+    transfer.type = TransferType::send_recv;
+    transfer.group_ranks = 2;
+    transfer.stride = static_cast<int>(plan.stage_ranks());
+    const bool part = plan.more.sequence_parallel || job.habits().scatters_sends;
+    const double divisor = part ? plan.tensor_parallel : 1;
+    const auto streams = static_cast<double>(job.model.streams * job.model.hidden);
+    transfer.size = Bytes(static_cast<double>(plan.tokens(job)) * streams * wide / divisor);
+    return transfer;
+}
+
+}  // namespace podsim

@@ -1,0 +1,62 @@
+// Passes of one micro-batch through one part of a model, as programs of a stage's ranks.
+//
+// Forward, of a layer under tensor parallelism t with sequence parallelism (Korthikanti et al.,
+// arXiv 2205.05198, section 4.2.2):
+//
+//   norm (own tokens) -> all-gather -> attention -> reduce-scatter -> norm -> all-gather -> FFN
+//   -> reduce-scatter
+//
+// without it both halves end in an all-reduce. An MoE layer: router on own tokens, dispatch ->
+// experts -> combine over the expert group, the shared expert beside them, weighted sum. Backward
+// is the mirror image: all-gather and reduce-scatter change places, dispatch and combine too, in
+// the format of combine on the way out and in BF16 on the way back. The gradient of a
+// column-parallel product's input is reduced beside that of its weights, whose operand is gathered
+// again beside the former. Context parallelism brings keys and values together, and takes the sums
+// of their gradients apart.
+//
+// Data parallelism: gradients are reduced, and parameters gathered, layer by layer on a stream of
+// their own, in the passes that the request names. With ZeRO 3 each pass gathers and each backward
+// pass reduces.
+//
+// Order of ranks: tensor, context, data parallel, then stages; of experts: expert tensor, expert,
+// replicas. Left out: collectives of a few bytes (loss, gradient norm inside a pass).
+#pragma once
+
+#include <string>
+
+#include "program/program.hpp"
+#include "workloads/training_spec.hpp"
+
+namespace podsim {
+
+struct PassRequest {
+    PassKind kind = PassKind::forward;
+    TrainingPosition position;  // of `overlapped`: of the forward pass
+    TrainingPosition backward;  // of `overlapped` alone
+    bool receives = false, receives_gradient = false;  // from another stage
+    bool gathers = false, reduces = false;             // parameters before, gradients after
+};
+
+// Equal text of requests of one plan: equal programs.
+std::string pass_key(const TrainingJob& job, const PassRequest& request);
+
+// What a pass depends on of its plan: of plans with equal text a pass is the same.
+std::string plan_key(const TrainingPlan& plan);
+
+Program build_pass(const TrainingJob& job, const TrainingPlan& plan, const PassRequest& request);
+
+// What follows the last pass on a stage that holds these positions: gradients that were not reduced
+// beside a pass, their norm, the optimiser's step, parameters that are not gathered beside the next
+// forward pass.
+//
+// Adam reads gradients, master weights and moments and writes master weights, moments and weights.
+// Muon orthogonalises the momentum of each matrix by five Newton-Schulz iterations, 5 (4 m^2 n + 2
+// m^3) FLOP of an m x n matrix, m <= n (Moonlight, arXiv 2502.16982); here of matrices of hidden x
+// hidden, as many as the parameters make, a data-parallel rank its share of them.
+Program build_optimizer(const TrainingJob& job, const TrainingPlan& plan,
+                        const std::vector<TrainingPosition>& positions);
+
+// Hidden states of a micro-batch on their way to another stage, of one rank.
+Transfer stage_send(const TrainingJob& job, const TrainingPlan& plan);
+
+}  // namespace podsim

@@ -1,0 +1,257 @@
+#include "workloads/training_spec.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "base/names.hpp"
+#include "models/attention.hpp"
+#include "workloads/step_parts.hpp"
+
+namespace podsim {
+
+const std::vector<std::pair<const char*, ContextExchange>>& names_of(const ContextExchange*) {
+    static const std::vector<std::pair<const char*, ContextExchange>> names = {
+        {"ring", ContextExchange::ring},
+        {"all_gather", ContextExchange::all_gather},
+        {"all_to_all", ContextExchange::all_to_all}};
+    return names;
+}
+
+ScheduleRequest TrainingPlan::request(const TrainingJob& job) const {
+    ScheduleRequest request;
+    request.kind = schedule;
+    request.stages = pipeline_parallel;
+    request.positions_per_stage = more.positions_per_stage;
+    if (request.positions_per_stage == 0) {
+        request.positions_per_stage = 1;
+        request.positions_per_stage = podsim::positions_per_stage(request);
+    }
+    request.micro_batches = micro_batches(job);
+    return request;
+}
+
+long TrainingPlan::micro_batches(const TrainingJob& job) const {
+    return job.global_batch / (micro_batch * data_parallel);
+}
+
+long TrainingPlan::tokens(const TrainingJob& job) const {
+    return micro_batch * job.sequence / more.context_parallel;
+}
+
+long TrainingPlan::own_tokens(const TrainingJob& job) const {
+    const long ranks = more.sequence_parallel ? tensor_parallel : 1;
+    return (tokens(job) + ranks - 1) / ranks;
+}
+
+namespace {
+
+long position_count(const TrainingJob& job, const TrainingPlan& plan) {
+    return static_cast<long>(plan.pipeline_parallel) * plan.request(job).positions_per_stage;
+}
+
+// Layers of each position: what does not divide goes to the middle, then to the first, then to the
+// last.
+std::vector<long> layers_of_positions(long layers, long positions) {
+    std::vector<long> counts(static_cast<std::size_t>(positions), layers / positions);
+    long left = layers % positions;
+    for (std::size_t i = 1; i + 1 < counts.size() && left > 0; ++i, --left) ++counts[i];
+    if (left > 0) ++counts.front();
+    return counts;
+}
+
+}  // namespace
+
+std::vector<TrainingPosition> positions_of(const TrainingJob& job, const TrainingPlan& plan) {
+    const long positions = position_count(job, plan);
+    const std::vector<long> counts = plan.more.layers.empty()
+                                         ? layers_of_positions(layer_count(job.model), positions)
+                                         : plan.more.layers;
+    std::vector<TrainingPosition> list;
+    long begin = 0;
+    for (const long count : counts) {
+        TrainingPosition one;
+        one.begin = begin;
+        one.end = begin += count;
+        list.push_back(one);
+    }
+    list.front().embedding = true;
+    list.back().head = true;
+    list.back().drafts = job.has_drafts();
+    return list;
+}
+
+std::string work_of(const TrainingJob& job, const TrainingPosition& position) {
+    std::string text = position.embedding ? "embedding, " : "";
+    for (const LayerCount& alike : layer_kinds(job.model, position.begin, position.end)) {
+        text += fmt::format("{} of attention {}{}{}{}, ", alike.count, alike.kind.attention,
+                            alike.kind.experts ? " with experts" : "",
+                            alike.kind.hash_routed ? " by hash" : "",
+                            alike.kind.engram ? " with memory" : "");
+    }
+    if (position.drafts) text += "drafts, ";
+    if (position.head) text += "head, ";
+    return text;
+}
+
+StepSpec expert_step(const TrainingJob& job, const TrainingPlan& plan, bool gradients) {
+    StepSpec step;
+    step.model = job.model;
+    step.precision = job.precision;
+    // What comes back in the forward pass goes out in the backward pass; the way back is BF16.
+    if (gradients) {
+        step.precision.dispatch = job.precision.combine;
+        step.precision.combine = DType::bf16;
+    }
+    step.mapping.expert_parallel = plan.expert_parallel;
+    step.mapping.data_parallel =
+        static_cast<int>(plan.stage_ranks() / plan.more.expert_tensor_parallel);
+    step.experts = job.experts;
+    step.phase = Phase::prefill;
+    return step;
+}
+
+namespace {
+
+// Whatever stands in the way, each once.
+class Checker {
+  public:
+    Checker(const TrainingJob& job, const TrainingPlan& plan) : job_(job), plan_(plan) {}
+
+    std::vector<StepError> run(long ranks) {
+        degrees(ranks);
+        model_divides();
+        if (!found_.empty()) return std::move(found_);
+        batch();
+        layers();
+        if (found_.empty()) {
+            const ScheduleRequest request = plan_.request(job_);
+            if (const auto problem = schedule_problem(request)) add("schedule", *problem);
+        }
+        experts();
+        if (plan_.zero_stage == 3 && plan_.pipeline_parallel > 1) {
+            add("zero_stage",
+                fmt::format("3 would gather all weights again for each of {} micro-batches in a "
+                            "pipeline of {} stages; 1 or 2 keeps them for the step",
+                            plan_.micro_batches(job_), plan_.pipeline_parallel));
+        }
+        return std::move(found_);
+    }
+
+  private:
+    void add(const std::string& key, const std::string& why) { found_.emplace_back(key, why); }
+
+    void degrees(long ranks) {
+        if (plan_.ranks() == ranks) return;
+        const long others = static_cast<long>(plan_.tensor_parallel) *
+                            plan_.more.context_parallel * plan_.pipeline_parallel;
+        const std::string would =
+            ranks % others == 0 ? fmt::format("; data_parallel {} would", ranks / others)
+                                : fmt::format("; {} ranks would", plan_.ranks());
+        add("mapping",
+            fmt::format("tensor_parallel {} x context_parallel {} x pipeline_parallel {} x "
+                        "data_parallel {} are {} ranks, not {}{}",
+                        plan_.tensor_parallel, plan_.more.context_parallel,
+                        plan_.pipeline_parallel, plan_.data_parallel, plan_.ranks(), ranks,
+                        would));
+    }
+
+    void model_divides() {
+        const long tensor = plan_.tensor_parallel;
+        for (const AttentionSpec& kind : job_.model.attentions) {
+            const long heads = std::visit(
+                [](const auto& one) {
+                    if constexpr (requires { one.heads; }) {
+                        return one.heads;
+                    } else {
+                        return one.value_heads;
+                    }
+                },
+                kind);
+            if (heads % tensor == 0) continue;
+            long nearest = tensor;
+            while (heads % nearest != 0) --nearest;
+            add("mapping.tensor_parallel", fmt::format("{} does not divide {} heads; {} would",
+                                                       tensor, heads, nearest));
+            break;
+        }
+        if (job_.sequence % plan_.more.context_parallel != 0) {
+            add("mapping.context_parallel",
+                fmt::format("{} does not divide a sequence of {} tokens",
+                            plan_.more.context_parallel, job_.sequence));
+        }
+        if (plan_.more.sequence_parallel && tensor == 1)
+            add("mapping.sequence_parallel", "is of tensor-parallel groups, here of 1 rank");
+    }
+
+    void batch() {
+        const long per_pass = plan_.micro_batch * plan_.data_parallel;
+        if (job_.global_batch % per_pass == 0) return;
+        const long down = job_.global_batch / per_pass * per_pass;
+        const std::string less = down > 0 ? fmt::format("{} or ", down) : "";
+        add("global_batch",
+            fmt::format("{} sequences do not divide into micro-batches of {} on {} data-parallel "
+                        "groups; {}{} would",
+                        job_.global_batch, plan_.micro_batch, plan_.data_parallel, less,
+                        down + per_pass));
+    }
+
+    void layers() {
+        const long positions = position_count(job_, plan_), have = layer_count(job_.model);
+        const std::vector<long>& given = plan_.more.layers;
+        if (!given.empty()) {
+            const long sum = std::accumulate(given.begin(), given.end(), 0L);
+            if (static_cast<long>(given.size()) != positions || sum != have) {
+                add("mapping.layers",
+                    fmt::format("has {} layers in {} parts, the model has {} in {}", sum,
+                                given.size(), have, positions));
+            }
+            return;
+        }
+        // The ends may have the embedding and the head alone.
+        if (have >= positions || (positions > 2 && have >= positions - 2)) return;
+        const long parts = plan_.request(job_).positions_per_stage;
+        add(parts > 1 ? "mapping.positions_per_stage" : "mapping.pipeline_parallel",
+            fmt::format("makes {} parts of {} layers; at most {} would do",
+                        positions, have, std::max(1L, parts > 1 ? (have + 2) / plan_.pipeline_parallel : have + 2)));
+    }
+
+    void experts() {
+        const bool any = has_experts(job_.model);
+        if (!any && plan_.expert_parallel > 1)
+            return add("mapping.expert_parallel", "the model has no experts; 1 would do");
+        if (!any) return;
+        const long group = static_cast<long>(plan_.expert_parallel) *
+                           plan_.more.expert_tensor_parallel;
+        if (plan_.stage_ranks() % group != 0) {
+            return add("mapping.expert_parallel",
+                       fmt::format("{} x expert_tensor_parallel {} does not divide the {} ranks "
+                                   "of a stage; {} would",
+                                   plan_.expert_parallel, plan_.more.expert_tensor_parallel,
+                                   plan_.stage_ranks(), std::gcd(plan_.stage_ranks(), group)));
+        }
+        if (plan_.tensor_parallel > 1 && !plan_.more.sequence_parallel) {
+            add("mapping.sequence_parallel",
+                "has to divide the tokens that a tensor-parallel group takes to the experts");
+        }
+        try {
+            (void)expert_layout(expert_step(job_, plan_, false));
+        } catch (const StepError& error) {
+            found_.push_back(error);
+        }
+    }
+
+    const TrainingJob& job_;
+    const TrainingPlan& plan_;
+    std::vector<StepError> found_;
+};
+
+}  // namespace
+
+std::vector<StepError> training_problems(const TrainingJob& job, const TrainingPlan& plan,
+                                         long ranks) {
+    return Checker(job, plan).run(ranks);
+}
+
+}  // namespace podsim

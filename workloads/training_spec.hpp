@@ -1,0 +1,80 @@
+// What one training step is asked to be. A job is what stays when layouts are compared, a plan is
+// one layout of it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "models/model.hpp"
+#include "models/training.hpp"
+#include "models/training_memory.hpp"
+#include "workloads/mapping.hpp"
+#include "workloads/schedule.hpp"
+#include "workloads/step.hpp"
+#include "workloads/training_mapping.hpp"
+
+namespace podsim {
+
+struct TrainingJob {
+    ModelSpec model;
+    Precision precision;
+    EngineSpec engine;  // with its section `training`
+    ExpertsSpec experts;
+    long sequence = 0;      // tokens
+    long global_batch = 0;  // sequences of a step
+    bool drafts = true;     // modules of multi-token prediction, where the model has them
+    bool dropout = false;   // as in models of 2022
+    OptimizerFormats optimizer;
+    DType gradient_reduction = DType::fp32;  // format in which gradients cross the network
+    bool has_drafts() const { return drafts && model.draft_layers > 0; }
+    const TrainingHabits& habits() const { return engine.training.value(); }
+};
+
+struct TrainingPlan {
+    int tensor_parallel = 1, pipeline_parallel = 1, data_parallel = 1, expert_parallel = 1;
+    TrainingMapping more;
+    int zero_stage = 1;
+    long micro_batch = 1;  // sequences
+    ScheduleKind schedule = ScheduleKind::one_forward_one_backward;
+    RecomputePolicy recompute = RecomputePolicy::none;
+
+    long stage_ranks() const {
+        return static_cast<long>(tensor_parallel) * more.context_parallel * data_parallel;
+    }
+    long ranks() const { return stage_ranks() * pipeline_parallel; }
+    // Replicas of what is not an expert, and of experts.
+    long replicas() const { return static_cast<long>(data_parallel) * more.context_parallel; }
+    long expert_replicas() const {
+        return stage_ranks() / (static_cast<long>(expert_parallel) * more.expert_tensor_parallel);
+    }
+    ScheduleRequest request(const TrainingJob& job) const;
+    // Of a data-parallel group in one step.
+    long micro_batches(const TrainingJob& job) const;
+    // Of one micro-batch: all tokens of a tensor-parallel group, and those of one rank where
+    // sequence parallel divides them.
+    long tokens(const TrainingJob& job) const;
+    long own_tokens(const TrainingJob& job) const;
+};
+
+// A part of the model along its depth.
+struct TrainingPosition {
+    long begin = 0, end = 0;  // layers
+    bool embedding = false, head = false, drafts = false;
+};
+
+// Parts of the model in their order. Layers that do not divide: those in the middle get one more
+// than the first and the last, which have the embedding and the head beside them.
+std::vector<TrainingPosition> positions_of(const TrainingJob& job, const TrainingPlan& plan);
+
+// Equal text: equal work.
+std::string work_of(const TrainingJob& job, const TrainingPosition& position);
+
+// All that is wrong with a plan on so many ranks, with the nearest value that works.
+std::vector<StepError> training_problems(const TrainingJob& job, const TrainingPlan& plan,
+                                         long ranks);
+
+// How experts are laid over a stage's ranks, in the terms of serving (workloads/step_parts.hpp).
+// `gradients`: what is exchanged on the way back.
+StepSpec expert_step(const TrainingJob& job, const TrainingPlan& plan, bool gradients);
+
+}  // namespace podsim
