@@ -43,7 +43,8 @@ TEST(Tiling, ForcedInAnExperiment) {
     const Result cycle =
         run_with(", tiling: {tile: [64, 64, 32], cores: 100}", "custom-supernode", Fidelity::cycle);
     EXPECT_THAT(row_of(cycle).choice, HasSubstr("64 x 64 x 32"));
-    EXPECT_NEAR(row_of(cycle).seconds_each / row_of(forced).seconds_each, 1, 0.03);
+    // A tile that no search would take, bound by panels and drains alike.
+    EXPECT_NEAR(row_of(cycle).seconds_each / row_of(forced).seconds_each, 1, 0.07);
 }
 
 TEST(Tiling, OtherDataflow) {
