@@ -1,5 +1,5 @@
-// The search for attention's tiling: every piece and block that the buffers hold, on every number of
-// cores that shares them evenly, in the order of what each cannot be faster than.
+// The search for attention's tiling: every piece and block that the buffers hold, on every number
+// of cores that shares them evenly, in the order of what each cannot be faster than.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -72,9 +72,9 @@ AttentionBound::AttentionBound(AttentionWalk& walk, long lookahead) {
         all_ += takes * as_double(walk.work_.sequences);
         whole_ = std::max(whole_, takes);
         least_ = std::min(least_, takes);
-        last_store = std::min(last_store, output_bytes(walk.work_, piece.rows,
-                                                       walk.tiling_.splits > 1) /
-                                              core.path.write / core.clock);
+        last_store =
+            std::min(last_store, output_bytes(walk.work_, piece.rows, walk.tiling_.splits > 1) /
+                                     core.path.write / core.clock);
     }
     count_ = walk.count_;
     start_ = walk.first_latency_ + last_store + walk.end_ + walk.join_.seconds;
@@ -86,8 +86,7 @@ double AttentionBound::with(long cores) const {
     const double c = std::min(as_double(cores), count_);
     const double waves = std::ceil(count_ / c);
     // The busiest core has all the mean does, a piece in every wave, and the longest of all.
-    return start_ + std::max({all_ / c, waves * least_, whole_,
-                              shared_ + tail_});
+    return start_ + std::max({all_ / c, waves * least_, whole_, shared_ + tail_});
 }
 
 std::vector<PipelineChoice<AttentionTiling>> best_tilings(const CoreStructure& core,

@@ -1,5 +1,5 @@
-// Attention cut into pieces and blocks, whose time on any number of cores can be asked for; and what
-// it cannot be faster than. The equations stand in pipeline_attention.cpp.
+// Attention cut into pieces and blocks, whose time on any number of cores can be asked for; and
+// what it cannot be faster than. The equations stand in pipeline_attention.cpp.
 #pragma once
 
 #include <deque>

@@ -32,21 +32,22 @@ double TilingBound::with(long cores) const {
     const double last = count - c * (waves - 1);
     // The busiest core has the mean at least, and of those in the last wave the mean lacks no more
     // than all edges do.
-    const double busy = std::max({work / c, waves * work_least, waves * work_whole - less / last});
+    const double busy =
+        begin + std::max({work / c, waves * work_least, waves * work_whole - less / last});
     const double ringed = std::max(rings / c, waves * rings_least);
     const double behind = last > edges ? after : after_least;
     const double before_last = std::max(0.0, memory - last * results);
-    return end + std::max({start + busy + tail, ringed + tail, start + first + drains / c,
-                           start + memory, start + before_last + behind, start + cache + behind});
+    return end + std::max({busy + tail, ringed + tail, start + first + drains / c, start + memory,
+                           start + before_last + behind, start + cache + behind});
 }
 
 double TilingBound::with_any(long most) const {
     const double c = std::min(as_double(most), count);
     const double waves = std::ceil(count / c);
-    const double busy = std::max(work / c, waves * work_least);
+    const double busy = begin + std::max(work / c, waves * work_least);
     const double ringed = std::max(rings / c, waves * rings_least);
-    return end + std::max({start + busy + tail, ringed + tail, start + first + drains / c,
-                           start + memory, start + cache + after_least});
+    return end + std::max({busy + tail, ringed + tail, start + first + drains / c, start + memory,
+                           start + cache + after_least});
 }
 
 GemmBound::GemmBound(const CoreStructure& core, const GemmWork& work) : core_(core), work_(work) {
@@ -60,8 +61,8 @@ GemmBound::GemmBound(const CoreStructure& core, const GemmWork& work) : core_(co
     }
     const MemoryPath& path = core.path;
     const double away = 1 - 1 / as_double(path.dies);
-    start_ = path.l2_latency + 2 * away * path.link_latency +
-             (path.resident ? 0 : path.memory_latency);
+    start_ =
+        path.l2_latency + 2 * away * path.link_latency + (path.resident ? 0 : path.memory_latency);
     for (long split = 2; split <= 16; split *= 2)
         join_.push_back(join_time(core, work, split).seconds);
 }
@@ -112,10 +113,10 @@ double GemmBound::of_tile(const GemmTiling& tiling) const {
     double macs = 0, loads = 0, count = 0;
     sizes(tiling, [&](long rows, long columns, long depth, double many) {
         const double deep = as_double(depth);
-        const double r = as_double(padded ? up(std::max(rows, unit.minimum_rows), unit.rows) : rows);
-        const double c =
-            as_double(padded ? up(ceil_div(columns, unit.arrays), unit.columns) * unit.arrays
-                             : columns);
+        const double r =
+            as_double(padded ? up(std::max(rows, unit.minimum_rows), unit.rows) : rows);
+        const double c = as_double(
+            padded ? up(ceil_div(columns, unit.arrays), unit.columns) * unit.arrays : columns);
         macs += many * r * c * deep;
         loads += many * deep * (as_double(rows) * work_.a + as_double(columns) * work_.b);
         count += many;
@@ -140,9 +141,8 @@ TilingBound GemmBound::of(const GemmTiling& tiling) const {
     const bool own_a = !path.resident && work_.n <= tiling.columns;
     const bool own_b = !path.resident && groups_.back().first <= tiling.rows;
     TilingBound bound;
-    bound.start = start_;
-    bound.end =
-        join(tiling.split) + (path.resident || partial ? 0 : path.memory_latency);
+    bound.start = bound.begin = start_;
+    bound.end = join(tiling.split) + (path.resident || partial ? 0 : path.memory_latency);
     const double most = std::numeric_limits<double>::infinity();
     bound.work_least = bound.rings_least = bound.first = bound.tail = bound.after_least = most;
     double loads = 0, stored = 0;
@@ -151,19 +151,19 @@ TilingBound GemmBound::of(const GemmTiling& tiling) const {
         const TileCost cost = tile_cost(core_, work_, tiling, {rows, columns, depth, 0, 0});
         const double bytes = cost.a_bytes + cost.b_bytes;
         const double missed = (own_a ? cost.a_bytes : 0) + (own_b ? cost.b_bytes : 0);
-        const double port = missed > 0
-                                ? (bytes - missed) / read + missed / memory_read
-                                : bytes / std::max(read, path.resident ? read : memory_read);
+        const double port = missed > 0 ? (bytes - missed) / read + missed / memory_read
+                                       : bytes / std::max(read, path.resident ? read : memory_read);
         const double p = port / cost.steps;
         const double exposed = tiling.accumulators == 1 ? cost.drain + cost.skew : 0;
         const double work = std::max(port, cost.multiply + exposed);
+        // Panels pass the port while memory is waited for; the matrix unit waits for both.
+        if (port > cost.multiply + exposed) bound.begin = hit;
         const double latency = missed > 0 ? start_ : hit;
         const double own = std::max(p, missed / cost.steps / path.memory_rate);
         const double responses = 2 * hit + p;
-        const double ring = std::max({port, cost.multiply,
-                                      cost.steps * (latency + own + cost.step) / slots,
-                                      cost.steps * responses /
-                                          bursts_in_flight(path.outstanding, cost)});
+        const double ring =
+            std::max({port, cost.multiply, cost.steps * (latency + own + cost.step) / slots,
+                      cost.steps * responses / bursts_in_flight(path.outstanding, cost)});
         const double after = cost.step + cost.skew + cost.drain;
         if (whole) {
             bound.work_whole = work;
@@ -186,8 +186,7 @@ TilingBound GemmBound::of(const GemmTiling& tiling) const {
         loads += many * bytes;
         stored += many * cost.sums * (partial ? 4 : work_.c);
     });
-    bound.memory =
-        path.resident ? 0 : (operands_ + (partial ? 0 : results_)) / path.memory_rate;
+    bound.memory = path.resident ? 0 : (operands_ + (partial ? 0 : results_)) / path.memory_rate;
     bound.cache = std::max(loads / as_double(path.multicast), stored) / path.l2_rate;
     if (path.dies > 1) {
         const double away = 1 - 1 / as_double(path.dies);

@@ -1,5 +1,5 @@
-// What a tiling of a product cannot be faster than, without a walk over its tiles: the recurrence of
-// pipeline_gemm.cpp with every maximum replaced by one side of it.
+// What a tiling of a product cannot be faster than, without a walk over its tiles: the recurrence
+// of pipeline_gemm.cpp with every maximum replaced by one side of it.
 #pragma once
 
 #include <utility>
@@ -12,16 +12,17 @@ namespace podsim {
 
 // Sums over the tiles of a tiling, whose cores are still open.
 struct TilingBound {
-    double count = 0, edges = 0;     // tiles, and those that are smaller than the others
-    double start = 0, end = 0;       // latencies
-    double work = 0;                 // of matrix unit or port, whichever is longer, of all tiles
-    double work_whole = 0;           // of a whole tile
-    double work_least = 0, less = 0; // of the smallest, and what all edges lack
+    double count = 0, edges = 0;        // tiles, and those that are smaller than the others
+    double start = 0, end = 0;          // latencies before the first panels, behind the last result
+    double begin = 0;                   // of the first panels, or of L2 alone where ports bind
+    double work = 0;                    // of matrix unit or port, whichever is longer, of all tiles
+    double work_whole = 0;              // of a whole tile
+    double work_least = 0, less = 0;    // of the smallest, and what all edges lack
     double rings = 0, rings_least = 0;  // likewise with the round trips over slots
-    double tail = 0;                 // behind a core's last product
-    double drains = 0, first = 0;    // of all tiles; before the first of them
-    double memory = 0, cache = 0;    // seconds of the shared servers for all tiles
-    double results = 0;              // of `memory`, for the results of a whole tile
+    double tail = 0;                    // behind a core's last product
+    double drains = 0, first = 0;       // of all tiles; before the first of them
+    double memory = 0, cache = 0;       // seconds of the shared servers for all tiles
+    double results = 0;                 // of `memory`, for the results of a whole tile
     double after = 0, after_least = 0;  // a last wave's last step and drain
 
     double with(long cores) const;

@@ -136,8 +136,7 @@ class Search {
     void add_tiles() {
         const MatrixUnit& unit = core_.matrix;
         const bool systolic = unit.dataflow == Dataflow::weight_stationary;
-        const long row_unit =
-            std::max(systolic ? 8 : unit.rows, std::min(unit.minimum_rows, 128L));
+        const long row_unit = std::max(systolic ? 8 : unit.rows, std::min(unit.minimum_rows, 128L));
         const long column_unit = std::max(16L, unit.columns);
         const bool forced = !rules_.tile.empty();
         const std::vector<long> heights =
@@ -235,9 +234,8 @@ class Search {
     // Bands of all rows of tiles, or as high as what is at work together is wide.
     void try_bands(GemmTiling tiling) {
         const long down = (longest_ + tiling.rows - 1) / tiling.rows;
-        const long square =
-            std::lround(std::sqrt(as_double(tiling.cores) * as_double(tiling.columns) /
-                                  as_double(tiling.rows)));
+        const long square = std::lround(std::sqrt(
+            as_double(tiling.cores) * as_double(tiling.columns) / as_double(tiling.rows)));
         long tried = 0;
         for (const long band : {down, std::clamp(square, 1L, down)}) {
             if (band == tried) continue;

@@ -147,8 +147,8 @@ AttentionWalk::AttentionWalk(const CoreStructure& core, const AttentionWork& wor
     if (path.resident) fetched = 0;
     to_memory_ = fetched + (partial || path.resident ? 0 : stored_);
     const double away = 1 - 1 / as_double(path.dies);
-    shared_ = std::max(to_memory_ / path.memory_rate,
-                       std::max(all_loaded_, stored_) / path.l2_rate);
+    shared_ =
+        std::max(to_memory_ / path.memory_rate, std::max(all_loaded_, stored_) / path.l2_rate);
     if (path.dies > 1)
         shared_ = std::max(shared_, all_loaded_ * away / as_double(path.dies) / path.link_rate);
     const double missed = std::min(1.0, fetched / all_loaded_);
@@ -237,9 +237,8 @@ PipelineTime AttentionWalk::time(long core_count, long lookahead) {
     };
     const double handoff = core_.vector.handoff_cycles / core_.clock;
     PipelineTime time;
-    time.seconds =
-        Recurrence(lookahead, handoff, latency_, first_latency_).run(count, next) + last_store +
-        end_;
+    time.seconds = Recurrence(lookahead, handoff, latency_, first_latency_).run(count, next) +
+                   last_store + end_;
     time.seconds = std::max(time.seconds, shared_ + latency_);
     time.memory_bytes = to_memory_;
     time.l2_bytes = all_loaded_;

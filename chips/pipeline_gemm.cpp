@@ -245,8 +245,8 @@ PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work, const G
     const bool partial = tiling.split > 1;
     PipelineTime time;
     double shared_done = 0, waiting = 0;  // results of the wave before
-    std::vector<Release> releases;  // of the wave's results
-    double written = 0;             // when L2 has taken all of them
+    std::vector<Release> releases;        // of the wave's results
+    double written = 0;                   // when L2 has taken all of them
     bool first_wave = true;
     std::size_t turn = 0;  // core of the wave's first tile: core_of()
     for (std::size_t begin = 0; begin < tiles.size(); begin += cores.size(), ++turn) {
@@ -332,8 +332,8 @@ PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work, const G
             // A burst passes the port while its blocks arrive.
             const auto response = [&](double panel, double part) {
                 const double burst = panel / cost.steps;
-                const double fetch = path.memory_latency + burst / path.memory_rate +
-                                     std::min(burst, kBlock) / read;
+                const double fetch =
+                    path.memory_latency + burst / path.memory_rate + std::min(burst, kBlock) / read;
                 const double pass = burst / (part > 0 ? memory_read : read);
                 return hit_latency + std::max(pass, part > 0 ? fetch : 0);
             };
@@ -344,8 +344,7 @@ PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work, const G
                 cost.steps * responses / bursts_in_flight(path.outstanding, cost);
             double seconds =
                 std::max({port + std::max(0.0, exposed - slots * p), cost.multiply + exposed,
-                          cost.steps * (latency + own + cost.step) / slots,
-                          in_turn});
+                          cost.steps * (latency + own + cost.step) / slots, in_turn});
             // Once all cores have had to wait for each other they ask in turn.
             if (first_wave) {
                 seconds = std::max({seconds, first.tile(cost, slots, missed / bytes),
@@ -369,9 +368,8 @@ PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work, const G
                 alike_takes = takes(cost, left, right);
             }
             double done = std::max(state.done + alike_takes, shared_done + cost.step);
-            done = std::max(
-                done, (tiling.accumulators > 1 ? state.drained_before : state.drained) +
-                          cost.multiply);
+            done = std::max(done, (tiling.accumulators > 1 ? state.drained_before : state.drained) +
+                                      cost.multiply);
             state.before = state.done;
             state.done = done;
             releases.push_back({done + cost.skew, cost.sums * (partial ? 4 : work.c), &state});

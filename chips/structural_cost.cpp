@@ -24,9 +24,8 @@ struct ClosedForm {
     const TilingRules& rules;
 
     Answer operator()(const Gemm& gemm) const {
-        const auto best =
-            best_tilings(core, gemm_work(gemm, executed_format(hardware, compute_dtype_of(gemm))),
-                         1, rules);
+        const auto best = best_tilings(
+            core, gemm_work(gemm, executed_format(hardware, compute_dtype_of(gemm))), 1, rules);
         return answer(best.front().time, best.front().tiling.text());
     }
     Answer operator()(const Attention& attention) const {

@@ -66,16 +66,15 @@ MatrixStep matrix_step(const CoreStructure& core, DType format, long rows, long 
     if (unit.dataflow == Dataflow::weight_stationary) {
         // More rows than one enter at once where a format is faster than the shape says, and fewer
         // where it is slower.
-        const double area =
-            as_double(unit.rows) * as_double(unit.columns) * as_double(unit.arrays);
+        const double area = as_double(unit.rows) * as_double(unit.columns) * as_double(unit.arrays);
         const long streamed = static_cast<long>(
             std::ceil(as_double(padded_rows) * area / unit.macs_per_cycle.at(format)));
         const long loaded = ceil_div(unit.rows, unit.weight_rows);
         const long weights =
             ceil_div(ceil_div(depth, unit.rows) * ceil_div(columns, unit.columns), unit.arrays);
         const long skew = unit.rows + unit.columns - 2;
-        const long each = unit.double_buffered_weights ? std::max(streamed, loaded)
-                                                       : loaded + streamed + skew;
+        const long each =
+            unit.double_buffered_weights ? std::max(streamed, loaded) : loaded + streamed + skew;
         step.cycles = as_double(weights * (each + unit.issue_cycles));
         step.start_up = unit.double_buffered_weights ? as_double(loaded) : 0;
         step.drain = unit.double_buffered_weights ? as_double(skew) : 0;

@@ -73,6 +73,10 @@ void add_gemms(ChipCharacter& character, const RankHardware& hardware,
         for (const auto& [n, k] : kSides) {
             for (const long m : kRows) {
                 const Gemm gemm{m, n, k, 1, format, format};
+                // Of a chip without DRAM what its SRAM holds.
+                if (hardware.core && hardware.core->path.resident &&
+                    compulsory_bytes_of(gemm) > Bytes(hardware.core->path.l2_bytes))
+                    continue;
                 GemmRow row{gemm, 0, {}};
                 row.bound = efficiency(hardware, gemm, roofline_bound(gemm, hardware));
                 times.emplace_back();

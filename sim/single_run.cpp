@@ -211,8 +211,8 @@ void check_single(const ResolvedExperiment& experiment, const ResolvedAlternativ
                       alternative.collectives, alternative.ranks);
     std::vector<Diagnostic> problems;
     for (const auto& what : costs.operators)
-        problems.push_back(at_key(alternative.pool,
-                                  alternative.pool.tiling ? "tiling" : "kernels", what));
+        problems.push_back(
+            at_key(alternative.pool, alternative.pool.tiling ? "tiling" : "kernels", what));
     for (const auto& what : costs.transfers)
         problems.push_back(at_key(alternative.pool, "chips", what));
     if (!problems.empty()) throw InputError(std::move(problems));
