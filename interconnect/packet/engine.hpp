@@ -21,9 +21,11 @@ class PacketEngine : public sc_core::sc_module {
 
     Picoseconds now() const { return now_; }
 
-    // Calls target.on_event(what) at `time`, after all that were asked for the same time before.
-    // Throws std::logic_error for a time that has passed.
-    void at(Picoseconds time, EventTarget& target, std::uint64_t what = 0);
+    // Calls target.on_event(what) at `time`, after all that were asked for the same time before;
+    // `touches` is memory that it will want, fetched ahead. Throws std::logic_error for a time that
+    // has passed.
+    void at(Picoseconds time, EventTarget& target, std::uint64_t what = 0,
+            const void* touches = nullptr);
 
     std::uint64_t events() const { return queue_.pushed(); }
 

@@ -29,7 +29,7 @@ Picoseconds TransmitPort::send(Packet& packet) {
     if (behind_->nb_transport_fw(packet, phase, time) != tlm::TLM_UPDATED)
         throw std::logic_error(fmt::format("{}: no link behind it", socket.name()));
     const Picoseconds until_free = to_picoseconds(time);
-    engine_.at(engine_.now() + until_free, *this, kFreed);
+    engine_.at(engine_.now() + until_free, *this, kFreed, behind_);
     return until_free;
 }
 
@@ -66,7 +66,7 @@ tlm::tlm_sync_enum ReceivePort::nb_transport_fw(Packet& packet, PacketPhase& pha
     packet.arrived = engine_.now() + to_picoseconds(time) + latency_;
     packet.whole = packet.arrived + packet.trail;
     // A link delivers in order, so one event for the first of the row is enough.
-    if (coming_.empty()) engine_.at(packet.arrived, *this);
+    if (coming_.empty()) engine_.at(packet.arrived, *this, 0, &packet);
     coming_.push(packet);
     return tlm::TLM_ACCEPTED;
 }
@@ -74,7 +74,7 @@ tlm::tlm_sync_enum ReceivePort::nb_transport_fw(Packet& packet, PacketPhase& pha
 void ReceivePort::on_event(std::uint64_t) {
     Packet& packet = coming_.pop();
     ++packet.hop;
-    if (!coming_.empty()) engine_.at(coming_.front().arrived, *this);
+    if (!coming_.empty()) engine_.at(coming_.front().arrived, *this, 0, &coming_.front());
     if (buffer_ > 0) {
         std::int64_t& held = held_[packet.channel];
         held += packet.wire;
