@@ -210,8 +210,15 @@ void check_single(const ResolvedExperiment& experiment, const ResolvedAlternativ
         cost_problems(program, cache, rank_fabric(alternative.system, alternative.chip.ranks),
                       alternative.collectives, alternative.ranks);
     std::vector<Diagnostic> problems;
-    for (const auto& what : costs.operators)
-        problems.push_back(at_key(alternative.pool, "kernels", what));
+    // A library that the user did not name is nothing to point at: the operator is.
+    const bool named = alternative.pool.places.has("kernels");
+    const std::string hint = fmt::format(
+        "other dtypes of the operator, or kernels: another library than {} of {}",
+        alternative.kernels.name, named ? "this alternative" : "chip " + alternative.chip.name);
+    for (const auto& what : costs.operators) {
+        problems.push_back(named ? at_key(alternative.pool, "kernels", what, hint)
+                                 : at_key(experiment.spec.workload, "operator", what, hint));
+    }
     for (const auto& what : costs.transfers)
         problems.push_back(at_key(alternative.pool, "chips", what));
     if (!problems.empty()) throw InputError(std::move(problems));
