@@ -220,7 +220,8 @@ Plot gemm_plot(const ChipCharacter& c, const std::string& sides,
         bound.points.emplace_back(static_cast<double>(row->gemm.m), row->bound * 100);
     plot.series.push_back(bound);
     for (std::size_t level = 0; level < c.levels.size(); ++level) {
-        PlotSeries series{c.levels[level], {}, false, true};
+        // Where the pipeline and its closed form agree, both are to be seen.
+        PlotSeries series{c.levels[level], {}, c.levels[level] == "cycle", true};
         for (const GemmRow* row : rows) {
             series.points.emplace_back(static_cast<double>(row->gemm.m),
                                        row->efficiency[level] * 100);
