@@ -90,9 +90,10 @@ std::string chip_notes(const ChipSpec& chip, const PriceSpec& prices) {
                                                          : "by the ratio of widths");
     }
     text += fmt::format(
-        "  vector {:.3g} pJ/FLOP, on chip {:.3g} pJ/B, HBM {:.3g} pJ/bit, scale-up {:.3g} pJ/bit\n",
+        "  vector {:.3g} pJ/FLOP, on chip {:.3g} pJ/B, {} {:.3g} pJ/bit, scale-up {:.3g} pJ/bit\n",
         energies.vector.value.value() * 1e12, energies.on_chip.value.value() * 1e12,
-        energies.hbm.value.value() * 1e12 / 8, energies.scale_up.value.value() * 1e12 / 8);
+        main_memory(chip).name, energies.hbm.value.value() * 1e12 / 8,
+        energies.scale_up.value.value() * 1e12 / 8);
     text += fmt::format("  at rest {}, cap {}\n", to_string(energies.static_power.value),
                         to_string(energies.cap.value));
     text += fmt::format("  share of the matrix peak sustained by the best product: {:.3f}\n",

@@ -226,6 +226,7 @@ void add_evidence(Table& table) {
               [](const ShownChip& shown) { return to_string(finest_fidelity(shown.chip)); });
     table.row("  kernel library", [](const ShownChip& shown) { return shown.kernels.name; });
     table.row("  fitted on", [](const ShownChip& shown) {
+        if (!is_fitted(shown.kernels)) return std::string("no chip");
         return shown.kernels.chip == shown.chip.name ? "this chip" : shown.kernels.chip;
     });
     table.row("  band either way, %", [](const ShownChip& shown) {

@@ -12,6 +12,7 @@
 #include "chips/chip.hpp"
 #include "chips/kernel_library.hpp"
 #include "chips/memory_device.hpp"
+#include "chips/variant_notes.hpp"
 #include "interconnect/collective_library.hpp"
 #include "interconnect/system.hpp"
 #include "models/model.hpp"
@@ -117,12 +118,21 @@ std::vector<Diagnostic> check_named(const std::string& kind, const Node& documen
     if (kind == "chip") {
         ChipSpec chip = read_chip(document, path);
         load_process(chip, document, catalog);
-        load("kernels", chip.kernels, "kernels");
-        if (!chip.memory) return {};
+        std::vector<Diagnostic> odd = stale_peaks(chip, document);
+        if (const Node* named = document.find("kernels")) {
+            const Node library = catalog.load("kernels", chip.kernels, named->place, "kernels");
+            for (Diagnostic& one :
+                 unseen_changes(chip, document, read_kernel_library(library, chip.kernels)))
+                odd.push_back(std::move(one));
+        }
+        if (!chip.memory) return odd;
         const Node& section = *document.find("memory");
         const Node device =
             catalog.load("memory", chip.memory->device, section.place, "memory.device");
-        return check_memory(chip, read_memory(device, chip.memory->device), document);
+        for (Diagnostic& one :
+             check_memory(chip, read_memory(device, chip.memory->device), document))
+            odd.push_back(std::move(one));
+        return odd;
     } else if (kind == "memory") {
         read_memory(document, path);
     } else if (kind == "system") {

@@ -161,6 +161,13 @@ std::string curve(const PlotSeries& series, std::size_t index, const Axis& x, co
            text_at(kRight + 48, row, "start", series.name);
 }
 
+// Wide enough for the longest name in the legend, at 7.5 a letter of this size.
+double width_of(const Plot& plot) {
+    std::size_t longest = 0;
+    for (const PlotSeries& series : plot.series) longest = std::max(longest, series.name.size());
+    return std::max(kWidth, std::ceil(kRight + 56 + 7.5 * static_cast<double>(longest)));
+}
+
 }  // namespace
 
 std::string svg_of(const Plot& plot) {
@@ -191,7 +198,7 @@ std::string svg_of(const Plot& plot) {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" "
         "viewBox=\"0 0 {0} {1}\" font-family=\"sans-serif\" font-size=\"13\">\n"
         "<rect width=\"{0}\" height=\"{1}\" fill=\"white\"/>\n",
-        kWidth, kHeight);
+        width_of(plot), kHeight);
     svg += text_at(kLeft, 26, "start", plot.title, " font-size=\"16\" font-weight=\"bold\"");
     svg += grid(x, y);
     svg += text_at((kLeft + kRight) / 2, kBottom + 42, "middle", plot.x_label);

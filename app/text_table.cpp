@@ -82,7 +82,9 @@ void TextTable::row(const std::string& label, const std::vector<std::string>& ce
         wrap(label.substr(indent), label_width_ - std::min(indent, label_width_ / 2));
     std::size_t height = labels.size();
     for (const std::string& cell : cells) {
-        columns.push_back(wrap(cell, cell_width_));
+        // Words that fill a column would read as one with those of the column before it.
+        const bool words = cell.find(' ') != std::string::npos;
+        columns.push_back(wrap(cell, words ? cell_width_ - 1 : cell_width_));
         height = std::max(height, columns.back().size());
     }
     for (std::size_t i = 0; i < height; ++i) {

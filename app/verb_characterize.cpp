@@ -13,6 +13,7 @@
 #include "app/svg_plot.hpp"
 #include "app/text_table.hpp"
 #include "app/verbs.hpp"
+#include "chips/variant_notes.hpp"
 #include "sim/characterize.hpp"
 
 namespace podsim {
@@ -53,9 +54,10 @@ std::string text_of(const ChipCharacter& c) {
     text += roofline.text();
 
     if (c.memory.empty()) {
-        text += hanging("\nmemory: ",
-                        "the chip does not say which devices it carries (memory: "
-                        "device, stacks, pin_rate)");
+        text +=
+            hanging("\nmemory: ", c.sram_only ? "SRAM beside the cores, without banks or stacks"
+                                              : "the chip does not say which devices it carries "
+                                                "(memory: device, stacks, pin_rate)");
     } else {
         TextTable memory(32, 11);
         std::vector<std::string> heads;
@@ -218,7 +220,8 @@ Plot gemm_plot(const ChipCharacter& c, const std::string& sides,
         bound.points.emplace_back(static_cast<double>(row->gemm.m), row->bound * 100);
     plot.series.push_back(bound);
     for (std::size_t level = 0; level < c.levels.size(); ++level) {
-        PlotSeries series{c.levels[level], {}, false, true};
+        // Where the pipeline and its closed form agree, both are to be seen.
+        PlotSeries series{c.levels[level], {}, c.levels[level] == "cycle", true};
         for (const GemmRow* row : rows) {
             series.points.emplace_back(static_cast<double>(row->gemm.m),
                                        row->efficiency[level] * 100);
@@ -257,6 +260,8 @@ ExitCode do_characterize(const CharacterizeCommand& command, const Surroundings&
     const std::string name = command.kernels.empty() ? chip.kernels : command.kernels;
     const KernelLibrarySpec library =
         read_kernel_library(catalog.load("kernels", name, at, "kernels"), name);
+    print_warnings(stale_peaks(chip, document), streams);
+    print_warnings(unseen_changes(chip, document, library), streams);
     std::optional<MemoryDevice> device;
     if (chip.memory) {
         const Place place = document.find("memory")->place;

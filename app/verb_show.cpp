@@ -12,6 +12,7 @@
 #include "app/system_table.hpp"
 #include "app/text_table.hpp"
 #include "app/verbs.hpp"
+#include "chips/variant_notes.hpp"
 #include "sim/resolve.hpp"
 
 namespace podsim {
@@ -76,6 +77,12 @@ Shown look_up(const Kind& kind, const std::string& name, const ShowCommand& show
         if (kind.singular == "chip") {
             shown.chip = chip_if_whole(shown.document, name, catalog);
             add_notes(shown, catalog);
+            if (shown.chip) {
+                const ShownChip& chip = *shown.chip;
+                for (auto& notes : {stale_peaks(chip.chip, shown.document),
+                                    unseen_changes(chip.chip, shown.document, chip.kernels)})
+                    warnings.insert(warnings.end(), notes.begin(), notes.end());
+            }
         }
         if (kind.singular == "system") shown.system = shown_system(shown.document, name, catalog);
         return shown;

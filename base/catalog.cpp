@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <set>
 
 namespace podsim {
@@ -249,6 +250,8 @@ Node Catalog::load(const std::string& kind, const std::string& name, const Place
     }
     std::vector<Step> chain;
     Node document = load_resolved(kind, name, asked_at, path, chain);
+    const Node* written = document.find("power");
+    const Node built_for = written != nullptr ? *written : Node{};
     const bool set = apply_settings(kind, name, document);
     // Evidence and prices belong to a machine that exists: a variant says which one it came from.
     if ((kind == "chip" || kind == "system") && (chain.size() > 1 || set) &&
@@ -260,6 +263,11 @@ Node Catalog::load(const std::string& kind, const std::string& name, const Place
         origin.place = document.place;
         document.entries.push_back({"variant_of", document.place, origin});
     }
+    // The systems around a chip are built for the power that its file says.
+    const bool repowered = kind == "chip" && written != nullptr && set &&
+                           to_json(*document.find("power")) != to_json(built_for);
+    if (repowered && document.find("power_as_built") == nullptr)
+        document.entries.push_back({"power_as_built", document.place, built_for});
     files_[key] = file;
     used_[key] = document;
     return document;

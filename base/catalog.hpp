@@ -32,7 +32,8 @@ class Catalog {
     // unknown name (with the nearest), unreadable file, a cycle of `base:`, a base of another kind.
     // The result no longer has the key `base`, and carries the settings made for it. A chip or
     // system that has a base or a setting gets the key `variant_of` with the name of the document
-    // it started from. Documents are remembered, so that used_documents() can list what a run rests
+    // it started from; a chip whose power a setting changed keeps the old one as `power_as_built`.
+    // Documents are remembered, so that used_documents() can list what a run rests
     // on.
     Node load(const std::string& kind, const std::string& name, const Place& asked_at,
               const std::string& path);

@@ -218,10 +218,44 @@ nlohmann::ordered_json quantity_schema(Dimension dimension, const Checks& checks
 
 }  // namespace form_detail
 
+namespace {
+
+// The entry of a map that a dotted path leads through next; nullptr where it ends. Keys may hold
+// dots themselves.
+const Node::Entry* step_along(const Node& node, std::string_view& path) {
+    for (const Node::Entry& entry : node.entries) {
+        const std::size_t size = entry.key.size();
+        if (path.substr(0, size) != entry.key) continue;
+        if (path.size() != size && path[size] != '.') continue;
+        path.remove_prefix(std::min(path.size(), size + 1));
+        return &entry;
+    }
+    return nullptr;
+}
+
+}  // namespace
+
+void place_in_variant(const Node& document, Problems& problems) {
+    for (Diagnostic& problem : problems) {
+        const Place stands = problem.place;
+        if (stands.file == document.place.file || stands.line == 0) continue;
+        problem.place = document.place;
+        const Node* node = &document;
+        std::string_view rest = problem.path;
+        while (const Node::Entry* next = step_along(*node, rest)) {
+            node = &next->value;
+            if (next->place.file == document.place.file) problem.place = next->place;
+        }
+        problem.hint += fmt::format("{}the value stands in {}:{}", problem.hint.empty() ? "" : "; ",
+                                    stands.file, stands.line);
+    }
+}
+
 void ReadForm::problem(const std::string& key, const std::string& what, const std::string& hint) {
-    const Node* value = node_.find(key);
-    problems_.push_back(
-        {value != nullptr ? value->place : node_.place, form_detail::join(path_, key), what, hint});
+    const Node* node = &node_;
+    std::string_view rest = key;
+    while (const Node::Entry* next = step_along(*node, rest)) node = &next->value;
+    problems_.push_back({node->place, form_detail::join(path_, key), what, hint});
 }
 
 const Node* ReadForm::take(const char* key, bool needed, const char* help) {

@@ -192,13 +192,19 @@ bool read_into(const Node& node, const std::string& path, Spec& spec, Problems& 
     return form.ok();
 }
 
+// What is wrong with a value that a document has from another file, by `base:`, is said where the
+// user wrote: at the nearest key above it that stands in the document's own file. The hint names
+// the line of the value.
+void place_in_variant(const Node& document, Problems& problems);
+
 // The Spec of a document, or one InputError with all its problems.
 template <class Spec>
 Spec read(const Node& node, const std::string& path) {
     Spec spec{};
     Problems problems;
-    if (!read_into(node, path, spec, problems)) throw InputError(std::move(problems));
-    return spec;
+    if (read_into(node, path, spec, problems)) return spec;
+    place_in_variant(node, problems);
+    throw InputError(std::move(problems));
 }
 
 // Writes the JSON Schema of a map: what ReadForm takes, for editors to complete and check.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
 #include <stdexcept>
@@ -92,6 +93,46 @@ void require_above_dense(Form& form, const ChipSpec& chip, const char* key,
     }
 }
 
+// The smallest tile of any library: 16 columns, and 16 rows or those of an instruction.
+template <class Form>
+void require_room_for_a_tile(Form& form, const CoresSpec& cores) {
+    const long rows = std::max(16L, cores.minimum_rows.value);
+    const double needs = static_cast<double>(rows) * 16 * 4;
+    if (cores.accumulator.value.value() >= needs) return;
+    form.problem(
+        "cores.accumulator",
+        fmt::format("{:.0f} B cannot hold the {} x 16 sums of 4 bytes of the smallest tile",
+                    cores.accumulator.value.value(), rows),
+        fmt::format("at least {:.0f} B", needs));
+}
+
+// Spares stand beside the cores in use, the same number on each die.
+template <class Form>
+void require_sound_silicon(Form& form, const ChipSpec& chip) {
+    if (!chip.silicon || !chip.silicon->spare_cores) return;
+    const long spare = chip.silicon->spare_cores->value, dies = chip.silicon->compute_dies;
+    if (spare == 0) return;
+    if (!chip.cores) {
+        form.problem("silicon.spare_cores",
+                     fmt::format("{} spare, but no section cores says how "
+                                 "many are in use",
+                                 spare),
+                     "add cores, or leave spare_cores away");
+        return;
+    }
+    const long used = chip.cores->matrix.value;
+    if (spare > used) {
+        form.problem("silicon.spare_cores",
+                     fmt::format("{} spare cores beside the {} of cores.matrix", spare, used),
+                     "it counts those beside the ones in use, not all of the die");
+    } else if ((used + spare) % dies != 0) {
+        form.problem("silicon.spare_cores",
+                     fmt::format("{} cores in use and {} spare do not divide among {} compute_dies",
+                                 used, spare, dies),
+                     "correct one of the three");
+    }
+}
+
 template <class Form>
 void require_divides(Form& form, int ranks, long cores, const char* kind) {
     if (cores % ranks == 0) return;
@@ -145,6 +186,8 @@ void describe(Form& form, ChipSpec& chip) {
                   "what advertisements call the peak, by format; shown, never used", positive());
     form.required("peak_vector", chip.peak_vector, "FP32 peak of the vector units", positive());
     form.required("power", chip.power, "thermal design power of the package", positive());
+    form.optional("power_as_built", chip.power_as_built,
+                  "written by podsim: the design power before --set changed it", positive());
     form.optional("band", chip.band,
                   "by which share the times of its operators may be off either way; without it, "
                   "for a chip without cores, the largest held-out error of its kernel library",
@@ -166,6 +209,7 @@ void describe(Form& form, ChipSpec& chip) {
         form.problem("band", "100 % and more off: operators would take no time");
     require_above_dense(form, chip, "peak_sparse", chip.peak_sparse);
     require_above_dense(form, chip, "peak_headline", chip.peak_headline);
+    require_sound_silicon(form, chip);
     if (chip.core && !chip.cores)
         form.problem("core", "there is no section cores, whose structure it would be");
     if (!chip.cores) return;
@@ -174,6 +218,7 @@ void describe(Form& form, ChipSpec& chip) {
     }
     require_divides(form, chip.ranks, chip.cores->matrix.value, "matrix");
     require_divides(form, chip.ranks, chip.cores->vector.value, "vector");
+    require_room_for_a_tile(form, *chip.cores);
     require_sound_power(form, chip);
     if (!chip.core) return;
     for (const CoreProblem& problem :

@@ -69,8 +69,9 @@ struct ChipSpec {
     // For the eye: with structured sparsity; what advertisements call the rate. No answer uses
     // them.
     std::map<DType, Sourced<FlopsPerSecond>> peak_sparse, peak_headline;
-    Sourced<FlopsPerSecond> peak_vector;  // FP32, of the package
-    Sourced<Watts> power;                 // thermal design power of the package
+    Sourced<FlopsPerSecond> peak_vector;           // FP32, of the package
+    Sourced<Watts> power;                          // thermal design power of the package
+    std::optional<Sourced<Watts>> power_as_built;  // before --set: what its systems are built for
     std::optional<Sourced<double>> band;  // by which operators' times may be off either way
     std::optional<SustainedSpec> sustained;
     std::optional<EnergySpec> energy;

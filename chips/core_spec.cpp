@@ -125,6 +125,15 @@ template void describe(SchemaForm& form, CoreStructureSpec& core);
 
 namespace {
 
+// Buffers are written in powers of two: 64 KiB, not 65.54 kB. What is no whole KiB is told in
+// bytes.
+std::string size_text(double bytes) {
+    constexpr double kib = 1024;
+    if (std::fmod(bytes, kib * kib) == 0) return fmt::format("{} MiB", bytes / kib / kib);
+    return std::fmod(bytes, kib) == 0 ? fmt::format("{} KiB", bytes / kib)
+                                      : fmt::format("{} B", bytes);
+}
+
 // The smallest tile: an instruction's rows and columns, one instruction deep in the widest format,
 // two panels in flight.
 void check_buffers(const CoreStructureSpec& core, long minimum_rows,
@@ -139,12 +148,17 @@ void check_buffers(const CoreStructureSpec& core, long minimum_rows,
         if (has.value() >= needs) return;
         problems.push_back(
             {key,
-             fmt::format("{} cannot hold {} of {}", to_string(has), what, to_string(Bytes(needs))),
+             fmt::format("{} cannot hold {} of {}", size_text(has.value()), what, size_text(needs)),
              "make it larger, or the matrix unit smaller"});
     };
     require("accumulator.size", *core.accumulator.size, rows * columns * 4, "the sums of one tile");
     require("level1.size", *core.level1.size, 2 * (rows + columns) * deep * element,
             "two panels of the smallest tile,");
+    // A panel travels whole; two halves of what vector units work on, each with a tile's sums.
+    require("dma.outstanding", *core.dma.outstanding, (rows + columns) * deep * element,
+            "a panel of the smallest tile,");
+    require("vector.buffer", *core.vector.buffer, 2 * rows * columns * 4,
+            "the sums of one tile, twice,");
     if (!core.level0) return;
     require("level0.a", *core.level0->a, 2 * rows * deep * element, "two left operands");
     require("level0.b", *core.level0->b, 2 * columns * deep * element, "two right operands");

@@ -176,6 +176,15 @@ OperatorCost operator_cost(const OperatorBody& body, const RankHardware& hardwar
     }
     cost.sustained = sustained_time(cost.time, cost.matrix, hardware);
     const DType asked = compute_dtype_of(body), executed = executed_format(hardware, asked);
+    // Weights are widened beside the product; of activations nothing is known but that it is so.
+    if (const auto* gemm = std::get_if<Gemm>(&body);
+        gemm != nullptr && asked == executed && bytes_of(gemm->a) < bytes_of(executed) &&
+        (bytes_of(executed) > 1 || hardware.peak_matrix.count(gemm->a) == 0)) {
+        cost.warning += fmt::format(
+            "{}{} activations are widened to {}, which the matrix units take: the time of that is "
+            "left out",
+            cost.warning.empty() ? "" : "; ", to_string(gemm->a), to_string(executed));
+    }
     if (executed != asked) {
         cost.warning +=
             fmt::format("{}{} runs at the rate of {}: the matrix units have none for it",

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "base/form.hpp"
@@ -358,6 +359,14 @@ std::vector<FitRecord*> records_of(KernelLibrarySpec& library) {
     add(library.stream_mix);
     add(library.modules);
     return records;
+}
+
+bool is_fitted(const KernelLibrarySpec& library) {
+    KernelLibrarySpec copy = library;
+    const auto records = records_of(copy);
+    return std::any_of(records.begin(), records.end(), [](const FitRecord* record) {
+        return record->basis != Confidence::assumed;
+    });
 }
 
 nlohmann::ordered_json kernel_library_schema() {

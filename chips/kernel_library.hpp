@@ -191,6 +191,9 @@ NearestHabits<StreamHabits> stream_habits(const KernelLibrarySpec& library, Stre
 
 const VectorHabits& vector_habits(const KernelLibrarySpec& library, const VectorWork& work);
 
+// Whether anything of it rests on a measured kernel. What does not, is assumed for any chip alike.
+bool is_fitted(const KernelLibrarySpec& library);
+
 // The record of every set of habits, to be read or marked.
 std::vector<FitRecord*> records_of(KernelLibrarySpec& library);
 

@@ -61,6 +61,14 @@ std::vector<Diagnostic> contradictions(const MemorySpec& memory, const ChipSpec&
              fmt::format("correct one of them; they may differ by 2 %, {} would agree",
                          pin_text(memory.pin_rate.value * (stated.bandwidth.value / bandwidth)))});
     }
+    // Memory on the board is 0 stacks of the package's silicon, whatever it is.
+    const long priced = chip.silicon ? chip.silicon->hbm_stacks : 0;
+    if (priced > 0 && priced != memory.stacks.value) {
+        found.push_back(
+            {place_of(chip_document, "silicon"), "silicon.hbm_stacks",
+             fmt::format("{} stacks, memory.stacks says {}", priced, memory.stacks.value),
+             "correct one of them; the price of the chip rests on this one"});
+    }
     const double capacity = stated.capacity.value.value();
     if (memory.stack_capacity) {
         const double sum = stacks * memory.stack_capacity->value.value();
@@ -90,6 +98,7 @@ std::vector<Diagnostic> check_memory(const ChipSpec& chip, const MemoryDevice& d
                                      const Node& chip_document) {
     if (!chip.memory) return {};
     std::vector<Diagnostic> found = contradictions(*chip.memory, chip, device, chip_document);
+    place_in_variant(chip_document, found);
     if (found.empty() || !chip.variant_of.empty()) return found;
     throw InputError(std::move(found));
 }

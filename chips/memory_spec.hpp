@@ -26,7 +26,8 @@ void describe(Form& form, MemorySpec& memory);
 
 // Stacks that contradict hbm.bandwidth by more than 2 %, or hbm.capacity: by more than 2 % with a
 // stated stack_capacity; without one, no size of the device's stacks explains the package, of which
-// up to 8 % may be kept back (an H200 sells 141 of 144 GB). One diagnostic each, with the sum.
+// up to 8 % may be kept back (an H200 sells 141 of 144 GB); or other stacks than
+// silicon.hbm_stacks. One diagnostic each, with the sum.
 std::vector<Diagnostic> contradictions(const MemorySpec& memory, const ChipSpec& chip,
                                        const MemoryDevice& device, const Node& chip_document);
 

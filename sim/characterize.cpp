@@ -146,6 +146,7 @@ ChipCharacter characterize(const ChipSpec& chip, const KernelLibrarySpec& librar
     character.library = library.name;
     character.ranks = chip.ranks;
     character.bandwidth = hardware.hbm_bandwidth;
+    character.sram_only = hardware.sram_only;
     for (const auto& [format, peak] : hardware.peak_matrix) {
         character.roofline.push_back({format, peak, peak.value() / hardware.hbm_bandwidth.value()});
     }

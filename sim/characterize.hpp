@@ -60,6 +60,7 @@ struct ChipCharacter {
     std::string chip, library, memory;  // memory: the device, "" where none is known
     int ranks = 1;
     BytesPerSecond bandwidth{0.0};  // of one rank
+    bool sram_only = false;         // and it is that of the SRAM
     std::vector<RooflineRow> roofline;
     std::vector<MemoryRow> memory_rows;
     std::vector<LatencyRow> latency;

@@ -65,7 +65,10 @@ class EnergyOfTasks {
                 work.value() / product_reuse(in_.hardware.accumulator.value(), bytes_of(format));
         }
         energy.vector = (cost.vector * in_.hardware.peak_vector * energies_.vector.value).value();
-        energy.on_chip = std::max(loaded, cost.hbm.value()) * energies_.on_chip.value.value();
+        // What comes out of the SRAM of a chip without HBM is counted there.
+        const double counted = in_.hardware.sram_only ? cost.hbm.value() : 0;
+        energy.on_chip =
+            (std::max(loaded, cost.hbm.value()) - counted) * energies_.on_chip.value.value();
         energy.hbm = (cost.hbm * energies_.hbm.value).value();
         if (busy_) hold_to_cap(energy, cost.time);
         return energy;
@@ -89,16 +92,70 @@ class EnergyOfTasks {
     bool busy_;
 };
 
-Watts node_power(const ResolvedAlternative& alternative) {
-    return max(Watts(0.0), alternative.system.power_per_chip.value - alternative.chip.power.value);
+// Tasks that draw the same: one of them, and how often its like runs on all ranks.
+struct Alike {
+    int id = 0;
+    double count = 0;
+};
+
+// A program repeats few bodies many times: what they draw is worked out once each. A kernel's
+// energy is that of its body on its stream, a transfer's that of its share of the coflow.
+std::vector<Alike> alike_tasks(const AssemblyInput& in) {
+    const auto count_of = [&](int id) {
+        return static_cast<double>(
+            at(in.program.classes, at(in.program.tasks, id).rank_class).count);
+    };
+    std::vector<Alike> alike;
+    const std::size_t streams = in.program.streams.size();
+    std::vector<int> kernels(streams * in.program.operators.size(), -1);
+    std::vector<int> pipelines(streams * in.program.pipelines.size(), -1);
+    const auto add = [&](std::vector<int>& known, std::size_t key, int id) {
+        int& index = known.at(key);
+        if (index < 0) {
+            index = static_cast<int>(alike.size());
+            alike.push_back({id, 0});
+        }
+        alike[static_cast<std::size_t>(index)].count += count_of(id);
+    };
+    for (int id = 0; id < static_cast<int>(in.program.tasks.size()); ++id) {
+        const Task& task = at(in.program.tasks, id);
+        const auto key =
+            static_cast<std::size_t>(task.body) * streams + static_cast<std::size_t>(task.stream);
+        if (task.kind == TaskKind::compute) add(kernels, key, id);
+        if (task.kind == TaskKind::pipeline) add(pipelines, key, id);
+        if (task.kind == TaskKind::fused) alike.push_back({id, count_of(id)});
+    }
+    std::vector<std::vector<int>> shares(in.program.transfers.size());
+    for (const auto& instance : in.program.instances) {
+        std::vector<int>& known = at(shares, instance.transfer);
+        known.resize(at(in.costs.coflows, instance.transfer).shares.size(), -1);
+        for (std::size_t part = 0; part < instance.tasks.size(); ++part)
+            add(known, std::min(part, known.size() - 1), instance.tasks[part]);
+    }
+    return alike;
+}
+
+// A run as what draws alike in it, worked out once for the ends of all bands.
+struct AlikeRun {
+    const AssemblyInput* input = nullptr;
+    std::vector<Alike> alike;
+    double times = 1;
+};
+
+std::vector<AlikeRun> alike_runs(const std::vector<EnergyRun>& runs) {
+    std::vector<AlikeRun> result;
+    result.reserve(runs.size());
+    for (const EnergyRun& run : runs)
+        result.push_back({run.input, alike_tasks(*run.input), run.times});
+    return result;
 }
 
 // Adds all ranks' tasks of one execution, so many times.
-void add_tasks(const AssemblyInput& in, const EnergyOfTasks& tasks, double times, TaskEnergy& sum) {
-    for (int id = 0; id < static_cast<int>(in.program.tasks.size()); ++id) {
-        const TaskEnergy one = tasks.of(id);
-        const double count =
-            times * at(in.program.classes, at(in.program.tasks, id).rank_class).count;
+void add_tasks(const std::vector<Alike>& alike, const EnergyOfTasks& tasks, double times,
+               TaskEnergy& sum) {
+    for (const Alike& of_them : alike) {
+        const TaskEnergy one = tasks.of(of_them.id);
+        const double count = times * of_them.count;
         sum.matrix += count * one.matrix;
         sum.vector += count * one.vector;
         sum.on_chip += count * one.on_chip;
@@ -108,24 +165,24 @@ void add_tasks(const AssemblyInput& in, const EnergyOfTasks& tasks, double times
     }
 }
 
-std::vector<EnergyPart> parts_of(const std::vector<EnergyRun>& runs, double seconds,
+std::vector<EnergyPart> parts_of(const std::vector<AlikeRun>& runs, double seconds,
                                  const ResolvedAlternative& alternative, const Energies& energies,
                                  bool busy) {
     TaskEnergy sum;
-    for (const EnergyRun& run : runs) {
+    for (const AlikeRun& run : runs) {
         const EnergyOfTasks tasks(*run.input, alternative.chip, energies, busy);
-        add_tasks(*run.input, tasks, run.times, sum);
+        add_tasks(run.alike, tasks, run.times, sum);
     }
     const double machine_seconds = seconds * alternative.packages;
     return {{"matrix units", sum.matrix, 0, true},
             {"vector units", sum.vector, 0, true},
             {"on-chip movement", sum.on_chip, 0, true},
-            {"HBM", sum.hbm, 0, true},
+            {main_memory(alternative.chip).name, sum.hbm, 0, true},
             {"scale-up links", sum.scale_up, 0, true},
             {"static", energies.static_power.value.value() * machine_seconds, 0, true},
             {"scale-out links", sum.scale_out, 0, false},
             {"host, network, fans",
-             std::max(0.0, node_power(alternative).value() * machine_seconds - sum.scale_out), 0,
+             std::max(0.0, alternative.host_power.value() * machine_seconds - sum.scale_out), 0,
              false}};
 }
 
@@ -156,8 +213,8 @@ void fill_rows(AlternativeResult& result, const AssemblyInput& in, const EnergyO
 
 std::vector<EnergyPart> energy_parts(const AssemblyInput& in,
                                      const ResolvedAlternative& alternative, bool busy) {
-    return parts_of(in, EnergyOfTasks(in, alternative.chip, energies_of(alternative.chip), busy),
-                    alternative);
+    return parts_of(alike_runs({{&in, 1.0}}), seconds_of(in.record.end), alternative,
+                    energies_of(alternative.chip), busy);
 }
 
 EnergyBand add_energy(AlternativeResult& result, const AssemblyInput& in,
@@ -170,11 +227,12 @@ EnergyBand add_energy(AlternativeResult& result, const AssemblyInput& in,
 EnergyBand add_energy_of_runs(AlternativeResult& result, const std::vector<EnergyRun>& runs,
                               double seconds, const ResolvedAlternative& alternative, bool busy) {
     const Energies energies = energies_of(alternative.chip);
-    result.energy = parts_of(runs, seconds, alternative, energies, busy);
+    const std::vector<AlikeRun> alike = alike_runs(runs);
+    result.energy = parts_of(alike, seconds, alternative, energies, busy);
     const double whole = total_of(result.energy).whole;
     for (EnergyPart& part : result.energy) part.share = whole > 0 ? part.joules / whole : 0;
     const auto end = [&](int which) {
-        return total_of(parts_of(runs, seconds, alternative, at_end(energies, which), busy));
+        return total_of(parts_of(alike, seconds, alternative, at_end(energies, which), busy));
     };
     return {end(-1), end(1)};
 }

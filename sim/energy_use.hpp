@@ -5,8 +5,8 @@
 //       + packages x (P_static + P_node) x T
 //
 // P_node, what the host, network and fans draw for one chip, is the system's nameplate less the
-// chip's design power, taken as constant. A kernel that would draw more than the cap at full
-// voltage draws the cap: clock and voltage have fallen (chips/power.hpp).
+// design power of the chip it is built around, taken as constant. A kernel that would draw more
+// than the cap at full voltage draws the cap: clock and voltage have fallen (chips/power.hpp).
 #pragma once
 
 #include <vector>

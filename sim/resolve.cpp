@@ -10,6 +10,7 @@
 #include "base/names.hpp"
 #include "chips/cost.hpp"
 #include "chips/memory_device.hpp"
+#include "chips/variant_notes.hpp"
 #include "interconnect/coflow.hpp"
 #include "sim/default_mapping.hpp"
 #include "sim/replay_run.hpp"
@@ -32,12 +33,15 @@ void mark_carried_over(ResolvedAlternative& alternative) {
     };
     const ChipSpec& chip = alternative.chip;
     const KernelLibrarySpec& kernels = alternative.kernels;
-    // Of a structural library nothing was fitted on another chip.
-    const bool fitted_elsewhere =
-        kernels.chip != chip.name && kernels.kind != KernelKind::structural;
-    if (fitted_elsewhere || (kernels.chip == chip.name && !chip.variant_of.empty())) {
+    const bool elsewhere = kernels.chip != chip.name;
+    if (!is_fitted(kernels)) {
+        if (elsewhere) {
+            alternative.warnings.push_back(fmt::format(
+                "kernel library {} was fitted on no chip: its habits are assumed", kernels.name));
+        }
+    } else if (elsewhere || !chip.variant_of.empty()) {
         alternative.warnings.push_back(
-            kernels.chip == chip.name
+            !elsewhere
                 ? fmt::format("{} was changed: the habits of kernel library {} are carried over",
                               chip.name, kernels.name)
                 : fmt::format("kernel library {} was fitted on {}, not on {}: its habits are "
@@ -47,15 +51,15 @@ void mark_carried_over(ResolvedAlternative& alternative) {
     }
     const SystemSpec& system = alternative.system;
     const CollectiveLibrarySpec& collectives = alternative.collectives;
-    const bool elsewhere = !collectives.system.empty() && collectives.system != system.name;
-    if (elsewhere || !system.variant_of.empty()) {
+    const bool other_system = !collectives.system.empty() && collectives.system != system.name;
+    if (other_system || !system.variant_of.empty()) {
         alternative.warnings.push_back(
-            elsewhere ? fmt::format("collective library {} was measured on {}, not on {}: its "
-                                    "habits are carried over",
-                                    collectives.name, collectives.system, system.name)
-                      : fmt::format("{} was changed: the habits of collective library {} are "
-                                    "carried over",
-                                    system.name, collectives.name));
+            other_system ? fmt::format("collective library {} was measured on {}, not on {}: its "
+                                       "habits are carried over",
+                                       collectives.name, collectives.system, system.name)
+                         : fmt::format("{} was changed: the habits of collective library {} are "
+                                       "carried over",
+                                       system.name, collectives.name));
         for (auto& [type, habits] : alternative.collectives.transfers) weaken(habits.record);
     }
 }
@@ -75,6 +79,31 @@ void mark_other_phase(ResolvedAlternative& alternative, WorkloadKind kind) {
     weaken(engine.host_step);
     weaken(engine.rank_skew);
     engine.record.basis = std::max(engine.record.basis, Confidence::derived);
+}
+
+// A system is built around the chip its file names, as that one's file says. Whatever chip stands
+// in it, host, network and fans draw what they did:
+//
+//   host = nameplate - design power of the system's own chip,  nameplate' = host + design power
+void divide_power(ResolvedAlternative& alternative, const Node& system_document, Catalog& catalog) {
+    SystemSpec& system = alternative.system;
+    const auto built_for = [](const ChipSpec& chip) {
+        return chip.power_as_built.value_or(chip.power).value;
+    };
+    Watts own = built_for(alternative.chip);
+    if (alternative.chip.name != system.chip) {
+        const Place place = system_document.find("chip")->place;
+        own = built_for(read_chip(catalog.load("chip", system.chip, place, "chip"), system.chip));
+    }
+    Sourced<Watts>& nameplate = system.power_per_chip;
+    alternative.host_power = max(Watts(0.0), nameplate.value - own);
+    const Watts more = alternative.chip.power.value - own;
+    if (!(nameplate.value > Watts(0.0)) || more == Watts(0.0)) return;
+    nameplate.value = alternative.host_power + alternative.chip.power.value;
+    for (std::optional<Watts>* end : {&nameplate.low, &nameplate.high}) {
+        if (*end) *end = max(alternative.chip.power.value, **end + more);
+    }
+    nameplate.confidence = std::max(nameplate.confidence, Confidence::derived);
 }
 
 // The degrees that were left open, and whether they fill the ranks.
@@ -232,10 +261,24 @@ void load_histogram(PoolSpec& pool, Catalog& catalog) {
 void look_at_memory(ResolvedAlternative& result, const Node& document, Catalog& catalog) {
     if (!result.chip.memory) return;
     const std::string& name = result.chip.memory->device;
-    const MemoryDevice device = read_memory(
-        catalog.load("memory", name, document.find("memory")->place, "memory.device"), name);
+    const Node found =
+        catalog.load("memory", name, document.find("memory")->place, "memory.device");
+    const MemoryDevice device = read_memory(found, name);
+    for (const Diagnostic& odd : unseen_changes(found, name))
+        result.warnings.push_back(fmt::format("{} ({})", odd.what, odd.hint));
     for (const Diagnostic& odd : check_memory(result.chip, device, document))
         result.warnings.push_back(fmt::format("chip {}: {}", result.chip.name, odd.what));
+}
+
+// What a changed chip took over, and what of it no answer shows.
+void note_variant(ResolvedAlternative& result, const Node& document) {
+    std::vector<Diagnostic> odd = stale_peaks(result.chip, document);
+    for (Diagnostic& one : unseen_changes(result.chip, document, result.kernels))
+        odd.push_back(std::move(one));
+    for (const Diagnostic& one : odd) {
+        result.warnings.push_back(
+            fmt::format("chip {}: {}: {} ({})", result.chip.name, one.path, one.what, one.hint));
+    }
 }
 
 // Where its record does not say the power of a chip, or no price list has the system, its bill of
@@ -287,6 +330,7 @@ void resolve_alternative(ResolvedAlternative& result, const ResolvedExperiment& 
     if (has_chip) attempt(problems, [&] { look_at_memory(result, chip, catalog); });
     if (has_system)
         attempt(problems, [&] { add_bill(result.system, system, experiment, catalog); });
+    if (has_system && has_chip) attempt(problems, [&] { divide_power(result, system, catalog); });
     if (has_system) {
         for (const std::string& what : break_parts(result.system, pool.faults, pool.path, problems))
             result.warnings.push_back("broken: " + what);
@@ -294,6 +338,7 @@ void resolve_alternative(ResolvedAlternative& result, const ResolvedExperiment& 
     if (has_chip || !pool.kernels.empty())
         loader.load("kernels", pool.kernels, &chip, other, result.kernels, read_kernel_library);
     if (pool.tiling) result.kernels.tiling = *pool.tiling;
+    if (has_chip) note_variant(result, chip);
     if (has_system || !pool.collectives.empty())
         loader.load("collectives", pool.collectives, &system, other, result.collectives,
                     read_collective_library);

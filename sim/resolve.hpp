@@ -31,6 +31,7 @@ struct ResolvedAlternative {
     CollectiveLibrarySpec collectives;
     std::optional<EngineSpec> engine;  // of workloads that need one
     int packages = 0, ranks = 0;
+    Watts host_power{0.0};                            // of a chip's part of host, network and fans
     BatchSpec batch;                                  // the pool's, or the workload's
     std::vector<std::pair<std::string, int>> chosen;  // degrees of the mapping, by the default rule
     std::vector<std::string> warnings;

@@ -210,9 +210,20 @@ void check_single(const ResolvedExperiment& experiment, const ResolvedAlternativ
         cost_problems(program, cache, rank_fabric(alternative.system, alternative.chip.ranks),
                       alternative.collectives, alternative.ranks);
     std::vector<Diagnostic> problems;
-    for (const auto& what : costs.operators)
-        problems.push_back(
-            at_key(alternative.pool, alternative.pool.tiling ? "tiling" : "kernels", what));
+    // A library that the user did not name is nothing to point at: the operator is.
+    const bool named = alternative.pool.places.has("kernels");
+    const std::string hint = fmt::format(
+        "other dtypes of the operator, or kernels: another library than {} of {}",
+        alternative.kernels.name, named ? "this alternative" : "chip " + alternative.chip.name);
+    for (const auto& what : costs.operators) {
+        if (alternative.pool.tiling) {
+            problems.push_back(at_key(alternative.pool, "tiling", what));
+        } else if (named) {
+            problems.push_back(at_key(alternative.pool, "kernels", what, hint));
+        } else {
+            problems.push_back(at_key(experiment.spec.workload, "operator", what, hint));
+        }
+    }
     for (const auto& what : costs.transfers)
         problems.push_back(at_key(alternative.pool, "chips", what));
     if (!problems.empty()) throw InputError(std::move(problems));

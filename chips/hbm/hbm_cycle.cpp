@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <stdexcept>
 
-#include "base/statistics.hpp"
 #include "chips/hbm/memory.hpp"
 #include "chips/hbm/traffic_source.hpp"
 
@@ -30,21 +30,41 @@ struct Counted {
     LatencyFigures latency;
 };
 
-// Nearest ranks, from the highest down: each leaves the smaller ones before it. Sorting all would
-// take a sixth as long as the simulation.
-void find_percentiles(std::vector<double>& values, LatencyFigures& figures) {
-    const auto last = static_cast<double>(values.size() - 1);
-    auto end = values.end();
-    const auto at_percent = [&](double percent) {
-        const auto nth = values.begin() + std::lround(last * percent / 100);
-        if (nth < end) std::nth_element(values.begin(), nth, end);
-        end = std::min(end, nth);
-        return Seconds(*nth);
-    };
-    figures.p99 = at_percent(99);
-    figures.p95 = at_percent(95);
-    figures.p50 = at_percent(50);
-}
+// Nearest ranks. Counted in steps of a fine grid first, so that only the values of one step have to
+// be put in order: selecting among all of them would take a tenth as long as the simulation.
+class Percentiles {
+  public:
+    explicit Percentiles(const std::vector<Picoseconds>& values) : values_(values) {
+        const Picoseconds most = *std::max_element(values.begin(), values.end());
+        while (step_of(most) >= kSteps) ++shift_;
+        counts_.assign(kSteps, 0);
+        for (const Picoseconds value : values) ++counts_[step_of(value)];
+    }
+
+    Seconds at(double percent) const {
+        const auto last = static_cast<double>(values_.size() - 1);
+        auto rank = static_cast<std::size_t>(std::lround(last * percent / 100));
+        std::size_t step = 0;
+        for (; rank >= counts_[step]; ++step) rank -= counts_[step];
+        std::vector<Picoseconds> near;
+        for (const Picoseconds value : values_) {
+            if (step_of(value) == step) near.push_back(value);
+        }
+        const auto nth = near.begin() + static_cast<std::ptrdiff_t>(rank);
+        std::nth_element(near.begin(), nth, near.end());
+        return to_seconds(*nth);
+    }
+
+  private:
+    std::size_t step_of(Picoseconds value) const {
+        return static_cast<std::size_t>(value) >> shift_;
+    }
+
+    static constexpr std::size_t kSteps = 1024;
+    const std::vector<Picoseconds>& values_;
+    int shift_ = 0;
+    std::vector<std::size_t> counts_;
+};
 
 Counted count(const std::vector<TrafficRecord>& records, const AccessPattern& pattern,
               BytesPerSecond peak) {
@@ -62,22 +82,27 @@ Counted count(const std::vector<TrafficRecord>& records, const AccessPattern& pa
         std::max(last_arrival, *std::min_element(std::next(warm), completions.end()));
     const double seconds = to_seconds(to - from).value();
     Counted result;
-    std::vector<double> latencies;
+    std::vector<Picoseconds> latencies;
     latencies.reserve(records.size());
-    double area = 0;
+    Picoseconds area = 0;
     for (const TrafficRecord& record : records) {
         const Picoseconds begin = std::max(from, record.arrival);
         const Picoseconds end = std::min(to, record.completion);
-        if (end > begin) area += to_seconds(end - begin).value();
+        if (end > begin) area += end - begin;
         if (record.completion > from && record.completion <= to)
-            latencies.push_back(to_seconds(record.completion - record.arrival).value());
+            latencies.push_back(record.completion - record.arrival);
     }
     const double bytes =
         static_cast<double>(latencies.size()) * static_cast<double>(pattern.request);
     result.share = bytes / seconds / peak.value();
-    result.outstanding = area / seconds;
-    result.latency.mean = Seconds(mean(latencies));
-    find_percentiles(latencies, result.latency);
+    result.outstanding = to_seconds(area).value() / seconds;
+    const Percentiles percentiles(latencies);
+    result.latency.mean =
+        to_seconds(std::accumulate(latencies.begin(), latencies.end(), Picoseconds{0})) /
+        static_cast<double>(latencies.size());
+    result.latency.p50 = percentiles.at(50);
+    result.latency.p95 = percentiles.at(95);
+    result.latency.p99 = percentiles.at(99);
     return result;
 }
 

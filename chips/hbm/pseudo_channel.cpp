@@ -48,23 +48,26 @@ Cycle PseudoChannel::shortest_latency() const {
 }
 
 void PseudoChannel::push(const MemoryAccess& access) {
-    entry_.push_back(access);
-    for (std::size_t i = entry_.size() - 1; i > 0 && entry_[i].arrival < entry_[i - 1].arrival; --i)
-        std::swap(entry_[i], entry_[i - 1]);
+    if (waiting() == entry_.size()) {
+        std::vector<MemoryAccess> larger(std::max<std::size_t>(64, 2 * entry_.size()));
+        for (std::uint64_t i = entry_begin_; i != entry_end_; ++i)
+            larger[i & (larger.size() - 1)] = entry(i);
+        entry_ = std::move(larger);
+    }
+    std::uint64_t at = entry_end_++;
+    for (; at != entry_begin_ && access.arrival < entry(at - 1).arrival; --at)
+        entry(at) = entry(at - 1);
+    entry(at) = access;
     ++statistics_.accesses;
     statistics_.most_waiting =
         std::max(statistics_.most_waiting, statistics_.accesses - statistics_.completed);
 }
 
-void PseudoChannel::record(MemoryCommand command, int bank, std::int32_t row) {
-    if (trace_ != nullptr) trace_->push_back({now_, command, bank, row});
-}
-
 void PseudoChannel::advance(Cycle until, std::vector<MemoryCompletion>& completed) {
     for (;;) {
         Cycle time = kNever;
-        if (!entry_.empty()) {
-            const MemoryAccess& next = entry_.front();
+        if (entry_begin_ != entry_end_) {
+            const MemoryAccess& next = entry(entry_begin_);
             if (in_window_[next.write] < window_[next.write]) time = std::max(next.arrival, now_);
         }
         if (!column_known_) choose_column();
@@ -76,8 +79,8 @@ void PseudoChannel::advance(Cycle until, std::vector<MemoryCompletion>& complete
         if (time <= command && time <= refresh_time) {
             if (time > until) return;
             now_ = time;
-            enter(entry_.front());
-            entry_.pop_front();
+            enter(entry(entry_begin_));
+            ++entry_begin_;
         } else if (refresh_time <= command) {
             if (refresh_time > until) return;
             now_ = refresh_time;

@@ -21,7 +21,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <vector>
 
 #include "chips/hbm/bank_timing.hpp"
@@ -78,8 +77,8 @@ class PseudoChannel {
     // Makes every decision due up to `until` and adds what they complete, in any order.
     void advance(Cycle until, std::vector<MemoryCompletion>& completed);
 
-    std::size_t waiting() const { return entry_.size(); }  // before the window
-    bool idle() const { return in_window_[0] + in_window_[1] == 0 && entry_.empty(); }
+    std::size_t waiting() const { return entry_end_ - entry_begin_; }  // before the window
+    bool idle() const { return in_window_[0] + in_window_[1] == 0 && waiting() == 0; }
     Cycle shortest_latency() const;  // of a column command to its last data
 
     const PseudoChannelStatistics& statistics() const { return statistics_; }
@@ -139,7 +138,10 @@ class PseudoChannel {
     void refresh_one_bank();
     void turn(int mode);
     void turn_if_due();
-    void record(MemoryCommand command, int bank, std::int32_t row);
+    void record(MemoryCommand command, int bank, std::int32_t row) {
+        if (trace_ != nullptr) trace_->push_back({now_, command, bank, row});
+    }
+    MemoryAccess& entry(std::uint64_t at) { return entry_[at & (entry_.size() - 1)]; }
 
     BankTiming t_;
     BankLayout layout_;
@@ -165,7 +167,8 @@ class PseudoChannel {
     std::vector<Slot> slots_;
     std::vector<std::int32_t> free_slots_;
     std::array<long, 2> in_window_{}, window_{};
-    std::deque<MemoryAccess> entry_;
+    std::vector<MemoryAccess> entry_;  // a ring, a power of two long
+    std::uint64_t entry_begin_ = 0, entry_end_ = 0;
     int mode_ = 0;  // 0 reads, 1 writes
     Cycle now_ = 0;
     std::uint64_t age_ = 0;

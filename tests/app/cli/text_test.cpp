@@ -63,6 +63,13 @@ TEST(TextTable, CellsAreFlushRightAndGoOnBelow) {
               "  label                   cell\n");
 }
 
+// A cell of words that fills its column would read on from the one before it.
+TEST(TextTable, WordsKeepASpaceMoreFromTheColumnBefore) {
+    TextTable table(4, 8);
+    table.row("a", {"12345678", "70 to 78"});
+    EXPECT_EQ(table.text(), "a    12345678    70 to\n" + std::string(20, ' ') + "78\n");
+}
+
 TEST(MetricInfo, KnownSuffixedAndUnknownNames) {
     EXPECT_EQ(metric_info("layer_time").label, "layer");
     EXPECT_EQ(metric_info("layer_time").group, "latency");

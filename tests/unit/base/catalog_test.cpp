@@ -217,6 +217,24 @@ TEST_F(CatalogTest, VariantsNameTheirOrigin) {
     EXPECT_EQ(origin(set.load("system", "node8", {}, "")), "none");
 }
 
+// Systems are built for what the chip's file says; a setting over a setting keeps the first value.
+TEST_F(CatalogTest, KeepsThePowerThatSystemsAreBuiltFor) {
+    write("chips/hot.yaml", "name: hot\npower: {value: 700 W, source: sheet}\n");
+    const auto built = [](Catalog catalog) {
+        const Node document = catalog.load("chip", "hot", {}, "");
+        const Node* power = document.find("power_as_built");
+        return power == nullptr ? std::string("none") : to_json(*power).dump();
+    };
+    EXPECT_EQ(built(catalog()), "none");
+    EXPECT_EQ(built(catalog({"chip:hot.name=cold"})), "none");
+    EXPECT_EQ(built(catalog({"chip:hot.power=500 W"})), R"({"value":"700 W","source":"sheet"})");
+    EXPECT_EQ(built(catalog({"chip:hot.power.value=500 W"})),
+              R"({"value":"700 W","source":"sheet"})");
+    Catalog again = catalog({"chip:hot.power=400 W"});
+    again.embed("chip", "hot", parse_yaml("power: 500 W\npower_as_built: 700 W\n", "r.json"));
+    EXPECT_EQ(built(again), R"("700 W")");
+}
+
 TEST_F(CatalogTest, UnusedSettingsAreErrors) {
     Catalog c = catalog({"chip:h200.hbm.capacity=1 GB", "alternatives.A.chips=64", "model:x.y=1"});
     c.load("chip", "h100", {}, "");

@@ -61,6 +61,17 @@ TEST(CoreSpec, BuffersThatHoldNoTile) {
     EXPECT_THAT(refusal("size: {value: 1024 KiB", "size: {value: 1 KiB"),
                 AllOf(HasSubstr("core.level1.size"), HasSubstr("cannot hold")));
     EXPECT_THAT(refusal("a: {value: 64 KiB", "a: {value: 100 B"), HasSubstr("core.level0.a"));
+    // 16 x 16 sums of 4 B, twice; a panel of 32 rows and columns, 16 deep in BF16.
+    EXPECT_THAT(refusal("buffer: {value: 256 KiB", "buffer: {value: 64 B"),
+                AllOf(HasSubstr("chip.yaml:80"), HasSubstr("core.vector.buffer: 64 B cannot hold"),
+                      HasSubstr("of 2 KiB")));
+    EXPECT_THAT(refusal("outstanding: {value: 256 KiB", "outstanding: {value: 1 KiB"), "accepted");
+    EXPECT_THAT(refusal("outstanding: {value: 256 KiB", "outstanding: {value: 1 B"),
+                HasSubstr("core.dma.outstanding: 1 B cannot hold a panel of the smallest tile, of "
+                          "1 KiB"));
+    EXPECT_THAT(refusal("accumulator: {value: 128 KiB", "accumulator: {value: 64 B"),
+                AllOf(HasSubstr("cores.accumulator: 64 B cannot hold the 16 x 16 sums"),
+                      HasSubstr("at least 1024 B")));
 }
 
 TEST(CoreSpec, NoCores) {

@@ -73,6 +73,26 @@ TEST(RooflineBound, ByHand) {
                 0.96, exact);
 }
 
+// FP4 activations beside BF16 weights on units that know BF16 alone: BF16 it is, and somebody has
+// to make it so. Where 8-bit units take FP4 as it is, nothing is to be said.
+TEST(OperatorCost, NarrowActivationsAreWidened) {
+    const auto warning = [](const RankHardware& hardware, DType a, DType b) {
+        KernelLibrarySpec library = tiny_library();
+        library.gemm[DType::fp8] = library.gemm.at(DType::bf16);
+        return operator_cost(Gemm{32, 32, 64, 1, a, b}, hardware, library, Fidelity::tile, 1.0)
+            .warning;
+    };
+    RankHardware chip = tiny_chip();
+    EXPECT_EQ(warning(chip, DType::fp4, DType::bf16),
+              "fp4 activations are widened to bf16, which the matrix units take: the time of that "
+              "is left out");
+    EXPECT_EQ(warning(chip, DType::bf16, DType::bf16), "");
+    chip.peak_matrix[DType::fp8] = 2 * chip.peak_matrix.at(DType::bf16);
+    EXPECT_NE(warning(chip, DType::fp4, DType::fp8), "");
+    chip.peak_matrix[DType::fp4] = chip.peak_matrix.at(DType::fp8);
+    EXPECT_EQ(warning(chip, DType::fp4, DType::fp8), "");
+}
+
 TEST(Fidelity, Names) {
     for (const auto& [name, fidelity] : names_of(static_cast<const Fidelity*>(nullptr))) {
         EXPECT_EQ(to_string(fidelity), name);

@@ -47,6 +47,13 @@ TEST(MemorySpec, ContradictionsShowTheSum) {
     EXPECT_EQ(of_h200("memory.stack_capacity", "23.5 GB"), "accepted");
 }
 
+TEST(MemorySpec, StacksOfTheSilicon) {
+    EXPECT_THAT(of_h200("silicon.hbm_stacks", "5"),
+                AllOf(HasSubstr("silicon.hbm_stacks: 5 stacks, memory.stacks says 6"),
+                      HasSubstr("correct one")));
+    EXPECT_EQ(of_h200("silicon.hbm_stacks", "0"), "accepted");  // on the board
+}
+
 TEST(MemorySpec, VariantsAreWarnedAbout) {
     const Catalog catalog(configs_root, {parse_setting("chip:h200.hbm.bandwidth=6 TB/s")});
     Catalog own = catalog;

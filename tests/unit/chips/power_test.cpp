@@ -55,26 +55,34 @@ TEST(ProductReuse, SideOfTheTile) {
     EXPECT_NEAR(product_reuse(128 * 1024, 1), 181.02, 0.01);
 }
 
-// An H100 by hand: 814 mm2 x 0.08 W + 0.3 x 3352 GB/s x 8 x 3.7 pJ = 65.1 + 29.8 W at rest. At 0.79
-// of 989.4 TFLOPS it moves 781.6e12 / 910.2 = 858.7 GB/s of memory, 25.4 W, and draws 781.6e12 x
-// 0.824 pJ = 644.1 W and 781.6e12 / 90.51 x 7.15 pJ = 61.7 W. f = ((700 - 120.3) / 705.8)^0.4 =
-// 0.9243.
+// An H100 by hand: 814 mm2 x 0.08 W + 3352 GB/s x 8 x (0.3 x 3.7 + 2 x 1.1) pJ = 65.1 + 88.8 W at
+// rest. At 0.79 of 989.4 TFLOPS it moves 781.6e12 / 910.2 = 858.7 GB/s of memory, 25.4 W, and draws
+// 781.6e12 x 0.733 pJ = 572.9 W and 781.6e12 / 90.51 x 7.15 pJ = 61.7 W. f = ((700 - 179.3) /
+// 634.7)^0.4 = 0.9239.
 TEST(SustainedShare, H100ByHand) {
     const ChipSpec chip = chip_of("h100-sxm");
     const Energies energies = energies_of(chip);
-    EXPECT_NEAR(energies.static_power.value.value(), 94.9, 0.1);
+    EXPECT_NEAR(energies.static_power.value.value(), 153.9, 0.1);
     const PowerDraw draw = product_draw(chip, energies, 0.79);
-    EXPECT_NEAR(draw.fixed.value(), 120.3, 0.1);
-    EXPECT_NEAR(draw.dynamic.value(), 705.8, 0.2);
-    EXPECT_NEAR(sustained_share(chip, energies), 0.7302, 2e-4);
+    EXPECT_NEAR(draw.fixed.value(), 179.3, 0.1);
+    EXPECT_NEAR(draw.dynamic.value(), 634.7, 0.2);
+    EXPECT_NEAR(sustained_share(chip, energies), 0.7299, 2e-4);
 }
 
 // One energy of a FLOP, fitted on the H100 and carried to 7 nm by the ratio of the nodes, says what
-// the two others sustain: A100 0.83 and H200 0.70 were measured.
+// the two others sustain: A100 0.83 and H200 0.70 were measured. What is lost of the best product's
+// rate: 7.6 % on the H100, 9.8 % on the A100, and on the H200 the 11 % that are published (766
+// TFLOPS for 0.5 ms, 680 to 690 for long).
 TEST(SustainedShare, OneSetOfEnergiesAProcess) {
     EXPECT_NEAR(predicted(chip_of("h100-sxm")), 0.73, 0.002);
-    EXPECT_NEAR(predicted(chip_of("a100-80")) / 0.83, 1, 0.01);
-    EXPECT_NEAR(predicted(chip_of("h200")) / 0.70, 1, 0.05);
+    EXPECT_NEAR(predicted(chip_of("a100-80")) / 0.83, 1, 0.015);
+    EXPECT_NEAR(predicted(chip_of("h200")) / 0.70, 1, 0.025);
+    const auto derate = [](const std::string& name, double best) {
+        return 1 - predicted(chip_of(name)) / best;
+    };
+    EXPECT_NEAR(derate("h100-sxm", 0.79), 0.076, 0.002);
+    EXPECT_NEAR(derate("a100-80", 0.92), 0.098, 0.011);
+    EXPECT_NEAR(derate("h200", 0.80), 0.11, 0.01);
 }
 
 // What a file states meets what was measured, so that a changed chip starts from where its original

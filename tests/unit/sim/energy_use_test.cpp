@@ -7,6 +7,8 @@
 #include <algorithm>
 
 #include "chips/power.hpp"
+#include "sim/resolve.hpp"
+#include "tests/support/readers.hpp"
 #include "tests/unit/sim/audit_cases.hpp"
 #include "tests/unit/sim/experiment_cases.hpp"
 
@@ -68,6 +70,52 @@ TEST(EnergyUse, OfAProductByHand) {
     EXPECT_NEAR(result.operators[0].energy_each * 6,
                 sum_of(result) - joules(result, "static") - joules(result, "host, network, fans"),
                 1e-9);
+}
+
+double power_of(const AlternativeResult& result, const std::string& part) {
+    return joules(result, part) / result.iteration_seconds / 3;
+}
+
+// The system is built for a chip of 700 W and 1000 W in all: its host and fans draw 300 W whatever
+// the chip is held to. What a site has to feed follows the chip.
+TEST(EnergyUse, TheHostKeepsItsShare) {
+    for (const auto& [power, nameplate] : {std::pair("400 W", 700.), {"900 W", 1200.}}) {
+        auto settings = stated_energies();
+        settings.push_back(parse_setting(std::string("chip:test-chip.power=") + power));
+        const AlternativeResult set = run_test(product(), settings);
+        EXPECT_NEAR(power_of(set, "host, network, fans"), 300, 1e-6);
+        EXPECT_NEAR(value_of(set, "power_nameplate_per_chip"), nameplate, 1e-9);
+    }
+    const AlternativeResult full = run_test(product(), stated_energies());
+    auto settings = stated_energies();
+    settings.push_back(parse_setting("chip:test-chip.power=400 W"));
+    EXPECT_LE(value_of(run_test(product(), settings), "power_per_chip"),
+              value_of(full, "power_per_chip") + 1e-9);
+}
+
+// The same by another chip in the system's place: a file of its own, of 400 W.
+TEST(EnergyUse, TheHostKeepsItsShareUnderAnotherChip) {
+    Catalog catalog = test_catalog();
+    catalog.embed("chip", "cool-chip",
+                  parse_yaml(replaced(kTestChip, "power: 700 W", "power: 400 W"), "cool.yaml"));
+    const ResolvedExperiment experiment =
+        resolve(with(product(), "alternatives.A.chip", "cool-chip"), catalog);
+    EXPECT_DOUBLE_EQ(experiment.alternatives[0].host_power.value(), 300);
+    EXPECT_DOUBLE_EQ(experiment.alternatives[0].system.power_per_chip.value.value(), 700);
+}
+
+// Without HBM the line is called by what holds the operands, and a byte out of it is counted once.
+TEST(EnergyUse, OfAChipWithoutHbm) {
+    auto settings = stated_energies();
+    settings.push_back(parse_setting("chip:test-chip.hbm=null"));
+    settings.push_back(
+        parse_setting("chip:test-chip.sram={capacity: 128 GB, bandwidth: 3.2 TB/s}"));
+    const AlternativeResult result = run_test(product(), settings);
+    EXPECT_NEAR(joules(result, "SRAM"), 6 * 2. * (1024 * 4096 + 4096 * 2048 + 1024 * 2048) * 32e-12,
+                1e-9);
+    EXPECT_NEAR(joules(result, "on-chip movement") + joules(result, "SRAM") / 4,
+                6 * 17179869184. / 64 * 8e-12, 1e-9);
+    EXPECT_THROW(joules(result, "HBM"), std::out_of_range);
 }
 
 // Twice the energy of a FLOP is twice that part and no other.

@@ -104,6 +104,15 @@ TEST(Resolve, HabitsOfAnotherChipAreCarriedOver) {
     EXPECT_EQ(resolved(test_experiment()).kernels.vector.record.basis, Confidence::measured);
 }
 
+// Nothing of `nominal` was measured anywhere: there is no chip its habits could come from.
+TEST(Resolve, ALibraryThatNothingWasFittedOnSaysSo) {
+    const ResolvedAlternative a =
+        resolved(with(test_experiment(), "alternatives.A.kernels", "nominal"));
+    EXPECT_THAT(a.warnings, Contains("kernel library nominal was fitted on no chip: its habits are "
+                                     "assumed"));
+    EXPECT_THAT(a.warnings, Not(Contains(HasSubstr("custom-npu"))));
+}
+
 TEST(Resolve, UnknownNamesAreToldWithTheNearest) {
     for (const auto& [path, value, said] :
          {std::tuple("workload.model", "deepseek-r2",

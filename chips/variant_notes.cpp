@@ -1,0 +1,141 @@
+#include "chips/variant_notes.hpp"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace podsim {
+
+namespace {
+
+// Of a value that may say where it is from; nullptr where the path leads nowhere.
+const Node* value_at(const Node& document, std::string_view path) {
+    const Node* node = &document;
+    while (!path.empty() && node != nullptr) {
+        const std::size_t dot = path.find('.');
+        node = node->find(path.substr(0, dot));
+        path = dot == std::string_view::npos ? std::string_view() : path.substr(dot + 1);
+    }
+    if (node == nullptr) return nullptr;
+    const Node* value = node->find("value");
+    return value != nullptr ? value : node;
+}
+
+// Every value below `node`, as its dotted path.
+void collect(const Node& node, const std::string& path,
+             std::vector<std::pair<std::string, Place>>& leaves) {
+    const Node* value = node.find("value");
+    if (value != nullptr || node.kind == Node::Kind::scalar) {
+        leaves.emplace_back(path, value != nullptr ? value->place : node.place);
+        return;
+    }
+    for (const Node::Entry& entry : node.entries)
+        collect(entry.value, path + "." + entry.key, leaves);
+}
+
+// How late a value was written: by --set last, by the variant's own file before that, by what it
+// started from first. Where nothing but settings changed a document, its own file is that.
+class Layers {
+  public:
+    Layers(const std::string& name, bool has_base)
+        : own_(std::filesystem::path(name).stem().string()), has_base_(has_base) {}
+    explicit Layers(const ChipSpec& chip) : Layers(chip.name, chip.variant_of != chip.name) {}
+
+    int of(const Place& place) const {
+        if (place.line == 0) return 2;
+        return has_base_ && std::filesystem::path(place.file).stem().string() == own_ ? 1 : 0;
+    }
+
+  private:
+    std::string own_;
+    bool has_base_;
+};
+
+// What of these was changed, "a, b", and where the first of it stands.
+struct Changed {
+    std::string paths;
+    Place place;
+};
+Changed changed_of(const std::vector<std::pair<std::string, Place>>& leaves, const Layers& layers) {
+    Changed changed;
+    for (const auto& [path, place] : leaves) {
+        if (layers.of(place) == 0) continue;
+        if (changed.paths.empty()) changed.place = place;
+        changed.paths += (changed.paths.empty() ? "" : ", ") + path;
+    }
+    return changed;
+}
+
+}  // namespace
+
+std::vector<Diagnostic> stale_peaks(const ChipSpec& chip, const Node& document) {
+    std::vector<Diagnostic> found;
+    if (chip.variant_of.empty()) return found;
+    const Layers layers(chip);
+    std::string formats, changed;
+    Place place;
+    for (const auto& [dtype, peak] : chip.peak_published) {
+        const std::string name = to_string(dtype);
+        const Node* published = value_at(document, "peak_published." + name);
+        if (published == nullptr || chip.peak_matrix.count(dtype) == 0) continue;
+        for (const std::string& part : {std::string("cores.matrix"), std::string("cores.clock"),
+                                        "cores.macs_per_cycle." + name, "peak_matrix." + name}) {
+            const Node* value = value_at(document, part);
+            if (value == nullptr || layers.of(value->place) <= layers.of(published->place))
+                continue;
+            formats +=
+                fmt::format("{}{} {}", formats.empty() ? "" : ", ", name, to_string(peak.value));
+            if (changed.empty()) {
+                changed = part;
+                place = value->place;
+            }
+            break;
+        }
+    }
+    if (formats.empty()) return found;
+    found.push_back({place, "peak_published",
+                     fmt::format("still that of {} ({}), though {} was changed: figures per peak "
+                                 "FLOP rest on it",
+                                 chip.variant_of, formats, changed),
+                     "state peak_published anew"});
+    return found;
+}
+
+std::vector<Diagnostic> unseen_changes(const ChipSpec& chip, const Node& document,
+                                       const KernelLibrarySpec& library) {
+    const Node* core = document.find("core");
+    if (chip.variant_of.empty() || core == nullptr || library.kind == KernelKind::structural)
+        return {};
+    std::vector<std::pair<std::string, Place>> leaves;
+    collect(*core, "core", leaves);
+    const Changed changed = changed_of(leaves, Layers(chip));
+    if (changed.paths.empty()) return {};
+    return {{changed.place, "core",
+             fmt::format("{} changed, which kernel library {} does not look at: its habits stand "
+                         "for the core's insides, and answers at tile stay as they are",
+                         changed.paths, library.name),
+             "kernels: structural, or --fidelity cycle, answers from the structure"}};
+}
+
+std::vector<Diagnostic> unseen_changes(const Node& device, const std::string& name) {
+    std::vector<std::pair<std::string, Place>> leaves;
+    for (const Node::Entry& entry : device.entries) collect(entry.value, entry.key, leaves);
+    // Written in one file it is a device like any other; laid over another it is a what-if.
+    std::set<std::string> files;
+    for (const auto& [path, place] : leaves) {
+        if (place.line > 0) files.insert(place.file);
+    }
+    const Changed changed = changed_of(leaves, Layers(name, files.size() > 1));
+    if (changed.paths.empty()) return {};
+    return {{changed.place, "memory.device",
+             fmt::format("{} of {} changed, which no operator's time rests on: those go by the "
+                         "chip's bandwidth and core.memory",
+                         changed.paths, name),
+             "podsim characterize shows what the banks sustain"}};
+}
+
+}  // namespace podsim

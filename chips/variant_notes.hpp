@@ -1,0 +1,29 @@
+// What a variant of a chip (`base:`, --set) took over from the chip it started from, and its own
+// changes make doubtful. Told by where a value stands: a key of another file than its neighbour was
+// not written with it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/diagnostic.hpp"
+#include "base/document.hpp"
+#include "chips/chip.hpp"
+#include "chips/kernel_library.hpp"
+
+namespace podsim {
+
+// A data-sheet peak of the old parts: cores, clock or matrix peak of the format were changed, and
+// peak_published was not. Figures per peak FLOP rest on it.
+std::vector<Diagnostic> stale_peaks(const ChipSpec& chip, const Node& document);
+
+// Changes in `core` that no answer of a fitted library can show, since its habits stand for the
+// core's insides. One warning for all of them; none for a structural library.
+std::vector<Diagnostic> unseen_changes(const ChipSpec& chip, const Node& document,
+                                       const KernelLibrarySpec& library);
+
+// Changes in a memory device's file that no run shows: operators go by the chip's rates, the banks
+// are run by `podsim characterize` alone.
+std::vector<Diagnostic> unseen_changes(const Node& device, const std::string& name);
+
+}  // namespace podsim

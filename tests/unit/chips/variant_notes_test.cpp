@@ -1,0 +1,108 @@
+// What is said of a variant: by base:, by --set, or written whole.
+#include "chips/variant_notes.hpp"
+
+#include <gmock/gmock.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/catalog.hpp"
+#include "tests/support/readers.hpp"
+
+namespace podsim {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+const char* const kConfigs = PODSIM_SOURCE_DIR "/configs";
+
+Node document_of(const std::string& chip, const std::vector<std::string>& settings) {
+    std::vector<Setting> parsed;
+    for (const std::string& text : settings) parsed.push_back(parse_setting(text));
+    return Catalog(kConfigs, parsed).load("chip", chip, {}, "");
+}
+
+KernelLibrarySpec library_of(const std::string& name) {
+    return read_kernel_library(Catalog(kConfigs).load("kernels", name, {}, ""), name);
+}
+
+std::vector<Diagnostic> peaks(const Node& document, const std::string& name = "h100-sxm") {
+    return stale_peaks(read_chip(document, name), document);
+}
+
+std::vector<Diagnostic> unseen(const Node& document, const std::string& library,
+                               const std::string& name = "h100-sxm") {
+    return unseen_changes(read_chip(document, name), document, library_of(library));
+}
+
+// 66 cores are half the peak; the data sheet's 989.4 TFLOPS are the whole chip's.
+TEST(StalePeaks, OfChangedCores) {
+    const std::vector<std::string> half = {
+        "chip:h100-sxm.cores.matrix=66", "chip:h100-sxm.cores.vector=66",
+        "chip:h100-sxm.peak_matrix={bf16: 494.7 TFLOPS, fp16: 494.7 TFLOPS, fp8: 989.4 TFLOPS, "
+        "int8: 989.4 TOPS}"};
+    const auto found = peaks(document_of("h100-sxm", half));
+    ASSERT_THAT(found, SizeIs(1));
+    EXPECT_EQ(found[0].path, "peak_published");
+    EXPECT_THAT(found[0].what, AllOf(HasSubstr("bf16 989.4 TFLOPS"), HasSubstr("h100-sxm"),
+                                     HasSubstr("cores.matrix was changed")));
+    auto stated = half;
+    stated.push_back("chip:h100-sxm.peak_published={bf16: 494.7 TFLOPS}");
+    EXPECT_THAT(peaks(document_of("h100-sxm", stated)), IsEmpty());
+    EXPECT_THAT(peaks(document_of("h100-sxm", {"chip:h100-sxm.hbm.bandwidth=3.4 TB/s"})),
+                IsEmpty());
+}
+
+TEST(StalePeaks, NoShippedVariantHasOne) {
+    const Catalog catalog(kConfigs);
+    for (const std::string& name : catalog.names("chip")) {
+        EXPECT_THAT(peaks(Catalog(kConfigs).load("chip", name, {}, ""), name), IsEmpty()) << name;
+    }
+}
+
+// A fitted library stands for the core's insides; the structural one and a chip as it was say
+// nothing.
+TEST(UnseenChanges, OfACoreUnderAFittedLibrary) {
+    const Node small = document_of("h100-sxm", {"chip:h100-sxm.core.level1.size=64 KiB"});
+    const auto found = unseen(small, "trtllm-h100");
+    ASSERT_THAT(found, SizeIs(1));
+    EXPECT_THAT(found[0].what, AllOf(HasSubstr("core.level1.size changed"),
+                                     HasSubstr("kernel library trtllm-h100")));
+    EXPECT_THAT(found[0].hint, HasSubstr("kernels: structural"));
+    EXPECT_THAT(unseen(small, "structural"), IsEmpty());
+    EXPECT_THAT(unseen(document_of("h100-sxm", {"chip:h100-sxm.power=600 W"}), "trtllm-h100"),
+                IsEmpty());
+    EXPECT_THAT(unseen(document_of("h100-sxm", {}), "trtllm-h100"), IsEmpty());
+}
+
+// The banks are run by `characterize`: a controller's window changes no operator.
+TEST(UnseenChanges, OfAMemoryDevice) {
+    const auto changed = [](const std::vector<Setting>& settings) {
+        Catalog catalog(kConfigs, settings);
+        return unseen_changes(catalog.load("memory", "hbm3", {}, ""), "hbm3");
+    };
+    EXPECT_THAT(changed({}), IsEmpty());
+    const auto found = changed({parse_setting("memory:hbm3.controller.read_window=8"),
+                                parse_setting("memory:hbm3.timing.tFAW=16 ns")});
+    ASSERT_THAT(found, SizeIs(1));
+    EXPECT_THAT(found[0].what, AllOf(HasSubstr("timing.tFAW, controller.read_window of hbm3"),
+                                     HasSubstr("no operator")));
+}
+
+// A variant's file that restates the whole core has none of its values from elsewhere.
+TEST(UnseenChanges, OfACoreWrittenWhole) {
+    const Node parent = document_of("h100-sxm", {});
+    Node own;
+    own.kind = Node::Kind::map;
+    own.place = {"mine.yaml", 1, 1};
+    own.entries.push_back(
+        {"core", own.place, parse_yaml(to_json(*parent.find("core")).dump(), "mine.yaml")});
+    Node variant = overlay(parent, own);
+    set_path(variant, "variant_of", "h100-sxm", own.place);
+    EXPECT_THAT(unseen(variant, "trtllm-h100", "./mine.yaml"), SizeIs(1));
+}
+
+}  // namespace
+}  // namespace podsim
