@@ -6,6 +6,7 @@
 
 #include "base/at.hpp"
 #include "base/names.hpp"
+#include "sim/shared_cores.hpp"
 
 namespace podsim {
 
@@ -61,7 +62,8 @@ TrainingPassPtr TrainingCase::run(Program program) {
     require_valid(ran->program);
     ran->costs = cost_program(ran->program, cache_, machine_.fabric, machine_.collectives,
                               machine_.ranks);
-    ran->record = run_program(ran->program, ran->costs, machine_.hardware, machine_.driver);
+    ran->record = run_on_shared_cores(ran->program, ran->costs, machine_.hardware,
+                                      machine_.driver, job_.engine.transfer_core_share);
     events_ += static_cast<long>(ran->record.events);
     return ran;
 }
