@@ -6,6 +6,7 @@
 
 #include "base/at.hpp"
 #include "base/names.hpp"
+#include "sim/shared_cores.hpp"
 
 namespace podsim {
 
@@ -24,6 +25,22 @@ bool splits_backward(ScheduleKind kind) {
 }
 bool overlaps(ScheduleKind kind) {
     return kind == ScheduleKind::dual_pipe || kind == ScheduleKind::dual_pipe_v;
+}
+
+// Products of 8 bits whose both operands have scales along the sum (TrainingHabits).
+void slow_weight_gradients(const Program& program, double factor, ProgramCosts& costs) {
+    if (factor == 1) return;
+    for (std::size_t i = 0; i < program.operators.size(); ++i) {
+        const auto* gemm = std::get_if<Gemm>(&program.operators[i].body);
+        if (gemm == nullptr || gemm->c != DType::fp32 || bytes_of(gemm->a) > 1.0) continue;
+        for (auto& of_stream : costs.operators) {
+            OperatorCost& cost = of_stream[i];
+            const Seconds work = cost.time - cost.launch;
+            cost.time = cost.launch + factor * work;
+            cost.sustained = max(cost.sustained, cost.time);
+            cost.basis = std::max(cost.basis, Confidence::derived);
+        }
+    }
 }
 
 const StageNeed& fullest_of(const std::vector<StageNeed>& needs) {
@@ -61,7 +78,9 @@ TrainingPassPtr TrainingCase::run(Program program) {
     require_valid(ran->program);
     ran->costs = cost_program(ran->program, cache_, machine_.fabric, machine_.collectives,
                               machine_.ranks);
-    ran->record = run_program(ran->program, ran->costs, machine_.hardware, machine_.driver);
+    slow_weight_gradients(ran->program, job_.habits().narrow_weight_gradients, ran->costs);
+    ran->record = run_on_shared_cores(ran->program, ran->costs, machine_.hardware,
+                                      machine_.driver, job_.engine.transfer_core_share);
     events_ += static_cast<long>(ran->record.events);
     return ran;
 }

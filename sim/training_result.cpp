@@ -386,12 +386,34 @@ class Answer {
         }
     }
 
-    double time_of(const char* part) const {
-        double sum = 0;
-        for (const PassUse& use : critical_) {
-            if (use.part == std::string(part)) sum += use.times * use.pass->time().value();
+    // Of the stage that ends last, its passes by what they are; of split backward passes the first
+    // half is one.
+    std::map<std::string, double> times_of_passes() const {
+        std::map<std::string, double> sums;
+        for (const Pass& pass : at(step_.schedule.programs, step_.critical_stage)) {
+            const PassTimes& t = times_of(step_.times, pass.cell.position);
+            switch (pass.kind) {
+                case PassKind::forward:
+                    sums["forward_time"] += t.forward.value();
+                    break;
+                case PassKind::backward:
+                    sums["backward_time"] += (t.input_gradient + t.weight_gradient).value();
+                    break;
+                case PassKind::input_gradient:
+                    sums["backward_time"] += t.input_gradient.value();
+                    break;
+                case PassKind::weight_gradient:
+                    sums["weight_gradient_time"] += t.weight_gradient.value();
+                    break;
+                case PassKind::overlapped:
+                    sums["overlapped_time"] +=
+                        0.5 * (t.overlapped +
+                               times_of(step_.times, pass.backward.position).overlapped)
+                                  .value();
+                    break;
+            }
         }
-        return sum;
+        return sums;
     }
 
     // Of a stage's passes, the time in which a transfer keeps its cores from working: no compute
@@ -447,14 +469,8 @@ class Answer {
             "share");
         add("bubble_fraction", step_.timing.bubble_fraction, "share");
         add("exposed_communication_time", exposed() * 1e3, "ms");
-        for (const auto& [name, part] :
-             {std::pair{"forward_time", kForward}, std::pair{"backward_time", kBackward},
-              std::pair{"input_gradient_time", kInput},
-              std::pair{"weight_gradient_time", kWeight},
-              std::pair{"overlapped_time", kOverlapped},
-              std::pair{"optimizer_time", kOptimizer}}) {
-            if (const double of = time_of(part); of > 0) add(name, of, "s");
-        }
+        for (const auto& [name, of] : times_of_passes()) add(name.c_str(), of, "s");
+        add("optimizer_time", step_.optimizers[critical_kind()]->time().value(), "s");
         add("bubble_time", bubble(), "s");
         if (in_.layer_forward) {
             add("layer_forward_time", in_.layer_forward->time().value() * 1e3, "ms");

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/form.hpp"
+
 namespace podsim {
 
 // How ranks that share sequences bring queries together with all keys and values. ring: keys and
@@ -35,6 +37,9 @@ struct TrainingHabits {
     bool gradients_with_each_micro_batch = false;  // ZeRO 2 and 3 in some engines
     bool reads_rows_again = false;  // gradients of biases and of norms' weights in kernels of their
                                     // own (apex, Megatron-LM before Transformer Engine)
+    // Time of a product of 8 bits that makes gradients of weights over that of the library's
+    // products of the same shape: both operands have scales along the sum.
+    double narrow_weight_gradients = 1;
 };
 
 template <class Form>
@@ -53,6 +58,9 @@ void describe(Form& form, TrainingHabits& habits) {
                   "gradients are reduced after each micro-batch, not after the last alone");
     form.optional("reads_rows_again", habits.reads_rows_again,
                   "gradients of biases and norms' weights have kernels of their own");
+    form.optional("narrow_weight_gradients", habits.narrow_weight_gradients,
+                  "time of weight gradients in 8 bits over that of other products of their shape",
+                  at_least(1));
 }
 
 }  // namespace podsim

@@ -61,7 +61,6 @@ class PassBuilder {
                             {"data-parallel transfers", 1.0}};
         program_.kernel_gap = job.engine.kernel_gap.value;
         program_.rank_skew = job.engine.rank_skew.value;
-        program_.transfer_cores = job.engine.transfer_core_share;
         front_.resize(program_.classes.size());
     }
 
@@ -488,24 +487,16 @@ class PassBuilder {
     Ids between_replicas(const Shared& held, const char* name, TransferType type, double element,
                          bool aside) {
         const int inside = plan_.tensor_parallel;
-        transfer(data_stream,
-                 collective(name, type, static_cast<int>(plan_.replicas()), inside,
-                            held.dense * element),
-                 aside);
+        Ids first = transfer(data_stream,
+                             collective(name, type, static_cast<int>(plan_.replicas()), inside,
+                                        held.dense * element),
+                             aside);
         const int expert_inside = plan_.expert_parallel * plan_.more.expert_tensor_parallel;
         Ids last = transfer(data_stream,
                             collective(name, type, static_cast<int>(plan_.expert_replicas()),
                                        expert_inside, held.experts * element),
                             aside);
-        if (!last.empty()) return last;
-        // The dense ones were the last, if there was any.
-        return aside && plan_.replicas() > 1 && !program_.tasks.empty() ? last_tasks() : Ids{};
-    }
-    Ids last_tasks() const {
-        Ids ids;
-        for (int c = classes(); c > 0; --c)
-            ids.push_back(static_cast<int>(program_.tasks.size()) - c);
-        return ids;
+        return last.empty() ? first : last;
     }
 
     Ids gather(const Shared& held, const char* name, bool aside) {
