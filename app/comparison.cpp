@@ -52,7 +52,9 @@ std::string metric_cell(const AlternativeResult& a, const std::string& name,
     const PrintUnit unit = print_unit(metric->unit);
     const double value = metric->value * unit.factor;
     const bool rough = unit.text == "%" || unit.text.rfind("USD", 0) == 0;
-    const bool whole = unit.text == "sequences" && value == std::round(value);
+    const bool counts =
+        unit.text == "sequences" || unit.text == "requests" || unit.text == "blocks";
+    const bool whole = counts && value == std::round(value);
     const std::string cell =
         whole ? fmt::format("{:.0f}", value) : significant(value, rough ? 3 : 4);
     return unit.text == row_unit ? cell : cell + " " + unit.text;
@@ -297,6 +299,32 @@ Section energy_section(const Alternatives& all) {
     return section;
 }
 
+// Served traffic at other rates: tokens a second of a chip and of a user.
+Section load_section(const Alternatives& all) {
+    Section section{"over load: tok/s a chip / a user", {}};
+    std::vector<double> scales;
+    for (const AlternativeResult& a : all) {
+        if (!a.served) continue;
+        for (const LoadPoint& point : a.served->curve) {
+            if (std::find(scales.begin(), scales.end(), point.rate_scale) == scales.end())
+                scales.push_back(point.rate_scale);
+        }
+    }
+    std::sort(scales.begin(), scales.end());
+    for (const double scale : scales) {
+        add(section, "rate x " + significant(scale), all, [&](const AlternativeResult& a) {
+            if (!a.served) return std::string();
+            for (const LoadPoint& point : a.served->curve) {
+                if (point.rate_scale != scale) continue;
+                return significant(point.output_tokens_per_second_per_chip, 3) + " / " +
+                       significant(point.tokens_per_second_per_user, 3);
+            }
+            return std::string();
+        });
+    }
+    return section;
+}
+
 std::vector<Section> sections_of(const Alternatives& all) {
     std::vector<Section> sections = {what_runs(all)};
     for (const char* group : {"throughput", "latency", "achieved", "memory", "energy"}) {
@@ -310,6 +338,7 @@ std::vector<Section> sections_of(const Alternatives& all) {
     Section other{"other", {}};
     add_metrics(other, all, "other");
     sections.push_back(std::move(other));
+    sections.push_back(load_section(all));
     sections.push_back(bounds_section(all));
     sections.push_back(breakdown_section(all));
     sections.push_back(energy_section(all));

@@ -112,6 +112,7 @@ ServingPool ServingFleet::pool_of(std::size_t index, const RunOptions& options) 
                                     (1.0 / static_cast<double>(replica.chip.ranks));
         pool.swap_each = Bytes(own.capacity.bytes_per_token) / host / static_cast<double>(groups);
     }
+    own.tiers = knobs.cache_tiers;
     StepTable& table = *own.table;
     pool.step_time = [&table](const StepLoad& load) { return table.time(load); };
     return pool;
@@ -195,6 +196,20 @@ ServingOutcome ServingFleet::run(const TrafficSpec& traffic, std::uint64_t seed,
                                  const std::function<bool()>& stop) {
     for (Pool& pool : pools_) pool.work = PoolWork();
     stream_ = make_stream(traffic, seed);
+    const Bytes block = static_cast<double>(stream_.block_tokens) * case_.kv_per_token;
+    for (std::size_t i = 0; i < pools_.size(); ++i) {
+        case_.pools[i].tiers.clear();
+        for (const CacheTierSetting& setting : pools_[i].tiers) {
+            if (!(block > Bytes(0.0))) break;
+            CacheTierSpec tier;
+            tier.name = setting.name;
+            tier.blocks = std::max(1L, static_cast<long>(setting.capacity / block));
+            tier.bandwidth = setting.bandwidth;
+            tier.latency = setting.latency;
+            tier.time_to_live = setting.time_to_live;
+            case_.pools[i].tiers.push_back(std::move(tier));
+        }
+    }
     case_.stop = stop;
     return simulate_serving(case_, stream_);
 }

@@ -51,6 +51,7 @@ class ServingFleet {
     struct Pool {
         std::unique_ptr<StepTable> table;
         KvCapacity capacity;
+        std::vector<CacheTierSetting> tiers;
         PoolWork work;
     };
     ServingPool pool_of(std::size_t index, const RunOptions& options);

@@ -140,6 +140,10 @@ struct Metrics {
 
 void add_rates(const Metrics& add, const ServingOutcome& out, ServingFleet& fleet) {
     const double chips = fleet.chips(), span = out.span;
+    add("requests_finished", static_cast<double>(out.finished), "requests");
+    if (out.rejected > 0) add("requests_rejected", static_cast<double>(out.rejected), "requests");
+    if (out.timed_out > 0)
+        add("requests_timed_out", static_cast<double>(out.timed_out), "requests");
     add("requests_per_second", ratio(static_cast<double>(out.finished), span), "req/s");
     add("goodput_requests_per_second", ratio(out.good, span), "req/s");
     add("goodput_share", ratio(out.good, static_cast<double>(out.arrived)), "share");

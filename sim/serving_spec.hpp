@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "sim/form_variants.hpp"
@@ -9,6 +10,15 @@
 #include "workloads/serving.hpp"
 
 namespace podsim {
+
+// Memory below the chips' that keeps prefixes, of a replica.
+struct CacheTierSetting {
+    std::string name;
+    Bytes capacity{0.0};
+    BytesPerSecond bandwidth{0.0};
+    Seconds latency{0.0};
+    std::optional<Seconds> time_to_live;
+};
 
 // Knobs as somebody turned them: of a pool over those of the workload over the usual ones.
 struct SchedulerSettings {
@@ -18,11 +28,13 @@ struct SchedulerSettings {
     std::optional<Preemption> preemption;
     std::optional<SchedulingPolicy> scheduling_policy;
     std::optional<double> gpu_memory_utilization;
+    std::optional<std::vector<CacheTierSetting>> cache_tiers;
 };
 
 struct ReplicaKnobs {
     SchedulerKnobs scheduler;
     double gpu_memory_utilization = 0.9;
+    std::vector<CacheTierSetting> cache_tiers;
 };
 ReplicaKnobs knobs_of(const SchedulerSettings& workload, const SchedulerSettings& pool);
 
@@ -45,6 +57,16 @@ void describe(Form& form, ServiceObjective& slo) {
 }
 
 template <class Form>
+void describe(Form& form, CacheTierSetting& tier) {
+    form.required("name", tier.name, "host, pool, ssd");
+    form.required("capacity", tier.capacity, "for one replica", positive());
+    form.required("bandwidth", tier.bandwidth, "at which one replica's caches come up from it",
+                  positive());
+    form.optional("latency", tier.latency, "once for a prompt", non_negative());
+    form.optional("time_to_live", tier.time_to_live, "since the last use", positive());
+}
+
+template <class Form>
 void describe(Form& form, SchedulerSettings& settings) {
     form.optional("max_num_seqs", settings.max_num_seqs,
                   "sequences of a data-parallel group at once (256)", count());
@@ -63,6 +85,10 @@ void describe(Form& form, SchedulerSettings& settings) {
     form.optional("preemption", settings.preemption,
                   "what becomes of a sequence that loses its blocks (recompute)");
     form.optional("scheduling_policy", settings.scheduling_policy, "who goes first (fcfs)");
+    form.optional("cache_tiers", settings.cache_tiers,
+                  "where prefixes go that give way in the chips' memory, from the nearest down");
+    if (form.ok() && settings.cache_tiers && settings.cache_tiers->size() >= kMostCacheTiers)
+        form.problem("cache_tiers", "are too many", "at most 5");
 }
 
 template <class Form>

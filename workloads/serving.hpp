@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "base/units.hpp"
+#include "workloads/kv_cache.hpp"
 #include "workloads/request.hpp"
 
 namespace podsim {
@@ -66,7 +67,8 @@ struct ServingPool {
     PoolRole role = PoolRole::serve;
     int replicas = 1;
     SchedulerKnobs knobs;
-    long kv_blocks = 0;          // of a replica
+    long kv_blocks = 0;                // of a replica
+    std::vector<CacheTierSpec> tiers;  // below the chips' memory, for prefixes; in named blocks
     double tokens_per_step = 1;  // that a decoding sequence gains: above 1 with accepted drafts
     long query_tokens = 1;       // that it brings into a step: one and its drafts
     StepTime step_time;
@@ -85,7 +87,7 @@ struct ServingCase {
     Routing routing = Routing::least_loaded;
     long max_model_len = 0;   // prompt and answer together
     long max_queue = 0;       // requests that wait at a replica, 0: any number
-    Bytes kv_per_token{0.0};  // that is transferred
+    Bytes kv_per_token{0.0};  // of all ranks: that is transferred, or comes up from a tier
     Seconds transfer_latency{0.0};
     ServiceObjective objective;
     // Told of all that was worked: replica `replica` of pool `pool` ran `steps` steps of this load.

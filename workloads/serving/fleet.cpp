@@ -148,7 +148,8 @@ Fleet::Fleet(const ServingCase& serving, RequestStream& requests)
                     serving_.worked(p, load, steps);
                 };
             host.inter_token = &inter_token_;
-            replicas_.push_back(std::make_unique<Replica>(index, pool, requests.block_tokens,
+            const Bytes block = static_cast<double>(requests.block_tokens) * serving.kv_per_token;
+            replicas_.push_back(std::make_unique<Replica>(index, pool, requests.block_tokens, block,
                                                           calendar_, lives_, std::move(host)));
             pool_of_.push_back(p);
             (pool.role == PoolRole::decode ? writers_ : readers_).push_back(index);

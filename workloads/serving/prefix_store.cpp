@@ -1,12 +1,38 @@
 #include "workloads/serving/prefix_store.hpp"
 
 #include <algorithm>
+#include <span>
 
 namespace podsim {
 
-PrefixStore::PrefixStore(long block_tokens, long page_tokens)
+namespace {
+
+std::span<const std::uint64_t> leading(const std::vector<std::uint64_t>& names, long count) {
+    return std::span(names).first(static_cast<std::size_t>(count));
+}
+
+}  // namespace
+
+PrefixStore::PrefixStore(long block_tokens, long page_tokens, long pages,
+                         std::vector<CacheTierSpec> tiers, Bytes block_bytes)
     : block_tokens_(block_tokens),
-      pages_each_(block_tokens > 0 ? (block_tokens + page_tokens - 1) / page_tokens : 1) {}
+      pages_each_(block_tokens > 0 ? (block_tokens + page_tokens - 1) / page_tokens : 1),
+      pages_(pages) {
+    const long blocks = pages / pages_each_;
+    if (block_tokens == 0 || blocks == 0) return;
+    BlockCacheSpec spec;
+    spec.block_bytes = block_bytes;
+    CacheTierSpec first;
+    first.blocks = blocks;
+    spec.tiers.push_back(std::move(first));
+    for (CacheTierSpec& tier : tiers) spec.tiers.push_back(std::move(tier));
+    cache_.emplace(std::move(spec));
+}
+
+long PrefixStore::pages_for(long used) const {
+    if (!works()) return pages_ - used;
+    return (pages_ / pages_each_ - cache_->pinned()) * pages_each_ - used;
+}
 
 long PrefixStore::whole_blocks(const Request& request) const {
     if (!works()) return 0;
@@ -14,57 +40,59 @@ long PrefixStore::whole_blocks(const Request& request) const {
                     request.input_tokens / block_tokens_);
 }
 
-long PrefixStore::found(const Request& request) const {
-    const long whole = whole_blocks(request);
-    long count = 0;
-    while (count < whole &&
-           blocks_.count(request.prefix_blocks[static_cast<std::size_t>(count)]) != 0)
-        ++count;
-    return count;
+long PrefixStore::found(const Request& request, Seconds now) {
+    if (!works()) return 0;
+    return cache_->match(leading(request.prefix_blocks, whole_blocks(request)), now).blocks;
 }
 
-void PrefixStore::pin(const Request& request, long count) {
-    for (long i = 0; i < count; ++i) {
-        Block& block = blocks_.at(request.prefix_blocks[static_cast<std::size_t>(i)]);
-        if (block.holders++ > 0) continue;
-        unpinned_.erase(block.place);
-        ++pinned_;
-    }
+std::optional<Seconds> PrefixStore::pin(const Request& request, long count, Seconds now) {
+    if (count == 0) return Seconds(0.0);
+    const auto hit = cache_->acquire(leading(request.prefix_blocks, count), count, now);
+    if (!hit) return {};
+    return cache_->load_time(*hit);
 }
 
-void PrefixStore::unpin(const Request& request, long count) {
-    // The end of a prefix is of less use than its beginning: it becomes the older one.
-    for (long i = count; i-- > 0;) {
-        const std::uint64_t name = request.prefix_blocks[static_cast<std::size_t>(i)];
-        Block& block = blocks_.at(name);
-        if (--block.holders > 0) continue;
-        block.place = unpinned_.insert(unpinned_.end(), name);
-        --pinned_;
-    }
+void PrefixStore::unpin(const Request& request, long count, Seconds now) {
+    if (count > 0) cache_->release(leading(request.prefix_blocks, count), 0, now);
 }
 
-void PrefixStore::keep(const Request& request, long from, bool with_reply) {
+void PrefixStore::make_room(long used, Seconds now) {
     if (!works()) return;
-    const auto keep_one = [&](std::uint64_t name) {
-        const auto [found, is_new] = blocks_.try_emplace(name);
-        Block& block = found->second;
-        if (!is_new && block.holders > 0) return;
-        if (!is_new) unpinned_.erase(block.place);
-        block.place = unpinned_.insert(unpinned_.end(), name);
-    };
-    if (with_reply) {
-        for (std::size_t i = request.reply_blocks.size(); i-- > 0;)
-            keep_one(request.reply_blocks[i]);
+    const long blocks = (used + pages_each_ - 1) / pages_each_, more = blocks - cache_->fresh();
+    if (more > 0) {
+        (void)cache_->grow(more, now);
+    } else if (more < 0) {
+        cache_->release({}, -more, now);
     }
-    for (long i = whole_blocks(request); i-- > from;)
-        keep_one(request.prefix_blocks[static_cast<std::size_t>(i)]);
 }
 
-void PrefixStore::shrink_to(long pages) {
-    while (this->pages() > pages && !unpinned_.empty()) {
-        blocks_.erase(unpinned_.front());
-        unpinned_.pop_front();
+// One after the other, as far as there is room: what is full keeps the beginning.
+long PrefixStore::name_all(const std::vector<std::uint64_t>& names, std::size_t from, Seconds now) {
+    long named = 0;
+    for (std::size_t i = from; i < names.size(); ++i, ++named) {
+        if (!cache_->grow(1, now)) break;
+        cache_->name(std::span(names).subspan(i, 1), now);
     }
+    return named;
+}
+
+long PrefixStore::name(const Request& request, long from, long used, Seconds now) {
+    make_room(used, now);
+    std::vector<std::uint64_t> names = request.prefix_blocks;
+    names.resize(static_cast<std::size_t>(whole_blocks(request)));
+    return name_all(names, static_cast<std::size_t>(from), now);
+}
+
+void PrefixStore::keep(const Request& request, long used, Seconds now) {
+    if (!works() || request.prefix_blocks.empty()) return;
+    make_room(used, now);
+    std::vector<std::uint64_t> names = request.prefix_blocks;
+    names.resize(static_cast<std::size_t>(whole_blocks(request)));
+    names.insert(names.end(), request.reply_blocks.begin(), request.reply_blocks.end());
+    long held = cache_->match(names, now).blocks;
+    if (!cache_->acquire(leading(names, held), held, now)) return;
+    held += name_all(names, static_cast<std::size_t>(held), now);
+    cache_->release(leading(names, held), 0, now);
 }
 
 }  // namespace podsim

@@ -1,47 +1,49 @@
 // Blocks of prompts that a replica keeps for whoever asks for the same prefix, within the memory
-// that running sequences leave: what nobody holds gives way to them, longest unused first.
+// that running sequences leave, and in tiers below it. The store counts in blocks of the traffic's
+// names, the engine in blocks of its own (pages), of which each of those is so many.
 #pragma once
 
-#include <cstdint>
-#include <list>
-#include <unordered_map>
+#include <optional>
+#include <vector>
 
+#include "workloads/kv_cache.hpp"
 #include "workloads/request.hpp"
 
 namespace podsim {
 
 class PrefixStore {
   public:
-    // Blocks of `block_tokens` tokens, each as large as `pages` blocks of the engine. block_tokens
-    // 0: prefixes have no names, nothing is kept.
-    PrefixStore(long block_tokens, long page_tokens);
+    // `pages` of `page_tokens` tokens in the chips' memory, `tiers` below. block_tokens 0: prompts
+    // have no names, nothing is kept.
+    PrefixStore(long block_tokens, long page_tokens, long pages, std::vector<CacheTierSpec> tiers,
+                Bytes block_bytes);
 
-    bool works() const { return block_tokens_ > 0; }
+    bool works() const { return cache_.has_value(); }
     long block_tokens() const { return block_tokens_; }
-    long pinned_pages() const { return pinned_ * pages_each_; }
-    long pages() const { return static_cast<long>(blocks_.size()) * pages_each_; }
+    // Neither held here nor used by running sequences.
+    long pages_for(long used) const;
+    long pinned_pages() const { return works() ? cache_->pinned() * pages_each_ : 0; }
 
     // Leading whole blocks of the prompt that are here.
-    long found(const Request& request) const;
-    // Holds on to the leading `count` blocks of the prompt, those that are here.
-    void pin(const Request& request, long count);
-    void unpin(const Request& request, long count);
-    // Keeps whole blocks of the prompt, and of the reply, from the block `from` on, unpinned.
-    void keep(const Request& request, long from, bool with_reply);
-    // Gives way until not more than so many pages are taken; pinned blocks stay.
-    void shrink_to(long pages);
+    long found(const Request& request, Seconds now);
+    // Holds on to the leading `count` blocks, which are here; what is below comes up. The time that
+    // takes; nothing and no change where there is no room to come up to.
+    std::optional<Seconds> pin(const Request& request, long count, Seconds now);
+    void unpin(const Request& request, long count, Seconds now);
+    // Running sequences use so many pages: what nobody holds gives way to them.
+    void make_room(long used, Seconds now);
+    // Whole blocks of the prompt from `from` on that were written and are held from now on: so
+    // many.
+    long name(const Request& request, long from, long used, Seconds now);
+    // Whole blocks of the prompt and of the reply that were written, held by nobody.
+    void keep(const Request& request, long used, Seconds now);
     // Whole blocks of the prompt alone.
     long whole_blocks(const Request& request) const;
 
   private:
-    struct Block {
-        long holders = 0;
-        std::list<std::uint64_t>::iterator place;  // among the unpinned, oldest first
-    };
-    long block_tokens_, pages_each_;
-    long pinned_ = 0;
-    std::unordered_map<std::uint64_t, Block> blocks_;
-    std::list<std::uint64_t> unpinned_;
+    long name_all(const std::vector<std::uint64_t>& names, std::size_t from, Seconds now);
+    long block_tokens_, pages_each_, pages_;
+    std::optional<BlockCache> cache_;
 };
 
 }  // namespace podsim

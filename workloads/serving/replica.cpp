@@ -16,13 +16,14 @@ std::size_t phase_of(std::int64_t offset, long block) {
 }  // namespace
 
 Replica::Replica(std::size_t index, const ServingPool& pool, long prefix_block_tokens,
-                 Calendar& calendar, std::vector<Live>& lives, ReplicaHost host)
+                 Bytes block_bytes, Calendar& calendar, std::vector<Live>& lives, ReplicaHost host)
     : index_(index),
       pool_(pool),
       calendar_(calendar),
       lives_(lives),
       host_(std::move(host)),
-      store_(pool.knobs.enable_prefix_caching ? prefix_block_tokens : 0, pool.knobs.block_size),
+      store_(pool.knobs.enable_prefix_caching ? prefix_block_tokens : 0, pool.knobs.block_size,
+             pool.kv_blocks, pool.tiers, block_bytes),
       phases_(static_cast<std::size_t>(pool.knobs.block_size), 0) {}
 
 double Replica::Step::seconds(long count) const {
@@ -56,12 +57,13 @@ long Replica::own_tokens(const Live& one) const {
 
 void Replica::take(long blocks) {
     used_ += blocks;
-    store_.shrink_to(pool_.kv_blocks - used_);
+    store_.make_room(used_, now());
     sums_.peak_blocks = std::max(sums_.peak_blocks, used_ + store_.pinned_pages());
 }
 
 void Replica::give(long blocks) {
     used_ -= blocks;
+    store_.make_room(used_, now());
 }
 
 // Blocks that decoding sequences ask for while each gains so many tokens: one at every full block.
@@ -138,7 +140,7 @@ void Replica::release(std::size_t slot) {
 // Blocks of its own and its hold on the store.
 void Replica::let_go(Live& one) {
     give(pages(own_tokens(one)));
-    store_.unpin(one.request, one.reused);
+    store_.unpin(one.request, one.reused, now());
     one.reused = 0;
     one.looked_up = false;
 }
@@ -149,10 +151,7 @@ void Replica::share_prompt(Live& one) {
     const long whole = store_.whole_blocks(one.request);
     if (whole <= one.reused || one.computed < whole * store_.block_tokens()) return;
     give(pages(own_tokens(one)));
-    store_.keep(one.request, one.reused, false);
-    store_.unpin(one.request, one.reused);
-    store_.pin(one.request, whole);
-    one.reused = whole;
+    one.reused += store_.name(one.request, one.reused, used_, now());
     take(pages(own_tokens(one)));
 }
 
@@ -254,7 +253,7 @@ void Replica::preempt(std::size_t slot) {
         one.swapped = true;
         // All but the newest token, whose keys and values the next step works out.
         one.target -= 1;
-        swap_seconds_ += pool_.swap_each.value() * static_cast<double>(one.target);
+        moving_seconds_ += pool_.swap_each.value() * static_cast<double>(one.target);
     } else {
         one.computed = 0;
     }
@@ -296,17 +295,21 @@ std::vector<Replica::Chunk> Replica::choose_chunks(long budget) {
             waiting_.erase(waiting_.begin());
             waiting_tokens_ -= static_cast<double>(one.target);
             take(pages(one.target));
-            swap_seconds_ += pool_.swap_each.value() * static_cast<double>(one.target);
+            moving_seconds_ += pool_.swap_each.value() * static_cast<double>(one.target);
             one.swapped = false;
             one.computed = one.target;
             begin_decode(slot);
             continue;
         }
         long reused = 0;
+        double load = 0;  // seconds, of what lies in lower tiers
         if (!one.looked_up && store_.works()) {
             // At least the last token is computed: its output is the next one.
-            reused = std::min(store_.found(one.request), (one.target - 1) / store_.block_tokens());
-            store_.pin(one.request, reused);
+            reused = std::min(store_.found(one.request, now()),
+                              (one.target - 1) / store_.block_tokens());
+            const auto loaded = store_.pin(one.request, reused, now());
+            if (!loaded) reused = 0;
+            load = loaded.value_or(Seconds(0.0)).value();
             one.reused = reused;
             one.computed = reused * store_.block_tokens();
         }
@@ -316,12 +319,13 @@ std::vector<Replica::Chunk> Replica::choose_chunks(long budget) {
         const bool fits = needed(one, tokens) <= free_blocks() &&
                           (knobs.enable_chunked_prefill || tokens <= budget || alone);
         if (!fits) {
-            store_.unpin(one.request, reused);
+            store_.unpin(one.request, reused, now());
             one.reused = 0;
             one.computed = 0;
             break;
         }
         one.looked_up = true;
+        moving_seconds_ += load;
         waiting_.erase(waiting_.begin());
         waiting_tokens_ -= static_cast<double>(one.target);
         const Picoseconds now = calendar_.now();
@@ -377,8 +381,8 @@ void Replica::plan_mixed(std::vector<Chunk> chunks, bool with_decodes) {
     step_.begin = calendar_.now();
     step_.steps = 1;
     step_.load = load;
-    step_.extra = swap_seconds_;
-    swap_seconds_ = 0;
+    step_.extra = moving_seconds_;
+    moving_seconds_ = 0;
     step_.first = pool_.step_time(load).value();
     step_.slope = 0;
     step_.chunks = std::move(chunks);
@@ -407,8 +411,8 @@ void Replica::plan_stretch() {
     load.decode_context = context;
     step_.begin = calendar_.now();
     step_.steps = steps;
-    step_.extra = swap_seconds_;
-    swap_seconds_ = 0;
+    step_.extra = moving_seconds_;
+    moving_seconds_ = 0;
     step_.first = pool_.step_time(load).value();
     step_.slope = 0;
     if (steps > 1) {
@@ -485,8 +489,7 @@ void Replica::read_chunks(const std::vector<Chunk>& chunks) {
 void Replica::finish(std::size_t slot) {
     Live& one = live(slot);
     let_go(one);
-    store_.keep(one.request, 0, true);
-    store_.shrink_to(pool_.kv_blocks - used_);
+    store_.keep(one.request, used_, now());
     host_.finished(slot);
 }
 

@@ -53,7 +53,8 @@ struct ReplicaHost {
 class Replica {
   public:
     // All but `index` must outlive it.
-    Replica(std::size_t index, const ServingPool& pool, long prefix_block_tokens,
+    // `block_bytes`: of the cache of a block of the prompts' names.
+    Replica(std::size_t index, const ServingPool& pool, long prefix_block_tokens, Bytes block_bytes,
             Calendar& calendar, std::vector<Live>& lives, ReplicaHost host);
 
     // To be read, from now on.
@@ -71,7 +72,7 @@ class Replica {
     double load() const;
     std::size_t waiting() const { return waiting_.size(); }
     // Leading blocks of the prompt in the prefix store.
-    long found(const Request& request) const { return store_.found(request); }
+    long found(const Request& request) { return store_.found(request, now()); }
     std::size_t index() const { return index_; }
     const ServingPool& pool() const { return pool_; }
     PoolOutcome outcome(double span, std::size_t windows) const;
@@ -97,7 +98,8 @@ class Replica {
     Key key_of(std::size_t slot) const;
     long pages(long tokens) const;
     long own_tokens(const Live& one) const;  // cached ones that no store holds, while it is read
-    long available() const { return pool_.kv_blocks - used_ - store_.pinned_pages(); }
+    long available() const { return store_.pages_for(used_); }
+    Seconds now() const { return to_seconds(calendar_.now()); }
     void take(long blocks);
     void give(long blocks);
     long growth(std::int64_t gained) const;
@@ -146,8 +148,8 @@ class Replica {
     std::vector<long> phases_;      // decoding sequences by offset modulo the block size
     Step step_;
     std::uint64_t generation_ = 0;
-    bool begins_ = false;      // a first step is on the calendar
-    double swap_seconds_ = 0;  // that the next step pays
+    bool begins_ = false;        // a first step is on the calendar
+    double moving_seconds_ = 0;  // of caches to and from below, that the next step pays
     PoolOutcome sums_;
     Windows busy_, blocks_;
 };

@@ -169,6 +169,35 @@ TEST(Serving, PromptsGoWhereTheirPrefixIs) {
     EXPECT_EQ(out.pools[0].prefill_tokens, 20 * 64 - 18 * 48);
 }
 
+// A replica of four blocks of 16 tokens: a conversation of 48 tokens pushes the other's three
+// blocks down to the host, from where they come up at 1 kB x 16 tokens a block over 1 MB/s = 16 ms
+// each.
+TEST(Serving, WhatGivesWayComesUpFromTheHost) {
+    for (const bool tiered : {false, true}) {
+        ServingCase serving = one_pool(
+            [](const StepLoad& load) { return Seconds(1e-3 + 1e-3 * load.prefill_tokens); });
+        serving.kv_per_token = Bytes(1000);
+        serving.pools[0].kv_blocks = 4;
+        if (tiered) {
+            CacheTierSpec host;
+            host.name = "host";
+            host.blocks = 100;
+            host.bandwidth = BytesPerSecond(1e6);
+            serving.pools[0].tiers = {host};
+        }
+        RequestStream stream = listed({{0.0, 50, 1}, {1.0, 50, 1}, {2.0, 50, 1}}, 16, [](long i) {
+            const auto name = static_cast<std::uint64_t>(100 * (i % 2 + 1));
+            return std::vector<std::uint64_t>{name, name + 1, name + 2};
+        });
+        const ServingOutcome out = simulate_serving(serving, stream);
+        EXPECT_EQ(out.finished, 3);
+        EXPECT_EQ(out.cached_tokens, tiered ? 48 : 0);
+        // The third prompt: 51 ms, or 2 tokens and three blocks from the host.
+        const double third = tiered ? 0.003 + 3 * 0.016 : 0.051;
+        EXPECT_NEAR(out.span, 2.0 + third, 1e-6);
+    }
+}
+
 // A cache of 100 tokens x 1 kB over 1 MB/s takes 0.1 s, and 5 ms on the way; the second one waits
 // for the port.
 TEST(Serving, CachesGoThroughOnePort) {
