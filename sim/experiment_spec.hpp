@@ -8,8 +8,8 @@
 
 #include "base/document.hpp"
 #include "base/units.hpp"
-#include "models/model.hpp"
 #include "chips/tiling_rules.hpp"
+#include "models/model.hpp"
 #include "program/operator.hpp"
 #include "program/transfer.hpp"
 #include "sim/faults.hpp"
