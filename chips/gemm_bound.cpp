@@ -77,23 +77,24 @@ double GemmBound::join(long split) const {
 template <class Use>
 void GemmBound::sizes(const GemmTiling& tiling, Use&& use) const {
     const long slice = ceil_div(work_.k, tiling.split);
-    const auto cut = [](long size, long by) {
-        return std::pair<double, long>(as_double(size / by), size % by);
+    struct Cut {
+        double whole;
+        long rest;
     };
-    const auto [slices, last_slice] = cut(work_.k, slice);
-    const auto [across, last_column] = cut(work_.n, tiling.columns);
+    const auto cut = [](long size, long by) { return Cut{as_double(size / by), size % by}; };
+    const Cut slices = cut(work_.k, slice), across = cut(work_.n, tiling.columns);
     const auto depths = [&](long rows, long columns, double many) {
         if (many <= 0) return;
-        if (slices > 0) use(rows, columns, slice, many * slices);
-        if (last_slice > 0) use(rows, columns, last_slice, many);
+        if (slices.whole > 0) use(rows, columns, slice, many * slices.whole);
+        if (slices.rest > 0) use(rows, columns, slices.rest, many);
     };
     const auto wide = [&](long rows, double many) {
         if (many <= 0) return;
-        depths(rows, tiling.columns, many * across);
-        if (last_column > 0) depths(rows, last_column, many);
+        depths(rows, tiling.columns, many * across.whole);
+        if (across.rest > 0) depths(rows, across.rest, many);
     };
     double down = 0;
-    for (const auto& [rows, many] : groups_) down += many * cut(rows, tiling.rows).first;
+    for (const auto& [rows, many] : groups_) down += many * cut(rows, tiling.rows).whole;
     wide(tiling.rows, down);
     for (const auto& [rows, many] : groups_) {
         const long rest = rows % tiling.rows;

@@ -35,14 +35,14 @@ struct Branch {
 class Branches {
   public:
     bool empty() const { return heap_.empty(); }
-    void add(Branch branch) {
-        branch.serial = serial_++;
-        heap_.push_back(std::move(branch));
+    void add(const Branch& branch) {
+        heap_.push_back(branch);
+        heap_.back().serial = serial_++;
         std::push_heap(heap_.begin(), heap_.end(), later);
     }
     Branch next() {
         std::pop_heap(heap_.begin(), heap_.end(), later);
-        Branch branch = std::move(heap_.back());
+        const Branch branch = heap_.back();
         heap_.pop_back();
         return branch;
     }

@@ -26,6 +26,7 @@
 #include <deque>
 #include <limits>
 
+#include "chips/gemm_first_wave.hpp"
 #include "chips/gemm_tile_cost.hpp"
 #include "chips/pipeline_cost.hpp"
 
@@ -73,8 +74,6 @@ class Residency {
     long oldest_ = 0;
 };
 
-// L2 fetches whole blocks: of a panel that it lacks, no less than one for the first step.
-constexpr double kBlock = 4096;
 // Its longest burst.
 constexpr double kLongestBurst = 32768;
 
@@ -89,95 +88,6 @@ struct WritesAhead {
         const double ahead = std::min(slots, std::max(0.0, most - steps)) * step - way - latency;
         return std::max(0.0, seconds - idle - steps * step - std::max(0.0, ahead));
     }
-};
-
-// The first tile of every core begins with empty slots. Followed burst by burst for the core that
-// is served last: A and B of step j are asked for at the port's pace when slot j - S is free;
-// memory fetches whole blocks of the panels of all cores, A's then B's; L2 hands them out, and the
-// last block passes the port when it has come.
-struct FirstWave {
-    explicit FirstWave(const CoreStructure& core) : core_(core) {}
-
-    double memory_latency = 0, l2_latency = 0;
-    double a_fetched = 0, b_fetched = 0;  // of all cores, in all steps
-    double l2_seconds = 0;                // of L2 for the wave
-
-    double tile(const TileCost& cost, double slots, double missed) {
-        for (const Known& known : known_) {
-            if (known.cost == &cost && known.missed == missed) return known.seconds;
-        }
-        known_.push_back({&cost, missed, walk(cost, slots, missed)});
-        return known_.back().seconds;
-    }
-
-  private:
-    struct Known {
-        const TileCost* cost;
-        double missed, seconds;
-    };
-
-    // A's or B's bursts.
-    struct Operand {
-        double each, bytes;        // of a burst, of all
-        double fetched;            // of all cores, for a byte of this one's
-        double pass, issue, turn;  // a burst's time at the port, to ask for it, at L2
-        double last;               // block's way through the port
-        double blocks = 0;         // bytes of whole blocks that the bursts before took
-    };
-
-    double walk(const TileCost& cost, double slots, double missed) const {
-        const MemoryPath& path = core_.path;
-        const auto steps = static_cast<std::size_t>(cost.steps);
-        const double read = path.read * core_.clock;
-        const double per_byte = (1 - missed) / read + missed / (path.memory_read * core_.clock);
-        const double total = cost.a_bytes + cost.b_bytes;
-        const auto operand = [&](double bytes, double fetched) {
-            const double each = bytes / cost.steps;
-            return Operand{each,
-                           bytes,
-                           fetched / bytes,
-                           each * per_byte,
-                           each / read,
-                           l2_seconds / cost.steps * bytes / total,
-                           std::min(each, kBlock) / read};
-        };
-        Operand left = operand(cost.a_bytes, a_fetched), right = operand(cost.b_bytes, b_fetched);
-        std::vector<double> freed(steps);
-        double issue = 0, memory = 0, l2 = 0, port = 0, matrix = 0;
-        const auto burst = [&](Operand& from, double next) {
-            const double asked = issue;
-            issue += from.issue;
-            port = std::max(port, asked + l2_latency) + from.pass;
-            l2 = std::max(l2, asked) + from.turn;
-            if (from.fetched > 0) {
-                const double end =
-                    std::min(from.bytes, std::ceil(next * from.each / kBlock) * kBlock);
-                const double share = (end - from.blocks) * from.fetched;
-                from.blocks = end;
-                if (share > 0) {
-                    memory = std::max(memory, asked) + share / path.memory_rate;
-                    l2 = std::max(l2, memory + memory_latency);
-                    port = std::max(port, memory + memory_latency + l2_latency + from.last);
-                }
-            }
-            port = std::max(port, l2 + l2_latency);
-        };
-        const auto ring = static_cast<std::size_t>(slots);
-        for (std::size_t step = 0; step < steps; ++step) {
-            if (step >= ring) issue = std::max(issue, freed[step - ring]);
-            const double next = static_cast<double>(step + 1);
-            burst(left, next);
-            burst(right, next);
-            const double busy =
-                step + 1 < steps ? cost.step : cost.multiply - (cost.steps - 1) * cost.step;
-            matrix = std::max(matrix, port) + busy + (step == 0 ? cost.start_up : 0);
-            freed[step] = matrix;
-        }
-        return matrix;
-    }
-
-    const CoreStructure& core_;
-    std::vector<Known> known_;
 };
 
 struct CoreState {
@@ -270,7 +180,7 @@ PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work, const G
                 panel.users = 0;
                 panel.missed = missed;
                 if (missed > 0) {
-                    first_fetched += std::min(missed, std::max(missed / steps, kBlock));
+                    first_fetched += std::min(missed, std::max(missed / steps, kL2Block));
                     reads += steps;
                 }
             }
@@ -293,7 +203,7 @@ PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work, const G
         // Reads and writes take turns at the memory, a burst each.
         WritesAhead writes;
         if (waiting > 0 && fetched > 0) {
-            const double read_burst = std::clamp(fetched / reads, kBlock, kLongestBurst);
+            const double read_burst = std::clamp(fetched / reads, kL2Block, kLongestBurst);
             const double write_burst = std::min(waiting / as_double(tiling.cores), kLongestBurst);
             const double beside = waiting * read_burst / write_burst;
             const double step = fetched / most_steps;
@@ -332,8 +242,8 @@ PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work, const G
             // A burst passes the port while its blocks arrive.
             const auto response = [&](double panel, double part) {
                 const double burst = panel / cost.steps;
-                const double fetch =
-                    path.memory_latency + burst / path.memory_rate + std::min(burst, kBlock) / read;
+                const double fetch = path.memory_latency + burst / path.memory_rate +
+                                     std::min(burst, kL2Block) / read;
                 const double pass = burst / (part > 0 ? memory_read : read);
                 return hit_latency + std::max(pass, part > 0 ? fetch : 0);
             };

@@ -12,10 +12,10 @@ namespace podsim {
 struct TilingRules {
     std::vector<long> tile;            // rows, columns and depth of a step, of every product
     std::vector<long> attention_tile;  // query rows and keys, of all attention
-    std::vector<long> rows, columns;   // that tiles of products may have; empty: what the unit likes
-    long split = 0;                    // slices of K; 0: as many as are fastest
-    long stages = 0;                   // panels in level 1, likewise
-    long cores = 0;                    // in use, likewise
+    std::vector<long> rows, columns;  // that tiles of products may have; empty: what the unit likes
+    long split = 0;                   // slices of K; 0: as many as are fastest
+    long stages = 0;                  // panels in level 1, likewise
+    long cores = 0;                   // in use, likewise
     std::optional<Dataflow> dataflow;  // instead of the matrix unit's own
 
     bool any() const {
