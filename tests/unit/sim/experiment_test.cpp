@@ -413,7 +413,14 @@ TEST(Run, StepsRunAtTheSustainedClock) {
 TEST(Run, OperatorsThatCannotRun) {
     EXPECT_THAT(
         problems_of(single("operator", "{type: gemm, m: 8, n: 8, k: 8, dtypes: {a: fp32}}")),
-        HasSubstr("alternatives.A.kernels: gemm: "));
+        AllOf(HasSubstr("workload.operator: gemm: the chip's matrix units have no rate for fp32"),
+              HasSubstr("(other dtypes of the operator, or kernels: another library than "
+                        "test-kernels of chip test-chip)")));
+    // A library that the user named is pointed at.
+    EXPECT_THAT(
+        problems_of(with(single("operator", "{type: gemm, m: 8, n: 8, k: 8, dtypes: {a: fp32}}"),
+                         "alternatives.A.kernels", "test-kernels")),
+        AllOf(HasSubstr("alternatives.A.kernels: gemm: "), HasSubstr("this alternative")));
     EXPECT_THAT(problems_of(single("collective", "{type: all_reduce, ranks: 9, bytes: 1 MB}")),
                 AllOf(HasSubstr("alternatives.A.chips: all_reduce: "),
                       HasSubstr("a group that spans 9 ranks, the pool has 8")));
