@@ -58,8 +58,10 @@ Demand demand_of(const CoflowShare& share, const RankHardware& hardware, double 
                                          share.port_time[port] / demand.duration);
     }
     demand.shares.usage.emplace_back(static_cast<int>(Resource::memory), memory / demand.duration);
-    for (const LinkTime& link : share.links)
-        demand.shares.usage.emplace_back(kResources + link.link, link.time / demand.duration);
+    for (const LinkTime& link : share.links) {
+        demand.shares.usage.emplace_back(kResources + link.link,
+                                         std::min(1.0, link.time / demand.duration));
+    }
     if (cores > 0)
         demand.shares.usage.emplace_back(static_cast<int>(Resource::matrix_cores), cores);
     return demand;

@@ -39,6 +39,37 @@ TEST(PacketSwitchTest, HeadOfLineBlocking) {
     EXPECT_GT(saturation(SwitchQueues::shared_memory, 64, 600), 0.90);
 }
 
+// Small buffers behind outputs and packets of any size: an output without credits for the large one
+// in front stays free, and another input takes the output that was asked first. An input that is
+// free asks each output once; a draw such as the seventeenth kept on asking for ever.
+TEST(PacketSwitchTest, AsksEachOutputOnce) {
+    for (int draw = 0; draw < 40; ++draw) {
+        const auto any = [&](int what, int n) {
+            return static_cast<int>(random_bits(99, draw, what) % static_cast<std::uint64_t>(n));
+        };
+        const int ports = 4 + any(0, 3);
+        PacketSwitchSpec spec;
+        spec.queues = SwitchQueues::virtual_output_queued;
+        spec.arbitration =
+            any(1, 2) > 0 ? SwitchArbitration::round_robin : SwitchArbitration::oldest_first;
+        PacketSettings settings;
+        settings.packet_payload = Bytes(1000.0);
+        settings.packet_header = Bytes(10.0);
+        settings.endpoint.input_buffer = Bytes(1010.0 + any(2, 1500));
+        settings.endpoint.lookahead = 1 + any(5, 8);
+        PacketTraffic traffic;
+        for (int i = 0; i < ports; ++i) {
+            for (int k = 0; k < 12; ++k) {
+                traffic.push_back(message(i, (i + 1 + any(100 + i * 50 + k, ports - 1)) % ports,
+                                          1 + any(1000 + i * 50 + k, 1000)));
+            }
+        }
+        const PacketPortSpec port{BytesPerSecond(1e9), nanoseconds(100 + any(3, 2000)), 0.0};
+        const auto result = run_packets(switched_planes(ports, 1, port, spec), traffic, settings);
+        EXPECT_EQ(result.delivered, result.injected);
+    }
+}
+
 // Three inputs fill one output: turn by turn all end within a packet of each other; by age, the
 // one that came first is through before the others.
 TEST(PacketSwitchTest, Arbitration) {

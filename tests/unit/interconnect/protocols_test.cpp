@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <stdexcept>
 
 #include "interconnect/coflow.hpp"
@@ -82,6 +83,21 @@ TEST(Protocols, BetweenDomainsTheRingRemains) {
     EXPECT_NEAR(micros(sized(TransferType::all_reduce, 16, 80e6), fabric_of(true),
                        library_of(all_reduce_text())),
                 92 + 1125, 1e-9);
+}
+
+// 800 MB gathered by eight: 700 MB over a port of 100 GB/s are 7,000 us; chunks of 7 us each cost
+// 2 sqrt(7,000 x 7) = 442.7 us more at the best size, the own eighth 100 us at 1,000 GB/s.
+TEST(Protocols, ChunksAndTheOwnPart) {
+    const auto time = [&](const char* more) {
+        const auto library =
+            library_of(std::string("  all_gather:\n    protocols:\n      - {name: a, base: 10 us, "
+                                   "scale_up_efficiency: 1") +
+                       more + "}\n" + record);
+        return micros(sized(TransferType::all_gather, 8, 800e6), fabric_of(false), library);
+    };
+    EXPECT_NEAR(time(""), 7011, 1e-6);
+    EXPECT_NEAR(time(", per_chunk: 7 us"), 7011 + 2 * std::sqrt(49000), 1e-6);
+    EXPECT_NEAR(time(", copy_bandwidth: 1000 GB/s"), 7111, 1e-6);
 }
 
 TEST(Protocols, AChannelToEachPeer) {
