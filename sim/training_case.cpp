@@ -79,8 +79,10 @@ TrainingPassPtr TrainingCase::run(Program program) {
     ran->costs = cost_program(ran->program, cache_, machine_.fabric, machine_.collectives,
                               machine_.ranks);
     slow_weight_gradients(ran->program, job_.habits().narrow_weight_gradients, ran->costs);
-    ran->record = run_on_shared_cores(ran->program, ran->costs, machine_.hardware,
-                                      machine_.driver, job_.engine.transfer_core_share);
+    const bool parted = ran->program.streams.front().core_share < 1;
+    ran->record =
+        run_on_shared_cores(ran->program, ran->costs, machine_.hardware, machine_.driver,
+                            parted ? 0 : job_.engine.transfer_core_share);
     events_ += static_cast<long>(ran->record.events);
     return ran;
 }

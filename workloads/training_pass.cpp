@@ -68,6 +68,8 @@ class PassBuilder {
         gathers_ = request.gathers;
         reduces_ = request.reduces;
         if (request.kind == PassKind::overlapped) {
+            // Cores are parted between compute and the exchange for the whole pass.
+            program_.streams.front().core_share = 1.0 - job_.engine.transfer_core_share;
             forward(request.position, request.receives);
             restart(1);
             weights_aside_ = true;
@@ -500,8 +502,8 @@ class PassBuilder {
     }
 
     Ids gather(const Shared& held, const char* name, bool aside) {
-        return between_replicas(held, name, TransferType::all_gather,
-                                bytes_of(job_.precision.weights), aside);
+        // Narrower formats are made of what arrives.
+        return between_replicas(held, name, TransferType::all_gather, wide, aside);
     }
     void reduce(const Shared& held, const char* name, bool aside) {
         const bool scatter = plan_.zero_stage >= 1;
