@@ -135,6 +135,16 @@ struct Machinery {
     }
 };
 
+// A fabric may have no way for a collective that its library knows.
+TrainingStep step_of(TrainingCase& training, const TrainingPlan& plan,
+                     const ResolvedAlternative& alternative) {
+    try {
+        return training.step(plan);
+    } catch (const std::invalid_argument& error) {
+        throw InputError({at_key(alternative.pool, "mapping", error.what())});
+    }
+}
+
 }  // namespace
 
 void check_training(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative) {
@@ -144,7 +154,10 @@ void check_training(const ResolvedExperiment& experiment, const ResolvedAlternat
     for (const StepError& error : training_problems(job, plan, alternative.ranks))
         problems.push_back(at_plan(experiment, alternative, error));
     if (!problems.empty()) throw InputError(std::move(problems));
-    const Machinery machinery(alternative);
+    Machinery machinery(alternative);
+    // Whether a library has a collective at all; where it goes is worked out when it runs.
+    machinery.fabric.scale_up_links.reset();
+    machinery.fabric.scale_out_links.reset();
     CostCache cache(machinery.hardware, alternative.kernels, finest_fidelity(alternative.chip),
                     true, RankState::busy);
     TrainingCase training(job, machinery.machine(alternative, Driver::plain), cache);
@@ -185,7 +198,7 @@ AlternativeResult run_training(const ResolvedExperiment& experiment,
                     RankState::busy);
     const CostFile file(options.cache_folder, cache);
     TrainingCase training(job, machinery.machine(alternative, options.driver), cache);
-    const TrainingStep step = training.step(plan);
+    const TrainingStep step = step_of(training, plan, alternative);
     require_memory(training, plan, step.needs, alternative, machinery.hardware.hbm_capacity);
     const long layer = most_common_layer(job.model);
     const TrainingPassPtr forward = training.layer(plan, layer, PassKind::forward),

@@ -30,7 +30,7 @@ struct MappingSpec {
     // the tokens of all.
     int head_parallel = 1;
     TablePlace engram_tables = TablePlace::host;  // of conditional memory
-    TrainingMapping training;
+    TrainingMapping training{};
     int stage_ranks() const { return data_parallel * tensor_parallel; }
     // Of a data-parallel group.
     long group_ranks() const { return static_cast<long>(tensor_parallel) * pipeline_parallel; }

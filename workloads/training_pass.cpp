@@ -637,10 +637,6 @@ class PassBuilder {
                      weight = bytes_of(job_.precision.weights);
         const bool muon = formats.optimizer == Optimizer::muon;
         run({{"gradient_norm", VectorWork{"square_sum", own, 2, gradient * own, 0}}});
-        transfer(data_stream,
-                 collective("gradient norm", TransferType::all_reduce,
-                            static_cast<int>(plan_.replicas()), plan_.tensor_parallel, 4),
-                 false);
         if (muon) orthogonalize(held.matrices / of_dense + held.experts / of_experts);
         const double moments = (muon ? 1 : 2) * moment;
         run({{muon ? "muon_step" : "adam_step",

@@ -19,7 +19,7 @@
 // pass reduces.
 //
 // Order of ranks: tensor, context, data parallel, then stages; of experts: expert tensor, expert,
-// replicas. Left out: collectives of a few bytes (loss, gradient norm inside a pass).
+// replicas. Left out: collectives of a few bytes (loss, gradient norm).
 #pragma once
 
 #include <string>
