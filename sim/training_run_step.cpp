@@ -99,18 +99,17 @@ std::string largest_parts(const MemoryNeed& need) {
 void require_memory(const TrainingCase& training, const TrainingPlan& plan,
                     const std::vector<StageNeed>& needs, const ResolvedAlternative& alternative,
                     Bytes capacity) {
-    const auto worst =
-        std::max_element(needs.begin(), needs.end(), [](const auto& a, const auto& b) {
-            return a.need.total() < b.need.total();
-        });
+    const auto worst = std::max_element(
+        needs.begin(), needs.end(),
+        [](const auto& a, const auto& b) { return a.need.total() < b.need.total(); });
     const Bytes total = worst->need.total();
     if (total <= capacity) return;
     const std::string help = training.help_for_memory(plan);
     throw InputError({at_key(
         alternative.pool, "mapping",
         fmt::format("memory does not fit: a rank of {} ({}) needs {} of {}, {} too much ({})",
-                    alternative.name, worst->need.rank_class, to_string(total),
-                    to_string(capacity), to_string(total - capacity), largest_parts(worst->need)),
+                    alternative.name, worst->need.rank_class, to_string(total), to_string(capacity),
+                    to_string(total - capacity), largest_parts(worst->need)),
         help.empty() ? "no single change helps: more chips, or several of recompute: full, more "
                        "pipeline stages, a smaller micro_batch"
                      : help + " would fit")});
@@ -208,10 +207,9 @@ AlternativeResult run_training(const ResolvedExperiment& experiment,
     counts.cache_misses += cache.misses();
     counts.stored_hits += cache.stored_hits();
     file.keep(cache);
-    AlternativeResult result =
-        training_answer({job, plan, step, forward, backward, experiment, alternative,
-                         machinery.hardware, machinery.fabric},
-                        options.timeline);
+    AlternativeResult result = training_answer({job, plan, step, forward, backward, experiment,
+                                                alternative, machinery.hardware, machinery.fabric},
+                                               options.timeline);
     add_days(result, experiment, alternative);
     result.warnings.insert(result.warnings.begin(), alternative.warnings.begin(),
                            alternative.warnings.end());

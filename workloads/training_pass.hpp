@@ -31,8 +31,8 @@ namespace podsim {
 
 struct PassRequest {
     PassKind kind = PassKind::forward;
-    TrainingPosition position;  // of `overlapped`: of the forward pass
-    TrainingPosition backward;  // of `overlapped` alone
+    TrainingPosition position;                         // of `overlapped`: of the forward pass
+    TrainingPosition backward;                         // of `overlapped` alone
     bool receives = false, receives_gradient = false;  // from another stage
     bool gathers = false, reduces = false;             // parameters before, gradients after
 };
