@@ -184,9 +184,17 @@ class Answer {
         const std::string ranks = "ranks";
         return name.substr(0, name.size() - ranks.size()) + of.name;
     }
+    // Ranks of this plan's stage over those of the plan that a pass was built for: a case remembers
+    // passes over plans.
+    double scale_of(const Program& program) const {
+        double built = 0;
+        for (const RankClass& one : program.classes) built += one.count;
+        return static_cast<double>(in_.plan.stage_ranks()) / built;
+    }
     // Ranks of a class in all stages of a kind. Classes of a pass are those of one stage.
-    double ranks_of(std::size_t kind, const RankClass& of) const {
-        return static_cast<double>(of.count) * static_cast<double>(step_.needs[kind].stages.size());
+    double ranks_of(std::size_t kind, const Program& program, const RankClass& of) const {
+        return static_cast<double>(of.count) * scale_of(program) *
+               static_cast<double>(step_.needs[kind].stages.size());
     }
 
     void add_rows() {
@@ -272,7 +280,7 @@ class Answer {
             for (const PassUse& use : by_kind_[kind]) {
                 const AssemblyInput input = input_of(*use.pass);
                 const Totals of = totals_of(input);
-                const double times = use.times * stages;
+                const double times = use.times * stages * scale_of(use.pass->program);
                 totals.flops += times * of.flops;
                 totals.matrix_flops += times * of.matrix_flops;
                 totals.hbm_bytes += times * of.hbm_bytes;
@@ -348,10 +356,11 @@ class Answer {
     void add_memory() {
         for (std::size_t kind = 0; kind < step_.needs.size(); ++kind) {
             const MemoryNeed& need = step_.needs[kind].need;
-            for (const RankClass& of : step_.passes.front().forward->program.classes) {
+            const Program& program = step_.passes.front().forward->program;
+            for (const RankClass& of : program.classes) {
                 MemoryUse use;
                 use.rank_class = class_name(kind, of);
-                use.ranks = static_cast<int>(ranks_of(kind, of));
+                use.ranks = static_cast<int>(std::llround(ranks_of(kind, program, of)));
                 for (const auto& [part, size] : need.parts) {
                     if (size > Bytes(0.0)) use.parts.push_back({part, size.value()});
                 }
@@ -519,7 +528,7 @@ class Answer {
             const double stages = static_cast<double>(step_.needs[kind].stages.size());
             for (const PassUse& use : by_kind_[kind]) {
                 inputs.push_back(input_of(*use.pass));
-                times.push_back(use.times * stages);
+                times.push_back(use.times * stages * scale_of(use.pass->program));
             }
         }
         std::vector<EnergyRun> runs;
