@@ -250,10 +250,9 @@ class Machine {
             }
             const CoflowShare& share = share_of(coflow, part);
             r.alone = to_picoseconds(demand_of(share, hardware_).duration);
-            calendar_.at(r.start + r.latency + r.skew, EventClass::completion,
-                         [this, id, &share] {
-                             begin(id, demand_of(share, hardware_, transfer_cores_));
-                         });
+            calendar_.at(r.start + r.latency + r.skew, EventClass::completion, [this, id, &share] {
+                begin(id, demand_of(share, hardware_, transfer_cores_));
+            });
         }
         explain_starts(instance.tasks, last_entered);
     }
@@ -461,8 +460,7 @@ RunRecord run_program(const Program& program, const ProgramCosts& costs,
 }
 
 RunRecord run_on_shared_cores(const Program& program, const ProgramCosts& costs,
-                              const RankHardware& hardware, Driver driver,
-                              double transfer_cores) {
+                              const RankHardware& hardware, Driver driver, double transfer_cores) {
     require_valid(program);
     require_streams_apart(program);
     return Machine(program, costs, hardware, transfer_cores).run(driver);

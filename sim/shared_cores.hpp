@@ -5,8 +5,9 @@
 
 namespace podsim {
 
-// run_program() of sim/machine.hpp, with transfers that hold the share `transfer_cores` of the cores
-// while they move bytes: what computes beside them and they themselves share the cores fairly.
+// run_program() of sim/machine.hpp, with transfers that hold the share `transfer_cores` of the
+// cores while they move bytes: what computes beside them and they themselves share the cores
+// fairly.
 RunRecord run_on_shared_cores(const Program& program, const ProgramCosts& costs,
                               const RankHardware& hardware, Driver driver, double transfer_cores);
 

@@ -76,11 +76,12 @@ TrainingPassPtr TrainingCase::run(Program program) {
         return ran;
     }
     require_valid(ran->program);
-    ran->costs = cost_program(ran->program, cache_, machine_.fabric, machine_.collectives,
-                              machine_.ranks);
+    ran->costs =
+        cost_program(ran->program, cache_, machine_.fabric, machine_.collectives, machine_.ranks);
     slow_weight_gradients(ran->program, job_.habits().narrow_weight_gradients, ran->costs);
-    ran->record = run_on_shared_cores(ran->program, ran->costs, machine_.hardware,
-                                      machine_.driver, job_.engine.transfer_core_share);
+    const bool parted = ran->program.streams.front().core_share < 1;
+    ran->record = run_on_shared_cores(ran->program, ran->costs, machine_.hardware, machine_.driver,
+                                      parted ? 0 : job_.engine.transfer_core_share);
     events_ += static_cast<long>(ran->record.events);
     return ran;
 }
@@ -188,8 +189,8 @@ TrainingStep TrainingCase::step(const TrainingPlan& plan) {
             held.push_back(at(step.positions, p));
             const PositionPasses& passes = at(step.passes, p);
             if (!passes.reducing) continue;
-            const Seconds without = passes.backward ? passes.backward->time()
-                                                    : passes.weight_gradient->time();
+            const Seconds without =
+                passes.backward ? passes.backward->time() : passes.weight_gradient->time();
             reduction = max(reduction, passes.reducing->time() - without);
         }
         step.reductions.push_back(reduction);
@@ -209,8 +210,7 @@ TrainingStep TrainingCase::step(const TrainingPlan& plan) {
         for (const int p : positions_of_stage(step.schedule, stage)) {
             const PositionPasses& passes = at(step.passes, p);
             if (!passes.gathering) continue;
-            const Seconds more =
-                passes.gathering->time() - passes.forward->time() - timing.first;
+            const Seconds more = passes.gathering->time() - passes.forward->time() - timing.first;
             step.gather = max(step.gather, more);
         }
     }

@@ -17,8 +17,8 @@
 //   2. least_need(...)                       states alone, a few microseconds;
 //   3. memory(plan)                          exact for schedules of fixed order; nothing runs;
 //   4. time(plan)                            passes are remembered by what they depend on
-//                                            (micro-batch, tensor, context, expert parallel, layers)
-//                                            over all plans of the case;
+//                                            (micro-batch, tensor, context, expert parallel,
+//                                            layers) over all plans of the case;
 //   5. step(plan), result of the few that are shown.
 // Names are resolved once, in ResolvedAlternative.
 #pragma once
@@ -57,10 +57,10 @@ struct TrainingStep {
     PipelineTimes times;
     Schedule schedule;
     ScheduleTiming timing;
-    std::vector<StageNeed> needs;            // by kind of stage
-    std::vector<std::size_t> kind_of_stage;  // index into needs
-    std::vector<TrainingPassPtr> optimizers;   // by kind of stage
-    std::vector<Seconds> reductions;           // by kind of stage
+    std::vector<StageNeed> needs;             // by kind of stage
+    std::vector<std::size_t> kind_of_stage;   // index into needs
+    std::vector<TrainingPassPtr> optimizers;  // by kind of stage
+    std::vector<Seconds> reductions;          // by kind of stage
     Seconds gather{0.0}, host{0.0}, total{0.0};
     int critical_stage = 0;
     const StageNeed& fullest() const;

@@ -32,10 +32,9 @@ TrainingRunSpec spec_of(const TrainingRunForm& form, double chips, double steps,
 }
 
 // What is wrong, at the key of `run` that says so.
-void require_possible(const ResolvedExperiment& experiment,
-                      const ResolvedAlternative& alternative, const TrainingRunForm& form) {
-    const TrainingRunSpec spec =
-        spec_of(form, alternative.packages, 1000, Seconds(1.0));
+void require_possible(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative,
+                      const TrainingRunForm& form) {
+    const TrainingRunSpec spec = spec_of(form, alternative.packages, 1000, Seconds(1.0));
     try {
         (void)expected_run(spec);
     } catch (const std::invalid_argument& error) {
@@ -115,8 +114,7 @@ void add_days(AlternativeResult& result, const ResolvedExperiment& experiment,
     // The expectation against twenty drawn runs of at most a hundred thousand steps each.
     constexpr int draws = 20;
     constexpr double most_steps = 1e5;
-    TrainingRunSpec drawn =
-        spec_of(*form, alternative.packages, std::min(steps, most_steps), step);
+    TrainingRunSpec drawn = spec_of(*form, alternative.packages, std::min(steps, most_steps), step);
     double sum = 0;
     for (int i = 0; i < draws; ++i)
         sum += simulated_run(drawn, static_cast<std::uint64_t>(i) + 1).goodput;

@@ -19,7 +19,8 @@ const std::vector<std::pair<const char*, ContextExchange>>& names_of(const Conte
 
 struct TrainingMapping {
     int context_parallel = 1;
-    bool sequence_parallel = false;  // norms and what is between blocks over a tensor-parallel group
+    bool sequence_parallel =
+        false;  // norms and what is between blocks over a tensor-parallel group
     int expert_tensor_parallel = 1;  // ranks that share each expert's width
     int positions_per_stage = 0;     // parts of the model a stage holds; 0: what the schedule needs
     ContextExchange context_exchange = ContextExchange::ring;
@@ -28,12 +29,12 @@ struct TrainingMapping {
 
 // What a training engine does. Facts of its publication or source, no fits.
 struct TrainingHabits {
-    bool flash_attention = true;      // else scores go through memory, all of the square
-    bool overlap_gradients = true;    // reduced while the last micro-batch's backward pass runs
-    bool overlap_parameters = true;   // gathered while the first one's forward pass runs
-    bool overlap_tensor = true;       // a product's weight gradient beside its input's collective
-    bool scatters_sends = true;       // ranks of a tensor-parallel group send a part each to the next
-                                      // stage, and gather there
+    bool flash_attention = true;     // else scores go through memory, all of the square
+    bool overlap_gradients = true;   // reduced while the last micro-batch's backward pass runs
+    bool overlap_parameters = true;  // gathered while the first one's forward pass runs
+    bool overlap_tensor = true;      // a product's weight gradient beside its input's collective
+    bool scatters_sends = true;  // ranks of a tensor-parallel group send a part each to the next
+                                 // stage, and gather there
     bool gradients_with_each_micro_batch = false;  // ZeRO 2 and 3 in some engines
     bool reads_rows_again = false;  // gradients of biases and of norms' weights in kernels of their
                                     // own (apex, Megatron-LM before Transformer Engine)

@@ -71,8 +71,8 @@ TEST(TrainingStep, OneRankIsTheSumOfItsPasses) {
     EXPECT_DOUBLE_EQ(step.timing.bubble_fraction, 0);
 }
 
-// 1F1B with p equal stages and m micro-batches takes (m + p - 1)(F + B) where stages are equal; here
-// ends have more to do, so that it is at least that of a middle stage.
+// 1F1B with p equal stages and m micro-batches takes (m + p - 1)(F + B) where stages are equal;
+// here ends have more to do, so that it is at least that of a middle stage.
 TEST(TrainingStep, PipelineHasItsBubble) {
     const Bench bench;
     TrainingPlan plan;
@@ -191,8 +191,8 @@ TEST(TrainingExperiment, WhatIsWrongIsSaidAtItsKey) {
                 HasSubstr("no whole number"));
     Node big = with(good, "workload.micro_batch", "8");
     big = with(big, "workload.recompute", "none");
-    EXPECT_THAT(problems_of(big), testing::AllOf(HasSubstr("memory does not fit"),
-                                                 HasSubstr("would fit")));
+    EXPECT_THAT(problems_of(big),
+                testing::AllOf(HasSubstr("memory does not fit"), HasSubstr("would fit")));
 }
 
 TEST(TrainingExperiment, CheckpointsShorterThanTheTimeBetweenFailures) {
@@ -249,8 +249,7 @@ TEST(TrainingExperiment, BudgetBuysTokens) {
     const AlternativeResult one = run_test(experiment);
     const double price = value_of(one, "usd_per_hour_per_chip");
     const double seconds = 1e6 / (price * 32) * 3600;
-    EXPECT_NEAR(value_of(one, "run_tokens"),
-                seconds / one.iteration_seconds * 64 * 2048 / 1e12,
+    EXPECT_NEAR(value_of(one, "run_tokens"), seconds / one.iteration_seconds * 64 * 2048 / 1e12,
                 1e-3 * value_of(one, "run_tokens"));
     EXPECT_NEAR(value_of(one, "run_cost"), 1, 1e-3);
     EXPECT_DOUBLE_EQ(value_of(one, "goodput"), 1);

@@ -13,8 +13,7 @@ using testing::HasSubstr;
 
 std::vector<long> counts(const TrainingJob& job, const TrainingPlan& plan) {
     std::vector<long> list;
-    for (const TrainingPosition& one : positions_of(job, plan))
-        list.push_back(one.end - one.begin);
+    for (const TrainingPosition& one : positions_of(job, plan)) list.push_back(one.end - one.begin);
     return list;
 }
 
