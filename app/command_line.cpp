@@ -337,7 +337,7 @@ const std::vector<std::pair<std::string, std::string>>& verb_table() {
         {"list", "What exists: chips, systems, models, metrics ..."},
         {"show", "One thing with every number's source."},
         {"check", "Validate configuration files without running them."},
-        {"trace", "What an execution or request trace holds; or write a program as one."},
+        {"trace", "What an execution or request trace holds; or write one."},
         {"schema", "Write JSON Schemas of the configuration files."},
     };
     return verbs;

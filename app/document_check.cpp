@@ -16,6 +16,7 @@
 #include "interconnect/system.hpp"
 #include "models/model.hpp"
 #include "models/published_size.hpp"
+#include "sim/api_prices.hpp"
 #include "sim/audit.hpp"
 #include "sim/experiment.hpp"
 #include "sim/price.hpp"
@@ -49,6 +50,7 @@ const std::vector<Mark>& marks() {
         {"engine", {"overlap", "kernel_gap", "host_step", "rank_skew"}},
         {"process", {"wafer", "defects_per_cm2", "reticle_mm2"}},
         {"prices", {"electricity", "power_usage_effectiveness", "chips", "systems"}},
+        {"api_prices", {"api_prices"}},
         {"parts", {"parts"}},
         {"model", {"model_type", "hidden_size", "num_hidden_layers"}},
     };
@@ -155,6 +157,8 @@ std::vector<Diagnostic> check_named(const std::string& kind, const Node& documen
         read_process(document, path);
     } else if (kind == "prices") {
         read_prices(document, path);
+    } else if (kind == "api_prices") {
+        read_api_prices(document, path);
     } else if (kind == "parts") {
         read_parts(document, path);
     } else if (kind == "model") {

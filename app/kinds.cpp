@@ -13,6 +13,7 @@ const std::vector<Kind>& kinds() {
         {"engines", "engine", "how a serving engine runs a step", true},
         {"processes", "process", "what a fabrication process costs and draws", true},
         {"prices", "prices", "what chips cost to rent and to own", true},
+        {"api_prices", "api_prices", "what tokens of public model APIs cost", true},
         {"parts", "parts", "what fabrics and hosts are built of: watts and prices", true},
         {"experiments", "experiment", "workloads and the alternatives they compare", true},
         {"metrics", "metric", "what a result says, with its unit", false},

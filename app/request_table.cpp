@@ -70,7 +70,7 @@ std::string request_table(const RequestSummary& summary, const std::string& titl
     TextTable times(24, 16);
     add_times(times, summary);
     if (summary.requests == 0) return table.text();
-    TextTable lengths(8, 10);
+    TextTable lengths(8, 9);
     lengths.line("");
     lengths.row("tokens", {"mean", "p5", "p50", "p90", "p99", "most", "in all"});
     add_lengths(lengths, "input", summary.input);

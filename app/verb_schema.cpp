@@ -11,6 +11,7 @@
 #include "chips/process.hpp"
 #include "interconnect/collective_library.hpp"
 #include "interconnect/system.hpp"
+#include "sim/api_prices.hpp"
 #include "sim/experiment.hpp"
 #include "sim/price.hpp"
 #include "sim/validation.hpp"
@@ -52,6 +53,7 @@ ExitCode do_schema(const SchemaCommand& schema, const Surroundings& surroundings
         {"engine", with_base(engine_schema(), "engine")},
         {"process", with_base(process_schema(), "process")},
         {"prices", with_base(price_schema(), "price list")},
+        {"api_prices", with_base(api_price_schema(), "prices of model APIs")},
         {"parts", with_base(part_list_schema(), "list of parts")},
         {"suite", suite_schema()},
         {"result", result_schema()},

@@ -30,7 +30,8 @@ constexpr KindOfDocument kinds[] = {{"chip", "chips"},
                                     {"process", "processes"},
                                     {"memory", "memories"},
                                     {"parts", "parts"},
-                                    {"trace", "traces"}};
+                                    {"trace", "traces"},
+                                    {"api_prices", "api_prices"}};
 
 const char* const endings[] = {".yaml", ".yml", ".json"};
 const char* const table_endings[] = {".csv", ".gz"};

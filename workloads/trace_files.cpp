@@ -144,7 +144,8 @@ RankFile read_rank_file(const std::string& path, const std::string& begin) {
     if (!looks_like_text(begin)) return read_chakra(bytes);
     if (is_json(begin)) return read_json_trace(bytes);
     throw InputError({path, 0, 0}, "", "text of no trace format",
-                     "Chakra protobuf or JSON, PyTorch execution traces, Kineto, SimAI or AICB");
+                     "Chakra protobuf or JSON, PyTorch execution traces, Kineto, SimAI or AICB; or "
+                     "one file of requests (docs/traffic.md)");
 }
 
 class Gatherer {

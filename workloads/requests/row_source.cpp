@@ -8,6 +8,8 @@ namespace {
 
 // No trace of requests is longer; a time beyond is a slip that would make all after it late.
 constexpr std::int64_t kLongestTrace = std::int64_t{3660} * 86400 * 1'000'000'000;
+// The year 2223; differences of times up to here stay whole numbers.
+constexpr std::int64_t kLatestTime = 8'000'000'000'000'000'000;
 
 constexpr const char* kKnownFormats =
     "Azure, BurstGPT, vidur and LLMServingSim tables, Mooncake and Qwen-Bailian JSON lines, "
@@ -47,6 +49,10 @@ void RowSource::wrong(const std::vector<Diagnostic>& problems) {
 
 void RowSource::check_time(const TraceRow& row, const Place& place) {
     if (!format_.timed) return;
+    if (row.time < -kLongestTrace || row.time > kLatestTime)
+        throw InputError(
+            place, "",
+            fmt::format("{:.4g} s is an absurd time", 1e-9 * static_cast<double>(row.time)));
     if (!any_) {
         any_ = true;
         begin_ = last_ = row.time;
@@ -56,11 +62,10 @@ void RowSource::check_time(const TraceRow& row, const Place& place) {
                          fmt::format("the time runs backwards, {:.6g} s",
                                      1e-9 * static_cast<double>(last_ - row.time)),
                          "requests stand in the order they came");
-    if (row.time - begin_ > kLongestTrace || row.time < -kLongestTrace)
+    if (row.time - begin_ > kLongestTrace)
         throw InputError(place, "",
                          fmt::format("{:.0f} days after the first row",
-                                     1e-9 / 86400 * static_cast<double>(row.time) -
-                                         1e-9 / 86400 * static_cast<double>(begin_)),
+                                     1e-9 / 86400 * static_cast<double>(row.time - begin_)),
                          "3660 days are the most");
     last_ = row.time;
 }

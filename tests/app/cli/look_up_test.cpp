@@ -176,7 +176,7 @@ TEST(Check, KindsByTheirKeys) {
     for (const char* file :
          {"chips/h800", "systems/h800-ib", "kernels/nominal", "collectives/nominal",
           "engines/nominal", "prices/default", "processes/tsmc-n7", "models/deepseek-r1",
-          "experiments/deepseek-r1-decode"}) {
+          "api_prices/public", "experiments/deepseek-r1-decode"}) {
         std::filesystem::copy_file(configs + file + ".yaml", folder / "copy.yaml",
                                    std::filesystem::copy_options::overwrite_existing);
         EXPECT_EQ(folder.podsim({"check", "copy.yaml"}).code, 0) << file;

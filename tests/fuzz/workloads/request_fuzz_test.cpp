@@ -6,6 +6,7 @@
 #include <rapidcheck/gtest.h>
 
 #include "tests/unit/workloads/request_cases.hpp"
+#include "workloads/traffic.hpp"
 
 namespace podsim {
 namespace {
@@ -95,6 +96,33 @@ RC_GTEST_PROP(RequestFuzz, ChangedLines, ()) {
 RC_GTEST_PROP(RequestFuzz, ChangedGzip, ()) {
     read_and_count(changed(gzipped(kMooncakeText + kMooncakeText)));
     read_and_count(changed(gzipped(kAzureText)));
+}
+
+// Laws of clients: drawn from or refused, and what is drawn is in order.
+RC_GTEST_PROP(RequestFuzz, ChangedClients, ()) {
+    const std::string clients =
+        "client,window_start_s,rate_req_per_s,interarrival_cv,pattern,arg1,arg2\n"
+        "3,0,5,1,Gamma,1.0,0.02\n3,600,10,0.5,Gamma,4.0,0.0025\n9,600,10,1,Weibull,0.7,0.1\n";
+    const std::string lengths =
+        R"({"3": {"0": {"input_tokens": {"10": 0.25, "20": 0.75}, "output_tokens": {"5": 1.0},
+            "reason_ratio": {"0.5": 1.0}}}})";
+    const bool first = *rc::gen::arbitrary<bool>();
+    const RequestFolder folder;
+    StreamSpec spec;
+    spec.trace = folder.write("c", first ? changed(clients) : clients);
+    spec.lengths = folder.write("l", first ? lengths : changed(lengths));
+    try {
+        const RequestStream stream = make_stream(spec, 1);
+        Request request;
+        Seconds last(0.0);
+        for (int i = 0; i < 2000 && stream.next(request); ++i) {
+            RC_ASSERT(request.arrival >= last);
+            RC_ASSERT(request.input_tokens >= 1 && request.output_tokens >= 1);
+            last = request.arrival;
+        }
+    } catch (const InputError& error) {
+        RC_ASSERT(!error.diagnostics().front().what.empty());
+    }
 }
 
 }  // namespace

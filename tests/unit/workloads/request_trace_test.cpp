@@ -177,6 +177,14 @@ TEST_F(RequestTraceText, WhatIsWrongIsRefusedWithItsLine) {
     EXPECT_EQ(stream.counts->problems.size(), 8U);
 }
 
+TEST_F(RequestTraceText, TimesThatNoClockHas) {
+    const std::string header = "arrival_time_ns,input_tokens,output_tokens\n";
+    EXPECT_THAT(refusal(header + "-9000000000000000000,1,1\n9000000000000000000,1,1\n"),
+                testing::AllOf(HasSubstr("trace:2: -9e+09 s is an absurd time"),
+                               HasSubstr("trace:3: 9e+09 s is an absurd time")));
+    EXPECT_THAT(refusal(header + "99999999999999999999,1,1\n"), HasSubstr("is no time"));
+}
+
 TEST_F(RequestTraceText, UnknownColumnsAreNamed) {
     const std::string text = replaced(kAzureText, "GeneratedTokens", "GeneratedTokens,User");
     EXPECT_THAT(refusal(text), HasSubstr("trace:1: unknown column User"));
