@@ -118,7 +118,7 @@ const std::vector<MetricInfo>& metric_table() {
          "bytes over time and data-sheet rate of the fuller direction"},
         {"utilization_host", "host", "share", "achieved", "host work over time"},
 
-        {"kv_cache_blocks", "KV cache, blocks", "blocks", "memory",
+        {"kv_cache_blocks", "KV cache", "blocks", "memory",
          "of all replicas of all pools: what weights, work and runtime leave"},
         {"kv_cache_occupancy", "KV cache in use", "share", "memory",
          "blocks of running sequences over all blocks, mean over the span"},

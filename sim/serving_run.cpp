@@ -7,16 +7,13 @@
 
 #include "sim/metrics.hpp"
 #include "sim/serving_fleet.hpp"
+#include "sim/serving_metrics.hpp"
 
 namespace podsim {
 
 namespace {
 
 constexpr int kErrorSamples = 24;
-
-double ratio(double a, double b) {
-    return b > 0 ? a / b : 0;
-}
 
 Provenance merged(const std::vector<std::pair<Provenance, double>>& parts) {
     Provenance all;
@@ -121,186 +118,6 @@ ServedTraffic served_of(ServingFleet& fleet, const ServingOutcome& out, std::uin
     for (std::size_t i = 0; i < fleet.size(); ++i)
         served.pools.push_back(served_pool(fleet, i, out.pools[i], seed));
     return served;
-}
-
-struct Metrics {
-    AlternativeResult& result;
-    Provenance provenance;
-    void operator()(const std::string& name, double value, const char* unit) const {
-        result.metrics.push_back({name, value, unit, {}, {}, provenance});
-    }
-    void distribution(const std::string& name, const Distribution& values) const {
-        if (!(values.count > 0)) return;
-        (*this)(name, values.mean * 1e3, "ms");
-        (*this)(name + "_p50", values.p50 * 1e3, "ms");
-        (*this)(name + "_p90", values.p90 * 1e3, "ms");
-        (*this)(name + "_p99", values.p99 * 1e3, "ms");
-    }
-};
-
-void add_rates(const Metrics& add, const ServingOutcome& out, ServingFleet& fleet) {
-    const double chips = fleet.chips(), span = out.span;
-    add("requests_finished", static_cast<double>(out.finished), "requests");
-    if (out.rejected > 0) add("requests_rejected", static_cast<double>(out.rejected), "requests");
-    if (out.timed_out > 0)
-        add("requests_timed_out", static_cast<double>(out.timed_out), "requests");
-    add("requests_per_second", ratio(static_cast<double>(out.finished), span), "req/s");
-    add("goodput_requests_per_second", ratio(out.good, span), "req/s");
-    add("goodput_share", ratio(out.good, static_cast<double>(out.arrived)), "share");
-    add("output_tokens_per_second_per_chip", ratio(out.output_tokens, span * chips), "tok/s");
-    add("input_tokens_per_second_per_chip", ratio(out.input_tokens, span * chips), "tok/s");
-    add("total_tokens_per_second_per_chip",
-        ratio(out.input_tokens + out.output_tokens, span * chips), "tok/s");
-    if (out.time_per_output_token.mean > 0)
-        add("tokens_per_second_per_user", 1 / out.time_per_output_token.mean, "tok/s");
-    add.distribution("time_to_first_token", out.time_to_first_token);
-    add.distribution("time_per_output_token", out.time_per_output_token);
-    add.distribution("inter_token_latency", out.inter_token_latency);
-    add.distribution("end_to_end_latency", out.end_to_end);
-    double busy = 0, blocks = 0, block_capacity = 0, flops = 0, bytes = 0, hits = 0, looked = 0,
-           preempted = 0;
-    for (std::size_t i = 0; i < fleet.size(); ++i) {
-        const PoolOutcome& pool = out.pools[i];
-        busy += pool.busy / fleet.replicas(i) * fleet.chips(i);
-        blocks += pool.block_seconds;
-        block_capacity += static_cast<double>(fleet.engine(i).kv_blocks) * fleet.replicas(i);
-        flops += fleet.work(i).cost.flops;
-        bytes += fleet.work(i).cost.memory_bytes;
-        hits += pool.hit_tokens;
-        looked += pool.looked_up_tokens;
-        preempted += static_cast<double>(pool.preemptions);
-    }
-    add("utilization_engine", ratio(busy, span * chips), "share");
-    add("kv_cache_occupancy", ratio(blocks, span * block_capacity), "share");
-    add("kv_cache_blocks", block_capacity, "blocks");
-    if (hits > 0) add("prefix_hit_rate", ratio(hits, looked), "share");
-    add("preemptions", preempted, "sequences");
-    add("achieved_flops", ratio(flops, span * chips) / 1e12, "TFLOPS");
-    add("achieved_bandwidth", ratio(bytes, span * chips) / 1e9, "GB/s");
-}
-
-void add_breakdown(AlternativeResult& result, const ServingOutcome& out) {
-    const double total = out.waits.total(), requests = static_cast<double>(out.finished);
-    if (!(total > 0)) return;
-    const auto add = [&](const char* part, double seconds) {
-        result.breakdown.push_back({part, seconds / requests, seconds / total});
-    };
-    add("queue", out.waits.queue);
-    add("prefill", out.waits.prefill);
-    add("cache transfer", out.waits.transfer);
-    add("decode", out.waits.decode);
-    add("preempted", out.waits.preempted);
-}
-
-void add_resources(AlternativeResult& result, const ServingOutcome& out, ServingFleet& fleet) {
-    for (std::size_t i = 0; i < fleet.size(); ++i) {
-        const PoolOutcome& pool = out.pools[i];
-        const auto replicas = static_cast<double>(fleet.replicas(i));
-        const std::string& name = fleet.engine(i).name;
-        const auto peak = [](const std::vector<double>& windows) {
-            return windows.empty() ? 0.0 : *std::max_element(windows.begin(), windows.end());
-        };
-        ResourceUse busy{"engine",
-                         name,
-                         ratio(pool.busy, out.span * replicas),
-                         peak(pool.busy_windows),
-                         pool.busy / replicas,
-                         "s",
-                         1.0,
-                         pool.busy_windows};
-        const auto blocks = static_cast<double>(fleet.engine(i).kv_blocks);
-        ResourceUse cache{"KV cache",
-                          name,
-                          ratio(pool.block_seconds, out.span * replicas * blocks),
-                          peak(pool.block_windows),
-                          pool.block_seconds / replicas,
-                          "block-seconds",
-                          blocks,
-                          pool.block_windows};
-        result.resources.push_back(std::move(busy));
-        result.resources.push_back(std::move(cache));
-        MemoryUse memory;
-        memory.rank_class = name;
-        memory.ranks = fleet.replica(i).ranks * fleet.replicas(i);
-        memory.parts = fleet.capacity(i).parts;
-        memory.total = fleet.capacity(i).total();
-        memory.capacity = fleet.capacity(i).capacity;
-        result.memory.push_back(std::move(memory));
-    }
-}
-
-// Work by what each step draws, rest by the span.
-double add_energy(AlternativeResult& result, const ServingOutcome& out, ServingFleet& fleet) {
-    double work = 0, package = 0, beside = 0;
-    for (std::size_t i = 0; i < fleet.size(); ++i) {
-        work += fleet.work(i).cost.joules;
-        const RestPower rest = fleet.table(i).at_rest();
-        package += rest.package * out.span * fleet.replicas(i);
-        beside += rest.beside * out.span * fleet.replicas(i);
-    }
-    const double whole = work + package + beside;
-    result.energy = {{"work of the chips", work, ratio(work, whole), true},
-                     {"static", package, ratio(package, whole), true},
-                     {"host, network, fans", beside, ratio(beside, whole), false}};
-    return whole;
-}
-
-// The bill of the span, and what it comes to a token: time at work by what it was for, the rest by
-// itself. Sums to the bill:
-//   input x $/input + output x $/output + (input + output) x $ of idle time = hours x $/hour
-void add_costs(const Metrics& add, const ServingOutcome& out, ServingFleet& fleet,
-               const ResolvedExperiment& experiment) {
-    AlternativeResult& result = add.result;
-    std::vector<std::vector<CostBasis>> pools;
-    for (std::size_t i = 0; i < fleet.size(); ++i)
-        pools.push_back(cost_bases(experiment.prices, fleet.replica(i).chip,
-                                   fleet.replica(i).system, result.warnings));
-    const double chips = fleet.chips();
-    for (const CostBasis& first : pools.front()) {
-        CostBasis mean = first;
-        double hourly = 0, reading = 0, writing = 0;  // USD an hour; USD of the span
-        bool everywhere = true;
-        std::optional<double> low = 0.0, high = 0.0;
-        for (std::size_t i = 0; i < pools.size(); ++i) {
-            const auto same = std::find_if(pools[i].begin(), pools[i].end(),
-                                           [&](const auto& one) { return one.name == first.name; });
-            everywhere = everywhere && same != pools[i].end();
-            if (!everywhere) break;
-            const double share = fleet.chips(i) / chips, usd = same->usd_per_hour_per_chip;
-            hourly += share * usd;
-            if (low) low = same->low ? std::optional(*low + share * *same->low) : std::nullopt;
-            if (high) high = same->high ? std::optional(*high + share * *same->high) : std::nullopt;
-            const double each = usd / 3600 * fleet.replica(i).packages;  // USD/s of a replica
-            const double prompts = std::min(fleet.work(i).prefill_seconds, out.pools[i].busy);
-            reading += each * prompts;
-            writing += each * (out.pools[i].busy - prompts);
-        }
-        if (!everywhere) continue;
-        if (pools.size() > 1) mean.parts = {{"chips of all pools", hourly}};
-        mean.usd_per_hour_per_chip = hourly;
-        mean.low = low;
-        mean.high = high;
-        const std::string suffix = result.cost.empty() ? "" : "_" + mean.name;
-        result.cost.push_back(mean);
-        const double bill = hourly * chips * out.span / 3600;
-        const auto price = [&](const char* name, double usd, double tokens) {
-            if (!(tokens > 0)) return;
-            Metric metric{name + suffix, usd / tokens * 1e6, "USD/Mtok", {}, {}, add.provenance};
-            if (mean.low) metric.low = metric.value * *mean.low / hourly;
-            if (mean.high) metric.high = metric.value * *mean.high / hourly;
-            result.metrics.push_back(std::move(metric));
-        };
-        add("usd_per_hour_per_chip" + suffix, hourly, "USD/h");
-        const double tokens = out.input_tokens + out.output_tokens;
-        price("usd_per_million_input_tokens", reading, out.input_tokens);
-        price("usd_per_million_output_tokens", writing, out.output_tokens);
-        price("usd_per_million_tokens_of_idle_time", bill - reading - writing, tokens);
-        price("usd_per_million_total_tokens", bill, tokens);
-        price("usd_per_million_output_tokens_whole_bill", bill, out.output_tokens);
-        if (mean.confidence == "rumour")
-            result.warnings.push_back(fmt::format("the {} price of {} is a rumour ({})", mean.name,
-                                                  fleet.replica(0).chip.name, mean.source));
-    }
 }
 
 LoadPoint load_point(double scale, const ServingOutcome& out, ServingFleet& fleet,
@@ -413,7 +230,7 @@ AlternativeResult run_serving(const ResolvedExperiment& experiment,
     for (const ServedPool& pool : result.served->pools) result.ranks += pool.ranks;
     result.iteration_seconds = out.span;
     std::vector<std::string> warnings;
-    const Metrics add{result, provenance_of(fleet, warnings)};
+    const ServingMetrics add{result, provenance_of(fleet, warnings)};
     for (const std::string& warning : warnings) result.warnings.push_back(warning);
     add_rates(add, out, fleet);
     add_breakdown(result, out);

@@ -315,10 +315,11 @@ KvCapacity StepTable::capacity(const SchedulerKnobs& knobs, double utilization,
     one.sequences_per_group = std::max(one.mapping.pipeline_parallel, 1);
     const auto sequences = static_cast<double>(one.sequences_per_group);
     const MemoryNeed whole = memory(one);
-    one.context = longest / 2;
+    const long middle = longest / 2;
+    one.context = middle;
     const double half = part_of(memory(one), "KV cache") / sequences,
                  full = part_of(whole, "KV cache") / sequences;
-    result.bytes_per_token = (full - half) / static_cast<double>(longest - longest / 2);
+    result.bytes_per_token = (full - half) / static_cast<double>(longest - middle);
     result.fixed_per_sequence =
         std::max(0.0, full - result.bytes_per_token * static_cast<double>(longest));
     double scale = 1;

@@ -169,11 +169,11 @@ void Fleet::pull() {
     }
     if (!begun_) begin_ = to_picoseconds(request.arrival);
     begun_ = true;
-    calendar_.at(time_of(request), EventClass::arrival,
-                 [this, request = std::move(request)]() mutable {
-                     arrive(std::move(request));
-                     pull();
-                 });
+    const Picoseconds at = time_of(request);
+    calendar_.at(at, EventClass::arrival, [this, request = std::move(request)]() mutable {
+        arrive(std::move(request));
+        pull();
+    });
 }
 
 // The calendar begins with the first arrival.
@@ -182,7 +182,8 @@ Picoseconds Fleet::time_of(const Request& request) const {
 }
 
 void Fleet::schedule(Request request) {
-    calendar_.at(time_of(request), EventClass::arrival,
+    const Picoseconds at = time_of(request);
+    calendar_.at(at, EventClass::arrival,
                  [this, request = std::move(request)]() mutable { arrive(std::move(request)); });
 }
 

@@ -32,7 +32,7 @@ TEST(Readme, QuotesTheMeanErrorOfEachSuite) {
     const Folder folder;
     const Outcome outcome =
         folder.podsim({"validate", "--summary", "cloudmatrix384", "deepseek-h800", "sglang-h100",
-                       "cann-r1", "trt-r1", "ep"});
+                       "cann-r1", "trt-r1", "ep", "vllm-llama"});
     ASSERT_LE(outcome.code, 1) << outcome.err;  // 1: a gate is missed, and the README says so
     // "cloudmatrix384  10 cases  MAPE  7.23 %  ..." against "| `cloudmatrix384` | ... | 7.2 % |".
     for (const std::string& line : lines_of(outcome.out)) {

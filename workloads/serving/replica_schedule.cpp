@@ -1,0 +1,223 @@
+// What a replica's next step works on: who reads how much, who decodes how far, who has to wait.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "workloads/serving/replica.hpp"
+
+namespace podsim {
+
+void Replica::make_room_to_decode() {
+    while (!decoding_.empty() && growth(gained_by(1)) > available()) {
+        (void)preempt_younger_than({std::numeric_limits<int>::min(), 0, 0}, 0);
+    }
+}
+
+// The youngest of the lowest priority loses its blocks if it comes after `key`. Of those that read
+// only the ones from `first` on are looked at.
+bool Replica::preempt_younger_than(const Key& key, std::size_t first) {
+    Key last = key;
+    bool found = false;
+    const auto look_at = [&](std::size_t slot) {
+        const Key other = key_of(slot);
+        if (other <= last) return;
+        last = other;
+        found = true;
+    };
+    for (const auto& [leave, order, slot] : decoding_) look_at(slot);
+    for (std::size_t i = first; i < prefilling_.size(); ++i) look_at(prefilling_[i]);
+    if (found) preempt(std::get<2>(last));
+    return found;
+}
+
+void Replica::preempt(std::size_t slot) {
+    Live& one = live(slot);
+    const bool decodes = one.joined >= 0;
+    ++sums_.preemptions;
+    if (decodes) {
+        const std::int64_t remaining = one.leave - whole_clock_;
+        end_decode(slot);
+        one.generated = one.request.output_tokens - static_cast<long>(remaining);
+        one.target = one.request.input_tokens + one.generated;
+    } else {
+        prefilling_.erase(std::find(prefilling_.begin(), prefilling_.end(), slot));
+    }
+    let_go(one);
+    one.lost_at = calendar_.now();
+    if (decodes && pool_.knobs.preemption == Preemption::swap) {
+        one.swapped = true;
+        // All but the newest token, whose keys and values the next step works out.
+        one.target -= 1;
+        moving_seconds_ += pool_.swap_each.value() * static_cast<double>(one.target);
+    } else {
+        one.computed = 0;
+    }
+    waiting_.insert(key_of(slot));
+    waiting_tokens_ += static_cast<double>(one.target);
+}
+
+// Who reads in the next step, and how much of its prompt: those that have begun, then those that
+// wait, in their order, as far as tokens, sequences and blocks go.
+std::vector<Replica::Chunk> Replica::choose_chunks(long budget) {
+    const SchedulerKnobs& knobs = pool_.knobs;
+    std::vector<Chunk> chunks;
+    const auto free_blocks = [&] { return available() - growth(gained_by(1)); };
+    const auto needed = [&](const Live& one, long tokens) {
+        const long own = own_tokens(one);
+        return pages(own + tokens) - pages(own);
+    };
+    const auto read = [&](std::size_t slot, long tokens) {
+        Live& one = live(slot);
+        take(needed(one, tokens));
+        one.computed += tokens;
+        budget -= tokens;
+        chunks.push_back({slot, tokens});
+    };
+    for (std::size_t i = 0; i < prefilling_.size() && budget > 0; ++i) {
+        const std::size_t slot = prefilling_[i];
+        const long tokens = first_chunk(live(slot), budget);
+        bool fits = needed(live(slot), tokens) <= free_blocks();
+        while (!fits && preempt_younger_than(key_of(slot), i + 1))
+            fits = needed(live(slot), tokens) <= free_blocks();
+        if (!fits) break;
+        read(slot, tokens);
+    }
+    while (budget > 0 && !waiting_.empty() && static_cast<long>(sequences()) < knobs.max_num_seqs) {
+        const std::size_t slot = std::get<2>(*waiting_.begin());
+        Live& one = live(slot);
+        if (one.swapped) {
+            if (pages(one.target + static_cast<long>(gained_by(1))) > free_blocks()) break;
+            waiting_.erase(waiting_.begin());
+            waiting_tokens_ -= static_cast<double>(one.target);
+            take(pages(one.target));
+            moving_seconds_ += pool_.swap_each.value() * static_cast<double>(one.target);
+            one.swapped = false;
+            one.computed = one.target;
+            begin_decode(slot);
+            continue;
+        }
+        long reused = 0;
+        double load = 0;  // seconds, of what lies in lower tiers
+        if (!one.looked_up && store_.works()) {
+            // At least the last token is computed: its output is the next one.
+            reused = std::min(store_.found(one.request, now()),
+                              (one.target - 1) / store_.block_tokens());
+            const auto loaded = store_.pin(one.request, reused, now());
+            if (!loaded) reused = 0;
+            load = loaded.value_or(Seconds(0.0)).value();
+            one.reused = reused;
+            one.computed = reused * store_.block_tokens();
+        }
+        const long tokens =
+            knobs.enable_chunked_prefill ? first_chunk(one, budget) : one.target - one.computed;
+        const bool alone = chunks.empty();
+        const bool fits = needed(one, tokens) <= free_blocks() &&
+                          (knobs.enable_chunked_prefill || tokens <= budget || alone);
+        if (!fits) {
+            store_.unpin(one.request, reused, now());
+            one.reused = 0;
+            one.computed = 0;
+            break;
+        }
+        one.looked_up = true;
+        moving_seconds_ += load;
+        waiting_.erase(waiting_.begin());
+        waiting_tokens_ -= static_cast<double>(one.target);
+        const Picoseconds now = calendar_.now();
+        if (one.first_scheduled < 0) {
+            one.first_scheduled = now;
+            one.cached = one.computed;
+            sums_.hit_tokens += static_cast<double>(one.computed);
+            sums_.looked_up_tokens += static_cast<double>(one.target);
+        }
+        if (one.first_token < 0) end_loss(one);
+        prefilling_.push_back(slot);
+        read(slot, tokens);
+    }
+    return chunks;
+}
+
+void Replica::next_step() {
+    step_.running = false;
+    step_.chunks.clear();
+    take_in_ready();
+    make_room_to_decode();
+    const long budget = pool_.knobs.max_num_batched_tokens -
+                        static_cast<long>(decoding_.size()) * pool_.query_tokens;
+    std::vector<Chunk> chunks = choose_chunks(std::max(budget, 1L));
+    sums_.peak_sequences = std::max(sums_.peak_sequences, static_cast<long>(sequences()));
+    if (!chunks.empty()) {
+        const bool with_decodes = pool_.knobs.enable_chunked_prefill && !decoding_.empty();
+        return plan_mixed(std::move(chunks), with_decodes);
+    }
+    if (!decoding_.empty()) return plan_stretch();
+    if (prefilling_.size() > 1) {  // they hold each other's blocks: the oldest goes on
+        if (!preempt_younger_than(key_of(prefilling_.front()), 1))
+            (void)preempt_younger_than({std::numeric_limits<int>::min(), 0, 0}, 0);
+        return next_step();
+    }
+}
+
+void Replica::plan_mixed(std::vector<Chunk> chunks, bool with_decodes) {
+    StepLoad load;
+    double seen = 0;
+    for (const Chunk& chunk : chunks) {
+        const auto tokens = static_cast<double>(chunk.tokens);
+        const double before = static_cast<double>(live(chunk.slot).computed) - tokens;
+        load.prefill_tokens += tokens;
+        seen += tokens * (before + (tokens + 1) / 2);
+    }
+    load.prefill_context = seen / load.prefill_tokens;
+    if (with_decodes) {
+        load.decodes = static_cast<double>(decoding_.size());
+        load.decode_context =
+            static_cast<double>(context_) / load.decodes + static_cast<double>(whole_clock_);
+    }
+    step_.begin = calendar_.now();
+    step_.steps = 1;
+    step_.load = load;
+    step_.extra = moving_seconds_;
+    moving_seconds_ = 0;
+    step_.first = pool_.step_time(load).value();
+    step_.slope = 0;
+    step_.chunks = std::move(chunks);
+    start(step_.seconds(1));
+}
+
+void Replica::plan_stretch() {
+    const auto sequences = static_cast<double>(decoding_.size());
+    const double context =
+        static_cast<double>(context_) / sequences + static_cast<double>(whole_clock_);
+    const double each = pool_.tokens_per_step;
+    const auto steps_for = [&](double tokens) {
+        return std::max(1L, static_cast<long>(std::ceil(tokens / each - 1e-9)));
+    };
+    long steps = steps_for(static_cast<double>(std::get<0>(*decoding_.begin())) - clock_);
+    steps = std::min(steps, steps_for(std::max(32.0, context / 8)));
+    // As many as the blocks last.
+    long low = 1, high = steps + 1;
+    while (high - low > 1) {
+        const long middle = low + (high - low) / 2;
+        (growth(gained_by(middle)) <= available() ? low : high) = middle;
+    }
+    steps = low;
+    StepLoad load;
+    load.decodes = sequences;
+    load.decode_context = context;
+    step_.begin = calendar_.now();
+    step_.steps = steps;
+    step_.extra = moving_seconds_;
+    moving_seconds_ = 0;
+    step_.first = pool_.step_time(load).value();
+    step_.slope = 0;
+    if (steps > 1) {
+        StepLoad last = load;
+        last.decode_context += static_cast<double>(steps - 1) * each;
+        step_.slope =
+            (pool_.step_time(last).value() - step_.first) / static_cast<double>(steps - 1);
+    }
+    step_.load = load;
+    start(step_.seconds(steps));
+}
+
+}  // namespace podsim
