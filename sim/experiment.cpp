@@ -110,11 +110,20 @@ void require_fidelity(const ResolvedAlternative& alternative, std::optional<Fide
     }
 }
 
+void measure_memories(ResolvedExperiment& resolved, const std::string& cache_folder) {
+    MemoryShares shares(cache_folder);
+    for (auto& alternative : resolved.alternatives) {
+        shares.fill_in(alternative.chip, alternative.memory);
+        for (auto& pool : alternative.pools) shares.fill_in(pool.chip, pool.memory);
+    }
+}
+
 // Everything wrong anywhere is said before the first run begins. `document` gets the settings.
-ResolvedExperiment checked(Node& document, Catalog& catalog,
+ResolvedExperiment checked(Node& document, Catalog& catalog, const std::string& cache_folder,
                            std::optional<Fidelity> fidelity = {}) {
     catalog.apply_experiment_settings(document);
     ResolvedExperiment resolved = resolve(document, catalog);
+    measure_memories(resolved, cache_folder);
     write_chosen(resolved, document);
     const WorkloadKind kind = resolved.spec.workload.kind;
     std::vector<Diagnostic> problems;
@@ -144,7 +153,7 @@ ResolvedExperiment checked(Node& document, Catalog& catalog,
 
 std::vector<Diagnostic> check_experiment(const Node& experiment, Catalog& catalog) {
     Node document = experiment;
-    return checked(document, catalog).unexpected;
+    return checked(document, catalog, "").unexpected;
 }
 
 Fidelity fidelity_of(const RunOptions& options, const ChipSpec& chip) {
@@ -153,12 +162,8 @@ Fidelity fidelity_of(const RunOptions& options, const ChipSpec& chip) {
 
 Result run_experiment(const Node& experiment, Catalog& catalog, const RunOptions& options) {
     Node document = experiment;
-    ResolvedExperiment resolved = checked(document, catalog, options.fidelity);
-    MemoryShares shares(options.cache_folder);
-    for (auto& alternative : resolved.alternatives) {
-        shares.fill_in(alternative.chip, alternative.memory);
-        for (auto& pool : alternative.pools) shares.fill_in(pool.chip, pool.memory);
-    }
+    const ResolvedExperiment resolved =
+        checked(document, catalog, options.cache_folder, options.fidelity);
 
     Result result;
     result.experiment = resolved.spec.name;
