@@ -164,7 +164,7 @@ const std::vector<MetricInfo>& metric_table() {
         {"chip_hours_per_trillion_tokens", "chip-hours a trillion tokens", "h/Ttok", "throughput",
          "of training, without failures"},
         {"run_cost", "run", "MUSD", "cost", "of a run of many steps, failures and spares included"},
-        {"run_chip_hours", "chip-hours of the run", "Mh", "run", "spares included"},
+        {"run_chip_hours", "chip-hours of the run", "h", "run", "spares included"},
         {"run_energy", "energy of the run", "GWh", "run", "at the power of the step"},
         {"run_time", "days of the run", "day", "run", "with checkpoints, failures, repairs"},
         {"run_tokens", "tokens of the run", "Ttok", "run", "asked for, or what the budget buys"},

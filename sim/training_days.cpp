@@ -92,7 +92,7 @@ void add_days(AlternativeResult& result, const ResolvedExperiment& experiment,
     add("goodput", run.goodput, "share");
     add("interruptions", run.interruptions, "failures");
     add("checkpoint_interval", run.storage_interval.value(), "s");
-    add("run_chip_hours", wall / hour * paid / 1e6, "Mh");
+    add("run_chip_hours", wall / hour * paid, "h");
     for (std::size_t i = 0; i < result.cost.size(); ++i) {
         const CostBasis& basis = result.cost[i];
         const double hours = wall / hour * paid / 1e6;
