@@ -54,7 +54,7 @@ TEST(ServingVerb, ASignalLeavesWhatHadEnded) {
     const Folder folder;
     folder.write("e.yaml", experiment("100000000"));
     const Outcome run = folder.podsim_terminated({"run", "e.yaml", "--out", "r"}, 3000);
-    EXPECT_EQ(run.code, 128 + 15) << run.err;
+    EXPECT_EQ(run.code, 130) << run.err;
     EXPECT_TRUE(contains(run.out, "partial: ended by a signal")) << run.out << run.err;
     const auto json = nlohmann::json::parse(folder.read("r/result.json"));
     const auto& served = json["alternatives"][0]["served"];
