@@ -285,7 +285,7 @@ void describe(Form& form, AlternativeSpec& alternative) {
     if (form.has("pools")) {
         form.required("pools", alternative.pools, "groups of chips with a role each");
         if (form.ok() && alternative.pools.empty())
-            form.problem("pools", "is empty, expected at least one");
+            form.problem("pools", "0 pools: one is modelled, of kind serving one or more");
         return;
     }
     PoolSpec pool;

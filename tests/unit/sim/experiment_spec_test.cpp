@@ -75,8 +75,7 @@ TEST(ExperimentSpec, SaysWhatIsWrongAndWhere) {
     for (const Case& c : {
              Case{"workload.kind", "training",
                   "test.yaml:99:1: workload.kind: one of operator, collective, decode, prefill, "
-                  "replay was "
-                  "expected"},
+                  "replay, serving was expected"},
              {"workload.kind", "decoed", "did you mean decode?"},
              {"workload.context", "4096", "workload.context: "},
              {"workload.context", "0 tokens", "at least 1, at most 1,000,000,000"},
