@@ -90,8 +90,9 @@ const std::vector<MetricInfo>& metric_table() {
          "model work over the published peak"},
         {"hardware_flops_utilization", "hardware FLOPs utilization (HFU)", "share", "achieved",
          "work done, recomputation counted, over the published peak"},
-        {"bubble_fraction", "pipeline bubble", "share", "achieved",
-         "share of a step in which a pipeline stage waits"},
+        {"bubble_fraction", "bubble between passes", "share", "achieved",
+         "1 - work of the busiest stage / longest span from a stage's first pass to its last; "
+         "bubble_time also has what lies before and after"},
 
         {"achieved_bandwidth", "HBM traffic per chip", "GB/s", "achieved",
          "bytes across memory over time and packages"},

@@ -90,8 +90,9 @@ void add_days(AlternativeResult& result, const ResolvedExperiment& experiment,
     add("run_steps", steps, "steps");
     add("run_time", wall / day, "day");
     add("goodput", run.goodput, "share");
-    add("interruptions", run.interruptions, "failures");
-    add("checkpoint_interval", run.storage_interval.value(), "s");
+    if (!form->failures.empty()) add("interruptions", run.interruptions, "failures");
+    if (run.storage_interval < run.wall)
+        add("checkpoint_interval", run.storage_interval.value(), "s");
     add("run_chip_hours", wall / hour * paid, "h");
     for (std::size_t i = 0; i < result.cost.size(); ++i) {
         const CostBasis& basis = result.cost[i];
