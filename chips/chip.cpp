@@ -225,6 +225,11 @@ void describe(Form& form, ChipSpec& chip) {
          core_problems(*chip.core, chip.cores->macs_per_cycle, chip.cores->minimum_rows.value)) {
         form.problem("core." + problem.key, problem.what, problem.hint);
     }
+    if (chip.core->memory.fabric && !chip.memory) {
+        form.problem("core.memory.fabric",
+                     "rests on what the banks sustain, and the chip has no section memory",
+                     "memory: {device: ..., stacks: ..., pin_rate: ...}, or efficiency instead");
+    }
 }
 
 ChipSpec read_chip(const Node& document, const std::string& name) {
@@ -292,8 +297,15 @@ CoreStructure rank_core(const ChipSpec& chip) {
     core.path.l2_rate = spec.l2.bandwidth.value.value() / ranks;
     core.path.l2_latency = spec.l2.latency.value.value();
     core.path.multicast = *spec.l2.multicast;
-    core.path.memory_rate =
-        main_memory(chip).bandwidth.value.value() / ranks * *spec.memory.efficiency;
+    core.path.memory_rate = main_memory(chip).bandwidth.value.value() / ranks;
+    if (spec.memory.efficiency) {
+        core.path.memory_rate *= spec.memory.efficiency->value;
+    } else {
+        // No rate at all as long as nobody has run the banks, so that none is taken for theirs.
+        const bool measured = !chip.sustained_shares.shares.empty();
+        core.path.memory_rate *= measured ? spec.memory.fabric->value : 0;
+        core.path.sustained = chip.sustained_shares;
+    }
     core.path.memory_latency = spec.memory.latency.value.value();
     core.path.resident = spec.memory.resident;
     if (spec.die_link) {

@@ -13,6 +13,7 @@
 #include "chips/memory_spec.hpp"
 #include "chips/process.hpp"
 #include "chips/silicon.hpp"
+#include "chips/sustained_shares.hpp"
 #include "program/dtype.hpp"
 
 namespace podsim {
@@ -80,6 +81,7 @@ struct ChipSpec {
     std::optional<HostLinkSpec> host_link;
     std::optional<MemorySpec> memory;       // the devices behind hbm, where they are known
     std::optional<CoreStructureSpec> core;  // what `cycle` is built of
+    SustainedShares sustained_shares;       // of core.memory.fabric; filled in by who measured them
     std::string kernels;                    // default kernel library
 };
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <stdexcept>
 
 #include "base/form.hpp"
 
@@ -91,8 +92,13 @@ void describe(Form& form, L2PathSpec& l2) {
 
 template <class Form>
 void describe(Form& form, CoreMemorySpec& memory) {
-    form.required("efficiency", memory.efficiency,
-                  "share of hbm.bandwidth that refresh, turnarounds and fabric leave",
+    form.optional("efficiency", memory.efficiency,
+                  "share of hbm.bandwidth that refresh, turnarounds and fabric leave, measured or "
+                  "published; this or fabric",
+                  share_above_zero());
+    form.optional("fabric", memory.fabric,
+                  "share that the path between cores and memory leaves, beside what the banks of "
+                  "memory.device sustain",
                   share_above_zero());
     form.required("latency", memory.latency, "behind L2, of one read of an idle memory",
                   non_negative());
@@ -166,6 +172,18 @@ void check_buffers(const CoreStructureSpec& core, long minimum_rows,
 
 }  // namespace
 
+CoreStructure with_memory_share(CoreStructure core, double write_share) {
+    MemoryPath& path = core.path;
+    if (!path.sustained.shares.empty()) path.memory_rate *= share_at(path.sustained, write_share);
+    path.sustained = {};
+    if (!(path.memory_rate > 0)) {
+        throw std::invalid_argument(
+            "core.memory.fabric needs what the banks of the chip's memory sustain, which nobody "
+            "measured here; state core.memory.efficiency instead");
+    }
+    return core;
+}
+
 std::vector<CoreProblem> core_problems(const CoreStructureSpec& core,
                                        const std::map<DType, Sourced<long>>& macs_per_cycle,
                                        long minimum_rows) {
@@ -190,6 +208,14 @@ std::vector<CoreProblem> core_problems(const CoreStructureSpec& core,
         }
     }
     check_buffers(core, minimum_rows, problems);
+    if (core.memory.efficiency.has_value() == core.memory.fabric.has_value()) {
+        problems.push_back(
+            {core.memory.fabric ? "memory.fabric" : "memory",
+             core.memory.fabric ? "stands beside efficiency, which has fabric and banks in it"
+                                : "names neither efficiency nor fabric",
+             "efficiency: the share of the whole path, as measured or published; or fabric: that "
+             "of the path alone, with memory.device for the banks"});
+    }
     return problems;
 }
 

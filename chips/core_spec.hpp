@@ -16,6 +16,7 @@
 
 #include "base/sourced.hpp"
 #include "base/units.hpp"
+#include "chips/sustained_shares.hpp"
 #include "program/dtype.hpp"
 
 namespace podsim {
@@ -73,11 +74,12 @@ struct L2PathSpec {
     Sourced<long> multicast{1, {}, {}, "", Confidence::vendor, ""};  // cores served by one read
 };
 
+// Of the two shares exactly one: that of the whole path, as measured or published; or that of the
+// path without the banks, beside what the chip's `memory:` sustains in the bank model.
 struct CoreMemorySpec {
-    Sourced<double>
-        efficiency;            // share of hbm.bandwidth that refresh, turnarounds and fabric leave
-    Sourced<Seconds> latency;  // behind L2, of one read of an idle memory
-    bool resident = false;     // no DRAM: operands lie in SRAM beside the cores
+    std::optional<Sourced<double>> efficiency, fabric;  // of hbm.bandwidth
+    Sourced<Seconds> latency;                           // behind L2, of one read of an idle memory
+    bool resident = false;  // no DRAM: operands lie in SRAM beside the cores
 };
 
 // Dies of one rank that share a program: what lies on another die crosses the link.
@@ -127,6 +129,9 @@ struct MemoryPath {
     double l2_bytes = 0, l2_rate = 0, l2_latency = 0;
     long multicast = 1;
     double memory_rate = 0, memory_latency = 0;
+    // Of memory_rate, which leaves the banks out where there are any here: with_memory_share()
+    // brings them in for one operator.
+    SustainedShares sustained;
     bool resident = false;
     long dies = 1;
     double link_rate = 0, link_latency = 0;
@@ -140,6 +145,10 @@ struct CoreStructure {
     OnChipBuffers buffers;
     MemoryPath path;
 };
+
+// memory_rate as an operator finds it whose bytes are writes in this share. Throws
+// std::invalid_argument where the banks were to be measured and were not.
+CoreStructure with_memory_share(CoreStructure core, double write_share);
 
 struct CoreProblem {
     std::string key, what, hint;

@@ -6,6 +6,7 @@
 #include "base/plain_bytes.hpp"
 #include "chips/address_map.hpp"
 #include "chips/hbm_cycle.hpp"
+#include "chips/measured_file.hpp"
 #include "chips/model_code.hpp"
 
 namespace podsim {
@@ -68,9 +69,23 @@ AccessPattern saturating(AccessOrder order, double request, double write_share) 
 
 }  // namespace
 
+ChannelInterleave channel_interleave(const MemoryDevice& device, long stacks) {
+    const MemoryOrganisation& o = device.organisation;
+    const auto access = static_cast<double>(device.controller.access);
+    AddressShape shape;
+    shape.access = device.controller.access;
+    shape.accesses_per_row = static_cast<long>(o.page.value.value() / access);
+    shape.channels = stacks * o.channels.value * o.pseudo_channels.value;
+    shape.groups = o.bank_groups.value;
+    shape.banks = o.banks.value;
+    shape.stack_ids = o.stack_ids.value;
+    shape.bursts_per_access = std::lround(access / burst_bytes(device).value());
+    const AddressMap map(device.controller.address, shape, false, false);
+    return {static_cast<double>(map.interleave()), static_cast<double>(shape.channels)};
+}
+
 MemorySurface measure_surface(const MemoryDevice& device, long stacks, BytesPerSecond pin_rate) {
     const MemoryExtent one{1, true, pin_rate};
-    const MemoryOrganisation& o = device.organisation;
     const auto access = static_cast<double>(device.controller.access);
     MemorySurface surface;
     surface.chunks = chunk_grid(burst_bytes(device).value());
@@ -100,17 +115,9 @@ MemorySurface measure_surface(const MemoryDevice& device, long stacks, BytesPerS
         surface.latency_mean.push_back(run.latency.mean.value());
         surface.latency_p99.push_back(run.latency.p99.value());
     }
-    AddressShape shape;
-    shape.access = device.controller.access;
-    shape.accesses_per_row = static_cast<long>(o.page.value.value() / access);
-    shape.channels = stacks * o.channels.value * o.pseudo_channels.value;
-    shape.groups = o.bank_groups.value;
-    shape.banks = o.banks.value;
-    shape.stack_ids = o.stack_ids.value;
-    shape.bursts_per_access = std::lround(access / burst_bytes(device).value());
-    surface.interleave = static_cast<double>(
-        AddressMap(device.controller.address, shape, false, false).interleave());
-    surface.channels = static_cast<double>(shape.channels);
+    const ChannelInterleave interleave = channel_interleave(device, stacks);
+    surface.interleave = interleave.bytes;
+    surface.channels = interleave.channels;
     return surface;
 }
 
@@ -150,41 +157,19 @@ std::string surface_setting(const MemoryDevice& device, long stacks, BytesPerSec
 std::string surface_file(const std::string& setting, const MemorySurface& surface) {
     ByteWriter values;
     values.add(surface);
-    ByteWriter writer;
-    writer.add(setting);
-    writer.add(values.bytes());
-    writer.add(fingerprint(values.bytes(), fingerprint(setting)));
-    return std::string(kMagic) + writer.take();
+    return measured_file(kMagic, setting, values.bytes());
 }
-
-namespace {
-
-bool take(ByteReader& reader, std::vector<double>& values) {
-    std::size_t count = 0;
-    if (!reader.take(count) || count > 10000) return false;
-    values.resize(count);
-    return std::all_of(values.begin(), values.end(),
-                       [&](double& value) { return reader.take(value); });
-}
-
-}  // namespace
 
 std::optional<MemorySurface> stored_surface(std::string_view file, const std::string& setting) {
-    ByteReader reader(file);
-    std::string_view magic, of, values;
-    std::uint64_t checksum = 0;
-    if (!reader.take(magic, kMagic.size()) || magic != kMagic) return std::nullopt;
-    if (!reader.take(of) || of != setting || !reader.take(values) || !reader.take(checksum))
-        return std::nullopt;
-    if (!reader.at_end() || fingerprint(values, fingerprint(setting)) != checksum)
-        return std::nullopt;
+    const auto values = measured_values(file, kMagic, setting);
+    if (!values) return std::nullopt;
     MemorySurface s;
-    ByteReader rest(values);
-    const bool whole = take(rest, s.chunks) && take(rest, s.streams) && take(rest, s.writes) &&
-                       take(rest, s.random_share) && take(rest, s.streams_share) &&
-                       take(rest, s.loads) && take(rest, s.latency_mean) &&
-                       take(rest, s.latency_p99) && rest.take(s.interleave) &&
-                       rest.take(s.channels) && rest.at_end();
+    ByteReader rest(*values);
+    const bool whole = take_numbers(rest, s.chunks) && take_numbers(rest, s.streams) &&
+                       take_numbers(rest, s.writes) && take_numbers(rest, s.random_share) &&
+                       take_numbers(rest, s.streams_share) && take_numbers(rest, s.loads) &&
+                       take_numbers(rest, s.latency_mean) && take_numbers(rest, s.latency_p99) &&
+                       rest.take(s.interleave) && rest.take(s.channels) && rest.at_end();
     if (!whole) return std::nullopt;
     return s;
 }

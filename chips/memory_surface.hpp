@@ -33,6 +33,13 @@ struct MemoryUse {
     double streams = 0;
 };
 
+// How an address map deals memory out over the pseudo-channels of so many stacks.
+struct ChannelInterleave {
+    double bytes = 0;     // side by side in one
+    double channels = 1;  // pseudo-channels
+};
+ChannelInterleave channel_interleave(const MemoryDevice& device, long stacks);
+
 // Some two hundred runs of the bank model: a second or two.
 MemorySurface measure_surface(const MemoryDevice& device, long stacks, BytesPerSecond pin_rate);
 

@@ -50,6 +50,32 @@ struct ClosedForm {
     }
 };
 
+// The share of writes among the bytes that have to cross memory at least: results among operands
+// and results, whatever the tiling.
+struct WriteShare {
+    double operator()(const Gemm& gemm) const {
+        const double rows = static_cast<double>(gemm.m) * static_cast<double>(gemm.groups) +
+                            static_cast<double>(gemm.longer_groups);
+        return share(rows * static_cast<double>(gemm.n) * bytes_of(gemm.c), gemm);
+    }
+    double operator()(const Attention& a) const {
+        const double rows = static_cast<double>(a.batch) * static_cast<double>(a.query);
+        const double width = static_cast<double>(a.heads) * static_cast<double>(a.head_dim_v);
+        return share(rows * width * bytes_of(a.compute), a);
+    }
+    double operator()(const VectorWork& work) const { return share(work.write, work); }
+    template <class Other>
+    double operator()(const Other&) const {
+        return 0;
+    }
+
+  private:
+    static double share(double written, const OperatorBody& body) {
+        const double all = compulsory_bytes_of(body).value();
+        return all > 0 ? written / all : 0;
+    }
+};
+
 // The launch, and the record that says what it rests on.
 struct Habits {
     Seconds launch{0.0};
@@ -88,7 +114,8 @@ OperatorCost structural_cost(const OperatorBody& body, const RankHardware& hardw
             "(configs/chips/custom-npu.yaml shows it)",
             fidelity == Fidelity::cycle ? "fidelity cycle" : "the kernel library " + library.name));
     }
-    CoreStructure core = with_rules(*hardware.core, library.tiling);
+    CoreStructure core = with_memory_share(with_rules(*hardware.core, library.tiling),
+                                           std::visit(WriteShare{}, body));
     core.cores = usable_cores(hardware, core_share);
     Answer answer;
     if (fidelity == Fidelity::cycle) {
@@ -104,7 +131,7 @@ OperatorCost structural_cost(const OperatorBody& body, const RankHardware& hardw
     cost.launch = habits.launch;
     cost.time = habits.launch + answer.time;
     cost.hbm = max(compulsory_bytes_of(body), answer.memory);
-    // The efficiency is the structure's; a resident chip has no memory to wait for.
+    // What banks and fabric leave is the structure's; a resident chip has no memory to wait for.
     cost.hbm_time = cost.hbm / BytesPerSecond(core.path.memory_rate);
     cost.choice = std::move(answer.choice);
     cost.basis = habits.record->basis;

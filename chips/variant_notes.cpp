@@ -121,7 +121,11 @@ std::vector<Diagnostic> unseen_changes(const ChipSpec& chip, const Node& documen
              "kernels: structural, or --fidelity cycle, answers from the structure"}};
 }
 
-std::vector<Diagnostic> unseen_changes(const Node& device, const std::string& name) {
+std::vector<Diagnostic> unseen_changes(const Node& device, const ChipSpec& chip,
+                                       const KernelLibrarySpec& library) {
+    const bool by_banks = chip.core && chip.core->memory.fabric;
+    if (!chip.memory || (by_banks && library.kind == KernelKind::structural)) return {};
+    const std::string& name = chip.memory->device;
     std::vector<std::pair<std::string, Place>> leaves;
     for (const Node::Entry& entry : device.entries) collect(entry.value, entry.key, leaves);
     // Written in one file it is a device like any other; laid over another it is a what-if.
@@ -131,11 +135,19 @@ std::vector<Diagnostic> unseen_changes(const Node& device, const std::string& na
     }
     const Changed changed = changed_of(leaves, Layers(name, files.size() > 1));
     if (changed.paths.empty()) return {};
+    if (by_banks) {
+        return {{changed.place, "memory.device",
+                 fmt::format("{} of {} changed, which kernel library {} does not look at: its "
+                             "habits stand for the banks, and answers at tile stay as they are",
+                             changed.paths, name, library.name),
+                 "kernels: structural, or --fidelity cycle, answers from the banks"}};
+    }
     return {{changed.place, "memory.device",
              fmt::format("{} of {} changed, which no operator's time rests on: those go by the "
-                         "chip's bandwidth and core.memory",
+                         "chip's bandwidth and core.memory.efficiency",
                          changed.paths, name),
-             "podsim characterize shows what the banks sustain"}};
+             "core.memory.fabric instead of efficiency goes by the banks; podsim characterize "
+             "shows what they sustain"}};
 }
 
 }  // namespace podsim

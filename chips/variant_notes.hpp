@@ -22,8 +22,9 @@ std::vector<Diagnostic> stale_peaks(const ChipSpec& chip, const Node& document);
 std::vector<Diagnostic> unseen_changes(const ChipSpec& chip, const Node& document,
                                        const KernelLibrarySpec& library);
 
-// Changes in a memory device's file that no run shows: operators go by the chip's rates, the banks
-// are run by `podsim characterize` alone.
-std::vector<Diagnostic> unseen_changes(const Node& device, const std::string& name);
+// Changes in a memory device's file that the chip's operators do not show: those of a chip with
+// core.memory.fabric go by its banks where the structure answers, all others by the chip's rates.
+std::vector<Diagnostic> unseen_changes(const Node& device, const ChipSpec& chip,
+                                       const KernelLibrarySpec& library);
 
 }  // namespace podsim

@@ -9,6 +9,7 @@
 #include "chips/cost.hpp"
 #include "chips/structural_cost.hpp"
 #include "sim/kept_file.hpp"
+#include "sim/memory_shares.hpp"
 
 namespace podsim {
 
@@ -55,6 +56,19 @@ void add_memory(ChipCharacter& character, const MemorySurface& surface) {
         character.latency.push_back(
             {surface.loads[i], Seconds(surface.latency_mean[i]), Seconds(surface.latency_p99[i])});
     }
+}
+
+// What the chip's own cores find, where its structure goes by the banks.
+void add_cores(ChipCharacter& character, const ChipSpec& chip) {
+    if (chip.sustained_shares.shares.empty()) return;
+    const long cores = chip.cores->matrix.value;
+    MemoryRow row{fmt::format("{} core{} side by side", cores, cores > 1 ? "s" : ""),
+                  0,
+                  static_cast<double>(cores),
+                  {}};
+    for (const double writes : characterized_writes())
+        row.shares.push_back(share_at(chip.sustained_shares, writes));
+    character.memory_rows.push_back(std::move(row));
 }
 
 double efficiency(const RankHardware& hardware, const Gemm& gemm, Seconds time) {
@@ -137,9 +151,10 @@ std::vector<ModelLevel> model_levels(const RankHardware& hardware,
     return levels;
 }
 
-ChipCharacter characterize(const ChipSpec& chip, const KernelLibrarySpec& library,
+ChipCharacter characterize(ChipSpec chip, const KernelLibrarySpec& library,
                            const std::optional<MemoryDevice>& device,
                            const std::string& cache_folder) {
+    MemoryShares(cache_folder).fill_in(chip, device);
     const RankHardware hardware = rank_hardware(chip);
     ChipCharacter character;
     character.chip = chip.name;
@@ -153,6 +168,7 @@ ChipCharacter characterize(const ChipSpec& chip, const KernelLibrarySpec& librar
     if (device && chip.memory) {
         character.memory = device->name;
         add_memory(character, surface_of(chip, *device, cache_folder, character.surface_from_disk));
+        add_cores(character, chip);
     }
     add_gemms(character, hardware, library);
     return character;

@@ -73,7 +73,7 @@ struct ChipCharacter {
 const std::vector<double>& characterized_writes();
 
 // `device` where the chip says which memory it carries; `cache_folder` "" keeps nothing.
-ChipCharacter characterize(const ChipSpec& chip, const KernelLibrarySpec& library,
+ChipCharacter characterize(ChipSpec chip, const KernelLibrarySpec& library,
                            const std::optional<MemoryDevice>& device,
                            const std::string& cache_folder);
 

@@ -8,6 +8,7 @@
 #include "base/names.hpp"
 #include "sim/audit.hpp"
 #include "sim/default_mapping.hpp"
+#include "sim/memory_shares.hpp"
 #include "sim/replay_run.hpp"
 #include "sim/resolve.hpp"
 #include "sim/serving_run.hpp"
@@ -152,7 +153,12 @@ Fidelity fidelity_of(const RunOptions& options, const ChipSpec& chip) {
 
 Result run_experiment(const Node& experiment, Catalog& catalog, const RunOptions& options) {
     Node document = experiment;
-    const ResolvedExperiment resolved = checked(document, catalog, options.fidelity);
+    ResolvedExperiment resolved = checked(document, catalog, options.fidelity);
+    MemoryShares shares(options.cache_folder);
+    for (auto& alternative : resolved.alternatives) {
+        shares.fill_in(alternative.chip, alternative.memory);
+        for (auto& pool : alternative.pools) shares.fill_in(pool.chip, pool.memory);
+    }
 
     Result result;
     result.experiment = resolved.spec.name;

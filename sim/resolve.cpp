@@ -257,21 +257,22 @@ void load_histogram(PoolSpec& pool, Catalog& catalog) {
     experts.counts = expert_counts(catalog.load("routing", name, place, path));
 }
 
-// The memory devices that a chip names have to be there and to agree with it.
-void look_at_memory(ResolvedAlternative& result, const Node& document, Catalog& catalog) {
-    if (!result.chip.memory) return;
+// The memory devices that a chip names have to be there and to agree with it. Returns their
+// document.
+Node look_at_memory(ResolvedAlternative& result, const Node& document, Catalog& catalog) {
+    if (!result.chip.memory) return {};
     const std::string& name = result.chip.memory->device;
-    const Node found =
-        catalog.load("memory", name, document.find("memory")->place, "memory.device");
-    const MemoryDevice device = read_memory(found, name);
-    for (const Diagnostic& odd : unseen_changes(found, name))
-        result.warnings.push_back(fmt::format("{} ({})", odd.what, odd.hint));
-    for (const Diagnostic& odd : check_memory(result.chip, device, document))
+    Node found = catalog.load("memory", name, document.find("memory")->place, "memory.device");
+    result.memory = read_memory(found, name);
+    for (const Diagnostic& odd : check_memory(result.chip, *result.memory, document))
         result.warnings.push_back(fmt::format("chip {}: {}", result.chip.name, odd.what));
+    return found;
 }
 
 // What a changed chip took over, and what of it no answer shows.
-void note_variant(ResolvedAlternative& result, const Node& document) {
+void note_variant(ResolvedAlternative& result, const Node& document, const Node& memory) {
+    for (const Diagnostic& odd : unseen_changes(memory, result.chip, result.kernels))
+        result.warnings.push_back(fmt::format("{} ({})", odd.what, odd.hint));
     std::vector<Diagnostic> odd = stale_peaks(result.chip, document);
     for (Diagnostic& one : unseen_changes(result.chip, document, result.kernels))
         odd.push_back(std::move(one));
@@ -321,13 +322,13 @@ void resolve_alternative(ResolvedAlternative& result, const ResolvedExperiment& 
     const WorkloadSpec& workload = experiment.spec.workload;
     PoolSpec& pool = result.pool;
     Loader loader(catalog, pool, problems);
-    Node system, chip, other;
+    Node system, chip, memory, other;
     const bool has_system =
         loader.load("system", pool.system, nullptr, system, result.system, read_system);
     const bool has_chip = (has_system || !pool.chip.empty()) &&
                           loader.load("chip", pool.chip, &system, chip, result.chip, read_chip) &&
                           attempt(problems, [&] { load_process(result.chip, chip, catalog); });
-    if (has_chip) attempt(problems, [&] { look_at_memory(result, chip, catalog); });
+    if (has_chip) attempt(problems, [&] { memory = look_at_memory(result, chip, catalog); });
     if (has_system)
         attempt(problems, [&] { add_bill(result.system, system, experiment, catalog); });
     if (has_system && has_chip) attempt(problems, [&] { divide_power(result, system, catalog); });
@@ -338,7 +339,7 @@ void resolve_alternative(ResolvedAlternative& result, const ResolvedExperiment& 
     if (has_chip || !pool.kernels.empty())
         loader.load("kernels", pool.kernels, &chip, other, result.kernels, read_kernel_library);
     if (pool.tiling) result.kernels.tiling = *pool.tiling;
-    if (has_chip) note_variant(result, chip);
+    if (has_chip) note_variant(result, chip, memory);
     if (has_system || !pool.collectives.empty())
         loader.load("collectives", pool.collectives, &system, other, result.collectives,
                     read_collective_library);

@@ -10,6 +10,7 @@
 #include "base/catalog.hpp"
 #include "chips/chip.hpp"
 #include "chips/kernel_library.hpp"
+#include "chips/memory_device.hpp"
 #include "interconnect/collective_library.hpp"
 #include "interconnect/system.hpp"
 #include "models/model.hpp"
@@ -27,6 +28,7 @@ struct ResolvedAlternative {
     PoolSpec pool;  // mapping filled in: no zeros left
     SystemSpec system;
     ChipSpec chip;
+    std::optional<MemoryDevice> memory;  // behind the chip's, where that is known
     KernelLibrarySpec kernels;
     CollectiveLibrarySpec collectives;
     std::optional<EngineSpec> engine;  // of workloads that need one

@@ -259,12 +259,12 @@ Provenance StepTable::provenance(const StepLoad& load, std::vector<std::string>&
 }
 
 InterpolationError StepTable::error(int samples, std::uint64_t seed) {
-    // Squares whose four corners the run has asked for.
-    struct Square {
+    // Cells whose four corners the run has asked for.
+    struct TableCell {
         bool decodes;
         double row, rows, column, columns;
     };
-    std::vector<Square> cells;
+    std::vector<TableCell> cells;
     const auto collect = [&](const Grid& grid, bool decodes) {
         for (std::size_t i = 0; i + 1 < grid.rows().size(); ++i) {
             for (std::size_t j = 0; j + 1 < grid.columns().size(); ++j) {
@@ -280,7 +280,7 @@ InterpolationError StepTable::error(int samples, std::uint64_t seed) {
     collect(prefill_, false);
     InterpolationError error;
     for (int i = 0; i < samples && !cells.empty(); ++i) {
-        const Square& cell = cells[random_bits(seed, i, 0) % cells.size()];
+        const TableCell& cell = cells[random_bits(seed, i, 0) % cells.size()];
         // Whole sequences and tokens, so that nothing but the grid differs.
         const double row = std::round(cell.row + uniform(seed, i, 1) * cell.rows),
                      column = std::round(cell.column + uniform(seed, i, 2) * cell.columns);

@@ -34,14 +34,38 @@ std::string refusal(const std::string& from, const std::string& to) {
 }
 
 TEST(CoreSpec, OneRankHasItsShare) {
-    const ChipSpec chip = read_chip(parse_yaml(custom(), "chip.yaml"), "custom");
+    ChipSpec chip = read_chip(parse_yaml(custom(), "chip.yaml"), "custom");
+    chip.sustained_shares = {{0}, {0.9}};
     const CoreStructure core = *rank_hardware(chip).core;
     EXPECT_EQ(core.cores, 128);
     EXPECT_EQ(core.clock, 1.9e9);
     EXPECT_EQ(core.matrix.macs_per_cycle.at(DType::bf16), 4096);
     EXPECT_EQ(core.vector.cores, 2);
     EXPECT_EQ(core.buffers.level1, 1024 * 1024);
-    EXPECT_DOUBLE_EQ(core.path.memory_rate, 16.384e12 * 0.86);
+    const double fabric = chip.core->memory.fabric->value;
+    EXPECT_DOUBLE_EQ(core.path.memory_rate, 16.384e12 * fabric);
+    EXPECT_DOUBLE_EQ(with_memory_share(core, 0.5).path.memory_rate, 16.384e12 * fabric * 0.9);
+}
+
+TEST(CoreSpec, OneShareOfTheMemory) {
+    const std::string whole = replaced(custom(), "    fabric: {", "    efficiency: {");
+    const auto chip = [](const std::string& text) {
+        return read_chip(parse_yaml(text, "chip.yaml"), "c");
+    };
+    const ChipSpec stated = chip(whole);
+    const CoreStructure core = *rank_hardware(stated).core;
+    EXPECT_DOUBLE_EQ(core.path.memory_rate, 16.384e12 * stated.core->memory.efficiency->value);
+    EXPECT_DOUBLE_EQ(with_memory_share(core, 0.5).path.memory_rate, core.path.memory_rate);
+    EXPECT_THAT(refusal("    fabric: {", "    efficiency: 0.86\n    fabric: {"),
+                AllOf(HasSubstr("chip.yaml:93"), HasSubstr("core.memory.fabric: stands beside"),
+                      HasSubstr("or fabric: that of the path alone")));
+    EXPECT_THAT(refusal("    fabric: {", "    #"),
+                AllOf(HasSubstr("chip.yaml:91"), HasSubstr("core.memory: names neither")));
+    EXPECT_THAT(refusal("memory:\n  device: hbm4\n  stacks: {value: 8, source: \"design\", "
+                        "confidence: assumed}\n  pin_rate: {value: 8 Gb/s, source: design, "
+                        "confidence: assumed}\n",
+                        ""),
+                AllOf(HasSubstr("core.memory.fabric"), HasSubstr("no section memory")));
 }
 
 TEST(CoreSpec, ShapeAgainstRate) {

@@ -77,18 +77,29 @@ TEST(UnseenChanges, OfACoreUnderAFittedLibrary) {
     EXPECT_THAT(unseen(document_of("h100-sxm", {}), "trtllm-h100"), IsEmpty());
 }
 
-// The banks are run by `characterize`: a controller's window changes no operator.
+// A controller's window changes operators where a chip's structure goes by its banks, no others.
 TEST(UnseenChanges, OfAMemoryDevice) {
-    const auto changed = [](const std::vector<Setting>& settings) {
+    const auto changed = [](const std::string& chip, const std::string& library,
+                            const std::vector<Setting>& settings) {
         Catalog catalog(kConfigs, settings);
-        return unseen_changes(catalog.load("memory", "hbm3", {}, ""), "hbm3");
+        const ChipSpec of = read_chip(catalog.load("chip", chip, {}, ""), chip);
+        return unseen_changes(catalog.load("memory", of.memory->device, {}, ""), of,
+                              library_of(library));
     };
-    EXPECT_THAT(changed({}), IsEmpty());
-    const auto found = changed({parse_setting("memory:hbm3.controller.read_window=8"),
-                                parse_setting("memory:hbm3.timing.tFAW=16 ns")});
+    const std::vector<Setting> hbm3 = {parse_setting("memory:hbm3.controller.read_window=8"),
+                                       parse_setting("memory:hbm3.timing.tFAW=16 ns")};
+    EXPECT_THAT(changed("h100-sxm", "structural", {}), IsEmpty());
+    const auto found = changed("h100-sxm", "structural", hbm3);
     ASSERT_THAT(found, SizeIs(1));
     EXPECT_THAT(found[0].what, AllOf(HasSubstr("timing.tFAW, controller.read_window of hbm3"),
                                      HasSubstr("no operator")));
+    const std::vector<Setting> hbm4 = {parse_setting("memory:hbm4.controller.refresh=all_bank")};
+    EXPECT_THAT(changed("custom-npu", "structural", hbm4), IsEmpty());
+    const auto fitted = changed("custom-npu", "nominal", hbm4);
+    ASSERT_THAT(fitted, SizeIs(1));
+    EXPECT_THAT(fitted[0].what, AllOf(HasSubstr("controller.refresh of hbm4"),
+                                      HasSubstr("kernel library nominal")));
+    EXPECT_THAT(fitted[0].hint, HasSubstr("--fidelity cycle"));
 }
 
 // A variant's file that restates the whole core has none of its values from elsewhere.
