@@ -1,6 +1,7 @@
 #pragma once
 
 #include <csignal>
+#include <ctime>
 
 namespace podsim {
 
@@ -23,6 +24,18 @@ class SignalsHeld {
         sigset_t pending;
         sigpending(&pending);
         return sigismember(&pending, SIGINT) == 1 || sigismember(&pending, SIGTERM) == 1;
+    }
+
+    // The same, and it is dealt with: whoever asked does not end the program for it any more.
+    static bool taken() {
+        sigset_t held;
+        sigemptyset(&held);
+        sigaddset(&held, SIGINT);
+        sigaddset(&held, SIGTERM);
+        const timespec now{0, 0};
+        bool any = false;
+        while (sigtimedwait(&held, nullptr, &now) > 0) any = true;
+        return any;
     }
 
   private:

@@ -7,6 +7,7 @@
 #include "base/names.hpp"
 #include "sim/audit.hpp"
 #include "sim/default_mapping.hpp"
+#include "sim/plan_run.hpp"
 #include "sim/replay_run.hpp"
 #include "sim/resolve.hpp"
 #include "sim/single_run.hpp"
@@ -109,6 +110,10 @@ ResolvedExperiment checked(Node& document, Catalog& catalog,
     for (const auto& alternative : resolved.alternatives) {
         try {
             require_fidelity(alternative, fidelity);
+            if (resolved.spec.plan) {
+                check_plan(resolved, alternative);
+                continue;
+            }
             if (kind == WorkloadKind::replay) {
                 check_replay(resolved, alternative);
             } else if (kind == WorkloadKind::training) {
@@ -139,6 +144,10 @@ Fidelity fidelity_of(const RunOptions& options, const ChipSpec& chip) {
 
 Result run_experiment(const Node& experiment, Catalog& catalog, const RunOptions& options) {
     Node document = experiment;
+    if (const Node* plan = document.find("plan")) {
+        throw InputError(plan->place, "plan", "asks for a search, not for a run",
+                         "podsim plan FILE --out DIR writes experiments that run");
+    }
     const ResolvedExperiment resolved = checked(document, catalog, options.fidelity);
 
     Result result;

@@ -6,12 +6,10 @@
 
 #include "base/at.hpp"
 #include "base/names.hpp"
+#include "sim/band.hpp"
 
 namespace podsim {
 
-namespace {
-
-// Which passes a schedule is made of.
 bool splits_backward(ScheduleKind kind) {
     switch (kind) {
         case ScheduleKind::gpipe:
@@ -22,9 +20,12 @@ bool splits_backward(ScheduleKind kind) {
             return true;
     }
 }
-bool overlaps(ScheduleKind kind) {
+
+bool overlaps_passes(ScheduleKind kind) {
     return kind == ScheduleKind::dual_pipe || kind == ScheduleKind::dual_pipe_v;
 }
+
+namespace {
 
 const StageNeed& fullest_of(const std::vector<StageNeed>& needs) {
     return *std::max_element(needs.begin(), needs.end(), [](const auto& a, const auto& b) {
@@ -59,8 +60,10 @@ TrainingPassPtr TrainingCase::run(Program program) {
         return ran;
     }
     require_valid(ran->program);
-    ran->costs = cost_program(ran->program, cache_, machine_.fabric, machine_.collectives,
-                              machine_.ranks);
+    ran->costs =
+        cost_program(ran->program, cache_, machine_.fabric, machine_.collectives, machine_.ranks);
+    if (machine_.operator_time != 1)
+        ran->costs = scaled(std::move(ran->costs), machine_.operator_time, machine_.hardware);
     ran->record = run_program(ran->program, ran->costs, machine_.hardware, machine_.driver);
     events_ += static_cast<long>(ran->record.events);
     return ran;
@@ -69,6 +72,7 @@ TrainingPassPtr TrainingCase::run(Program program) {
 TrainingPassPtr TrainingCase::pass(const TrainingPlan& plan, const PassRequest& request) {
     TrainingPlan depends = plan;
     depends.pipeline_parallel = 1;
+    if (request.kind == PassKind::forward) depends.recompute = RecomputePolicy::none;
     // Alone, a pass knows nothing of its replicas.
     if (!request.gathers && !request.reduces) {
         depends.data_parallel = 1;
@@ -90,10 +94,17 @@ TrainingPassPtr TrainingCase::optimizer(const TrainingPlan& plan,
 }
 
 TrainingPassPtr TrainingCase::layer(const TrainingPlan& plan, long layer, PassKind kind) {
+    TrainingPosition position;
+    position.begin = layer;
+    position.end = layer + 1;
+    return part(plan, position, kind);
+}
+
+TrainingPassPtr TrainingCase::part(const TrainingPlan& plan, const TrainingPosition& part,
+                                   PassKind kind) {
     PassRequest request;
     request.kind = kind;
-    request.position.begin = layer;
-    request.position.end = layer + 1;
+    request.position = part;
     return pass(plan, request);
 }
 
@@ -123,7 +134,7 @@ PositionPasses TrainingCase::passes_of(const TrainingPlan& plan,
     } else {
         passes.backward = made(PassKind::backward, each, reduces_each);
     }
-    if (overlaps(plan.schedule)) {
+    if (overlaps_passes(plan.schedule)) {
         request.backward = all[position];
         passes.overlapped = made(PassKind::overlapped, false, false);
     }
@@ -169,8 +180,8 @@ TrainingStep TrainingCase::step(const TrainingPlan& plan) {
             held.push_back(at(step.positions, p));
             const PositionPasses& passes = at(step.passes, p);
             if (!passes.reducing) continue;
-            const Seconds without = passes.backward ? passes.backward->time()
-                                                    : passes.weight_gradient->time();
+            const Seconds without =
+                passes.backward ? passes.backward->time() : passes.weight_gradient->time();
             reduction = max(reduction, passes.reducing->time() - without);
         }
         step.reductions.push_back(reduction);
@@ -190,8 +201,7 @@ TrainingStep TrainingCase::step(const TrainingPlan& plan) {
         for (const int p : positions_of_stage(step.schedule, stage)) {
             const PositionPasses& passes = at(step.passes, p);
             if (!passes.gathering) continue;
-            const Seconds more =
-                passes.gathering->time() - passes.forward->time() - timing.first;
+            const Seconds more = passes.gathering->time() - passes.forward->time() - timing.first;
             step.gather = max(step.gather, more);
         }
     }

@@ -17,8 +17,8 @@
 //   2. least_need(...)                       states alone, a few microseconds;
 //   3. memory(plan)                          exact for schedules of fixed order; nothing runs;
 //   4. time(plan)                            passes are remembered by what they depend on
-//                                            (micro-batch, tensor, context, expert parallel, layers)
-//                                            over all plans of the case;
+//                                            (micro-batch, tensor, context, expert parallel,
+//                                            layers) over all plans of the case;
 //   5. step(plan), result of the few that are shown.
 // Names are resolved once, in ResolvedAlternative.
 #pragma once
@@ -57,10 +57,10 @@ struct TrainingStep {
     PipelineTimes times;
     Schedule schedule;
     ScheduleTiming timing;
-    std::vector<StageNeed> needs;            // by kind of stage
-    std::vector<std::size_t> kind_of_stage;  // index into needs
-    std::vector<TrainingPassPtr> optimizers;   // by kind of stage
-    std::vector<Seconds> reductions;           // by kind of stage
+    std::vector<StageNeed> needs;             // by kind of stage
+    std::vector<std::size_t> kind_of_stage;   // index into needs
+    std::vector<TrainingPassPtr> optimizers;  // by kind of stage
+    std::vector<Seconds> reductions;          // by kind of stage
     Seconds gather{0.0}, host{0.0}, total{0.0};
     int critical_stage = 0;
     const StageNeed& fullest() const;
@@ -73,7 +73,13 @@ struct TrainingMachine {
     const CollectiveLibrarySpec& collectives;
     long ranks = 0;
     Driver driver = Driver::plain;
+    double operator_time = 1;  // all operators take so many times as long (sim/band.hpp)
 };
+
+// Whether the halves of a backward pass are passes of their own, and whether a forward and a
+// backward pass run as one.
+bool splits_backward(ScheduleKind kind);
+bool overlaps_passes(ScheduleKind kind);
 
 class TrainingCase {
   public:
@@ -90,6 +96,9 @@ class TrainingCase {
 
     // A whole layer of this kind alone, forward or backward.
     TrainingPassPtr layer(const TrainingPlan& plan, long layer, PassKind kind);
+
+    // Any part of the model by itself: layers, the embedding, the head.
+    TrainingPassPtr part(const TrainingPlan& plan, const TrainingPosition& part, PassKind kind);
 
     // Where a plan does not fit: the smallest single change that does, in words; "" where none.
     std::string help_for_memory(const TrainingPlan& plan) const;
