@@ -307,6 +307,9 @@ std::vector<Section> sections_of(const Alternatives& all) {
         sections.push_back(std::move(section));
     }
     for (const std::string& basis : bases_of(all)) sections.push_back(cost_section(all, basis));
+    Section run{"a run of many steps", {}};
+    add_metrics(run, all, "run");
+    sections.push_back(std::move(run));
     Section other{"other", {}};
     add_metrics(other, all, "other");
     sections.push_back(std::move(other));

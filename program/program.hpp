@@ -94,8 +94,6 @@ struct Program {
     Seconds kernel_gap{0.0};  // idle time between one kernel's end and the next one's start
     double rank_skew = 0;     // lateness of the slowest rank at a transfer, as a share of the
                               // compute time since the transfer before it
-    double transfer_cores = 0;  // share of the cores that a transfer's kernel runs on: what computes
-                                // beside it is slower
 };
 
 // Index of an equal operator or transfer, added if new.

@@ -51,7 +51,8 @@ void audit_energy(const AuditCase& audited, AuditFindings& findings) {
                         fmt::format("{:.6g} J in {} parts", whole, result.energy.size()));
 
     const double power = package / machine_seconds;
-    const double allowance = audited.facts.step || audited.facts.training ? busy_allowance : rested_allowance;
+    const double allowance =
+        audited.facts.step || audited.facts.training ? busy_allowance : rested_allowance;
     findings.check(
         "a package draws no more than it is built for",
         at_least(audited.facts.hardware.power * allowance, power),

@@ -26,8 +26,8 @@ AuditFacts undivided(const AuditFacts& facts) {
 
 void ranks_are_degrees(const AuditCase& audited, AuditFindings& findings) {
     const AuditMapping& map = audited.facts.mapping;
-    const double inside = map.tensor_parallel * map.pipeline_parallel *
-                          audited.facts.training->context_parallel;
+    const double inside =
+        map.tensor_parallel * map.pipeline_parallel * audited.facts.training->context_parallel;
     const double groups = audited.ranks() / inside;
     double in_memory = 0;
     for (const auto& use : audited.result.memory) in_memory += use.ranks;
@@ -64,8 +64,8 @@ void rates_follow(const AuditCase& audited, AuditFindings& findings) {
     compare("achieved_flops", FlopsPerSecond::dimension, result.totals.flops / took / chips);
     compare("achieved_bandwidth", BytesPerSecond::dimension,
             result.totals.hbm_bytes / took / chips);
-    for (const char* name : {"bubble_fraction", "model_flops_utilization",
-                             "hardware_flops_utilization"}) {
+    for (const char* name :
+         {"bubble_fraction", "model_flops_utilization", "hardware_flops_utilization"}) {
         const Metric* metric = result.metric(name);
         const double value = metric != nullptr ? metric->value : -1;
         if (!culprit.empty() || (value >= -exact_tolerance && value <= 1)) continue;
@@ -84,13 +84,11 @@ void work_is_the_graphs(const AuditCase& audited, AuditFindings& findings) {
     const AuditModel& model = *training.forward.model;
     AuditModel undrafted = model;
     undrafted.draft_layers = 0;
-    const ClosedForm form =
-        closed_form(undivided(audited.facts), undrafted, training.sequences);
+    const ClosedForm form = closed_form(undivided(audited.facts), undrafted, training.sequences);
     // Of a prompt only the last token has an output; here all have.
-    const double head = 2 * model.hidden * model.vocabulary * training.sequences *
-                        (training.sequence - 1);
-    const double forward = form.matrix_flops + head,
-                 executed = audited.result.totals.matrix_flops;
+    const double head =
+        2 * model.hidden * model.vocabulary * training.sequences * (training.sequence - 1);
+    const double forward = form.matrix_flops + head, executed = audited.result.totals.matrix_flops;
     const double drafts = 1 + (training.trains_drafts ? model.draft_layers : 0);
     findings.check(law,
                    at_least(executed, passes_at_least * forward) &&

@@ -15,12 +15,9 @@ namespace podsim {
 
 const std::vector<std::pair<const char*, WorkloadKind>>& names_of(const WorkloadKind*) {
     static const std::vector<std::pair<const char*, WorkloadKind>> names = {
-        {"operator", WorkloadKind::kernel},
-        {"collective", WorkloadKind::collective},
-        {"decode", WorkloadKind::decode},
-        {"prefill", WorkloadKind::prefill},
-        {"training", WorkloadKind::training},
-        {"replay", WorkloadKind::replay}};
+        {"operator", WorkloadKind::kernel},   {"collective", WorkloadKind::collective},
+        {"decode", WorkloadKind::decode},     {"prefill", WorkloadKind::prefill},
+        {"training", WorkloadKind::training}, {"replay", WorkloadKind::replay}};
     return names;
 }
 
@@ -361,11 +358,11 @@ std::vector<std::string> unused_keys(const WorkloadSpec& workload, const PoolSpe
         return keys;
     }
     if (workload.kind == WorkloadKind::training)
-        return {"batch_per_chip",        "batch_per_rank",       "batch_per_group",
-                "tokens_per_rank",       "latency_target",       "mapping.micro_batches",
-                "mapping.attention",     "mapping.head_parallel", "mapping.engram_tables",
-                "experts.redundant",     "experts.shared_ranks",  "experts.exchange",
-                "precision.kv_cache",    "precision.indexer"};
+        return {"batch_per_chip",     "batch_per_rank",        "batch_per_group",
+                "tokens_per_rank",    "latency_target",        "mapping.micro_batches",
+                "mapping.attention",  "mapping.head_parallel", "mapping.engram_tables",
+                "experts.redundant",  "experts.shared_ranks",  "experts.exchange",
+                "precision.kv_cache", "precision.indexer"};
     if (workload.kind == WorkloadKind::replay)
         return {"precision",       "mapping",         "experts",
                 "engine",          "batch_per_chip",  "batch_per_rank",

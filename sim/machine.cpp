@@ -19,6 +19,7 @@
 #include "base/at.hpp"
 #include "base/systemc_driver.hpp"
 #include "sim/demand.hpp"
+#include "sim/shared_cores.hpp"
 
 namespace podsim {
 
@@ -55,8 +56,9 @@ struct Rank {
 
 class Machine {
   public:
-    Machine(const Program& program, const ProgramCosts& costs, const RankHardware& hardware)
-        : program_(program), costs_(costs), hardware_(hardware) {
+    Machine(const Program& program, const ProgramCosts& costs, const RankHardware& hardware,
+            double transfer_cores)
+        : program_(program), costs_(costs), hardware_(hardware), transfer_cores_(transfer_cores) {
         const auto tasks = program.tasks.size();
         record_.tasks.resize(tasks);
         record_.usage.resize(program.classes.size());
@@ -242,10 +244,9 @@ class Machine {
             }
             const CoflowShare& share = share_of(coflow, part);
             r.alone = to_picoseconds(demand_of(share, hardware_).duration);
-            calendar_.at(r.start + r.latency + r.skew, EventClass::completion,
-                         [this, id, &share] {
-                             begin(id, demand_of(share, hardware_, program_.transfer_cores));
-                         });
+            calendar_.at(r.start + r.latency + r.skew, EventClass::completion, [this, id, &share] {
+                begin(id, demand_of(share, hardware_, transfer_cores_));
+            });
         }
         explain_starts(instance.tasks, last_entered);
     }
@@ -417,6 +418,7 @@ class Machine {
     const Program& program_;
     const ProgramCosts& costs_;
     const RankHardware& hardware_;
+    double transfer_cores_;
     Calendar calendar_;
     RunRecord record_;
     std::vector<Rank> ranks_;
@@ -447,9 +449,14 @@ void require_streams_apart(const Program& program) {
 
 RunRecord run_program(const Program& program, const ProgramCosts& costs,
                       const RankHardware& hardware, Driver driver) {
+    return run_on_shared_cores(program, costs, hardware, driver, 0);
+}
+
+RunRecord run_on_shared_cores(const Program& program, const ProgramCosts& costs,
+                              const RankHardware& hardware, Driver driver, double transfer_cores) {
     require_valid(program);
     require_streams_apart(program);
-    return Machine(program, costs, hardware).run(driver);
+    return Machine(program, costs, hardware, transfer_cores).run(driver);
 }
 
 }  // namespace podsim

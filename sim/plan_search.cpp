@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <numeric>
+#include <queue>
 #include <stdexcept>
 
 #include "base/at.hpp"
@@ -19,17 +20,32 @@ struct Fitting {
     std::size_t order = 0;
     Seconds bound{0.0};
     double most_tokens = 0;  // a second, by the bound
-    Bytes memory{0.0};
+    bool on_ports = false;   // the bound is a step on ports alone
 };
+
+// Links inside a fabric take as long as the ports at the least; that a transfer which takes longer
+// lets others go first, and all be done sooner, is of no weight.
+constexpr double kPortsMargin = 0.998;
+
+RankFabric without_links(RankFabric fabric) {
+    fabric.scale_up_links = fabric.scale_out_links = nullptr;
+    return fabric;
+}
 
 class Search {
   public:
     Search(PlanQuestion& question, const PlanSpace& space)
         : question_(question),
           space_(space),
+          has_links_(question.machine.fabric.scale_up_links ||
+                     question.machine.fabric.scale_out_links),
+          plain_(without_links(question.machine.fabric)),
+          on_ports_{question.machine.hardware, plain_, question.machine.collectives,
+                    question.machine.ranks, question.machine.driver},
           training_(question.job, question.machine, question.cache),
+          ports_(question.job, on_ports_, question.cache),
           memory_(question.job),
-          bound_(question.job, training_),
+          bound_(question.job, ports_),
           room_(question.machine.hardware.hbm_capacity * question.form.memory),
           per_token_(training_flops_per_token(question.job.model, question.job.sequence,
                                               question.job.has_drafts())) {}
@@ -79,7 +95,7 @@ class Search {
                 if (!nearest || need < nearest->need) nearest = PlanNearest{one, need, room_, ""};
                 continue;
             }
-            by_chips[one.chips_there].push_back({i, Seconds(0.0), 0, need});
+            by_chips[one.chips_there].push_back({i, Seconds(0.0), 0, false});
         }
         if (by_chips.empty() && nearest && !found_.partial) {
             nearest->need = exact_need(nearest->candidate);
@@ -103,31 +119,44 @@ class Search {
         return TrainingCase(question_.job, machine, question_.cache).help_for_memory(one.plan);
     }
 
-    // Of equally many chips.
+    // Of equally many chips. Whoever promises most is looked at more closely, layer by layer, then
+    // on ports alone, then as it is, until it is known or no longer the most promising.
     void time(std::vector<Fitting>& list) {
         for (std::size_t i = 0; i < list.size() && !stopped(); ++i) {
             if (i % 16 == 0) progress("bounds", i, list.size());
-            Fitting& one = list[i];
-            const PlanCandidate& of = candidate(one.order);
-            question_.job.global_batch = of.global_batch;
-            attempt([&] {
-                one.bound = bound_.of(of.plan, positions_of(question_.job, of.plan));
-                one.most_tokens = tokens_of(of) / one.bound.value();
+            attempt(list[i], [&](const TrainingPlan& plan) {
+                return bound_.of(plan, positions_of(question_.job, plan));
             });
         }
-        std::erase_if(list, [](const Fitting& one) { return one.most_tokens == 0; });
-        std::stable_sort(list.begin(), list.end(), [](const Fitting& a, const Fitting& b) {
-            return a.most_tokens > b.most_tokens;
-        });
+        const auto behind = [&](std::size_t a, std::size_t b) {
+            return list[a].most_tokens < list[b].most_tokens ||
+                   (list[a].most_tokens == list[b].most_tokens && a > b);
+        };
+        std::priority_queue<std::size_t, std::vector<std::size_t>, decltype(behind)> open(behind);
+        for (std::size_t i = 0; i < list.size(); ++i) {
+            if (list[i].most_tokens > 0) open.push(i);
+        }
         std::vector<double> best;  // throughputs, highest first
         double under_failures = 0;
-        std::size_t i = 0;
-        for (; i < list.size(); ++i) {
-            if (stopped()) break;
-            if (list[i].most_tokens < threshold(best, under_failures)) break;
-            progress("timed", i, list.size());
+        while (!open.empty() && !stopped()) {
+            const std::size_t next = open.top();
+            Fitting& one = list[next];
+            if (one.most_tokens < threshold(best, under_failures)) break;
+            open.pop();
+            progress("timed", static_cast<std::size_t>(found_.counts.timed), list.size());
+            if (has_links_ && !one.on_ports) {
+                one.on_ports = true;
+                if (attempt(one, [&](const TrainingPlan& plan) {
+                        return max(one.bound, kPortsMargin * ports_.time(plan));
+                    }))
+                    open.push(next);
+                continue;
+            }
             std::optional<PlanTimed> timed;
-            attempt([&] { timed = time(list[i]); });
+            attempt(one, [&](const TrainingPlan&) {
+                timed = time(one);
+                return one.bound;
+            });
             if (!timed) continue;
             best.insert(std::upper_bound(best.begin(), best.end(), timed->tokens_per_second,
                                          std::greater<>()),
@@ -135,18 +164,25 @@ class Search {
             under_failures = std::max(under_failures, timed->tokens_under_failures());
             found_.timed.push_back(*timed);
         }
-        found_.counts.hopeless += static_cast<long>(list.size() - i);
+        found_.counts.hopeless += static_cast<long>(open.size());
     }
 
-    // A format or a collective may have no cost on this machine.
+    // No step of it is shorter than what `action` says. A format or a collective may have no cost on
+    // this machine: false.
     template <class Action>
-    void attempt(Action action) {
+    bool attempt(Fitting& one, Action action) {
+        const PlanCandidate& of = candidate(one.order);
+        question_.job.global_batch = of.global_batch;
         try {
-            action();
+            one.bound = action(of.plan);
         } catch (const std::invalid_argument& error) {
             ++found_.counts.refused;
+            one.most_tokens = 0;
             if (found_.refusal.empty()) found_.refusal = error.what();
+            return false;
         }
+        one.most_tokens = tokens_of(of) / one.bound.value();
+        return true;
     }
 
     // Less than this is nothing that is asked for.
@@ -264,7 +300,10 @@ class Search {
 
     PlanQuestion& question_;
     const PlanSpace& space_;
-    TrainingCase training_;
+    bool has_links_;
+    RankFabric plain_;
+    TrainingMachine on_ports_;
+    TrainingCase training_, ports_;
     PlanMemory memory_;
     PlanBound bound_;
     Bytes room_;

@@ -302,11 +302,11 @@ void resolve_alternative(ResolvedAlternative& result, const ResolvedExperiment& 
         result.engine.emplace();
         if (loader.load("engine", pool.engine, nullptr, other, *result.engine, read_engine)) {
             if (result.engine->training.has_value() != trains) {
-                problems.push_back(at_key(
-                    pool, "engine",
-                    fmt::format("{} {}", pool.engine, trains ? "does not train" : "trains"),
-                    trains ? "megatron, or one with a section `training`"
-                           : "nominal, or one without a section `training`"));
+                problems.push_back(
+                    at_key(pool, "engine",
+                           fmt::format("{} {}", pool.engine, trains ? "does not train" : "trains"),
+                           trains ? "megatron, or one with a section `training`"
+                                  : "nominal, or one without a section `training`"));
             } else if (!trains) {
                 mark_other_phase(result, workload.kind);
             }

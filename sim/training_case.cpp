@@ -7,6 +7,7 @@
 #include "base/at.hpp"
 #include "base/names.hpp"
 #include "sim/band.hpp"
+#include "sim/shared_cores.hpp"
 
 namespace podsim {
 
@@ -26,6 +27,22 @@ bool overlaps_passes(ScheduleKind kind) {
 }
 
 namespace {
+
+// Products of 8 bits whose both operands have scales along the sum (TrainingHabits).
+void slow_weight_gradients(const Program& program, double factor, ProgramCosts& costs) {
+    if (factor == 1) return;
+    for (std::size_t i = 0; i < program.operators.size(); ++i) {
+        const auto* gemm = std::get_if<Gemm>(&program.operators[i].body);
+        if (gemm == nullptr || gemm->c != DType::fp32 || bytes_of(gemm->a) > 1.0) continue;
+        for (auto& of_stream : costs.operators) {
+            OperatorCost& cost = of_stream[i];
+            const Seconds work = cost.time - cost.launch;
+            cost.time = cost.launch + factor * work;
+            cost.sustained = max(cost.sustained, cost.time);
+            cost.basis = std::max(cost.basis, Confidence::derived);
+        }
+    }
+}
 
 const StageNeed& fullest_of(const std::vector<StageNeed>& needs) {
     return *std::max_element(needs.begin(), needs.end(), [](const auto& a, const auto& b) {
@@ -62,9 +79,12 @@ TrainingPassPtr TrainingCase::run(Program program) {
     require_valid(ran->program);
     ran->costs =
         cost_program(ran->program, cache_, machine_.fabric, machine_.collectives, machine_.ranks);
+    slow_weight_gradients(ran->program, job_.habits().narrow_weight_gradients, ran->costs);
     if (machine_.operator_time != 1)
         ran->costs = scaled(std::move(ran->costs), machine_.operator_time, machine_.hardware);
-    ran->record = run_program(ran->program, ran->costs, machine_.hardware, machine_.driver);
+    const bool parted = ran->program.streams.front().core_share < 1;
+    ran->record = run_on_shared_cores(ran->program, ran->costs, machine_.hardware, machine_.driver,
+                                      parted ? 0 : job_.engine.transfer_core_share);
     events_ += static_cast<long>(ran->record.events);
     return ran;
 }

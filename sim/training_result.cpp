@@ -135,8 +135,8 @@ class Answer {
     }
 
     AssemblyInput input_of(const TrainingPass& pass) const {
-        return {pass.program, pass.costs,  pass.record, in_.hardware,
-                in_.fabric,   in_.alternative.ranks, evidence_};
+        return {pass.program,          pass.costs, pass.record, in_.hardware, in_.fabric,
+                in_.alternative.ranks, evidence_};
     }
 
     // The parts of a stage's step that no pass is.
@@ -184,9 +184,17 @@ class Answer {
         const std::string ranks = "ranks";
         return name.substr(0, name.size() - ranks.size()) + of.name;
     }
+    // Ranks of this plan's stage over those of the plan that a pass was built for: a case remembers
+    // passes over plans.
+    double scale_of(const Program& program) const {
+        double built = 0;
+        for (const RankClass& one : program.classes) built += one.count;
+        return static_cast<double>(in_.plan.stage_ranks()) / built;
+    }
     // Ranks of a class in all stages of a kind. Classes of a pass are those of one stage.
-    double ranks_of(std::size_t kind, const RankClass& of) const {
-        return static_cast<double>(of.count) * static_cast<double>(step_.needs[kind].stages.size());
+    double ranks_of(std::size_t kind, const Program& program, const RankClass& of) const {
+        return static_cast<double>(of.count) * scale_of(program) *
+               static_cast<double>(step_.needs[kind].stages.size());
     }
 
     void add_rows() {
@@ -195,9 +203,9 @@ class Answer {
             for (const PassUse& use : by_kind_[kind]) {
                 for (OperatorRow row : operator_rows(input_of(*use.pass))) {
                     const auto& classes = use.pass->program.classes;
-                    const auto of = std::find_if(classes.begin(), classes.end(), [&](const auto& c) {
-                        return c.name == row.rank_class;
-                    });
+                    const auto of =
+                        std::find_if(classes.begin(), classes.end(),
+                                     [&](const auto& c) { return c.name == row.rank_class; });
                     row.rank_class = class_name(kind, *of);
                     // The chain of the stage that ends last is the step's.
                     double times = 0;
@@ -232,8 +240,9 @@ class Answer {
     // A row of one execution of a pass, `times` of which a stage runs, `critical` on the chain.
     void merge(OperatorRow row, double times, double critical,
                std::map<std::string, std::size_t>& index) {
-        const std::string key = row.rank_class + "|" + row.stream + "|" + row.kind + "|" + row.name +
-                                "|" + row.shape + fmt::format("|{:.9e}", row.seconds_each);
+        const std::string key = row.rank_class + "|" + row.stream + "|" + row.kind + "|" +
+                                row.name + "|" + row.shape +
+                                fmt::format("|{:.9e}", row.seconds_each);
         const auto [it, fresh] = index.try_emplace(key, result_.operators.size());
         const double executions = static_cast<double>(row.count) * times;
         CriticalTime part = row.critical;
@@ -251,7 +260,8 @@ class Answer {
         to.count = static_cast<long>(std::llround(exact_counts_[it->second]));
         to.seconds_total += row.seconds_total * times;
         to.seconds_critical += chain;
-        to.critical.count += static_cast<long>(std::llround(static_cast<double>(part.count) * critical));
+        to.critical.count +=
+            static_cast<long>(std::llround(static_cast<double>(part.count) * critical));
         to.critical.gap += part.gap * critical;
         to.critical.launch += part.launch * critical;
         to.critical.latency += part.latency * critical;
@@ -270,7 +280,7 @@ class Answer {
             for (const PassUse& use : by_kind_[kind]) {
                 const AssemblyInput input = input_of(*use.pass);
                 const Totals of = totals_of(input);
-                const double times = use.times * stages;
+                const double times = use.times * stages * scale_of(use.pass->program);
                 totals.flops += times * of.flops;
                 totals.matrix_flops += times * of.matrix_flops;
                 totals.hbm_bytes += times * of.hbm_bytes;
@@ -305,9 +315,9 @@ class Answer {
         totals.tokens_out = totals.tokens_in;
     }
 
-    // roofline: the busiest resource of any kind of stage at the data sheet's rate. critical path: a
-    // micro-batch through all positions and back. perfect overlap: the busiest stream. serial: all
-    // passes of all stages one after the other.
+    // roofline: the busiest resource of any kind of stage at the data sheet's rate. critical path:
+    // a micro-batch through all positions and back. perfect overlap: the busiest stream. serial:
+    // all passes of all stages one after the other.
     void add_bounds() {
         Bounds& bounds = result_.bounds;
         for (const ResourceUse& use : result_.resources)
@@ -339,17 +349,18 @@ class Answer {
         }
         const double sends = 2.0 * static_cast<double>(step_.schedule.micro_batches) *
                              static_cast<double>(step_.positions.size());
-        bounds.serial += sends * step_.times.transfer.value() + step_.gather.value() +
-                         step_.host.value();
+        bounds.serial +=
+            sends * step_.times.transfer.value() + step_.gather.value() + step_.host.value();
     }
 
     void add_memory() {
         for (std::size_t kind = 0; kind < step_.needs.size(); ++kind) {
             const MemoryNeed& need = step_.needs[kind].need;
-            for (const RankClass& of : step_.passes.front().forward->program.classes) {
+            const Program& program = step_.passes.front().forward->program;
+            for (const RankClass& of : program.classes) {
                 MemoryUse use;
                 use.rank_class = class_name(kind, of);
-                use.ranks = static_cast<int>(ranks_of(kind, of));
+                use.ranks = static_cast<int>(std::llround(ranks_of(kind, program, of)));
                 for (const auto& [part, size] : need.parts) {
                     if (size > Bytes(0.0)) use.parts.push_back({part, size.value()});
                 }
@@ -380,18 +391,40 @@ class Answer {
             result_.timeline.push_back(
                 {fmt::format("{} {}, part {}", name(run.pass.kind), run.pass.cell.micro_batch,
                              run.pass.cell.position),
-                 fmt::format("stage {}", run.stage + 1), "work",
-                 (run.begin + step_.gather).value(), (run.end - run.begin).value(),
-                 run.pass.cell.position, static_cast<int>(run.pass.cell.micro_batch)});
+                 fmt::format("stage {}", run.stage + 1), "work", (run.begin + step_.gather).value(),
+                 (run.end - run.begin).value(), run.pass.cell.position,
+                 static_cast<int>(run.pass.cell.micro_batch)});
         }
     }
 
-    double time_of(const char* part) const {
-        double sum = 0;
-        for (const PassUse& use : critical_) {
-            if (use.part == std::string(part)) sum += use.times * use.pass->time().value();
+    // Of the stage that ends last, its passes by what they are; of split backward passes the first
+    // half is one.
+    std::map<std::string, double> times_of_passes() const {
+        std::map<std::string, double> sums;
+        for (const Pass& pass : at(step_.schedule.programs, step_.critical_stage)) {
+            const PassTimes& t = times_of(step_.times, pass.cell.position);
+            switch (pass.kind) {
+                case PassKind::forward:
+                    sums["forward_time"] += t.forward.value();
+                    break;
+                case PassKind::backward:
+                    sums["backward_time"] += (t.input_gradient + t.weight_gradient).value();
+                    break;
+                case PassKind::input_gradient:
+                    sums["backward_time"] += t.input_gradient.value();
+                    break;
+                case PassKind::weight_gradient:
+                    sums["weight_gradient_time"] += t.weight_gradient.value();
+                    break;
+                case PassKind::overlapped:
+                    sums["overlapped_time"] +=
+                        0.5 *
+                        (t.overlapped + times_of(step_.times, pass.backward.position).overlapped)
+                            .value();
+                    break;
+            }
         }
-        return sum;
+        return sums;
     }
 
     // Of a stage's passes, the time in which a transfer keeps its cores from working: no compute
@@ -431,9 +464,8 @@ class Answer {
         const double rate = totals.tokens_in / time / chips;
         add("step_time", time, "s");
         add("training_tokens_per_second_per_chip", rate, "tok/s");
-        const double per_token = training_flops_per_token(in_.job.model, in_.job.sequence,
-                                                          in_.job.has_drafts())
-                                     .value();
+        const double per_token =
+            training_flops_per_token(in_.job.model, in_.job.sequence, in_.job.has_drafts()).value();
         const Precision& formats = in_.job.precision;
         FlopsPerSecond peak(0.0);
         for (const DType format : {formats.weights, formats.experts, formats.activations})
@@ -447,14 +479,8 @@ class Answer {
             "share");
         add("bubble_fraction", step_.timing.bubble_fraction, "share");
         add("exposed_communication_time", exposed() * 1e3, "ms");
-        for (const auto& [name, part] :
-             {std::pair{"forward_time", kForward}, std::pair{"backward_time", kBackward},
-              std::pair{"input_gradient_time", kInput},
-              std::pair{"weight_gradient_time", kWeight},
-              std::pair{"overlapped_time", kOverlapped},
-              std::pair{"optimizer_time", kOptimizer}}) {
-            if (const double of = time_of(part); of > 0) add(name, of, "s");
-        }
+        for (const auto& [name, of] : times_of_passes()) add(name.c_str(), of, "s");
+        add("optimizer_time", step_.optimizers[critical_kind()]->time().value(), "s");
         add("bubble_time", bubble(), "s");
         if (in_.layer_forward) {
             add("layer_forward_time", in_.layer_forward->time().value() * 1e3, "ms");
@@ -469,8 +495,7 @@ class Answer {
         add("utilization_scale_out",
             std::max(mean_use("scale-out send"), mean_use("scale-out receive")), "share");
         double peak_memory = 0;
-        for (const MemoryUse& use : result_.memory)
-            peak_memory = std::max(peak_memory, use.total);
+        for (const MemoryUse& use : result_.memory) peak_memory = std::max(peak_memory, use.total);
         add("memory_peak", peak_memory / 1e9, "GB");
         add_parts_of_memory(add);
         add_energy_and_cost();
@@ -503,14 +528,13 @@ class Answer {
             const double stages = static_cast<double>(step_.needs[kind].stages.size());
             for (const PassUse& use : by_kind_[kind]) {
                 inputs.push_back(input_of(*use.pass));
-                times.push_back(use.times * stages);
+                times.push_back(use.times * stages * scale_of(use.pass->program));
             }
         }
         std::vector<EnergyRun> runs;
         for (std::size_t i = 0; i < inputs.size(); ++i) runs.push_back({&inputs[i], times[i]});
         const EnergyBand band = add_energy_of_runs(result_, runs, seconds(), in_.alternative, true);
-        add_power_metrics(result_, band, in_.experiment, in_.alternative,
-                          result_.totals.tokens_in);
+        add_power_metrics(result_, band, in_.experiment, in_.alternative, result_.totals.tokens_in);
         const Precision& formats = in_.job.precision;
         add_cost_metrics(result_, in_.experiment.prices, in_.alternative,
                          {formats.weights, formats.experts, formats.attention});

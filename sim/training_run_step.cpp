@@ -99,18 +99,17 @@ std::string largest_parts(const MemoryNeed& need) {
 void require_memory(const TrainingCase& training, const TrainingPlan& plan,
                     const std::vector<StageNeed>& needs, const ResolvedAlternative& alternative,
                     Bytes capacity) {
-    const auto worst =
-        std::max_element(needs.begin(), needs.end(), [](const auto& a, const auto& b) {
-            return a.need.total() < b.need.total();
-        });
+    const auto worst = std::max_element(
+        needs.begin(), needs.end(),
+        [](const auto& a, const auto& b) { return a.need.total() < b.need.total(); });
     const Bytes total = worst->need.total();
     if (total <= capacity) return;
     const std::string help = training.help_for_memory(plan);
     throw InputError({at_key(
         alternative.pool, "mapping",
         fmt::format("memory does not fit: a rank of {} ({}) needs {} of {}, {} too much ({})",
-                    alternative.name, worst->need.rank_class, to_string(total),
-                    to_string(capacity), to_string(total - capacity), largest_parts(worst->need)),
+                    alternative.name, worst->need.rank_class, to_string(total), to_string(capacity),
+                    to_string(total - capacity), largest_parts(worst->need)),
         help.empty() ? "no single change helps: more chips, or several of recompute: full, more "
                        "pipeline stages, a smaller micro_batch"
                      : help + " would fit")});
@@ -135,6 +134,16 @@ struct Machinery {
     }
 };
 
+// A fabric may have no way for a collective that its library knows.
+TrainingStep step_of(TrainingCase& training, const TrainingPlan& plan,
+                     const ResolvedAlternative& alternative) {
+    try {
+        return training.step(plan);
+    } catch (const std::invalid_argument& error) {
+        throw InputError({at_key(alternative.pool, "mapping", error.what())});
+    }
+}
+
 }  // namespace
 
 void check_training(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative) {
@@ -144,7 +153,10 @@ void check_training(const ResolvedExperiment& experiment, const ResolvedAlternat
     for (const StepError& error : training_problems(job, plan, alternative.ranks))
         problems.push_back(at_plan(experiment, alternative, error));
     if (!problems.empty()) throw InputError(std::move(problems));
-    const Machinery machinery(alternative);
+    Machinery machinery(alternative);
+    // Whether a library has a collective at all; where it goes is worked out when it runs.
+    machinery.fabric.scale_up_links.reset();
+    machinery.fabric.scale_out_links.reset();
     CostCache cache(machinery.hardware, alternative.kernels, finest_fidelity(alternative.chip),
                     true, RankState::busy);
     TrainingCase training(job, machinery.machine(alternative, Driver::plain), cache);
@@ -185,7 +197,7 @@ AlternativeResult run_training(const ResolvedExperiment& experiment,
                     RankState::busy);
     const CostFile file(options.cache_folder, cache);
     TrainingCase training(job, machinery.machine(alternative, options.driver), cache);
-    const TrainingStep step = training.step(plan);
+    const TrainingStep step = step_of(training, plan, alternative);
     require_memory(training, plan, step.needs, alternative, machinery.hardware.hbm_capacity);
     const long layer = most_common_layer(job.model);
     const TrainingPassPtr forward = training.layer(plan, layer, PassKind::forward),
@@ -195,10 +207,9 @@ AlternativeResult run_training(const ResolvedExperiment& experiment,
     counts.cache_misses += cache.misses();
     counts.stored_hits += cache.stored_hits();
     file.keep(cache);
-    AlternativeResult result =
-        training_answer({job, plan, step, forward, backward, experiment, alternative,
-                         machinery.hardware, machinery.fabric},
-                        options.timeline);
+    AlternativeResult result = training_answer({job, plan, step, forward, backward, experiment,
+                                                alternative, machinery.hardware, machinery.fabric},
+                                               options.timeline);
     add_days(result, experiment, alternative);
     result.warnings.insert(result.warnings.begin(), alternative.warnings.begin(),
                            alternative.warnings.end());

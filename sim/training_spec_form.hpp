@@ -110,8 +110,7 @@ void describe_training(Form& form, bool training, TrainingForm& spec) {
                         "training: order of passes in the pipeline");
     optional_of_variant(form, training, "recompute", spec.recompute,
                         "training: what is computed again in the backward pass");
-    optional_of_variant(form, training, "optimizer", spec.optimizer,
-                        "training: kind and formats");
+    optional_of_variant(form, training, "optimizer", spec.optimizer, "training: kind and formats");
     optional_of_variant(form, training, "zero_stage", spec.zero_stage,
                         "training: what data-parallel ranks divide: 0 nothing, 1 optimiser states, "
                         "2 gradients too, 3 weights too",
@@ -137,11 +136,11 @@ void describe_training(Form& form, bool training, TrainingForm& spec) {
     const double sequences = spec.global_batch();
     if (sequences != std::floor(sequences) || sequences < 1) {
         const double down = std::max(1.0, std::floor(sequences)) * spec.sequence.value();
-        form.problem("global_batch",
-                     fmt::format("is {:.6g} sequences of {:.0f} tokens, no whole number",
-                                 sequences, spec.sequence.value()),
-                     fmt::format("{:.0f} tok or {:.0f} tok would be", down,
-                                 down + spec.sequence.value()));
+        form.problem(
+            "global_batch",
+            fmt::format("is {:.6g} sequences of {:.0f} tokens, no whole number", sequences,
+                        spec.sequence.value()),
+            fmt::format("{:.0f} tok or {:.0f} tok would be", down, down + spec.sequence.value()));
     }
 }
 
@@ -164,9 +163,9 @@ void describe_training_mapping(Form& form, TrainingMapping& mapping) {
 // Dotted keys of a pool that say something to training alone.
 inline const std::vector<const char*>& training_mapping_keys() {
     static const std::vector<const char*> keys = {
-        "mapping.context_parallel",       "mapping.context_exchange",
-        "mapping.sequence_parallel",      "mapping.expert_tensor_parallel",
-        "mapping.positions_per_stage",    "mapping.layers"};
+        "mapping.context_parallel",    "mapping.context_exchange",
+        "mapping.sequence_parallel",   "mapping.expert_tensor_parallel",
+        "mapping.positions_per_stage", "mapping.layers"};
     return keys;
 }
 

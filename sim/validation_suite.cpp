@@ -57,7 +57,6 @@ const std::map<std::string, Dimension>& metric_dimensions() {
         {"bubble_fraction", share},
         {"forward_time", time},
         {"backward_time", time},
-        {"input_gradient_time", time},
         {"weight_gradient_time", time},
         {"overlapped_time", time},
         {"optimizer_time", time},

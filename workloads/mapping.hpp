@@ -30,7 +30,7 @@ struct MappingSpec {
     // the tokens of all.
     int head_parallel = 1;
     TablePlace engram_tables = TablePlace::host;  // of conditional memory
-    TrainingMapping training;
+    TrainingMapping training{};
     int stage_ranks() const { return data_parallel * tensor_parallel; }
     // Of a data-parallel group.
     long group_ranks() const { return static_cast<long>(tensor_parallel) * pipeline_parallel; }
@@ -128,9 +128,9 @@ struct EngineSpec {
     Sourced<Seconds> host_step;   // scheduling, sampling results, launch: once a step, not hidden
     Sourced<double>
         rank_skew;  // wait for the slowest rank, share of compute since the last transfer
-    Sourced<Bytes> memory_reserve;  // runtime, graphs, fragmentation
+    Sourced<Bytes> memory_reserve;           // runtime, graphs, fragmentation
     std::optional<TrainingHabits> training;  // of an engine that trains
-    std::string fitted_case;        // the one published point it was fitted on, "" for none
+    std::string fitted_case;  // the one published point it was fitted on, "" for none
     FitRecord record;
     bool fuses(Fusion fusion) const;
 };

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/form.hpp"
+
 namespace podsim {
 
 // How ranks that share sequences bring queries together with all keys and values. ring: keys and
@@ -17,7 +19,8 @@ const std::vector<std::pair<const char*, ContextExchange>>& names_of(const Conte
 
 struct TrainingMapping {
     int context_parallel = 1;
-    bool sequence_parallel = false;  // norms and what is between blocks over a tensor-parallel group
+    bool sequence_parallel =
+        false;  // norms and what is between blocks over a tensor-parallel group
     int expert_tensor_parallel = 1;  // ranks that share each expert's width
     int positions_per_stage = 0;     // parts of the model a stage holds; 0: what the schedule needs
     ContextExchange context_exchange = ContextExchange::ring;
@@ -26,15 +29,18 @@ struct TrainingMapping {
 
 // What a training engine does. Facts of its publication or source, no fits.
 struct TrainingHabits {
-    bool flash_attention = true;      // else scores go through memory, all of the square
-    bool overlap_gradients = true;    // reduced while the last micro-batch's backward pass runs
-    bool overlap_parameters = true;   // gathered while the first one's forward pass runs
-    bool overlap_tensor = true;       // a product's weight gradient beside its input's collective
-    bool scatters_sends = true;       // ranks of a tensor-parallel group send a part each to the next
-                                      // stage, and gather there
+    bool flash_attention = true;     // else scores go through memory, all of the square
+    bool overlap_gradients = true;   // reduced while the last micro-batch's backward pass runs
+    bool overlap_parameters = true;  // gathered while the first one's forward pass runs
+    bool overlap_tensor = true;      // a product's weight gradient beside its input's collective
+    bool scatters_sends = true;  // ranks of a tensor-parallel group send a part each to the next
+                                 // stage, and gather there
     bool gradients_with_each_micro_batch = false;  // ZeRO 2 and 3 in some engines
     bool reads_rows_again = false;  // gradients of biases and of norms' weights in kernels of their
                                     // own (apex, Megatron-LM before Transformer Engine)
+    // Time of a product of 8 bits that makes gradients of weights over that of the library's
+    // products of the same shape: both operands have scales along the sum.
+    double narrow_weight_gradients = 1;
 };
 
 template <class Form>
@@ -53,6 +59,9 @@ void describe(Form& form, TrainingHabits& habits) {
                   "gradients are reduced after each micro-batch, not after the last alone");
     form.optional("reads_rows_again", habits.reads_rows_again,
                   "gradients of biases and norms' weights have kernels of their own");
+    form.optional("narrow_weight_gradients", habits.narrow_weight_gradients,
+                  "time of weight gradients in 8 bits over that of other products of their shape",
+                  at_least(1));
 }
 
 }  // namespace podsim

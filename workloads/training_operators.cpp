@@ -43,8 +43,8 @@ Operators through_memory(const Attention& a, bool dropout) {
     Operators ops = {product("attention_scores", a.query, a.context, a.head_dim_qk),
                      {"attention_softmax", VectorWork{"softmax", all, 5, wide * all, wide * all}}};
     if (dropout) {
-        ops.push_back({"attention_dropout",
-                       VectorWork{"dropout", all, 2, wide * all, (wide + mask) * all}});
+        ops.push_back(
+            {"attention_dropout", VectorWork{"dropout", all, 2, wide * all, (wide + mask) * all}});
     }
     ops.push_back(product("attention_values", a.query, a.head_dim_v, a.context));
     return ops;
@@ -122,8 +122,9 @@ class BlockMaker {
             (own ? made.before_gradients : made.divided_gradients).push_back(std::move(gradients));
         }
         for (const Operator& op : again) {
-            const auto found = std::find_if(forward.begin(), forward.end(),
-                                            [&](const Operator& one) { return one.name == op.name; });
+            const auto found =
+                std::find_if(forward.begin(), forward.end(),
+                             [&](const Operator& one) { return one.name == op.name; });
             const bool own = static_cast<std::size_t>(found - forward.begin()) < divided;
             append_plain(own ? made.before_again : made.divided_again,
                          own ? of_own_tokens(op, ranks) : op);
@@ -149,8 +150,8 @@ class BlockMaker {
             const double n = work.elements;
             list.push_back({op.name + "_dropout_add",
                             VectorWork{"dropout_add", n, 3, 2 * wide * n, (wide + mask) * n}});
-            list.push_back({op.name, VectorWork{"rms_norm", n, work.flops_per_element - 1,
-                                                wide * n, wide * n}});
+            list.push_back({op.name, VectorWork{"rms_norm", n, work.flops_per_element - 1, wide * n,
+                                                wide * n}});
             return;
         }
         append_plain(list, op);
@@ -176,15 +177,14 @@ class BlockMaker {
         const bool biased = of_attention ? query != nullptr && query->biases
                                          : job_.model.ffn_biases && op.name != "head_projection";
         if (gemm != nullptr && biased) {
-            const double n = static_cast<double>(gemm->m * gemm->groups) *
-                             static_cast<double>(gemm->n);
+            const double n =
+                static_cast<double>(gemm->m * gemm->groups) * static_cast<double>(gemm->n);
             weight.push_back(
                 {op.name + "_bias_gradient", VectorWork{"row_sum", n, 1, wide * n, 0}});
-        } else if (work != nullptr &&
-                   (work->op == "residual_rms_norm" || work->op == "rms_norm")) {
+        } else if (work != nullptr && (work->op == "residual_rms_norm" || work->op == "rms_norm")) {
             const double n = work->elements;
-            weight.push_back({op.name + "_weight_gradient",
-                              VectorWork{"row_sum", n, 3, 2 * wide * n, 0}});
+            weight.push_back(
+                {op.name + "_weight_gradient", VectorWork{"row_sum", n, 3, 2 * wide * n, 0}});
         }
     }
 
@@ -240,8 +240,8 @@ bool narrow(DType format) {
 TrainingBlock attention_training(const TrainingJob& job, const TrainingPlan& plan,
                                  const LayerKind& kind) {
     const long query = job.sequence / plan.more.context_parallel;
-    const StepShape shape{Phase::prefill,        plan.micro_batch,     query, query,
-                          plan.tensor_parallel, AttentionSplit::heads};
+    const StepShape shape{Phase::prefill, plan.micro_batch,     query,
+                          query,          plan.tensor_parallel, AttentionSplit::heads};
     Operators block = attention_block(job.model, job.precision, shape, kind);
     const long context = (job.sequence + query) / 2;
     for (Operator& op : block) {
@@ -251,8 +251,7 @@ TrainingBlock attention_training(const TrainingJob& job, const TrainingPlan& pla
     const AttentionSpec& attention =
         job.model.attentions.at(static_cast<std::size_t>(kind.attention));
     const bool latents = has_latents(attention);
-    TrainingBlock made =
-        BlockMaker(job, plan).make(block, first_divided(block, latents), true);
+    TrainingBlock made = BlockMaker(job, plan).make(block, first_divided(block, latents), true);
     made.gathered_elements = gathered_by(attention, job.model.hidden);
     if (!latents && narrow(job.precision.activations))
         made.gathered_format = job.precision.activations;
@@ -288,8 +287,8 @@ TrainingBlock expert_training(const TrainingJob& job, const TrainingPlan& plan,
     Operators block;
     const bool sorts = job.engine.sorts_tokens && rows.rows() > 0;
     if (sorts) block = expert_permute_block(job.model, job.precision, rows.rows());
-    for (Operator& op : expert_block(job.model, job.precision, rows, "expert",
-                                     plan.more.expert_tensor_parallel))
+    for (Operator& op :
+         expert_block(job.model, job.precision, rows, "expert", plan.more.expert_tensor_parallel))
         block.push_back(std::move(op));
     if (sorts) {
         for (Operator& op : expert_unpermute_block(job.model, job.precision, rows.rows()))
@@ -299,15 +298,14 @@ TrainingBlock expert_training(const TrainingJob& job, const TrainingPlan& plan,
 }
 
 TrainingBlock combine_training(const TrainingJob& job, const TrainingPlan& plan) {
-    const long copies =
-        job.model.experts_per_token + (job.model.shared_intermediate > 0 ? 1 : 0);
+    const long copies = job.model.experts_per_token + (job.model.shared_intermediate > 0 ? 1 : 0);
     const Operators block = combine_block(job.model, job.precision, plan.tokens(job), copies);
     return BlockMaker(job, plan).make(block, block.size(), false);
 }
 
 TrainingBlock embedding_training(const TrainingJob& job, const TrainingPlan& plan) {
-    return BlockMaker(job, plan).make(
-        embedding_block(job.model, job.precision, plan.tokens(job)), 0, false);
+    return BlockMaker(job, plan).make(embedding_block(job.model, job.precision, plan.tokens(job)),
+                                      0, false);
 }
 
 TrainingBlock head_training(const TrainingJob& job, const TrainingPlan& plan) {

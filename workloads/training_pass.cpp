@@ -61,7 +61,6 @@ class PassBuilder {
                             {"data-parallel transfers", 1.0}};
         program_.kernel_gap = job.engine.kernel_gap.value;
         program_.rank_skew = job.engine.rank_skew.value;
-        program_.transfer_cores = job.engine.transfer_core_share;
         front_.resize(program_.classes.size());
     }
 
@@ -69,6 +68,8 @@ class PassBuilder {
         gathers_ = request.gathers;
         reduces_ = request.reduces;
         if (request.kind == PassKind::overlapped) {
+            // Cores are parted between compute and the exchange for the whole pass.
+            program_.streams.front().core_share = 1.0 - job_.engine.transfer_core_share;
             forward(request.position, request.receives);
             restart(1);
             weights_aside_ = true;
@@ -279,7 +280,8 @@ class PassBuilder {
             }
             wait_for(sums);
         }
-        for (const OperatorGradients& one : block.before_gradients) run_gradients(one, input, weight);
+        for (const OperatorGradients& one : block.before_gradients)
+            run_gradients(one, input, weight);
     }
 
     // Keys and values of ranks that share sequences, in front of attention or beside it; backward
@@ -293,25 +295,23 @@ class PassBuilder {
         if (ranks == 1) return {};
         const AttentionSpec& attention =
             job_.model.attentions.at(static_cast<std::size_t>(kind.attention));
-        const double elements =
-            layer_cache(attention, 1, plan_.tensor_parallel).kv * tokens();
+        const double elements = layer_cache(attention, 1, plan_.tensor_parallel).kv * tokens();
         const double times = backward ? 2 : 1;
         ContextMove move;
         switch (plan_.more.context_exchange) {
             case ContextExchange::ring:
             case ContextExchange::all_gather:
-                move.transfer =
-                    collective("context all-gather", TransferType::all_gather, ranks,
-                               plan_.tensor_parallel, times * ranks * elements * wide);
+                move.transfer = collective("context all-gather", TransferType::all_gather, ranks,
+                                           plan_.tensor_parallel, times * ranks * elements * wide);
                 move.beside = plan_.more.context_exchange == ContextExchange::ring;
                 if (move.beside) move.transfer.name = "context ring";
                 break;
             case ContextExchange::all_to_all: {
                 // Queries and outputs too, each as wide as the heads of a rank.
                 const double queries = hidden() / plan_.tensor_parallel * tokens();
-                move.transfer = collective("context all-to-all", TransferType::all_to_all, ranks,
-                                           plan_.tensor_parallel,
-                                           times * (elements + 2 * queries) * wide);
+                move.transfer =
+                    collective("context all-to-all", TransferType::all_to_all, ranks,
+                               plan_.tensor_parallel, times * (elements + 2 * queries) * wide);
                 break;
             }
         }
@@ -473,14 +473,12 @@ class PassBuilder {
 
     // Parameters of a layer, of one rank.
     Shared layer_parameters(long layer) const {
-        const HeldParameters held =
-            held_by(job_, plan_, layer, layer + 1, false, false, false);
+        const HeldParameters held = held_by(job_, plan_, layer, layer + 1, false, false, false);
         return {held.total() - held.experts, held.experts};
     }
     Shared end_parameters(const TrainingPosition& position, bool embedding, bool head) const {
-        const HeldParameters held =
-            held_by(job_, plan_, position.begin, position.begin, embedding, head,
-                    head && position.drafts);
+        const HeldParameters held = held_by(job_, plan_, position.begin, position.begin, embedding,
+                                            head, head && position.drafts);
         return {held.total() - held.experts, held.experts};
     }
 
@@ -488,29 +486,21 @@ class PassBuilder {
     Ids between_replicas(const Shared& held, const char* name, TransferType type, double element,
                          bool aside) {
         const int inside = plan_.tensor_parallel;
-        transfer(data_stream,
-                 collective(name, type, static_cast<int>(plan_.replicas()), inside,
-                            held.dense * element),
-                 aside);
+        Ids first = transfer(data_stream,
+                             collective(name, type, static_cast<int>(plan_.replicas()), inside,
+                                        held.dense * element),
+                             aside);
         const int expert_inside = plan_.expert_parallel * plan_.more.expert_tensor_parallel;
         Ids last = transfer(data_stream,
                             collective(name, type, static_cast<int>(plan_.expert_replicas()),
                                        expert_inside, held.experts * element),
                             aside);
-        if (!last.empty()) return last;
-        // The dense ones were the last, if there was any.
-        return aside && plan_.replicas() > 1 && !program_.tasks.empty() ? last_tasks() : Ids{};
-    }
-    Ids last_tasks() const {
-        Ids ids;
-        for (int c = classes(); c > 0; --c)
-            ids.push_back(static_cast<int>(program_.tasks.size()) - c);
-        return ids;
+        return last.empty() ? first : last;
     }
 
     Ids gather(const Shared& held, const char* name, bool aside) {
-        return between_replicas(held, name, TransferType::all_gather,
-                                bytes_of(job_.precision.weights), aside);
+        // Narrower formats are made of what arrives.
+        return between_replicas(held, name, TransferType::all_gather, wide, aside);
     }
     void reduce(const Shared& held, const char* name, bool aside) {
         const bool scatter = plan_.zero_stage >= 1;
@@ -603,9 +593,8 @@ class PassBuilder {
                         run_gradients(one, input, weight);
                 }
             }
-            wait_for(gathered(plan_.zero_stage == 3 ? end_parameters(position, false, true)
-                                                    : Shared{},
-                              before));
+            wait_for(gathered(
+                plan_.zero_stage == 3 ? end_parameters(position, false, true) : Shared{}, before));
             backward_head(input, weight);
             if (weight) reduced(end_parameters(position, false, true));
         }
@@ -640,14 +629,9 @@ class PassBuilder {
         const double own = dense / of_dense + held.experts / of_experts;
         const OptimizerFormats& formats = job_.optimizer;
         const double gradient = bytes_of(formats.gradients), master = bytes_of(formats.master),
-                     moment = bytes_of(formats.moments),
-                     weight = bytes_of(job_.precision.weights);
+                     moment = bytes_of(formats.moments), weight = bytes_of(job_.precision.weights);
         const bool muon = formats.optimizer == Optimizer::muon;
         run({{"gradient_norm", VectorWork{"square_sum", own, 2, gradient * own, 0}}});
-        transfer(data_stream,
-                 collective("gradient norm", TransferType::all_reduce,
-                            static_cast<int>(plan_.replicas()), plan_.tensor_parallel, 4),
-                 false);
         if (muon) orthogonalize(held.matrices / of_dense + held.experts / of_experts);
         const double moments = (muon ? 1 : 2) * moment;
         run({{muon ? "muon_step" : "adam_step",

@@ -19,7 +19,7 @@
 // pass reduces.
 //
 // Order of ranks: tensor, context, data parallel, then stages; of experts: expert tensor, expert,
-// replicas. Left out: collectives of a few bytes (loss, gradient norm inside a pass).
+// replicas. Left out: collectives of a few bytes (loss, gradient norm).
 #pragma once
 
 #include <string>
@@ -31,8 +31,8 @@ namespace podsim {
 
 struct PassRequest {
     PassKind kind = PassKind::forward;
-    TrainingPosition position;  // of `overlapped`: of the forward pass
-    TrainingPosition backward;  // of `overlapped` alone
+    TrainingPosition position;                         // of `overlapped`: of the forward pass
+    TrainingPosition backward;                         // of `overlapped` alone
     bool receives = false, receives_gradient = false;  // from another stage
     bool gathers = false, reduces = false;             // parameters before, gradients after
 };

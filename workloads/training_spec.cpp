@@ -144,17 +144,16 @@ class Checker {
 
     void degrees(long ranks) {
         if (plan_.ranks() == ranks) return;
-        const long others = static_cast<long>(plan_.tensor_parallel) *
-                            plan_.more.context_parallel * plan_.pipeline_parallel;
-        const std::string would =
-            ranks % others == 0 ? fmt::format("; data_parallel {} would", ranks / others)
-                                : fmt::format("; {} ranks would", plan_.ranks());
+        const long others = static_cast<long>(plan_.tensor_parallel) * plan_.more.context_parallel *
+                            plan_.pipeline_parallel;
+        const std::string would = ranks % others == 0
+                                      ? fmt::format("; data_parallel {} would", ranks / others)
+                                      : fmt::format("; {} ranks would", plan_.ranks());
         add("mapping",
             fmt::format("tensor_parallel {} x context_parallel {} x pipeline_parallel {} x "
                         "data_parallel {} are {} ranks, not {}{}",
-                        plan_.tensor_parallel, plan_.more.context_parallel,
-                        plan_.pipeline_parallel, plan_.data_parallel, plan_.ranks(), ranks,
-                        would));
+                        plan_.tensor_parallel, plan_.more.context_parallel, plan_.pipeline_parallel,
+                        plan_.data_parallel, plan_.ranks(), ranks, would));
     }
 
     void model_divides() {
@@ -172,8 +171,8 @@ class Checker {
             if (heads % tensor == 0) continue;
             long nearest = tensor;
             while (heads % nearest != 0) --nearest;
-            add("mapping.tensor_parallel", fmt::format("{} does not divide {} heads; {} would",
-                                                       tensor, heads, nearest));
+            add("mapping.tensor_parallel",
+                fmt::format("{} does not divide {} heads; {} would", tensor, heads, nearest));
             break;
         }
         if (job_.sequence % plan_.more.context_parallel != 0) {
@@ -213,8 +212,8 @@ class Checker {
         if (have >= positions || (positions > 2 && have >= positions - 2)) return;
         const long parts = plan_.request(job_).positions_per_stage;
         add(parts > 1 ? "mapping.positions_per_stage" : "mapping.pipeline_parallel",
-            fmt::format("makes {} parts of {} layers; at most {} would do",
-                        positions, have, std::max(1L, parts > 1 ? (have + 2) / plan_.pipeline_parallel : have + 2)));
+            fmt::format("makes {} parts of {} layers; at most {} would do", positions, have,
+                        std::max(1L, parts > 1 ? (have + 2) / plan_.pipeline_parallel : have + 2)));
     }
 
     void experts() {
@@ -222,8 +221,8 @@ class Checker {
         if (!any && plan_.expert_parallel > 1)
             return add("mapping.expert_parallel", "the model has no experts; 1 would do");
         if (!any) return;
-        const long group = static_cast<long>(plan_.expert_parallel) *
-                           plan_.more.expert_tensor_parallel;
+        const long group =
+            static_cast<long>(plan_.expert_parallel) * plan_.more.expert_tensor_parallel;
         if (plan_.stage_ranks() % group != 0) {
             return add("mapping.expert_parallel",
                        fmt::format("{} x expert_tensor_parallel {} does not divide the {} ranks "

@@ -1,0 +1,259 @@
+// A training step through the whole house: what a step is made of, by hand, what is refused, what
+// the audit catches.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "sim/audit.hpp"
+#include "sim/training_case.hpp"
+#include "tests/unit/sim/experiment_cases.hpp"
+#include "tests/unit/workloads/training_jobs.hpp"
+
+namespace podsim {
+namespace {
+
+using testing::HasSubstr;
+
+RankHardware plain_hardware() {
+    RankHardware hardware;
+    hardware.hbm_bandwidth = BytesPerSecond(2e12);
+    hardware.hbm_capacity = Bytes(80e9);
+    hardware.peak_matrix[DType::bf16] = FlopsPerSecond(300e12);
+    hardware.peak_vector = FlopsPerSecond(20e12);
+    return hardware;
+}
+
+KernelLibrarySpec plain_kernels() {
+    KernelLibrarySpec kernels;
+    kernels.name = "plain";
+    kernels.gemm[DType::bf16] = {};
+    return kernels;
+}
+
+CollectiveLibrarySpec plain_collectives() {
+    CollectiveLibrarySpec library;
+    library.name = "plain";
+    for (const TransferType type :
+         {TransferType::all_reduce, TransferType::all_gather, TransferType::reduce_scatter,
+          TransferType::send_recv, TransferType::dispatch, TransferType::combine,
+          TransferType::all_to_all})
+        library.transfers[type] = {};
+    return library;
+}
+
+struct Bench {
+    TrainingJob job = small_gpt();
+    RankHardware hardware = plain_hardware();
+    RankFabric fabric;
+    CollectiveLibrarySpec collectives = plain_collectives();
+    Bench() {
+        fabric.scale_up = BytesPerSecond(200e9);
+        fabric.scale_out = BytesPerSecond(25e9);
+        fabric.domain_ranks = 8;
+    }
+    TrainingStep step(const TrainingPlan& plan) const {
+        CostCache cache(hardware, plain_kernels(), Fidelity::analytic, true, RankState::busy);
+        TrainingCase training(job, {hardware, fabric, collectives, plan.ranks(), Driver::plain},
+                              cache);
+        EXPECT_EQ(training_problems(job, plan, plan.ranks()).size(), 0U);
+        return training.step(plan);
+    }
+};
+
+// Alone, without replicas: 64 forward and 64 backward passes, the optimiser, the host.
+TEST(TrainingStep, OneRankIsTheSumOfItsPasses) {
+    Bench bench;
+    bench.job.engine.host_step.value = Seconds(0.005);
+    const TrainingStep step = bench.step({});
+    const PositionPasses& passes = step.passes.front();
+    const double sum = 64 * (passes.forward->time() + passes.backward->time()).value() +
+                       step.optimizers.front()->time().value() + 0.005;
+    EXPECT_NEAR(step.total.value(), sum, 1e-9);
+    EXPECT_DOUBLE_EQ(step.timing.bubble_fraction, 0);
+}
+
+// 1F1B with p equal stages and m micro-batches takes (m + p - 1)(F + B) where stages are equal;
+// here ends have more to do, so that it is at least that of a middle stage.
+TEST(TrainingStep, PipelineHasItsBubble) {
+    const Bench bench;
+    TrainingPlan plan;
+    plan.pipeline_parallel = 4;
+    const TrainingStep step = bench.step(plan);
+    const double middle =
+        (step.passes[1].forward->time() + step.passes[1].backward->time()).value();
+    EXPECT_GE(step.timing.makespan.value(), (64 + 3) * middle);
+    EXPECT_GT(step.timing.bubble_fraction, 0);
+    EXPECT_LT(step.timing.bubble_fraction, 0.5);
+    // The first stage holds four micro-batches at a time.
+    EXPECT_EQ(step.timing.stages.front().peak_in_flight, 4);
+}
+
+// Twice the replicas with twice the batch, over links that cost nothing: the same step.
+TEST(TrainingStep, MoreReplicasOverFreeLinksTakeAsLong) {
+    Bench bench;
+    bench.fabric.scale_up = bench.fabric.scale_out = BytesPerSecond(1e30);
+    bench.hardware.hbm_bandwidth = BytesPerSecond(1e30);
+    TrainingPlan plan;
+    plan.zero_stage = 0;
+    const double one = bench.step(plan).total.value();
+    plan.data_parallel = 2;
+    bench.job.global_batch *= 2;
+    const double two = bench.step(plan).total.value();
+    EXPECT_NEAR(two, one, 0.02 * one);
+}
+
+TEST(TrainingStep, MoreBandwidthIsNeverSlower) {
+    for (const bool experts : {false, true}) {
+        Bench bench;
+        if (experts) bench.job = small_moe();
+        bench.job.engine.training->overlap_tensor = true;
+        TrainingPlan plan;
+        plan.tensor_parallel = 2;
+        plan.more.sequence_parallel = true;
+        plan.data_parallel = 4;
+        plan.expert_parallel = experts ? 4 : 1;
+        double before = 1e9;
+        for (const double factor : {1.0, 2.0, 4.0}) {
+            Bench other = bench;
+            other.fabric.scale_up = factor * bench.fabric.scale_up;
+            other.fabric.scale_out = factor * bench.fabric.scale_out;
+            const double time = other.step(plan).total.value();
+            EXPECT_LE(time, before * (1 + 1e-9));
+            before = time;
+        }
+    }
+}
+
+// Passes are remembered over plans: the second of two that share them runs nothing but its step.
+TEST(TrainingStep, PlansShareTheirPasses) {
+    const Bench bench;
+    CostCache cache(bench.hardware, plain_kernels(), Fidelity::analytic, true, RankState::busy);
+    TrainingCase training(bench.job, {bench.hardware, bench.fabric, bench.collectives, 8}, cache);
+    TrainingPlan plan;
+    plan.pipeline_parallel = 4;
+    plan.data_parallel = 2;
+    plan.zero_stage = 0;
+    const double first = training.time(plan).value();
+    const long events = training.events();
+    EXPECT_DOUBLE_EQ(training.time(plan).value(), first);
+    EXPECT_EQ(training.events(), events);
+}
+
+TEST(TrainingStep, MemoryIsTheSameBeforeAndAfter) {
+    const Bench bench;
+    TrainingPlan plan;
+    plan.pipeline_parallel = 4;
+    CostCache cache(bench.hardware, plain_kernels(), Fidelity::analytic, true, RankState::busy);
+    TrainingCase training(bench.job, {bench.hardware, bench.fabric, bench.collectives, 4}, cache);
+    const auto before = training.memory(plan);
+    const TrainingStep step = training.step(plan);
+    ASSERT_EQ(before.size(), step.needs.size());
+    for (std::size_t i = 0; i < before.size(); ++i)
+        EXPECT_DOUBLE_EQ(before[i].need.total().value(), step.needs[i].need.total().value());
+    EXPECT_LE(least_need(bench.job, plan, step.positions), step.fullest().need.total());
+}
+
+Node training_experiment() {
+    return parse_yaml(R"(experiment: a test
+workload:
+  kind: training
+  model: megatron-3.6b
+  global_batch: 64
+  micro_batch: 1
+  sequence: 2048 tokens
+  recompute: full
+alternatives:
+  - name: A
+    system: selene
+    chips: 32
+    engine: megatron-2022
+    mapping: {tensor_parallel: 2, pipeline_parallel: 2, data_parallel: 8}
+prices: default
+)",
+                      "test.yaml");
+}
+
+TEST(TrainingExperiment, WhatIsWrongIsSaidAtItsKey) {
+    const Node good = training_experiment();
+    EXPECT_EQ(problems_of(good), "");
+    const std::string mapping = "alternatives.A.mapping.";
+    EXPECT_THAT(problems_of(with(good, mapping + "data_parallel", "7")),
+                HasSubstr("alternatives.A.mapping: tensor_parallel 2 x context_parallel 1 x "
+                          "pipeline_parallel 2 x data_parallel 7 are 28 ranks, not 32; "
+                          "data_parallel 8 would"));
+    EXPECT_THAT(problems_of(with(good, "workload.schedule", "dualpipe")),
+                testing::AllOf(HasSubstr("workload"), Not(HasSubstr("mapping"))));
+    EXPECT_THAT(problems_of(with(good, "workload.zero_stage", "3")),
+                HasSubstr("in a pipeline of 2 stages"));
+    EXPECT_THAT(problems_of(with(good, mapping + "pipeline_parallel", "16")), HasSubstr("ranks"));
+    EXPECT_THAT(problems_of(with(good, "alternatives.A.engine", "nominal")),
+                HasSubstr("nominal does not train"));
+    EXPECT_THAT(problems_of(with(good, "workload.global_batch", "100 ktok")),
+                HasSubstr("no whole number"));
+    Node big = with(good, "workload.micro_batch", "8");
+    big = with(big, "workload.recompute", "none");
+    EXPECT_THAT(problems_of(big),
+                testing::AllOf(HasSubstr("memory does not fit"), HasSubstr("would fit")));
+}
+
+TEST(TrainingExperiment, CheckpointsShorterThanTheTimeBetweenFailures) {
+    Node experiment = with(training_experiment(), "workload.run.tokens", "1 Ttok");
+    experiment = with(experiment, "workload.run.checkpoint.stall", "2 h");
+    Node failing = parse_yaml("[{component: chip, mean_time_between: 30 h}]", "test.yaml");
+    Node& run = *experiment.find("workload")->find("run");
+    run.entries.push_back({"failures", {"test.yaml", 9, 1}, failing});
+    EXPECT_THAT(problems_of(experiment), HasSubstr("the job fails every"));
+}
+
+TEST(TrainingExperiment, StepAddsUpAndPassesTheAudit) {
+    Catalog catalog = test_catalog();
+    const Result result = run_experiment(training_experiment(), catalog, quick());
+    const AlternativeResult& one = result.alternatives.front();
+    for (const AuditFinding& finding : one.audit)
+        EXPECT_TRUE(finding.passed) << finding.law << ": " << finding.detail;
+    double sum = 0;
+    for (const BreakdownPart& part : one.breakdown) sum += part.seconds;
+    EXPECT_NEAR(sum, one.iteration_seconds, 1e-9 * one.iteration_seconds);
+    EXPECT_DOUBLE_EQ(value_of(one, "training_tokens_per_second_per_chip"),
+                     64 * 2048 / one.iteration_seconds / 32);
+    EXPECT_LT(value_of(one, "model_flops_utilization"), 1);
+    EXPECT_LT(value_of(one, "model_flops_utilization"),
+              value_of(one, "hardware_flops_utilization"));
+
+    const auto breaks = [&](const auto& change) {
+        AlternativeResult other = one;
+        change(other);
+        std::string laws;
+        for (const AuditFinding& finding : audit(other, result.kind, result.configuration)) {
+            if (!finding.passed) laws += finding.law + "; ";
+        }
+        return laws;
+    };
+    EXPECT_THAT(breaks([](auto& r) { r.totals.matrix_flops /= 8; }),
+                HasSubstr("FLOPs executed = FLOPs of the graph"));
+    EXPECT_THAT(breaks([](auto& r) { r.totals.sequences *= 8; }), HasSubstr("tokens in"));
+    EXPECT_THAT(breaks([](auto& r) { r.iteration_seconds /= 8; }), HasSubstr("not faster"));
+    EXPECT_THAT(breaks([](auto& r) { r.memory.front().ranks /= 2; }),
+                HasSubstr("product of the degrees"));
+    EXPECT_THAT(breaks([](auto& r) {
+                    for (MemoryUse& use : r.memory) {
+                        for (MemoryPart& part : use.parts) part.bytes /= 20;
+                        use.total /= 20;
+                    }
+                }),
+                HasSubstr("ranks hold their weights"));
+}
+
+// What a budget buys at 1.30 USD an hour (the price list): hours / (time of a step / its tokens).
+TEST(TrainingExperiment, BudgetBuysTokens) {
+    const Node experiment = with(training_experiment(), "workload.run.budget", "1 MUSD");
+    const AlternativeResult one = run_test(experiment);
+    const double price = value_of(one, "usd_per_hour_per_chip");
+    const double seconds = 1e6 / (price * 32) * 3600;
+    EXPECT_NEAR(value_of(one, "run_tokens"), seconds / one.iteration_seconds * 64 * 2048 / 1e12,
+                1e-3 * value_of(one, "run_tokens"));
+    EXPECT_NEAR(value_of(one, "run_cost"), 1, 1e-3);
+    EXPECT_DOUBLE_EQ(value_of(one, "goodput"), 1);
+}
+
+}  // namespace
+}  // namespace podsim

@@ -1,0 +1,170 @@
+// Passes by hand. With T tokens of a micro-batch, hidden h, FFN 4 h, a layer's products are 24 T
+// h^2 FLOP forward (3 h^2 + h^2 + 8 h^2 multiply-adds a token) and twice that backward.
+#include "workloads/training_pass.hpp"
+
+#include <gtest/gtest.h>
+
+#include "models/training.hpp"
+#include "tests/unit/workloads/training_jobs.hpp"
+
+namespace podsim {
+namespace {
+
+double products(const Program& program) {
+    double sum = 0;
+    for (const Task& task : program.tasks) {
+        for (const int op : operators_of(program, static_cast<int>(&task - program.tasks.data()))) {
+            const auto& body = program.operators[static_cast<std::size_t>(op)].body;
+            if (std::holds_alternative<Gemm>(body)) sum += work_of(body).value();
+        }
+    }
+    return sum;
+}
+
+// Bytes of all transfers of a type, of one rank's calls.
+double moved(const Program& program, TransferType type) {
+    double sum = 0;
+    for (const TransferInstance& one : program.instances) {
+        const Transfer& transfer = program.transfers[static_cast<std::size_t>(one.transfer)];
+        if (transfer.type == type) sum += transfer.size.value();
+    }
+    return sum;
+}
+
+Program layers(const TrainingJob& job, const TrainingPlan& plan, PassKind kind, long count = 2) {
+    PassRequest request;
+    request.kind = kind;
+    request.position.begin = 2;
+    request.position.end = 2 + count;
+    if (kind == PassKind::overlapped) request.backward = request.position;
+    const Program program = build_pass(job, plan, request);
+    require_valid(program);
+    return program;
+}
+
+constexpr double T = 2 * 512, h = 1024;
+
+TEST(TrainingPass, WorkOfEachHalf) {
+    const TrainingJob job = small_gpt();
+    TrainingPlan plan;
+    plan.micro_batch = 2;
+    const double forward = 2 * 24 * T * h * h;
+    EXPECT_DOUBLE_EQ(products(layers(job, plan, PassKind::forward)), forward);
+    EXPECT_DOUBLE_EQ(products(layers(job, plan, PassKind::backward)), 2 * forward);
+    EXPECT_DOUBLE_EQ(products(layers(job, plan, PassKind::input_gradient)), forward);
+    EXPECT_DOUBLE_EQ(products(layers(job, plan, PassKind::weight_gradient)), forward);
+    EXPECT_DOUBLE_EQ(products(layers(job, plan, PassKind::overlapped)), 3 * forward);
+    plan.recompute = RecomputePolicy::full;
+    EXPECT_DOUBLE_EQ(products(layers(job, plan, PassKind::backward)), 3 * forward);
+}
+
+TEST(TrainingPass, TensorParallelDividesProductsAndMovesRows) {
+    const TrainingJob job = small_gpt();
+    TrainingPlan plan;
+    plan.micro_batch = 2;
+    plan.tensor_parallel = 4;
+    const double rows = T * h * 2;
+    const Program plain = layers(job, plan, PassKind::forward, 1);
+    EXPECT_DOUBLE_EQ(products(plain), 24 * T * h * h / 4);
+    EXPECT_DOUBLE_EQ(moved(plain, TransferType::all_reduce), 2 * rows);
+    plan.more.sequence_parallel = true;
+    const Program divided = layers(job, plan, PassKind::forward, 1);
+    EXPECT_DOUBLE_EQ(moved(divided, TransferType::all_reduce), 0);
+    EXPECT_DOUBLE_EQ(moved(divided, TransferType::all_gather), 2 * rows);
+    EXPECT_DOUBLE_EQ(moved(divided, TransferType::reduce_scatter), 2 * rows);
+    // Backward two collectives change places, and operands of two products are gathered again.
+    const Program back = layers(job, plan, PassKind::backward, 1);
+    EXPECT_DOUBLE_EQ(moved(back, TransferType::all_gather), 4 * rows);
+    EXPECT_DOUBLE_EQ(moved(back, TransferType::reduce_scatter), 2 * rows);
+}
+
+// Of each pass the way there and back; 2 of 8 experts a token, BF16: 2 x 1,024 x 2 bytes a token.
+TEST(TrainingPass, ExpertsExchangeTokensBothWays) {
+    const TrainingJob job = small_moe();
+    TrainingPlan plan;
+    plan.micro_batch = 2;
+    plan.data_parallel = plan.expert_parallel = 4;
+    for (const PassKind kind : {PassKind::forward, PassKind::backward, PassKind::input_gradient}) {
+        const Program program = layers(job, plan, kind, 1);
+        EXPECT_DOUBLE_EQ(moved(program, TransferType::dispatch), T * 2 * h * 2);
+        EXPECT_DOUBLE_EQ(moved(program, TransferType::combine), T * 2 * h * 2);
+    }
+    EXPECT_DOUBLE_EQ(moved(layers(job, plan, PassKind::weight_gradient, 1), TransferType::combine),
+                     0);
+    // 4 ranks x T tokens x 2 over 8 experts: T rows on each of the 2 experts of a rank, 4 h m FLOP
+    // each; attention 8 h^2; the router h x 8 a token.
+    const double expected = 2 * T * 4 * h * 2048 + 8 * T * h * h + 2 * T * h * 8;
+    EXPECT_DOUBLE_EQ(products(layers(job, plan, PassKind::forward, 1)), expected);
+}
+
+TEST(TrainingPass, UnevenExpertsHaveABusiestRank) {
+    TrainingJob job = small_moe();
+    job.experts.popularity = Popularity::zipf;
+    job.experts.zipf_exponent = 1;
+    TrainingPlan plan;
+    plan.data_parallel = plan.expert_parallel = 4;
+    const Program program = layers(job, plan, PassKind::forward, 1);
+    ASSERT_EQ(program.classes.size(), 2U);
+    EXPECT_EQ(program.classes[0].count + program.classes[1].count, 4);
+}
+
+// Scores through memory: 4 heads of 16 a rank, 512 x 512 scores each of 2 sequences.
+TEST(TrainingPass, AttentionWithoutAFusedKernel) {
+    TrainingJob job = small_gpt();
+    job.engine.training->flash_attention = false;
+    job.dropout = true;
+    TrainingPlan plan;
+    plan.micro_batch = 2;
+    plan.tensor_parallel = 4;
+    const Program program = layers(job, plan, PassKind::forward, 1);
+    const double square = 2 * 2.0 * 512 * 512 * 64 * 2 * 4;
+    EXPECT_DOUBLE_EQ(products(program), 24 * T * h * h / 4 + square);
+    bool softmax = false;
+    for (const Operator& op : program.operators) {
+        const auto* work = std::get_if<VectorWork>(&op.body);
+        if (work == nullptr || work->op != "softmax") continue;
+        softmax = true;
+        EXPECT_DOUBLE_EQ(work->elements, 2.0 * 4 * 512 * 512);
+        EXPECT_DOUBLE_EQ(work->read, 2 * work->elements);
+    }
+    EXPECT_TRUE(softmax);
+}
+
+// ZeRO 1 scatters gradients of FP32 and gathers weights of BF16, 12 h^2 and two norms a layer.
+TEST(TrainingPass, ReplicasMoveWhatLayersHold) {
+    const TrainingJob job = small_gpt();
+    TrainingPlan plan;
+    plan.data_parallel = 4;
+    PassRequest request;
+    request.position.begin = 2;
+    request.position.end = 3;
+    const double held = 12 * h * h + 2 * h;
+    request.kind = PassKind::forward;
+    request.gathers = true;
+    EXPECT_DOUBLE_EQ(moved(build_pass(job, plan, request), TransferType::all_gather), 2 * held);
+    request.kind = PassKind::backward;
+    request.gathers = false;
+    request.reduces = true;
+    EXPECT_DOUBLE_EQ(moved(build_pass(job, plan, request), TransferType::reduce_scatter), 4 * held);
+    plan.zero_stage = 0;
+    EXPECT_DOUBLE_EQ(moved(build_pass(job, plan, request), TransferType::all_reduce), 4 * held);
+}
+
+// Ranks that share a sequence have a c-th of the pairs of a causal mask, s (s + 1) / 2 each.
+TEST(TrainingPass, ContextParallelDividesThePairs) {
+    const TrainingJob job = small_gpt();
+    const auto pairs = [&](int ranks) {
+        TrainingPlan plan;
+        plan.more.context_parallel = ranks;
+        for (const Operator& op : layers(job, plan, PassKind::forward, 1).operators) {
+            if (const auto* attention = std::get_if<Attention>(&op.body))
+                return visible_pairs(*attention);
+        }
+        return 0.0;
+    };
+    EXPECT_DOUBLE_EQ(pairs(1), 512.0 * 513 / 2);
+    EXPECT_NEAR(pairs(4), 512.0 * 513 / 2 / 4, 512.0);
+}
+
+}  // namespace
+}  // namespace podsim

@@ -1,0 +1,77 @@
+// Parts of the model by hand, and what is said about plans that do not work out.
+#include "workloads/training_spec.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/workloads/training_jobs.hpp"
+
+namespace podsim {
+namespace {
+
+using testing::HasSubstr;
+
+std::vector<long> counts(const TrainingJob& job, const TrainingPlan& plan) {
+    std::vector<long> list;
+    for (const TrainingPosition& one : positions_of(job, plan)) list.push_back(one.end - one.begin);
+    return list;
+}
+
+TrainingPlan stages(int count) {
+    TrainingPlan plan;
+    plan.pipeline_parallel = count;
+    return plan;
+}
+
+TEST(TrainingPositions, WhatDoesNotDivideGoesToTheMiddle) {
+    TrainingJob job = small_gpt();
+    EXPECT_EQ(counts(job, stages(4)), (std::vector<long>{2, 2, 2, 2}));
+    // 8 = 6 x 1 + 2: the two in the middle of the first that have neighbours on both sides.
+    EXPECT_EQ(counts(job, stages(6)), (std::vector<long>{1, 2, 2, 1, 1, 1}));
+    // Llama 3 405B: 126 layers in 128 parts, the ends have the embedding and the head alone.
+    EXPECT_EQ(counts(job, stages(10)), (std::vector<long>{0, 1, 1, 1, 1, 1, 1, 1, 1, 0}));
+}
+
+TEST(TrainingPositions, EndsHaveEmbeddingAndHead) {
+    const auto list = positions_of(small_gpt(), stages(4));
+    EXPECT_TRUE(list.front().embedding && !list.front().head);
+    EXPECT_TRUE(list.back().head && !list.back().embedding);
+    EXPECT_EQ(work_of(small_gpt(), list[1]), work_of(small_gpt(), list[2]));
+    EXPECT_NE(work_of(small_gpt(), list[0]), work_of(small_gpt(), list[1]));
+}
+
+std::string problem(const TrainingJob& job, const TrainingPlan& plan, long ranks) {
+    const auto found = training_problems(job, plan, ranks);
+    return found.empty() ? "" : found.front().key + ": " + found.front().reason;
+}
+
+TEST(TrainingProblems, EachIsSaidWithWhatWouldDo) {
+    const TrainingJob job = small_gpt();
+    TrainingPlan plan = stages(4);
+    plan.data_parallel = 2;
+    EXPECT_EQ(problem(job, plan, 8), "");
+    EXPECT_THAT(problem(job, plan, 16), HasSubstr("data_parallel 4 would"));
+    plan.data_parallel = 3;
+    EXPECT_THAT(problem(job, plan, 12), HasSubstr("63 or 66 would"));
+    plan = stages(12);
+    EXPECT_THAT(problem(job, plan, 12), HasSubstr("at most 10 would do"));
+    plan = stages(4);
+    plan.zero_stage = 3;
+    EXPECT_THAT(problem(job, plan, 4), HasSubstr("zero_stage: 3"));
+    plan = stages(4);
+    plan.schedule = ScheduleKind::dual_pipe;
+    plan.micro_batch = 16;
+    EXPECT_THAT(problem(job, plan, 4), HasSubstr("at least 8 micro-batches"));
+    plan = stages(1);
+    plan.tensor_parallel = 3;
+    EXPECT_THAT(problem(job, plan, 3), HasSubstr("3 does not divide 16 heads; 2 would"));
+    plan = stages(1);
+    plan.data_parallel = 4;
+    plan.expert_parallel = 2;
+    EXPECT_THAT(problem(job, plan, 4), HasSubstr("has no experts"));
+    plan.expert_parallel = 3;
+    EXPECT_THAT(problem(small_moe(), plan, 4), HasSubstr("does not divide the 4 ranks"));
+}
+
+}  // namespace
+}  // namespace podsim
