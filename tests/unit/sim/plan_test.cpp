@@ -284,8 +284,9 @@ TEST(PlanRun, TheExperimentThatIsWrittenGivesTheSameNumbers) {
             EXPECT_NEAR(one.metric("model_flops_utilization")->value, timed.model_flops_utilization,
                         1e-9);
             EXPECT_NEAR(one.metric("memory_peak")->value, timed.memory.value() / 1e9, 1e-9);
-            if (one.metric("goodput") != nullptr)
+            if (one.metric("goodput") != nullptr) {
                 EXPECT_NEAR(one.metric("goodput")->value, timed.goodput, 1e-3);
+            }
             EXPECT_TRUE(result.audit_passed());
         }
     }
