@@ -9,6 +9,7 @@
 #include "sim/audit.hpp"
 #include "sim/default_mapping.hpp"
 #include "sim/memory_shares.hpp"
+#include "sim/plan_run.hpp"
 #include "sim/replay_run.hpp"
 #include "sim/resolve.hpp"
 #include "sim/serving_run.hpp"
@@ -121,6 +122,10 @@ ResolvedExperiment checked(Node& document, Catalog& catalog,
     for (const auto& alternative : resolved.alternatives) {
         try {
             require_fidelity(alternative, fidelity);
+            if (resolved.spec.plan) {
+                check_plan(resolved, alternative);
+                continue;
+            }
             if (kind == WorkloadKind::replay) {
                 check_replay(resolved, alternative);
             } else if (kind == WorkloadKind::serving) {
@@ -153,6 +158,10 @@ Fidelity fidelity_of(const RunOptions& options, const ChipSpec& chip) {
 
 Result run_experiment(const Node& experiment, Catalog& catalog, const RunOptions& options) {
     Node document = experiment;
+    if (const Node* plan = document.find("plan")) {
+        throw InputError(plan->place, "plan", "asks for a search, not for a run",
+                         "podsim plan FILE --out DIR writes experiments that run");
+    }
     ResolvedExperiment resolved = checked(document, catalog, options.fidelity);
     MemoryShares shares(options.cache_folder);
     for (auto& alternative : resolved.alternatives) {
