@@ -163,11 +163,7 @@ Result run_experiment(const Node& experiment, Catalog& catalog, const RunOptions
                          "podsim plan FILE --out DIR writes experiments that run");
     }
     ResolvedExperiment resolved = checked(document, catalog, options.fidelity);
-    MemoryShares shares(options.cache_folder);
-    for (auto& alternative : resolved.alternatives) {
-        shares.fill_in(alternative.chip, alternative.memory);
-        for (auto& pool : alternative.pools) shares.fill_in(pool.chip, pool.memory);
-    }
+    measure_memories(resolved, options.cache_folder);
 
     Result result;
     result.experiment = resolved.spec.name;

@@ -8,6 +8,7 @@
 #include "base/names.hpp"
 #include "chips/chip.hpp"
 #include "sim/cost_file.hpp"
+#include "sim/memory_shares.hpp"
 #include "sim/price.hpp"
 #include "sim/training_days.hpp"
 #include "sim/training_run_step.hpp"
@@ -339,8 +340,9 @@ void check_plan(const ResolvedExperiment& experiment, const ResolvedAlternative&
 PlanReport plan_experiment(const Node& experiment, Catalog& catalog, const PlanOptions& options) {
     Node document = experiment;
     catalog.apply_experiment_settings(document);
-    const ResolvedExperiment resolved = resolve(document, catalog);
+    ResolvedExperiment resolved = resolve(document, catalog);
     require_plan(resolved, document);
+    measure_memories(resolved, options.cache_folder);
     std::vector<Diagnostic> problems;
     const auto attempt = [&](const auto& action) {
         try {
