@@ -45,7 +45,7 @@ std::string with_second(long first, long second) {
 }
 
 std::string header() {
-    return fmt::format("{:>8}{:>7}{:>6}{:>6}{:>5}{:>5}{:>4}{:>6}{:>6}{:>3} {:<12}{:<10}{:>2}\n",
+    return fmt::format("{:>7}{:>7}{:>6}{:>6}{:>5}{:>5}{:>4}{:>6}{:>6}{:>3} {:<11}{:<11}{:>2}\n",
                        "Mtok/s", "step s", "MFU %", "exp %", "GB", "TP", "PP", "DP", "EP", "mb",
                        "schedule", "recompute", "Z");
 }
@@ -53,7 +53,7 @@ std::string header() {
 std::string row(const PlanTimed& one) {
     const TrainingPlan& plan = one.candidate.plan;
     return fmt::format(
-        "{:>8}{:>7}{:>6}{:>6}{:>5.0f}{:>5}{:>4}{:>6}{:>6}{:>3} {:<12}{:<10.10}{:>2}\n",
+        "{:>7}{:>7}{:>6}{:>6}{:>5.0f}{:>5}{:>4}{:>6}{:>6}{:>3} {:<11}{:<11}{:>2}\n",
         significant(one.tokens_per_second / mega), significant(one.step.value()),
         significant(one.model_flops_utilization * 100, 3),
         significant(one.exposed_share() * 100, 3), one.memory.value() / giga,
@@ -101,6 +101,7 @@ std::string counts_text(const PlanCounts& counts) {
 
 std::string band_text(const PlanAlternative& of) {
     const PlanFound& found = of.found;
+    if (!found.band && found.partial) return "not looked at";
     if (!found.band)
         return "no error of operators is known of this chip or its kernels: no band is put on the "
                "ranking";

@@ -58,7 +58,7 @@ class Search {
         std::map<int, std::vector<Fitting>> by_chips = fitting();
         for (auto& [chips, list] : by_chips) time(list);
         rank();
-        if (question_.band && !found_.timed.empty()) look_at_band();
+        if (question_.band && !found_.timed.empty() && !stopped()) look_at_band();
         return std::move(found_);
     }
 
@@ -167,8 +167,8 @@ class Search {
         found_.counts.hopeless += static_cast<long>(open.size());
     }
 
-    // No step of it is shorter than what `action` says. A format or a collective may have no cost on
-    // this machine: false.
+    // No step of it is shorter than what `action` says. A format or a collective may have no cost
+    // on this machine: false.
     template <class Action>
     bool attempt(Fitting& one, Action action) {
         const PlanCandidate& of = candidate(one.order);
@@ -295,7 +295,7 @@ class Search {
                 effect.best_slow = list[i];
             }
         }
-        found_.band = effect;
+        if (!found_.partial) found_.band = effect;
     }
 
     PlanQuestion& question_;
@@ -357,14 +357,6 @@ Seconds exposed_communication(const TrainingStep& step) {
                        2;
                 break;
         }
-    }
-    // The first and the last pass of a position are those that also gather and reduce.
-    for (const int p : positions_of_stage(step.schedule, step.critical_stage)) {
-        const PositionPasses& passes = at(step.passes, p);
-        if (passes.gathering) sum += of(passes.gathering) - of(passes.forward);
-        if (passes.reducing)
-            sum += of(passes.reducing) -
-                   of(passes.backward ? passes.backward : passes.weight_gradient);
     }
     return Seconds(sum);
 }
