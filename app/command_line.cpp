@@ -141,6 +141,30 @@ Command parse_run(const std::vector<std::string>& arguments) {
     return run;
 }
 
+Command parse_plan(const std::vector<std::string>& arguments) {
+    Verb verb("plan");
+    PlanCommand plan;
+    CLI::App& app = *verb.app;
+    app.add_option("FILE", plan.file, "experiment of kind training with a section plan")
+        ->required();
+    app.add_option("--out", plan.out, "write plan.json and experiments of the best there")
+        ->type_name("DIR");
+    app.add_option("--fidelity", verb.fidelity,
+                   "analytic, tile or cycle [tile; analytic of a data sheet]")
+        ->type_name("LEVEL");
+    app.add_flag("--json", plan.json, "as JSON");
+    bool no_cache = false;
+    app.add_flag("--no-cache", no_cache, "cost every operator anew, keep no costs on disk");
+    verb.add(plan.inputs, true);
+    if (!verb.parse(arguments)) return PrintCommand{app.help()};
+    plan.cache = !no_cache;
+    if (!verb.fidelity.empty()) {
+        plan.fidelity = verb.choice("--fidelity", verb.fidelity,
+                                    names_of(static_cast<const Fidelity*>(nullptr)));
+    }
+    return plan;
+}
+
 Command parse_list(const std::vector<std::string>& arguments) {
     Verb verb("list");
     ListCommand list;
@@ -330,6 +354,7 @@ std::string overview() {
 const std::vector<std::pair<std::string, std::string>>& verb_table() {
     static const std::vector<std::pair<std::string, std::string>> verbs = {
         {"run", "Run experiments, compare their alternatives, write the results."},
+        {"plan", "Search the mappings of a training step: fastest, cheapest, safest."},
         {"validate", "Hold podsim against published measurements."},
         {"diff", "Which operators, transfers and waits make two results differ."},
         {"calibrate", "Fit a kernel or collective library's habits to measured tables."},
@@ -356,6 +381,7 @@ Command parse_command_line(const std::vector<std::string>& arguments) {
     }
     const std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
     if (first == "run") return parse_run(rest);
+    if (first == "plan") return parse_plan(rest);
     if (first == "list") return parse_list(rest);
     if (first == "show") return parse_show(rest);
     if (first == "check") return parse_check(rest);

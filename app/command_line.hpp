@@ -29,6 +29,14 @@ struct RunCommand {
     InputOptions inputs;
 };
 
+struct PlanCommand {
+    std::string file;
+    std::string out;  // "": nothing is written
+    std::optional<Fidelity> fidelity;
+    bool cache = true, json = false;
+    InputOptions inputs;
+};
+
 struct ListCommand {
     std::string kind;  // "": the kinds themselves
     bool json = false;
@@ -104,7 +112,8 @@ struct PrintCommand {
 
 using Command =
     std::variant<PrintCommand, RunCommand, ListCommand, ShowCommand, CheckCommand, ValidateCommand,
-                 DiffCommand, CalibrateCommand, CharacterizeCommand, TraceCommand, SchemaCommand>;
+                 DiffCommand, CalibrateCommand, CharacterizeCommand, TraceCommand, SchemaCommand,
+                 PlanCommand>;
 
 // `arguments` without the program's name. Throws InputError with everything wrong in them.
 Command parse_command_line(const std::vector<std::string>& arguments);

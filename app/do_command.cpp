@@ -18,6 +18,7 @@ struct Doer {
         return ExitCode::ok;
     }
     ExitCode operator()(const RunCommand& c) const { return do_run(c, surroundings, streams); }
+    ExitCode operator()(const PlanCommand& c) const { return do_plan(c, surroundings, streams); }
     ExitCode operator()(const ListCommand& c) const { return do_list(c, surroundings, streams); }
     ExitCode operator()(const ShowCommand& c) const { return do_show(c, surroundings, streams); }
     ExitCode operator()(const CheckCommand& c) const { return do_check(c, surroundings, streams); }

@@ -90,8 +90,9 @@ const std::vector<MetricInfo>& metric_table() {
          "model work over the published peak"},
         {"hardware_flops_utilization", "hardware FLOPs utilization (HFU)", "share", "achieved",
          "work done, recomputation counted, over the published peak"},
-        {"bubble_fraction", "pipeline bubble", "share", "achieved",
-         "share of a step in which a pipeline stage waits"},
+        {"bubble_fraction", "bubble between passes", "share", "achieved",
+         "1 - work of the busiest stage / longest span from a stage's first pass to its last; "
+         "bubble_time also has what lies before and after"},
 
         {"achieved_bandwidth", "HBM traffic per chip", "GB/s", "achieved",
          "bytes across memory over time and packages"},
@@ -164,7 +165,7 @@ const std::vector<MetricInfo>& metric_table() {
         {"chip_hours_per_trillion_tokens", "chip-hours a trillion tokens", "h/Ttok", "throughput",
          "of training, without failures"},
         {"run_cost", "run", "MUSD", "cost", "of a run of many steps, failures and spares included"},
-        {"run_chip_hours", "chip-hours of the run", "Mh", "run", "spares included"},
+        {"run_chip_hours", "chip-hours of the run", "h", "run", "spares included"},
         {"run_energy", "energy of the run", "GWh", "run", "at the power of the step"},
         {"run_time", "days of the run", "day", "run", "with checkpoints, failures, repairs"},
         {"run_tokens", "tokens of the run", "Ttok", "run", "asked for, or what the budget buys"},

@@ -69,6 +69,12 @@ ExitCode do_diff(const DiffCommand& command, Streams streams) {
     const bool two = command.files.size() == 2;
     const ResultFile b = two ? read_result_file(command.files.back()) : a;
     require_same_kind(a, b);
+    if (a.result.kind == "serving") {
+        throw InputError({a.file, 0, 0}, "kind",
+                         "served traffic has no one step whose parts could be told apart",
+                         "compare a decode or prefill step at its mean batch (served.pools says "
+                         "which)");
+    }
     const std::vector<AlternativePair> pairs =
         two ? pairs_of_two(a, b, command.alternatives)
             : std::vector<AlternativePair>{pair_of_one(a, command.alternatives)};

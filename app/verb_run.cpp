@@ -110,7 +110,9 @@ ExitCode do_run(const RunCommand& run, const Surroundings& surroundings, Streams
         if (progress) streams.err << "\r\033[K" << std::flush;
         finished.push_back({job.folder, std::move(result)});
     }
-    return deliver(finished, run, streams);
+    const bool interrupted = held && SignalsHeld::take();
+    const ExitCode code = deliver(finished, run, streams);
+    return interrupted && code == ExitCode::ok ? ExitCode::interrupted : code;
 }
 
 }  // namespace podsim

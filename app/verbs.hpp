@@ -15,6 +15,7 @@ struct Streams {
 };
 
 ExitCode do_run(const RunCommand& run, const Surroundings& surroundings, Streams streams);
+ExitCode do_plan(const PlanCommand& plan, const Surroundings& surroundings, Streams streams);
 ExitCode do_list(const ListCommand& list, const Surroundings& surroundings, Streams streams);
 ExitCode do_show(const ShowCommand& show, const Surroundings& surroundings, Streams streams);
 ExitCode do_check(const CheckCommand& check, const Surroundings& surroundings, Streams streams);

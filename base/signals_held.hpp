@@ -1,6 +1,7 @@
 #pragma once
 
 #include <csignal>
+#include <ctime>
 
 namespace podsim {
 
@@ -23,6 +24,18 @@ class SignalsHeld {
         sigset_t pending;
         sigpending(&pending);
         return sigismember(&pending, SIGINT) == 1 || sigismember(&pending, SIGTERM) == 1;
+    }
+
+    // Takes those that came, so that they do not end the program. Returns whether there was one.
+    static bool take() {
+        sigset_t held;
+        sigemptyset(&held);
+        sigaddset(&held, SIGINT);
+        sigaddset(&held, SIGTERM);
+        const timespec now{};
+        bool any = false;
+        while (sigtimedwait(&held, nullptr, &now) > 0) any = true;
+        return any;
     }
 
   private:

@@ -546,6 +546,8 @@ const std::vector<CollectiveTerms>& TopologyTimes::terms(Collective collective,
 
 LinkSeconds TopologyTimes::seconds_per_byte(Collective collective, const ChipGroup& group,
                                             double enough) const {
+    // The steps of a reduce-scatter are those of an all-gather.
+    if (collective == Collective::reduce_scatter) collective = Collective::all_gather;
     {
         const std::lock_guard<std::mutex> lock(mutex_);
         const auto known = least_.find({collective, group});

@@ -133,6 +133,9 @@ int link_classes(const RankFabric& fabric) {
 LinkRatio link_ratio(const Transfer& t, const RankFabric& fabric, long in_domain) {
     LinkRatio ratio;
     if (t.group_ranks < 2) return ratio;
+    // A few numbers are all latency: what links make of their bytes is not worth the way through
+    // the fabric.
+    if (t.size < Bytes(64.0) && t.algorithm.empty()) return ratio;
     const bool links_decide = !t.algorithm.empty() && t.algorithm != to_string(Algorithm::ring) &&
                               t.algorithm != to_string(Algorithm::in_switch) &&
                               t.algorithm != to_string(Algorithm::direct);

@@ -9,6 +9,7 @@
 #include "sim/audit.hpp"
 #include "sim/default_mapping.hpp"
 #include "sim/memory_shares.hpp"
+#include "sim/plan_run.hpp"
 #include "sim/replay_run.hpp"
 #include "sim/resolve.hpp"
 #include "sim/serving_run.hpp"
@@ -110,14 +111,6 @@ void require_fidelity(const ResolvedAlternative& alternative, std::optional<Fide
     }
 }
 
-void measure_memories(ResolvedExperiment& resolved, const std::string& cache_folder) {
-    MemoryShares shares(cache_folder);
-    for (auto& alternative : resolved.alternatives) {
-        shares.fill_in(alternative.chip, alternative.memory);
-        for (auto& pool : alternative.pools) shares.fill_in(pool.chip, pool.memory);
-    }
-}
-
 // Everything wrong anywhere is said before the first run begins. `document` gets the settings.
 ResolvedExperiment checked(Node& document, Catalog& catalog, const std::string& cache_folder,
                            std::optional<Fidelity> fidelity = {}) {
@@ -130,6 +123,10 @@ ResolvedExperiment checked(Node& document, Catalog& catalog, const std::string& 
     for (const auto& alternative : resolved.alternatives) {
         try {
             require_fidelity(alternative, fidelity);
+            if (resolved.spec.plan) {
+                check_plan(resolved, alternative);
+                continue;
+            }
             if (kind == WorkloadKind::replay) {
                 check_replay(resolved, alternative);
             } else if (kind == WorkloadKind::serving) {
@@ -162,6 +159,10 @@ Fidelity fidelity_of(const RunOptions& options, const ChipSpec& chip) {
 
 Result run_experiment(const Node& experiment, Catalog& catalog, const RunOptions& options) {
     Node document = experiment;
+    if (const Node* plan = document.find("plan")) {
+        throw InputError(plan->place, "plan", "asks for a search, not for a run",
+                         "podsim plan FILE --out DIR writes experiments that run");
+    }
     const ResolvedExperiment resolved =
         checked(document, catalog, options.cache_folder, options.fidelity);
 

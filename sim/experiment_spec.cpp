@@ -285,7 +285,7 @@ void describe(Form& form, AlternativeSpec& alternative) {
     if (form.has("pools")) {
         form.required("pools", alternative.pools, "groups of chips with a role each");
         if (form.ok() && alternative.pools.empty())
-            form.problem("pools", "is empty, expected at least one");
+            form.problem("pools", "0 pools: one is modelled, of kind serving one or more");
         return;
     }
     PoolSpec pool;
@@ -303,7 +303,11 @@ void describe(Form& form, ExperimentSpec& experiment) {
     form.optional("site_power", experiment.site_power,
                   "what the facility may draw, cooling included: caps the chips of an alternative",
                   positive());
+    form.optional("plan", experiment.plan,
+                  "training: over which mappings podsim plan searches (docs/planning.md)");
     if (!form.ok()) return;
+    if (experiment.plan && experiment.workload.kind != WorkloadKind::training)
+        form.problem("plan", "searches mappings of training alone", "remove it");
     if (experiment.alternatives.empty())
         form.problem("alternatives", "is empty, expected at least one");
     std::set<std::string> seen;
@@ -341,6 +345,7 @@ KeyPlaces places_of(const Node& node) {
 
 void remember_places(const Node& document, ExperimentSpec& experiment) {
     experiment.workload.places = places_of(*document.find("workload"));
+    if (const Node* plan = document.find("plan")) experiment.plan_places = places_of(*plan);
     const Node& list = *document.find("alternatives");
     for (std::size_t i = 0; i < experiment.alternatives.size(); ++i) {
         auto& alternative = experiment.alternatives[i];

@@ -14,6 +14,7 @@
 #include "program/transfer.hpp"
 #include "sim/faults.hpp"
 #include "sim/moe_operator.hpp"
+#include "sim/plan_form.hpp"
 #include "sim/replay_spec.hpp"
 #include "sim/serving_spec.hpp"
 #include "sim/training_spec_form.hpp"
@@ -107,6 +108,8 @@ struct ExperimentSpec {
     std::vector<AlternativeSpec> alternatives;
     std::string prices = "default";
     std::optional<Watts> site_power;  // what the facility may draw, cooling included
+    std::optional<PlanForm> plan;     // over what `podsim plan` searches
+    KeyPlaces plan_places;
 };
 
 // Throws InputError with everything wrong in the file itself.

@@ -4,6 +4,7 @@
 
 #include "base/plain_bytes.hpp"
 #include "sim/kept_file.hpp"
+#include "sim/resolve.hpp"
 
 namespace podsim {
 
@@ -35,6 +36,14 @@ void MemoryShares::fill_in(ChipSpec& chip, const std::optional<MemoryDevice>& de
     if (!device || !chip.memory || !chip.cores || !chip.core || !chip.core->memory.fabric) return;
     chip.sustained_shares =
         measured(*device, chip.memory->pin_rate.value, chip.cores->matrix.value);
+}
+
+void measure_memories(ResolvedExperiment& experiment, const std::string& folder) {
+    MemoryShares shares(folder);
+    for (auto& alternative : experiment.alternatives) {
+        shares.fill_in(alternative.chip, alternative.memory);
+        for (auto& pool : alternative.pools) shares.fill_in(pool.chip, pool.memory);
+    }
 }
 
 }  // namespace podsim

@@ -12,6 +12,8 @@
 
 namespace podsim {
 
+struct ResolvedExperiment;
+
 class MemoryShares {
   public:
     // `folder` "": nothing is kept on disk.
@@ -27,5 +29,8 @@ class MemoryShares {
     std::string folder_;
     std::map<std::string, SustainedShares> known_;
 };
+
+// Of all chips of an experiment, before anything of it runs.
+void measure_memories(ResolvedExperiment& experiment, const std::string& folder);
 
 }  // namespace podsim

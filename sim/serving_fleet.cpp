@@ -150,10 +150,10 @@ void ServingFleet::check() {
                                    to_string(Bytes(parts[p].bytes)));
         problems.push_back(at_key(
             replica.pool, "chips",
-            fmt::format("the model leaves no room for a KV cache: a rank of {} chips has {}, the "
-                        "model and its work take {} ({})",
-                        replica.packages, to_string(Bytes(capacity.capacity)),
-                        to_string(Bytes(capacity.total())), largest),
+            fmt::format("the model leaves no room for a KV cache: a rank has {}, the model and its "
+                        "work take {} ({})",
+                        to_string(Bytes(capacity.capacity)), to_string(Bytes(capacity.total())),
+                        largest),
             "more chips a replica (chips, or fewer replicas), tensor_parallel, fewer "
             "max_num_batched_tokens, smaller formats"));
     }

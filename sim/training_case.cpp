@@ -6,13 +6,11 @@
 
 #include "base/at.hpp"
 #include "base/names.hpp"
+#include "sim/band.hpp"
 #include "sim/shared_cores.hpp"
 
 namespace podsim {
 
-namespace {
-
-// Which passes a schedule is made of.
 bool splits_backward(ScheduleKind kind) {
     switch (kind) {
         case ScheduleKind::gpipe:
@@ -23,9 +21,12 @@ bool splits_backward(ScheduleKind kind) {
             return true;
     }
 }
-bool overlaps(ScheduleKind kind) {
+
+bool overlaps_passes(ScheduleKind kind) {
     return kind == ScheduleKind::dual_pipe || kind == ScheduleKind::dual_pipe_v;
 }
+
+namespace {
 
 // Products of 8 bits whose both operands have scales along the sum (TrainingHabits).
 void slow_weight_gradients(const Program& program, double factor, ProgramCosts& costs) {
@@ -79,6 +80,8 @@ TrainingPassPtr TrainingCase::run(Program program) {
     ran->costs =
         cost_program(ran->program, cache_, machine_.fabric, machine_.collectives, machine_.ranks);
     slow_weight_gradients(ran->program, job_.habits().narrow_weight_gradients, ran->costs);
+    if (machine_.operator_time != 1)
+        ran->costs = scaled(std::move(ran->costs), machine_.operator_time, machine_.hardware);
     const bool parted = ran->program.streams.front().core_share < 1;
     ran->record = run_on_shared_cores(ran->program, ran->costs, machine_.hardware, machine_.driver,
                                       parted ? 0 : job_.engine.transfer_core_share);
@@ -89,6 +92,7 @@ TrainingPassPtr TrainingCase::run(Program program) {
 TrainingPassPtr TrainingCase::pass(const TrainingPlan& plan, const PassRequest& request) {
     TrainingPlan depends = plan;
     depends.pipeline_parallel = 1;
+    if (request.kind == PassKind::forward) depends.recompute = RecomputePolicy::none;
     // Alone, a pass knows nothing of its replicas.
     if (!request.gathers && !request.reduces) {
         depends.data_parallel = 1;
@@ -110,10 +114,17 @@ TrainingPassPtr TrainingCase::optimizer(const TrainingPlan& plan,
 }
 
 TrainingPassPtr TrainingCase::layer(const TrainingPlan& plan, long layer, PassKind kind) {
+    TrainingPosition position;
+    position.begin = layer;
+    position.end = layer + 1;
+    return part(plan, position, kind);
+}
+
+TrainingPassPtr TrainingCase::part(const TrainingPlan& plan, const TrainingPosition& part,
+                                   PassKind kind) {
     PassRequest request;
     request.kind = kind;
-    request.position.begin = layer;
-    request.position.end = layer + 1;
+    request.position = part;
     return pass(plan, request);
 }
 
@@ -143,7 +154,7 @@ PositionPasses TrainingCase::passes_of(const TrainingPlan& plan,
     } else {
         passes.backward = made(PassKind::backward, each, reduces_each);
     }
-    if (overlaps(plan.schedule)) {
+    if (overlaps_passes(plan.schedule)) {
         request.backward = all[position];
         passes.overlapped = made(PassKind::overlapped, false, false);
     }

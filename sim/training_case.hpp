@@ -73,7 +73,13 @@ struct TrainingMachine {
     const CollectiveLibrarySpec& collectives;
     long ranks = 0;
     Driver driver = Driver::plain;
+    double operator_time = 1;  // all operators take so many times as long (sim/band.hpp)
 };
+
+// Whether the halves of a backward pass are passes of their own, and whether a forward and a
+// backward pass run as one.
+bool splits_backward(ScheduleKind kind);
+bool overlaps_passes(ScheduleKind kind);
 
 class TrainingCase {
   public:
@@ -90,6 +96,9 @@ class TrainingCase {
 
     // A whole layer of this kind alone, forward or backward.
     TrainingPassPtr layer(const TrainingPlan& plan, long layer, PassKind kind);
+
+    // Any part of the model by itself: layers, the embedding, the head.
+    TrainingPassPtr part(const TrainingPlan& plan, const TrainingPosition& part, PassKind kind);
 
     // Where a plan does not fit: the smallest single change that does, in words; "" where none.
     std::string help_for_memory(const TrainingPlan& plan) const;

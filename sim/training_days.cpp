@@ -14,7 +14,24 @@ namespace {
 
 constexpr double day = 86400, hour = 3600;
 
-TrainingRunSpec spec_of(const TrainingRunForm& form, double chips, double steps, Seconds step) {
+// What is wrong, at the key of `run` that says so.
+void require_possible(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative,
+                      const TrainingRunForm& form) {
+    const TrainingRunSpec spec = training_run_spec(form, alternative.packages, 1000, Seconds(1.0));
+    try {
+        (void)expected_run(spec);
+    } catch (const std::invalid_argument& error) {
+        const Seconds between = time_between_failures(spec.failures);
+        throw InputError({at_key(experiment.spec.workload, "run.checkpoint", error.what(),
+                                 fmt::format("less than {} would do: {} chips fail that often",
+                                             to_string(between), alternative.packages))});
+    }
+}
+
+}  // namespace
+
+TrainingRunSpec training_run_spec(const TrainingRunForm& form, double chips, double steps,
+                                  Seconds step) {
     TrainingRunSpec spec;
     spec.steps = steps;
     spec.step_time = step;
@@ -30,22 +47,6 @@ TrainingRunSpec spec_of(const TrainingRunForm& form, double chips, double steps,
     spec.spares = form.spares;
     return spec;
 }
-
-// What is wrong, at the key of `run` that says so.
-void require_possible(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative,
-                      const TrainingRunForm& form) {
-    const TrainingRunSpec spec = spec_of(form, alternative.packages, 1000, Seconds(1.0));
-    try {
-        (void)expected_run(spec);
-    } catch (const std::invalid_argument& error) {
-        const Seconds between = time_between_failures(spec.failures);
-        throw InputError({at_key(experiment.spec.workload, "run.checkpoint", error.what(),
-                                 fmt::format("less than {} would do: {} chips fail that often",
-                                             to_string(between), alternative.packages))});
-    }
-}
-
-}  // namespace
 
 void check_days(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative) {
     const auto& run = experiment.spec.workload.training->run;
@@ -67,7 +68,7 @@ void add_days(AlternativeResult& result, const ResolvedExperiment& experiment,
         result.cost.empty() ? 0 : paid * result.cost.front().usd_per_hour_per_chip / hour;
     double tokens = form->tokens ? form->tokens->value() : 0;
     const auto run_of = [&](double steps) {
-        return expected_run(spec_of(*form, alternative.packages, steps, step));
+        return expected_run(training_run_spec(*form, alternative.packages, steps, step));
     };
     if (form->budget) {
         if (!(dollars_per_second > 0)) {
@@ -90,9 +91,10 @@ void add_days(AlternativeResult& result, const ResolvedExperiment& experiment,
     add("run_steps", steps, "steps");
     add("run_time", wall / day, "day");
     add("goodput", run.goodput, "share");
-    add("interruptions", run.interruptions, "failures");
-    add("checkpoint_interval", run.storage_interval.value(), "s");
-    add("run_chip_hours", wall / hour * paid / 1e6, "Mh");
+    if (!form->failures.empty()) add("interruptions", run.interruptions, "failures");
+    if (run.storage_interval < run.wall)
+        add("checkpoint_interval", run.storage_interval.value(), "s");
+    add("run_chip_hours", wall / hour * paid, "h");
     for (std::size_t i = 0; i < result.cost.size(); ++i) {
         const CostBasis& basis = result.cost[i];
         const double hours = wall / hour * paid / 1e6;
@@ -114,7 +116,8 @@ void add_days(AlternativeResult& result, const ResolvedExperiment& experiment,
     // The expectation against twenty drawn runs of at most a hundred thousand steps each.
     constexpr int draws = 20;
     constexpr double most_steps = 1e5;
-    TrainingRunSpec drawn = spec_of(*form, alternative.packages, std::min(steps, most_steps), step);
+    TrainingRunSpec drawn =
+        training_run_spec(*form, alternative.packages, std::min(steps, most_steps), step);
     double sum = 0;
     for (int i = 0; i < draws; ++i)
         sum += simulated_run(drawn, static_cast<std::uint64_t>(i) + 1).goodput;

@@ -4,6 +4,7 @@
 
 #include "sim/resolve.hpp"
 #include "sim/result.hpp"
+#include "workloads/training_run.hpp"
 
 namespace podsim {
 
@@ -11,6 +12,10 @@ namespace podsim {
 // warning where a seeded simulation of failures lies far from the expectation.
 void add_days(AlternativeResult& result, const ResolvedExperiment& experiment,
               const ResolvedAlternative& alternative);
+
+// The run of so many steps that the form describes on so many chips.
+TrainingRunSpec training_run_spec(const TrainingRunForm& form, double chips, double steps,
+                                  Seconds step);
 
 // Throws InputError: checkpoints longer than the time between failures.
 void check_days(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative);

@@ -200,15 +200,15 @@ std::vector<StageNeed> training_need(const TrainingJob& job, const TrainingPlan&
 
 Bytes least_need(const TrainingJob& job, const TrainingPlan& plan,
                  const std::vector<TrainingPosition>& positions) {
-    const long stages = plan.pipeline_parallel;
-    const auto per_stage = static_cast<long>(positions.size()) / stages;
-    Bytes most(0.0);
-    // A position in the middle stands for its stage: stages hold parts alike but for the ends.
-    const TrainingPosition& middle = positions[positions.size() / 2];
-    HeldParameters held = held_by(job, plan, middle);
-    TrainingState state = state_of(job, plan, held);
-    most = static_cast<double>(per_stage) * state.total();
-    return most + job.engine.memory_reserve.value;
+    const auto count = static_cast<long>(positions.size());
+    const long per_stage = count / plan.pipeline_parallel;
+    // Every position in the middle holds at least so many layers.
+    TrainingPosition middle = positions[positions.size() / 2];
+    const long least = layer_count(job.model) / count;
+    middle.end = std::min(middle.end, middle.begin + least);
+    middle.embedding = middle.head = middle.drafts = false;
+    const TrainingState state = state_of(job, plan, held_by(job, plan, middle));
+    return static_cast<double>(per_stage) * state.total() + job.engine.memory_reserve.value;
 }
 
 }  // namespace podsim

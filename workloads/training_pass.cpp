@@ -345,8 +345,9 @@ class PassBuilder {
         return rows;
     }
 
-    Transfer strided(Transfer transfer, const char* name) const {
+    Transfer strided(Transfer transfer, const char* name, TransferType type) const {
         transfer.name = name;
+        transfer.type = type;
         transfer.stride = plan_.more.expert_tensor_parallel;
         return transfer;
     }
@@ -366,7 +367,7 @@ class PassBuilder {
         run(router_training(job_, plan_, kind).before);
         const ExpertLoad load = load_of(layer, false);
         const std::vector<Ids> routed = front_;
-        exchange(strided(load.dispatch, "dispatch"));
+        exchange(strided(load.dispatch, "dispatch", TransferType::dispatch));
         expert_tensor(TransferType::all_gather, load);
         const std::vector<Ids> arrived = front_;
         std::vector<Ids> shared(front_.size());
@@ -379,7 +380,7 @@ class PassBuilder {
         for (int c = 0; c < classes(); ++c)
             run(expert_training(job_, plan_, rows_of(load, c)).divided, c);
         expert_tensor(TransferType::reduce_scatter, load);
-        exchange(strided(load.combine, "combine"));
+        exchange(strided(load.combine, "combine", TransferType::combine));
         for (std::size_t c = 0; c < front_.size(); ++c)
             front_[c].insert(front_[c].end(), shared[c].begin(), shared[c].end());
         run(combine_training(job_, plan_).before);
@@ -398,7 +399,7 @@ class PassBuilder {
         }
         const std::vector<Ids> began = front_;
         std::vector<Ids> shared(front_.size());
-        if (input) exchange(strided(load.dispatch, "combine's gradient"));
+        if (input) exchange(strided(load.dispatch, "combine's gradient", TransferType::dispatch));
         if (input) expert_tensor(TransferType::all_gather, load);
         const std::vector<Ids> arrived = front_;
         if (job_.model.shared_intermediate > 0) {
@@ -420,7 +421,7 @@ class PassBuilder {
         if (input) {
             const std::vector<Ids> done = front_;
             expert_tensor(TransferType::reduce_scatter, load);
-            exchange(strided(load.combine, "dispatch's gradient"));
+            exchange(strided(load.combine, "dispatch's gradient", TransferType::combine));
             returned = front_;
             if (weight) {
                 front_ = done;

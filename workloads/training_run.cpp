@@ -83,8 +83,9 @@ Seconds whole_steps(Seconds interval, Seconds step) {
     return std::max(1.0, std::round(interval / step)) * step;
 }
 
-TrainingRun expected_at(const TrainingRunSpec& spec, const Rates& rates, Seconds storage,
-                        Seconds memory) {
+// `wait` is that of expected_wait(), which depends on no interval.
+TrainingRun expected_at(const TrainingRunSpec& spec, const Rates& rates, Seconds wait,
+                        Seconds storage, Seconds memory) {
     TrainingRun run;
     run.work = work_of(spec);
     run.storage_interval = storage;
@@ -99,7 +100,6 @@ TrainingRun expected_at(const TrainingRunSpec& spec, const Rates& rates, Seconds
         run.goodput = run.work / run.wall;
         return run;
     }
-    const Seconds wait = expected_wait(spec, rates);
     const double from_storage = has_memory(spec) ? rates.all - rates.memory : rates.all;
     const double from_memory = rates.all - from_storage;
     const double down = spec.restart.value();
@@ -131,8 +131,10 @@ TrainingRun expected_at(const TrainingRunSpec& spec, const Rates& rates, Seconds
 // The interval with the least expected time: unimodal, so by thirds of its logarithm.
 Seconds best_interval(const TrainingRunSpec& spec, const Rates& rates) {
     if (rates.all == 0) return work_of(spec);
+    const Seconds wait = expected_wait(spec, rates);
     const auto wall = [&](double logarithm) {
-        return expected_at(spec, rates, Seconds(std::exp(logarithm)), spec.memory.interval).wall;
+        return expected_at(spec, rates, wait, Seconds(std::exp(logarithm)), spec.memory.interval)
+            .wall;
     };
     double low = std::log(spec.step_time.value());
     double high = std::max(low, std::log(10 / rates.all));
@@ -338,7 +340,8 @@ TrainingRun expected_run(const TrainingRunSpec& spec) {
     const Rates rates = rates_of(spec);
     check(spec, rates);
     const TrainingRunSpec run = resolved(spec, rates);
-    return expected_at(run, rates, run.storage.interval, run.memory.interval);
+    return expected_at(run, rates, expected_wait(run, rates), run.storage.interval,
+                       run.memory.interval);
 }
 
 TrainingRun simulated_run(const TrainingRunSpec& spec, std::uint64_t seed) {

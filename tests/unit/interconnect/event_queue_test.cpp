@@ -35,7 +35,8 @@ void expect_order(const std::function<Picoseconds(std::uint64_t draw)>& ahead) {
         ASSERT_EQ(event.what, expected.begin()->second);
         now = event.time;
         expected.erase(expected.begin());
-        const int more = pushed > 20000 ? 0 : static_cast<int>(random_bits(2, pushed) % 3);
+        const int more =
+            pushed > 20000 ? 0 : static_cast<int>(random_bits(2, expected.size(), now) % 3);
         for (int i = 0; i < more; ++i) push();
     }
     EXPECT_TRUE(expected.empty());

@@ -73,10 +73,9 @@ struct Case {
 
 TEST(ExperimentSpec, SaysWhatIsWrongAndWhere) {
     for (const Case& c : {
-             Case{"workload.kind", "training",
+             Case{"workload.kind", "tuning",
                   "test.yaml:99:1: workload.kind: one of operator, collective, decode, prefill, "
-                  "replay was "
-                  "expected"},
+                  "training, serving, replay was expected"},
              {"workload.kind", "decoed", "did you mean decode?"},
              {"workload.context", "4096", "workload.context: "},
              {"workload.context", "0 tokens", "at least 1, at most 1,000,000,000"},
@@ -172,8 +171,8 @@ TEST(ExperimentSpec, PoolsAreOneAndDecode) {
     EXPECT_THAT(pools("[]"), HasSubstr("0 pools: one is modelled"));
     EXPECT_THAT(pools("[{name: a, system: s, chips: 1}, {name: b, system: s, chips: 1}]"),
                 HasSubstr("2 pools: one is modelled"));
-    EXPECT_THAT(pools("[{name: a, role: train, system: s, chips: 1}]"),
-                HasSubstr("train is not modelled yet, expected decode or prefill"));
+    EXPECT_THAT(pools("[{name: a, role: rollout, system: s, chips: 1}]"),
+                HasSubstr("rollout is not modelled yet, expected decode, prefill or train"));
     EXPECT_THAT(pools("[{system: s, chips: 1}]"), HasSubstr("name"));
 }
 

@@ -182,7 +182,7 @@ TEST(ServingCheck, WhatCannotBeIsToldAtItsKey) {
                      "test.yaml:99:1: workload.slo.tpot: 1 ms: A needs "),
           {"workload.slo.ttft", "1 ms", "workload.slo.ttft: 1 ms: A needs "},
           {"workload.scheduler", "{gpu_memory_utilization: 0.2}",
-           "the model leaves no room for a KV cache: a rank of 16 chips has 64 GB"},
+           "the model leaves no room for a KV cache: a rank has 64 GB"},
           {"workload.scheduler", "{max_num_seq: 3}", "max_num_seq"},
           {"workload.rate_scales", "[0]", "rate_scales"},
           {"workload.traffic.arrivals.rate", "0 req/s", "workload.traffic.arrivals.rate"},

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <memory>
 
 #include "base/random.hpp"
 #include "serving_cases.hpp"
@@ -234,6 +235,30 @@ TEST(Serving, EveryRequestEndsOneWay) {
     ASSERT_EQ(out.reasons.size(), 1U);
     EXPECT_NE(out.reasons[0].find("1000"), std::string::npos);
     EXPECT_NEAR(out.number_integral, out.sojourn_sum, 1e-9);
+}
+
+// One at a time, 10 ms each: the third comes last and goes second by its class, or third.
+TEST(Serving, TheHigherClassGoesFirst) {
+    for (const SchedulingPolicy policy : {SchedulingPolicy::priority, SchedulingPolicy::fcfs}) {
+        ServingCase serving = one_pool([](const StepLoad&) { return Seconds(0.010); });
+        serving.pools[0].knobs.max_num_seqs = 1;
+        serving.pools[0].knobs.scheduling_policy = policy;
+        // Only the higher class promises anything: its one request keeps 15 ms if it goes second.
+        RequestStream stream = listed({{0.0, 8, 1}, {0.001, 8, 1}, {0.006, 8, 1}});
+        stream.classes.resize(2);
+        stream.classes[1].priority = 1;
+        stream.classes[1].time_to_first_token = Seconds(0.015);
+        auto next = stream.next;
+        auto count = std::make_shared<int>(0);
+        stream.next = [next, count](Request& request) {
+            if (!next(request)) return false;
+            request.service_class = ++*count == 3 ? 1 : 0;
+            return true;
+        };
+        const ServingOutcome out = simulate_serving(serving, stream);
+        EXPECT_EQ(out.finished, 3);
+        EXPECT_EQ(out.good, policy == SchedulingPolicy::priority ? 3 : 2);
+    }
 }
 
 TEST(Serving, AStopLeavesWhatHadEnded) {

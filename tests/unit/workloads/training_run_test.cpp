@@ -119,5 +119,23 @@ TEST(TrainingRun, SaysWhatCannotBe) {
     EXPECT_THAT(message(spec), HasSubstr("failures of chip"));
 }
 
+// DeepSeek-V3 (arXiv 2412.19437, table 1, and arXiv 2505.09343, table 4): 14.8 T tokens in steps of
+// 15,360 x 4,096 that take 19.926 s on 2,048 chips are 2.664 M chip-hours, 180 K a trillion; with
+// 0.119 M and 0.005 M more at 2 USD 5.576 M USD; 5.2 M USD buy 14.4 T.
+TEST(TrainingRun, DeepSeekHoursAndDollars) {
+    const double tokens_a_step = 15360.0 * 4096, chips = 2048, usd = 2;
+    TrainingRunSpec spec;
+    spec.steps = 14.8e12 / tokens_a_step;
+    spec.step_time = Seconds(19.926);
+    spec.storage.interval = Seconds(3600);
+    const TrainingRun run = expected_run(spec);
+    EXPECT_DOUBLE_EQ(run.goodput, 1);
+    const double hours = run.wall.value() / 3600 * chips;
+    EXPECT_NEAR(hours, 2.664e6, 0.002 * 2.664e6);
+    EXPECT_NEAR(hours / 14.8, 180e3, 0.002 * 180e3);
+    EXPECT_NEAR((hours + 0.124e6) * usd, 5.576e6, 0.002 * 5.576e6);
+    EXPECT_NEAR(5.2e6 / usd / (hours / 14.8e12), 14.4e12, 0.005 * 14.4e12);
+}
+
 }  // namespace
 }  // namespace podsim

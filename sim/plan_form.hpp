@@ -1,0 +1,78 @@
+// The section `plan` of a training experiment: over what `podsim plan` searches. A degree that is
+// absent is what `mapping` says, and where that is silent all that divide; other keys that are
+// absent are as `workload` says, recompute and ZeRO apart, of which all are tried.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/form.hpp"
+#include "models/training.hpp"
+#include "workloads/schedule.hpp"
+
+namespace podsim {
+
+// exact: steps of workload.global_batch. at_most: the largest batch up to it that divides.
+enum class PlanBatch { exact, at_most };
+const std::vector<std::pair<const char*, PlanBatch>>& names_of(const PlanBatch*);
+
+// What a mapping is best at.
+enum class PlanObjective { throughput, cost, communication, failures };
+const std::vector<std::pair<const char*, PlanObjective>>& names_of(const PlanObjective*);
+
+struct PlanForm {
+    std::vector<int> chips, tensor_parallel, context_parallel, pipeline_parallel, expert_parallel,
+        expert_tensor_parallel, positions_per_stage;
+    std::vector<long> micro_batch;
+    std::vector<ScheduleKind> schedule;
+    std::vector<RecomputePolicy> recompute;
+    std::vector<int> zero_stage;
+    PlanBatch batch = PlanBatch::exact;
+    double idle = 0;    // share of the ranks that may stand by
+    double memory = 1;  // share of it that may be filled
+    double within = 0.05;
+    int top = 5;
+    PlanObjective objective = PlanObjective::throughput;
+};
+
+template <class Form>
+void describe(Form& form, PlanForm& plan) {
+    const auto list = [&](const char* key, auto& values, const char* help, const auto&... checks) {
+        form.optional(key, values, help, checks...);
+        if (form.ok() && form.has(key) && values.empty())
+            form.problem(key, "is an empty list", "leave the key away, or name at least one");
+    };
+    list("chips", plan.chips, "packages to plan for; those of the alternative if absent",
+         at_least(1));
+    list("tensor_parallel", plan.tensor_parallel, "degrees to try; all that divide if absent",
+         at_least(1));
+    list("context_parallel", plan.context_parallel, "degrees to try; 1 if absent", at_least(1));
+    list("pipeline_parallel", plan.pipeline_parallel, "degrees to try; all that divide if absent",
+         at_least(1));
+    list("expert_parallel", plan.expert_parallel, "degrees to try; all that divide if absent",
+         at_least(1));
+    list("expert_tensor_parallel", plan.expert_tensor_parallel, "degrees to try; 1 if absent",
+         at_least(1));
+    list("positions_per_stage", plan.positions_per_stage,
+         "parts of the model that a stage of an interleaved schedule holds; 2 if absent",
+         at_least(1));
+    list("micro_batch", plan.micro_batch, "sequences; the workload's if absent", at_least(1));
+    list("schedule", plan.schedule, "orders of passes; the workload's if absent");
+    list("recompute", plan.recompute, "policies; all if absent");
+    list("zero_stage", plan.zero_stage, "stages; 1 and 2, and 3 without a pipeline, if absent",
+         Check{0, 3, false, "a whole number of 0 to 3"});
+    form.optional("batch", plan.batch,
+                  "exact: the workload's global batch; at-most: the largest up to it that divides");
+    form.optional("idle", plan.idle,
+                  "share of the ranks that a mapping may leave standing by, as spares of a run",
+                  share());
+    form.optional("memory", plan.memory, "share of a rank's memory that may be filled",
+                  share_above_zero());
+    form.optional("within", plan.within,
+                  "mappings are timed whose throughput may come so near the best", share());
+    form.optional("top", plan.top, "mappings that are shown", at_least(1));
+    form.optional("objective", plan.objective, "whose best mapping is written as an experiment");
+}
+
+}  // namespace podsim

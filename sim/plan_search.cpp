@@ -1,0 +1,368 @@
+#include "sim/plan_search.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+#include <queue>
+#include <stdexcept>
+
+#include "base/at.hpp"
+#include "models/training.hpp"
+#include "sim/plan_bound.hpp"
+#include "sim/plan_memory.hpp"
+
+namespace podsim {
+
+namespace {
+
+// A candidate that fits.
+struct Fitting {
+    std::size_t order = 0;
+    Seconds bound{0.0};
+    double most_tokens = 0;  // a second, by the bound
+    bool on_ports = false;   // the bound is a step on ports alone
+};
+
+// Links inside a fabric take as long as the ports at the least; that a transfer which takes longer
+// lets others go first, and all be done sooner, is of no weight.
+constexpr double kPortsMargin = 0.998;
+
+RankFabric without_links(RankFabric fabric) {
+    fabric.scale_up_links = fabric.scale_out_links = nullptr;
+    return fabric;
+}
+
+class Search {
+  public:
+    Search(PlanQuestion& question, const PlanSpace& space)
+        : question_(question),
+          space_(space),
+          has_links_(question.machine.fabric.scale_up_links ||
+                     question.machine.fabric.scale_out_links),
+          plain_(without_links(question.machine.fabric)),
+          on_ports_{question.machine.hardware, plain_, question.machine.collectives,
+                    question.machine.ranks, question.machine.driver},
+          training_(question.job, question.machine, question.cache),
+          ports_(question.job, on_ports_, question.cache),
+          memory_(question.job),
+          bound_(question.job, ports_),
+          room_(question.machine.hardware.hbm_capacity * question.form.memory),
+          per_token_(training_flops_per_token(question.job.model, question.job.sequence,
+                                              question.job.has_drafts())) {}
+
+    PlanFound run() {
+        found_.counts.combinations = space_.combinations;
+        found_.counts.possible = static_cast<long>(space_.candidates.size());
+        found_.usd_per_hour = question_.usd_per_hour;
+        found_.has_run = static_cast<bool>(question_.goodput);
+        std::map<int, std::vector<Fitting>> by_chips = fitting();
+        for (auto& [chips, list] : by_chips) time(list);
+        rank();
+        if (question_.band && !found_.timed.empty() && !stopped()) look_at_band();
+        return std::move(found_);
+    }
+
+  private:
+    bool stopped() {
+        if (!found_.partial && question_.stop && question_.stop()) found_.partial = true;
+        return found_.partial;
+    }
+
+    void progress(const char* what, std::size_t done, std::size_t all) {
+        if (question_.progress)
+            question_.progress(what, static_cast<long>(done), static_cast<long>(all));
+    }
+
+    const PlanCandidate& candidate(std::size_t order) const { return space_.candidates[order]; }
+    double tokens_of(const PlanCandidate& one) const {
+        return static_cast<double>(one.global_batch) * static_cast<double>(question_.job.sequence);
+    }
+
+    std::map<int, std::vector<Fitting>> fitting() {
+        std::map<int, std::vector<Fitting>> by_chips;
+        std::optional<PlanNearest> nearest;
+        const std::size_t all = space_.candidates.size();
+        for (std::size_t i = 0; i < all && !stopped(); ++i) {
+            if (i % 64 == 0) progress("memory", i, all);
+            const PlanCandidate& one = candidate(i);
+            question_.job.global_batch = one.global_batch;
+            const auto positions = positions_of(question_.job, one.plan);
+            const Bytes least = least_need(question_.job, one.plan, positions);
+            // What states alone fill is no less than what all of it fills.
+            const Bytes need = least > room_ ? least : memory_.fullest(one.plan, positions);
+            if (need > room_) {
+                ++found_.counts.too_large;
+                if (!nearest || need < nearest->need) nearest = PlanNearest{one, need, room_, ""};
+                continue;
+            }
+            by_chips[one.chips_there].push_back({i, Seconds(0.0), 0, false});
+        }
+        if (by_chips.empty() && nearest && !found_.partial) {
+            nearest->need = exact_need(nearest->candidate);
+            nearest->help = help_for(nearest->candidate);
+            found_.nearest = nearest;
+        }
+        return by_chips;
+    }
+
+    Bytes exact_need(const PlanCandidate& one) {
+        question_.job.global_batch = one.global_batch;
+        return memory_.fullest(one.plan, positions_of(question_.job, one.plan));
+    }
+
+    std::string help_for(const PlanCandidate& one) {
+        question_.job.global_batch = one.global_batch;
+        RankHardware hardware = question_.machine.hardware;
+        hardware.hbm_capacity = room_;
+        TrainingMachine machine{hardware, question_.machine.fabric, question_.machine.collectives,
+                                one.plan.ranks(), question_.machine.driver};
+        return TrainingCase(question_.job, machine, question_.cache).help_for_memory(one.plan);
+    }
+
+    // Of equally many chips. Whoever promises most is looked at more closely, layer by layer, then
+    // on ports alone, then as it is, until it is known or no longer the most promising.
+    void time(std::vector<Fitting>& list) {
+        for (std::size_t i = 0; i < list.size() && !stopped(); ++i) {
+            if (i % 16 == 0) progress("bounds", i, list.size());
+            attempt(list[i], [&](const TrainingPlan& plan) {
+                return bound_.of(plan, positions_of(question_.job, plan));
+            });
+        }
+        const auto behind = [&](std::size_t a, std::size_t b) {
+            return list[a].most_tokens < list[b].most_tokens ||
+                   (list[a].most_tokens == list[b].most_tokens && a > b);
+        };
+        std::priority_queue<std::size_t, std::vector<std::size_t>, decltype(behind)> open(behind);
+        for (std::size_t i = 0; i < list.size(); ++i) {
+            if (list[i].most_tokens > 0) open.push(i);
+        }
+        std::vector<double> best;  // throughputs, highest first
+        double under_failures = 0;
+        while (!open.empty() && !stopped()) {
+            const std::size_t next = open.top();
+            Fitting& one = list[next];
+            if (one.most_tokens < threshold(best, under_failures)) break;
+            open.pop();
+            progress("timed", static_cast<std::size_t>(found_.counts.timed), list.size());
+            if (has_links_ && !one.on_ports) {
+                one.on_ports = true;
+                if (attempt(one, [&](const TrainingPlan& plan) {
+                        return max(one.bound, kPortsMargin * ports_.time(plan));
+                    }))
+                    open.push(next);
+                continue;
+            }
+            std::optional<PlanTimed> timed;
+            attempt(one, [&](const TrainingPlan&) {
+                timed = time(one);
+                return one.bound;
+            });
+            if (!timed) continue;
+            best.insert(std::upper_bound(best.begin(), best.end(), timed->tokens_per_second,
+                                         std::greater<>()),
+                        timed->tokens_per_second);
+            under_failures = std::max(under_failures, timed->tokens_under_failures());
+            found_.timed.push_back(*timed);
+        }
+        found_.counts.hopeless += static_cast<long>(open.size());
+    }
+
+    // No step of it is shorter than what `action` says. A format or a collective may have no cost
+    // on this machine: false.
+    template <class Action>
+    bool attempt(Fitting& one, Action action) {
+        const PlanCandidate& of = candidate(one.order);
+        question_.job.global_batch = of.global_batch;
+        try {
+            one.bound = action(of.plan);
+        } catch (const std::invalid_argument& error) {
+            ++found_.counts.refused;
+            one.most_tokens = 0;
+            if (found_.refusal.empty()) found_.refusal = error.what();
+            return false;
+        }
+        one.most_tokens = tokens_of(of) / one.bound.value();
+        return true;
+    }
+
+    // Less than this is nothing that is asked for.
+    double threshold(const std::vector<double>& best, double under_failures) const {
+        const auto top = static_cast<std::size_t>(question_.form.top);
+        if (best.size() < top) return 0;
+        return std::min({best.front() * (1 - question_.form.within), best[top - 1],
+                         under_failures > 0 ? under_failures : best.front()});
+    }
+
+    std::optional<PlanTimed> time(const Fitting& of) {
+        const PlanCandidate& one = candidate(of.order);
+        question_.job.global_batch = one.global_batch;
+        const TrainingStep step = training_.step(one.plan);
+        ++found_.counts.timed;
+        PlanTimed timed;
+        timed.memory = step.fullest().need.total();
+        // Automatic schedules are known only now.
+        if (timed.memory > room_) {
+            ++found_.counts.too_large;
+            return {};
+        }
+        timed.candidate = one;
+        timed.order = of.order;
+        timed.step = step.total;
+        timed.bound = of.bound;
+        timed.exposed = exposed_communication(step);
+        timed.bubble = step.timing.bubble_fraction;
+        timed.tokens_per_second = tokens_of(one) / step.total.value();
+        timed.model_flops_utilization =
+            timed.tokens_per_second / one.chips * per_token_.value() / question_.peak.value();
+        if (question_.goodput) timed.goodput = question_.goodput(timed);
+        if (question_.usd_per_hour > 0) {
+            constexpr double trillion = 1e12, hour = 3600;
+            const double paid = static_cast<double>(one.chips_there + question_.spares);
+            timed.usd_per_trillion = timed.tokens_under_failures() > 0
+                                         ? paid * question_.usd_per_hour / hour * trillion /
+                                               timed.tokens_under_failures()
+                                         : std::numeric_limits<double>::infinity();
+        }
+        return timed;
+    }
+
+    // `value`: higher is better. Equals in the order of the space.
+    template <class Value>
+    void rank_by(PlanObjective objective, std::vector<std::size_t> list, Value value) {
+        std::stable_sort(list.begin(), list.end(), [&](std::size_t a, std::size_t b) {
+            const PlanTimed &x = found_.timed[a], &y = found_.timed[b];
+            const double of_x = value(x), of_y = value(y);
+            return of_x > of_y || (of_x == of_y && x.order < y.order);
+        });
+        list.resize(std::min(list.size(), static_cast<std::size_t>(question_.form.top)));
+        found_.best[objective] = std::move(list);
+    }
+
+    void rank() {
+        const auto& timed = found_.timed;
+        std::vector<std::size_t> all(timed.size());
+        std::iota(all.begin(), all.end(), std::size_t{0});
+        rank_by(PlanObjective::throughput, all,
+                [](const PlanTimed& one) { return one.tokens_per_second; });
+        if (question_.goodput)
+            rank_by(PlanObjective::failures, all,
+                    [](const PlanTimed& one) { return one.tokens_under_failures(); });
+        if (question_.usd_per_hour > 0)
+            rank_by(PlanObjective::cost, all,
+                    [](const PlanTimed& one) { return -one.usd_per_trillion; });
+        std::map<int, double> most;
+        for (const PlanTimed& one : timed) {
+            double& best = most[one.candidate.chips_there];
+            best = std::max(best, one.tokens_per_second);
+        }
+        std::vector<std::size_t> near;
+        for (const std::size_t i : all) {
+            const double best = most[timed[i].candidate.chips_there];
+            if (timed[i].tokens_per_second >= best * (1 - question_.form.within)) near.push_back(i);
+        }
+        rank_by(PlanObjective::communication, near,
+                [](const PlanTimed& one) { return -one.exposed_share(); });
+    }
+
+    // The best twenty, with all operators off at once either way.
+    void look_at_band() {
+        std::vector<std::size_t> list(found_.timed.size());
+        std::iota(list.begin(), list.end(), std::size_t{0});
+        std::stable_sort(list.begin(), list.end(), [&](std::size_t a, std::size_t b) {
+            return found_.timed[a].tokens_per_second > found_.timed[b].tokens_per_second;
+        });
+        list.resize(std::min<std::size_t>(list.size(), 20));
+        TrainingMachine fast = question_.machine, slow = question_.machine;
+        fast.operator_time = 1 / (1 + question_.band->share);
+        slow.operator_time = 1 + question_.band->share;
+        TrainingCase faster(question_.job, fast, question_.cache),
+            slower(question_.job, slow, question_.cache);
+        PlanBandEffect effect{*question_.band, list.front(), list.front()};
+        double best_fast = 0, best_slow = 0;
+        for (std::size_t i = 0; i < list.size() && !stopped(); ++i) {
+            progress("band", i, list.size());
+            PlanTimed& one = found_.timed[list[i]];
+            question_.job.global_batch = one.candidate.global_batch;
+            one.low = faster.time(one.candidate.plan);
+            one.high = slower.time(one.candidate.plan);
+            const double tokens = tokens_of(one.candidate);
+            if (tokens / one.low.value() > best_fast) {
+                best_fast = tokens / one.low.value();
+                effect.best_fast = list[i];
+            }
+            if (tokens / one.high.value() > best_slow) {
+                best_slow = tokens / one.high.value();
+                effect.best_slow = list[i];
+            }
+        }
+        if (!found_.partial) found_.band = effect;
+    }
+
+    PlanQuestion& question_;
+    const PlanSpace& space_;
+    bool has_links_;
+    RankFabric plain_;
+    TrainingMachine on_ports_;
+    TrainingCase training_, ports_;
+    PlanMemory memory_;
+    PlanBound bound_;
+    Bytes room_;
+    Flops per_token_;
+    PlanFound found_;
+};
+
+// Time of a pass in which a transfer is on its chain.
+double exposed_of(const TrainingPassPtr& pass) {
+    double sum = 0;
+    if (!pass) return 0;
+    for (const int id : pass->record.critical_path) {
+        if (at(pass->program.tasks, id).kind != TaskKind::transfer) continue;
+        const TaskRecord& record = at(pass->record.tasks, id);
+        sum += to_seconds(record.end - record.start).value();
+    }
+    return sum;
+}
+
+}  // namespace
+
+Seconds exposed_communication(const TrainingStep& step) {
+    const std::size_t kind = at(step.kind_of_stage, step.critical_stage);
+    double sum =
+        step.gather.value() + step.reductions[kind].value() + exposed_of(step.optimizers[kind]);
+    std::map<const TrainingPass*, double> known;
+    const auto of = [&](const TrainingPassPtr& pass) {
+        const auto [it, fresh] = known.try_emplace(pass.get());
+        if (fresh) it->second = exposed_of(pass);
+        return it->second;
+    };
+    for (const Pass& pass : at(step.schedule.programs, step.critical_stage)) {
+        const PositionPasses& passes = at(step.passes, pass.cell.position);
+        switch (pass.kind) {
+            case PassKind::forward:
+                sum += of(passes.forward);
+                break;
+            case PassKind::backward:
+                sum += passes.backward ? of(passes.backward)
+                                       : of(passes.input_gradient) + of(passes.weight_gradient);
+                break;
+            case PassKind::input_gradient:
+                sum += of(passes.input_gradient);
+                break;
+            case PassKind::weight_gradient:
+                sum += of(passes.weight_gradient);
+                break;
+            case PassKind::overlapped:
+                sum += (of(passes.overlapped) +
+                        of(at(step.passes, pass.backward.position).overlapped)) /
+                       2;
+                break;
+        }
+    }
+    return Seconds(sum);
+}
+
+PlanFound search_plans(PlanQuestion question, const PlanSpace& space) {
+    return Search(question, space).run();
+}
+
+}  // namespace podsim

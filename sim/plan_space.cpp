@@ -1,0 +1,274 @@
+#include "sim/plan_space.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+#include <optional>
+
+#include "workloads/step_parts.hpp"
+
+namespace podsim {
+
+namespace {
+
+std::vector<int> divisors(long of, long most) {
+    std::vector<int> list;
+    for (long value = 1; value <= std::min(of, most); ++value) {
+        if (of % value == 0) list.push_back(static_cast<int>(value));
+    }
+    return list;
+}
+
+// What is wrong with a plan by itself, on as many ranks as it makes, at one of its keys.
+std::optional<StepError> problem_at(const TrainingJob& job, TrainingPlan plan,
+                                    const std::string& key) {
+    plan.more.sequence_parallel = plan.tensor_parallel > 1;
+    for (StepError& error : training_problems(job, plan, plan.ranks())) {
+        if (error.key == key) return error;
+    }
+    return {};
+}
+
+// One degree alone, everything else 1.
+TrainingPlan alone(const PlanGround& ground) {
+    TrainingPlan plan;
+    plan.more.context_exchange = ground.start.more.context_exchange;
+    return plan;
+}
+
+std::optional<StepError> tensor_problem(const PlanGround& ground, int degree) {
+    TrainingPlan plan = alone(ground);
+    plan.tensor_parallel = degree;
+    return problem_at(ground.job, plan, "mapping.tensor_parallel");
+}
+
+std::optional<StepError> context_problem(const PlanGround& ground, int degree) {
+    TrainingPlan plan = alone(ground);
+    plan.more.context_parallel = degree;
+    return problem_at(ground.job, plan, "mapping.context_parallel");
+}
+
+std::optional<StepError> pipeline_problem(const PlanGround& ground, int degree) {
+    TrainingPlan plan = alone(ground);
+    plan.pipeline_parallel = degree;
+    return problem_at(ground.job, plan, "mapping.pipeline_parallel");
+}
+
+std::optional<StepError> expert_problem(const PlanGround& ground, int degree) {
+    if (has_experts(ground.job.model) && ground.job.model.routed_experts % degree != 0) {
+        long nearest = degree;
+        while (ground.job.model.routed_experts % nearest != 0) --nearest;
+        return StepError("mapping.expert_parallel",
+                         fmt::format("{} does not divide {} routed experts; {} would", degree,
+                                     ground.job.model.routed_experts, nearest));
+    }
+    TrainingPlan plan = alone(ground);
+    plan.expert_parallel = plan.data_parallel = degree;
+    return problem_at(ground.job, plan, "mapping.expert_parallel");
+}
+
+template <class Problem>
+std::vector<int> that_divide(const PlanGround& ground, std::vector<int> values, Problem problem) {
+    std::erase_if(values, [&](int value) { return problem(ground, value).has_value(); });
+    return values;
+}
+
+// Micro-batches of a data-parallel group, the most up to `most` that the schedule can run.
+long runnable(ScheduleRequest request, long most) {
+    const long far = 2L * request.stages * request.positions_per_stage;
+    for (long count = most; count >= 1 && count >= most - far; --count) {
+        request.micro_batches = count;
+        if (!schedule_problem(request)) return count;
+    }
+    return 0;
+}
+
+class Cutter {
+  public:
+    Cutter(const PlanGround& ground, const PlanForm& form) : ground_(ground), form_(form) {}
+
+    PlanSpace cut() {
+        for (const int chips : form_.chips) {
+            for (const int tensor : form_.tensor_parallel) {
+                for (const int context : form_.context_parallel) {
+                    for (const int pipeline : form_.pipeline_parallel)
+                        degrees(chips, tensor, context, pipeline);
+                }
+            }
+        }
+        return std::move(space_);
+    }
+
+  private:
+    void degrees(int chips, int tensor, int context, int pipeline) {
+        TrainingPlan plan = ground_.start;
+        plan.tensor_parallel = tensor;
+        plan.more.context_parallel = context;
+        plan.more.sequence_parallel = tensor > 1;
+        plan.pipeline_parallel = pipeline;
+        plan.more.layers.clear();
+        for (const int expert : form_.expert_parallel) {
+            for (const int width : form_.expert_tensor_parallel) {
+                plan.expert_parallel = expert;
+                plan.more.expert_tensor_parallel = width;
+                for (const long micro_batch : form_.micro_batch) {
+                    plan.micro_batch = micro_batch;
+                    for (const ScheduleKind schedule : form_.schedule)
+                        schedules(chips, plan, schedule);
+                }
+            }
+        }
+    }
+
+    void schedules(int chips, TrainingPlan plan, ScheduleKind schedule) {
+        plan.schedule = schedule;
+        const bool interleaves = schedule == ScheduleKind::interleaved;
+        const std::vector<int> parts =
+            interleaves ? form_.positions_per_stage : std::vector<int>{0};
+        for (const int positions : parts) {
+            plan.more.positions_per_stage = positions;
+            plan.recompute = form_.recompute.front();
+            plan.zero_stage = 0;
+            const auto variants =
+                static_cast<long>(form_.recompute.size() * form_.zero_stage.size());
+            space_.combinations += variants;
+            // Without stages all schedules are one: forward, backward.
+            if (plan.pipeline_parallel == 1) {
+                if (schedule != form_.schedule.front() || positions != parts.front()) continue;
+                plan.schedule = ScheduleKind::one_forward_one_backward;
+                plan.more.positions_per_stage = 0;
+            }
+            const auto found = fill(chips, plan);
+            if (!found) continue;
+            for (const RecomputePolicy recompute : form_.recompute) {
+                for (const int zero : form_.zero_stage) {
+                    if (zero == 3 && plan.pipeline_parallel > 1) continue;
+                    PlanCandidate one = *found;
+                    one.plan.recompute = recompute;
+                    one.plan.zero_stage = zero;
+                    space_.candidates.push_back(std::move(one));
+                }
+            }
+        }
+    }
+
+    // The most data parallelism that the ranks carry, and the batch.
+    std::optional<PlanCandidate> fill(int chips, TrainingPlan plan) {
+        const long ranks = static_cast<long>(chips) * ground_.ranks_per_chip;
+        const long unit = static_cast<long>(plan.tensor_parallel) * plan.more.context_parallel;
+        const long most = ranks / (unit * plan.pipeline_parallel);
+        const long group =
+            static_cast<long>(plan.expert_parallel) * plan.more.expert_tensor_parallel;
+        const long step = group / std::gcd(group, unit);
+        const double least = static_cast<double>(ranks) * (1 - form_.idle) - 1e-6;
+        for (long data = most / step * step; data > 0; data -= step) {
+            const long used = data * unit * plan.pipeline_parallel;
+            if (static_cast<double>(used) < least) break;
+            if (used % ground_.ranks_per_chip != 0) continue;
+            plan.data_parallel = static_cast<int>(data);
+            PlanCandidate one{plan, ground_.job.global_batch,
+                              static_cast<int>(used / ground_.ranks_per_chip), chips};
+            if (form_.batch == PlanBatch::at_most) {
+                const long sequences = plan.micro_batch * data;
+                one.global_batch = sequences * runnable(plan.request(ground_.job),
+                                                        ground_.job.global_batch / sequences);
+                if (one.global_batch == 0) continue;
+            } else if (ground_.job.global_batch % (plan.micro_batch * data) != 0) {
+                note(plan);
+                continue;
+            }
+            job_.global_batch = one.global_batch;
+            const auto problems = training_problems(job_, one.plan, one.plan.ranks());
+            if (problems.empty()) return one;
+            if (space_.first_problem.empty()) space_.first_problem = problems;
+            // A batch that this many groups cannot run may do for fewer; the rest stays wrong.
+            if (problems.front().key != "schedule" && problems.front().key != "global_batch")
+                return {};
+        }
+        if (space_.first_problem.empty()) {
+            const long product = unit * plan.pipeline_parallel * step;
+            space_.first_problem.emplace_back(
+                "idle",
+                fmt::format("no data_parallel puts tensor_parallel {} x context_parallel {} x "
+                            "pipeline_parallel {} with groups of {} ranks for experts on {} ranks; "
+                            "multiples of {} would",
+                            plan.tensor_parallel, plan.more.context_parallel,
+                            plan.pipeline_parallel, group, ranks, product));
+        }
+        return {};
+    }
+
+    void note(const TrainingPlan& plan) {
+        if (space_.first_problem.empty())
+            space_.first_problem = training_problems(ground_.job, plan, plan.ranks());
+    }
+
+    const PlanGround& ground_;
+    const PlanForm& form_;
+    TrainingJob job_ = ground_.job;
+    PlanSpace space_;
+};
+
+}  // namespace
+
+PlanForm filled_form(const PlanGround& ground, const PlanForm& form, const GivenDegrees& given) {
+    PlanForm full = form;
+    const TrainingPlan& start = ground.start;
+    if (full.chips.empty()) full.chips = {ground.chips};
+    const long ranks = static_cast<long>(*std::max_element(full.chips.begin(), full.chips.end())) *
+                       ground.ranks_per_chip;
+    const auto fill = [](std::vector<int>& list, bool kept, int value, const auto& all) {
+        if (list.empty()) list = kept ? std::vector<int>{value} : all();
+    };
+    const auto ones = [] { return std::vector<int>{1}; };
+    fill(full.tensor_parallel, given.tensor, start.tensor_parallel,
+         [&] { return that_divide(ground, divisors(ranks, ground.domain_ranks), tensor_problem); });
+    fill(full.context_parallel, given.context, start.more.context_parallel, ones);
+    fill(full.pipeline_parallel, given.pipeline, start.pipeline_parallel, [&] {
+        return that_divide(ground, divisors(ranks, layer_count(ground.job.model) + 2),
+                           pipeline_problem);
+    });
+    fill(full.expert_tensor_parallel, given.expert_tensor, start.more.expert_tensor_parallel, ones);
+    fill(full.expert_parallel, given.expert, start.expert_parallel, [&] {
+        if (!has_experts(ground.job.model)) return ones();
+        return divisors(ground.job.model.routed_experts, ranks);
+    });
+    fill(full.positions_per_stage, given.positions && start.more.positions_per_stage > 0,
+         start.more.positions_per_stage, [] { return std::vector<int>{2}; });
+    if (full.micro_batch.empty()) full.micro_batch = {start.micro_batch};
+    if (full.schedule.empty()) full.schedule = {start.schedule};
+    if (full.recompute.empty()) {
+        for (const auto& [name, policy] : names_of(static_cast<const RecomputePolicy*>(nullptr)))
+            full.recompute.push_back(policy);
+    }
+    if (full.zero_stage.empty()) full.zero_stage = {1, 2, 3};
+    return full;
+}
+
+std::vector<StepError> value_problems(const PlanGround& ground, const PlanForm& form) {
+    std::vector<StepError> found;
+    const auto look = [&](const std::vector<int>& values, const char* key, auto problem) {
+        for (const int value : values) {
+            if (const auto error = problem(ground, value)) found.emplace_back(key, error->reason);
+        }
+    };
+    look(form.tensor_parallel, "tensor_parallel", tensor_problem);
+    look(form.context_parallel, "context_parallel", context_problem);
+    look(form.pipeline_parallel, "pipeline_parallel", pipeline_problem);
+    look(form.expert_parallel, "expert_parallel", expert_problem);
+    for (const long value : form.micro_batch) {
+        if (value > ground.job.global_batch) {
+            found.emplace_back("micro_batch",
+                               fmt::format("{} is more than the {} sequences of a step", value,
+                                           ground.job.global_batch));
+        }
+    }
+    return found;
+}
+
+PlanSpace plan_space(const PlanGround& ground, const PlanForm& form) {
+    return Cutter(ground, form).cut();
+}
+
+}  // namespace podsim

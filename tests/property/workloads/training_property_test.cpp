@@ -1,0 +1,94 @@
+// What holds of training steps whatever their plan.
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+
+#include <cmath>
+
+#include "tests/unit/workloads/training_jobs.hpp"
+#include "workloads/training_need.hpp"
+#include "workloads/training_pass.hpp"
+
+namespace podsim {
+namespace {
+
+TrainingPlan any_plan() {
+    TrainingPlan plan;
+    plan.tensor_parallel = *rc::gen::element(1, 2, 4);
+    plan.pipeline_parallel = *rc::gen::element(1, 2, 4);
+    plan.data_parallel = *rc::gen::element(1, 2, 4);
+    plan.micro_batch = *rc::gen::element(1L, 2L, 4L);
+    plan.more.context_parallel = *rc::gen::element(1, 2);
+    plan.more.sequence_parallel = plan.tensor_parallel > 1;
+    plan.zero_stage = *rc::gen::inRange(0, 3);
+    plan.recompute = *rc::gen::element(RecomputePolicy::none, RecomputePolicy::selective,
+                                       RecomputePolicy::norms_and_activations);
+    return plan;
+}
+
+TrainingJob any_job() {
+    return *rc::gen::arbitrary<bool>() ? small_gpt() : small_moe();
+}
+
+double work(const TrainingJob& job, const TrainingPlan& plan, PassKind kind,
+            const TrainingPosition& position) {
+    PassRequest request;
+    request.kind = kind;
+    request.position = request.backward = position;
+    const Program program = build_pass(job, plan, request);
+    require_valid(program);
+    double sum = 0;
+    for (std::size_t id = 0; id < program.tasks.size(); ++id) {
+        for (const int op : operators_of(program, static_cast<int>(id)))
+            sum += work_of(program.operators[static_cast<std::size_t>(op)].body).value();
+    }
+    return sum;
+}
+
+// However a backward pass is cut, and beside whatever it runs, it is the same work.
+TEST(TrainingPasses, HalvesAndPairsAddUp) {
+    EXPECT_TRUE(rc::check([] {
+        const TrainingJob job = any_job();
+        const TrainingPlan plan = any_plan();
+        for (const TrainingPosition& position : positions_of(job, plan)) {
+            const double forward = work(job, plan, PassKind::forward, position);
+            const double backward = work(job, plan, PassKind::backward, position);
+            const double halves = work(job, plan, PassKind::input_gradient, position) +
+                                  work(job, plan, PassKind::weight_gradient, position);
+            RC_ASSERT(std::abs(halves - backward) <= 1e-9 * backward);
+            const double pair = work(job, plan, PassKind::overlapped, position);
+            RC_ASSERT(std::abs(pair - forward - backward) <= 1e-9 * pair);
+        }
+    }));
+}
+
+// More ZeRO, more recomputing never needs more; states alone never more than all.
+TEST(TrainingMemory, DividingAndRecomputingNeverNeedMore) {
+    EXPECT_TRUE(rc::check([] {
+        const TrainingJob job = any_job();
+        TrainingPlan plan = any_plan();
+        const auto fullest = [&](const TrainingPlan& one) {
+            const auto positions = positions_of(job, one);
+            const PipelineTimes times = unit_times(job, one, positions);
+            const Schedule schedule = make_schedule(one.request(job), times);
+            Bytes most(0.0);
+            for (const StageNeed& need :
+                 training_need(job, one, positions, schedule, time_schedule(schedule, times)))
+                most = max(most, need.need.total());
+            RC_ASSERT(least_need(job, one, positions) <= most);
+            return most;
+        };
+        const Bytes before = fullest(plan);
+        TrainingPlan divided = plan;
+        ++divided.zero_stage;
+        if (plan.zero_stage < 2) RC_ASSERT(fullest(divided) <= before);
+        TrainingPlan again = plan;
+        again.recompute = RecomputePolicy::norms_and_activations;
+        if (plan.recompute == RecomputePolicy::none) {
+            // What one layer makes again stands beside, as long as more is saved.
+            RC_ASSERT(fullest(again) <= before * 1.05);
+        }
+    }));
+}
+
+}  // namespace
+}  // namespace podsim

@@ -1,0 +1,349 @@
+// The search over training mappings: the same best as every mapping timed, memory as it is worked
+// out for one plan, bounds below every step, and experiments that give the number that was found.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "base/yaml_writer.hpp"
+#include "sim/experiment.hpp"
+#include "sim/plan_bound.hpp"
+#include "sim/plan_memory.hpp"
+#include "sim/plan_run.hpp"
+#include "sim/training_run_step.hpp"
+#include "tests/support/readers.hpp"
+
+namespace podsim {
+namespace {
+
+using testing::HasSubstr;
+
+// Mixtral 8x7B is small and has experts; its chips hold 80 GB.
+const std::string kExperts = R"(
+experiment: Mixtral on H100
+workload:
+  kind: training
+  model: mixtral-8x7b
+  global_batch: 128
+  sequence: 4096 tokens
+  micro_batch: 1
+  schedule: 1f1b
+  run:
+    tokens: 1 Ttok
+    checkpoint: {stall: 10 s, restore: 60 s}
+    restart: 300 s
+    failures: [{component: chip, mean_time_between: 20000 h, repair: 24 h}]
+alternatives:
+  - name: H100
+    system: h100-ib
+    chips: 32
+    engine: megatron
+prices: default
+plan:
+  tensor_parallel: [1, 2, 4]
+  pipeline_parallel: [1, 2, 4]
+  expert_parallel: [1, 4, 8]
+  schedule: [1f1b, interleaved, zb-h1]
+  recompute: [none, full]
+)";
+
+const std::string kDense = R"(
+experiment: GPT on Selene
+workload: {kind: training, model: megatron-18b, global_batch: 256, sequence: 2048 tokens, schedule: 1f1b}
+alternatives:
+  - {name: Selene, system: selene, chips: 64, engine: megatron}
+prices: default
+plan: {tensor_parallel: [2, 4, 8], pipeline_parallel: [1, 2, 4], micro_batch: [1, 2], recompute: [selective, full], zero_stage: [1]}
+)";
+
+Node document(const std::string& text) {
+    return parse_yaml(text, "plan.yaml");
+}
+
+PlanReport planned(const std::string& text, PlanOptions options = {}) {
+    Catalog catalog(configs_root);
+    options.fidelity = Fidelity::analytic;
+    return plan_experiment(document(text), catalog, options);
+}
+
+std::string refusal(const std::string& text) {
+    return refusal_of([&] { (void)planned(text); });
+}
+
+// What the search rests on, for a test to ask it one by one.
+struct Scene {
+    Catalog catalog{configs_root};
+    ResolvedExperiment experiment;
+    const ResolvedAlternative& alternative;
+    TrainingJob job;
+    TrainingPlan start;
+    RankHardware hardware;
+    RankFabric fabric;
+    CostCache cache;
+    TrainingMachine machine;
+    TrainingCase training;
+    PlanSpace space;
+
+    explicit Scene(const std::string& text)
+        : experiment(resolve(document(text), catalog)),
+          alternative(experiment.alternatives.front()),
+          job(training_job(experiment, alternative)),
+          start(training_plan(experiment, alternative)),
+          hardware(hardware_of(alternative)),
+          fabric(rank_fabric(alternative.system, alternative.chip.ranks)),
+          cache(hardware, alternative.kernels, Fidelity::analytic, true, RankState::busy),
+          machine{hardware, fabric, alternative.collectives, alternative.ranks, Driver::plain},
+          training(job, machine, cache) {
+        const PlanGround ground{job, start, alternative.packages, alternative.chip.ranks,
+                                alternative.system.scale_up.domain.value};
+        space = plan_space(ground, filled_form(ground, *experiment.spec.plan, {}));
+    }
+
+    Bytes need(const PlanCandidate& one) {
+        job.global_batch = one.global_batch;
+        Bytes most(0.0);
+        for (const StageNeed& stage : training.memory(one.plan))
+            most = max(most, stage.need.total());
+        return most;
+    }
+};
+
+TEST(PlanSpace, DegreesMultiplyToTheChips) {
+    Scene scene(kExperts);
+    ASSERT_FALSE(scene.space.candidates.empty());
+    for (const PlanCandidate& one : scene.space.candidates) {
+        EXPECT_EQ(one.plan.ranks(), 32);
+        EXPECT_EQ(one.chips, 32);
+        EXPECT_TRUE(training_problems(scene.job, one.plan, 32).empty());
+    }
+    // 3 tensor x 3 pipeline x 3 expert x 3 schedules x 2 recompute x 3 ZeRO stages.
+    EXPECT_EQ(scene.space.combinations, 486);
+}
+
+// 30 chips carry 7 groups of 4, of which 128 sequences take no 7: the largest batch that 7 groups
+// divide is 126, and 2 chips stand by.
+TEST(PlanSpace, RaggedNumbersOfChipsLeaveSomeStandingBy) {
+    Scene scene(replaced(replaced(kDense, "chips: 64", "chips: 30"),
+                         "plan: {tensor_parallel: [2, 4, 8], pipeline_parallel: [1, 2, 4]",
+                         "plan: {batch: at-most, idle: 10 %, tensor_parallel: [4], "
+                         "pipeline_parallel: [1]"));
+    ASSERT_FALSE(scene.space.candidates.empty());
+    const PlanCandidate& one = scene.space.candidates.front();
+    EXPECT_EQ(one.plan.data_parallel, 7);
+    EXPECT_EQ(one.chips, 28);
+    EXPECT_EQ(one.chips_there, 30);
+    EXPECT_EQ(one.global_batch, 252);
+}
+
+TEST(PlanMemory, IsThatOfThePlanAlone) {
+    for (const std::string& text : {kExperts, kDense}) {
+        Scene scene(text);
+        PlanMemory memory(scene.job);
+        for (const PlanCandidate& one : scene.space.candidates) {
+            const Bytes need = scene.need(one);
+            EXPECT_NEAR(memory.fullest(one.plan, positions_of(scene.job, one.plan)) / need, 1,
+                        1e-12);
+        }
+    }
+}
+
+// States alone never fill more than all of it, so that what they prune would not have fitted.
+TEST(PlanMemory, StatesAloneAreNoMoreThanAll) {
+    Scene scene(kExperts);
+    for (const PlanCandidate& one : scene.space.candidates) {
+        const Bytes need = scene.need(one);
+        EXPECT_LE(least_need(scene.job, one.plan, positions_of(scene.job, one.plan)), need);
+    }
+}
+
+TEST(PlanMemory, RoundsOfMicroBatchesAddNothing) {
+    for (const auto& [name, kind] : names_of(static_cast<const ScheduleKind*>(nullptr))) {
+        Scene scene(replaced(kDense, "global_batch: 256", "global_batch: 4096"));
+        TrainingPlan plan = scene.space.candidates.front().plan;
+        plan.tensor_parallel = 2;
+        plan.pipeline_parallel = 4;
+        plan.data_parallel = 8;
+        plan.micro_batch = 1;
+        plan.schedule = kind;
+        plan.more.positions_per_stage = kind == ScheduleKind::interleaved ? 2 : 0;
+        Bytes all(0.0);
+        for (const StageNeed& stage : scene.training.memory(plan))
+            all = max(all, stage.need.total());
+        PlanMemory memory(scene.job);
+        EXPECT_NEAR(memory.fullest(plan, positions_of(scene.job, plan)) / all, 1, 1e-12) << name;
+    }
+}
+
+TEST(PlanBound, IsBelowEveryStep) {
+    for (const std::string& text : {kDense, kExperts,
+                                    replaced(kExperts, "[1f1b, interleaved, zb-h1]",
+                                             "[dualpipe, dualpipe-v, gpipe, zb-v]")}) {
+        Scene scene(text);
+        PlanBound bound(scene.job, scene.training);
+        double tightest = 0;
+        for (const PlanCandidate& one : scene.space.candidates) {
+            const auto positions = positions_of(scene.job, one.plan);
+            const double share = bound.of(one.plan, positions) / scene.training.time(one.plan);
+            EXPECT_LE(share, 1);
+            tightest = std::max(tightest, share);
+        }
+        EXPECT_GT(tightest, 0.9);
+    }
+}
+
+TEST(PlanSearch, FindsWhatTimingEverythingFinds) {
+    for (const std::string& text : {kDense, kExperts}) {
+        Scene scene(text);
+        std::vector<double> all;
+        for (const PlanCandidate& one : scene.space.candidates) {
+            if (scene.need(one) > scene.hardware.hbm_capacity) continue;
+            all.push_back(static_cast<double>(one.global_batch * scene.job.sequence) /
+                          scene.training.time(one.plan).value());
+        }
+        std::sort(all.begin(), all.end(), std::greater<>());
+        ASSERT_GE(all.size(), 5U);
+        const PlanReport report = planned(text);
+        const PlanFound& found = report.alternatives.front().found;
+        const auto& best = found.best.at(PlanObjective::throughput);
+        ASSERT_EQ(best.size(), 5U);
+        for (std::size_t i = 0; i < best.size(); ++i)
+            EXPECT_NEAR(found.timed[best[i]].tokens_per_second / all[i], 1, 1e-12);
+        EXPECT_LT(found.counts.timed, static_cast<long>(all.size()));
+        EXPECT_EQ(found.counts.possible - found.counts.too_large, static_cast<long>(all.size()));
+        EXPECT_EQ(found.counts.timed + found.counts.hopeless, static_cast<long>(all.size()));
+    }
+}
+
+TEST(PlanSearch, MoreChipsAreNoSlower) {
+    double before = 0;
+    for (const char* chips : {"16", "32", "64", "128"}) {
+        const PlanReport report =
+            planned(replaced(kExperts, "chips: 32", std::string("chips: ") + chips));
+        const PlanFound& found = report.alternatives.front().found;
+        if (found.timed.empty()) continue;
+        const double tokens =
+            found.timed[found.best.at(PlanObjective::throughput).front()].tokens_per_second;
+        EXPECT_GT(tokens, before);
+        before = tokens;
+    }
+    EXPECT_GT(before, 0);
+}
+
+TEST(PlanSearch, SaysTheSameTwice) {
+    const PlanReport a = planned(kExperts), b = planned(kExperts);
+    const PlanFound &x = a.alternatives.front().found, &y = b.alternatives.front().found;
+    ASSERT_EQ(x.timed.size(), y.timed.size());
+    for (std::size_t i = 0; i < x.timed.size(); ++i) {
+        EXPECT_EQ(x.timed[i].order, y.timed[i].order);
+        EXPECT_EQ(x.timed[i].step.value(), y.timed[i].step.value());
+    }
+    EXPECT_EQ(x.best, y.best);
+}
+
+TEST(PlanSearch, SaysWhatItHasWhenStopped) {
+    PlanOptions options;
+    int polls = 0;
+    options.stop = [&] { return ++polls > 250; };
+    const PlanReport report = planned(kExperts, options);
+    EXPECT_TRUE(report.partial());
+    EXPECT_TRUE(report.alternatives.front().found.partial);
+}
+
+// Fifty chips fail once in 20,000 h each and stay away a day: spares keep the run going.
+TEST(PlanSearch, IdleChipsAreSparesOfTheRun) {
+    const std::string text =
+        replaced(replaced(kExperts, "chips: 32", "chips: 36"), "plan:\n", "plan:\n  idle: 20 %\n");
+    const PlanReport report = planned(text);
+    const PlanFound& found = report.alternatives.front().found;
+    ASSERT_FALSE(found.timed.empty());
+    const PlanReport none = planned(kExperts);
+    const PlanFound& without = none.alternatives.front().found;
+    const PlanTimed& spared = found.timed[found.best.at(PlanObjective::failures).front()];
+    const PlanTimed& bare = without.timed[without.best.at(PlanObjective::failures).front()];
+    EXPECT_EQ(spared.candidate.chips, 32);
+    EXPECT_GT(spared.goodput, bare.goodput);
+}
+
+TEST(PlanRun, TheExperimentThatIsWrittenGivesTheSameNumbers) {
+    for (const std::string& text : {kDense, kExperts}) {
+        const PlanReport report = planned(text);
+        const PlanAlternative& of = report.alternatives.front();
+        for (const auto& [objective, winner] : of.winners) {
+            const PlanTimed& timed = of.found.timed[winner.timed];
+            Catalog catalog(configs_root);
+            RunOptions options;
+            options.fidelity = Fidelity::analytic;
+            options.driver = Driver::plain;
+            options.neighbour = false;
+            const std::string file = to_yaml(winner.experiment);
+            const Result result = run_experiment(parse_yaml(file, "best.yaml"), catalog, options);
+            const AlternativeResult& one = result.alternatives.front();
+            EXPECT_DOUBLE_EQ(one.metric("step_time")->value, timed.step.value()) << file;
+            EXPECT_NEAR(one.metric("exposed_communication_time")->value,
+                        timed.exposed.value() * 1e3, 1e-6 + timed.exposed.value() * 1e-6);
+            EXPECT_NEAR(one.metric("model_flops_utilization")->value, timed.model_flops_utilization,
+                        1e-9);
+            EXPECT_NEAR(one.metric("memory_peak")->value, timed.memory.value() / 1e9, 1e-9);
+            if (one.metric("goodput") != nullptr) {
+                EXPECT_NEAR(one.metric("goodput")->value, timed.goodput, 1e-3);
+            }
+            EXPECT_TRUE(result.audit_passed());
+        }
+    }
+}
+
+TEST(PlanRun, RefusesWhatCannotBe) {
+    EXPECT_THAT(refusal(replaced(kExperts, "tensor_parallel: [1, 2, 4]", "tensor_parallel: []")),
+                HasSubstr("plan.yaml:22:20: plan.tensor_parallel: is an empty list"));
+    EXPECT_THAT(refusal(replaced(kExperts, "tensor_parallel: [1, 2, 4]", "tensor_paralel: [1]")),
+                HasSubstr("did you mean tensor_parallel?"));
+    EXPECT_THAT(refusal(replaced(kExperts, "tensor_parallel: [1, 2, 4]", "tensor_parallel: [3]")),
+                HasSubstr("plan.tensor_parallel: 3 does not divide 32 heads; 2 would"));
+    EXPECT_THAT(refusal(replaced(kExperts, "expert_parallel: [1, 4, 8]", "expert_parallel: [3]")),
+                HasSubstr("plan.expert_parallel: 3 does not divide 8 routed experts; 2 would"));
+    EXPECT_THAT(refusal(replaced(kExperts, "expert_parallel: [1, 4, 8]", "chips: [99999]")),
+                HasSubstr("plan.chips: 99999 chips asked of h100-ib, which has 1024"));
+    EXPECT_THAT(
+        refusal(replaced(kExperts, "pipeline_parallel: [1, 2, 4]", "pipeline_parallel: [3]")),
+        HasSubstr("no data_parallel puts"));
+    EXPECT_THAT(refusal(replaced(kExperts, "engine: megatron",
+                                 "engine: megatron\n    mapping: {data_parallel: 4}")),
+                HasSubstr("mapping.data_parallel: follows from the other degrees"));
+    EXPECT_THAT(refusal(replaced(kExperts, "plan:\n", "planned:\n")),
+                HasSubstr("unknown key planned"));
+    EXPECT_THAT(refusal(kExperts.substr(0, kExperts.find("plan:"))),
+                HasSubstr("plan: missing: what is searched"));
+}
+
+TEST(PlanRun, SaysWhatWouldFitWhereNothingDoes) {
+    const std::string text = replaced(
+        replaced(replaced(kDense, "megatron-18b", "megatron-145b"), "chips: 64", "chips: 8"),
+        "recompute: [selective, full], zero_stage: [1]", "recompute: [none], zero_stage: [0]");
+    const std::string said = refusal(text);
+    EXPECT_THAT(said, HasSubstr("mappings of Selene fits: the nearest ("));
+    EXPECT_THAT(said, HasSubstr("too much; "));
+    // The change it names makes a mapping fit.
+    EXPECT_THAT(said, testing::AnyOf(HasSubstr("would fit"), HasSubstr("no single change helps")));
+}
+
+TEST(PlanRun, APlanIsSearchedAndNotRun) {
+    Catalog catalog(configs_root);
+    EXPECT_THAT(refusal_of([&] { (void)run_experiment(document(kDense), catalog, RunOptions{}); }),
+                HasSubstr("plan: asks for a search, not for a run"));
+    EXPECT_TRUE(check_experiment(document(kDense), catalog).empty());
+}
+
+// Of a chip with a stated band both ends of it are looked at.
+TEST(PlanRun, ABandIsPutOnTheRanking) {
+    const PlanReport report = planned(kExperts);
+    const PlanFound& found = report.alternatives.front().found;
+    ASSERT_TRUE(found.band.has_value());
+    EXPECT_GT(found.band->band.share, 0);
+    const PlanTimed& best = found.timed[found.best.at(PlanObjective::throughput).front()];
+    EXPECT_LT(best.low, best.step);
+    EXPECT_GT(best.high, best.step);
+    EXPECT_LE(best.high / best.step, 1 + found.band->band.share + 1e-9);
+}
+
+}  // namespace
+}  // namespace podsim
