@@ -112,10 +112,11 @@ void require_fidelity(const ResolvedAlternative& alternative, std::optional<Fide
 }
 
 // Everything wrong anywhere is said before the first run begins. `document` gets the settings.
-ResolvedExperiment checked(Node& document, Catalog& catalog,
+ResolvedExperiment checked(Node& document, Catalog& catalog, const std::string& cache_folder,
                            std::optional<Fidelity> fidelity = {}) {
     catalog.apply_experiment_settings(document);
     ResolvedExperiment resolved = resolve(document, catalog);
+    measure_memories(resolved, cache_folder);
     write_chosen(resolved, document);
     const WorkloadKind kind = resolved.spec.workload.kind;
     std::vector<Diagnostic> problems;
@@ -149,7 +150,7 @@ ResolvedExperiment checked(Node& document, Catalog& catalog,
 
 std::vector<Diagnostic> check_experiment(const Node& experiment, Catalog& catalog) {
     Node document = experiment;
-    return checked(document, catalog).unexpected;
+    return checked(document, catalog, "").unexpected;
 }
 
 Fidelity fidelity_of(const RunOptions& options, const ChipSpec& chip) {
@@ -162,8 +163,8 @@ Result run_experiment(const Node& experiment, Catalog& catalog, const RunOptions
         throw InputError(plan->place, "plan", "asks for a search, not for a run",
                          "podsim plan FILE --out DIR writes experiments that run");
     }
-    ResolvedExperiment resolved = checked(document, catalog, options.fidelity);
-    measure_memories(resolved, options.cache_folder);
+    const ResolvedExperiment resolved =
+        checked(document, catalog, options.cache_folder, options.fidelity);
 
     Result result;
     result.experiment = resolved.spec.name;

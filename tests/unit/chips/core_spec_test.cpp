@@ -60,7 +60,7 @@ TEST(CoreSpec, OneShareOfTheMemory) {
                 AllOf(HasSubstr("chip.yaml:93"), HasSubstr("core.memory.fabric: stands beside"),
                       HasSubstr("or fabric: that of the path alone")));
     EXPECT_THAT(refusal("    fabric: {", "    #"),
-                AllOf(HasSubstr("chip.yaml:91"), HasSubstr("core.memory: names neither")));
+                AllOf(HasSubstr("chip.yaml:93"), HasSubstr("core.memory: names neither")));
     EXPECT_THAT(refusal("memory:\n  device: hbm4\n  stacks: {value: 8, source: \"design\", "
                         "confidence: assumed}\n  pin_rate: {value: 8 Gb/s, source: design, "
                         "confidence: assumed}\n",

@@ -60,7 +60,7 @@ TEST(MemoryShares, ByHand) {
     Catalog catalog(configs_root);
     ChipSpec chip = read_chip(catalog.load("chip", "custom-npu", {}, ""), "custom-npu");
     MemoryShares("").fill_in(chip, read_memory(catalog.load("memory", "hbm4", {}, ""), "hbm4"));
-    const double share = *chip.core->memory.fabric->value * share_at(chip.sustained_shares, 0);
+    const double share = chip.core->memory.fabric->value * share_at(chip.sustained_shares, 0);
     EXPECT_NEAR(share, 0.86, 0.02);
     const double streamed = 513.0 * (1 << 20) / (16.384e12 * share);
     const double took = seconds({});
