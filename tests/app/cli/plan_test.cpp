@@ -1,0 +1,71 @@
+// `podsim plan` from the command line.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "app/text_table.hpp"
+#include "tests/app/cli/program.hpp"
+
+namespace podsim {
+namespace {
+
+const char* const kPlan = R"(
+experiment: GPT on Selene
+workload: {kind: training, model: megatron-18b, global_batch: 256, sequence: 2048 tokens, schedule: 1f1b}
+alternatives:
+  - {name: Selene, system: selene, chips: 64, engine: megatron}
+prices: default
+plan: {tensor_parallel: [2, 4, 8], pipeline_parallel: [1, 2, 4], micro_batch: [1, 2], recompute: [selective, full]}
+)";
+
+TEST(Plan, PrintsAndWritesWhatRunGives) {
+    const Folder folder;
+    folder.write("plan.yaml", kPlan);
+    const Outcome plan =
+        folder.podsim({"plan", "plan.yaml", "--fidelity", "analytic", "--out", "found"});
+    ASSERT_EQ(plan.code, 0) << plan.err;
+    EXPECT_TRUE(contains(plan.out, "best throughput"));
+    EXPECT_TRUE(contains(plan.out, "written: found/best-selene.yaml"));
+    for (const std::string& line : lines_of(plan.out)) EXPECT_LE(display_width(line), 80U) << line;
+    const auto json = nlohmann::json::parse(folder.read("found/plan.json"));
+    const auto& of = json["alternatives"][0];
+    const std::size_t best = of["best"]["throughput"]["mappings"][0];
+    const double step = of["timed_mappings"][best]["step_time"];
+    const Outcome run = folder.podsim({"run", "found/best-selene.yaml", "--fidelity", "analytic",
+                                       "--driver", "plain", "--out", "again", "--json"});
+    ASSERT_EQ(run.code, 0) << run.err;
+    const auto metrics = nlohmann::json::parse(run.out)["alternatives"][0]["metrics"];
+    EXPECT_DOUBLE_EQ(metrics["step_time"]["value"], step);
+}
+
+// Thousands of mappings of a chip whose products are worked out part by part.
+TEST(Plan, SaysWhatItHasWhenInterrupted) {
+    const Folder folder;
+    folder.write("plan.yaml", R"(
+experiment: Interrupted
+workload: {kind: training, model: deepseek-v4-pro, global_batch: 64 Mtok, sequence: 4096 tokens}
+alternatives:
+  - {name: Custom, system: custom-supernode, chips: 1024, engine: megatron}
+prices: default
+plan: {micro_batch: [1, 2, 4], schedule: [1f1b, dualpipe, zb-h1], batch: at-most}
+)");
+    const Outcome plan = folder.podsim_terminated(
+        {"plan", "plan.yaml", "--no-cache", "--json", "--out", "found"}, 1000);
+    ASSERT_EQ(plan.code, 130) << plan.err;
+    EXPECT_TRUE(nlohmann::json::parse(folder.read("found/plan.json"))["partial"]);
+    EXPECT_TRUE(nlohmann::json::parse(plan.out)["partial"]);
+}
+
+TEST(Plan, SaysWhatIsWrongWithAFile) {
+    const Folder folder;
+    folder.write("plan.yaml",
+                 std::string(kPlan).replace(std::string(kPlan).find("[2, 4, 8]"), 9, "[2, 7]"));
+    const Outcome plan = folder.podsim({"plan", "plan.yaml", "--out", "found"});
+    EXPECT_EQ(plan.code, 2);
+    EXPECT_TRUE(contains(plan.err, "plan.yaml:7:25: plan.tensor_parallel: 7 does not divide"))
+        << plan.err;
+    EXPECT_FALSE(folder.has("found/plan.json"));
+}
+
+}  // namespace
+}  // namespace podsim
