@@ -206,7 +206,7 @@ TEST(Schema, TheCommittedOnesAreCurrent) {
     const Folder folder;
     const Outcome outcome = folder.podsim({"schema", "--out", "s"});
     ASSERT_EQ(outcome.code, 0) << outcome.err;
-    ASSERT_EQ(folder.files().size(), 12u);
+    ASSERT_EQ(folder.files().size(), 13u);
     const std::filesystem::path committed =
         std::filesystem::path(PODSIM_SOURCE_DIR) / "docs" / "schemas";
     std::size_t there = 0;
