@@ -354,7 +354,7 @@ std::string overview() {
 const std::vector<std::pair<std::string, std::string>>& verb_table() {
     static const std::vector<std::pair<std::string, std::string>> verbs = {
         {"run", "Run experiments, compare their alternatives, write the results."},
-        {"plan", "Search the mappings of a training step: fastest, cheapest, safest."},
+        {"plan", "Search the mappings of a training step: fastest, cheapest."},
         {"validate", "Hold podsim against published measurements."},
         {"diff", "Which operators, transfers and waits make two results differ."},
         {"calibrate", "Fit a kernel or collective library's habits to measured tables."},

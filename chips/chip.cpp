@@ -387,9 +387,14 @@ FlopsPerSecond peak_for(const RankHardware& hardware, DType dtype) {
 
 FlopsPerSecond published_peak_for(const ChipSpec& chip, DType dtype) {
     const RankHardware hardware = rank_hardware(chip);
+    const FlopsPerSecond units = peak_for(hardware, dtype) * static_cast<double>(chip.ranks);
     const auto published = chip.peak_published.find(executed_format(hardware, dtype));
-    if (published != chip.peak_published.end()) return published->second.value;
-    return peak_for(hardware, dtype) * static_cast<double>(chip.ranks);
+    // Data sheets round by up to 3 %; one that has less than the units do is of the chip that this
+    // one was before it was changed.
+    constexpr double rounding = 0.95;
+    const bool own =
+        published != chip.peak_published.end() && published->second.value >= rounding * units;
+    return own ? published->second.value : units;
 }
 
 nlohmann::ordered_json chip_schema() {

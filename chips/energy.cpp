@@ -86,8 +86,9 @@ Sourced<Watts> static_power_of(const ChipSpec& chip, const Energies& energies) {
                 Confidence::derived,
                 ""};
     }
-    const double cap = energies.cap.value.value();
-    return usual<Watts>(0.18 * cap, 0.1 * cap, 0.3 * cap,
+    // What leaks does not go with a cap that somebody sets.
+    const double design = chip.power_as_built.value_or(chip.power).value.value();
+    return usual<Watts>(0.18 * design, 0.1 * design, 0.3 * design,
                         "share of the design power at rest with clocks running, as of H100 and "
                         "A100");
 }

@@ -2,7 +2,8 @@
 // filled in, each with where it is from:
 //
 //   matrix   stated > the process's, if cores are known > solved: the best product draws the cap
-//   static   stated > die area x the process's leakage + standby of memory > a share of the cap
+//   static   stated > die area x the process's leakage + standby of memory > a share of the
+//            design power
 //   others   stated > the process's, of memory and links by technology > those of a 5 nm class chip
 #pragma once
 

@@ -112,8 +112,12 @@ std::vector<Diagnostic> unseen_changes(const ChipSpec& chip, const Node& documen
         return {};
     std::vector<std::pair<std::string, Place>> leaves;
     collect(*core, "core", leaves);
-    const Changed changed = changed_of(leaves, Layers(chip));
+    const Layers layers(chip);
+    const Changed changed = changed_of(leaves, layers);
     if (changed.paths.empty()) return {};
+    // Whoever changed it and named the library with it knows.
+    const Node* named = document.find("kernels");
+    if (named != nullptr && layers.of(named->place) >= layers.of(changed.place)) return {};
     return {{changed.place, "core",
              fmt::format("{} changed, which kernel library {} does not look at: its habits stand "
                          "for the core's insides, and answers at tile stay as they are",

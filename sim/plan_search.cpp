@@ -86,13 +86,11 @@ class Search {
             if (i % 64 == 0) progress("memory", i, all);
             const PlanCandidate& one = candidate(i);
             question_.job.global_batch = one.global_batch;
-            const auto positions = positions_of(question_.job, one.plan);
-            const Bytes least = least_need(question_.job, one.plan, positions);
-            // What states alone fill is no less than what all of it fills.
-            const Bytes need = least > room_ ? least : memory_.fullest(one.plan, positions);
-            if (need > room_) {
+            const std::optional<Bytes> need = need_of(one.plan);
+            if (!need) continue;
+            if (*need > room_) {
                 ++found_.counts.too_large;
-                if (!nearest || need < nearest->need) nearest = PlanNearest{one, need, room_, ""};
+                if (!nearest || *need < nearest->need) nearest = PlanNearest{one, *need, room_, ""};
                 continue;
             }
             by_chips[one.chips_there].push_back({i, Seconds(0.0), 0, false});
@@ -103,6 +101,24 @@ class Search {
             found_.nearest = nearest;
         }
         return by_chips;
+    }
+
+    // Nothing where the model's parts cannot be cut so: heads that share an output projection, say.
+    std::optional<Bytes> need_of(const TrainingPlan& plan) {
+        try {
+            const auto positions = positions_of(question_.job, plan);
+            const Bytes least = least_need(question_.job, plan, positions);
+            // What states alone fill is no less than what all of it fills.
+            return least > room_ ? least : memory_.fullest(plan, positions);
+        } catch (const std::invalid_argument& error) {
+            refuse(error.what());
+            return std::nullopt;
+        }
+    }
+
+    void refuse(const char* why) {
+        ++found_.counts.refused;
+        if (found_.refusal.empty()) found_.refusal = why;
     }
 
     Bytes exact_need(const PlanCandidate& one) {
@@ -176,9 +192,8 @@ class Search {
         try {
             one.bound = action(of.plan);
         } catch (const std::invalid_argument& error) {
-            ++found_.counts.refused;
+            refuse(error.what());
             one.most_tokens = 0;
-            if (found_.refusal.empty()) found_.refusal = error.what();
             return false;
         }
         one.most_tokens = tokens_of(of) / one.bound.value();

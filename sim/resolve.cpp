@@ -9,6 +9,7 @@
 
 #include "base/names.hpp"
 #include "chips/cost.hpp"
+#include "chips/energy.hpp"
 #include "chips/memory_device.hpp"
 #include "chips/variant_notes.hpp"
 #include "interconnect/coflow.hpp"
@@ -279,6 +280,14 @@ void note_variant(ResolvedAlternative& result, const Node& document, const Node&
     for (const Diagnostic& one : odd) {
         result.warnings.push_back(
             fmt::format("chip {}: {}: {} ({})", result.chip.name, one.path, one.what, one.hint));
+    }
+    const Energies energies = energies_of(result.chip);
+    if (energies.static_power.value >= energies.cap.value) {
+        result.warnings.push_back(fmt::format(
+            "chip {}: its power cap of {} is less than it draws at rest, {}: it crawls at a tenth "
+            "of its clock and draws more than the cap",
+            result.chip.name, to_string(energies.cap.value),
+            to_string(energies.static_power.value)));
     }
 }
 

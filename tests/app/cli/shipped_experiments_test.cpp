@@ -46,7 +46,15 @@ bool page_has_row(const std::string& row) {
 TEST(ShippedExperiments, AllRun) {
     const Folder folder;
     for (const auto& entry : std::filesystem::directory_iterator(kExperiments)) {
-        if (entry.path().extension() == ".yaml") run(folder, entry.path().stem());
+        const std::string name = entry.path().stem();
+        if (entry.path().extension() != ".yaml") continue;
+        // A search of thousands of mappings is asked whether it could start.
+        if (name.rfind("plan-", 0) == 0) {
+            const Outcome outcome = folder.podsim({"check", entry.path().string()});
+            EXPECT_EQ(outcome.code, 0) << name << ": " << outcome.err;
+        } else {
+            run(folder, name);
+        }
     }
 }
 

@@ -127,6 +127,16 @@ TEST(PublishedPeak, OfThePackage) {
     EXPECT_THROW(published_peak_for(chip, DType::fp32), std::invalid_argument);
 }
 
+// A variant of twice the units whose data sheet is still its parent's: 80 TFLOPS of units, 44 on
+// the sheet. One that rounds a little down, 44 for 45, is its own.
+TEST(PublishedPeak, IsNotThatOfWhatTheChipWas) {
+    ChipSpec chip = chip_of(two_dies);
+    chip.peak_matrix.at(DType::bf16).value = FlopsPerSecond(80e12);
+    EXPECT_EQ(published_peak_for(chip, DType::bf16).value(), 80e12);
+    chip.peak_matrix.at(DType::bf16).value = FlopsPerSecond(45e12);
+    EXPECT_EQ(published_peak_for(chip, DType::bf16).value(), 44e12);
+}
+
 TEST(Chip, MissingKeysSayWhatTheyAre) {
     EXPECT_THAT(refusal(with("  bandwidth: 2 TB/s\n", "")),
                 HasSubstr("hbm.bandwidth: is missing (data-sheet rate of the package)"));

@@ -55,6 +55,16 @@ TEST(ProductReuse, SideOfTheTile) {
     EXPECT_NEAR(product_reuse(128 * 1024, 1), 181.02, 0.01);
 }
 
+// 18 % of 1500 W of design power, whatever cap somebody sets.
+TEST(StaticPower, DoesNotGoWithACap) {
+    ChipSpec chip = chip_of("custom-npu");
+    EXPECT_NEAR(energies_of(chip).static_power.value.value(), 270, 1e-6);
+    chip.energy = chip.energy.value_or(EnergySpec{});
+    chip.energy->cap = Sourced<Watts>{Watts(200), {}, {}, "", Confidence::assumed, ""};
+    EXPECT_NEAR(energies_of(chip).static_power.value.value(), 270, 1e-6);
+    EXPECT_EQ(energies_of(chip).cap.value, Watts(200));
+}
+
 // An H100 by hand: 814 mm2 x 0.08 W + 3352 GB/s x 8 x (0.3 x 3.7 + 2 x 1.1) pJ = 65.1 + 88.8 W at
 // rest. At 0.79 of 989.4 TFLOPS it moves 781.6e12 / 910.2 = 858.7 GB/s of memory, 25.4 W, and draws
 // 781.6e12 x 0.733 pJ = 572.9 W and 781.6e12 / 90.51 x 7.15 pJ = 61.7 W. f = ((700 - 179.3) /
