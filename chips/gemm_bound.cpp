@@ -74,8 +74,10 @@ GemmBound::GemmBound(const CoreStructure& core, const GemmWork& work) : core_(co
 
 double GemmBound::join(long split) const {
     if (split == 1) return 0;
-    const auto index = static_cast<std::size_t>(std::bit_width(static_cast<unsigned long>(split)));
-    return join_[index - 2];
+    const auto slices = static_cast<unsigned long>(split);
+    const auto index = static_cast<std::size_t>(std::bit_width(slices)) - 2;
+    if (std::has_single_bit(slices) && index < join_.size()) return join_[index];
+    return join_time(core_, work_, split).seconds;  // one that a user forces
 }
 
 // Every size of tile, the whole one first, and how many there are.

@@ -11,6 +11,7 @@
 
 #include "chips/gemm_bound.hpp"
 #include "chips/pipeline_cost.hpp"
+#include "chips/tiling_check.hpp"
 
 namespace podsim {
 
@@ -129,7 +130,12 @@ class Search {
                 try_bands(branch.tiling);
             }
         }
-        return std::move(fastest_).take();
+        auto found = std::move(fastest_).take();
+        if (!found.empty()) return found;
+        // Tiles fit, but none in so many panels as are asked for.
+        throw std::invalid_argument(fmt::format(
+            "no tile{} leaves room for {} panels in core.level1 ({}): {} at most", misfit(),
+            rules_.stages, to_string(Bytes(core_.buffers.level1)), most_stages_));
     }
 
   private:
@@ -180,7 +186,9 @@ class Search {
             const double panel = step_bytes(work_, tiling.rows, tiling.columns, depth);
             tiling.stages = std::clamp(static_cast<long>(core_.buffers.level1 / panel), 2L,
                                        core_.buffers.level1_buffers);
-            if (rules_.stages > 0) tiling.stages = std::min(tiling.stages, rules_.stages);
+            most_stages_ = std::max(most_stages_, tiling.stages);
+            if (tiling.stages < rules_.stages) break;
+            if (rules_.stages > 0) tiling.stages = rules_.stages;
             branch.bound = bound_.of(tiling);
             branch.least = branch.bound.with_any(core_.cores);
             if (!fastest_.beats(branch.least)) branches_.add(branch);
@@ -251,6 +259,7 @@ class Search {
     GemmBound bound_;
     std::vector<long> depths_;
     long longest_;
+    long most_stages_ = 0;  // that any tile leaves room for
     Fastest fastest_;
     Branches branches_;
 };
@@ -261,6 +270,7 @@ std::vector<PipelineChoice<GemmTiling>> best_tilings(const CoreStructure& core,
                                                      const GemmWork& work, std::size_t most,
                                                      const TilingRules& rules) {
     require_room(core, work);
+    if (rules.split > 1) require_slices(work.k, rules.split);
     return Search(core, work, most, rules).run();
 }
 

@@ -19,7 +19,8 @@
 // The first tile is followed burst by burst (FirstWave), and T is longer by what results of the
 // wave before hold back at the memory (WritesAhead). A panel is in L2 when fewer bytes than L2
 // holds were touched since its last wave; whole waves are counted (LRU, and cores walk along K
-// together). With a split along K a second phase adds up the partial sums on the vector units.
+// together). With a split along K partial sums stay in L2 in place of older panels, and a second
+// phase adds them up on the vector units: what of them L2 does not hold crosses memory again.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -64,6 +65,11 @@ class Residency {
         at_wave_.back() += bytes;
         since_ += bytes;
         return there ? 0 : bytes;
+    }
+    // Results that stay in it push out what was used longest ago.
+    void keep(double bytes) {
+        at_wave_.back() += bytes;
+        since_ += bytes;
     }
 
   private:
@@ -199,6 +205,7 @@ PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work, const G
             most_steps = std::max(most_steps, cost.steps);
             release = std::min(release, cost.ahead * state.before + (1 - cost.ahead) * state.done);
         });
+        if (partial) residency.keep(stored);
         const double to_memory = fetched + waiting;
         // Reads and writes take turns at the memory, a burst each.
         WritesAhead writes;
@@ -296,12 +303,6 @@ PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work, const G
     if (waiting > 0) time.seconds = std::max(time.seconds, served(releases, path.memory_rate, 0));
     for (const CoreState& state : cores) time.seconds = std::max(time.seconds, state.drained);
     if (!path.resident) time.seconds += partial ? 0 : path.memory_latency;
-    if (partial) {
-        const PipelineTime joined = join_time(core, work, tiling.split);
-        time.seconds += joined.seconds;
-        time.memory_bytes += joined.memory_bytes;
-        time.l2_bytes += joined.l2_bytes;
-    }
     return time;
 }
 
@@ -322,11 +323,32 @@ namespace {
 // More tiles than this are a steady state: the rest goes at the same pace.
 constexpr double kMostTiles = 20000;
 
-}  // namespace
+PipelineTime longer(PipelineTime time, double times) {
+    time.seconds *= times;
+    time.memory_bytes *= times;
+    time.l2_bytes *= times;
+    return time;
+}
 
-PipelineTime gemm_time(const CoreStructure& core, const GemmWork& work, const GemmTiling& tiling) {
+// Without what adds up the partial sums of slices of K.
+PipelineTime products_time(const CoreStructure& core, const GemmWork& work,
+                           const GemmTiling& tiling) {
     const double count = tile_count(work, tiling);
     if (count <= kMostTiles) return walk_tiles(core, work, tiling);
+    if (tiling.split > 2) {
+        // Slices are products of their own beside each other: fewer of them with as much of L2
+        // each.
+        GemmWork part = work;
+        GemmTiling less = tiling;
+        CoreStructure smaller = core;
+        const long slice = (work.k + tiling.split - 1) / tiling.split;
+        less.split = std::max(2L, static_cast<long>(as_double(tiling.split) * kMostTiles / count));
+        part.k = less.split * slice;
+        smaller.path.l2_bytes *= as_double(part.k) / as_double(work.k);
+        if (part.k < work.k)
+            return longer(products_time(smaller, part, less),
+                          as_double(work.k) / as_double(part.k));
+    }
     // Fewer groups; of one group fewer rows, then fewer columns.
     GemmWork part = work;
     const double share = kMostTiles / count;
@@ -350,11 +372,20 @@ PipelineTime gemm_time(const CoreStructure& core, const GemmWork& work, const Ge
         for (const long rows : product.rows) all += as_double(rows) * as_double(product.n);
         return all;
     };
-    PipelineTime time = walk_tiles(core, part, tiling);
-    const double times = elements(work) / elements(part);
-    time.seconds *= times;
-    time.memory_bytes *= times;
-    time.l2_bytes *= times;
+    return longer(walk_tiles(core, part, tiling), elements(work) / elements(part));
+}
+
+}  // namespace
+
+// The partial sums are those of the whole product, however few of its tiles were walked: what of
+// them L2 does not hold comes back from memory.
+PipelineTime gemm_time(const CoreStructure& core, const GemmWork& work, const GemmTiling& tiling) {
+    PipelineTime time = products_time(core, work, tiling);
+    if (tiling.split == 1) return time;
+    const PipelineTime joined = join_time(core, work, tiling.split);
+    time.seconds += joined.seconds;
+    time.memory_bytes += joined.memory_bytes;
+    time.l2_bytes += joined.l2_bytes;
     return time;
 }
 

@@ -7,6 +7,7 @@
 #include "chips/gemm_cost.hpp"
 #include "chips/npu_cycle.hpp"
 #include "chips/pipeline_cost.hpp"
+#include "chips/tiling_check.hpp"
 
 namespace podsim {
 
@@ -16,6 +17,7 @@ struct Answer {
     Seconds time{0.0};
     Bytes memory{0.0};
     std::string choice;
+    long cores = 0;  // that tiles fall to; 0: nothing is cut
 };
 
 struct ClosedForm {
@@ -26,18 +28,18 @@ struct ClosedForm {
     Answer operator()(const Gemm& gemm) const {
         const auto best = best_tilings(
             core, gemm_work(gemm, executed_format(hardware, compute_dtype_of(gemm))), 1, rules);
-        return answer(best.front().time, best.front().tiling.text());
+        return answer(best.front().time, best.front().tiling.text(), best.front().tiling.cores);
     }
     Answer operator()(const Attention& attention) const {
         const auto best = best_tilings(
             core, attention_work(attention, executed_format(hardware, attention.compute)), 1,
             rules);
-        return answer(best.front().time, best.front().tiling.text());
+        return answer(best.front().time, best.front().tiling.text(), best.front().tiling.cores);
     }
     Answer operator()(const VectorWork& work) const {
         const VectorPlan plan =
             vector_plan(core, work.read, work.write, work.elements * work.flops_per_element);
-        return answer(vector_time(core, plan, true), "");
+        return answer(vector_time(core, plan, true), "", 0);
     }
     template <class Other>
     Answer operator()(const Other& other) const {
@@ -45,8 +47,8 @@ struct ClosedForm {
     }
 
   private:
-    static Answer answer(const PipelineTime& time, std::string choice) {
-        return {Seconds(time.seconds), Bytes(time.memory_bytes), std::move(choice)};
+    static Answer answer(const PipelineTime& time, std::string choice, long cores) {
+        return {Seconds(time.seconds), Bytes(time.memory_bytes), std::move(choice), cores};
     }
 };
 
@@ -114,6 +116,9 @@ OperatorCost structural_cost(const OperatorBody& body, const RankHardware& hardw
             "(configs/chips/custom-npu.yaml shows it)",
             fidelity == Fidelity::cycle ? "fidelity cycle" : "the kernel library " + library.name));
     }
+    for (const TilingProblem& problem : tiling_problems(library.tiling, *hardware.core))
+        throw std::invalid_argument(
+            fmt::format("tiling.{} {} ({})", problem.key, problem.what, problem.hint));
     CoreStructure core = with_memory_share(with_rules(*hardware.core, library.tiling),
                                            std::visit(WriteShare{}, body));
     core.cores = usable_cores(hardware, core_share);
@@ -122,12 +127,19 @@ OperatorCost structural_cost(const OperatorBody& body, const RankHardware& hardw
         NpuOptions options;
         options.rules = library.tiling;
         NpuRun run = run_npu(core, body, options);
-        answer = {run.time, run.memory_read + run.memory_written, std::move(run.tiling)};
+        const long cores = run.gemm ? run.gemm->cores : run.attention ? run.attention->cores : 0;
+        answer = {run.time, run.memory_read + run.memory_written, std::move(run.tiling), cores};
     } else {
         answer = std::visit(ClosedForm{core, hardware, library.tiling}, body);
     }
     const Habits habits = habits_of(body, hardware, library);
     OperatorCost cost;
+    if (answer.cores > 0 && answer.cores < library.tiling.cores) {
+        cost.warning = fmt::format(
+            "tiling asks for {} cores, {} are in use: {}", library.tiling.cores, answer.cores,
+            core.cores < library.tiling.cores ? "others are busy beside it"
+                                              : "no more share its tiles evenly");
+    }
     cost.launch = habits.launch;
     cost.time = habits.launch + answer.time;
     cost.hbm = max(compulsory_bytes_of(body), answer.memory);
@@ -147,8 +159,8 @@ OperatorCost structural_cost(const OperatorBody& body, const RankHardware& hardw
     if (const auto* gemm = std::get_if<Gemm>(&body)) {
         const DType executed = executed_format(hardware, compute_dtype_of(body));
         if (bytes_of(gemm->b) < bytes_of(executed) && hardware.peak_matrix.count(gemm->b) == 0)
-            cost.warning =
-                fmt::format("widening of {} weights is not in the pipeline", to_string(gemm->b));
+            cost.warning += fmt::format("{}widening of {} weights is not in the pipeline",
+                                        cost.warning.empty() ? "" : "; ", to_string(gemm->b));
     }
     return cost;
 }

@@ -11,6 +11,7 @@
 #include "chips/cost.hpp"
 #include "chips/energy.hpp"
 #include "chips/memory_device.hpp"
+#include "chips/tiling_check.hpp"
 #include "chips/variant_notes.hpp"
 #include "interconnect/coflow.hpp"
 #include "sim/default_mapping.hpp"
@@ -324,6 +325,16 @@ void check_collective(const ResolvedAlternative& result, const WorkloadSpec& wor
     }
 }
 
+void check_tiling(const PoolSpec& pool, const ChipSpec& chip, Problems& problems) {
+    if (!pool.tiling) return;
+    const RankHardware hardware = rank_hardware(chip);
+    if (!hardware.core) return;
+    for (TilingProblem& problem : tiling_problems(*pool.tiling, *hardware.core)) {
+        problems.push_back(at_key(pool, "tiling." + problem.key, std::move(problem.what),
+                                  std::move(problem.hint)));
+    }
+}
+
 // Loads everything that can be found, so that all that is wrong is said in one go; a mapping is
 // looked at when system and chip are known.
 void resolve_alternative(ResolvedAlternative& result, const ResolvedExperiment& experiment,
@@ -348,6 +359,7 @@ void resolve_alternative(ResolvedAlternative& result, const ResolvedExperiment& 
     if (has_chip || !pool.kernels.empty())
         loader.load("kernels", pool.kernels, &chip, other, result.kernels, read_kernel_library);
     if (pool.tiling) result.kernels.tiling = *pool.tiling;
+    if (has_chip) attempt(problems, [&] { check_tiling(pool, result.chip, problems); });
     if (has_chip) note_variant(result, chip, memory);
     if (has_system || !pool.collectives.empty())
         loader.load("collectives", pool.collectives, &system, other, result.collectives,

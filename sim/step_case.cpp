@@ -235,7 +235,7 @@ void StepCase::check() const {
         cost_problems(step.program, cache, fabric_, alternative_.collectives, alternative_.ranks);
     for (const auto& what : costs.operators)
         problems.push_back(
-            at_key(alternative_.pool, "precision", what,
+            at_key(alternative_.pool, alternative_.pool.tiling ? "tiling" : "precision", what,
                    fmt::format("another precision, or kernels: another library than {}",
                                alternative_.kernels.name)));
     for (const auto& what : costs.transfers)

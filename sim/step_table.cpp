@@ -368,7 +368,8 @@ void StepTable::check() {
         const CostProblems costs =
             cost_problems(step.program, cache_, fabric_, replica_.collectives, replica_.ranks);
         for (const auto& what : costs.operators)
-            problems.push_back(at_key(replica_.pool, "precision", what));
+            problems.push_back(
+                at_key(replica_.pool, replica_.pool.tiling ? "tiling" : "precision", what));
         for (const auto& what : costs.transfers)
             problems.push_back(at_key(replica_.pool, "collectives", what));
         if (!problems.empty()) throw InputError(std::move(problems));

@@ -173,7 +173,8 @@ void check_training(const ResolvedExperiment& experiment, const ResolvedAlternat
             const CostProblems costs = cost_problems(program, cache, machinery.fabric,
                                                      alternative.collectives, alternative.ranks);
             for (const auto& what : costs.operators)
-                problems.push_back(at_key(alternative.pool, "precision", what));
+                problems.push_back(at_key(alternative.pool,
+                                          alternative.pool.tiling ? "tiling" : "precision", what));
             for (const auto& what : costs.transfers)
                 problems.push_back(at_key(alternative.pool, "collectives", what));
             if (!problems.empty()) throw InputError(std::move(problems));

@@ -14,16 +14,16 @@ using testing::HasSubstr;
 using testing::Not;
 
 Result run_with(const std::string& tiling, const std::string& system = "custom-supernode",
-                Fidelity fidelity = Fidelity::tile) {
+                Fidelity fidelity = Fidelity::tile,
+                const std::string& shape = "m: 4096, n: 4096, k: 4096") {
     Catalog catalog(configs_root);
-    const Node experiment = parse_yaml(
-        fmt::format("experiment: a tile\n"
-                    "workload: {{kind: operator, operator: {{type: gemm, m: 4096, n: 4096, k: "
-                    "4096}}}}\n"
-                    "alternatives:\n"
-                    "  - {{name: A, system: {}, chips: 1{}}}\n",
-                    system, tiling),
-        "tile.yaml");
+    const Node experiment =
+        parse_yaml(fmt::format("experiment: a tile\n"
+                               "workload: {{kind: operator, operator: {{type: gemm, {}}}}}\n"
+                               "alternatives:\n"
+                               "  - {{name: A, system: {}, chips: 1{}}}\n",
+                               shape, system, tiling),
+                   "tile.yaml");
     RunOptions options;
     options.fidelity = fidelity;
     options.driver = Driver::plain;
@@ -71,6 +71,48 @@ TEST(Tiling, WhatDoesNotFitIsRefused) {
                 HasSubstr("expected one of the two"));
     EXPECT_THAT(refused(", tiling: {dataflow: diagonal}"), HasSubstr("dataflow"));
     EXPECT_THAT(refused(", tiling: {stages: 1}"), HasSubstr("stages"));
+}
+
+// 910C: 24 cores a die, 8 panels in 512 KiB of level 1.
+TEST(Tiling, WhatNoCoreCanDoIsRefusedWhereItStands) {
+    const auto refused = [](const std::string& tiling) {
+        return refusal_of([&] {
+            run_with(", kernels: structural, tiling: {" + tiling + "}", "cloudmatrix384",
+                     Fidelity::tile, "m: 512, n: 512, k: 2048");
+        });
+    };
+    EXPECT_THAT(refused("cores: 25"),
+                AllOf(HasSubstr("tile.yaml:4:"), HasSubstr("alternatives.A.tiling.cores"),
+                      HasSubstr("25 cores"), HasSubstr("24 at most")));
+    EXPECT_EQ(refused("cores: 24"), "accepted");
+    EXPECT_THAT(refused("stages: 64"),
+                AllOf(HasSubstr("tile.yaml:4:"), HasSubstr("alternatives.A.tiling.stages"),
+                      HasSubstr("64 operand panels"), HasSubstr("8 at most")));
+    EXPECT_EQ(refused("stages: 8"), "accepted");
+    // A panel of 128 x (128 + 256) x 2 B is 96 KiB: 512 KiB hold five.
+    EXPECT_THAT(refused("tile: [128, 256, 128], stages: 8"),
+                AllOf(HasSubstr("tile.yaml:4:"), HasSubstr("8 panels"), HasSubstr("5 at most")));
+    EXPECT_EQ(refused("tile: [128, 256, 128], stages: 5"), "accepted");
+    EXPECT_THAT(refused("split: 4000"),
+                AllOf(HasSubstr("tile.yaml:4:"), HasSubstr("alternatives.A.tiling"),
+                      HasSubstr("K of 2048"), HasSubstr("the nearest number that can be is 2048")));
+    // Slices of 3 elements would be 683, slices of 2 are 1024.
+    EXPECT_THAT(refused("split: 1000"), HasSubstr("the nearest number that can be is 1024"));
+    EXPECT_THAT(refused("split: 700"), HasSubstr("the nearest number that can be is 683"));
+    EXPECT_EQ(refused("split: 48"), "accepted");  // slices of 43, the last of 27
+}
+
+// Cores are a cap where there are fewer tiles: four of 128 x 128 here.
+TEST(Tiling, CoresWithoutATileAreNamed) {
+    const Result few =
+        run_with(", kernels: structural, tiling: {tile: [128, 128, 64], split: 1, cores: 24}",
+                 "cloudmatrix384", Fidelity::tile, "m: 256, n: 256, k: 2048");
+    EXPECT_THAT(row_of(few).choice, HasSubstr("4 cores"));
+    EXPECT_THAT(row_of(few).warning, HasSubstr("asks for 24 cores, 4 are in use"));
+    const Result enough =
+        run_with(", kernels: structural, tiling: {tile: [128, 128, 64], split: 1, cores: 4}",
+                 "cloudmatrix384", Fidelity::tile, "m: 256, n: 256, k: 2048");
+    EXPECT_EQ(row_of(enough).warning, "");
 }
 
 }  // namespace
