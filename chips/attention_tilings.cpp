@@ -44,15 +44,18 @@ void keep(std::vector<PipelineChoice<AttentionTiling>>& best, const AttentionTil
 
 }  // namespace
 
-// The busiest core has its pieces' blocks to do one after another, and the last to carry away; the
-// shared servers have all pieces to serve, and behind them the last block is worked on.
+// The busiest core, by its products, has its pieces' blocks to do one after another, and the last
+// to carry away: no less time than its products at the best rate of any piece. The shared servers
+// have all pieces to serve; where all pieces are alike that core also has the last of them, and
+// works on it behind them.
 AttentionBound::AttentionBound(AttentionWalk& walk, long lookahead) {
     const CoreStructure& core = walk.core_;
     const double way = core.vector.handoff_cycles / core.clock;
     AttentionWork one = walk.work_;
     one.sequences = 1;
-    least_ = tail_ = std::numeric_limits<double>::infinity();
-    double last_store = tail_;
+    double tail = std::numeric_limits<double>::infinity();
+    least_ = tail;
+    double last_store = tail, rate = tail;
     for (const AttentionPiece& piece : pieces_of(one, walk.tiling_)) {
         double seconds = 0, loads = 0;
         const auto add = [&](double blocks, long keys) {
@@ -62,31 +65,38 @@ AttentionBound::AttentionBound(AttentionWalk& walk, long lookahead) {
             seconds += blocks * (lookahead == 1 ? matrix + block.exponentials + 2 * way
                                                 : std::max(matrix, vector));
             loads += blocks * block.loaded * walk.own_;
-            tail_ = std::min(tail_, matrix + vector + 3 * way);
+            tail = std::min(tail, matrix + vector + 3 * way);
         };
         const long whole = piece.keys / walk.tiling_.keys, rest = piece.keys % walk.tiling_.keys;
         if (whole > 0) add(as_double(whole), walk.tiling_.keys);
         if (rest > 0) add(1, rest);
         const double takes =
             std::max(seconds, loads + query_bytes(walk.work_, piece.rows) * walk.queries_own_);
-        all_ += takes * as_double(walk.work_.sequences);
-        whole_ = std::max(whole_, takes);
-        least_ = std::min(least_, takes);
+        const double work =
+            as_double(piece.keys) * as_double(std::max(piece.rows, core.matrix.minimum_rows));
+        all_ += work * as_double(walk.work_.sequences);
+        whole_ = std::max(whole_, work);
+        least_ = std::min(least_, work);
+        rate = std::min(rate, takes / work);
         last_store =
             std::min(last_store, output_bytes(walk.work_, piece.rows, walk.tiling_.splits > 1) /
                                      core.path.write / core.clock);
     }
     count_ = walk.count_;
     start_ = walk.first_latency_ + last_store + walk.end_ + walk.join_.seconds;
-    tail_ += walk.latency_ - walk.first_latency_;
-    shared_ = walk.shared_;
+    shared_ = walk.shared_ + walk.latency_ + walk.join_.seconds;
+    if (least_ == whole_) shared_ += tail + last_store + walk.end_;
+    all_ *= rate;
+    whole_ *= rate;
+    least_ *= rate;
 }
 
 double AttentionBound::with(long cores) const {
     const double c = std::min(as_double(cores), count_);
     const double waves = std::ceil(count_ / c);
-    // The busiest core has all the mean does, a piece in every wave, and the longest of all.
-    return start_ + std::max({all_ / c, waves * least_, whole_, shared_ + tail_});
+    // The busiest core has the mean of all products, as much as a piece in every wave, as the
+    // longest piece.
+    return std::max(start_ + std::max({all_ / c, waves * least_, whole_}), shared_);
 }
 
 std::vector<PipelineChoice<AttentionTiling>> best_tilings(const CoreStructure& core,

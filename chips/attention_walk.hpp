@@ -64,8 +64,9 @@ class AttentionBound {
     double with(long cores) const;
 
   private:
-    double count_ = 0, start_ = 0, tail_ = 0, shared_ = 0;
-    double all_ = 0, whole_ = 0, least_ = 0;  // seconds of all pieces, the longest, the shortest
+    double count_ = 0;
+    double start_ = 0, shared_ = 0;           // seconds around a core's work; of shared servers
+    double all_ = 0, whole_ = 0, least_ = 0;  // seconds of all pieces, the largest, the smallest
 };
 
 }  // namespace podsim

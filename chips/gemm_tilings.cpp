@@ -177,8 +177,18 @@ class Search {
     void add_depths(Branch branch) {
         GemmTiling& tiling = branch.tiling;
         branch.open = Branch::Open::cores;
+        // With room for two tiles of sums one may still be the better choice, as for a core that
+        // has room for one.
         const double sums = 8.0 * as_double(tiling.rows) * as_double(tiling.columns);
-        tiling.accumulators = sums <= core_.buffers.accumulator ? 2 : 1;
+        for (const long accumulators : {2L, 1L}) {
+            if (accumulators == 2 && sums > core_.buffers.accumulator) continue;
+            tiling.accumulators = accumulators;
+            add_depths_of(branch);
+        }
+    }
+
+    void add_depths_of(Branch branch) {
+        GemmTiling& tiling = branch.tiling;
         for (const long depth : depths_) {
             tiling.depth = depth;
             tiling.stages = 2;
