@@ -110,10 +110,9 @@ struct PrintCommand {
     std::string text;
 };
 
-using Command =
-    std::variant<PrintCommand, RunCommand, ListCommand, ShowCommand, CheckCommand, ValidateCommand,
-                 DiffCommand, CalibrateCommand, CharacterizeCommand, TraceCommand, SchemaCommand,
-                 PlanCommand>;
+using Command = std::variant<PrintCommand, RunCommand, ListCommand, ShowCommand, CheckCommand,
+                             ValidateCommand, DiffCommand, CalibrateCommand, CharacterizeCommand,
+                             TraceCommand, SchemaCommand, PlanCommand>;
 
 // `arguments` without the program's name. Throws InputError with everything wrong in them.
 Command parse_command_line(const std::vector<std::string>& arguments);

@@ -14,8 +14,8 @@
 // The drain counts where a backward pass is one; where its halves are apart a stage may do the
 // second ones meanwhile. Forward and backward passes that run as one are bounded by what keeps the
 // cores busy. Embedding, head and drafts count as layers do. Left out: sends, gradients' reduction,
-// parameters' gathers, optimiser. Transfers are those of ports alone, which no links inside a fabric
-// make shorter.
+// parameters' gathers, optimiser. Transfers are those of ports alone, which no links inside a
+// fabric make shorter.
 #pragma once
 
 #include <map>

@@ -1,9 +1,9 @@
 // The best mappings of a training step on one system.
 //
 // Every candidate is held against memory, exactly and without running anything; then against a
-// lower bound of its step (sim/plan_bound.hpp); where a fabric has links inside, against the step on
-// its ports alone; those that may still be among the best are timed, the likeliest first, until no
-// bound reaches
+// lower bound of its step (sim/plan_bound.hpp); where a fabric has links inside, against the step
+// on its ports alone; those that may still be among the best are timed, the likeliest first, until
+// no bound reaches
 //
 //   the throughput of the best less `within`, that of the last one shown, and the best throughput
 //   under failures: nothing that is left out can be any of these.
