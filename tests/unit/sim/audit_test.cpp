@@ -418,10 +418,15 @@ TEST(Audit, MoreThanThePeak) {
     Audited chip = hand_worked_step();
     auto& sheet = chip.configuration["documents"]["chip/toy-chip"];
     sheet["peak_published"]["bf16"] = "40 GFLOPS";
-    for (const char* suffix : {"", "_owned"}) {
-        chip.metric(std::string("usd_per_eflop_hour_peak") + suffix).value *= 3;
-    }
-    EXPECT_EQ(chip.broken(), Laws{kPeak});  // by its price alone: the matrix units could
+    const auto dearer = [&](double factor) {
+        for (const char* suffix : {"", "_owned"})
+            chip.metric(std::string("usd_per_eflop_hour_peak") + suffix).value *= factor;
+    };
+    // The sheet of what it was: its matrix units do 100, and prices go by them.
+    dearer(1.2);
+    EXPECT_EQ(chip.broken(), Laws{});
+    dearer(2.5);
+    EXPECT_EQ(chip.broken(), (Laws{kPeak, kPrices}));
     sheet["peak_matrix"]["bf16"] = "40 GFLOPS";
     EXPECT_EQ(chip.broken(), (Laws{kPeak, kFlopBound}));
     // A figure that says more than the peak of 120 GFLOPS.
