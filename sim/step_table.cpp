@@ -161,28 +161,38 @@ StepSpec StepTable::prefill_spec(double tokens, double seen, double& scale) cons
     return spec;
 }
 
-StepCost StepTable::work_out(const StepSpec& spec, double scale) {
-    ++points_;
-    ServingStep step;
+StepRun StepTable::run(const StepSpec& spec) {
+    StepRun ran;
     try {
-        step = build_step(spec);
+        ran.step = build_step(spec);
     } catch (const StepError& error) {
         throw InputError({at_key(replica_.pool, error.key, error.reason)});
     }
-    const ProgramCosts costs =
-        cost_program(step.program, cache_, fabric_, replica_.collectives, replica_.ranks);
-    const RunRecord record = run_program(step.program, costs, hardware_, Driver::plain);
+    const Program& program = ran.step.program;
+    ran.costs = cost_program(program, cache_, fabric_, replica_.collectives, replica_.ranks);
+    ran.record = run_program(program, ran.costs, hardware_, Driver::plain);
+    return ran;
+}
+
+// `ran` must outlive it.
+AssemblyInput StepTable::input_of(const StepRun& ran) const {
     const EngineSpec& engine = *replica_.engine;
-    const AssemblyInput input{
-        step.program,
-        costs,
-        record,
+    return {
+        ran.step.program,
+        ran.costs,
+        ran.record,
         hardware_,
         fabric_,
         replica_.ranks,
         {engine.kernel_gap.confidence, engine.host_step.confidence, engine.rank_skew.confidence}};
+}
+
+StepCost StepTable::work_out(const StepSpec& spec, double scale) {
+    ++points_;
+    const StepRun step = run(spec);
+    const AssemblyInput input = input_of(step);
     const Totals totals = totals_of(input);
-    StepCost cost{to_seconds(record.end).value(), 0, totals.flops, totals.matrix_flops,
+    StepCost cost{to_seconds(step.record.end).value(), 0, totals.flops, totals.matrix_flops,
                   totals.hbm_bytes};
     RestPower rest;
     for (const EnergyPart& part : energy_parts(input, replica_, true)) {
@@ -238,19 +248,8 @@ StepCost StepTable::exact(const StepLoad& load) {
 
 Provenance StepTable::provenance(const StepLoad& load, std::vector<std::string>& warnings) {
     double scale = 1;
-    const ServingStep step = build_step(spec_of(load, scale));
-    const ProgramCosts costs =
-        cost_program(step.program, cache_, fabric_, replica_.collectives, replica_.ranks);
-    const RunRecord record = run_program(step.program, costs, hardware_, Driver::plain);
-    const EngineSpec& engine = *replica_.engine;
-    const AssemblyInput input{
-        step.program,
-        costs,
-        record,
-        hardware_,
-        fabric_,
-        replica_.ranks,
-        {engine.kernel_gap.confidence, engine.host_step.confidence, engine.rank_skew.confidence}};
+    const StepRun step = run(spec_of(load, scale));
+    const AssemblyInput input = input_of(step);
     for (const std::string& warning : assemble(input, false).warnings) {
         if (std::find(warnings.begin(), warnings.end(), warning) == warnings.end())
             warnings.push_back(warning);

@@ -19,6 +19,7 @@
 #include "sim/assemble.hpp"
 #include "sim/cost_file.hpp"
 #include "sim/resolve.hpp"
+#include "sim/step_case.hpp"
 #include "workloads/serving.hpp"
 
 namespace podsim {
@@ -103,6 +104,8 @@ class StepTable {
 
     StepSpec decode_spec(double sequences, double context) const;
     StepSpec prefill_spec(double tokens, double seen, double& scale) const;
+    StepRun run(const StepSpec& spec);
+    AssemblyInput input_of(const StepRun& ran) const;
     StepCost work_out(const StepSpec& spec, double scale);
     StepCost decode(double sequences, double context);  // of a data-parallel group
     StepCost prefill(double tokens, double seen);
