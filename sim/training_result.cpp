@@ -297,15 +297,17 @@ class Answer {
                     if (fresh) {
                         it->second.rank_class = name;
                         it->second.amount = 0;
+                        it->second.peak = 0;
                         it->second.windows.clear();
                         order.push_back(it->first);
                     }
                     it->second.amount += use.times * one.amount;
+                    it->second.peak = std::max(it->second.peak, one.peak);
                 }
             }
             for (const std::string& key : order) {
                 ResourceUse& use = sums[key];
-                use.mean = use.peak = use.amount / (use.capacity * seconds());
+                use.mean = use.amount / (use.capacity * seconds());
                 result_.resources.push_back(use);
             }
         }
@@ -335,7 +337,6 @@ class Answer {
             bounds.critical_path +=
                 of(passes.backward ? passes.backward : passes.input_gradient).critical_path;
         }
-        bounds.critical_path = std::min(bounds.critical_path, seconds());
         for (std::size_t kind = 0; kind < by_kind_.size(); ++kind) {
             double busy = 0;
             const double stages = static_cast<double>(step_.needs[kind].stages.size());

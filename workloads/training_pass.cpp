@@ -318,17 +318,13 @@ class PassBuilder {
         return move;
     }
 
-    void move_context(const LayerKind& kind, bool backward, const TrainingBlock& block,
-                      void (PassBuilder::*work)(const TrainingBlock&, bool, bool), bool input,
-                      bool weight) {
+    // A block of attention, `work`, with what ranks that share sequences tell each other.
+    template <class Work>
+    void with_context(const LayerKind& kind, bool backward, const Work& work) {
         const ContextMove move = context_move(kind, backward);
-        Ids moved = transfer(exchange_stream, move.transfer, move.beside);
-        (this->*work)(block, input, weight);
+        const Ids moved = transfer(exchange_stream, move.transfer, move.beside);
+        work();
         wait_for(moved);
-    }
-    void forward_block(const TrainingBlock& block, bool, bool) { forward(block); }
-    void backward_block(const TrainingBlock& block, bool input, bool weight) {
-        backward(block, input, weight);
     }
 
     // What a rank's routed experts are asked, and how tokens get there.
@@ -444,8 +440,7 @@ class PassBuilder {
     void forward_layer(long layer, const LayerKind& kind) {
         layer_ = static_cast<int>(layer);
         if (kind.engram) run(engram_block(job_.model, plan_.tokens(job_)));
-        move_context(kind, false, attention_training(job_, plan_, kind),
-                     &PassBuilder::forward_block, true, true);
+        with_context(kind, false, [&] { forward(attention_training(job_, plan_, kind)); });
         if (kind.experts) {
             forward_experts(layer, kind);
         } else {
@@ -462,7 +457,7 @@ class PassBuilder {
         }
         const TrainingBlock attention = attention_training(job_, plan_, kind);
         if (input) {
-            move_context(kind, true, attention, &PassBuilder::backward_block, input, weight);
+            with_context(kind, true, [&] { backward(attention, input, weight); });
         } else {
             backward(attention, input, weight);
         }
