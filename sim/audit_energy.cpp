@@ -32,11 +32,7 @@ void audit_energy(const AuditCase& audited, AuditFindings& findings) {
         if (!(part.joules >= 0)) culprit = fmt::format("{}: {} J", part.part, part.joules);
     }
     const auto compare = [&](const char* name, Dimension dimension, double expected) {
-        const auto given = audited.metric(name, dimension);
-        if (!culprit.empty() || (given && same(*given, expected))) return;
-        culprit = fmt::format("{}: {} in the result, {} follows", name,
-                              given ? format_quantity(*given, dimension) : "nothing",
-                              format_quantity(expected, dimension));
+        if (culprit.empty()) culprit = audited.difference(name, dimension, expected);
     };
     if (culprit.empty() && whole > 0 && !same(shares, 1))
         culprit = fmt::format("shares sum to {:.6g}", shares);

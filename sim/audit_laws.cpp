@@ -40,6 +40,15 @@ std::optional<double> AuditCase::metric(const std::string& name, Dimension dimen
     return {};
 }
 
+std::string AuditCase::difference(const std::string& name, Dimension dimension,
+                                  double expected) const {
+    const auto given = metric(name, dimension);
+    if (given && same(*given, expected)) return "";
+    return fmt::format("{}: {} in the result, {} follows", name,
+                       given ? format_quantity(*given, dimension) : "nothing",
+                       format_quantity(expected, dimension));
+}
+
 std::map<std::string, double> AuditCase::matrix_work() const {
     if (kind == "operator") {
         return {{operator_format(facts.the_operator),

@@ -28,6 +28,9 @@ struct AuditCase {
     // A metric in base units; nothing when the result does not give it, NaN when it is no number
     // of this dimension.
     std::optional<double> metric(const std::string& name, Dimension dimension) const;
+    // Of a metric that follows from what else the result says: how it differs, "" where it does
+    // not.
+    std::string difference(const std::string& name, Dimension dimension, double expected) const;
 
     // Matrix work of all ranks by format, at least: by closed form where there is one, else all
     // that was executed in the chip's fastest format ("").

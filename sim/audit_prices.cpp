@@ -72,11 +72,7 @@ void audit_prices(const AuditCase& audited, AuditFindings& findings) {
                                   basis.usd_per_hour_per_chip);
         }
         const auto compare = [&](const char* name, Dimension dimension, double expected) {
-            const auto given = audited.metric(name + suffix, dimension);
-            if (!culprit.empty() || (given && same(*given, expected))) return;
-            culprit = fmt::format("{}{}: {} in the result, {} follows", name, suffix,
-                                  given ? format_quantity(*given, dimension) : "nothing",
-                                  format_quantity(expected, dimension));
+            if (culprit.empty()) culprit = audited.difference(name + suffix, dimension, expected);
         };
         compare("usd_per_hour_per_chip", UsdPerSecond::dimension, price);
         if (audited.kind == "prefill") {

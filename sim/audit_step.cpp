@@ -63,11 +63,7 @@ void rates_follow(const AuditCase& audited, AuditFindings& findings) {
     const double per_token = took / emitted_per_sequence(*audited.facts.step);
     std::string culprit;
     const auto compare = [&](const char* name, Dimension dimension, double expected) {
-        const auto given = audited.metric(name, dimension);
-        if (!culprit.empty() || (given && same(*given, expected))) return;
-        culprit = fmt::format("{}: {} in the result, {} follows", name,
-                              given ? format_quantity(*given, dimension) : "nothing",
-                              format_quantity(expected, dimension));
+        if (culprit.empty()) culprit = audited.difference(name, dimension, expected);
     };
     compare("iteration_time", Seconds::dimension, took);
     const AuditStep& step = *audited.facts.step;

@@ -5,6 +5,7 @@
 #include <rapidcheck.h>
 #include <rapidcheck/gtest.h>
 
+#include "tests/support/changed_bytes.hpp"
 #include "tests/unit/workloads/request_cases.hpp"
 #include "workloads/traffic.hpp"
 
@@ -53,28 +54,6 @@ void read_and_count(const std::string& bytes) {
     }
     // Unknown columns are refused too, and only noted where rows may be skipped.
     RC_ASSERT(refused || skipped == 0);
-}
-
-std::string changed(std::string bytes) {
-    const int changes = *rc::gen::inRange(1, 4);
-    for (int i = 0; i < changes && !bytes.empty(); ++i) {
-        const auto at = *rc::gen::inRange<std::size_t>(0, bytes.size());
-        const char byte = *rc::gen::arbitrary<char>();
-        switch (*rc::gen::inRange(0, 4)) {
-            case 0:
-                bytes[at] = byte;
-                break;
-            case 1:
-                bytes.erase(at, 1);
-                break;
-            case 2:
-                bytes.insert(at, 1, byte);
-                break;
-            default:
-                bytes.resize(at);
-        }
-    }
-    return bytes;
 }
 
 RC_GTEST_PROP(RequestFuzz, AnyBytes, (const std::string& bytes)) {

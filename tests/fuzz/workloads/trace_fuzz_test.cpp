@@ -4,6 +4,7 @@
 #include <rapidcheck.h>
 #include <rapidcheck/gtest.h>
 
+#include "tests/support/changed_bytes.hpp"
 #include "tests/unit/workloads/trace_cases.hpp"
 #include "workloads/trace_program.hpp"
 #include "workloads/trace_summary.hpp"
@@ -21,29 +22,6 @@ void read_and_use(const std::string& name, const std::string& bytes) {
         RC_ASSERT(!error.diagnostics().empty());
         RC_ASSERT(!error.diagnostics().front().what.empty());
     }
-}
-
-// Some bytes replaced, some left out, some put in.
-std::string changed(std::string bytes) {
-    const int changes = *rc::gen::inRange(1, 4);
-    for (int i = 0; i < changes && !bytes.empty(); ++i) {
-        const auto at = *rc::gen::inRange<std::size_t>(0, bytes.size());
-        const char byte = *rc::gen::arbitrary<char>();
-        switch (*rc::gen::inRange(0, 4)) {
-            case 0:
-                bytes[at] = byte;
-                break;
-            case 1:
-                bytes.erase(at, 1);
-                break;
-            case 2:
-                bytes.insert(at, 1, byte);
-                break;
-            default:
-                bytes.resize(at);
-        }
-    }
-    return bytes;
 }
 
 RC_GTEST_PROP(TraceFuzz, AnyBytes, (const std::string& bytes)) {
