@@ -6,10 +6,10 @@
 #include <queue>
 #include <stdexcept>
 
-#include "base/at.hpp"
 #include "models/training.hpp"
 #include "sim/plan_bound.hpp"
 #include "sim/plan_memory.hpp"
+#include "sim/training_uses.hpp"
 
 namespace podsim {
 
@@ -326,55 +326,7 @@ class Search {
     PlanFound found_;
 };
 
-// Time of a pass in which a transfer is on its chain.
-double exposed_of(const TrainingPassPtr& pass) {
-    double sum = 0;
-    if (!pass) return 0;
-    for (const int id : pass->record.critical_path) {
-        if (at(pass->program.tasks, id).kind != TaskKind::transfer) continue;
-        const TaskRecord& record = at(pass->record.tasks, id);
-        sum += to_seconds(record.end - record.start).value();
-    }
-    return sum;
-}
-
 }  // namespace
-
-Seconds exposed_communication(const TrainingStep& step) {
-    const std::size_t kind = at(step.kind_of_stage, step.critical_stage);
-    double sum =
-        step.gather.value() + step.reductions[kind].value() + exposed_of(step.optimizers[kind]);
-    std::map<const TrainingPass*, double> known;
-    const auto of = [&](const TrainingPassPtr& pass) {
-        const auto [it, fresh] = known.try_emplace(pass.get());
-        if (fresh) it->second = exposed_of(pass);
-        return it->second;
-    };
-    for (const Pass& pass : at(step.schedule.programs, step.critical_stage)) {
-        const PositionPasses& passes = at(step.passes, pass.cell.position);
-        switch (pass.kind) {
-            case PassKind::forward:
-                sum += of(passes.forward);
-                break;
-            case PassKind::backward:
-                sum += passes.backward ? of(passes.backward)
-                                       : of(passes.input_gradient) + of(passes.weight_gradient);
-                break;
-            case PassKind::input_gradient:
-                sum += of(passes.input_gradient);
-                break;
-            case PassKind::weight_gradient:
-                sum += of(passes.weight_gradient);
-                break;
-            case PassKind::overlapped:
-                sum += (of(passes.overlapped) +
-                        of(at(step.passes, pass.backward.position).overlapped)) /
-                       2;
-                break;
-        }
-    }
-    return Seconds(sum);
-}
 
 PlanFound search_plans(PlanQuestion question, const PlanSpace& space) {
     return Search(question, space).run();

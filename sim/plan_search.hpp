@@ -92,8 +92,4 @@ struct PlanQuestion {
 
 PlanFound search_plans(PlanQuestion question, const PlanSpace& space);
 
-// Time in which transfers are on the chain of the stage that ends last: the metric
-// exposed_communication_time.
-Seconds exposed_communication(const TrainingStep& step);
-
 }  // namespace podsim

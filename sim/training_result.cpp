@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <map>
 
 #include "base/at.hpp"
@@ -12,43 +11,11 @@
 #include "sim/cost_metrics.hpp"
 #include "sim/energy_use.hpp"
 #include "sim/task_facts.hpp"
+#include "sim/training_uses.hpp"
 
 namespace podsim {
 
 namespace {
-
-// A pass, how often a stage runs it on average, and what it is called in rows.
-struct PassUse {
-    TrainingPassPtr pass;
-    double times = 0;
-    const char* part = "";  // "forward", ...
-};
-
-// By pass, so that two positions with equal work are one.
-class UseList {
-  public:
-    void add(const TrainingPassPtr& pass, double times, const char* part) {
-        if (!pass || pass->program.tasks.empty()) return;
-        for (PassUse& use : uses_) {
-            if (use.pass == pass) {
-                use.times += times;
-                return;
-            }
-        }
-        uses_.push_back({pass, times, part});
-    }
-    const std::vector<PassUse>& all() const { return uses_; }
-
-  private:
-    std::vector<PassUse> uses_;
-};
-
-constexpr const char* kForward = "forward passes";
-constexpr const char* kBackward = "backward passes";
-constexpr const char* kInput = "input gradients";
-constexpr const char* kWeight = "weight gradients";
-constexpr const char* kOverlapped = "forward and backward passes as one";
-constexpr const char* kOptimizer = "optimizer";
 
 class Answer {
   public:
@@ -56,19 +23,9 @@ class Answer {
         : in_(in), step_(in.step), engine_(in.job.engine) {
         evidence_ = {engine_.kernel_gap.confidence, engine_.host_step.confidence,
                      engine_.rank_skew.confidence};
-        for (std::size_t kind = 0; kind < step_.needs.size(); ++kind) {
-            UseList mean;
-            const auto& stages = step_.needs[kind].stages;
-            const double weight = 1.0 / static_cast<double>(stages.size());
-            for (const int stage : stages) {
-                add_uses(stage, weight, mean);
-                add_replica_uses(stage, weight, mean);
-            }
-            by_kind_.push_back(mean.all());
-        }
-        UseList critical;
-        add_uses(step_.critical_stage, 1.0, critical);
-        critical_ = critical.all();
+        for (std::size_t kind = 0; kind < step_.needs.size(); ++kind)
+            by_kind_.push_back(uses_of_kind(step_, kind));
+        critical_ = uses_of_stage(step_, step_.critical_stage);
     }
 
     AlternativeResult make(bool timeline) {
@@ -87,53 +44,6 @@ class Answer {
     double seconds() const { return step_.total.value(); }
     std::size_t critical_kind() const { return at(step_.kind_of_stage, step_.critical_stage); }
 
-    void add_uses(int stage, double weight, UseList& list) const {
-        for (const Pass& pass : at(step_.schedule.programs, stage)) {
-            const PositionPasses& of = at(step_.passes, pass.cell.position);
-            switch (pass.kind) {
-                case PassKind::forward:
-                    list.add(of.forward, weight, kForward);
-                    break;
-                case PassKind::backward:
-                    if (of.backward) {
-                        list.add(of.backward, weight, kBackward);
-                    } else {
-                        list.add(of.input_gradient, weight, kInput);
-                        list.add(of.weight_gradient, weight, kWeight);
-                    }
-                    break;
-                case PassKind::input_gradient:
-                    list.add(of.input_gradient, weight, kInput);
-                    break;
-                case PassKind::weight_gradient:
-                    list.add(of.weight_gradient, weight, kWeight);
-                    break;
-                case PassKind::overlapped:
-                    list.add(of.overlapped, weight / 2, kOverlapped);
-                    list.add(at(step_.passes, pass.backward.position).overlapped, weight / 2,
-                             kOverlapped);
-                    break;
-            }
-        }
-        const std::size_t kind = at(step_.kind_of_stage, stage);
-        list.add(step_.optimizers[kind], weight, kOptimizer);
-    }
-
-    // The first and the last pass of each position are those that also gather and reduce.
-    void add_replica_uses(int stage, double weight, UseList& list) const {
-        for (const int p : positions_of_stage(step_.schedule, stage)) {
-            const PositionPasses& of = at(step_.passes, p);
-            if (of.gathering) {
-                list.add(of.gathering, weight, kForward);
-                list.add(of.forward, -weight, kForward);
-            }
-            if (of.reducing) {
-                list.add(of.reducing, weight, of.backward ? kBackward : kWeight);
-                list.add(of.backward ? of.backward : of.weight_gradient, -weight, kBackward);
-            }
-        }
-    }
-
     AssemblyInput input_of(const TrainingPass& pass) const {
         return {pass.program,          pass.costs, pass.record, in_.hardware, in_.fabric,
                 in_.alternative.ranks, evidence_};
@@ -151,7 +61,7 @@ class Answer {
         double measured = 0, error = 0, known = 0;
         for (const PassUse& use : critical_) {
             const AssemblyInput input = input_of(*use.pass);
-            const bool optimizer = use.part == std::string(kOptimizer);
+            const bool optimizer = use.part == StagePart::optimizer;
             for (const BreakdownPart& part : breakdown_of(input))
                 parts[optimizer ? "optimizer step" : part.part] += use.times * part.seconds;
             const Provenance provenance = provenance_of(input);
@@ -428,21 +338,6 @@ class Answer {
         return sums;
     }
 
-    // Of a stage's passes, the time in which a transfer keeps its cores from working: no compute
-    // task runs on the chain.
-    double exposed() const {
-        double sum = step_.gather.value() + step_.reductions[critical_kind()].value();
-        for (const PassUse& use : critical_) {
-            for (const int id : use.pass->record.critical_path) {
-                const Task& task = at(use.pass->program.tasks, id);
-                if (task.kind != TaskKind::transfer) continue;
-                const TaskRecord& r = at(use.pass->record.tasks, id);
-                sum += use.times * seconds_of(r.end - r.start);
-            }
-        }
-        return sum;
-    }
-
     double mean_use(const char* resource) const {
         double sum = 0, ranks = 0;
         for (const ResourceUse& use : result_.resources) {
@@ -479,7 +374,7 @@ class Answer {
         add("hardware_flops_utilization", totals.matrix_flops / time / chips / peak.value(),
             "share");
         add("bubble_fraction", step_.timing.bubble_fraction, "share");
-        add("exposed_communication_time", exposed() * 1e3, "ms");
+        add("exposed_communication_time", exposed_communication(step_).value() * 1e3, "ms");
         for (const auto& [name, of] : times_of_passes()) add(name.c_str(), of, "s");
         add("optimizer_time", step_.optimizers[critical_kind()]->time().value(), "s");
         add("bubble_time", bubble(), "s");
