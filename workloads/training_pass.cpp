@@ -8,6 +8,7 @@
 #include "base/at.hpp"
 #include "models/sizes.hpp"
 #include "workloads/step_parts.hpp"
+#include "workloads/task_chain.hpp"
 #include "workloads/training_operators.hpp"
 
 namespace podsim {
@@ -15,8 +16,6 @@ namespace podsim {
 namespace {
 
 constexpr double wide = 2;  // bytes of BF16
-
-enum Stream { compute_stream, tensor_stream, exchange_stream, data_stream };
 
 HeldParameters held_by(const TrainingJob& job, const TrainingPlan& plan, long begin, long end,
                        bool embedding, bool head, bool drafts) {
@@ -40,7 +39,8 @@ struct Shared {
 // What two chains of tasks, a forward and a backward pass, are written into.
 class PassBuilder {
   public:
-    PassBuilder(const TrainingJob& job, const TrainingPlan& plan) : job_(job), plan_(plan) {
+    PassBuilder(const TrainingJob& job, const TrainingPlan& plan)
+        : job_(job), plan_(plan), chain_(job.engine) {
         const bool routed = has_experts(job.model);
         if (routed) {
             forward_step_ = expert_step(job, plan, false);
@@ -50,18 +50,11 @@ class PassBuilder {
         const long stage = plan.stage_ranks();
         if (routed && layout_.uneven()) {
             const int groups = static_cast<int>(stage / plan.expert_parallel);
-            program_.classes = {{"busiest rank", groups},
-                                {"other ranks", groups * (plan.expert_parallel - 1)}};
+            chain_.set_classes(
+                {{"busiest rank", groups}, {"other ranks", groups * (plan.expert_parallel - 1)}});
         } else {
-            program_.classes = {{"ranks", static_cast<int>(stage)}};
+            chain_.set_classes({{"ranks", static_cast<int>(stage)}});
         }
-        program_.streams = {{"compute", 1.0},
-                            {"tensor-parallel transfers", 1.0},
-                            {"exchange transfers", 1.0},
-                            {"data-parallel transfers", 1.0}};
-        program_.kernel_gap = job.engine.kernel_gap.value;
-        program_.rank_skew = job.engine.rank_skew.value;
-        front_.resize(program_.classes.size());
     }
 
     Program build(const PassRequest& request) {
@@ -69,9 +62,9 @@ class PassBuilder {
         reduces_ = request.reduces;
         if (request.kind == PassKind::overlapped) {
             // Cores are parted between compute and the exchange for the whole pass.
-            program_.streams.front().core_share = 1.0 - job_.engine.transfer_core_share;
+            chain_.share_cores(1.0 - job_.engine.transfer_core_share);
             forward(request.position, request.receives);
-            restart(1);
+            chain_.restart(1);
             weights_aside_ = true;
             backward(request.backward, request.receives_gradient, true, true);
         } else if (request.kind == PassKind::forward) {
@@ -85,7 +78,7 @@ class PassBuilder {
                 weights_alone(request.position);
             }
         }
-        return std::move(program_);
+        return chain_.take();
     }
 
     Program optimizer(const std::vector<TrainingPosition>& positions) {
@@ -106,96 +99,18 @@ class PassBuilder {
         step(sum);
         if (plan_.zero_stage >= 1 && plan_.zero_stage < 3 && !job_.habits().overlap_parameters)
             gather(held, "parameters", false);
-        return std::move(program_);
+        return chain_.take();
     }
 
   private:
-    using Ids = std::vector<int>;  // a task of each class
+    using Ids = TaskIds;
 
-    int classes() const { return static_cast<int>(program_.classes.size()); }
-
-    // The other chain begins.
-    void restart(int micro_batch) {
-        micro_batch_ = micro_batch;
-        front_.assign(front_.size(), {});
-    }
-
-    int push(Task task, int rank_class) {
-        task.rank_class = rank_class;
-        task.layer = layer_;
-        task.micro_batch = micro_batch_;
-        program_.tasks.push_back(std::move(task));
-        return static_cast<int>(program_.tasks.size()) - 1;
-    }
-
-    // Operators of one class, one after the other.
-    void run(const std::vector<Operator>& operators, int rank_class) {
-        for (const Kernel& kernel : kernels_of(program_, operators, job_.engine, false)) {
-            Task task;
-            task.kind = kernel.pipeline ? TaskKind::pipeline : TaskKind::compute;
-            task.body = kernel.body;
-            task.stream = compute_stream;
-            task.after = at(front_, rank_class);
-            at(front_, rank_class) = {push(std::move(task), rank_class)};
-        }
-    }
-    void run(const std::vector<Operator>& operators) {
-        for (int c = 0; c < classes(); ++c) run(operators, c);
-    }
+    int classes() const { return chain_.classes(); }
 
     // Weight gradients beside the chain, where nothing in it waits for them.
     void run_weights(const std::vector<Operator>& operators, int rank_class) {
-        if (!weights_aside_) return run(operators, rank_class);
-        const Ids before = at(front_, rank_class);
-        const std::size_t first = program_.tasks.size();
-        run(operators, rank_class);
-        for (std::size_t i = first; i < program_.tasks.size(); ++i) program_.tasks[i].priority = -1;
-        at(front_, rank_class) = before;
-    }
-
-    // A collective among ranks of one class. Nothing for a group of one.
-    Ids transfer(Stream stream, const Transfer& transfer, bool aside) {
-        if (transfer.group_ranks < 2 || !(transfer.size > Bytes(0.0))) return {};
-        const int body = intern(program_, transfer);
-        Ids ids;
-        for (int c = 0; c < classes(); ++c) {
-            Task task;
-            task.kind = TaskKind::transfer;
-            task.body = static_cast<int>(program_.instances.size());
-            task.stream = stream;
-            task.after = at(front_, c);
-            ids.push_back(push(std::move(task), c));
-            program_.instances.push_back({body, {ids.back()}});
-            if (!aside) at(front_, c) = {ids.back()};
-        }
-        return ids;
-    }
-
-    // Dispatch or combine, in which all classes meet.
-    Ids exchange(const Transfer& transfer) {
-        if (transfer.group_ranks < 2) return {};
-        const int body = intern(program_, transfer);
-        const int instance = static_cast<int>(program_.instances.size());
-        Ids ids;
-        for (int c = 0; c < classes(); ++c) {
-            Task task;
-            task.kind = TaskKind::transfer;
-            task.body = instance;
-            task.stream = exchange_stream;
-            task.after = at(front_, c);
-            ids.push_back(push(std::move(task), c));
-            at(front_, c) = {ids.back()};
-        }
-        program_.instances.push_back({body, ids});
-        return ids;
-    }
-
-    void wait_for(const Ids& ids) {
-        for (std::size_t c = 0; c < ids.size(); ++c) {
-            Ids& front = front_[c];
-            if (std::find(front.begin(), front.end(), ids[c]) == front.end())
-                front.push_back(ids[c]);
-        }
+        weights_aside_ ? chain_.run_aside(operators, rank_class)
+                       : chain_.run(operators, rank_class);
     }
 
     Transfer collective(const char* name, TransferType type, int ranks, int stride,
@@ -214,15 +129,15 @@ class PassBuilder {
 
     // Of a tensor-parallel group: what is brought together in front of divided work ...
     Ids gather_tensor(double bytes_of_token, bool aside) {
-        return transfer(tensor_stream,
-                        collective("tensor-parallel all-gather", TransferType::all_gather,
-                                   plan_.tensor_parallel, 1, tokens() * bytes_of_token),
-                        aside);
+        return chain_.transfer(tensor_stream,
+                               collective("tensor-parallel all-gather", TransferType::all_gather,
+                                          plan_.tensor_parallel, 1, tokens() * bytes_of_token),
+                               aside);
     }
     // ... and its sums, which every rank gets its part of, or all.
     Ids reduce_tensor(double bytes_of_token, bool aside) {
         const bool scatter = plan_.more.sequence_parallel;
-        return transfer(
+        return chain_.transfer(
             tensor_stream,
             collective(scatter ? "tensor-parallel reduce-scatter" : "tensor-parallel all-reduce",
                        scatter ? TransferType::reduce_scatter : TransferType::all_reduce,
@@ -236,15 +151,15 @@ class PassBuilder {
 
     // A block with its collectives, forward.
     void forward(const TrainingBlock& block) {
-        run(block.before);
+        chain_.run(block.before);
         if (plan_.more.sequence_parallel) gather_tensor(gathered_bytes(block), false);
-        run(block.divided);
+        chain_.run(block.divided);
         reduce_tensor(hidden() * wide, false);
     }
 
     void run_gradients(const OperatorGradients& gradients, bool input, bool weight) {
         for (int c = 0; c < classes(); ++c) {
-            if (input) run(gradients.input, c);
+            if (input) chain_.run(gradients.input, c);
             if (weight) run_weights(gradients.weight, c);
         }
     }
@@ -256,8 +171,8 @@ class PassBuilder {
         // Without sequence parallelism every rank has the whole gradient already.
         if (scatters && input) gather_tensor(hidden() * wide, false);
         if (input) {
-            run(block.before_again);
-            run(block.divided_again);
+            chain_.run(block.before_again);
+            chain_.run(block.divided_again);
         }
         Ids operand;
         if (scatters && weight && plan_.tensor_parallel > 1)
@@ -275,10 +190,10 @@ class PassBuilder {
             const bool aside = together && job_.habits().overlap_tensor;
             if (input) sums = reduce_tensor(summed, aside);
             if (weight) {
-                wait_for(operand);
+                chain_.wait_for(operand);
                 run_gradients(divided[i], false, true);
             }
-            wait_for(sums);
+            chain_.wait_for(sums);
         }
         for (const OperatorGradients& one : block.before_gradients)
             run_gradients(one, input, weight);
@@ -322,9 +237,9 @@ class PassBuilder {
     template <class Work>
     void with_context(const LayerKind& kind, bool backward, const Work& work) {
         const ContextMove move = context_move(kind, backward);
-        const Ids moved = transfer(exchange_stream, move.transfer, move.beside);
+        const Ids moved = chain_.transfer(exchange_stream, move.transfer, move.beside);
         work();
-        wait_for(moved);
+        chain_.wait_for(moved);
     }
 
     // What a rank's routed experts are asked, and how tokens get there.
@@ -352,34 +267,35 @@ class PassBuilder {
     void expert_tensor(TransferType type, const ExpertLoad& load) {
         const int ranks = plan_.more.expert_tensor_parallel;
         const double rows = static_cast<double>(load.here.rows()) * ranks;
-        transfer(tensor_stream,
-                 collective(type == TransferType::all_gather ? "expert-tensor all-gather"
-                                                             : "expert-tensor reduce-scatter",
-                            type, ranks, 1, rows * hidden() * wide),
-                 false);
+        chain_.transfer(
+            tensor_stream,
+            collective(type == TransferType::all_gather ? "expert-tensor all-gather"
+                                                        : "expert-tensor reduce-scatter",
+                       type, ranks, 1, rows * hidden() * wide),
+            false);
     }
 
     void forward_experts(long layer, const LayerKind& kind) {
-        run(router_training(job_, plan_, kind).before);
+        chain_.run(router_training(job_, plan_, kind).before);
         const ExpertLoad load = load_of(layer, false);
-        const std::vector<Ids> routed = front_;
-        exchange(strided(load.dispatch, "dispatch", TransferType::dispatch));
+        const std::vector<Ids> routed = chain_.front;
+        chain_.exchange(strided(load.dispatch, "dispatch", TransferType::dispatch));
         expert_tensor(TransferType::all_gather, load);
-        const std::vector<Ids> arrived = front_;
-        std::vector<Ids> shared(front_.size());
+        const std::vector<Ids> arrived = chain_.front;
+        std::vector<Ids> shared(chain_.front.size());
         if (job_.model.shared_intermediate > 0) {
-            front_ = routed;
+            chain_.front = routed;
             forward(shared_expert_training(job_, plan_));
-            shared = front_;
+            shared = chain_.front;
         }
-        front_ = arrived;
+        chain_.front = arrived;
         for (int c = 0; c < classes(); ++c)
-            run(expert_training(job_, plan_, rows_of(load, c)).divided, c);
+            chain_.run(expert_training(job_, plan_, rows_of(load, c)).divided, c);
         expert_tensor(TransferType::reduce_scatter, load);
-        exchange(strided(load.combine, "combine", TransferType::combine));
-        for (std::size_t c = 0; c < front_.size(); ++c)
-            front_[c].insert(front_[c].end(), shared[c].begin(), shared[c].end());
-        run(combine_training(job_, plan_).before);
+        chain_.exchange(strided(load.combine, "combine", TransferType::combine));
+        for (std::size_t c = 0; c < chain_.front.size(); ++c)
+            chain_.front[c].insert(chain_.front[c].end(), shared[c].begin(), shared[c].end());
+        chain_.run(combine_training(job_, plan_).before);
     }
 
     void backward_experts(long layer, const LayerKind& kind, bool input, bool weight) {
@@ -391,55 +307,57 @@ class PassBuilder {
         const TrainingBlock router = router_training(job_, plan_, kind);
         if (input) {
             for (const auto& one : sum.before_gradients) run_gradients(one, true, false);
-            run(router.before_again);
+            chain_.run(router.before_again);
         }
-        const std::vector<Ids> began = front_;
-        std::vector<Ids> shared(front_.size());
-        if (input) exchange(strided(load.dispatch, "combine's gradient", TransferType::dispatch));
+        const std::vector<Ids> began = chain_.front;
+        std::vector<Ids> shared(chain_.front.size());
+        if (input)
+            chain_.exchange(strided(load.dispatch, "combine's gradient", TransferType::dispatch));
         if (input) expert_tensor(TransferType::all_gather, load);
-        const std::vector<Ids> arrived = front_;
+        const std::vector<Ids> arrived = chain_.front;
         if (job_.model.shared_intermediate > 0) {
-            front_ = began;
+            chain_.front = began;
             backward(shared_expert_training(job_, plan_), input, weight);
-            shared = front_;
+            shared = chain_.front;
         }
-        front_ = arrived;
+        chain_.front = arrived;
         for (int c = 0; c < classes(); ++c) {
             const TrainingBlock& of = at(experts, c);
-            if (input) run(of.divided_again, c);
+            if (input) chain_.run(of.divided_again, c);
             for (const OperatorGradients& one : of.divided_gradients) {
-                if (input) run(one.input, c);
-                if (weight && !input) run(one.weight, c);
+                if (input) chain_.run(one.input, c);
+                if (weight && !input) chain_.run(one.weight, c);
             }
         }
         // The way back of the gradients starts before the experts' weights are done.
-        std::vector<Ids> returned = front_;
+        std::vector<Ids> returned = chain_.front;
         if (input) {
-            const std::vector<Ids> done = front_;
+            const std::vector<Ids> done = chain_.front;
             expert_tensor(TransferType::reduce_scatter, load);
-            exchange(strided(load.combine, "dispatch's gradient", TransferType::combine));
-            returned = front_;
+            chain_.exchange(strided(load.combine, "dispatch's gradient", TransferType::combine));
+            returned = chain_.front;
             if (weight) {
-                front_ = done;
+                chain_.front = done;
                 for (int c = 0; c < classes(); ++c) {
                     for (const OperatorGradients& one : at(experts, c).divided_gradients)
                         run_weights(one.weight, c);
                 }
                 if (!weights_aside_) {
-                    for (std::size_t c = 0; c < front_.size(); ++c)
-                        returned[c].insert(returned[c].end(), front_[c].begin(), front_[c].end());
+                    for (std::size_t c = 0; c < chain_.front.size(); ++c)
+                        returned[c].insert(returned[c].end(), chain_.front[c].begin(),
+                                           chain_.front[c].end());
                 }
             }
         }
-        front_ = returned;
-        for (std::size_t c = 0; c < front_.size(); ++c)
-            front_[c].insert(front_[c].end(), shared[c].begin(), shared[c].end());
+        chain_.front = returned;
+        for (std::size_t c = 0; c < chain_.front.size(); ++c)
+            chain_.front[c].insert(chain_.front[c].end(), shared[c].begin(), shared[c].end());
         for (const auto& one : router.before_gradients) run_gradients(one, input, weight);
     }
 
     void forward_layer(long layer, const LayerKind& kind) {
-        layer_ = static_cast<int>(layer);
-        if (kind.engram) run(engram_block(job_.model, plan_.tokens(job_)));
+        chain_.layer = static_cast<int>(layer);
+        if (kind.engram) chain_.run(engram_block(job_.model, plan_.tokens(job_)));
         with_context(kind, false, [&] { forward(attention_training(job_, plan_, kind)); });
         if (kind.experts) {
             forward_experts(layer, kind);
@@ -449,7 +367,7 @@ class PassBuilder {
     }
 
     void backward_layer(long layer, const LayerKind& kind, bool input, bool weight) {
-        layer_ = static_cast<int>(layer);
+        chain_.layer = static_cast<int>(layer);
         if (kind.experts) {
             backward_experts(layer, kind, input, weight);
         } else {
@@ -482,15 +400,15 @@ class PassBuilder {
     Ids between_replicas(const Shared& held, const char* name, TransferType type, double element,
                          bool aside) {
         const int inside = plan_.tensor_parallel;
-        Ids first = transfer(data_stream,
-                             collective(name, type, static_cast<int>(plan_.replicas()), inside,
-                                        held.dense * element),
-                             aside);
+        Ids first = chain_.transfer(data_stream,
+                                    collective(name, type, static_cast<int>(plan_.replicas()),
+                                               inside, held.dense * element),
+                                    aside);
         const int expert_inside = plan_.expert_parallel * plan_.more.expert_tensor_parallel;
-        Ids last = transfer(data_stream,
-                            collective(name, type, static_cast<int>(plan_.expert_replicas()),
-                                       expert_inside, held.experts * element),
-                            aside);
+        Ids last = chain_.transfer(data_stream,
+                                   collective(name, type, static_cast<int>(plan_.expert_replicas()),
+                                              expert_inside, held.experts * element),
+                                   aside);
         return last.empty() ? first : last;
     }
 
@@ -508,11 +426,11 @@ class PassBuilder {
     // Parameters come from the beginning of the pass on, layer after layer.
     Ids gathered(const Shared& held, Ids& before) {
         if (!gathers_ || plan_.replicas() < 2) return {};
-        const std::vector<Ids> kept = front_;
-        for (std::size_t c = 0; c < front_.size(); ++c)
-            front_[c] = before.empty() ? Ids{} : Ids{before[c]};
+        const std::vector<Ids> kept = chain_.front;
+        for (std::size_t c = 0; c < chain_.front.size(); ++c)
+            chain_.front[c] = before.empty() ? Ids{} : Ids{before[c]};
         Ids ids = gather(held, "parameters", true);
-        front_ = kept;
+        chain_.front = kept;
         if (!ids.empty()) before = ids;
         return ids;
     }
@@ -522,33 +440,33 @@ class PassBuilder {
         if (receives && !plan_.more.sequence_parallel && job_.habits().scatters_sends)
             gather_tensor(hidden() * wide, false);
         if (position.embedding) {
-            layer_ = -1;
-            wait_for(gathered(end_parameters(position, true, false), before));
-            run(embedding_training(job_, plan_).divided);
+            chain_.layer = -1;
+            chain_.wait_for(gathered(end_parameters(position, true, false), before));
+            chain_.run(embedding_training(job_, plan_).divided);
             reduce_tensor(hidden() * wide, false);
         }
         for (long layer = position.begin; layer < position.end; ++layer) {
-            wait_for(gathered(layer_parameters(layer), before));
+            chain_.wait_for(gathered(layer_parameters(layer), before));
             forward_layer(layer, kind_of(layer));
         }
-        layer_ = -1;
+        chain_.layer = -1;
         if (!position.head) return;
-        wait_for(gathered(end_parameters(position, false, true), before));
+        chain_.wait_for(gathered(end_parameters(position, false, true), before));
         forward_head();
         if (!position.drafts) return;
         for (long draft = 0; draft < job_.model.draft_layers; ++draft) {
-            run(draft_training(job_, plan_).before);
+            chain_.run(draft_training(job_, plan_).before);
             forward_layer(layer_count(job_.model), job_.model.draft_layer);
-            layer_ = -1;
+            chain_.layer = -1;
             forward_head();
         }
     }
 
     void forward_head() {
         const TrainingBlock head = head_training(job_, plan_);
-        run(head.before);
+        chain_.run(head.before);
         if (plan_.more.sequence_parallel) gather_tensor(hidden() * wide, false);
-        run(head.divided);
+        chain_.run(head.divided);
     }
 
     void backward_head(bool input, bool weight) {
@@ -560,9 +478,9 @@ class PassBuilder {
         for (const auto& one : head.divided_gradients) run_gradients(one, input, false);
         Ids sums;
         if (input) sums = reduce_tensor(hidden() * wide, weight && job_.habits().overlap_tensor);
-        wait_for(operand);
+        chain_.wait_for(operand);
         for (const auto& one : head.divided_gradients) run_gradients(one, false, weight);
-        wait_for(sums);
+        chain_.wait_for(sums);
         for (const auto& one : head.before_gradients) run_gradients(one, input, weight);
     }
 
@@ -576,7 +494,7 @@ class PassBuilder {
         Ids before;
         if (receives && !plan_.more.sequence_parallel && job_.habits().scatters_sends)
             gather_tensor(hidden() * wide, false);
-        layer_ = -1;
+        chain_.layer = -1;
         if (position.head) {
             if (position.drafts) {
                 for (long draft = 0; draft < job_.model.draft_layers; ++draft) {
@@ -584,24 +502,24 @@ class PassBuilder {
                     const long layer = layer_count(job_.model);
                     if (whole_again()) forward_layer(layer, job_.model.draft_layer);
                     backward_layer(layer, job_.model.draft_layer, input, weight);
-                    layer_ = -1;
+                    chain_.layer = -1;
                     for (const auto& one : draft_training(job_, plan_).before_gradients)
                         run_gradients(one, input, weight);
                 }
             }
-            wait_for(gathered(
+            chain_.wait_for(gathered(
                 plan_.zero_stage == 3 ? end_parameters(position, false, true) : Shared{}, before));
             backward_head(input, weight);
             if (weight) reduced(end_parameters(position, false, true));
         }
         for (long layer = position.end; layer-- > position.begin;) {
             const LayerKind& kind = kind_of(layer);
-            wait_for(gathered(layer_parameters(layer), before));
+            chain_.wait_for(gathered(layer_parameters(layer), before));
             if (whole_again() && input) forward_layer(layer, kind);
             backward_layer(layer, kind, input, weight);
             if (weight) reduced(layer_parameters(layer));
         }
-        layer_ = -1;
+        chain_.layer = -1;
         if (!position.embedding) return;
         if (plan_.more.sequence_parallel) gather_tensor(hidden() * wide, false);
         for (const auto& one : embedding_training(job_, plan_).divided_gradients)
@@ -627,12 +545,12 @@ class PassBuilder {
         const double gradient = bytes_of(formats.gradients), master = bytes_of(formats.master),
                      moment = bytes_of(formats.moments), weight = bytes_of(job_.precision.weights);
         const bool muon = formats.optimizer == Optimizer::muon;
-        run({{"gradient_norm", VectorWork{"square_sum", own, 2, gradient * own, 0}}});
+        chain_.run({{"gradient_norm", VectorWork{"square_sum", own, 2, gradient * own, 0}}});
         if (muon) orthogonalize(held.matrices / of_dense + held.experts / of_experts);
         const double moments = (muon ? 1 : 2) * moment;
-        run({{muon ? "muon_step" : "adam_step",
-              VectorWork{"optimizer", own, 12, (gradient + master + moments) * own,
-                         (master + moments + weight) * own}}});
+        chain_.run({{muon ? "muon_step" : "adam_step",
+                     VectorWork{"optimizer", own, 12, (gradient + master + moments) * own,
+                                (master + moments + weight) * own}}});
     }
 
     void orthogonalize(double parameters) {
@@ -641,16 +559,14 @@ class PassBuilder {
         const double each = hidden() * hidden();
         const long count = std::max(1L, static_cast<long>(std::ceil(parameters / each)));
         const Operator product{"newton_schulz", Gemm{width, width, width, count}};
-        for (int i = 0; i < iterations; ++i) run({product, product, product});
+        for (int i = 0; i < iterations; ++i) chain_.run({product, product, product});
     }
 
     const TrainingJob& job_;
     const TrainingPlan& plan_;
     StepSpec forward_step_, backward_step_;
     ExpertLayout layout_;
-    Program program_;
-    std::vector<Ids> front_;  // by class: what the next task of the chain waits for
-    int layer_ = -1, micro_batch_ = 0;
+    TaskChain chain_;
     bool weights_aside_ = false, gathers_ = false, reduces_ = false;
 };
 
