@@ -90,9 +90,9 @@ struct WritesAhead {
     double steps = 0;    // along K that these reads serve
     double latency = 0;  // of the first of them
 
-    double stall(double step, double slots, double most, double idle, double way) const {
+    double stall(double step, double slots, double most, double way) const {
         const double ahead = std::min(slots, std::max(0.0, most - steps)) * step - way - latency;
-        return std::max(0.0, seconds - idle - steps * step - std::max(0.0, ahead));
+        return std::max(0.0, seconds - steps * step - std::max(0.0, ahead));
     }
 };
 
@@ -236,7 +236,7 @@ PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work, const G
         first.l2_seconds = cached / path.l2_rate;
         if (first_wave) release = latency;
         releases.clear();
-        double most_drain = 0;
+        double least_drain = std::numeric_limits<double>::infinity();
         shared_done = std::max(shared_done, release) + shared;
         // What a tile takes a core when so much of its panels is its own to fetch.
         const auto takes = [&](const TileCost& cost, double left, double right) {
@@ -259,17 +259,24 @@ PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work, const G
                 tiling.accumulators == 1 && !first_wave ? cost.drain + cost.skew : 0;
             const double in_turn =
                 cost.steps * responses / bursts_in_flight(path.outstanding, cost);
-            double seconds =
-                std::max({port + std::max(0.0, exposed - slots * p), cost.multiply + exposed,
-                          cost.steps * (latency + own + cost.step) / slots, in_turn});
-            // Once all cores have had to wait for each other they ask in turn.
-            if (first_wave) {
-                seconds = std::max({seconds, first.tile(cost, slots, missed / bytes),
-                                    in_turn + fetched / cost.steps / path.memory_rate + cost.step});
-            }
-            if (writes.seconds > 0)
-                seconds += writes.stall(seconds / cost.steps, slots, cost.steps, exposed, latency);
-            return seconds;
+            const auto lasts = [&](double idle) {
+                double seconds =
+                    std::max({port + std::max(0.0, idle - slots * p), cost.multiply + idle,
+                              cost.steps * (latency + own + cost.step) / slots, in_turn});
+                // Once all cores have had to wait for each other they ask in turn.
+                if (first_wave) {
+                    seconds =
+                        std::max({seconds, first.tile(cost, slots, missed / bytes),
+                                  in_turn + fetched / cost.steps / path.memory_rate + cost.step});
+                }
+                return seconds;
+            };
+            const double seconds = lasts(exposed);
+            if (writes.seconds <= 0) return seconds;
+            // What the writes hold back and the drain that the core waits for pass together.
+            const double loads = lasts(0);
+            return std::max(seconds,
+                            loads + writes.stall(loads / cost.steps, slots, cost.steps, latency));
         };
         // Tiles beside each other are mostly alike.
         const TileCost* alike = nullptr;
@@ -290,12 +297,13 @@ PipelineTime walk_tiles(const CoreStructure& core, const GemmWork& work, const G
             state.before = state.done;
             state.done = done;
             releases.push_back({done + cost.skew, cost.sums * (partial ? 4 : work.c), &state});
-            most_drain = std::max(most_drain, cost.drain);
+            least_drain = std::min(least_drain, cost.drain);
             state.drained_before = state.drained;
             state.drained = std::max(state.drained, done + cost.skew) + cost.drain;
         });
-        // L2 as a whole takes the results of all cores one after another.
-        if (stored / path.l2_rate > most_drain) written = served(releases, path.l2_rate, written);
+        // L2 as a whole takes the results of all cores one after another; where it has them all
+        // before any core is done with its own, it holds nobody up.
+        if (stored / path.l2_rate > least_drain) written = served(releases, path.l2_rate, written);
         first_wave = false;
     }
     time.memory_bytes += waiting;
