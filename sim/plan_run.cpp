@@ -273,7 +273,7 @@ class Planner {
         }
         result.found = search_plans(std::move(question), space);
         file.keep(cache);
-        if (result.found.timed.empty() && !result.found.refusal.empty())
+        if (!result.found.partial && result.found.timed.empty() && !result.found.refusal.empty())
             throw InputError({at_key(alternative.pool, "system", result.found.refusal)});
         if (result.found.nearest) result.nothing = why_nothing(result.found, alternative.name);
         for (const auto& [objective, list] : result.found.best) {
