@@ -1,5 +1,5 @@
 // What a tiling of a product cannot be faster than, without a walk over its tiles: the recurrence
-// of pipeline_gemm.cpp with every maximum replaced by one side of it.
+// of gemm_walk.cpp with every maximum replaced by one side of it.
 #pragma once
 
 #include <utility>

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -61,10 +62,14 @@ class Fastest {
   public:
     explicit Fastest(std::size_t most) : most_(most) {}
 
-    bool beats(double least) const {
-        return best_.size() >= most_ && least >= best_.back().time.seconds;
+    bool beats(double least) const { return least >= limit(); }
+    // What takes as long is not kept.
+    double limit() const {
+        return best_.size() >= most_ ? best_.back().time.seconds
+                                     : std::numeric_limits<double>::infinity();
     }
     void keep(const GemmTiling& tiling, const PipelineTime& time) {
+        if (time.seconds >= limit()) return;
         const auto known = std::find_if(best_.begin(), best_.end(), [&](const auto& choice) {
             return choice.tiling.same_tile(tiling);
         });
@@ -259,7 +264,7 @@ class Search {
             if (band == tried) continue;
             tried = band;
             tiling.band = band;
-            fastest_.keep(tiling, gemm_time(core_, work_, tiling));
+            fastest_.keep(tiling, gemm_time(core_, work_, tiling, fastest_.limit()));
         }
     }
 

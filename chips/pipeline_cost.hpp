@@ -2,6 +2,7 @@
 // element-wise work takes on a core structure, at the best tiling the buffers allow.
 #pragma once
 
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,8 +22,10 @@ struct PipelineTime {
     double l2_bytes = 0;      // that leave L2
 };
 
-// Of one tiling; no check of whether it fits.
-PipelineTime gemm_time(const CoreStructure& core, const GemmWork& work, const GemmTiling& tiling);
+// Of one tiling; no check of whether it fits. What is not done within `limit` seconds may be given
+// up, with an endless time.
+PipelineTime gemm_time(const CoreStructure& core, const GemmWork& work, const GemmTiling& tiling,
+                       double limit = std::numeric_limits<double>::infinity());
 // What adds up the partial sums of a split along K.
 PipelineTime join_time(const CoreStructure& core, const GemmWork& work, long split);
 PipelineTime attention_time(const CoreStructure& core, const AttentionWork& work,

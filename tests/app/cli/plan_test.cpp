@@ -49,8 +49,8 @@ alternatives:
 prices: default
 plan: {micro_batch: [1, 2, 4], schedule: [1f1b, dualpipe, zb-h1], batch: at-most}
 )");
-    const Outcome plan = folder.podsim_terminated(
-        {"plan", "plan.yaml", "--no-cache", "--json", "--out", "found"}, 1000);
+    const Outcome plan =
+        folder.podsim_terminated({"plan", "plan.yaml", "--json", "--out", "found"}, 1000);
     ASSERT_EQ(plan.code, 130) << plan.err;
     EXPECT_TRUE(nlohmann::json::parse(folder.read("found/plan.json"))["partial"]);
     EXPECT_TRUE(nlohmann::json::parse(plan.out)["partial"]);
