@@ -2,11 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <set>
 #include <string>
 #include <string_view>
 #include <utility>
+
+#include "chips/energy.hpp"
+#include "chips/power.hpp"
 
 namespace podsim {
 
@@ -102,6 +106,51 @@ std::vector<Diagnostic> stale_peaks(const ChipSpec& chip, const Node& document) 
                                  "FLOP rest on it",
                                  chip.variant_of, formats, changed),
                      "state peak_published anew"});
+    return found;
+}
+
+std::vector<Diagnostic> stale_power(const ChipSpec& chip, const Node& document) {
+    std::vector<Diagnostic> found;
+    if (chip.variant_of.empty() || chip.peak_matrix.empty()) return found;
+    const Layers layers(chip);
+    const auto layer_of = [&](std::string_view path) {
+        const Node* value = value_at(document, path);
+        return value != nullptr ? layers.of(value->place) : 0;
+    };
+    // Of a chip that exists it is a fact, with whatever it draws.
+    const auto changed = [&](const std::string& path, int beside) {
+        return layer_of(path) > beside && value_at(document, path + ".source") == nullptr;
+    };
+    const Energies energies = energies_of(chip);
+    const double best = energies.best_product.value;
+    const double share = sustained_share(chip, energies);
+    const int cap = std::max(layer_of("power"), layer_of("energy.cap"));
+    const std::string memory = "hbm.bandwidth";
+    if (share < 1 && changed(memory, cap)) {
+        found.push_back(
+            {value_at(document, memory)->place, memory,
+             fmt::format("changed under a power cap that stayed at {}: at rest the package draws "
+                         "{} of it, memory's stacks and interfaces included, and long products "
+                         "keep {:.0f} % of the clock: faster memory can make them slower",
+                         to_string(energies.cap.value), to_string(energies.static_power.value),
+                         100 * share / best),
+             "state the power that it is to have"});
+    }
+    const std::string clock = "cores.clock";
+    const std::string energy = fmt::format("energy.matrix.{}", to_string(product_format(chip)));
+    if (changed(clock, std::max(cap, layer_of(energy)))) {
+        found.push_back({value_at(document, clock)->place, clock,
+                         fmt::format("changed, and a FLOP draws what it draws at the clock and "
+                                     "voltage of {}",
+                                     chip.variant_of),
+                         fmt::format("state {}: it goes with the square of the voltage", energy)});
+    }
+    return found;
+}
+
+std::vector<Diagnostic> stale_values(const ChipSpec& chip, const Node& document) {
+    std::vector<Diagnostic> found = stale_peaks(chip, document);
+    for (Diagnostic& one : stale_power(chip, document)) found.push_back(std::move(one));
     return found;
 }
 

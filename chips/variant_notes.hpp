@@ -17,6 +17,14 @@ namespace podsim {
 // peak_published was not. Figures per peak FLOP rest on it.
 std::vector<Diagnostic> stale_peaks(const ChipSpec& chip, const Node& document);
 
+// A power cap of the old parts: memory was made faster and the cap was not raised, so that what the
+// interfaces draw is taken from the matrix units; or the clock was raised, and a FLOP draws what it
+// drew at the old voltage. Nothing for a chip that keeps its clock under its cap.
+std::vector<Diagnostic> stale_power(const ChipSpec& chip, const Node& document);
+
+// Both of these.
+std::vector<Diagnostic> stale_values(const ChipSpec& chip, const Node& document);
+
 // Changes in `core` that no answer of a fitted library can show, since its habits stand for the
 // core's insides. One warning for all of them; none for a structural library.
 std::vector<Diagnostic> unseen_changes(const ChipSpec& chip, const Node& document,

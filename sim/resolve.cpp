@@ -275,7 +275,7 @@ Node look_at_memory(ResolvedAlternative& result, const Node& document, Catalog& 
 void note_variant(ResolvedAlternative& result, const Node& document, const Node& memory) {
     for (const Diagnostic& odd : unseen_changes(memory, result.chip, result.kernels))
         result.warnings.push_back(fmt::format("{} ({})", odd.what, odd.hint));
-    std::vector<Diagnostic> odd = stale_peaks(result.chip, document);
+    std::vector<Diagnostic> odd = stale_values(result.chip, document);
     for (Diagnostic& one : unseen_changes(result.chip, document, result.kernels))
         odd.push_back(std::move(one));
     for (const Diagnostic& one : odd) {
@@ -488,6 +488,29 @@ void add_images(const Node& config, ResolvedExperiment& result) {
     }
 }
 
+// A chip's structure and its measured kernels do not say the same of it: between the two a change
+// of the chip cannot be told from the change of library.
+void note_libraries(std::vector<ResolvedAlternative>& alternatives) {
+    const auto root = [](const ResolvedAlternative& of) {
+        return of.chip.variant_of.empty() ? of.chip.name : of.chip.variant_of;
+    };
+    const auto structural = [](const ResolvedAlternative& of) {
+        return of.kernels.kind == KernelKind::structural;
+    };
+    for (ResolvedAlternative& one : alternatives) {
+        if (!structural(one)) continue;
+        const auto fitted = std::find_if(
+            alternatives.begin(), alternatives.end(), [&](const ResolvedAlternative& other) {
+                return !structural(other) && root(other) == root(one) && !root(one).empty();
+            });
+        if (fitted == alternatives.end()) continue;
+        one.warnings.push_back(fmt::format(
+            "answered from the structure of {}, and \"{}\" by kernel library {}: part of the "
+            "difference is the libraries' (kernels: {} for both tells them apart)",
+            root(one), fitted->name, fitted->kernels.name, one.kernels.name));
+    }
+}
+
 }  // namespace
 
 ResolvedExperiment resolve(const Node& experiment, Catalog& catalog) {
@@ -536,6 +559,7 @@ ResolvedExperiment resolve(const Node& experiment, Catalog& catalog) {
         result.alternatives.push_back(std::move(resolved));
     }
     if (!problems.empty()) throw InputError(std::move(problems));
+    note_libraries(result.alternatives);
     return result;
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/at.hpp"
 #include "sim/band.hpp"
 #include "sim/cost_file.hpp"
 #include "sim/cost_metrics.hpp"
@@ -86,6 +87,18 @@ void add_exchange_metrics(const MoeLayer& layer, const SingleRun& run,
     add("link_bandwidth", result.totals.sent_bytes / time / packages / 1e9, "GB/s");
 }
 
+// How much longer the same kernels take on a chip that has been as busy for long: its controller
+// holds them to the power cap (chips/sustained_clock.hpp).
+Seconds held_back(const SingleRun& run) {
+    Seconds longer{0.0};
+    for (const Task& task : run.program.tasks) {
+        if (task.kind != TaskKind::compute) continue;
+        const OperatorCost& cost = at(at(run.costs.operators, task.stream), task.body);
+        longer = longer + (cost.sustained - cost.time);
+    }
+    return longer;
+}
+
 // What a run says, but for what is odd about it.
 AlternativeResult answer_of(const SingleRun& run, const ResolvedExperiment& experiment,
                             const ResolvedAlternative& alternative, const RankHardware& hardware,
@@ -110,6 +123,11 @@ AlternativeResult answer_of(const SingleRun& run, const ResolvedExperiment& expe
         add("achieved_flops", result.totals.flops / time / alternative.packages / 1e12, "TFLOPS");
         add("achieved_bandwidth", result.totals.hbm_bytes / time / alternative.packages / 1e9,
             "GB/s");
+        if (const double longer = held_back(run).value(); longer > 1e-3 * time) {
+            add("operator_time_sustained", (time + longer) * 1e6, "us");
+            add("sustained_flops",
+                result.totals.flops / (time + longer) / alternative.packages / 1e12, "TFLOPS");
+        }
         if (workload.layer && alternative.pool.exchanges_layer())
             add_exchange_metrics(*workload.layer, run, result, alternative.packages, add);
         // Vector work has no matrix format: a plain BF16 peak stands beside it.

@@ -62,6 +62,42 @@ TEST(StalePeaks, NoShippedVariantHasOne) {
     }
 }
 
+std::vector<Diagnostic> power(const std::vector<std::string>& settings,
+                              const std::string& name = "h100-sxm") {
+    const Node document = document_of(name, settings);
+    return stale_power(read_chip(document, name), document);
+}
+
+// Faster stacks draw more at rest, and an H100 is at its cap as it is.
+TEST(StalePower, OfFasterMemoryUnderTheOldCap) {
+    const auto found = power({"chip:h100-sxm.hbm.bandwidth=6.7 TB/s"});
+    ASSERT_THAT(found, SizeIs(1));
+    EXPECT_EQ(found[0].path, "hbm.bandwidth");
+    EXPECT_THAT(found[0].what, AllOf(HasSubstr("700 W"), HasSubstr("can make them slower")));
+    EXPECT_THAT(power({"chip:h100-sxm.hbm.bandwidth=6.7 TB/s", "chip:h100-sxm.power=900 W"}),
+                IsEmpty());
+    EXPECT_THAT(power({"chip:h100-sxm.ranks=1"}), IsEmpty());
+}
+
+TEST(StalePower, OfARaisedClock) {
+    const std::vector<std::string> faster = {
+        "chip:h100-sxm.cores.clock=2 GHz",
+        "chip:h100-sxm.peak_matrix={bf16: 1081 TFLOPS, fp16: 1081 TFLOPS, fp8: 2162 TFLOPS, "
+        "int8: 2162 TOPS}"};
+    const auto found = power(faster);
+    ASSERT_THAT(found, SizeIs(1));
+    EXPECT_EQ(found[0].path, "cores.clock");
+    EXPECT_THAT(found[0].what, HasSubstr("voltage of h100-sxm"));
+    auto stated = faster;
+    stated.push_back("chip:h100-sxm.energy.matrix.bf16=0.9 pJ/FLOP");
+    EXPECT_THAT(power(stated), IsEmpty());
+}
+
+TEST(StalePower, NoShippedVariantHasIt) {
+    const Catalog catalog(kConfigs);
+    for (const std::string& name : catalog.names("chip")) EXPECT_THAT(power({}, name), IsEmpty());
+}
+
 // A fitted library stands for the core's insides; the structural one and a chip as it was say
 // nothing.
 TEST(UnseenChanges, OfACoreUnderAFittedLibrary) {

@@ -1,6 +1,7 @@
 // From names to Specs: what is filled in, and what is said about what is not there.
 #include "sim/resolve.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -52,6 +53,25 @@ TEST(Resolve, TheAlternativesBatchGoesBeforeTheWorkloads) {
         resolved(with(test_experiment(), "alternatives.A.batch_per_rank", "3"));
     EXPECT_FALSE(a.batch.per_chip);
     EXPECT_EQ(a.batch.per_rank, 3);
+}
+
+// A change of the chip and one of the kernel library at once cannot be told apart.
+TEST(Resolve, SaysWhereAStructureStandsBesideATable) {
+    Catalog catalog(PODSIM_SOURCE_DIR "/configs");
+    const auto warnings = [&](const char* of_both) {
+        const std::string text = fmt::format(
+            "experiment: Two libraries\n"
+            "workload: {{kind: operator, operator: {{type: gemm, m: 64, n: 64, k: 64}}}}\n"
+            "alternatives:\n"
+            "  - {{name: table, system: cloudmatrix384, chips: 1, kernels: {}}}\n"
+            "  - {{name: cores, system: cloudmatrix384, chips: 1, kernels: structural}}\n",
+            of_both);
+        return resolve(document(text), catalog).alternatives.back().warnings;
+    };
+    EXPECT_THAT(warnings("cann-910c"),
+                Contains(HasSubstr("\"table\" by kernel library cann-910c: part of the difference "
+                                   "is the libraries'")));
+    EXPECT_THAT(warnings("structural"), Not(Contains(HasSubstr("part of the difference"))));
 }
 
 TEST(Resolve, TensorParallelTakesItsShareOfTheRanks) {
