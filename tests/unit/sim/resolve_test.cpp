@@ -66,7 +66,7 @@ TEST(Resolve, SaysWhereAStructureStandsBesideATable) {
             "  - {{name: table, system: cloudmatrix384, chips: 1, kernels: {}}}\n"
             "  - {{name: cores, system: cloudmatrix384, chips: 1, kernels: structural}}\n",
             of_both);
-        return resolve(document(text), catalog).alternatives.back().warnings;
+        return resolve(parse_yaml(text, "two.yaml"), catalog).alternatives.back().warnings;
     };
     EXPECT_THAT(warnings("cann-910c"),
                 Contains(HasSubstr("\"table\" by kernel library cann-910c: part of the difference "
