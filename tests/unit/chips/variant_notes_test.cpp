@@ -124,8 +124,13 @@ TEST(UnseenChanges, OfAMemoryDevice) {
     };
     const std::vector<Setting> hbm3 = {parse_setting("memory:hbm3.controller.read_window=8"),
                                        parse_setting("memory:hbm3.timing.tFAW=16 ns")};
-    EXPECT_THAT(changed("h100-sxm", "structural", {}), IsEmpty());
-    const auto found = changed("h100-sxm", "structural", hbm3);
+    EXPECT_THAT(changed("h100-sxm", "structural", hbm3), IsEmpty());
+    // Of a chip whose path is known as a whole.
+    std::vector<Setting> whole = {parse_setting("chip:h100-sxm.core.memory.fabric=null"),
+                                  parse_setting("chip:h100-sxm.core.memory.efficiency=0.9")};
+    EXPECT_THAT(changed("h100-sxm", "structural", whole), IsEmpty());
+    whole.insert(whole.end(), hbm3.begin(), hbm3.end());
+    const auto found = changed("h100-sxm", "structural", whole);
     ASSERT_THAT(found, SizeIs(1));
     EXPECT_THAT(found[0].what, AllOf(HasSubstr("timing.tFAW, controller.read_window of hbm3"),
                                      HasSubstr("no operator")));

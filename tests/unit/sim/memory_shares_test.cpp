@@ -92,7 +92,8 @@ TEST(MemoryShares, WhatNoRunUsesIsSaid) {
                 Not(Contains(HasSubstr("controller.refresh"))));
     EXPECT_THAT(
         run({"memory:hbm3e.controller.refresh=all_bank"}, Fidelity::tile, "hgx-h200").warnings,
-        Contains(HasSubstr("controller.refresh of hbm3e changed, which no operator")));
+        Contains(HasSubstr(
+            "controller.refresh of hbm3e changed, which kernel library trtllm-h200 does not")));
 }
 
 class MemorySharesFile : public testing::Test {
