@@ -227,7 +227,7 @@ TEST(Parts, OfNewKinds) {
         }
     }
     EXPECT_EQ(fit_parameters("modules.any").size(), 2u);
-    EXPECT_EQ(fit_parameters("vector_kernels.any").size(), 3u);
+    EXPECT_EQ(fit_parameters("vector_kernels.any").size(), 4u);
     EXPECT_THROW(fit_parameters("modules"), std::invalid_argument);
     EXPECT_THROW(fit_parameters("index_scores.sideways"), std::invalid_argument);
 }
