@@ -38,7 +38,25 @@ Fidelity finest_fidelity(const ChipSpec& chip) {
 
 namespace {
 
-// Launch, then the slower of memory and vector units. Both fidelities alike.
+// Work of rows that are one core's each (the choice of a query's best entries): the core with the
+// most of them draws no more than its feed and does no more than its vector units,
+//
+//   t_rows = ceil(rows / cores) |bytes of a row / feed, work of a row / core's peak| / row
+//   efficiency
+//
+// Of a chip without known cores nothing is known of a core's feed either.
+Seconds rows_time(const VectorWork& work, const RankHardware& hardware, const VectorHabits& habits,
+                  double core_share) {
+    if (work.rows == 0 || !(hardware.feed_per_core > BytesPerSecond(0.0))) return Seconds(0.0);
+    const auto rows = static_cast<double>(work.rows);
+    const double turns = std::ceil(rows / static_cast<double>(usable_cores(hardware, core_share)));
+    const FlopsPerSecond core = hardware.peak_vector / static_cast<double>(hardware.matrix_cores);
+    return turns / rows / habits.row_efficiency *
+           max(Bytes(work.read + work.write) / hardware.feed_per_core,
+               Flops(work.elements * work.flops_per_element) / core);
+}
+
+// Launch, then the slowest of memory, vector units and a core with its rows. Both fidelities alike.
 OperatorCost vector_cost(const VectorWork& work, const RankHardware& hardware,
                          const VectorHabits& habits, double core_share) {
     OperatorCost cost;
@@ -49,7 +67,8 @@ OperatorCost vector_cost(const VectorWork& work, const RankHardware& hardware,
     cost.vector = Flops(work.elements * work.flops_per_element) / hardware.peak_vector;
     cost.on_vector_cores = hardware.separate_vector;
     cost.time =
-        cost.launch + max(cost.hbm_time, cost.vector / (habits.vector_efficiency * core_share));
+        cost.launch + max(max(cost.hbm_time, cost.vector / (habits.vector_efficiency * core_share)),
+                          rows_time(work, hardware, habits, core_share));
     cost.sustained = cost.time;
     cost.basis = habits.record.basis;
     cost.held_out_error = habits.record.held_out_error;

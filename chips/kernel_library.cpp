@@ -150,6 +150,11 @@ void describe(Form& form, VectorHabits& habits) {
                   "share of the memory peak it reaches", share_above_zero());
     form.required("vector_efficiency", habits.vector_efficiency,
                   "share of the vector peak it reaches", share_above_zero());
+    form.optional(
+        "row_efficiency", habits.row_efficiency,
+        "share of one core's feed and vector units that a row reaches, of operators whose "
+        "rows are one core's work each (top_k)",
+        share_above_zero());
     form.required("launch", habits.launch, "fixed cost of a kernel", non_negative());
     form.required("record", habits.record, "where the parameters come from");
 }

@@ -80,6 +80,7 @@ const std::vector<std::pair<const char*, AttentionKind>>& names_of(const Attenti
 struct VectorHabits {
     double memory_efficiency = 0.8;
     double vector_efficiency = 0.5;
+    double row_efficiency = 1;  // of a core's feed and vector units, in work that is cut by rows
     Seconds launch{2e-6};
     FitRecord record;
 };

@@ -37,8 +37,7 @@ struct ClosedForm {
         return answer(best.front().time, best.front().tiling.text(), best.front().tiling.cores);
     }
     Answer operator()(const VectorWork& work) const {
-        const VectorPlan plan =
-            vector_plan(core, work.read, work.write, work.elements * work.flops_per_element);
+        const VectorPlan plan = vector_plan(core, work);
         return answer(vector_time(core, plan, true), "", 0);
     }
     template <class Other>

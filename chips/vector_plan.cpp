@@ -28,6 +28,17 @@ VectorPlan plan_in(const CoreStructure& core, double read, double write, double 
 
 }  // namespace
 
+// Rows that are one core's work each leave cores without one idle: as many work as the turns of the
+// core with the most rows take.
+VectorPlan vector_plan(const CoreStructure& core, const VectorWork& work) {
+    CoreStructure busy = core;
+    if (work.rows > 0) {
+        const long turns = (work.rows + core.cores - 1) / core.cores;
+        busy.cores = (work.rows + turns - 1) / turns;
+    }
+    return vector_plan(busy, work.read, work.write, work.elements * work.flops_per_element);
+}
+
 VectorPlan vector_plan(const CoreStructure& core, double read, double write, double operations,
                        bool cold) {
     const double room = core.vector.buffer * core.vector.cores / 2;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "chips/core_spec.hpp"
+#include "program/operator.hpp"
 
 namespace podsim {
 
@@ -15,6 +16,7 @@ struct VectorPlan {
 
 // All of it over `core`'s cores in equal chunks, of which two fit into the vector buffers, as many
 // as make it fastest (chips/pipeline_vector.cpp).
+VectorPlan vector_plan(const CoreStructure& core, const VectorWork& work);
 VectorPlan vector_plan(const CoreStructure& core, double read, double write, double operations,
                        bool cold = true);
 

@@ -110,19 +110,22 @@ class Work {
         for (std::size_t l = 0; l < by_level.size(); ++l) {
             if (by_level[l].empty()) continue;
             const Topology& topology = stack_.levels[l].topology;
-            const LinkBytes loads =
-                flow_loads(topology, by_level[l], stack_.spec.routing, stack_.spec.flows_per_pair);
-            seconds = std::max(seconds, slowest(topology, loads));
-            add(terms, l, loads, times);
-            latency = std::max(latency, farthest(l, own[l]));
+            const auto route = [&](const std::vector<Flow>& some) {
+                return route_flows(topology, some, stack_.spec.routing, stack_.spec.flows_per_pair);
+            };
+            const RoutedFlows routed = route(by_level[l]);
+            seconds = std::max(seconds, slowest(topology, routed.loads));
+            add(terms, l, routed.loads, times);
+            latency =
+                std::max(latency, shifts_.size() == 1 ? routed.latency : route(own[l]).latency);
         }
         terms.latency += latency * times;
         terms.seconds_per_byte += seconds * times;
         terms.steps += static_cast<int>(std::lround(times));
     }
 
-    // Every member to every member, 1 byte a member in all.
-    void exchange(CollectiveTerms& terms, double bytes) const {
+    // Every member to every member, 1 byte a member in all, `times` times.
+    void exchange(CollectiveTerms& terms, double times) const {
         double seconds = 0, latency = 0;
         const double members = static_cast<double>(chips_.size());
         double inside = 1;  // members of the level below that a member reaches
@@ -140,15 +143,15 @@ class Work {
                 const double part = (reach - inside) / (reach - 1);
                 for (double& load : loads) load *= part;
             }
-            for (double& load : loads) load *= bytes * reach / members;
+            for (double& load : loads) load *= reach / members;
             seconds = std::max(seconds, slowest(level.topology, loads));
-            add(terms, l, loads, 1);
+            add(terms, l, loads, times);
             latency = std::max(latency, farthest_pair(l, here));
             inside = reach;
         }
-        terms.latency += latency;
-        terms.seconds_per_byte += seconds;
-        terms.steps += 1;
+        terms.latency += latency * times;
+        terms.seconds_per_byte += seconds * times;
+        terms.steps += static_cast<int>(std::lround(times));
     }
 
     const std::vector<int>& chips() const { return chips_; }
@@ -179,17 +182,6 @@ class Work {
     }
 
     // Paths of one cost are as long: one pair of each.
-    double farthest(std::size_t level, const std::vector<Flow>& flows) const {
-        const Topology& topology = stack_.levels[level].topology;
-        std::map<int, Flow> by_cost;
-        for_each_source(topology, flows, [&](Router& router, const std::vector<Flow>& group) {
-            for (const Flow& flow : group) by_cost.emplace(router.distance(flow.to), flow);
-        });
-        double latency = 0;
-        for (const auto& [cost, flow] : by_cost)
-            latency = std::max(latency, pair_latency(topology, flow.from, flow.to));
-        return latency;
-    }
     double farthest_pair(std::size_t level, const std::vector<int>& members) const {
         const Topology& topology = stack_.levels[level].topology;
         Router router(topology);
@@ -205,7 +197,7 @@ class Work {
             for (const int member : members)
                 if (member != from) by_cost.emplace(router.distance(member), member);
             for (const auto& [cost, member] : by_cost)
-                latency = std::max(latency, pair_latency(topology, from, member));
+                latency = std::max(latency, router.latency(member));
         }
         return latency;
     }
@@ -300,8 +292,7 @@ void direct(const Work& work, Collective collective, CollectiveTerms& terms) {
         work.step(terms, flows, 1);
         return;
     }
-    const double count = is_gather(collective) ? passes(collective) : 1.0;
-    for (int i = 0; i < static_cast<int>(count); ++i) work.exchange(terms, 1.0);
+    work.exchange(terms, is_gather(collective) ? passes(collective) : 1.0);
 }
 
 // Along each dimension in turn; as many shares as dimensions, each in an order turned by one, so

@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <limits>
 #include <map>
 #include <numeric>
+#include <optional>
+#include <set>
 #include <stdexcept>
 
+#include "interconnect/symmetry.hpp"
 #include "interconnect/system.hpp"
 
 namespace podsim {
@@ -21,13 +23,27 @@ Router::Router(const Topology& topology)
       hops_(topology.nodes.size(), 0),
       paths_(topology.nodes.size(), 0.0),
       need_(topology.nodes.size(), 0.0),
-      marked_(topology.nodes.size(), 0) {}
+      latency_(topology.nodes.size(), 0.0),
+      marked_(topology.nodes.size(), 0) {
+    steps_.reserve(topology.links.size());
+    for (const TopologyLink& link : topology.links)
+        steps_.push_back({link.to, link.cost, link.weight, link.latency});
+    passes_on_.reserve(topology.nodes.size());
+    for (const TopologyNode& node : topology.nodes) {
+        const bool is_end = node.kind == NodeKind::host || node.kind == NodeKind::memory ||
+                            (node.kind == NodeKind::chip && !topology.chips_forward);
+        passes_on_.push_back(is_end ? 0 : 1);
+    }
+}
 
 void Router::search(int from, int to) {
     from_ = from;
     ++stamp_;
     tree_.clear();
-    buckets_.assign(1, {from});
+    if (buckets_.empty()) buckets_.emplace_back();
+    for (std::vector<int>& bucket : buckets_) bucket.clear();
+    buckets_.front().push_back(from);
+    std::size_t last = 0;  // bucket that is not empty
     const auto visit = [&](int node, int distance, int hops) {
         const auto n = static_cast<std::size_t>(node);
         seen_[n] = stamp_;
@@ -36,28 +52,28 @@ void Router::search(int from, int to) {
         paths_[n] = 0;
     };
     visit(from, 0, 0);
+    latency_[static_cast<std::size_t>(from)] = topology_.endpoint_latency;
     paths_[static_cast<std::size_t>(from)] = 1;
     const auto goal = static_cast<std::size_t>(std::max(0, to));
-    for (std::size_t d = 0; d < buckets_.size(); ++d) {
+    for (std::size_t d = 0; d <= last; ++d) {
         // All that lead to it on shortest paths were nearer.
         if (to >= 0 && seen_[goal] == stamp_ && distance_[goal] == static_cast<int>(d)) return;
         for (std::size_t i = 0; i < buckets_[d].size(); ++i) {
             const int node = buckets_[d][i];
             const auto n = static_cast<std::size_t>(node);
             if (distance_[n] != static_cast<int>(d)) continue;  // reached by less since
-            const NodeKind kind = topology_.nodes[n].kind;
-            const bool is_end = kind == NodeKind::host || kind == NodeKind::memory ||
-                                (kind == NodeKind::chip && !topology_.chips_forward);
-            if (is_end && node != from) continue;
+            if (passes_on_[n] == 0 && node != from) continue;
             for (int l = topology_.first_link[n]; l < topology_.first_link[n + 1]; ++l) {
-                const TopologyLink& link = topology_.links[static_cast<std::size_t>(l)];
+                const Step& link = steps_[static_cast<std::size_t>(l)];
                 const auto v = static_cast<std::size_t>(link.to);
                 const int reached = distance_[n] + link.cost;
                 if (seen_[v] == stamp_ && distance_[v] < reached) continue;
                 if (seen_[v] != stamp_ || reached < distance_[v]) {
                     visit(link.to, reached, hops_[n] + 1);
+                    latency_[v] = latency_[n] + link.latency;
                     const auto bucket = static_cast<std::size_t>(reached);
                     if (buckets_.size() <= bucket) buckets_.resize(bucket + 1);
+                    last = std::max(last, bucket);
                     buckets_[bucket].push_back(link.to);
                 }
                 paths_[v] += paths_[n] * link.weight;
@@ -79,25 +95,28 @@ int Router::hops(int node) const {
 
 void Router::clear_needs() {
     for (const int l : tree_)
-        need_[static_cast<std::size_t>(topology_.links[static_cast<std::size_t>(l)].to)] = 0;
+        need_[static_cast<std::size_t>(steps_[static_cast<std::size_t>(l)].to)] = 0;
 }
 
 // From the farthest link back: what a node needs comes in over its links on shortest paths.
 void Router::collect(std::vector<double>& loads) {
     for (auto at = tree_.rbegin(); at != tree_.rend(); ++at) {
-        const TopologyLink& link = topology_.links[static_cast<std::size_t>(*at)];
-        const auto u = static_cast<std::size_t>(link.from), v = static_cast<std::size_t>(link.to);
-        if (need_[v] == 0 || distance_[u] + link.cost != distance_[v]) continue;
+        const Step& link = steps_[static_cast<std::size_t>(*at)];
+        const auto v = static_cast<std::size_t>(link.to);
+        if (need_[v] == 0) continue;
+        const int from = topology_.links[static_cast<std::size_t>(*at)].from;
+        const auto u = static_cast<std::size_t>(from);
+        if (distance_[u] + link.cost != distance_[v]) continue;
         const double part = need_[v] * paths_[u] * link.weight / paths_[v];
         loads[static_cast<std::size_t>(*at)] += part;
-        if (link.from != from_) need_[u] += part;
+        if (from != from_) need_[u] += part;
     }
 }
 
 void Router::spread(const std::vector<double>& bytes, std::vector<double>& loads) {
     clear_needs();
     for (const int l : tree_) {
-        const auto v = static_cast<std::size_t>(topology_.links[static_cast<std::size_t>(l)].to);
+        const auto v = static_cast<std::size_t>(steps_[static_cast<std::size_t>(l)].to);
         if (v < bytes.size()) need_[v] = bytes[v];
     }
     collect(loads);
@@ -146,7 +165,14 @@ std::vector<int> Router::path(int to) {
     return path;
 }
 
+double Router::latency(int to) const {
+    return latency_[static_cast<std::size_t>(to)];
+}
+
 namespace {
+
+// With fewer sources looking for symmetries is not worth it.
+constexpr std::size_t kFewSources = 16;
 
 [[noreturn]] void no_route(const Topology& topology, int from, int to) {
     throw std::invalid_argument(fmt::format("no route from {} to {}",
@@ -231,14 +257,30 @@ LinkBytes shortest_uniform(const Topology& topology, const std::vector<int>& mem
     for (const int member : members)
         bytes[static_cast<std::size_t>(member)] = 1.0 / static_cast<double>(members.size());
     Router router(topology);
-    const auto add = [&](int from, LinkBytes& to) {
+    const auto send = [&](int from, const std::vector<double>& sent, LinkBytes& to) {
         router.search(from);
         for (const int member : members)
             if (router.distance(member) < 0) no_route(topology, from, member);
-        router.spread(bytes, to);
+        router.spread(sent, to);
     };
-    if (!topology.symmetric || !is_everyone(topology, members)) {
+    const auto add = [&](int from, LinkBytes& to) { send(from, bytes, to); };
+    if ((!topology.symmetric || !is_everyone(topology, members)) && members.size() < kFewSources) {
         for (const int member : members) add(member, loads);
+        return loads;
+    }
+    if (!topology.symmetric || !is_everyone(topology, members)) {
+        std::vector<int> marks(static_cast<std::size_t>(topology.chips), 0);
+        for (const int member : members) marks[static_cast<std::size_t>(member)] = 1;
+        const Orbits orbits = orbits_of(topology, marks);
+        std::map<int, double> sources;  // and how many each stands for
+        for (const int member : members)
+            sources[orbits.chips[static_cast<std::size_t>(member)]] += 1;
+        for (const auto& [source, count] : sources) {
+            std::vector<double> one = bytes;
+            for (double& each : one) each *= count;
+            send(source, one, loads);
+        }
+        average_over_orbits(orbits, loads);
         return loads;
     }
     std::map<int, std::pair<int, double>> classes;  // a chip of each class, and how many there are
@@ -280,11 +322,20 @@ LinkBytes valiant_loads(const Topology& topology, const std::vector<double>& sen
     LinkBytes loads(topology.links.size(), 0.0), back(topology.links.size(), 0.0);
     Router router(topology);
     const std::vector<int> mirror = mirrors(topology);
+    std::map<std::pair<double, double>, int> amounts;  // chips that send and take in the same
+    std::vector<int> marks;
+    for (std::size_t c = 0; c < send.size(); ++c) {
+        const int next = static_cast<int>(amounts.size());
+        marks.push_back(amounts.try_emplace({send[c], receive[c]}, next).first->second);
+    }
+    const Orbits orbits = orbits_of(topology, marks);
+    std::vector<double> count(send.size(), 0.0);
+    for (const int chip : orbits.chips) count[static_cast<std::size_t>(chip)] += 1;
     for (int chip = 0; chip < topology.chips; ++chip) {
         const auto c = static_cast<std::size_t>(chip);
-        if (send[c] <= 0 && receive[c] <= 0) continue;
+        if (count[c] == 0 || (send[c] <= 0 && receive[c] <= 0)) continue;
         router.search(chip);
-        const double part = 1.0 / topology.chips;
+        const double part = count[c] / topology.chips;
         std::vector<double> bytes(static_cast<std::size_t>(topology.chips), send[c] * part);
         router.spread(bytes, loads);
         std::fill(bytes.begin(), bytes.end(), receive[c] * part);
@@ -292,6 +343,7 @@ LinkBytes valiant_loads(const Topology& topology, const std::vector<double>& sen
     }
     for (std::size_t l = 0; l < loads.size(); ++l)
         loads[static_cast<std::size_t>(mirror[l])] += back[l];
+    average_over_orbits(orbits, loads);
     return loads;
 }
 
@@ -323,25 +375,26 @@ LinkBytes uniform_loads(const Topology& topology, const std::vector<int>& member
     return loads;
 }
 
-void for_each_source(const Topology& topology, std::vector<Flow> flows,
-                     const std::function<void(Router&, const std::vector<Flow>&)>& use) {
+namespace {
+
+// One search for each source with many flows, else one for each flow that ends where the flow does.
+template <class Use>
+void for_each_source(const Topology& topology, std::vector<Flow> flows, const Use& use) {
     constexpr std::size_t kFewFlows = 4;
     std::stable_sort(flows.begin(), flows.end(),
                      [](const Flow& a, const Flow& b) { return a.from < b.from; });
     Router router(topology);
-    std::vector<Flow> group;
     const auto handle = [&](const std::vector<Flow>& some) {
         for (const Flow& flow : some)
             if (router.distance(flow.to) < 0) no_route(topology, flow.from, flow.to);
         use(router, some);
     };
+    std::vector<Flow> group;
     for (std::size_t i = 0; i < flows.size();) {
         std::size_t end = i;
         group.clear();
-        for (; end < flows.size() && flows[end].from == flows[i].from; ++end) {
-            if (flows[end].from != flows[end].to && flows[end].bytes > 0)
-                group.push_back(flows[end]);
-        }
+        for (; end < flows.size() && flows[end].from == flows[i].from; ++end)
+            group.push_back(flows[end]);
         if (group.size() > kFewFlows) {
             router.search(flows[i].from);
             handle(group);
@@ -355,15 +408,75 @@ void for_each_source(const Topology& topology, std::vector<Flow> flows,
     }
 }
 
+// Whether searching from all sources is more work than looking for symmetries, which costs as much
+// as a few looks at all links: a few sources tell.
+bool is_worth_folding(const Topology& topology, const std::vector<Flow>& flows,
+                      std::size_t sources) {
+    constexpr std::size_t kAsked = 4, kLooks = 30;
+    Router router(topology);
+    std::size_t links = 0;
+    for (std::size_t i = 0; i < kAsked; ++i) {
+        const Flow& flow = flows[(2 * i + 1) * flows.size() / (2 * kAsked)];
+        router.search(flow.from, flow.to);
+        links += router.looked_at();
+    }
+    return links * sources > kAsked * kLooks * topology.links.size();
+}
+
+// What flows of one source of each orbit send stands for the others' too.
+std::optional<Orbits> fold(const Topology& topology, std::vector<Flow>& flows) {
+    std::set<int> sources;
+    for (const Flow& flow : flows) sources.insert(flow.from);
+    if (sources.size() < kFewSources || !is_worth_folding(topology, flows, sources.size()))
+        return {};
+    std::vector<PairAmount> pairs;
+    pairs.reserve(flows.size());
+    for (const Flow& flow : flows) pairs.push_back({flow.from, flow.to, flow.bytes});
+    Orbits orbits = orbits_of(topology, pairs);
+    std::map<int, double> count;
+    for (const int source : sources) count[orbits.chips[static_cast<std::size_t>(source)]] += 1;
+    std::vector<Flow> folded;
+    for (const Flow& flow : flows) {
+        const auto source = count.find(flow.from);
+        if (source != count.end())
+            folded.push_back({flow.from, flow.to, flow.bytes * source->second});
+    }
+    flows = std::move(folded);
+    return orbits;
+}
+
+}  // namespace
+
 LinkBytes flow_loads(const Topology& topology, const std::vector<Flow>& flows,
                      RoutingPolicy routing, long flows_per_pair) {
-    LinkBytes loads(topology.links.size(), 0.0);
+    return route_flows(topology, flows, routing, flows_per_pair).loads;
+}
+
+RoutedFlows route_flows(const Topology& topology, const std::vector<Flow>& all,
+                        RoutingPolicy routing, long flows_per_pair) {
+    RoutedFlows routed;
+    LinkBytes& loads = routed.loads;
+    loads.assign(topology.links.size(), 0.0);
+    std::vector<Flow> flows;
     double largest = 0;
-    for (const Flow& flow : flows)
-        if (flow.from != flow.to) largest = std::max(largest, flow.bytes);
+    for (const Flow& flow : all) {
+        if (flow.from == flow.to || !(flow.bytes > 0)) continue;
+        flows.push_back(flow);
+        largest = std::max(largest, flow.bytes);
+    }
+    if (flows.empty()) return routed;
     std::vector<double> bytes(static_cast<std::size_t>(topology.chips), 0.0);
-    for_each_source(topology, flows, [&](Router& router, const std::vector<Flow>& group) {
-        if (routing == RoutingPolicy::minimal) {
+    std::map<int, double> latencies;  // paths of one cost are as long
+    // One path a pair takes turns by the number of the chip, which no symmetry keeps.
+    const bool one_path = routing == RoutingPolicy::minimal;
+    std::vector<Flow> sent = flows;
+    const std::optional<Orbits> orbits = one_path ? std::nullopt : fold(topology, sent);
+    for_each_source(topology, sent, [&](Router& router, const std::vector<Flow>& group) {
+        for (const Flow& flow : group) {
+            const int cost = router.distance(flow.to);
+            if (latencies.count(cost) == 0) latencies[cost] = router.latency(flow.to);
+        }
+        if (one_path) {
             for (const Flow& flow : group)
                 for (const int l : router.path(flow.to))
                     loads[static_cast<std::size_t>(l)] += flow.bytes;
@@ -375,20 +488,21 @@ LinkBytes flow_loads(const Topology& topology, const std::vector<Flow>& flows,
             for (const Flow& flow : group) bytes[static_cast<std::size_t>(flow.to)] = 0;
         }
     });
-    if (largest <= 0) return loads;
+    if (orbits) average_over_orbits(*orbits, loads);
+    for (const auto& [cost, latency] : latencies)
+        routed.latency = std::max(routed.latency, latency);
     if (routing == RoutingPolicy::hashed)
         add_collisions(topology, largest / static_cast<double>(flows_per_pair), loads);
     if (routing == RoutingPolicy::valiant || routing == RoutingPolicy::all_paths) {
         std::vector<double> send(static_cast<std::size_t>(topology.chips), 0.0), receive(send);
         for (const Flow& flow : flows) {
-            if (flow.from == flow.to) continue;
             send[static_cast<std::size_t>(flow.from)] += flow.bytes;
             receive[static_cast<std::size_t>(flow.to)] += flow.bytes;
         }
         const LinkBytes far = valiant_loads(topology, send, receive);
-        return routing == RoutingPolicy::valiant ? far : best_mix(topology, loads, far);
+        loads = routing == RoutingPolicy::valiant ? far : best_mix(topology, loads, far);
     }
-    return loads;
+    return routed;
 }
 
 double slowest(const Topology& topology, const LinkBytes& loads) {
@@ -403,10 +517,7 @@ double pair_latency(const Topology& topology, int from, int to) {
     Router router(topology);
     router.search(from, to);
     if (router.distance(to) < 0) no_route(topology, from, to);
-    double latency = topology.endpoint_latency;
-    for (const int l : router.path(to))
-        latency += topology.links[static_cast<std::size_t>(l)].latency;
-    return latency;
+    return router.latency(to);
 }
 
 namespace {
@@ -543,7 +654,7 @@ TopologyFigures figures_of(const Topology& topology) {
             at_distance.emplace(router.distance(other), other);
         }
         for (const auto& [distance, other] : at_distance) {
-            const double latency = pair_latency(topology, chip, other);
+            const double latency = router.latency(other);
             figures.near = std::min(figures.near, latency);
             if (latency > figures.far) {
                 figures.far = latency;

@@ -4,9 +4,10 @@
 // pass over the links (each pair's bytes spread over its shortest paths by their weight), so that
 // P sources cost P passes and never P^2 walks. Where the fabric is symmetric and all chips take
 // part, one source of each class of chips stands for all: every link of a class carries the same.
+// Where some take part, one source of each orbit of the symmetries that are left does
+// (interconnect/symmetry.hpp).
 #pragma once
 
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -30,15 +31,26 @@ class Router {
     // One shortest path to a node: the first of equal links, or the destination's by turns where
     // there are switches. Links in order; empty where it is not reached.
     std::vector<int> path(int to);
+    // Of a small message over a shortest path, ends included: those of one cost are as long.
+    double latency(int to) const;
+    // Links that the last search looked at and that lead on: what it cost.
+    std::size_t looked_at() const { return tree_.size(); }
 
   private:
+    // What the search reads of a link, close together.
+    struct Step {
+        int to, cost;
+        double weight, latency;
+    };
     void clear_needs();
     void collect(std::vector<double>& loads);
 
     const Topology& topology_;
+    std::vector<Step> steps_;      // of each link
+    std::vector<char> passes_on_;  // of each node
     int from_ = 0, stamp_ = 0;
     std::vector<int> seen_, distance_, hops_;
-    std::vector<double> paths_, need_;
+    std::vector<double> paths_, need_, latency_;
     std::vector<int> tree_;  // links on shortest paths, by the distance of their start
     std::vector<std::vector<int>> buckets_;
     std::vector<char> marked_;
@@ -56,11 +68,14 @@ struct Flow {
 // link): the load of an all-to-all of 1 byte a chip.
 LinkBytes uniform_loads(const Topology& topology, const std::vector<int>& members,
                         RoutingPolicy routing, long flows_per_pair);
-// One search for each source with many flows, else one for each flow that ends where the flow does.
-// Flows of nothing and to oneself are left out. Throws std::invalid_argument: no route.
-void for_each_source(const Topology& topology, std::vector<Flow> flows,
-                     const std::function<void(Router&, const std::vector<Flow>&)>& use);
-
+// Loads of flows, and the greatest latency of one of them. Flows of nothing and to oneself are left
+// out. Throws std::invalid_argument: no route.
+struct RoutedFlows {
+    LinkBytes loads;
+    double latency = 0;
+};
+RoutedFlows route_flows(const Topology& topology, const std::vector<Flow>& flows,
+                        RoutingPolicy routing, long flows_per_pair);
 LinkBytes flow_loads(const Topology& topology, const std::vector<Flow>& flows,
                      RoutingPolicy routing, long flows_per_pair);
 

@@ -79,7 +79,7 @@ void AttentionParts::index(const Indexer& indexer, long query_rank, long compres
     add({"index_scores", scores});
     const double chosen = static_cast<double>(tokens_) * static_cast<double>(indexer.top_k);
     add({"index_top_k", VectorWork{"top_k", pairs, 1, pairs * bytes_of(DType::fp32),
-                                   std::min(pairs, chosen) * index_bytes}});
+                                   std::min(pairs, chosen) * index_bytes, rows_of_choice(scores)}});
 }
 
 void AttentionParts::append(const std::string& name, double elements, DType format) {

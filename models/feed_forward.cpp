@@ -88,11 +88,12 @@ std::vector<Operator> router_block(const ModelSpec& model, const Precision& prec
                                              stream_format, stream_format, DType::fp32}});
     // By a table of token ids k experts are looked up, and their scores among all.
     const double looked_up = hash_routed ? rows * chosen * index_bytes : 0;
-    operators.push_back({hash_routed ? "router_look_up" : "router_top_k",
-                         VectorWork{hash_routed ? "gather" : "top_k", rows * experts,
-                                    hash_routed ? score_work : choice_work(model),
-                                    (rows + bias_rows) * experts * score_bytes + looked_up,
-                                    rows * chosen * (score_bytes + index_bytes)}});
+    operators.push_back(
+        {hash_routed ? "router_look_up" : "router_top_k",
+         VectorWork{hash_routed ? "gather" : "top_k", rows * experts,
+                    hash_routed ? score_work : choice_work(model),
+                    (rows + bias_rows) * experts * score_bytes + looked_up,
+                    rows * chosen * (score_bytes + index_bytes), hash_routed ? 0 : tokens}});
     if (is_quantised(precision.dispatch)) {
         operators.push_back(convert(model, "dispatch_quantise", tokens, model.hidden, stream_format,
                                     precision.dispatch));

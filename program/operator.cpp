@@ -273,8 +273,8 @@ std::string shape(const TableRead& t) {
     return fmt::format("table_read {} n{} r{}", name_of(t.place), t.rows, t.row_bytes);
 }
 std::string shape(const VectorWork& v) {
-    return fmt::format("vector {} e{} f{} r{} w{}", v.op, v.elements, v.flops_per_element, v.read,
-                       v.write);
+    return fmt::format("vector {} e{} f{} r{} w{}{}", v.op, v.elements, v.flops_per_element, v.read,
+                       v.write, v.rows > 0 ? fmt::format(" in {} rows", v.rows) : "");
 }
 
 [[noreturn]] void refuse(const std::string& name, const std::string& what) {
@@ -367,6 +367,8 @@ void require_valid_body(const std::string& name, const VectorWork& v) {
             refuse(name, "negative or infinite bytes or work");
         }
     }
+    if (v.rows < 0 || static_cast<double>(v.rows) > v.elements)
+        refuse(name, fmt::format("rows is {}, expected 0 to the {} elements", v.rows, v.elements));
 }
 
 }  // namespace
@@ -381,6 +383,11 @@ double visible_pairs(const Attention& a) {
 
 double visible_pairs(const IndexScores& s) {
     return pairs_seen(s.phase, s.query, s.context, s.compression, 0);
+}
+
+long rows_of_choice(const IndexScores& s) {
+    const double pairs = real(s.batch) * visible_pairs(s);
+    return static_cast<long>(std::clamp(pairs, 1.0, real(s.batch) * real(s.query)));
 }
 
 double entries_read(const Attention& a) {

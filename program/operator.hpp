@@ -88,12 +88,14 @@ struct StreamMix {
 };
 
 // Element-wise, normalising, gathering or sorting work on the vector units: `read` and `write`
-// bytes cross memory, `work` counts the arithmetic on `elements`.
+// bytes cross memory, `work` counts the arithmetic on `elements`. A choice among the elements of a
+// row is one core's work: `rows` of them, 0 where it may be cut anywhere.
 struct VectorWork {
     std::string op;  // "rms_norm", "quantise", "rotary", ...
     double elements = 0;
     double flops_per_element = 1;
-    double read = 0, write = 0;                           // bytes
+    double read = 0, write = 0;  // bytes
+    long rows = 0;
     auto operator<=>(const VectorWork&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 
@@ -121,6 +123,9 @@ struct Operator {
 double visible_pairs(const Attention& attention);
 double visible_pairs(const IndexScores& scores);
 double entries_read(const Attention& attention);
+
+// Rows of the choice by these scores: queries, at most those that have an entry to choose.
+long rows_of_choice(const IndexScores& scores);
 
 // Work in FLOP (integer operations counted alike): 2 m n k groups for a product; for attention
 // 2 (head_dim_qk + head_dim_v) per query head and visible key; for index scores 2 head_dim + 3 per

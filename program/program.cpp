@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "base/at.hpp"
+#include "program/followers.hpp"
 
 namespace podsim {
 
@@ -172,15 +173,15 @@ void require_valid_instances(const Program& program) {
 // (Kahn's topological order, with the tasks of an instance as one node).
 void require_no_circle(const Program& program) {
     std::vector<int> missing, entered(program.tasks.size(), 0), ready;  // by first participant
-    std::vector<std::vector<int>> followers(program.tasks.size());
+    missing.reserve(program.tasks.size());
+    const TaskFollowers followers(program);
     for (int i = 0; i < size_of(program.tasks); ++i) {
         const Task& task = at(program.tasks, i);
         missing.push_back(size_of(task.after));
-        for (const int before : task.after) at(followers, before).push_back(i);
         if (task.after.empty()) ready.push_back(i);
     }
     const auto end = [&](int id) {
-        for (const int next : at(followers, id)) {
+        for (const int next : followers.of(id)) {
             if (--at(missing, next) == 0) ready.push_back(next);
         }
     };

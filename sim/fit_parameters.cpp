@@ -104,6 +104,7 @@ const std::vector<Member<VectorHabits>>& members(const VectorHabits&) {
     static const std::vector<Member<H>> all = {
         {plain("memory_efficiency", 0.1, 1.0), &H::memory_efficiency},
         {plain("vector_efficiency", 0.01, 1.0), &H::vector_efficiency},
+        {plain("row_efficiency", 0.01, 1.0), &H::row_efficiency},
         {time("launch", 0.1, 60), &H::launch}};
     return all;
 }

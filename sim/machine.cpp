@@ -18,6 +18,7 @@
 
 #include "base/at.hpp"
 #include "base/systemc_driver.hpp"
+#include "program/followers.hpp"
 #include "sim/demand.hpp"
 #include "sim/shared_cores.hpp"
 
@@ -58,19 +59,20 @@ class Machine {
   public:
     Machine(const Program& program, const ProgramCosts& costs, const RankHardware& hardware,
             double transfer_cores)
-        : program_(program), costs_(costs), hardware_(hardware), transfer_cores_(transfer_cores) {
+        : program_(program),
+          costs_(costs),
+          hardware_(hardware),
+          transfer_cores_(transfer_cores),
+          followers_(program) {
         const auto tasks = program.tasks.size();
         record_.tasks.resize(tasks);
         record_.usage.resize(program.classes.size());
         missing_.resize(tasks);
-        followers_.resize(tasks);
         last_dependency_.assign(tasks, -1);
         entered_.assign(program.instances.size() + program.fused.size(), 0);
         int micro_batches = 1;
         for (std::size_t i = 0; i < tasks; ++i) {
             missing_[i] = static_cast<int>(program.tasks[i].after.size());
-            for (const int before : program.tasks[i].after)
-                at(followers_, before).push_back(static_cast<int>(i));
             micro_batches = std::max(micro_batches, program.tasks[i].micro_batch + 1);
         }
         ranks_.resize(program.classes.size());
@@ -143,7 +145,7 @@ class Machine {
         const auto first = waiting.begin();
         const int before = rank.last[stream];
         if (before < 0) return first;
-        for (const int next : at(followers_, before)) {
+        for (const int next : followers_.of(before)) {
             if (task(next).priority != -first->negative_priority) continue;
             const auto found = waiting.find(waiting_of(next));
             if (found != waiting.end()) return found;
@@ -384,7 +386,7 @@ class Machine {
         } else if (t.kind != TaskKind::host) {
             compute += to_seconds(r.end - r.start).value();
         }
-        for (const int next : at(followers_, id)) {
+        for (const int next : followers_.of(id)) {
             at(last_dependency_, next) = id;
             if (--at(missing_, next) == 0) make_ready(next);
         }
@@ -428,8 +430,8 @@ class Machine {
     Calendar calendar_;
     RunRecord record_;
     std::vector<Rank> ranks_;
-    std::vector<int> missing_, last_dependency_;      // by task
-    std::vector<std::vector<int>> followers_;         // by task
+    std::vector<int> missing_, last_dependency_;  // by task
+    TaskFollowers followers_;
     std::vector<int> entered_;                        // by meeting: participants that are ready
     std::set<std::pair<Picoseconds, int>> eligible_;  // meetings all of whose tasks are ready
     int unfinished_ = 0;

@@ -89,7 +89,8 @@ OperatorCost cost_of(const TracedWork& work, const ReplaySpec& spec, CostCache& 
 }
 
 struct Replay {
-    TraceProgram traced;
+    std::shared_ptr<const ReplayedTrace> trace;
+    const TraceProgram& traced() const { return trace->traced; }
     ProgramCosts costs;
     WorkCount count;
 };
@@ -98,8 +99,8 @@ Replay prepare(const ResolvedExperiment& experiment, const ResolvedAlternative& 
                CostCache& cache, const RankFabric& fabric) {
     const ReplaySpec& spec = *experiment.spec.workload.replay;
     Replay replay;
-    replay.traced = program_of_trace(*experiment.trace, spec.ranks, spec.host_scale);
-    const int ranks = replay.traced.ranks;
+    replay.trace = experiment.trace;
+    const int ranks = replay.traced().ranks;
     if (ranks > alternative.ranks) {
         const long chips = (ranks + alternative.chip.ranks - 1) / alternative.chip.ranks;
         throw InputError({at_key(alternative.pool, "chips",
@@ -107,7 +108,7 @@ Replay prepare(const ResolvedExperiment& experiment, const ResolvedAlternative& 
                                              alternative.ranks, alternative.packages),
                                  fmt::format("chips: {} would do", chips))});
     }
-    const Program& program = replay.traced.program;
+    const Program& program = replay.traced().program;
     try {
         for (const auto& transfer : program.transfers)
             replay.costs.coflows.push_back(
@@ -121,7 +122,7 @@ Replay prepare(const ResolvedExperiment& experiment, const ResolvedAlternative& 
     replay.costs.warnings = fit_warnings(alternative.collectives.name, outside);
     std::vector<OperatorCost> operators;
     try {
-        for (const TracedWork& work : replay.traced.work)
+        for (const TracedWork& work : replay.traced().work)
             operators.push_back(cost_of(work, spec, cache, replay.count));
     } catch (const std::invalid_argument& error) {
         throw InputError({at_key(alternative.pool, "kernels", error.what())});
@@ -178,7 +179,7 @@ void add_warnings(AlternativeResult& result, const ResolvedExperiment& experimen
     std::vector<std::string> first = alternative.warnings;
     const auto& of_trace = experiment.trace->warnings;
     first.insert(first.end(), of_trace.begin(), of_trace.end());
-    first.insert(first.end(), replay.traced.warnings.begin(), replay.traced.warnings.end());
+    first.insert(first.end(), replay.traced().warnings.begin(), replay.traced().warnings.end());
     const ReplaySpec& spec = *experiment.spec.workload.replay;
     if (replay.count.nothing > 0)
         first.push_back(
@@ -193,9 +194,9 @@ void add_warnings(AlternativeResult& result, const ResolvedExperiment& experimen
             fmt::format("{} kinds of compute nodes do not say their work: they take their recorded "
                         "time",
                         replay.count.recorded));
-    if (replay.traced.ranks < alternative.ranks)
+    if (replay.traced().ranks < alternative.ranks)
         first.push_back(fmt::format("{} of {} ranks have nothing to do",
-                                    alternative.ranks - replay.traced.ranks, alternative.ranks));
+                                    alternative.ranks - replay.traced().ranks, alternative.ranks));
     result.warnings.insert(result.warnings.begin(), first.begin(), first.end());
 }
 
@@ -210,9 +211,7 @@ std::string trace_path(const WorkloadSpec& workload) {
                              "a path from this file's folder, or from the working directory")});
 }
 
-nlohmann::ordered_json document_of(const ExecutionTrace& trace, const ReplaySpec& spec) {
-    const TraceSummary summary = summarise(trace);
-    const TraceProgram program = program_of_trace(trace, spec.ranks, spec.host_scale);
+nlohmann::ordered_json document_of(const TraceSummary& summary, const TraceProgram& program) {
     const double folded = static_cast<double>(program.ranks) / static_cast<double>(summary.ranks);
     nlohmann::ordered_json json{
         {"format", name_of(summary.format)},
@@ -266,9 +265,18 @@ nlohmann::ordered_json document_of(const ExecutionTrace& trace, const ReplaySpec
 void load_trace(ResolvedExperiment& experiment, Catalog& catalog) {
     const WorkloadSpec& workload = experiment.spec.workload;
     const std::string path = trace_path(workload);
-    experiment.trace = std::make_shared<const ExecutionTrace>(read_trace({path}));
+    TraceSummary summary;
+    {
+        ReplayedTrace replayed;
+        const ExecutionTrace trace = read_trace({path});
+        summary = summarise(trace);
+        const ReplaySpec& spec = *workload.replay;
+        replayed.traced = program_of_trace(trace, spec.ranks, spec.host_scale);
+        replayed.warnings = trace.warnings;
+        experiment.trace = std::make_shared<const ReplayedTrace>(std::move(replayed));
+    }
     const std::string& name = workload.replay->trace;
-    const Node document = from_json(document_of(*experiment.trace, *workload.replay), path);
+    const Node document = from_json(document_of(summary, experiment.trace->traced), path);
     if (catalog.holds("trace", name)) {
         const Node carried =
             catalog.load("trace", name, workload.places.of("trace"), "workload.trace");
@@ -333,7 +341,7 @@ AlternativeResult run_replay(const ResolvedExperiment& experiment,
     CostCache cache(hardware, alternative.kernels, fidelity_of(options, alternative.chip),
                     options.cache);
     const Replay replay = prepare(experiment, alternative, cache, fabric);
-    const Program& program = replay.traced.program;
+    const Program& program = replay.traced().program;
     const RunRecord record = run_program(program, replay.costs, hardware, options.driver);
     counts.add(record, cache);
     if (options.program) options.program({alternative.name, program, replay.costs, record});
@@ -343,14 +351,14 @@ AlternativeResult run_replay(const ResolvedExperiment& experiment,
     const AssemblyInput input{program, replay.costs,      record,  hardware,
                               fabric,  alternative.ranks, evidence};
     AlternativeResult result = assemble(input, options.timeline);
-    result.totals.flops = flops_of(replay.traced);
+    result.totals.flops = flops_of(replay.traced());
     if (replay.count.by_chip > 0) {
         for (const Task& task : program.tasks) {
             if (task.kind != TaskKind::compute) continue;
             const OperatorCost& cost = at(replay.costs.operators.front(), task.body);
             if (!(cost.matrix > Seconds(0.0))) continue;
             result.totals.matrix_flops += at(program.classes, task.rank_class).count *
-                                          at(replay.traced.work, task.body).flops;
+                                          at(replay.traced().work, task.body).flops;
         }
     }
     add_warnings(result, experiment, alternative, replay);

@@ -16,9 +16,9 @@
 #include "models/model.hpp"
 #include "sim/experiment_spec.hpp"
 #include "sim/price.hpp"
-#include "workloads/execution_trace.hpp"
 #include "workloads/mapping.hpp"
 #include "workloads/step.hpp"
+#include "workloads/trace_program.hpp"
 #include "workloads/traffic.hpp"
 
 namespace podsim {
@@ -41,13 +41,20 @@ struct ResolvedAlternative {
     std::vector<ResolvedAlternative> pools;
 };
 
+// What a replay runs: the program that its trace stands for. The trace itself is let go, since a
+// large one weighs as much as the run.
+struct ReplayedTrace {
+    TraceProgram traced;
+    std::vector<std::string> warnings;  // of reading it
+};
+
 struct ResolvedExperiment {
     ExperimentSpec spec;
     std::optional<ModelSpec> model;
-    std::optional<StepImages> images;             // of a prompt, with the model's tower
-    std::vector<Diagnostic> unexpected;           // keys of the model that no size comes from
-    std::shared_ptr<const ExecutionTrace> trace;  // of a replay
-    std::optional<TrafficSpec> traffic;           // of serving
+    std::optional<StepImages> images;            // of a prompt, with the model's tower
+    std::vector<Diagnostic> unexpected;          // keys of the model that no size comes from
+    std::shared_ptr<const ReplayedTrace> trace;  // of a replay
+    std::optional<TrafficSpec> traffic;          // of serving
     PriceSpec prices;
     std::vector<ResolvedAlternative> alternatives;
 };

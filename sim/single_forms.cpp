@@ -105,6 +105,11 @@ void describe(Form& form, OperatorForm& op) {
                count());
     optional_of_variant(form, vector, "flops_per_element", op.vector.flops_per_element,
                         "vector: arithmetic of one element", non_negative());
+    optional_of_variant(
+        form, vector, "rows", op.vector.rows,
+        "vector: rows that are one core's work each, as of a choice of the best; 0: "
+        "cut anywhere",
+        non_negative());
     if (!form.ok()) return;
     if (gemm) {
         check_dtype_keys(form, op.dtypes, {"a", "b", "c"});
@@ -117,7 +122,11 @@ void describe(Form& form, OperatorForm& op) {
         check_dtype_keys(form, op.dtypes, {"weights", "activations", "dispatch", "combine"});
         check_moe(form, op.moe);
     }
-    if (vector) check_dtype_keys(form, op.dtypes, {"in", "out"});
+    if (vector) {
+        check_dtype_keys(form, op.dtypes, {"in", "out"});
+        if (static_cast<double>(op.vector.rows) > op.vector.elements)
+            form.problem("rows", "are more than the elements");
+    }
     if (attention) {
         const bool linear = op.attention.form == AttentionVariant::linear;
         check_dtype_keys(form, op.dtypes, {"compute", linear ? "state" : "kv"});

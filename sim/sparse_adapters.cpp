@@ -77,7 +77,14 @@ void aiconfigurator_paged_mqa_logits(const TableFields& f, std::vector<KernelRow
     rows.push_back({0, {s}, time_of(f, "latency", ms)});
 }
 
-// The choice of the best entries of each query: every visible score read once, the chosen written.
+// The choice of the best entries of each query: every visible score read once, the chosen written,
+// all slots of each query, filled or not. A query is a row.
+VectorWork choice(const IndexScores& s, long selected) {
+    const double pairs = real(s.batch) * visible_pairs(s), queries = real(s.batch) * real(s.query);
+    return {"top_k",   std::max(queries, pairs),     1,
+            4 * pairs, 4 * queries * real(selected), s.batch * s.query};
+}
+
 void aiconfigurator_top_k(const TableFields& f, std::vector<KernelRow>& rows) {
     IndexScores s;
     s.phase = Phase::prefill;
@@ -85,12 +92,8 @@ void aiconfigurator_top_k(const TableFields& f, std::vector<KernelRow>& rows) {
     s.query = f.count("isl");
     s.context = s.query + tokens_before(f);
     s.compression = f.count("compress_ratio");
-    const double pairs = real(s.batch) * visible_pairs(s);
     const long selected = s.compression == 1 ? 2048 : v4_layer(f).selected;
-    rows.push_back({0,
-                    {VectorWork{"top_k", std::max(1.0, pairs), 1, 4 * pairs,
-                                4 * real(s.batch * s.query) * real(selected)}},
-                    time_of(f, "latency", ms)});
+    rows.push_back({0, {choice(s, selected)}, time_of(f, "latency", ms)});
 }
 
 // One row times all sites of a layer: around attention, and around the feed-forward.
@@ -231,13 +234,6 @@ class Block {
     std::vector<OperatorBody> operators_;
 };
 
-// Every score of every query is read once, the chosen are written.
-void choose(Block& block, const IndexScores& scores, long selected) {
-    const double pairs = real(scores.batch) * visible_pairs(scores);
-    block.add(VectorWork{"top_k", std::max(1.0, pairs), 1, 4 * pairs,
-                         4 * real(block.tokens()) * real(selected)});
-}
-
 // DeepSeek-V4's attention block: down-projections, compressor, indexer (one entry in four tokens),
 // query up-projection, core, grouped low-rank output. Heads and groups are those of the rank.
 void v4_module(const TableFields& f, std::vector<KernelRow>& rows, bool context) {
@@ -268,7 +264,7 @@ void v4_module(const TableFields& f, std::vector<KernelRow>& rows, bool context)
         block.product(s.heads * s.head_dim, layer.query_rank);
         block.rotary(s.heads * s.head_dim, 1);
         block.add(s);
-        choose(block, s, layer.selected);
+        block.add(choice(s, layer.selected));
     }
     block.norm(layer.query_rank + head);
     block.product(queries, layer.query_rank);
@@ -314,7 +310,7 @@ void dsa_module(const TableFields& f, std::vector<KernelRow>& rows, bool context
     block.norm(s.head_dim);
     block.rotary((s.heads + 1) * s.head_dim, 1);
     block.add(s);
-    choose(block, s, LatentLayer::selected);
+    block.add(choice(s, LatentLayer::selected));
     // The core between its absorbed products.
     block.rotary((heads + 1) * LatentLayer::rope);
     block.batched(heads, LatentLayer::rank, layer.nope, DType::bf16);

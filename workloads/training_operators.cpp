@@ -81,6 +81,7 @@ Operator of_own_tokens(Operator op, long ranks) {
         work->elements /= divisor;
         work->read /= divisor;
         work->write /= divisor;
+        work->rows = work->rows > 0 ? part(work->rows) : 0;
     } else if (auto* mix = std::get_if<StreamMix>(&op.body)) {
         mix->tokens = part(mix->tokens);
     }

@@ -234,8 +234,7 @@ struct RunBody {
         return run_best(core, work, options.attention, options.tried, options.rules);
     }
     NpuRun operator()(const VectorWork& work) const {
-        const VectorPlan plan =
-            vector_plan(core, work.read, work.write, work.elements * work.flops_per_element);
+        const VectorPlan plan = vector_plan(core, work);
         const auto to = static_cast<std::uint64_t>(work.read) / kBlock * kBlock + 16 * kBlock;
         NpuRun run = simulate(core, plan.cores, [&] {
             std::vector<std::vector<CoreProgram>> phases;

@@ -54,7 +54,7 @@ class EventQueue {
         if (time < day_end_) {
             const Event event{time, sequence_++, &target, what, touches};
             today_.insert(std::upper_bound(today_.begin() + static_cast<std::ptrdiff_t>(place_),
-                                           today_.end(), event, before),
+                                           today_.end(), event, Before{}),
                           event);
         } else {
             list_of(time).push_back({time, sequence_++, &target, what, touches});
@@ -71,9 +71,12 @@ class EventQueue {
   private:
     static constexpr std::size_t kDays = 1024;
 
-    static bool before(const Event& a, const Event& b) {
-        return a.time < b.time || (a.time == b.time && a.sequence < b.sequence);
-    }
+    // A type, not a function: sorting calls it in line.
+    struct Before {
+        bool operator()(const Event& a, const Event& b) const {
+            return a.time < b.time || (a.time == b.time && a.sequence < b.sequence);
+        }
+    };
 
     // Of a time after today.
     std::vector<Event>& list_of(Picoseconds time) {
@@ -91,7 +94,7 @@ class EventQueue {
             ++day_;
             day_end_ = year_ + (static_cast<Picoseconds>(day_) << length_);
         }
-        std::sort(today_.begin(), today_.end(), before);
+        std::sort(today_.begin(), today_.end(), Before{});
     }
 
     // Begins with the first event of all, which are beyond the last year, and is twice as long as
@@ -100,8 +103,8 @@ class EventQueue {
         std::vector<Event> all;
         all.swap(beyond_);
         const auto most = all.begin() + static_cast<std::ptrdiff_t>(all.size() * 9 / 10);
-        std::nth_element(all.begin(), most, all.end(), before);
-        year_ = std::min_element(all.begin(), most + 1, before)->time;
+        std::nth_element(all.begin(), most, all.end(), Before{});
+        year_ = std::min_element(all.begin(), most + 1, Before{})->time;
         day_ = 0;
         const Picoseconds wanted = 2 * (most->time - year_) / static_cast<Picoseconds>(kDays);
         length_ = 0;

@@ -45,8 +45,8 @@ class PacketFabric::Group : public sc_core::sc_module {
     }
 
   private:
-    std::vector<std::unique_ptr<sc_core::sc_module>> leaves_;
-    std::vector<std::unique_ptr<Group>> groups_;
+    Parts<sc_core::sc_module> leaves_;
+    Parts<Group> groups_;
 };
 
 namespace {

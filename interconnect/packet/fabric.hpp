@@ -11,6 +11,7 @@
 #include "interconnect/packet/credit_pool.hpp"
 #include "interconnect/packet/link.hpp"
 #include "interconnect/packet/packet_switch.hpp"
+#include "interconnect/packet/parts.hpp"
 #include "interconnect/packet/sink.hpp"
 #include "interconnect/packet/source.hpp"
 
@@ -49,8 +50,8 @@ class PacketFabric {
     std::vector<std::unique_ptr<CreditPool>> pools_;
     std::vector<NodePlan> plans_;
     // The top of the hierarchy.
-    std::vector<std::unique_ptr<sc_core::sc_module>> top_;
-    std::vector<std::unique_ptr<Group>> groups_;
+    Parts<sc_core::sc_module> top_;
+    Parts<Group> groups_;
     std::vector<TransmitPort*> transmits_;
     std::vector<Link*> links_;            // by the network's number; dead ones null
     std::vector<PacketSource*> sources_;  // by endpoint

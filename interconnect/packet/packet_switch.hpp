@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "interconnect/packet/number_set.hpp"
+#include "interconnect/packet/parts.hpp"
 #include "interconnect/packet/ports.hpp"
 #include "interconnect/packet/routes.hpp"
 
@@ -64,8 +65,8 @@ class PacketSwitch final : public sc_core::sc_module, public PortOwner {
     const PacketRoutes& routes_;
     const PacketSwitchSpec spec_;
     const int node_, channels_;
-    std::vector<std::unique_ptr<ReceivePort>> inputs_;
-    std::vector<std::unique_ptr<TransmitPort>> ports_;
+    Parts<ReceivePort> inputs_;
+    Parts<TransmitPort> ports_;
     std::vector<int> output_of_link_;  // [link of the network - first]: output
     int first_link_ = 0;
     std::vector<Output> outputs_;

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "interconnect/packet/latency_histogram.hpp"
+#include "interconnect/packet/parts.hpp"
 #include "interconnect/packet/source.hpp"
 
 namespace podsim {
@@ -45,7 +46,7 @@ class PacketSink final : public sc_core::sc_module, public PortOwner, public Eve
     void consume(int port, Packet& packet);
 
     const PacketContext context_;
-    std::vector<std::unique_ptr<ReceivePort>> ports_;
+    Parts<ReceivePort> ports_;
     std::vector<PacketRow> held_;  // [port x channels + channel]
     CreditPool* pool_ = nullptr;
     std::function<int()> responses_waiting_;

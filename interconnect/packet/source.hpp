@@ -20,6 +20,7 @@
 
 #include "interconnect/packet/credit_pool.hpp"
 #include "interconnect/packet/message_board.hpp"
+#include "interconnect/packet/parts.hpp"
 #include "interconnect/packet/ports.hpp"
 #include "interconnect/packet/rate_control.hpp"
 #include "interconnect/packet/routes.hpp"
@@ -94,7 +95,7 @@ class PacketSource final : public sc_core::sc_module,
     const int endpoint_;
     const std::uint32_t full_, header_;  // bytes of a packet's payload, of its header
     const std::vector<int> links_;
-    std::vector<std::unique_ptr<TransmitPort>> ports_;
+    Parts<TransmitPort> ports_;
     std::map<std::vector<int>, std::size_t> known_rows_;
     std::vector<Row> rows_;
     std::vector<std::vector<int>> ports_of_row_;

@@ -95,6 +95,73 @@ TEST(TopologyProperty, SymmetryEqualsEveryChip) {
     }));
 }
 
+Case a_larger_topology() {
+    const std::vector<Case> all = {
+        {"family: torus, dimensions: [4, 6, 5]", 120},
+        {"family: torus, dimensions: [2, 9, 4]", 72},
+        {"family: full-mesh, dimensions: [8, 9]", 72},
+        {"family: switched-planes, node_chips: 8, second_tier: 3", 100},
+        {"family: switched-planes, nodes: [8, 8, 4, 8, 4, 8, 8, 8, 8], second_tier: 2", 64},
+        {"family: fat-tree, node_chips: 8, second_tier: 2, oversubscription: 2", 96},
+        {"family: fat-tree, node_chips: 4, rails: 4, second_tier: 3", 96},
+        {"family: dragonfly, routers_per_group: 4, chips_per_router: 2, global_links: 2", 72}};
+    Case chosen = *rc::gen::elementOf(all);
+    const auto broken =
+        *rc::gen::element(std::string(), std::string(", faults: [{chip: 3, capacity: 0.5}]"));
+    chosen.text = "{" + chosen.text + broken + "}";
+    return chosen;
+}
+
+// Members in a block, at a stride, or anywhere; what each of them sends alone, added up, is never
+// folded: one source.
+TEST(TopologyProperty, OneSourceOfAnOrbitStandsForAll) {
+    EXPECT_TRUE(rc::check([] {
+        const Case c = a_larger_topology();
+        const TopologyStack stack = stack_of(c.text, c.chips, 60e9, 2);
+        const Topology& topology = only(stack);
+        const int stride = *rc::gen::element(1, 1, 2, 3, 8);
+        const int first = *rc::gen::element(0, 0, 1, 8);
+        const int most = (static_cast<int>(c.chips) - first - 1) / stride + 1;
+        const int count = *rc::gen::inRange(2, most + 1);
+        std::vector<int> members;
+        for (int i = 0; i < count; ++i) members.push_back(first + i * stride);
+        const LinkBytes folded = uniform_loads(topology, members, RoutingPolicy::adaptive, 1);
+        const int shift = *rc::gen::inRange(1, count), power = *rc::gen::element(1, 2, 4, 16, 32);
+        const auto partner = [&](int kind, int i) {
+            const int to = kind == 0 ? (i + shift) % count : i ^ power;
+            return members[static_cast<std::size_t>(to < count ? to : i)];
+        };
+        LinkBytes each(folded.size(), 0.0);
+        std::vector<Flow> ring, exchange;
+        LinkBytes ring_each(each), exchange_each(each), far_each(each);
+        const auto add = [&](const std::vector<Flow>& flows, RoutingPolicy policy, LinkBytes& to) {
+            const LinkBytes one = flow_loads(topology, flows, policy, 1);
+            for (std::size_t l = 0; l < to.size(); ++l) to[l] += one[l];
+        };
+        for (int i = 0; i < count; ++i) {
+            const int from = members[static_cast<std::size_t>(i)];
+            std::vector<Flow> flows;
+            for (const int to : members) flows.push_back({from, to, 1.0 / count});
+            add(flows, RoutingPolicy::adaptive, each);
+            ring.push_back({from, partner(0, i), 1});
+            exchange.push_back({from, partner(1, i), 3});
+            exchange.push_back({from, partner(0, i), 1});
+            add({ring.back()}, RoutingPolicy::adaptive, ring_each);
+            add({exchange.back(), exchange[exchange.size() - 2]}, RoutingPolicy::adaptive,
+                exchange_each);
+            add({ring.back()}, RoutingPolicy::valiant, far_each);
+        }
+        const auto expect = [&](const LinkBytes& all, const LinkBytes& alone) {
+            for (std::size_t l = 0; l < all.size(); ++l)
+                RC_ASSERT(std::abs(all[l] - alone[l]) < 1e-9 * (1 + alone[l]));
+        };
+        expect(folded, each);
+        expect(flow_loads(topology, ring, RoutingPolicy::adaptive, 1), ring_each);
+        expect(flow_loads(topology, exchange, RoutingPolicy::adaptive, 1), exchange_each);
+        expect(flow_loads(topology, ring, RoutingPolicy::valiant, 1), far_each);
+    }));
+}
+
 // Of all collectives and algorithms; twice the rate halves the part that bytes take.
 TEST(TopologyProperty, TimeIsMonotoneInBandwidthAndBytes) {
     EXPECT_TRUE(rc::check([] {

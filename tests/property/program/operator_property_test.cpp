@@ -98,8 +98,11 @@ OperatorBody any_body() {
             return any_attention();
         default:
             return VectorWork{*rc::gen::element(std::string("add"), std::string("norm")),
-                              static_cast<double>(any(1, 5)), static_cast<double>(any(0, 6)) / 3.0,
-                              static_cast<double>(any(0, 3)), static_cast<double>(any(0, 3))};
+                              static_cast<double>(any(1, 5)),
+                              static_cast<double>(any(0, 6)) / 3.0,
+                              static_cast<double>(any(0, 3)),
+                              static_cast<double>(any(0, 3)),
+                              any(0, 1)};
     }
 }
 

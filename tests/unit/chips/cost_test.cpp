@@ -43,6 +43,32 @@ TEST(VectorCost, CoreShare) {
                 1 + 1.2, exact);
 }
 
+// Rows that are one core's each: 10,240 B take one core 1 us at its feed, 4 us at an efficiency of
+// a quarter, or 12 us of the work of a quarter of the vector units, 48 us. Four rows are four
+// cores'; five are two turns of one core, of a row of 2,048 B each; memory asks for 1.2 us of any.
+TEST(VectorCost, RowsAreOneCoresWork) {
+    KernelLibrarySpec library = tiny_library();
+    library.vector.row_efficiency = 0.25;
+    const auto time = [&library](double flops, long rows, double share, Fidelity fidelity) {
+        const VectorWork work{"top_k", 1000, flops, 8192, 2048, rows};
+        return operator_cost(work, tiny_chip(), library, fidelity, share).time.value() * 1e6;
+    };
+    for (const Fidelity fidelity : {Fidelity::analytic, Fidelity::tile}) {
+        EXPECT_NEAR(time(0.1, 0, 1, fidelity), 1 + 1.2, exact);
+        EXPECT_NEAR(time(0.1, 1, 1, fidelity), 1 + 4, exact);
+        EXPECT_NEAR(time(3, 1, 1, fidelity), 1 + 48, exact);
+        EXPECT_NEAR(time(0.1, 2, 1, fidelity), 1 + 2, exact);
+        EXPECT_NEAR(time(0.1, 4, 1, fidelity), 1 + 1.2, exact);
+        EXPECT_NEAR(time(0.1, 5, 1, fidelity), 1 + 1.6, exact);
+        EXPECT_NEAR(time(0.1, 4, 0.5, fidelity), 1 + 2, exact);  // two cores
+    }
+    RankHardware data_sheet = tiny_chip();  // no cores known: nothing of a core's feed either
+    data_sheet.feed_per_core = BytesPerSecond(0);
+    EXPECT_NEAR(
+        tile_microseconds(VectorWork{"top_k", 1000, 0.1, 8192, 2048, 1}, data_sheet, library),
+        1 + 1.2, exact);
+}
+
 // Where vector cores are apart they leave the matrix cores free.
 TEST(VectorCost, OnItsOwnCoresWhereTheChipHasThem) {
     RankHardware hardware = tiny_chip();

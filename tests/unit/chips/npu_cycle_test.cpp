@@ -501,6 +501,32 @@ TEST(NpuCycle, WeightsBySeveralRowsACycle) {
     EXPECT_GT(rate, 0.5 * streams);
 }
 
+// A choice in rows is one core's work each: 3 rows of 1 MiB on 3 cores, 50 on 25 of 32 in two
+// turns, so that one row takes what 3 take but for the memory they share, and the pipeline what its
+// closed form says.
+TEST(NpuCycle, RowsAreOneCoresWork) {
+    const CoreStructure core = core_of("ascend-950dt");
+    ASSERT_EQ(core.cores, 32);
+    const auto choice = [](long rows) {
+        const auto elements = 262144.0 * static_cast<double>(rows);
+        return VectorWork{"top_k", elements, 1, 4 * elements, 2048, rows};
+    };
+    for (const auto& [rows, cores] : {std::pair(1L, 1L), std::pair(3L, 3L), std::pair(50L, 25L)}) {
+        const VectorPlan plan = vector_plan(core, choice(rows));
+        EXPECT_EQ(plan.cores, cores) << rows;
+        const double closed = vector_time(core, plan, true).seconds;
+        const double run = run_npu(core, choice(rows)).time.value();
+        EXPECT_NEAR(run / closed, 1, 0.1) << rows;
+    }
+    VectorWork anywhere = choice(1);
+    anywhere.rows = 0;
+    const double one = run_npu(core, choice(1)).time.value();
+    EXPECT_GT(one, 5 * run_npu(core, anywhere).time.value());
+    // 1 MiB at the 80 B a cycle that memory gives one core: 7.9 us.
+    EXPECT_GT(one, 1048576 / (80 * 1.65e9));
+    EXPECT_NEAR(run_npu(core, choice(3)).time.value() / one, 1, 0.1);
+}
+
 TEST(NpuCycle, ForcedTilingsMustFit) {
     NpuOptions options;
     options.gemm = GemmTiling{};

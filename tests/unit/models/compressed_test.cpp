@@ -153,6 +153,7 @@ TEST(CompressedAttention, Indexer) {
     EXPECT_EQ(choice.elements, 6 * 1024);
     EXPECT_EQ(choice.read, 6 * 1024 * 4);
     EXPECT_EQ(choice.write, 6 * 512 * 4);
+    EXPECT_EQ(choice.rows, 6);
     // Before the first pool is full there is nothing to choose from.
     const auto early = names(attention_block(model(), served(), decode(3, 1, 3), sparse_layer));
     EXPECT_EQ(std::count(early.begin(), early.end(), "index_scores"), 0);

@@ -64,6 +64,7 @@ TEST(SparseLatentAttention, ShapesAndBytes) {
     EXPECT_EQ(choice.elements, 16 * 32'768);
     EXPECT_EQ(choice.read, 16 * 32'768 * 4);
     EXPECT_EQ(choice.write, 16 * 2048 * 4);
+    EXPECT_EQ(choice.rows, 16);  // a query is a row
     EXPECT_EQ(std::get<Attention>(find(block, "sparse_latent_attention").body),
               (Attention{AttentionForm::mla_absorbed, Phase::decode, 8, 2, 32'768, 128, 1, 576, 512,
                          bf16, bf16, 1, 2048, 0}));

@@ -143,6 +143,8 @@ TEST(Operator, ShapeAsText) {
     EXPECT_EQ(shape_of(grouped(Phase::prefill, 1, 3, 5)),
               "attention gqa prefill b1 q3 s5 h32/8 d128+128 bf16 kv bf16");
     EXPECT_EQ(shape_of(VectorWork{"add", 10, 1.5, 30, 12}), "vector add e10 f1.5 r30 w12");
+    EXPECT_EQ(shape_of(VectorWork{"top_k", 10, 1, 40, 8, 2}),
+              "vector top_k e10 f1 r40 w8 in 2 rows");
 }
 
 TEST(Operator, ValidOnesPass) {
@@ -199,6 +201,9 @@ TEST(Operator, RefusesVectorWorkThatIsNoWork) {
     EXPECT_THAT(refusal(VectorWork{"add", 1, 1, 1, -1}), HasSubstr("negative"));
     EXPECT_THAT(refusal(VectorWork{"add", 1, 1, nan, 1}), HasSubstr("negative"));
     EXPECT_THAT(refusal(VectorWork{"add", 1, 1, 1, infinity}), HasSubstr("infinite"));
+    EXPECT_THAT(refusal(VectorWork{"top_k", 4, 1, 1, 1, -1}), HasSubstr("rows is -1"));
+    EXPECT_THAT(refusal(VectorWork{"top_k", 4, 1, 1, 1, 5}), HasSubstr("0 to the 4 elements"));
+    EXPECT_EQ(refusal(VectorWork{"top_k", 4, 1, 1, 1, 4}), "accepted");
 }
 
 // Two groups of three rows and one of four: 10 rows, three weights.

@@ -238,6 +238,10 @@ TEST(ExperimentSpec, ReadsOperators) {
     const VectorWork vector = std::get<VectorWork>(
         body("{type: vector, op: norm, elements: 100, flops_per_element: 4, dtypes: {out: int8}}"));
     EXPECT_EQ(vector, (VectorWork{"norm", 100, 4, 200, 100}));
+    const VectorWork choice = std::get<VectorWork>(
+        body("{type: vector, op: top_k, elements: 4096, rows: 4, dtypes: {in: fp32}}"));
+    EXPECT_EQ(choice, (VectorWork{"top_k", 4096, 1, 16384, 8192, 4}));
+    EXPECT_THROW(body("{type: vector, op: top_k, elements: 4, rows: 5}"), InputError);
 }
 
 // Each form of attention, and what its keys become.

@@ -173,7 +173,7 @@ TEST_F(SparseTable, InferSim) {
 // A top-k reads every visible score and writes its choice: 4 x (10 + 11) B and 4 x 2 x 2,048 B.
 TEST_F(SparseTable, TopK) {
     const auto rows = read("aiconfigurator_top_k", kV4, "x,GLM-5,fp8,x,64,1,2,1,9,1,0.01");
-    EXPECT_EQ(shape_of(rows.at(0).operators.at(0)), "vector top_k e21 f1 r84 w16384");
+    EXPECT_EQ(shape_of(rows.at(0).operators.at(0)), "vector top_k e21 f1 r84 w16384 in 2 rows");
 }
 
 // max(host, operators + overhead): the operator is a launch of 3 us.
@@ -227,7 +227,7 @@ TEST(Parts, OfNewKinds) {
         }
     }
     EXPECT_EQ(fit_parameters("modules.any").size(), 2u);
-    EXPECT_EQ(fit_parameters("vector_kernels.any").size(), 3u);
+    EXPECT_EQ(fit_parameters("vector_kernels.any").size(), 4u);
     EXPECT_THROW(fit_parameters("modules"), std::invalid_argument);
     EXPECT_THROW(fit_parameters("index_scores.sideways"), std::invalid_argument);
 }
