@@ -10,6 +10,8 @@ const std::vector<MetricInfo>& metric_table() {
          "sequences that one package decodes at once"},
         {"expert_imbalance", "busiest rank over mean", "ratio", "what runs",
          "assignments of the busiest rank over the mean of those with routed experts"},
+        {"dropped_share", "assignments dropped", "share", "what runs",
+         "of tokens to experts, above the experts' capacity"},
         {"decode_tokens_per_second_per_chip", "decode per chip", "tok/s", "throughput",
          "tokens emitted by all sequences over the packages of all pools"},
         {"tokens_per_second_per_user", "decode per user", "tok/s", "throughput",

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 #include <optional>
+#include <tuple>
 
 #include "workloads/step_parts.hpp"
 
@@ -180,7 +182,10 @@ class Cutter {
             }
             job_.global_batch = one.global_batch;
             const auto problems = training_problems(job_, one.plan, one.plan.ranks());
-            if (problems.empty()) return one;
+            if (problems.empty()) {
+                one.plan.routed = routed(one.plan);
+                return one;
+            }
             if (space_.first_problem.empty()) space_.first_problem = problems;
             // A batch that this many groups cannot run may do for fewer; the rest stays wrong.
             if (problems.front().key != "schedule" && problems.front().key != "global_batch")
@@ -199,6 +204,15 @@ class Cutter {
         return {};
     }
 
+    // Of all mappings that take as many tokens to as many ranks.
+    RoutedLoad routed(const TrainingPlan& plan) {
+        const auto key = std::make_tuple(plan.own_tokens(job_), plan.expert_parallel,
+                                         plan.more.expert_tensor_parallel);
+        const auto [it, fresh] = routed_.try_emplace(key);
+        if (fresh) it->second = routed_load(job_, plan);
+        return it->second;
+    }
+
     void note(const TrainingPlan& plan) {
         if (space_.first_problem.empty())
             space_.first_problem = training_problems(ground_.job, plan, plan.ranks());
@@ -207,6 +221,7 @@ class Cutter {
     const PlanGround& ground_;
     const PlanForm& form_;
     TrainingJob job_ = ground_.job;
+    std::map<std::tuple<long, int, int>, RoutedLoad> routed_;
     PlanSpace space_;
 };
 

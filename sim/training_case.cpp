@@ -65,7 +65,9 @@ std::vector<StageNeed> TrainingCase::memory(const TrainingPlan& plan) const {
 
 bool TrainingCase::fits(const TrainingPlan& plan) const {
     if (!training_problems(job_, plan, machine_.ranks).empty()) return false;
-    return fullest_of(memory(plan)).need.total() <= machine_.hardware.hbm_capacity;
+    TrainingPlan loaded = plan;
+    loaded.routed = routed_load(job_, plan);
+    return fullest_of(memory(loaded)).need.total() <= machine_.hardware.hbm_capacity;
 }
 
 TrainingPassPtr TrainingCase::run(Program program) {

@@ -30,6 +30,8 @@ TrainingJob training_job(const ResolvedExperiment& experiment,
     job.dropout = form.dropout;
     job.optimizer = form.optimizer.formats;
     job.gradient_reduction = form.optimizer.reduction;
+    job.domain_ranks =
+        static_cast<long>(alternative.system.scale_up.domain.value) * alternative.chip.ranks;
     return job;
 }
 
@@ -148,11 +150,12 @@ TrainingStep step_of(TrainingCase& training, const TrainingPlan& plan,
 
 void check_training(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative) {
     const TrainingJob job = training_job(experiment, alternative);
-    const TrainingPlan plan = training_plan(experiment, alternative);
+    TrainingPlan plan = training_plan(experiment, alternative);
     std::vector<Diagnostic> problems;
     for (const StepError& error : training_problems(job, plan, alternative.ranks))
         problems.push_back(at_plan(experiment, alternative, error));
     if (!problems.empty()) throw InputError(std::move(problems));
+    plan.routed = routed_load(job, plan);
     Machinery machinery(alternative);
     // Whether a library has a collective at all; where it goes is worked out when it runs.
     machinery.fabric.scale_up_links.reset();
@@ -191,7 +194,8 @@ AlternativeResult run_training(const ResolvedExperiment& experiment,
                                const ResolvedAlternative& alternative, const RunOptions& options,
                                RunCounts& counts) {
     const TrainingJob job = training_job(experiment, alternative);
-    const TrainingPlan plan = training_plan(experiment, alternative);
+    TrainingPlan plan = training_plan(experiment, alternative);
+    plan.routed = routed_load(job, plan);
     const Machinery machinery(alternative);
     const Fidelity fidelity = fidelity_of(options, alternative.chip);
     CostCache cache(machinery.hardware, alternative.kernels, fidelity, options.cache,

@@ -14,6 +14,11 @@ namespace {
 
 constexpr double linear_inputs = 32.0 / 34.0;
 
+// Rows of the busiest rank's experts over those of an even load without drops.
+double busy_rows(const TrainingPlan& plan) {
+    return plan.routed.imbalance * (1 - plan.routed.dropped);
+}
+
 ActivationShape shape_of(const TrainingJob& job, const TrainingPlan& plan) {
     ActivationShape shape;
     shape.tokens = plan.tokens(job);
@@ -23,22 +28,13 @@ ActivationShape shape_of(const TrainingJob& job, const TrainingPlan& plan) {
     shape.flash_attention = job.habits().flash_attention;
     shape.dropout = job.dropout;
     shape.expert_tensor_parallel = plan.more.expert_tensor_parallel;
+    if (const double rows = busy_rows(plan); rows != 1) {
+        shape.routed_rows = rows * static_cast<double>(shape.tokens) *
+                            static_cast<double>(job.model.experts_per_token) *
+                            plan.more.expert_tensor_parallel / plan.tensor_parallel;
+    }
     if (bytes_of(job.precision.activations) <= 1.0) shape.gate_up = job.precision.activations;
     return shape;
-}
-
-HeldParameters held_by(const TrainingJob& job, const TrainingPlan& plan,
-                       const TrainingPosition& position) {
-    ModelSlice slice;
-    slice.begin = position.begin;
-    slice.end = position.end;
-    slice.embedding = position.embedding;
-    slice.head = position.head;
-    slice.drafts = position.drafts;
-    slice.tensor_parallel = plan.tensor_parallel;
-    slice.expert_parallel = plan.expert_parallel;
-    slice.expert_tensor_parallel = plan.more.expert_tensor_parallel;
-    return parameters_of(job.model, slice);
 }
 
 HeldParameters& operator+=(HeldParameters& sum, const HeldParameters& more) {
@@ -61,8 +57,9 @@ Bytes exchange_buffers(const TrainingJob& job, const TrainingPlan& plan) {
     if (!has_experts(job.model) || plan.expert_parallel == 1) return Bytes(0.0);
     const double rows = static_cast<double>(plan.own_tokens(job)) *
                         static_cast<double>(job.model.experts_per_token);
-    return rows * (dispatched_token(job.model, job.precision.dispatch) +
-                   dispatched_token(job.model, job.precision.combine));
+    return busy_rows(plan) * rows *
+           (dispatched_token(job.model, job.precision.dispatch) +
+            dispatched_token(job.model, job.precision.combine));
 }
 
 }  // namespace

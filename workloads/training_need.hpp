@@ -36,8 +36,8 @@ struct StageNeed {
 // Positions of a stage, of all pipes.
 std::vector<int> positions_of_stage(const Schedule& schedule, int stage);
 
-// By kind of stage, with a peak of activations as the timing says. Routed experts of the busiest
-// rank are not told apart: memory is that of balanced ones, times `imbalance`.
+// By kind of stage, with a peak of activations as the timing says, of a rank that has the busiest
+// experts of the mean layer in all of them (TrainingPlan::routed).
 std::vector<StageNeed> training_need(const TrainingJob& job, const TrainingPlan& plan,
                                      const std::vector<TrainingPosition>& positions,
                                      const Schedule& schedule, const ScheduleTiming& timing);

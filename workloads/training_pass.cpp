@@ -17,20 +17,6 @@ namespace {
 
 constexpr double wide = 2;  // bytes of BF16
 
-HeldParameters held_by(const TrainingJob& job, const TrainingPlan& plan, long begin, long end,
-                       bool embedding, bool head, bool drafts) {
-    ModelSlice slice;
-    slice.begin = begin;
-    slice.end = end;
-    slice.embedding = embedding;
-    slice.head = head;
-    slice.drafts = drafts;
-    slice.tensor_parallel = plan.tensor_parallel;
-    slice.expert_parallel = plan.expert_parallel;
-    slice.expert_tensor_parallel = plan.more.expert_tensor_parallel;
-    return parameters_of(job.model, slice);
-}
-
 // Elements that are exchanged between data-parallel ranks.
 struct Shared {
     double dense = 0, experts = 0;
@@ -85,8 +71,7 @@ class PassBuilder {
         Shared held;
         HeldParameters sum;
         for (const TrainingPosition& p : positions) {
-            const HeldParameters one =
-                held_by(job_, plan_, p.begin, p.end, p.embedding, p.head, p.drafts);
+            const HeldParameters one = held_by(job_, plan_, p);
             sum.matrices += one.matrices;
             sum.vectors += one.vectors;
             sum.tables += one.tables;
@@ -260,6 +245,7 @@ class PassBuilder {
         transfer.name = name;
         transfer.type = type;
         transfer.stride = plan_.more.expert_tensor_parallel;
+        transfer.domain_limit = routed_domains(job_, plan_);
         return transfer;
     }
 
@@ -387,12 +373,13 @@ class PassBuilder {
 
     // Parameters of a layer, of one rank.
     Shared layer_parameters(long layer) const {
-        const HeldParameters held = held_by(job_, plan_, layer, layer + 1, false, false, false);
+        const HeldParameters held = held_by(job_, plan_, {layer, layer + 1});
         return {held.total() - held.experts, held.experts};
     }
     Shared end_parameters(const TrainingPosition& position, bool embedding, bool head) const {
-        const HeldParameters held = held_by(job_, plan_, position.begin, position.begin, embedding,
-                                            head, head && position.drafts);
+        const HeldParameters held =
+            held_by(job_, plan_,
+                    {position.begin, position.begin, embedding, head, head && position.drafts});
         return {held.total() - held.experts, held.experts};
     }
 
@@ -416,8 +403,22 @@ class PassBuilder {
         // Narrower formats are made of what arrives.
         return between_replicas(held, name, TransferType::all_gather, wide, aside);
     }
+    // Copies of an expert bring their gradients together, two and two, before replicas do.
+    void reduce_copies(const Shared& held, bool aside) {
+        if (job_.experts.redundant == 0 || plan_.expert_parallel < 2) return;
+        const auto redundant = static_cast<double>(job_.experts.redundant);
+        const double share =
+            2 * redundant / (redundant + static_cast<double>(job_.model.routed_experts));
+        chain_.transfer(
+            data_stream,
+            collective("gradients of copies", TransferType::all_reduce, 2,
+                       plan_.expert_parallel / 2 * plan_.more.expert_tensor_parallel,
+                       std::min(1.0, share) * held.experts * bytes_of(job_.gradient_reduction)),
+            aside);
+    }
     void reduce(const Shared& held, const char* name, bool aside) {
         const bool scatter = plan_.zero_stage >= 1;
+        reduce_copies(held, aside);
         between_replicas(held, name,
                          scatter ? TransferType::reduce_scatter : TransferType::all_reduce,
                          bytes_of(job_.gradient_reduction), aside);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 
 #include "base/names.hpp"
@@ -93,6 +94,55 @@ std::string work_of(const TrainingJob& job, const TrainingPosition& position) {
     if (position.drafts) text += "drafts, ";
     if (position.head) text += "head, ";
     return text;
+}
+
+HeldParameters held_by(const TrainingJob& job, const TrainingPlan& plan,
+                       const TrainingPosition& position) {
+    ModelSlice slice;
+    slice.begin = position.begin;
+    slice.end = position.end;
+    slice.embedding = position.embedding;
+    slice.head = position.head;
+    slice.drafts = position.drafts;
+    slice.tensor_parallel = plan.tensor_parallel;
+    slice.expert_parallel = plan.expert_parallel;
+    slice.expert_tensor_parallel = plan.more.expert_tensor_parallel;
+    HeldParameters held = parameters_of(job.model, slice);
+    if (job.experts.redundant > 0) {
+        held.experts *= 1 + static_cast<double>(job.experts.redundant) /
+                                static_cast<double>(job.model.routed_experts);
+    }
+    return held;
+}
+
+RoutedLoad routed_load(const TrainingJob& job, const TrainingPlan& plan) {
+    const bool even = job.experts.popularity == Popularity::balanced;
+    if (!has_experts(job.model) || (even && job.experts.capacity_factor == 0)) return {};
+    const StepSpec step = expert_step(job, plan, false);
+    const ExpertLayout layout = expert_layout(step);
+    RoutedLoad sum{0, 0};
+    double layers = 0;
+    std::map<std::size_t, ExpertLoad> known;
+    for (long layer = 0; layer < layer_count(job.model); ++layer) {
+        if (!job.model.layers[static_cast<std::size_t>(layer)].experts) continue;
+        const std::size_t balance = layout.balances.empty() ? 0 : layout.balance_of(layer);
+        const auto [it, fresh] = known.try_emplace(balance);
+        if (fresh) it->second = expert_load(step, layout, plan.own_tokens(job), balance);
+        sum.imbalance += it->second.imbalance;
+        sum.dropped += it->second.dropped;
+        layers += 1;
+    }
+    return layers > 0 ? RoutedLoad{sum.imbalance / layers, sum.dropped / layers} : RoutedLoad{};
+}
+
+long routed_domains(const TrainingJob& job, const TrainingPlan& plan) {
+    const long groups = job.model.expert_groups, chosen = job.model.groups_per_token;
+    if (!job.experts.node_limited || groups <= 1 || chosen >= groups || job.domain_ranks == 0)
+        return 0;
+    const long ranks = static_cast<long>(plan.expert_parallel) * plan.more.expert_tensor_parallel;
+    const long domains = (ranks + job.domain_ranks - 1) / job.domain_ranks;
+    const long of_group = std::max(1L, (domains + groups - 1) / groups);
+    return chosen * of_group < domains ? chosen * of_group : 0;
 }
 
 StepSpec expert_step(const TrainingJob& job, const TrainingPlan& plan, bool gradients) {
@@ -233,6 +283,16 @@ class Checker {
         if (plan_.tensor_parallel > 1 && !plan_.more.sequence_parallel) {
             add("mapping.sequence_parallel",
                 "has to divide the tokens that a tensor-parallel group takes to the experts");
+        }
+        if (job_.experts.node_limited) {
+            if (job_.model.groups_per_token >= job_.model.expert_groups)
+                add("experts.node_limited",
+                    fmt::format("needs experts in groups (n_group, topk_group); {} lets a token "
+                                "go to all of them",
+                                job_.model.name));
+            if (job_.experts.redundant > 0)
+                add("experts.node_limited",
+                    "is of experts that stay with their group; 0 redundant experts would do");
         }
         try {
             (void)expert_layout(expert_step(job_, plan_, false));
