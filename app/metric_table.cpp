@@ -130,6 +130,8 @@ const std::vector<MetricInfo>& metric_table() {
         {"memory_peak", "fullest rank", "GB", "memory", "everything a rank holds at once"},
         {"memory_states", "of it states", "GB", "memory",
          "of training: weights, gradients, master weights, moments of the fullest stage"},
+        {"memory_host", "offloaded to the host", "GB", "memory",
+         "of the rank that has most, in its host's memory"},
         {"memory_activations", "of it activations", "GB", "memory",
          "of training: held between forward and backward pass, of the fullest stage"},
 

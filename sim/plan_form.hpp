@@ -10,6 +10,7 @@
 #include "base/form.hpp"
 #include "models/training.hpp"
 #include "workloads/schedule.hpp"
+#include "workloads/training_offload.hpp"
 
 namespace podsim {
 
@@ -28,6 +29,7 @@ struct PlanForm {
     std::vector<ScheduleKind> schedule;
     std::vector<RecomputePolicy> recompute;
     std::vector<int> zero_stage;
+    std::vector<OffloadPolicy> offload;
     PlanBatch batch = PlanBatch::exact;
     double idle = 0;    // share of the ranks that may stand by
     double memory = 1;  // share of it that may be filled
@@ -62,6 +64,9 @@ void describe(Form& form, PlanForm& plan) {
     list("recompute", plan.recompute, "policies; all if absent");
     list("zero_stage", plan.zero_stage, "stages; 1 and 2, and 3 without a pipeline, if absent",
          Check{0, 3, false, "a whole number of 0 to 3"});
+    list("offload", plan.offload,
+         "what goes to the host's memory, whole or by the workload's share: none, optimizer, "
+         "activations, both; as the workload says if absent");
     form.optional("batch", plan.batch,
                   "exact: the workload's global batch; at-most: the largest up to it that divides");
     form.optional("idle", plan.idle,

@@ -133,7 +133,8 @@ class Cutter {
             plan.recompute = form_.recompute.front();
             plan.zero_stage = 0;
             const auto variants =
-                static_cast<long>(form_.recompute.size() * form_.zero_stage.size());
+                static_cast<long>(form_.recompute.size() * form_.zero_stage.size()) *
+                std::max(1L, static_cast<long>(form_.offload.size()));
             space_.combinations += variants;
             // Without stages all schedules are one: forward, backward.
             if (plan.pipeline_parallel == 1) {
@@ -149,7 +150,11 @@ class Cutter {
                     PlanCandidate one = *found;
                     one.plan.recompute = recompute;
                     one.plan.zero_stage = zero;
-                    space_.candidates.push_back(std::move(one));
+                    if (form_.offload.empty()) space_.candidates.push_back(one);
+                    for (const OffloadPolicy policy : form_.offload) {
+                        one.plan.offload = offloaded(policy, ground_.start.offload);
+                        space_.candidates.push_back(one);
+                    }
                 }
             }
         }

@@ -94,7 +94,10 @@ TrainingPassPtr TrainingCase::run(Program program) {
 TrainingPassPtr TrainingCase::pass(const TrainingPlan& plan, const PassRequest& request) {
     TrainingPlan depends = plan;
     depends.pipeline_parallel = 1;
-    if (request.kind == PassKind::forward) depends.recompute = RecomputePolicy::none;
+    // What is kept decides what is offloaded.
+    if (request.kind == PassKind::forward && plan.offload.activations == 0)
+        depends.recompute = RecomputePolicy::none;
+    depends.offload.optimizer = 0;
     // Alone, a pass knows nothing of its replicas.
     if (!request.gathers && !request.reduces) {
         depends.data_parallel = 1;
@@ -267,6 +270,10 @@ std::string TrainingCase::help_for_memory(const TrainingPlan& plan) const {
                  p.data_parallel /= factor;
                  p.more.sequence_parallel = true;
              });
+    }
+    if (machine_.hardware.host_bandwidth > BytesPerSecond(0.0)) {
+        with("offload: {optimizer: 100 %}", [](auto& p) { p.offload.optimizer = 1; });
+        with("offload: {activations: 100 %}", [](auto& p) { p.offload.activations = 1; });
     }
     for (const auto& [other, what] : tries) {
         if (fits(other)) return what;

@@ -419,6 +419,9 @@ class Answer {
         }
         add("memory_states", states / 1e9, "GB");
         add("memory_activations", activations / 1e9, "GB");
+        double host = 0;
+        for (const StageNeed& need : step_.needs) host = std::max(host, need.host.value());
+        if (in_.plan.offload.any()) add("memory_host", host / 1e9, "GB");
     }
 
     void add_energy_and_cost() {

@@ -49,6 +49,7 @@ TrainingPlan training_plan(const ResolvedExperiment& experiment,
     plan.micro_batch = form.micro_batch;
     plan.schedule = form.schedule;
     plan.recompute = form.recompute;
+    plan.offload = form.offload;
     return plan;
 }
 
@@ -148,6 +149,21 @@ TrainingStep step_of(TrainingCase& training, const TrainingPlan& plan,
 
 }  // namespace
 
+void require_host_link(const ResolvedExperiment& experiment,
+                       const ResolvedAlternative& alternative) {
+    if (alternative.chip.host_link) return;
+    Diagnostic problem =
+        at_key(experiment.spec.workload, "offload",
+               fmt::format("{} has no link to its host's memory", alternative.chip.name),
+               "give the chip's record a host_link of technology, bandwidth and latency, or leave "
+               "offload away");
+    if (!experiment.spec.workload.training->offload.any()) {
+        problem.place = experiment.spec.plan_places.of("offload");
+        problem.path = "plan.offload";
+    }
+    throw InputError({problem});
+}
+
 void check_training(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative) {
     const TrainingJob job = training_job(experiment, alternative);
     TrainingPlan plan = training_plan(experiment, alternative);
@@ -156,6 +172,7 @@ void check_training(const ResolvedExperiment& experiment, const ResolvedAlternat
         problems.push_back(at_plan(experiment, alternative, error));
     if (!problems.empty()) throw InputError(std::move(problems));
     plan.routed = routed_load(job, plan);
+    if (plan.offload.any()) require_host_link(experiment, alternative);
     Machinery machinery(alternative);
     // Whether a library has a collective at all; where it goes is worked out when it runs.
     machinery.fabric.scale_up_links.reset();

@@ -13,6 +13,7 @@
 #include "sim/form_variants.hpp"
 #include "workloads/schedule.hpp"
 #include "workloads/training_mapping.hpp"
+#include "workloads/training_offload.hpp"
 #include "workloads/training_run.hpp"
 
 namespace podsim {
@@ -43,6 +44,7 @@ struct TrainingForm {
     RecomputePolicy recompute = RecomputePolicy::none;
     TrainingOptimizerForm optimizer;
     int zero_stage = 1;
+    TrainingOffload offload;
     bool drafts = true, dropout = false;
     std::optional<TrainingRunForm> run;
     double global_batch() const;  // sequences
@@ -115,6 +117,8 @@ void describe_training(Form& form, bool training, TrainingForm& spec) {
                         "training: what data-parallel ranks divide: 0 nothing, 1 optimiser states, "
                         "2 gradients too, 3 weights too",
                         Check{0, 3, false, "a whole number of 0 to 3"});
+    optional_of_variant(form, training, "offload", spec.offload,
+                        "training: what the host's memory holds");
     optional_of_variant(form, training, "drafts", spec.drafts,
                         "training: with the model's modules of multi-token prediction");
     optional_of_variant(form, training, "dropout", spec.dropout,

@@ -9,6 +9,7 @@
 #include "models/sizes.hpp"
 #include "workloads/step_parts.hpp"
 #include "workloads/task_chain.hpp"
+#include "workloads/training_need.hpp"
 #include "workloads/training_operators.hpp"
 
 namespace podsim {
@@ -341,6 +342,26 @@ class PassBuilder {
         for (const auto& one : router.before_gradients) run_gradients(one, input, weight);
     }
 
+    // Of one rank's copy of a layer's activations, on its way over the host link in rows of a page.
+    Operator host_copy(const char* name, double bytes) const {
+        constexpr double page = 4096;
+        return {name, TableRead{TablePlace::host, bytes / page, page}};
+    }
+    bool offloads() const { return plan_.offload.activations > 0; }
+    double offloaded_bytes(const LayerKind& kind) const {
+        return plan_.offload.activations * layer_activations(job_, plan_, kind).value();
+    }
+    std::vector<Ids> at_once() const { return std::vector<Ids>(chain_.front.size()); }
+
+    void offload_layer(const LayerKind& kind, const std::vector<Ids>& after) {
+        chain_.run_beside("to the host",
+                          host_copy("host_link_activations_out", offloaded_bytes(kind)), after);
+    }
+    Ids fetch_layer(const LayerKind& kind, const std::vector<Ids>& after) {
+        return chain_.run_beside(
+            "from the host", host_copy("host_link_activations_in", offloaded_bytes(kind)), after);
+    }
+
     void forward_layer(long layer, const LayerKind& kind) {
         chain_.layer = static_cast<int>(layer);
         if (kind.engram) chain_.run(engram_block(job_.model, plan_.tokens(job_)));
@@ -446,9 +467,13 @@ class PassBuilder {
             chain_.run(embedding_training(job_, plan_).divided);
             reduce_tensor(hidden() * wide, false);
         }
+        // The last layer's copy runs beside the next pass; that of the pass before beside this one.
+        if (offloads() && position.end > position.begin)
+            offload_layer(kind_of(position.end - 1), at_once());
         for (long layer = position.begin; layer < position.end; ++layer) {
             chain_.wait_for(gathered(layer_parameters(layer), before));
             forward_layer(layer, kind_of(layer));
+            if (offloads() && layer + 1 < position.end) offload_layer(kind_of(layer), chain_.front);
         }
         chain_.layer = -1;
         if (!position.head) return;
@@ -513,9 +538,15 @@ class PassBuilder {
             backward_head(input, weight);
             if (weight) reduced(end_parameters(position, false, true));
         }
+        Ids fetched;
         for (long layer = position.end; layer-- > position.begin;) {
             const LayerKind& kind = kind_of(layer);
             chain_.wait_for(gathered(layer_parameters(layer), before));
+            chain_.wait_for(fetched);
+            // One ahead; beside the last one the next pass's first.
+            if (offloads() && input)
+                fetched = fetch_layer(
+                    kind_of(layer > position.begin ? layer - 1 : position.end - 1), chain_.front);
             if (whole_again() && input) forward_layer(layer, kind);
             backward_layer(layer, kind, input, weight);
             if (weight) reduced(layer_parameters(layer));
@@ -549,9 +580,61 @@ class PassBuilder {
         chain_.run({{"gradient_norm", VectorWork{"square_sum", own, 2, gradient * own, 0}}});
         if (muon) orthogonalize(held.matrices / of_dense + held.experts / of_experts);
         const double moments = (muon ? 1 : 2) * moment;
-        chain_.run({{muon ? "muon_step" : "adam_step",
-                     VectorWork{"optimizer", own, 12, (gradient + master + moments) * own,
-                                (master + moments + weight) * own}}});
+        const auto stepped = [&](double parameters) {
+            return Operator{
+                muon ? "muon_step" : "adam_step",
+                VectorWork{"optimizer", parameters, 12, (gradient + master + moments) * parameters,
+                           (master + moments + weight) * parameters}};
+        };
+        const double away = plan_.offload.optimizer * own;
+        if (away > 0) {
+            if (plan_.offload.host_memory > BytesPerSecond(0.0)) {
+                const double touched = gradient + 2 * (master + moments) + weight;
+                step_on_host(away, gradient, touched, weight);
+            } else {
+                step_on_chip(away, master + moments, stepped);
+            }
+        }
+        if (own > away) chain_.run({stepped(own - away)});
+        chain_.wait_for(returned_);
+    }
+
+    // States come and go, a part's way beside another part's step.
+    template <class Stepped>
+    void step_on_chip(double parameters, double bytes, const Stepped& stepped) {
+        const double part = parameters / kOffloadChunks;
+        const std::vector<Ids> begin = chain_.front;
+        for (int i = 0; i < kOffloadChunks; ++i) {
+            // At most two parts are here at a time: the next comes in when one has left.
+            const std::vector<Ids> after = i < 2 ? begin : of_classes(left_[i - 2]);
+            const Ids here = chain_.run_beside(
+                "from the host", host_copy("host_link_states_in", part * bytes), after);
+            chain_.wait_for(here);
+            chain_.run({stepped(part)});
+            left_.push_back(chain_.run_beside(
+                "to the host", host_copy("host_link_states_out", part * bytes), chain_.front));
+        }
+        returned_ = left_.back();
+    }
+
+    // Gradients go up and weights come down while the host's processors step what is between.
+    void step_on_host(double parameters, double gradient, double touched, double weight) {
+        const double part = parameters / kOffloadChunks;
+        const Seconds each = Bytes(part * touched) / plan_.offload.host_memory;
+        const std::vector<Ids> begin = chain_.front;
+        for (int i = 0; i < kOffloadChunks; ++i) {
+            const Ids up = chain_.run_beside(
+                "to the host", host_copy("host_link_gradients", part * gradient), begin);
+            const Ids done = chain_.host_beside("optimizer step of the host", each, of_classes(up));
+            returned_ = chain_.run_beside(
+                "from the host", host_copy("host_link_weights", part * weight), of_classes(done));
+        }
+    }
+
+    static std::vector<Ids> of_classes(const Ids& ids) {
+        std::vector<Ids> lists;
+        for (const int id : ids) lists.push_back({id});
+        return lists;
     }
 
     void orthogonalize(double parameters) {
@@ -568,6 +651,8 @@ class PassBuilder {
     StepSpec forward_step_, backward_step_;
     ExpertLayout layout_;
     TaskChain chain_;
+    Ids returned_;           // what an offloaded step ends with
+    std::vector<Ids> left_;  // parts of the states on their way back
     bool weights_aside_ = false, gathers_ = false, reduces_ = false;
 };
 
@@ -586,12 +671,13 @@ std::string pass_key(const TrainingJob& job, const PassRequest& request) {
 }
 
 std::string plan_key(const TrainingPlan& plan) {
-    return fmt::format("{},{},{},{},{},{},{},{},{},{},{}", plan.micro_batch, plan.tensor_parallel,
-                       plan.more.context_parallel, plan.more.sequence_parallel ? 1 : 0,
-                       plan.expert_parallel, plan.more.expert_tensor_parallel,
-                       static_cast<int>(plan.more.context_exchange),
-                       static_cast<int>(plan.recompute), plan.zero_stage, plan.data_parallel,
-                       plan.pipeline_parallel);
+    return fmt::format(
+        "{},{},{},{},{},{},{},{},{},{},{},{},{},{}", plan.micro_batch, plan.tensor_parallel,
+        plan.more.context_parallel, plan.more.sequence_parallel ? 1 : 0, plan.expert_parallel,
+        plan.more.expert_tensor_parallel, static_cast<int>(plan.more.context_exchange),
+        static_cast<int>(plan.recompute), plan.zero_stage, plan.data_parallel,
+        plan.pipeline_parallel, plan.offload.activations, plan.offload.optimizer,
+        plan.offload.host_memory.value());
 }
 
 Program build_pass(const TrainingJob& job, const TrainingPlan& plan, const PassRequest& request) {

@@ -180,6 +180,11 @@ class Checker {
             if (const auto problem = schedule_problem(request)) add("schedule", *problem);
         }
         experts();
+        if (plan_.offload.optimizer > 0 && plan_.offload.host_memory > BytesPerSecond(0.0) &&
+            job_.optimizer.optimizer == Optimizer::muon) {
+            add("offload.host_memory",
+                "is of Adam alone: Muon's products are the chip's; without it the chip steps");
+        }
         if (plan_.zero_stage == 3 && plan_.pipeline_parallel > 1) {
             add("zero_stage",
                 fmt::format("3 would gather all weights again for each of {} micro-batches in a "

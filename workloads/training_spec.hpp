@@ -12,6 +12,7 @@
 #include "workloads/schedule.hpp"
 #include "workloads/step.hpp"
 #include "workloads/training_mapping.hpp"
+#include "workloads/training_offload.hpp"
 
 namespace podsim {
 
@@ -44,6 +45,7 @@ struct TrainingPlan {
     long micro_batch = 1;  // sequences
     ScheduleKind schedule = ScheduleKind::one_forward_one_backward;
     RecomputePolicy recompute = RecomputePolicy::none;
+    TrainingOffload offload;
     RoutedLoad routed;  // as routed_load() has it; filled in by who makes the plan
 
     long stage_ranks() const {
