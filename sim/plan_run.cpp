@@ -171,6 +171,9 @@ Node experiment_of(const Node& document, std::size_t index, const ResolvedExperi
     degree("expert_parallel", plan.expert_parallel, has_experts(*experiment.model));
     degree("expert_tensor_parallel", plan.more.expert_tensor_parallel, false);
     degree("positions_per_stage", plan.more.positions_per_stage, false);
+    drop(mapping, "placement");
+    if (plan.order != kFlatOrder) set(mapping, "placement", to_string(plan.order));
+    if (plan.order == kFlatOrder) set(mapping, "placement", "flat");
     drop(mapping, "sequence_parallel");
     if (plan.more.sequence_parallel) set(mapping, "sequence_parallel", "true");
     Node& workload = *result.find("workload");
@@ -202,6 +205,7 @@ std::string text_of(const TrainingPlan& plan) {
         plan.micro_batch, name_of(plan.schedule), name_of(plan.recompute), plan.zero_stage);
     if (plan.more.context_parallel > 1)
         text = fmt::format("context_parallel {}, ", plan.more.context_parallel) + text;
+    if (plan.order != kFlatOrder) text += ", placement " + to_string(plan.order);
     if (plan.offload.any()) text += ", offload " + to_string(plan.offload);
     return text;
 }

@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "workloads/step_parts.hpp"
+#include "workloads/training_pass.hpp"
 
 namespace podsim {
 
@@ -128,33 +129,44 @@ class Cutter {
         const bool interleaves = schedule == ScheduleKind::interleaved;
         const std::vector<int> parts =
             interleaves ? form_.positions_per_stage : std::vector<int>{0};
+        const std::vector<TrainingPlacement> placements =
+            form_.placement.empty() ? std::vector{ground_.start.more.placement} : form_.placement;
         for (const int positions : parts) {
-            plan.more.positions_per_stage = positions;
-            plan.recompute = form_.recompute.front();
-            plan.zero_stage = 0;
-            const auto variants =
-                static_cast<long>(form_.recompute.size() * form_.zero_stage.size()) *
-                std::max(1L, static_cast<long>(form_.offload.size()));
-            space_.combinations += variants;
-            // Without stages all schedules are one: forward, backward.
-            if (plan.pipeline_parallel == 1) {
-                if (schedule != form_.schedule.front() || positions != parts.front()) continue;
-                plan.schedule = ScheduleKind::one_forward_one_backward;
-                plan.more.positions_per_stage = 0;
+            std::vector<RankOrder> seen;
+            for (const TrainingPlacement& placement : placements) {
+                plan.more.placement = placement;
+                positioned(chips, plan, schedule, positions, parts, seen);
             }
-            const auto found = fill(chips, plan);
-            if (!found) continue;
-            for (const RecomputePolicy recompute : form_.recompute) {
-                for (const int zero : form_.zero_stage) {
-                    if (zero == 3 && plan.pipeline_parallel > 1) continue;
-                    PlanCandidate one = *found;
-                    one.plan.recompute = recompute;
-                    one.plan.zero_stage = zero;
-                    if (form_.offload.empty()) space_.candidates.push_back(one);
-                    for (const OffloadPolicy policy : form_.offload) {
-                        one.plan.offload = offloaded(policy, ground_.start.offload);
-                        space_.candidates.push_back(one);
-                    }
+        }
+    }
+
+    void positioned(int chips, TrainingPlan plan, ScheduleKind schedule, int positions,
+                    const std::vector<int>& parts, std::vector<RankOrder>& seen) {
+        plan.more.positions_per_stage = positions;
+        plan.recompute = form_.recompute.front();
+        plan.zero_stage = 0;
+        const auto variants = static_cast<long>(form_.recompute.size() * form_.zero_stage.size()) *
+                              std::max(1L, static_cast<long>(form_.offload.size()));
+        space_.combinations += variants;
+        // Without stages all schedules are one: forward, backward.
+        if (plan.pipeline_parallel == 1) {
+            if (schedule != form_.schedule.front() || positions != parts.front()) return;
+            plan.schedule = ScheduleKind::one_forward_one_backward;
+            plan.more.positions_per_stage = 0;
+        }
+        const auto found = fill(chips, plan);
+        if (!found || std::find(seen.begin(), seen.end(), found->plan.order) != seen.end()) return;
+        seen.push_back(found->plan.order);
+        for (const RecomputePolicy recompute : form_.recompute) {
+            for (const int zero : form_.zero_stage) {
+                if (zero == 3 && plan.pipeline_parallel > 1) continue;
+                PlanCandidate one = *found;
+                one.plan.recompute = recompute;
+                one.plan.zero_stage = zero;
+                if (form_.offload.empty()) space_.candidates.push_back(one);
+                for (const OffloadPolicy policy : form_.offload) {
+                    one.plan.offload = offloaded(policy, ground_.start.offload);
+                    space_.candidates.push_back(one);
                 }
             }
         }
@@ -189,6 +201,7 @@ class Cutter {
             const auto problems = training_problems(job_, one.plan, one.plan.ranks());
             if (problems.empty()) {
                 one.plan.routed = routed(one.plan);
+                one.plan.order = order(one.plan);
                 return one;
             }
             if (space_.first_problem.empty()) space_.first_problem = problems;
@@ -218,6 +231,15 @@ class Cutter {
         return it->second;
     }
 
+    RankOrder order(const TrainingPlan& plan) {
+        std::string key = plan_key(plan) + to_string(plan.more.placement);
+        key +=
+            fmt::format("|{},{}", plan.request(job_).positions_per_stage, plan.micro_batches(job_));
+        const auto [it, fresh] = orders_.try_emplace(key);
+        if (fresh) it->second = chosen_order(job_, plan).order;
+        return it->second;
+    }
+
     void note(const TrainingPlan& plan) {
         if (space_.first_problem.empty())
             space_.first_problem = training_problems(ground_.job, plan, plan.ranks());
@@ -227,6 +249,7 @@ class Cutter {
     const PlanForm& form_;
     TrainingJob job_ = ground_.job;
     std::map<std::tuple<long, int, int>, RoutedLoad> routed_;
+    std::map<std::string, RankOrder> orders_;
     PlanSpace space_;
 };
 

@@ -67,6 +67,7 @@ bool TrainingCase::fits(const TrainingPlan& plan) const {
     if (!training_problems(job_, plan, machine_.ranks).empty()) return false;
     TrainingPlan loaded = plan;
     loaded.routed = routed_load(job_, plan);
+    loaded.order = kFlatOrder;
     return fullest_of(memory(loaded)).need.total() <= machine_.hardware.hbm_capacity;
 }
 
@@ -103,7 +104,8 @@ TrainingPassPtr TrainingCase::pass(const TrainingPlan& plan, const PassRequest& 
         depends.data_parallel = 1;
         depends.zero_stage = 0;
     }
-    const std::string key = plan_key(depends) + "|" + pass_key(job_, request);
+    const std::string key =
+        plan_key(depends) + "|" + placement_key(plan) + "|" + pass_key(job_, request);
     const auto found = known_.find(key);
     if (found != known_.end()) return found->second;
     return known_[key] = run(build_pass(job_, plan, request));
@@ -111,7 +113,7 @@ TrainingPassPtr TrainingCase::pass(const TrainingPlan& plan, const PassRequest& 
 
 TrainingPassPtr TrainingCase::optimizer(const TrainingPlan& plan,
                                         const std::vector<TrainingPosition>& positions) {
-    std::string key = "optimizer|" + plan_key(plan);
+    std::string key = "optimizer|" + plan_key(plan) + "|" + placement_key(plan);
     for (const TrainingPosition& one : positions) key += "|" + work_of(job_, one);
     const auto found = known_.find(key);
     if (found != known_.end()) return found->second;

@@ -137,6 +137,16 @@ struct Machinery {
     }
 };
 
+// What was chosen where nothing was asked for; "" for the usual order.
+std::string text_of(const ChosenOrder& chosen) {
+    if (chosen.beyond >= chosen.beyond_flat) return "";
+    return fmt::format(
+        "ranks lie as {}: {} of a rank leave its scale-up domain in a step, {} "
+        "would under {} (mapping.placement: flat)",
+        to_string(chosen.order), to_string(Bytes(chosen.beyond)),
+        to_string(Bytes(chosen.beyond_flat)), to_string(kFlatOrder));
+}
+
 // A fabric may have no way for a collective that its library knows.
 TrainingStep step_of(TrainingCase& training, const TrainingPlan& plan,
                      const ResolvedAlternative& alternative) {
@@ -172,6 +182,7 @@ void check_training(const ResolvedExperiment& experiment, const ResolvedAlternat
         problems.push_back(at_plan(experiment, alternative, error));
     if (!problems.empty()) throw InputError(std::move(problems));
     plan.routed = routed_load(job, plan);
+    plan.order = chosen_order(job, plan).order;
     if (plan.offload.any()) require_host_link(experiment, alternative);
     Machinery machinery(alternative);
     // Whether a library has a collective at all; where it goes is worked out when it runs.
@@ -213,6 +224,7 @@ AlternativeResult run_training(const ResolvedExperiment& experiment,
     const TrainingJob job = training_job(experiment, alternative);
     TrainingPlan plan = training_plan(experiment, alternative);
     plan.routed = routed_load(job, plan);
+    plan.order = chosen_order(job, plan).order;
     const Machinery machinery(alternative);
     const Fidelity fidelity = fidelity_of(options, alternative.chip);
     CostCache cache(machinery.hardware, alternative.kernels, fidelity, options.cache,
@@ -233,6 +245,8 @@ AlternativeResult run_training(const ResolvedExperiment& experiment,
                                                 alternative, machinery.hardware, machinery.fabric},
                                                options.timeline);
     add_days(result, experiment, alternative);
+    if (const std::string why = text_of(chosen_order(job, plan)); !why.empty())
+        result.warnings.push_back(why);
     result.warnings.insert(result.warnings.begin(), alternative.warnings.begin(),
                            alternative.warnings.end());
     if (options.neighbour && alternative.chip.cores) {

@@ -88,6 +88,8 @@ class PassBuilder {
         return chain_.take();
     }
 
+    const std::vector<GroupTransfer>& moved() const { return moved_; }
+
   private:
     using Ids = TaskIds;
 
@@ -99,14 +101,14 @@ class PassBuilder {
                        : chain_.run(operators, rank_class);
     }
 
-    Transfer collective(const char* name, TransferType type, int ranks, int stride,
-                        double bytes) const {
+    Transfer collective(const char* name, TransferType type, RankGroup group, double bytes) {
         Transfer transfer;
         transfer.name = name;
         transfer.type = type;
-        transfer.group_ranks = ranks;
-        transfer.stride = stride;
+        transfer.group_ranks = static_cast<int>(group_ranks(plan_, group));
+        transfer.stride = transfer.group_ranks > 1 ? group_stride(plan_, group) : 1;
         transfer.size = Bytes(bytes);
+        moved_.push_back({group, type, bytes});
         return transfer;
     }
 
@@ -117,7 +119,7 @@ class PassBuilder {
     Ids gather_tensor(double bytes_of_token, bool aside) {
         return chain_.transfer(tensor_stream,
                                collective("tensor-parallel all-gather", TransferType::all_gather,
-                                          plan_.tensor_parallel, 1, tokens() * bytes_of_token),
+                                          RankGroup::tensor, tokens() * bytes_of_token),
                                aside);
     }
     // ... and its sums, which every rank gets its part of, or all.
@@ -127,7 +129,7 @@ class PassBuilder {
             tensor_stream,
             collective(scatter ? "tensor-parallel reduce-scatter" : "tensor-parallel all-reduce",
                        scatter ? TransferType::reduce_scatter : TransferType::all_reduce,
-                       plan_.tensor_parallel, 1, tokens() * bytes_of_token),
+                       RankGroup::tensor, tokens() * bytes_of_token),
             aside);
     }
 
@@ -191,7 +193,7 @@ class PassBuilder {
         Transfer transfer;
         bool beside = false;
     };
-    ContextMove context_move(const LayerKind& kind, bool backward) const {
+    ContextMove context_move(const LayerKind& kind, bool backward) {
         const int ranks = plan_.more.context_parallel;
         if (ranks == 1) return {};
         const AttentionSpec& attention =
@@ -202,8 +204,8 @@ class PassBuilder {
         switch (plan_.more.context_exchange) {
             case ContextExchange::ring:
             case ContextExchange::all_gather:
-                move.transfer = collective("context all-gather", TransferType::all_gather, ranks,
-                                           plan_.tensor_parallel, times * ranks * elements * wide);
+                move.transfer = collective("context all-gather", TransferType::all_gather,
+                                           RankGroup::context, times * ranks * elements * wide);
                 move.beside = plan_.more.context_exchange == ContextExchange::ring;
                 if (move.beside) move.transfer.name = "context ring";
                 break;
@@ -211,8 +213,8 @@ class PassBuilder {
                 // Queries and outputs too, each as wide as the heads of a rank.
                 const double queries = hidden() / plan_.tensor_parallel * tokens();
                 move.transfer =
-                    collective("context all-to-all", TransferType::all_to_all, ranks,
-                               plan_.tensor_parallel, times * (elements + 2 * queries) * wide);
+                    collective("context all-to-all", TransferType::all_to_all, RankGroup::context,
+                               times * (elements + 2 * queries) * wide);
                 break;
             }
         }
@@ -242,10 +244,11 @@ class PassBuilder {
         return rows;
     }
 
-    Transfer strided(Transfer transfer, const char* name, TransferType type) const {
+    Transfer strided(Transfer transfer, const char* name, TransferType type) {
         transfer.name = name;
         transfer.type = type;
-        transfer.stride = plan_.more.expert_tensor_parallel;
+        transfer.stride = plan_.expert_parallel > 1 ? group_stride(plan_, RankGroup::expert) : 1;
+        moved_.push_back({RankGroup::expert, type, transfer.size.value()});
         transfer.domain_limit = routed_domains(job_, plan_);
         return transfer;
     }
@@ -258,7 +261,7 @@ class PassBuilder {
             tensor_stream,
             collective(type == TransferType::all_gather ? "expert-tensor all-gather"
                                                         : "expert-tensor reduce-scatter",
-                       type, ranks, 1, rows * hidden() * wide),
+                       type, RankGroup::expert_tensor, rows * hidden() * wide),
             false);
     }
 
@@ -407,16 +410,11 @@ class PassBuilder {
     // Between data-parallel ranks, which hold the same dense parameters or experts.
     Ids between_replicas(const Shared& held, const char* name, TransferType type, double element,
                          bool aside) {
-        const int inside = plan_.tensor_parallel;
-        Ids first = chain_.transfer(data_stream,
-                                    collective(name, type, static_cast<int>(plan_.replicas()),
-                                               inside, held.dense * element),
-                                    aside);
-        const int expert_inside = plan_.expert_parallel * plan_.more.expert_tensor_parallel;
-        Ids last = chain_.transfer(data_stream,
-                                   collective(name, type, static_cast<int>(plan_.expert_replicas()),
-                                              expert_inside, held.experts * element),
-                                   aside);
+        Ids first = chain_.transfer(
+            data_stream, collective(name, type, RankGroup::replicas, held.dense * element), aside);
+        Ids last = chain_.transfer(
+            data_stream, collective(name, type, RankGroup::expert_replicas, held.experts * element),
+            aside);
         return last.empty() ? first : last;
     }
 
@@ -430,12 +428,12 @@ class PassBuilder {
         const auto redundant = static_cast<double>(job_.experts.redundant);
         const double share =
             2 * redundant / (redundant + static_cast<double>(job_.model.routed_experts));
-        chain_.transfer(
-            data_stream,
-            collective("gradients of copies", TransferType::all_reduce, 2,
-                       plan_.expert_parallel / 2 * plan_.more.expert_tensor_parallel,
-                       std::min(1.0, share) * held.experts * bytes_of(job_.gradient_reduction)),
-            aside);
+        Transfer twins =
+            collective("gradients of copies", TransferType::all_reduce, RankGroup::expert,
+                       std::min(1.0, share) * held.experts * bytes_of(job_.gradient_reduction));
+        twins.stride *= plan_.expert_parallel / 2;
+        twins.group_ranks = 2;
+        chain_.transfer(data_stream, twins, aside);
     }
     void reduce(const Shared& held, const char* name, bool aside) {
         const bool scatter = plan_.zero_stage >= 1;
@@ -651,6 +649,7 @@ class PassBuilder {
     StepSpec forward_step_, backward_step_;
     ExpertLayout layout_;
     TaskChain chain_;
+    std::vector<GroupTransfer> moved_;
     Ids returned_;           // what an offloaded step ends with
     std::vector<Ids> left_;  // parts of the states on their way back
     bool weights_aside_ = false, gathers_ = false, reduces_ = false;
@@ -684,6 +683,44 @@ Program build_pass(const TrainingJob& job, const TrainingPlan& plan, const PassR
     return PassBuilder(job, plan).build(request);
 }
 
+std::vector<GroupTransfer> traffic_of(const TrainingJob& job, const TrainingPlan& plan) {
+    const auto kinds = layer_kinds(job.model);
+    const auto most = std::max_element(
+        kinds.begin(), kinds.end(), [](const auto& a, const auto& b) { return a.count < b.count; });
+    const auto first = std::find(job.model.layers.begin(), job.model.layers.end(), most->kind);
+    const long layer = first - job.model.layers.begin();
+    const double layers =
+        static_cast<double>(layer_count(job.model)) / static_cast<double>(plan.pipeline_parallel);
+    const auto passes = static_cast<double>(plan.micro_batches(job));
+    std::vector<GroupTransfer> traffic;
+    const auto add = [&](const std::vector<GroupTransfer>& list, double times) {
+        for (GroupTransfer one : list) {
+            one.times = times;
+            traffic.push_back(one);
+        }
+    };
+    PassRequest request;
+    request.position = {layer, layer + 1};
+    for (const PassKind kind : {PassKind::forward, PassKind::backward}) {
+        request.kind = kind;
+        PassBuilder builder(job, plan);
+        (void)builder.build(request);
+        add(builder.moved(), layers * passes);
+    }
+    // Gradients once, and parameters.
+    const HeldParameters held = held_by(job, plan, request.position);
+    const double dense = held.total() - held.experts, element = bytes_of(job.gradient_reduction);
+    add({{RankGroup::replicas, TransferType::reduce_scatter, dense * element},
+         {RankGroup::replicas, TransferType::all_gather, dense * wide},
+         {RankGroup::expert_replicas, TransferType::reduce_scatter, held.experts * element},
+         {RankGroup::expert_replicas, TransferType::all_gather, held.experts * wide}},
+        layers);
+    const auto parts = static_cast<double>(plan.request(job).positions_per_stage);
+    add({{RankGroup::stages, TransferType::send_recv, stage_send(job, plan).size.value()}},
+        2 * parts * passes);
+    return traffic;
+}
+
 Program build_optimizer(const TrainingJob& job, const TrainingPlan& plan,
                         const std::vector<TrainingPosition>& positions) {
     return PassBuilder(job, plan).optimizer(positions);
@@ -694,7 +731,7 @@ Transfer stage_send(const TrainingJob& job, const TrainingPlan& plan) {
     transfer.name = "stage send";
     transfer.type = TransferType::send_recv;
     transfer.group_ranks = 2;
-    transfer.stride = static_cast<int>(plan.stage_ranks());
+    transfer.stride = group_stride(plan, RankGroup::stages);
     const bool part = plan.more.sequence_parallel || job.habits().scatters_sends;
     const double divisor = part ? plan.tensor_parallel : 1;
     const auto streams = static_cast<double>(job.model.streams * job.model.hidden);

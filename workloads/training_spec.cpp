@@ -9,6 +9,7 @@
 #include "base/names.hpp"
 #include "models/attention.hpp"
 #include "workloads/step_parts.hpp"
+#include "workloads/training_placement.hpp"
 
 namespace podsim {
 
@@ -18,6 +19,64 @@ const std::vector<std::pair<const char*, ContextExchange>>& names_of(const Conte
         {"all_gather", ContextExchange::all_gather},
         {"all_to_all", ContextExchange::all_to_all}};
     return names;
+}
+
+namespace {
+
+const std::vector<std::pair<const char*, RankDimension>>& dimension_names() {
+    static const std::vector<std::pair<const char*, RankDimension>> names = {
+        {"tp", RankDimension::tensor},
+        {"cp", RankDimension::context},
+        {"dp", RankDimension::data},
+        {"pp", RankDimension::pipeline}};
+    return names;
+}
+
+}  // namespace
+
+std::optional<TrainingPlacement> placement_from(const std::string& text) {
+    TrainingPlacement placement;
+    if (text == "topology") return placement;
+    placement.kind = PlacementKind::flat;
+    if (text == "flat") return placement;
+    placement.kind = PlacementKind::given;
+    std::vector<std::string> words(1);
+    for (const char letter : text) {
+        if (letter == '-') {
+            words.emplace_back();
+        } else {
+            words.back() += letter;
+        }
+    }
+    for (std::size_t i = 0; i + 1 < words.size(); ++i) {
+        if (words[i] != "ep" || words[i + 1] != "dp") continue;
+        words.erase(words.begin() + static_cast<long>(i));
+        break;
+    }
+    if (words.size() != placement.order.size()) return {};
+    for (std::size_t i = 0; i < words.size(); ++i) {
+        const auto& names = dimension_names();
+        const auto found = std::find_if(names.begin(), names.end(),
+                                        [&](const auto& one) { return words[i] == one.first; });
+        if (found == names.end() || std::count(words.begin(), words.end(), words[i]) > 1) return {};
+        placement.order[i] = found->second;
+    }
+    return placement;
+}
+
+std::string to_string(const RankOrder& order) {
+    std::string text;
+    for (const RankDimension one : order) {
+        for (const auto& [name, dimension] : dimension_names()) {
+            if (dimension == one) text += (text.empty() ? "" : "-") + std::string(name);
+        }
+    }
+    return text;
+}
+
+std::string to_string(const TrainingPlacement& placement) {
+    if (placement.kind == PlacementKind::given) return to_string(placement.order);
+    return placement.kind == PlacementKind::flat ? "flat" : "topology";
 }
 
 ScheduleRequest TrainingPlan::request(const TrainingJob& job) const {
@@ -180,6 +239,7 @@ class Checker {
             if (const auto problem = schedule_problem(request)) add("schedule", *problem);
         }
         experts();
+        if (found_.empty()) placement();
         if (plan_.offload.optimizer > 0 && plan_.offload.host_memory > BytesPerSecond(0.0) &&
             job_.optimizer.optimizer == Optimizer::muon) {
             add("offload.host_memory",
@@ -269,6 +329,23 @@ class Checker {
         add(parts > 1 ? "mapping.positions_per_stage" : "mapping.pipeline_parallel",
             fmt::format("makes {} parts of {} layers; at most {} would do", positions, have,
                         std::max(1L, parts > 1 ? (have + 2) / plan_.pipeline_parallel : have + 2)));
+    }
+
+    void placement() {
+        TrainingPlan placed = plan_;
+        if (plan_.more.placement.kind == PlacementKind::given)
+            placed.order = plan_.more.placement.order;
+        for (const auto& [group, name] :
+             {std::pair{RankGroup::replicas, "data- and context-parallel replicas"},
+              {RankGroup::expert, "an expert group's ranks"},
+              {RankGroup::expert_tensor, "expert-tensor ranks"},
+              {RankGroup::expert_replicas, "replicas of experts"}}) {
+            if (group_ranks(placed, group) < 2 || stride_of(placed, group)) continue;
+            return add("mapping.placement",
+                       fmt::format("{} parts {} into blocks of several stages, which are not "
+                                   "equally far apart; {} would do",
+                                   to_string(placed.order), name, to_string(kFlatOrder)));
+        }
     }
 
     void experts() {

@@ -46,7 +46,9 @@ struct TrainingPlan {
     ScheduleKind schedule = ScheduleKind::one_forward_one_backward;
     RecomputePolicy recompute = RecomputePolicy::none;
     TrainingOffload offload;
-    RoutedLoad routed;  // as routed_load() has it; filled in by who makes the plan
+    // As chosen_order() and routed_load() have it; filled in by who makes the plan.
+    RankOrder order = kFlatOrder;
+    RoutedLoad routed;
 
     long stage_ranks() const {
         return static_cast<long>(tensor_parallel) * more.context_parallel * data_parallel;
