@@ -78,6 +78,10 @@ class Work {
         each_ = static_cast<double>(siblings) / static_cast<double>(looked_at);
     }
 
+    // Only bytes a second are asked for, and those of algorithms that take less than this: a step
+    // that can no longer be chosen is not worked out, and no latency is.
+    void look_for_less_than(double seconds_per_byte) { most_ = seconds_per_byte; }
+
     // Members in an order in which neighbours are near.
     std::vector<int> near_order() const {
         const Topology& topology = stack_.levels.back().topology;
@@ -92,6 +96,7 @@ class Work {
 
     // All flows at once, `times` times one after the other. Both directions round where asked.
     void step(CollectiveTerms& terms, const std::vector<Flow>& flows, double times) const {
+        if (terms.seconds_per_byte >= most_) return;
         std::vector<std::vector<Flow>> by_level(stack_.levels.size()), own(by_level);
         double latency = 0;
         for (const int shift : shifts_) {
@@ -114,15 +119,15 @@ class Work {
                 flow_loads(topology, by_level[l], stack_.spec.routing, stack_.spec.flows_per_pair);
             seconds = std::max(seconds, slowest(topology, loads));
             add(terms, l, loads, times);
-            latency = std::max(latency, farthest(l, own[l]));
+            if (!rates_alone()) latency = std::max(latency, farthest(l, own[l]));
         }
         terms.latency += latency * times;
         terms.seconds_per_byte += seconds * times;
         terms.steps += static_cast<int>(std::lround(times));
     }
 
-    // Every member to every member, 1 byte a member in all.
-    void exchange(CollectiveTerms& terms, double bytes) const {
+    // Every member to every member, 1 byte a member in all; `times` times one after the other.
+    void exchange(CollectiveTerms& terms, double bytes, int times) const {
         double seconds = 0, latency = 0;
         const double members = static_cast<double>(chips_.size());
         double inside = 1;  // members of the level below that a member reaches
@@ -142,15 +147,16 @@ class Work {
             }
             for (double& load : loads) load *= bytes * reach / members;
             seconds = std::max(seconds, slowest(level.topology, loads));
-            add(terms, l, loads, 1);
-            latency = std::max(latency, farthest_pair(l, here));
+            add(terms, l, loads, times);
+            if (!rates_alone()) latency = std::max(latency, farthest_pair(l, here));
             inside = reach;
         }
-        terms.latency += latency;
-        terms.seconds_per_byte += seconds;
-        terms.steps += 1;
+        terms.latency += latency * times;
+        terms.seconds_per_byte += seconds * times;
+        terms.steps += times;
     }
 
+    bool rates_alone() const { return most_ < std::numeric_limits<double>::infinity(); }
     const std::vector<int>& chips() const { return chips_; }
     const TopologyStack& stack() const { return stack_; }
 
@@ -200,7 +206,7 @@ class Work {
                 : std::min<std::size_t>(members.size(), 64);
         for (std::size_t s = 0; s < sources; ++s) {
             const int from = members[s * members.size() / sources];
-            router.search(from);
+            router.search(from, members);
             std::map<int, int> by_cost;
             for (const int member : members)
                 if (member != from) by_cost.emplace(router.distance(member), member);
@@ -215,6 +221,7 @@ class Work {
     std::vector<int> chips_;
     std::vector<int> shifts_;  // to the siblings that are looked at, 0 the first
     double each_ = 1;          // of them stands for so many
+    double most_ = std::numeric_limits<double>::infinity();
 };
 
 // A reduce-scatter and an all-gather of the same bytes, one of them, or none.
@@ -300,8 +307,7 @@ void direct(const Work& work, Collective collective, CollectiveTerms& terms) {
         work.step(terms, flows, 1);
         return;
     }
-    const double count = is_gather(collective) ? passes(collective) : 1.0;
-    for (int i = 0; i < static_cast<int>(count); ++i) work.exchange(terms, 1.0);
+    work.exchange(terms, 1.0, is_gather(collective) ? static_cast<int>(passes(collective)) : 1);
 }
 
 // Along each dimension in turn; as many shares as dimensions, each in an order turned by one, so
@@ -434,11 +440,16 @@ bool ports_decide(const TopologyStack& stack) {
            stack.spec.faults.empty() && level.oversubscription <= 1;
 }
 
-std::vector<CollectiveTerms> collective_terms(const TopologyStack& stack, Collective collective,
-                                              const ChipGroup& group, bool reduces_in_switch) {
+namespace {
+
+// With `less_than`: the bytes of those algorithms beside the direct one that take less.
+std::vector<CollectiveTerms> terms_of(const TopologyStack& stack, Collective collective,
+                                      const ChipGroup& group, bool reduces_in_switch,
+                                      std::optional<double> less_than) {
     std::vector<CollectiveTerms> all;
     if (group.members < 2) return all;
-    const Work work(stack, group);
+    Work work(stack, group);
+    if (less_than) work.look_for_less_than(*less_than);
     const auto attempt = [&](Algorithm algorithm, auto&& run) {
         CollectiveTerms terms;
         terms.algorithm = algorithm;
@@ -457,7 +468,8 @@ std::vector<CollectiveTerms> collective_terms(const TopologyStack& stack, Collec
         });
         return all;
     }
-    attempt(Algorithm::direct, [&](CollectiveTerms& t) { direct(work, collective, t); });
+    if (!less_than)
+        attempt(Algorithm::direct, [&](CollectiveTerms& t) { direct(work, collective, t); });
     const std::size_t node = node_of(stack, group);
     if (node > 1 && members * (node + members / node) <= kMostPairs &&
         collective != Collective::broadcast) {
@@ -486,6 +498,13 @@ std::vector<CollectiveTerms> collective_terms(const TopologyStack& stack, Collec
     if (reduces_in_switch && one_tier && stack.levels.size() == 1 && topology.symmetric)
         attempt(Algorithm::in_switch, [&](CollectiveTerms& t) { in_switch(work, collective, t); });
     return all;
+}
+
+}  // namespace
+
+std::vector<CollectiveTerms> collective_terms(const TopologyStack& stack, Collective collective,
+                                              const ChipGroup& group, bool reduces_in_switch) {
+    return terms_of(stack, collective, group, reduces_in_switch, {});
 }
 
 const CollectiveTerms& best_of(const std::vector<CollectiveTerms>& terms, double bytes) {
@@ -559,11 +578,14 @@ LinkSeconds TopologyTimes::seconds_per_byte(Collective collective, const ChipGro
     } else {
         CollectiveTerms terms;
         terms.algorithm = Algorithm::direct;
-        direct(Work(stack_, group), collective, terms);
+        Work work(stack_, group);
+        work.look_for_less_than(std::numeric_limits<double>::max());
+        direct(work, collective, terms);
         least = link_seconds(stack_, terms);
     }
     if (least.whole > enough * (1 + 1e-9)) {
-        for (const CollectiveTerms& other : this->terms(collective, group)) {
+        for (const CollectiveTerms& other :
+             terms_of(stack_, collective, group, reduces_, least.whole)) {
             // What switches add up has bytes of its own.
             if (other.algorithm != Algorithm::in_switch && other.seconds_per_byte < least.whole)
                 least = link_seconds(stack_, other);

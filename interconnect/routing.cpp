@@ -16,52 +16,87 @@ namespace podsim {
 
 Router::Router(const Topology& topology)
     : topology_(topology),
-      seen_(topology.nodes.size(), 0),
-      distance_(topology.nodes.size(), 0),
-      hops_(topology.nodes.size(), 0),
-      paths_(topology.nodes.size(), 0.0),
+      nodes_(topology.nodes.size()),
       need_(topology.nodes.size(), 0.0),
-      marked_(topology.nodes.size(), 0) {}
+      marked_(topology.nodes.size(), 0),
+      goal_(topology.nodes.size(), 0) {
+    for (std::size_t n = 0; n < nodes_.size(); ++n) {
+        const NodeKind kind = topology.nodes[n].kind;
+        nodes_[n].is_end = kind == NodeKind::host || kind == NodeKind::memory ||
+                           (kind == NodeKind::chip && !topology.chips_forward);
+    }
+}
 
 void Router::search(int from, int to) {
+    search(from, to, 0);
+}
+
+void Router::search(int from, const std::vector<int>& to) {
+    int goals = 0;
+    for (const int node : to) {
+        int& goal = goal_[static_cast<std::size_t>(node)];
+        goals += goal != stamp_ + 1 ? 1 : 0;
+        goal = stamp_ + 1;
+    }
+    search(from, -1, goals);
+}
+
+void Router::search(int from, int to, int goals) {
     from_ = from;
     ++stamp_;
+    if (stamp_ == 2) {
+        arcs_.reserve(topology_.links.size());
+        for (const TopologyLink& link : topology_.links)
+            arcs_.push_back({link.to, link.cost, link.weight});
+    }
     tree_.clear();
-    buckets_.assign(1, {from});
-    const auto visit = [&](int node, int distance, int hops) {
-        const auto n = static_cast<std::size_t>(node);
-        seen_[n] = stamp_;
-        distance_[n] = distance;
-        hops_[n] = hops;
-        paths_[n] = 0;
-    };
-    visit(from, 0, 0);
-    paths_[static_cast<std::size_t>(from)] = 1;
+    for (auto& bucket : buckets_) bucket.clear();
+    if (buckets_.empty()) buckets_.emplace_back();
+    buckets_.front().push_back(from);
+    Reached& start = nodes_[static_cast<std::size_t>(from)];
+    start.stamp = stamp_;
+    start.distance = start.hops = 0;
+    start.paths = 1;
     const auto goal = static_cast<std::size_t>(std::max(0, to));
+    const bool bounded = to >= 0 || goals > 0;
+    if (to >= 0) goal_[goal] = stamp_;
+    const auto follow = [&](const Reached& node, int l, int end, int cost, double weight) {
+        Reached& next = nodes_[static_cast<std::size_t>(end)];
+        // Nothing is behind it, and it is not looked for.
+        if (bounded && next.is_end && goal_[static_cast<std::size_t>(end)] != stamp_) return;
+        const int reached = node.distance + cost;
+        if (next.stamp == stamp_ && next.distance < reached) return;
+        if (next.stamp != stamp_ || reached < next.distance) {
+            next.stamp = stamp_;
+            next.distance = reached;
+            next.hops = node.hops + 1;
+            next.paths = 0;
+            const auto bucket = static_cast<std::size_t>(reached);
+            if (buckets_.size() <= bucket) buckets_.resize(bucket + 1);
+            buckets_[bucket].push_back(end);
+        }
+        next.paths += node.paths * weight;
+        tree_.push_back(l);
+    };
     for (std::size_t d = 0; d < buckets_.size(); ++d) {
         // All that lead to it on shortest paths were nearer.
-        if (to >= 0 && seen_[goal] == stamp_ && distance_[goal] == static_cast<int>(d)) return;
+        if (to >= 0 && nodes_[goal].stamp == stamp_ && nodes_[goal].distance == static_cast<int>(d))
+            return;
         for (std::size_t i = 0; i < buckets_[d].size(); ++i) {
-            const int node = buckets_[d][i];
-            const auto n = static_cast<std::size_t>(node);
-            if (distance_[n] != static_cast<int>(d)) continue;  // reached by less since
-            const NodeKind kind = topology_.nodes[n].kind;
-            const bool is_end = kind == NodeKind::host || kind == NodeKind::memory ||
-                                (kind == NodeKind::chip && !topology_.chips_forward);
-            if (is_end && node != from) continue;
+            const auto n = static_cast<std::size_t>(buckets_[d][i]);
+            const Reached node = nodes_[n];
+            if (node.distance != static_cast<int>(d)) continue;  // reached by less since
+            // All that lead to the last of them on shortest paths were nearer.
+            if (goals > 0 && goal_[n] == stamp_ && --goals == 0) return;
+            if (node.is_end && static_cast<int>(n) != from) continue;
             for (int l = topology_.first_link[n]; l < topology_.first_link[n + 1]; ++l) {
-                const TopologyLink& link = topology_.links[static_cast<std::size_t>(l)];
-                const auto v = static_cast<std::size_t>(link.to);
-                const int reached = distance_[n] + link.cost;
-                if (seen_[v] == stamp_ && distance_[v] < reached) continue;
-                if (seen_[v] != stamp_ || reached < distance_[v]) {
-                    visit(link.to, reached, hops_[n] + 1);
-                    const auto bucket = static_cast<std::size_t>(reached);
-                    if (buckets_.size() <= bucket) buckets_.resize(bucket + 1);
-                    buckets_[bucket].push_back(link.to);
+                if (arcs_.empty()) {
+                    const TopologyLink& link = topology_.links[static_cast<std::size_t>(l)];
+                    follow(node, l, link.to, link.cost, link.weight);
+                } else {
+                    const Arc& arc = arcs_[static_cast<std::size_t>(l)];
+                    follow(node, l, arc.to, arc.cost, arc.weight);
                 }
-                paths_[v] += paths_[n] * link.weight;
-                tree_.push_back(l);
             }
         }
     }
@@ -69,12 +104,12 @@ void Router::search(int from, int to) {
 
 int Router::distance(int node) const {
     const auto n = static_cast<std::size_t>(node);
-    return seen_[n] == stamp_ ? distance_[n] : -1;
+    return nodes_[n].stamp == stamp_ ? nodes_[n].distance : -1;
 }
 
 int Router::hops(int node) const {
     const auto n = static_cast<std::size_t>(node);
-    return seen_[n] == stamp_ ? hops_[n] : -1;
+    return nodes_[n].stamp == stamp_ ? nodes_[n].hops : -1;
 }
 
 void Router::clear_needs() {
@@ -87,8 +122,8 @@ void Router::collect(std::vector<double>& loads) {
     for (auto at = tree_.rbegin(); at != tree_.rend(); ++at) {
         const TopologyLink& link = topology_.links[static_cast<std::size_t>(*at)];
         const auto u = static_cast<std::size_t>(link.from), v = static_cast<std::size_t>(link.to);
-        if (need_[v] == 0 || distance_[u] + link.cost != distance_[v]) continue;
-        const double part = need_[v] * paths_[u] * link.weight / paths_[v];
+        if (need_[v] == 0 || nodes_[u].distance + link.cost != nodes_[v].distance) continue;
+        const double part = need_[v] * nodes_[u].paths * link.weight / nodes_[v].paths;
         loads[static_cast<std::size_t>(*at)] += part;
         if (link.from != from_) need_[u] += part;
     }
@@ -116,7 +151,7 @@ std::vector<int> Router::path(int to) {
     for (auto at = tree_.rbegin(); at != tree_.rend(); ++at) {
         const TopologyLink& link = topology_.links[static_cast<std::size_t>(*at)];
         const auto u = static_cast<std::size_t>(link.from), v = static_cast<std::size_t>(link.to);
-        if (marked_[v] != 0 && distance_[u] + link.cost == distance_[v]) marked_[u] = 1;
+        if (marked_[v] != 0 && nodes_[u].distance + link.cost == nodes_[v].distance) marked_[u] = 1;
     }
     std::vector<int> path;
     int node = from_;
@@ -126,7 +161,8 @@ std::vector<int> Router::path(int to) {
         for (int l = topology_.first_link[n]; l < topology_.first_link[n + 1]; ++l) {
             const TopologyLink& link = topology_.links[static_cast<std::size_t>(l)];
             const auto v = static_cast<std::size_t>(link.to);
-            if (seen_[v] == stamp_ && marked_[v] != 0 && distance_[n] + link.cost == distance_[v])
+            if (nodes_[v].stamp == stamp_ && marked_[v] != 0 &&
+                nodes_[n].distance + link.cost == nodes_[v].distance)
                 next.push_back(l);
         }
         std::size_t choice = 0;
@@ -232,7 +268,7 @@ LinkBytes shortest_uniform(const Topology& topology, const std::vector<int>& mem
         bytes[static_cast<std::size_t>(member)] = 1.0 / static_cast<double>(members.size());
     Router router(topology);
     const auto add = [&](int from, LinkBytes& to) {
-        router.search(from);
+        router.search(from, members);
         for (const int member : members)
             if (router.distance(member) < 0) no_route(topology, from, member);
         router.spread(bytes, to);
@@ -330,6 +366,7 @@ void for_each_source(const Topology& topology, std::vector<Flow> flows,
                      [](const Flow& a, const Flow& b) { return a.from < b.from; });
     Router router(topology);
     std::vector<Flow> group;
+    std::vector<int> goals;
     const auto handle = [&](const std::vector<Flow>& some) {
         for (const Flow& flow : some)
             if (router.distance(flow.to) < 0) no_route(topology, flow.from, flow.to);
@@ -343,7 +380,9 @@ void for_each_source(const Topology& topology, std::vector<Flow> flows,
                 group.push_back(flows[end]);
         }
         if (group.size() > kFewFlows) {
-            router.search(flows[i].from);
+            goals.clear();
+            for (const Flow& flow : group) goals.push_back(flow.to);
+            router.search(flows[i].from, goals);
             handle(group);
         } else {
             for (const Flow& flow : group) {

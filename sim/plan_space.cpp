@@ -77,6 +77,19 @@ std::vector<int> that_divide(const PlanGround& ground, std::vector<int> values, 
     return values;
 }
 
+}  // namespace
+
+std::string mapping_key(const PlanCandidate& of) {
+    TrainingPlan plan = of.plan;
+    plan.zero_stage = 0;
+    return fmt::format("{}|{}|{}|{}|{}|{}|{}", plan_key(plan), placement_key(plan),
+                       plan.pipeline_parallel > 1 ? group_stride(plan, RankGroup::stages) : 0,
+                       static_cast<int>(plan.schedule), plan.more.positions_per_stage,
+                       of.global_batch, of.chips_there);
+}
+
+namespace {
+
 // Micro-batches of a data-parallel group, the most up to `most` that the schedule can run.
 long runnable(ScheduleRequest request, long most) {
     const long far = 2L * request.stages * request.positions_per_stage;
@@ -132,7 +145,7 @@ class Cutter {
         const std::vector<TrainingPlacement> placements =
             form_.placement.empty() ? std::vector{ground_.start.more.placement} : form_.placement;
         for (const int positions : parts) {
-            std::vector<RankOrder> seen;
+            std::vector<std::string> seen;
             for (const TrainingPlacement& placement : placements) {
                 plan.more.placement = placement;
                 positioned(chips, plan, schedule, positions, parts, seen);
@@ -141,7 +154,7 @@ class Cutter {
     }
 
     void positioned(int chips, TrainingPlan plan, ScheduleKind schedule, int positions,
-                    const std::vector<int>& parts, std::vector<RankOrder>& seen) {
+                    const std::vector<int>& parts, std::vector<std::string>& seen) {
         plan.more.positions_per_stage = positions;
         plan.recompute = form_.recompute.front();
         plan.zero_stage = 0;
@@ -155,8 +168,11 @@ class Cutter {
             plan.more.positions_per_stage = 0;
         }
         const auto found = fill(chips, plan);
-        if (!found || std::find(seen.begin(), seen.end(), found->plan.order) != seen.end()) return;
-        seen.push_back(found->plan.order);
+        if (!found) return;
+        // Orders may differ in dimensions of degree 1 alone.
+        const std::string lies = mapping_key(*found);
+        if (std::find(seen.begin(), seen.end(), lies) != seen.end()) return;
+        seen.push_back(lies);
         for (const RecomputePolicy recompute : form_.recompute) {
             for (const int zero : form_.zero_stage) {
                 if (zero == 3 && plan.pipeline_parallel > 1) continue;
