@@ -10,6 +10,8 @@ const std::vector<MetricInfo>& metric_table() {
          "sequences that one package decodes at once"},
         {"expert_imbalance", "busiest rank over mean", "ratio", "what runs",
          "assignments of the busiest rank over the mean of those with routed experts"},
+        {"dropped_share", "assignments dropped", "share", "what runs",
+         "of tokens to experts, above the experts' capacity"},
         {"decode_tokens_per_second_per_chip", "decode per chip", "tok/s", "throughput",
          "tokens emitted by all sequences over the packages of all pools"},
         {"tokens_per_second_per_user", "decode per user", "tok/s", "throughput",
@@ -132,6 +134,8 @@ const std::vector<MetricInfo>& metric_table() {
         {"memory_peak", "fullest rank", "GB", "memory", "everything a rank holds at once"},
         {"memory_states", "of it states", "GB", "memory",
          "of training: weights, gradients, master weights, moments of the fullest stage"},
+        {"memory_host", "offloaded to the host", "GB", "memory",
+         "of the rank that has most, in its host's memory"},
         {"memory_activations", "of it activations", "GB", "memory",
          "of training: held between forward and backward pass, of the fullest stage"},
 

@@ -44,8 +44,22 @@ std::string with_second(long first, long second) {
     return second > 1 ? fmt::format("{}x{}", first, second) : std::to_string(first);
 }
 
+// What goes to the host's memory, behind the columns.
+std::string away(const TrainingOffload& offload) {
+    std::string text;
+    if (offload.optimizer > 0) text += " +opt";
+    if (offload.activations > 0) text += " +act";
+    return text;
+}
+
+// ZeRO stages that come to the same: "1-2".
+std::string zero_of(const PlanTimed& one) {
+    if (one.zero_stages.size() < 2) return std::to_string(one.candidate.plan.zero_stage);
+    return fmt::format("{}-{}", one.zero_stages.front(), one.zero_stages.back());
+}
+
 std::string header() {
-    return fmt::format("{:>7}{:>7}{:>6}{:>6}{:>5}{:>5}{:>4}{:>6}{:>6}{:>3} {:<11}{:<11}{:>2}\n",
+    return fmt::format("{:>7}{:>7}{:>6}{:>6}{:>5}{:>5}{:>4}{:>6}{:>6}{:>3} {:<11}{:<11}{:>3}\n",
                        "Mtok/s", "step s", "MFU %", "exp %", "GB", "TP", "PP", "DP", "EP", "mb",
                        "schedule", "recompute", "Z");
 }
@@ -53,13 +67,14 @@ std::string header() {
 std::string row(const PlanTimed& one) {
     const TrainingPlan& plan = one.candidate.plan;
     return fmt::format(
-        "{:>7}{:>7}{:>6}{:>6}{:>5.0f}{:>5}{:>4}{:>6}{:>6}{:>3} {:<11}{:<11}{:>2}\n",
+        "{:>7}{:>7}{:>6}{:>6}{:>5.0f}{:>5}{:>4}{:>6}{:>6}{:>3} {:<11}{:<11}{:>3}{}\n",
         significant(one.tokens_per_second / mega), significant(one.step.value()),
         significant(one.model_flops_utilization * 100, 3),
         significant(one.exposed_share() * 100, 3), one.memory.value() / giga,
         with_second(plan.tensor_parallel, plan.more.context_parallel), plan.pipeline_parallel,
         plan.data_parallel, with_second(plan.expert_parallel, plan.more.expert_tensor_parallel),
-        plan.micro_batch, short_name(plan), short_name(plan.recompute), plan.zero_stage);
+        plan.micro_batch, short_name(plan), short_name(plan.recompute), zero_of(one),
+        away(plan.offload));
 }
 
 // What is said of the best beside its row.

@@ -78,6 +78,10 @@ class Work {
         each_ = static_cast<double>(siblings) / static_cast<double>(looked_at);
     }
 
+    // Only bytes a second are asked for, and those of algorithms that take less than this: a step
+    // that can no longer be chosen is not worked out, and no latency is.
+    void look_for_less_than(double seconds_per_byte) { most_ = seconds_per_byte; }
+
     // Members in an order in which neighbours are near.
     std::vector<int> near_order() const {
         const Topology& topology = stack_.levels.back().topology;
@@ -92,6 +96,7 @@ class Work {
 
     // All flows at once, `times` times one after the other. Both directions round where asked.
     void step(CollectiveTerms& terms, const std::vector<Flow>& flows, double times) const {
+        if (terms.seconds_per_byte >= most_) return;
         std::vector<std::vector<Flow>> by_level(stack_.levels.size()), own(by_level);
         double latency = 0;
         for (const int shift : shifts_) {
@@ -116,6 +121,7 @@ class Work {
             const RoutedFlows routed = route(by_level[l]);
             seconds = std::max(seconds, slowest(topology, routed.loads));
             add(terms, l, routed.loads, times);
+            if (rates_alone()) continue;
             latency =
                 std::max(latency, shifts_.size() == 1 ? routed.latency : route(own[l]).latency);
         }
@@ -146,7 +152,7 @@ class Work {
             for (double& load : loads) load *= reach / members;
             seconds = std::max(seconds, slowest(level.topology, loads));
             add(terms, l, loads, times);
-            latency = std::max(latency, farthest_pair(l, here));
+            if (!rates_alone()) latency = std::max(latency, farthest_pair(l, here));
             inside = reach;
         }
         terms.latency += latency * times;
@@ -154,6 +160,7 @@ class Work {
         terms.steps += static_cast<int>(std::lround(times));
     }
 
+    bool rates_alone() const { return most_ < std::numeric_limits<double>::infinity(); }
     const std::vector<int>& chips() const { return chips_; }
     const TopologyStack& stack() const { return stack_; }
 
@@ -192,7 +199,7 @@ class Work {
                 : std::min<std::size_t>(members.size(), 64);
         for (std::size_t s = 0; s < sources; ++s) {
             const int from = members[s * members.size() / sources];
-            router.search(from);
+            router.search(from, members);
             std::map<int, int> by_cost;
             for (const int member : members)
                 if (member != from) by_cost.emplace(router.distance(member), member);
@@ -207,6 +214,7 @@ class Work {
     std::vector<int> chips_;
     std::vector<int> shifts_;  // to the siblings that are looked at, 0 the first
     double each_ = 1;          // of them stands for so many
+    double most_ = std::numeric_limits<double>::infinity();
 };
 
 // A reduce-scatter and an all-gather of the same bytes, one of them, or none.
@@ -425,11 +433,16 @@ bool ports_decide(const TopologyStack& stack) {
            stack.spec.faults.empty() && level.oversubscription <= 1;
 }
 
-std::vector<CollectiveTerms> collective_terms(const TopologyStack& stack, Collective collective,
-                                              const ChipGroup& group, bool reduces_in_switch) {
+namespace {
+
+// With `less_than`: the bytes of those algorithms beside the direct one that take less.
+std::vector<CollectiveTerms> terms_of(const TopologyStack& stack, Collective collective,
+                                      const ChipGroup& group, bool reduces_in_switch,
+                                      std::optional<double> less_than) {
     std::vector<CollectiveTerms> all;
     if (group.members < 2) return all;
-    const Work work(stack, group);
+    Work work(stack, group);
+    if (less_than) work.look_for_less_than(*less_than);
     const auto attempt = [&](Algorithm algorithm, auto&& run) {
         CollectiveTerms terms;
         terms.algorithm = algorithm;
@@ -448,7 +461,8 @@ std::vector<CollectiveTerms> collective_terms(const TopologyStack& stack, Collec
         });
         return all;
     }
-    attempt(Algorithm::direct, [&](CollectiveTerms& t) { direct(work, collective, t); });
+    if (!less_than)
+        attempt(Algorithm::direct, [&](CollectiveTerms& t) { direct(work, collective, t); });
     const std::size_t node = node_of(stack, group);
     if (node > 1 && members * (node + members / node) <= kMostPairs &&
         collective != Collective::broadcast) {
@@ -477,6 +491,13 @@ std::vector<CollectiveTerms> collective_terms(const TopologyStack& stack, Collec
     if (reduces_in_switch && one_tier && stack.levels.size() == 1 && topology.symmetric)
         attempt(Algorithm::in_switch, [&](CollectiveTerms& t) { in_switch(work, collective, t); });
     return all;
+}
+
+}  // namespace
+
+std::vector<CollectiveTerms> collective_terms(const TopologyStack& stack, Collective collective,
+                                              const ChipGroup& group, bool reduces_in_switch) {
+    return terms_of(stack, collective, group, reduces_in_switch, {});
 }
 
 const CollectiveTerms& best_of(const std::vector<CollectiveTerms>& terms, double bytes) {
@@ -550,11 +571,14 @@ LinkSeconds TopologyTimes::seconds_per_byte(Collective collective, const ChipGro
     } else {
         CollectiveTerms terms;
         terms.algorithm = Algorithm::direct;
-        direct(Work(stack_, group), collective, terms);
+        Work work(stack_, group);
+        work.look_for_less_than(std::numeric_limits<double>::max());
+        direct(work, collective, terms);
         least = link_seconds(stack_, terms);
     }
     if (least.whole > enough * (1 + 1e-9)) {
-        for (const CollectiveTerms& other : this->terms(collective, group)) {
+        for (const CollectiveTerms& other :
+             terms_of(stack_, collective, group, reduces_, least.whole)) {
             // What switches add up has bytes of its own.
             if (other.algorithm != Algorithm::in_switch && other.seconds_per_byte < least.whole)
                 least = link_seconds(stack_, other);

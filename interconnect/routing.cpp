@@ -18,66 +18,89 @@ namespace podsim {
 
 Router::Router(const Topology& topology)
     : topology_(topology),
-      seen_(topology.nodes.size(), 0),
-      distance_(topology.nodes.size(), 0),
-      hops_(topology.nodes.size(), 0),
-      paths_(topology.nodes.size(), 0.0),
+      nodes_(topology.nodes.size()),
       need_(topology.nodes.size(), 0.0),
-      latency_(topology.nodes.size(), 0.0),
-      marked_(topology.nodes.size(), 0) {
-    steps_.reserve(topology.links.size());
-    for (const TopologyLink& link : topology.links)
-        steps_.push_back({link.to, link.cost, link.weight, link.latency});
-    passes_on_.reserve(topology.nodes.size());
-    for (const TopologyNode& node : topology.nodes) {
-        const bool is_end = node.kind == NodeKind::host || node.kind == NodeKind::memory ||
-                            (node.kind == NodeKind::chip && !topology.chips_forward);
-        passes_on_.push_back(is_end ? 0 : 1);
+      marked_(topology.nodes.size(), 0),
+      goal_(topology.nodes.size(), 0) {
+    for (std::size_t n = 0; n < nodes_.size(); ++n) {
+        const NodeKind kind = topology.nodes[n].kind;
+        nodes_[n].is_end = kind == NodeKind::host || kind == NodeKind::memory ||
+                           (kind == NodeKind::chip && !topology.chips_forward);
     }
 }
 
 void Router::search(int from, int to) {
+    search(from, to, 0);
+}
+
+void Router::search(int from, const std::vector<int>& to) {
+    int goals = 0;
+    for (const int node : to) {
+        int& goal = goal_[static_cast<std::size_t>(node)];
+        goals += goal != stamp_ + 1 ? 1 : 0;
+        goal = stamp_ + 1;
+    }
+    search(from, -1, goals);
+}
+
+void Router::search(int from, int to, int goals) {
     from_ = from;
     ++stamp_;
+    if (stamp_ == 2) {
+        arcs_.reserve(topology_.links.size());
+        for (const TopologyLink& link : topology_.links)
+            arcs_.push_back({link.to, link.cost, link.weight, link.latency});
+    }
     tree_.clear();
+    for (auto& bucket : buckets_) bucket.clear();
     if (buckets_.empty()) buckets_.emplace_back();
-    for (std::vector<int>& bucket : buckets_) bucket.clear();
     buckets_.front().push_back(from);
-    std::size_t last = 0;  // bucket that is not empty
-    const auto visit = [&](int node, int distance, int hops) {
-        const auto n = static_cast<std::size_t>(node);
-        seen_[n] = stamp_;
-        distance_[n] = distance;
-        hops_[n] = hops;
-        paths_[n] = 0;
-    };
-    visit(from, 0, 0);
-    latency_[static_cast<std::size_t>(from)] = topology_.endpoint_latency;
-    paths_[static_cast<std::size_t>(from)] = 1;
+    Reached& start = nodes_[static_cast<std::size_t>(from)];
+    start.stamp = stamp_;
+    start.distance = start.hops = 0;
+    start.paths = 1;
+    start.latency = topology_.endpoint_latency;
     const auto goal = static_cast<std::size_t>(std::max(0, to));
-    for (std::size_t d = 0; d <= last; ++d) {
+    const bool bounded = to >= 0 || goals > 0;
+    if (to >= 0) goal_[goal] = stamp_;
+    const auto follow = [&](const Reached& node, int l, const auto& link) {
+        const int end = link.to;
+        Reached& next = nodes_[static_cast<std::size_t>(end)];
+        // Nothing is behind it, and it is not looked for.
+        if (bounded && next.is_end && goal_[static_cast<std::size_t>(end)] != stamp_) return;
+        const int reached = node.distance + link.cost;
+        if (next.stamp == stamp_ && next.distance < reached) return;
+        if (next.stamp != stamp_ || reached < next.distance) {
+            next.stamp = stamp_;
+            next.distance = reached;
+            next.hops = node.hops + 1;
+            next.paths = 0;
+            next.latency = node.latency + link.latency;
+            const auto bucket = static_cast<std::size_t>(reached);
+            if (buckets_.size() <= bucket) buckets_.resize(bucket + 1);
+            buckets_[bucket].push_back(end);
+        }
+        next.paths += node.paths * link.weight;
+        tree_.push_back(l);
+    };
+    for (std::size_t d = 0; d < buckets_.size(); ++d) {
         // All that lead to it on shortest paths were nearer.
-        if (to >= 0 && seen_[goal] == stamp_ && distance_[goal] == static_cast<int>(d)) return;
+        if (to >= 0 && nodes_[goal].stamp == stamp_ && nodes_[goal].distance == static_cast<int>(d))
+            return;
         for (std::size_t i = 0; i < buckets_[d].size(); ++i) {
-            const int node = buckets_[d][i];
-            const auto n = static_cast<std::size_t>(node);
-            if (distance_[n] != static_cast<int>(d)) continue;  // reached by less since
-            if (passes_on_[n] == 0 && node != from) continue;
+            const auto n = static_cast<std::size_t>(buckets_[d][i]);
+            const Reached node = nodes_[n];
+            if (node.distance != static_cast<int>(d)) continue;  // reached by less since
+            // All that lead to the last of them on shortest paths were nearer.
+            if (goals > 0 && goal_[n] == stamp_ && --goals == 0) return;
+            if (node.is_end && static_cast<int>(n) != from) continue;
             for (int l = topology_.first_link[n]; l < topology_.first_link[n + 1]; ++l) {
-                const Step& link = steps_[static_cast<std::size_t>(l)];
-                const auto v = static_cast<std::size_t>(link.to);
-                const int reached = distance_[n] + link.cost;
-                if (seen_[v] == stamp_ && distance_[v] < reached) continue;
-                if (seen_[v] != stamp_ || reached < distance_[v]) {
-                    visit(link.to, reached, hops_[n] + 1);
-                    latency_[v] = latency_[n] + link.latency;
-                    const auto bucket = static_cast<std::size_t>(reached);
-                    if (buckets_.size() <= bucket) buckets_.resize(bucket + 1);
-                    last = std::max(last, bucket);
-                    buckets_[bucket].push_back(link.to);
+                const auto at_link = static_cast<std::size_t>(l);
+                if (arcs_.empty()) {
+                    follow(node, l, topology_.links[at_link]);
+                } else {
+                    follow(node, l, arcs_[at_link]);
                 }
-                paths_[v] += paths_[n] * link.weight;
-                tree_.push_back(l);
             }
         }
     }
@@ -85,38 +108,35 @@ void Router::search(int from, int to) {
 
 int Router::distance(int node) const {
     const auto n = static_cast<std::size_t>(node);
-    return seen_[n] == stamp_ ? distance_[n] : -1;
+    return nodes_[n].stamp == stamp_ ? nodes_[n].distance : -1;
 }
 
 int Router::hops(int node) const {
     const auto n = static_cast<std::size_t>(node);
-    return seen_[n] == stamp_ ? hops_[n] : -1;
+    return nodes_[n].stamp == stamp_ ? nodes_[n].hops : -1;
 }
 
 void Router::clear_needs() {
     for (const int l : tree_)
-        need_[static_cast<std::size_t>(steps_[static_cast<std::size_t>(l)].to)] = 0;
+        need_[static_cast<std::size_t>(topology_.links[static_cast<std::size_t>(l)].to)] = 0;
 }
 
 // From the farthest link back: what a node needs comes in over its links on shortest paths.
 void Router::collect(std::vector<double>& loads) {
     for (auto at = tree_.rbegin(); at != tree_.rend(); ++at) {
-        const Step& link = steps_[static_cast<std::size_t>(*at)];
-        const auto v = static_cast<std::size_t>(link.to);
-        if (need_[v] == 0) continue;
-        const int from = topology_.links[static_cast<std::size_t>(*at)].from;
-        const auto u = static_cast<std::size_t>(from);
-        if (distance_[u] + link.cost != distance_[v]) continue;
-        const double part = need_[v] * paths_[u] * link.weight / paths_[v];
+        const TopologyLink& link = topology_.links[static_cast<std::size_t>(*at)];
+        const auto u = static_cast<std::size_t>(link.from), v = static_cast<std::size_t>(link.to);
+        if (need_[v] == 0 || nodes_[u].distance + link.cost != nodes_[v].distance) continue;
+        const double part = need_[v] * nodes_[u].paths * link.weight / nodes_[v].paths;
         loads[static_cast<std::size_t>(*at)] += part;
-        if (from != from_) need_[u] += part;
+        if (link.from != from_) need_[u] += part;
     }
 }
 
 void Router::spread(const std::vector<double>& bytes, std::vector<double>& loads) {
     clear_needs();
     for (const int l : tree_) {
-        const auto v = static_cast<std::size_t>(steps_[static_cast<std::size_t>(l)].to);
+        const auto v = static_cast<std::size_t>(topology_.links[static_cast<std::size_t>(l)].to);
         if (v < bytes.size()) need_[v] = bytes[v];
     }
     collect(loads);
@@ -135,7 +155,7 @@ std::vector<int> Router::path(int to) {
     for (auto at = tree_.rbegin(); at != tree_.rend(); ++at) {
         const TopologyLink& link = topology_.links[static_cast<std::size_t>(*at)];
         const auto u = static_cast<std::size_t>(link.from), v = static_cast<std::size_t>(link.to);
-        if (marked_[v] != 0 && distance_[u] + link.cost == distance_[v]) marked_[u] = 1;
+        if (marked_[v] != 0 && nodes_[u].distance + link.cost == nodes_[v].distance) marked_[u] = 1;
     }
     std::vector<int> path;
     int node = from_;
@@ -145,7 +165,8 @@ std::vector<int> Router::path(int to) {
         for (int l = topology_.first_link[n]; l < topology_.first_link[n + 1]; ++l) {
             const TopologyLink& link = topology_.links[static_cast<std::size_t>(l)];
             const auto v = static_cast<std::size_t>(link.to);
-            if (seen_[v] == stamp_ && marked_[v] != 0 && distance_[n] + link.cost == distance_[v])
+            if (nodes_[v].stamp == stamp_ && marked_[v] != 0 &&
+                nodes_[n].distance + link.cost == nodes_[v].distance)
                 next.push_back(l);
         }
         std::size_t choice = 0;
@@ -166,7 +187,7 @@ std::vector<int> Router::path(int to) {
 }
 
 double Router::latency(int to) const {
-    return latency_[static_cast<std::size_t>(to)];
+    return nodes_[static_cast<std::size_t>(to)].latency;
 }
 
 namespace {
@@ -258,7 +279,7 @@ LinkBytes shortest_uniform(const Topology& topology, const std::vector<int>& mem
         bytes[static_cast<std::size_t>(member)] = 1.0 / static_cast<double>(members.size());
     Router router(topology);
     const auto send = [&](int from, const std::vector<double>& sent, LinkBytes& to) {
-        router.search(from);
+        router.search(from, members);
         for (const int member : members)
             if (router.distance(member) < 0) no_route(topology, from, member);
         router.spread(sent, to);
@@ -384,6 +405,7 @@ void for_each_source(const Topology& topology, std::vector<Flow> flows, const Us
     std::stable_sort(flows.begin(), flows.end(),
                      [](const Flow& a, const Flow& b) { return a.from < b.from; });
     Router router(topology);
+    std::vector<int> goals;
     const auto handle = [&](const std::vector<Flow>& some) {
         for (const Flow& flow : some)
             if (router.distance(flow.to) < 0) no_route(topology, flow.from, flow.to);
@@ -396,7 +418,9 @@ void for_each_source(const Topology& topology, std::vector<Flow> flows, const Us
         for (; end < flows.size() && flows[end].from == flows[i].from; ++end)
             group.push_back(flows[end]);
         if (group.size() > kFewFlows) {
-            router.search(flows[i].from);
+            goals.clear();
+            for (const Flow& flow : group) goals.push_back(flow.to);
+            router.search(flows[i].from, goals);
             handle(group);
         } else {
             for (const Flow& flow : group) {

@@ -22,6 +22,9 @@ class Router {
 
     // To all nodes, or until `to` is reached.
     void search(int from, int to = -1);
+    // Until all of these nodes are reached. Of others those may be missing that are as far, and
+    // ends that pass nothing on.
+    void search(int from, const std::vector<int>& to);
     int distance(int node) const;  // sum of the links' cost; -1: not reached
     int hops(int node) const;      // links on a shortest path; -1: not reached
     // Of the last search: adds to each link what passes when `bytes[node]` go to each node, spread
@@ -37,23 +40,30 @@ class Router {
     std::size_t looked_at() const { return tree_.size(); }
 
   private:
-    // What the search reads of a link, close together.
-    struct Step {
-        int to, cost;
-        double weight, latency;
-    };
+    void search(int from, int to, int goals);
     void clear_needs();
     void collect(std::vector<double>& loads);
 
     const Topology& topology_;
-    std::vector<Step> steps_;      // of each link
-    std::vector<char> passes_on_;  // of each node
+    // What a search knows of a node, and what it needs of a link: close together, as a search of a
+    // large fabric is all memory.
+    struct Reached {
+        int stamp = 0, distance = 0, hops = 0;
+        bool is_end = false;  // passes nothing on
+        double paths = 0, latency = 0;
+    };
+    struct Arc {
+        int to = 0, cost = 0;
+        double weight = 1, latency = 0;
+    };
     int from_ = 0, stamp_ = 0;
-    std::vector<int> seen_, distance_, hops_;
-    std::vector<double> paths_, need_, latency_;
+    std::vector<Reached> nodes_;
+    std::vector<Arc> arcs_;  // of the topology's links; made for the second search
+    std::vector<double> need_;
     std::vector<int> tree_;  // links on shortest paths, by the distance of their start
     std::vector<std::vector<int>> buckets_;
     std::vector<char> marked_;
+    std::vector<int> goal_;  // stamp of the search that looks for the node
 };
 
 // Bytes over each link of the topology, in the order of its links.

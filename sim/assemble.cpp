@@ -22,7 +22,8 @@ std::string part_word(const Operator& op) {
     if (std::holds_alternative<Attention>(op.body) || std::holds_alternative<DeltaRule>(op.body))
         return "attention";
     if (std::holds_alternative<IndexScores>(op.body)) return "index scores";
-    if (std::holds_alternative<TableRead>(op.body)) return "table look-ups";
+    if (std::holds_alternative<TableRead>(op.body))
+        return begins_with(op.name, "host_link") ? "host link" : "table look-ups";
     if (std::holds_alternative<StreamMix>(op.body)) return "hyper-connections";
     if (begins_with(op.name, "expert") || begins_with(op.name, "shared_expert"))
         return "expert products";

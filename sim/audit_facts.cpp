@@ -180,6 +180,10 @@ AuditTraining read_training(const Json& configuration, const Tree& workload, con
         training.context_parallel = mapping->size_or("context_parallel", 1);
     if (const auto drafts = workload.find("drafts"))
         training.trains_drafts = !(*drafts->json == false || *drafts->json == "false");
+    if (const auto experts = pool.find("experts")) {
+        if (const auto factor = experts->find("capacity_factor"))
+            training.capacity_factor = factor->number({});
+    }
     AuditStep& step = training.forward;
     step.context = step.computed = training.sequence;
     const Tree config = document(configuration, "model", workload.get("model").text());

@@ -89,6 +89,7 @@ struct AuditTraining {
     double sequences = 0, sequence = 0;  // of all ranks; tokens of each
     double context_parallel = 1, zero_stage = 1;
     bool trains_drafts = true;
+    double capacity_factor = 0;  // of experts; 0: they take every token
 };
 
 struct AuditFacts {

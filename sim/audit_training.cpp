@@ -47,6 +47,24 @@ void tokens_are_the_batch(const AuditCase& audited, AuditFindings& findings) {
                                totals.tokens_in, training.sequences, training.sequence));
 }
 
+double dropped(const AuditCase& audited) {
+    const Metric* metric = audited.result.metric("dropped_share");
+    return metric != nullptr ? metric->value : 0;
+}
+
+// Experts with room for f times their even share keep f k / E of the assignments at the least: if
+// all tokens chose the same k of E experts.
+void drops_are_the_capacitys(const AuditCase& audited, AuditFindings& findings) {
+    const double factor = audited.facts.training->capacity_factor, share = dropped(audited);
+    const auto& model = audited.facts.training->forward.model;
+    const double part =
+        model && model->routed_experts > 0 ? model->experts_per_token / model->routed_experts : 0;
+    const double most = factor > 0 ? 1 - std::min(1.0, factor * part) : 0;
+    findings.check("what is dropped follows from the capacity",
+                   share >= 0 && share <= most + exact_tolerance,
+                   fmt::format("{:.4g} of the assignments, at most {:.4g} can be", share, most));
+}
+
 void rates_follow(const AuditCase& audited, AuditFindings& findings) {
     const auto& result = audited.result;
     const double took = result.iteration_seconds, chips = audited.facts.chips;
@@ -80,6 +98,8 @@ void work_is_the_graphs(const AuditCase& audited, AuditFindings& findings) {
     const AuditModel& model = *training.forward.model;
     AuditModel undrafted = model;
     undrafted.draft_layers = 0;
+    // What experts have no room for is not worked on.
+    undrafted.experts_per_token *= 1 - dropped(audited);
     const ClosedForm form = closed_form(undivided(audited.facts), undrafted, training.sequences);
     // Of a prompt only the last token has an output; here all have.
     const double head =
@@ -119,6 +139,7 @@ void weights_are_held(const AuditCase& audited, AuditFindings& findings) {
 void audit_training(const AuditCase& audited, AuditFindings& findings) {
     ranks_are_degrees(audited, findings);
     tokens_are_the_batch(audited, findings);
+    drops_are_the_capacitys(audited, findings);
     rates_follow(audited, findings);
     work_is_the_graphs(audited, findings);
     memory_fits(audited, findings);

@@ -84,6 +84,13 @@ void describe(Form& form, ExpertsSpec& experts) {
         "rank has all tokens of the expert group); of one operator of type moe, which without it "
         "is its products alone: all_to_all, or fused (dispatch, products and combine as one "
         "kernel)");
+    form.optional("capacity_factor", experts.capacity_factor,
+                  "training: tokens that an expert takes of each rank at most, over an even share; "
+                  "what comes above is dropped; all are taken if absent",
+                  positive());
+    form.optional("node_limited", experts.node_limited,
+                  "training: tokens go to the scale-up domains of as many expert groups as the "
+                  "model says (topk_group of n_group)");
     form.optional("popularity", experts.popularity, "how tokens spread over experts");
     if (!kAllVariants<Form> && !form.ok()) return form.ignore_unknown_keys();
     of_variant(form, experts.popularity == Popularity::zipf, "zipf_exponent", experts.zipf_exponent,
@@ -364,6 +371,7 @@ void remember_places(const Node& document, ExperimentSpec& experiment) {
 std::vector<std::string> unused_keys(const WorkloadSpec& workload, const PoolSpec& pool) {
     std::vector<std::string> of_training(training_mapping_keys().begin(),
                                          training_mapping_keys().end());
+    of_training.insert(of_training.end(), {"experts.capacity_factor", "experts.node_limited"});
     if (workload.kind == WorkloadKind::serving) {
         of_training.insert(of_training.end(),
                            {"batch_per_chip", "batch_per_rank", "batch_per_group",
@@ -376,11 +384,20 @@ std::vector<std::string> unused_keys(const WorkloadSpec& workload, const PoolSpe
         return of_training;
     }
     if (workload.kind == WorkloadKind::training)
-        return {"batch_per_chip",     "batch_per_rank",        "batch_per_group",
-                "tokens_per_rank",    "latency_target",        "mapping.micro_batches",
-                "mapping.attention",  "mapping.head_parallel", "mapping.engram_tables",
-                "experts.redundant",  "experts.shared_ranks",  "experts.exchange",
-                "precision.kv_cache", "precision.indexer",     "replicas",
+        return {"batch_per_chip",
+                "batch_per_rank",
+                "batch_per_group",
+                "tokens_per_rank",
+                "latency_target",
+                "mapping.micro_batches",
+                "mapping.attention",
+                "mapping.head_parallel",
+                "mapping.engram_tables",
+                "experts.shared_ranks",
+                "experts.exchange",
+                "precision.kv_cache",
+                "precision.indexer",
+                "replicas",
                 "scheduler"};
     if (workload.kind == WorkloadKind::replay)
         return {"precision",      "mapping",        "experts",         "engine",
@@ -397,7 +414,8 @@ std::vector<std::string> unused_keys(const WorkloadSpec& workload, const PoolSpe
     }
     keys.emplace_back("engine");
     if (workload.collective && workload.collective->copies > 0) {
-        for (const char* key : {"experts.exchange", "experts.shared_ranks"})
+        for (const char* key : {"experts.exchange", "experts.shared_ranks",
+                                "experts.capacity_factor", "experts.node_limited"})
             if (pool.places.has(key)) keys.emplace_back(key);
     } else {
         keys.emplace_back("experts");

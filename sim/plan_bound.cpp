@@ -33,13 +33,17 @@ const PlanBound::Part& PlanBound::part(const TrainingPlan& plan, const TrainingP
     TrainingPlan depends = plan;
     depends.pipeline_parallel = depends.data_parallel = 1;
     depends.zero_stage = 0;
+    // A layer's copies may be hidden beside another's work.
+    depends.offload = {};
+    TrainingPlan asked = plan;
+    asked.offload = {};
     const bool counted = job_.experts.popularity == Popularity::histogram;
-    const std::string key = fmt::format("{}|{}|{}{}{}", plan_key(depends), work_of(job_, part),
-                                        apart, busy, counted ? part.begin : 0);
+    const std::string key = fmt::format("{}|{}|{}|{}{}{}", plan_key(depends), placement_key(plan),
+                                        work_of(job_, part), apart, busy, counted ? part.begin : 0);
     const auto [it, fresh] = known_.try_emplace(key);
     if (!fresh) return it->second;
     const auto seconds = [&](PassKind kind) {
-        const TrainingPassPtr pass = training_.part(plan, part, kind);
+        const TrainingPassPtr pass = training_.part(asked, part, kind);
         return busy ? busy_seconds(*pass) : pass->time().value();
     };
     Part& times = it->second;

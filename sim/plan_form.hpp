@@ -10,6 +10,8 @@
 #include "base/form.hpp"
 #include "models/training.hpp"
 #include "workloads/schedule.hpp"
+#include "workloads/training_mapping.hpp"
+#include "workloads/training_offload.hpp"
 
 namespace podsim {
 
@@ -28,6 +30,8 @@ struct PlanForm {
     std::vector<ScheduleKind> schedule;
     std::vector<RecomputePolicy> recompute;
     std::vector<int> zero_stage;
+    std::vector<OffloadPolicy> offload;
+    std::vector<TrainingPlacement> placement;  // empty: the mapping's
     PlanBatch batch = PlanBatch::exact;
     double idle = 0;    // share of the ranks that may stand by
     double memory = 1;  // share of it that may be filled
@@ -62,6 +66,21 @@ void describe(Form& form, PlanForm& plan) {
     list("recompute", plan.recompute, "policies; all if absent");
     list("zero_stage", plan.zero_stage, "stages; 1 and 2, and 3 without a pipeline, if absent",
          Check{0, 3, false, "a whole number of 0 to 3"});
+    list("offload", plan.offload,
+         "what goes to the host's memory, whole or by the workload's share: none, optimizer, "
+         "activations, both; as the workload says if absent");
+    std::vector<std::string> orders;
+    list("placement", orders,
+         "which ranks lie side by side: topology, flat, or orders such as tp-cp-pp-dp; the "
+         "mapping's if absent");
+    for (const std::string& order : orders) {
+        if (const auto read = placement_from(order)) {
+            plan.placement.push_back(*read);
+        } else {
+            form.problem("placement", "has '" + order + "', no order of tp, cp, dp and pp",
+                         "topology, flat, or one such as tp-cp-dp-pp or tp-cp-ep-pp-dp");
+        }
+    }
     form.optional("batch", plan.batch,
                   "exact: the workload's global batch; at-most: the largest up to it that divides");
     form.optional("idle", plan.idle,

@@ -19,7 +19,8 @@ const PlanMemory::Shape& PlanMemory::shape_of(const TrainingPlan& plan,
     }
     // What activations depend on (workloads/training_need.cpp).
     const std::string work = fmt::format(
-        "{},{},{},{},{},{},{},{}", plan.micro_batch, plan.tensor_parallel,
+        "{},{},{},{},{},{},{},{},{},{}", plan.offload.activations,
+        plan.routed.imbalance * (1 - plan.routed.dropped), plan.micro_batch, plan.tensor_parallel,
         plan.more.context_parallel, plan.more.sequence_parallel, plan.more.expert_tensor_parallel,
         static_cast<int>(plan.recompute), request.stages, request.positions_per_stage);
     const std::string key =

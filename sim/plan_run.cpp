@@ -66,6 +66,11 @@ PlanForm looked_at(const ResolvedExperiment& experiment, const ResolvedAlternati
                                    fmt::format("at most {}", alternative.system.chips)));
     }
     const PlanForm form = filled_form(ground.ground, *experiment.spec.plan, ground.given);
+    const bool offloads =
+        ground.start.offload.any() ||
+        std::any_of(form.offload.begin(), form.offload.end(),
+                    [](OffloadPolicy policy) { return policy != OffloadPolicy::none; });
+    if (offloads) require_host_link(experiment, alternative);
     for (const StepError& error : value_problems(ground.ground, form))
         problems.push_back(at_plan(experiment, error.key, error.reason));
     if (!problems.empty()) throw InputError(std::move(problems));
@@ -107,6 +112,7 @@ Chosen chosen(const ResolvedExperiment& experiment, const ResolvedAlternative& a
     form.schedule = of.plan.schedule;
     form.recompute = of.plan.recompute;
     form.zero_stage = of.plan.zero_stage;
+    form.offload = of.plan.offload;
     if (form.run) form.run->spares += of.chips_there - of.chips;
     ResolvedAlternative& on = result.alternative;
     on.packages = on.pool.chips = of.chips;
@@ -165,6 +171,9 @@ Node experiment_of(const Node& document, std::size_t index, const ResolvedExperi
     degree("expert_parallel", plan.expert_parallel, has_experts(*experiment.model));
     degree("expert_tensor_parallel", plan.more.expert_tensor_parallel, false);
     degree("positions_per_stage", plan.more.positions_per_stage, false);
+    drop(mapping, "placement");
+    if (plan.order != kFlatOrder) set(mapping, "placement", to_string(plan.order));
+    if (plan.order == kFlatOrder) set(mapping, "placement", "flat");
     drop(mapping, "sequence_parallel");
     if (plan.more.sequence_parallel) set(mapping, "sequence_parallel", "true");
     Node& workload = *result.find("workload");
@@ -173,6 +182,14 @@ Node experiment_of(const Node& document, std::size_t index, const ResolvedExperi
     set(workload, "schedule", name_of(plan.schedule));
     set(workload, "recompute", name_of(plan.recompute));
     set(workload, "zero_stage", std::to_string(plan.zero_stage));
+    drop(workload, "offload");
+    const TrainingOffload& offload = plan.offload;
+    const auto share = [](double value) { return fmt::format("{:.6g} %", 100 * value); };
+    if (offload.optimizer > 0) set(workload, "offload.optimizer", share(offload.optimizer));
+    if (offload.activations > 0) set(workload, "offload.activations", share(offload.activations));
+    if (offload.optimizer > 0 && offload.host_memory > BytesPerSecond(0.0))
+        set(workload, "offload.host_memory",
+            fmt::format("{:.9g} GB/s", offload.host_memory.value() / 1e9));
     const int idle = of.chips_there - of.chips;
     const auto& run = experiment.spec.workload.training->run;
     if (run && idle > 0) set(workload, "run.spares", std::to_string(run->spares + idle));
@@ -188,6 +205,8 @@ std::string text_of(const TrainingPlan& plan) {
         plan.micro_batch, name_of(plan.schedule), name_of(plan.recompute), plan.zero_stage);
     if (plan.more.context_parallel > 1)
         text = fmt::format("context_parallel {}, ", plan.more.context_parallel) + text;
+    if (plan.order != kFlatOrder) text += ", placement " + to_string(plan.order);
+    if (plan.offload.any()) text += ", offload " + to_string(plan.offload);
     return text;
 }
 

@@ -1,6 +1,7 @@
 #include "sim/plan_search.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <numeric>
 #include <queue>
@@ -152,7 +153,8 @@ class Search {
         for (std::size_t i = 0; i < list.size(); ++i) {
             if (list[i].most_tokens > 0) open.push(i);
         }
-        std::vector<double> best;  // throughputs, highest first
+        std::map<std::string, double> by_mapping;
+        std::vector<double> best;  // throughputs of different mappings, highest first
         double under_failures = 0;
         while (!open.empty() && !stopped()) {
             const std::size_t next = open.top();
@@ -174,9 +176,14 @@ class Search {
                 return one.bound;
             });
             if (!timed) continue;
-            best.insert(std::upper_bound(best.begin(), best.end(), timed->tokens_per_second,
-                                         std::greater<>()),
-                        timed->tokens_per_second);
+            const auto [same, fresh] = by_mapping.try_emplace(mapping_key(timed->candidate), 0);
+            if (timed->tokens_per_second > same->second) {
+                if (!fresh) best.erase(std::find(best.begin(), best.end(), same->second));
+                same->second = timed->tokens_per_second;
+                best.insert(
+                    std::upper_bound(best.begin(), best.end(), same->second, std::greater<>()),
+                    same->second);
+            }
             under_failures = std::max(under_failures, timed->tokens_under_failures());
             found_.timed.push_back(*timed);
         }
@@ -249,11 +256,37 @@ class Search {
             const double of_x = value(x), of_y = value(y);
             return of_x > of_y || (of_x == of_y && x.order < y.order);
         });
-        list.resize(std::min(list.size(), static_cast<std::size_t>(question_.form.top)));
-        found_.best[objective] = std::move(list);
+        std::map<std::string, std::size_t> shown;  // by mapping: its best
+        std::vector<std::size_t> best;
+        for (const std::size_t i : list) {
+            PlanTimed& one = found_.timed[i];
+            const auto [it, fresh] = shown.try_emplace(mapping_key(one.candidate), i);
+            if (fresh && best.size() < static_cast<std::size_t>(question_.form.top))
+                best.push_back(i);
+        }
+        found_.best[objective] = std::move(best);
+    }
+
+    // Stages of ZeRO that do not change the step by more than a thousandth.
+    void note_zero_stages() {
+        std::map<std::string, std::vector<std::size_t>> alike;
+        for (std::size_t i = 0; i < found_.timed.size(); ++i)
+            alike[mapping_key(found_.timed[i].candidate)].push_back(i);
+        for (const auto& [mapping, list] : alike) {
+            for (const std::size_t i : list) {
+                PlanTimed& one = found_.timed[i];
+                for (const std::size_t other : list) {
+                    const PlanTimed& like = found_.timed[other];
+                    if (std::abs(like.step / one.step - 1) < 1e-3)
+                        one.zero_stages.push_back(like.candidate.plan.zero_stage);
+                }
+                std::sort(one.zero_stages.begin(), one.zero_stages.end());
+            }
+        }
     }
 
     void rank() {
+        note_zero_stages();
         const auto& timed = found_.timed;
         std::vector<std::size_t> all(timed.size());
         std::iota(all.begin(), all.end(), std::size_t{0});

@@ -16,6 +16,8 @@
 //   communication   share of the step in which transfers are on the critical stage's chain, of
 //                   mappings whose throughput is `within` the best of as many chips
 //   failures        throughput x goodput, idle chips being spares of the run
+//
+// Mappings that differ in their ZeRO stage alone are shown once, by the best of them.
 #pragma once
 
 #include <functional>
@@ -40,6 +42,7 @@ struct PlanTimed {
     double goodput = 1;
     double usd_per_trillion = 0;  // tokens; 0 without a price
     Seconds low{0.0}, high{0.0};  // step with operators off by the band, of those shown
+    std::vector<int> zero_stages{};  // that take as long, its own among them; of those shown
     double exposed_share() const { return exposed / step; }
     double tokens_under_failures() const { return tokens_per_second * goodput; }
 };

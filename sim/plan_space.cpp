@@ -3,10 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 #include <optional>
+#include <tuple>
 
 #include "workloads/step_parts.hpp"
+#include "workloads/training_pass.hpp"
 
 namespace podsim {
 
@@ -74,6 +77,19 @@ std::vector<int> that_divide(const PlanGround& ground, std::vector<int> values, 
     return values;
 }
 
+}  // namespace
+
+std::string mapping_key(const PlanCandidate& of) {
+    TrainingPlan plan = of.plan;
+    plan.zero_stage = 0;
+    return fmt::format("{}|{}|{}|{}|{}|{}|{}", plan_key(plan), placement_key(plan),
+                       plan.pipeline_parallel > 1 ? group_stride(plan, RankGroup::stages) : 0,
+                       static_cast<int>(plan.schedule), plan.more.positions_per_stage,
+                       of.global_batch, of.chips_there);
+}
+
+namespace {
+
 // Micro-batches of a data-parallel group, the most up to `most` that the schedule can run.
 long runnable(ScheduleRequest request, long most) {
     const long far = 2L * request.stages * request.positions_per_stage;
@@ -126,28 +142,47 @@ class Cutter {
         const bool interleaves = schedule == ScheduleKind::interleaved;
         const std::vector<int> parts =
             interleaves ? form_.positions_per_stage : std::vector<int>{0};
+        const std::vector<TrainingPlacement> placements =
+            form_.placement.empty() ? std::vector{ground_.start.more.placement} : form_.placement;
         for (const int positions : parts) {
-            plan.more.positions_per_stage = positions;
-            plan.recompute = form_.recompute.front();
-            plan.zero_stage = 0;
-            const auto variants =
-                static_cast<long>(form_.recompute.size() * form_.zero_stage.size());
-            space_.combinations += variants;
-            // Without stages all schedules are one: forward, backward.
-            if (plan.pipeline_parallel == 1) {
-                if (schedule != form_.schedule.front() || positions != parts.front()) continue;
-                plan.schedule = ScheduleKind::one_forward_one_backward;
-                plan.more.positions_per_stage = 0;
+            std::vector<std::string> seen;
+            for (const TrainingPlacement& placement : placements) {
+                plan.more.placement = placement;
+                positioned(chips, plan, schedule, positions, parts, seen);
             }
-            const auto found = fill(chips, plan);
-            if (!found) continue;
-            for (const RecomputePolicy recompute : form_.recompute) {
-                for (const int zero : form_.zero_stage) {
-                    if (zero == 3 && plan.pipeline_parallel > 1) continue;
-                    PlanCandidate one = *found;
-                    one.plan.recompute = recompute;
-                    one.plan.zero_stage = zero;
-                    space_.candidates.push_back(std::move(one));
+        }
+    }
+
+    void positioned(int chips, TrainingPlan plan, ScheduleKind schedule, int positions,
+                    const std::vector<int>& parts, std::vector<std::string>& seen) {
+        plan.more.positions_per_stage = positions;
+        plan.recompute = form_.recompute.front();
+        plan.zero_stage = 0;
+        const auto variants = static_cast<long>(form_.recompute.size() * form_.zero_stage.size()) *
+                              std::max(1L, static_cast<long>(form_.offload.size()));
+        space_.combinations += variants;
+        // Without stages all schedules are one: forward, backward.
+        if (plan.pipeline_parallel == 1) {
+            if (schedule != form_.schedule.front() || positions != parts.front()) return;
+            plan.schedule = ScheduleKind::one_forward_one_backward;
+            plan.more.positions_per_stage = 0;
+        }
+        const auto found = fill(chips, plan);
+        if (!found) return;
+        // Orders may differ in dimensions of degree 1 alone.
+        const std::string lies = mapping_key(*found);
+        if (std::find(seen.begin(), seen.end(), lies) != seen.end()) return;
+        seen.push_back(lies);
+        for (const RecomputePolicy recompute : form_.recompute) {
+            for (const int zero : form_.zero_stage) {
+                if (zero == 3 && plan.pipeline_parallel > 1) continue;
+                PlanCandidate one = *found;
+                one.plan.recompute = recompute;
+                one.plan.zero_stage = zero;
+                if (form_.offload.empty()) space_.candidates.push_back(one);
+                for (const OffloadPolicy policy : form_.offload) {
+                    one.plan.offload = offloaded(policy, ground_.start.offload);
+                    space_.candidates.push_back(one);
                 }
             }
         }
@@ -180,7 +215,11 @@ class Cutter {
             }
             job_.global_batch = one.global_batch;
             const auto problems = training_problems(job_, one.plan, one.plan.ranks());
-            if (problems.empty()) return one;
+            if (problems.empty()) {
+                one.plan.routed = routed(one.plan);
+                one.plan.order = order(one.plan);
+                return one;
+            }
             if (space_.first_problem.empty()) space_.first_problem = problems;
             // A batch that this many groups cannot run may do for fewer; the rest stays wrong.
             if (problems.front().key != "schedule" && problems.front().key != "global_batch")
@@ -199,6 +238,24 @@ class Cutter {
         return {};
     }
 
+    // Of all mappings that take as many tokens to as many ranks.
+    RoutedLoad routed(const TrainingPlan& plan) {
+        const auto key = std::make_tuple(plan.own_tokens(job_), plan.expert_parallel,
+                                         plan.more.expert_tensor_parallel);
+        const auto [it, fresh] = routed_.try_emplace(key);
+        if (fresh) it->second = routed_load(job_, plan);
+        return it->second;
+    }
+
+    RankOrder order(const TrainingPlan& plan) {
+        std::string key = plan_key(plan) + to_string(plan.more.placement);
+        key +=
+            fmt::format("|{},{}", plan.request(job_).positions_per_stage, plan.micro_batches(job_));
+        const auto [it, fresh] = orders_.try_emplace(key);
+        if (fresh) it->second = chosen_order(job_, plan).order;
+        return it->second;
+    }
+
     void note(const TrainingPlan& plan) {
         if (space_.first_problem.empty())
             space_.first_problem = training_problems(ground_.job, plan, plan.ranks());
@@ -207,6 +264,8 @@ class Cutter {
     const PlanGround& ground_;
     const PlanForm& form_;
     TrainingJob job_ = ground_.job;
+    std::map<std::tuple<long, int, int>, RoutedLoad> routed_;
+    std::map<std::string, RankOrder> orders_;
     PlanSpace space_;
 };
 

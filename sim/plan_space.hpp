@@ -5,6 +5,7 @@
 // are folded over the ranks of a stage (expert x expert-tensor parallel divide them).
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "sim/plan_form.hpp"
@@ -17,6 +18,9 @@ struct PlanCandidate {
     long global_batch = 0;           // sequences
     int chips = 0, chips_there = 0;  // in use, of so many
 };
+
+// Equal text: mappings that differ in their ZeRO stage at most.
+std::string mapping_key(const PlanCandidate& of);
 
 // What the space is cut from. Lists that the form leaves open are filled by filled_form().
 struct PlanGround {

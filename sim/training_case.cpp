@@ -65,7 +65,10 @@ std::vector<StageNeed> TrainingCase::memory(const TrainingPlan& plan) const {
 
 bool TrainingCase::fits(const TrainingPlan& plan) const {
     if (!training_problems(job_, plan, machine_.ranks).empty()) return false;
-    return fullest_of(memory(plan)).need.total() <= machine_.hardware.hbm_capacity;
+    TrainingPlan loaded = plan;
+    loaded.routed = routed_load(job_, plan);
+    loaded.order = kFlatOrder;
+    return fullest_of(memory(loaded)).need.total() <= machine_.hardware.hbm_capacity;
 }
 
 TrainingPassPtr TrainingCase::run(Program program) {
@@ -92,13 +95,17 @@ TrainingPassPtr TrainingCase::run(Program program) {
 TrainingPassPtr TrainingCase::pass(const TrainingPlan& plan, const PassRequest& request) {
     TrainingPlan depends = plan;
     depends.pipeline_parallel = 1;
-    if (request.kind == PassKind::forward) depends.recompute = RecomputePolicy::none;
+    // What is kept decides what is offloaded.
+    if (request.kind == PassKind::forward && plan.offload.activations == 0)
+        depends.recompute = RecomputePolicy::none;
+    depends.offload.optimizer = 0;
     // Alone, a pass knows nothing of its replicas.
     if (!request.gathers && !request.reduces) {
         depends.data_parallel = 1;
         depends.zero_stage = 0;
     }
-    const std::string key = plan_key(depends) + "|" + pass_key(job_, request);
+    const std::string key =
+        plan_key(depends) + "|" + placement_key(plan) + "|" + pass_key(job_, request);
     const auto found = known_.find(key);
     if (found != known_.end()) return found->second;
     return known_[key] = run(build_pass(job_, plan, request));
@@ -106,7 +113,7 @@ TrainingPassPtr TrainingCase::pass(const TrainingPlan& plan, const PassRequest& 
 
 TrainingPassPtr TrainingCase::optimizer(const TrainingPlan& plan,
                                         const std::vector<TrainingPosition>& positions) {
-    std::string key = "optimizer|" + plan_key(plan);
+    std::string key = "optimizer|" + plan_key(plan) + "|" + placement_key(plan);
     for (const TrainingPosition& one : positions) key += "|" + work_of(job_, one);
     const auto found = known_.find(key);
     if (found != known_.end()) return found->second;
@@ -265,6 +272,10 @@ std::string TrainingCase::help_for_memory(const TrainingPlan& plan) const {
                  p.data_parallel /= factor;
                  p.more.sequence_parallel = true;
              });
+    }
+    if (machine_.hardware.host_bandwidth > BytesPerSecond(0.0)) {
+        with("offload: {optimizer: 100 %}", [](auto& p) { p.offload.optimizer = 1; });
+        with("offload: {activations: 100 %}", [](auto& p) { p.offload.activations = 1; });
     }
     for (const auto& [other, what] : tries) {
         if (fits(other)) return what;

@@ -374,6 +374,10 @@ class Answer {
         add("hardware_flops_utilization", totals.matrix_flops / time / chips / peak.value(),
             "share");
         add("bubble_fraction", step_.timing.bubble_fraction, "share");
+        if (in_.job.experts.popularity != Popularity::balanced)
+            add("expert_imbalance", in_.plan.routed.imbalance, "ratio");
+        if (in_.job.experts.capacity_factor > 0)
+            add("dropped_share", in_.plan.routed.dropped, "share");
         add("exposed_communication_time", exposed_communication(step_).value() * 1e3, "ms");
         for (const auto& [name, of] : times_of_passes()) add(name.c_str(), of, "s");
         add("optimizer_time", step_.optimizers[critical_kind()]->time().value(), "s");
@@ -415,6 +419,9 @@ class Answer {
         }
         add("memory_states", states / 1e9, "GB");
         add("memory_activations", activations / 1e9, "GB");
+        double host = 0;
+        for (const StageNeed& need : step_.needs) host = std::max(host, need.host.value());
+        if (in_.plan.offload.any()) add("memory_host", host / 1e9, "GB");
     }
 
     void add_energy_and_cost() {

@@ -30,6 +30,8 @@ TrainingJob training_job(const ResolvedExperiment& experiment,
     job.dropout = form.dropout;
     job.optimizer = form.optimizer.formats;
     job.gradient_reduction = form.optimizer.reduction;
+    job.domain_ranks =
+        static_cast<long>(alternative.system.scale_up.domain.value) * alternative.chip.ranks;
     return job;
 }
 
@@ -47,6 +49,7 @@ TrainingPlan training_plan(const ResolvedExperiment& experiment,
     plan.micro_batch = form.micro_batch;
     plan.schedule = form.schedule;
     plan.recompute = form.recompute;
+    plan.offload = form.offload;
     return plan;
 }
 
@@ -134,6 +137,16 @@ struct Machinery {
     }
 };
 
+// What was chosen where nothing was asked for; "" for the usual order.
+std::string text_of(const ChosenOrder& chosen) {
+    if (chosen.beyond >= chosen.beyond_flat) return "";
+    return fmt::format(
+        "ranks lie as {}: {} of a rank leave its scale-up domain in a step, {} "
+        "would under {} (mapping.placement: flat)",
+        to_string(chosen.order), to_string(Bytes(chosen.beyond)),
+        to_string(Bytes(chosen.beyond_flat)), to_string(kFlatOrder));
+}
+
 // A fabric may have no way for a collective that its library knows.
 TrainingStep step_of(TrainingCase& training, const TrainingPlan& plan,
                      const ResolvedAlternative& alternative) {
@@ -146,13 +159,31 @@ TrainingStep step_of(TrainingCase& training, const TrainingPlan& plan,
 
 }  // namespace
 
+void require_host_link(const ResolvedExperiment& experiment,
+                       const ResolvedAlternative& alternative) {
+    if (alternative.chip.host_link) return;
+    Diagnostic problem =
+        at_key(experiment.spec.workload, "offload",
+               fmt::format("{} has no link to its host's memory", alternative.chip.name),
+               "give the chip's record a host_link of technology, bandwidth and latency, or leave "
+               "offload away");
+    if (!experiment.spec.workload.training->offload.any()) {
+        problem.place = experiment.spec.plan_places.of("offload");
+        problem.path = "plan.offload";
+    }
+    throw InputError({problem});
+}
+
 void check_training(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative) {
     const TrainingJob job = training_job(experiment, alternative);
-    const TrainingPlan plan = training_plan(experiment, alternative);
+    TrainingPlan plan = training_plan(experiment, alternative);
     std::vector<Diagnostic> problems;
     for (const StepError& error : training_problems(job, plan, alternative.ranks))
         problems.push_back(at_plan(experiment, alternative, error));
     if (!problems.empty()) throw InputError(std::move(problems));
+    plan.routed = routed_load(job, plan);
+    plan.order = chosen_order(job, plan).order;
+    if (plan.offload.any()) require_host_link(experiment, alternative);
     Machinery machinery(alternative);
     // Whether a library has a collective at all; where it goes is worked out when it runs.
     machinery.fabric.scale_up_links.reset();
@@ -191,7 +222,9 @@ AlternativeResult run_training(const ResolvedExperiment& experiment,
                                const ResolvedAlternative& alternative, const RunOptions& options,
                                RunCounts& counts) {
     const TrainingJob job = training_job(experiment, alternative);
-    const TrainingPlan plan = training_plan(experiment, alternative);
+    TrainingPlan plan = training_plan(experiment, alternative);
+    plan.routed = routed_load(job, plan);
+    plan.order = chosen_order(job, plan).order;
     const Machinery machinery(alternative);
     const Fidelity fidelity = fidelity_of(options, alternative.chip);
     CostCache cache(machinery.hardware, alternative.kernels, fidelity, options.cache,
@@ -212,6 +245,8 @@ AlternativeResult run_training(const ResolvedExperiment& experiment,
                                                 alternative, machinery.hardware, machinery.fabric},
                                                options.timeline);
     add_days(result, experiment, alternative);
+    if (const std::string why = text_of(chosen_order(job, plan)); !why.empty())
+        result.warnings.push_back(why);
     result.warnings.insert(result.warnings.begin(), alternative.warnings.begin(),
                            alternative.warnings.end());
     if (options.neighbour && alternative.chip.cores) {

@@ -20,6 +20,10 @@ AlternativeResult run_training(const ResolvedExperiment& experiment,
                                const ResolvedAlternative& alternative, const RunOptions& options,
                                RunCounts& counts);
 
+// Throws InputError where a chip has no link to its host's memory and something is to go there.
+void require_host_link(const ResolvedExperiment& experiment,
+                       const ResolvedAlternative& alternative);
+
 // Throws InputError with all that is wrong.
 void check_training(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative);
 

@@ -13,6 +13,7 @@
 #include "sim/form_variants.hpp"
 #include "workloads/schedule.hpp"
 #include "workloads/training_mapping.hpp"
+#include "workloads/training_offload.hpp"
 #include "workloads/training_run.hpp"
 
 namespace podsim {
@@ -43,6 +44,7 @@ struct TrainingForm {
     RecomputePolicy recompute = RecomputePolicy::none;
     TrainingOptimizerForm optimizer;
     int zero_stage = 1;
+    TrainingOffload offload;
     bool drafts = true, dropout = false;
     std::optional<TrainingRunForm> run;
     double global_batch() const;  // sequences
@@ -115,6 +117,8 @@ void describe_training(Form& form, bool training, TrainingForm& spec) {
                         "training: what data-parallel ranks divide: 0 nothing, 1 optimiser states, "
                         "2 gradients too, 3 weights too",
                         Check{0, 3, false, "a whole number of 0 to 3"});
+    optional_of_variant(form, training, "offload", spec.offload,
+                        "training: what the host's memory holds");
     optional_of_variant(form, training, "drafts", spec.drafts,
                         "training: with the model's modules of multi-token prediction");
     optional_of_variant(form, training, "dropout", spec.dropout,
@@ -157,15 +161,28 @@ void describe_training_mapping(Form& form, TrainingMapping& mapping) {
                   "training: ranks that share each expert's width", at_least(1));
     form.optional("positions_per_stage", mapping.positions_per_stage,
                   "training: parts of the model that a stage holds (interleaved)", at_least(1));
+    std::string placement = to_string(mapping.placement);
+    form.optional("placement", placement,
+                  "training: which ranks lie side by side: topology (the order that keeps most "
+                  "bytes in scale-up domains), flat (tp-cp-dp-pp), or an order, innermost first");
+    if (const auto read = placement_from(placement)) {
+        mapping.placement = *read;
+    } else if (form.ok()) {
+        form.problem("placement", "is '" + placement + "', no order of tp, cp, dp and pp",
+                     "topology, flat, or one such as tp-cp-dp-pp or tp-cp-ep-pp-dp");
+    }
     form.optional("layers", mapping.layers, "training: layers of each part of the model");
 }
 
 // Dotted keys of a pool that say something to training alone.
 inline const std::vector<const char*>& training_mapping_keys() {
-    static const std::vector<const char*> keys = {
-        "mapping.context_parallel",    "mapping.context_exchange",
-        "mapping.sequence_parallel",   "mapping.expert_tensor_parallel",
-        "mapping.positions_per_stage", "mapping.layers"};
+    static const std::vector<const char*> keys = {"mapping.context_parallel",
+                                                  "mapping.context_exchange",
+                                                  "mapping.sequence_parallel",
+                                                  "mapping.expert_tensor_parallel",
+                                                  "mapping.positions_per_stage",
+                                                  "mapping.layers",
+                                                  "mapping.placement"};
     return keys;
 }
 

@@ -96,6 +96,38 @@ CountLaw count_of(const double* chances, std::size_t slots, double tokens) {
     return count;
 }
 
+// The same where a rank sends an expert no more than its capacity.
+CountLaw limited_count_of(const SlotChances& all, std::size_t first, std::size_t slots,
+                          double tokens, const SenderLimit& limit) {
+    const auto senders = static_cast<double>(limit.senders);
+    const long each = std::lround(tokens / senders);
+    Cumulants sum;
+    for (std::size_t i = first; i < first + slots; ++i) {
+        const double copies = all.copies[i];
+        const Cumulants one =
+            thinned(kept_of(each, all.chances[i] * copies, limit.capacity), 1 / copies);
+        sum.first += senders * one.first;
+        sum.second += senders * one.second;
+        sum.third += senders * one.third;
+    }
+    CountLaw count{sum.first, std::sqrt(sum.second), 0};
+    if (sum.second > 0) count.skewness = sum.third / (count.deviation * sum.second);
+    return count;
+}
+
+// The most that the slots of one rank take.
+double room_of(const SlotChances& all, std::size_t each, double tokens, const SenderLimit& limit) {
+    if (limit.senders == 0) return tokens * static_cast<double>(each);
+    double most = 0;
+    for (std::size_t first = 0; first < all.copies.size(); first += each) {
+        double room = 0;
+        for (std::size_t i = first; i < first + each; ++i)
+            room += static_cast<double>(limit.senders * limit.capacity) / all.copies[i];
+        most = std::max(most, room);
+    }
+    return most;
+}
+
 // Slots that at least one of `tokens` reaches.
 double active_slots(const double* chances, std::size_t slots, double tokens) {
     double active = 0;
@@ -171,10 +203,11 @@ SlotChances slot_chances(const std::vector<double>& expert_chances, const std::v
                          int ranks) {
     std::vector<double> copies(expert_chances.size(), 0.0);
     for (const int expert : slots) copies.at(static_cast<std::size_t>(expert)) += 1;
-    SlotChances result{ranks, {}};
+    SlotChances result{ranks, {}, {}};
     for (const int expert : slots) {
         const auto i = static_cast<std::size_t>(expert);
         result.chances.push_back(expert_chances[i] / copies[i]);
+        result.copies.push_back(copies[i]);
     }
     return result;
 }
@@ -206,25 +239,29 @@ double expected_maximum(const std::vector<CountLaw>& counts) {
     return std::max(most, low + sum * step);
 }
 
-GroupLoad group_load(const SlotChances& slots, double tokens) {
+GroupLoad group_load(const SlotChances& slots, double tokens, const SenderLimit& limit) {
     const auto ranks = static_cast<std::size_t>(slots.ranks);
     const std::size_t each = slots.chances.size() / ranks;
     std::vector<CountLaw> counts;
-    double all = 0, active = 0;
+    double all = 0, active = 0, wanted = 0;
     std::size_t hottest = 0;
     for (std::size_t rank = 0; rank < ranks; ++rank) {
         const double* chances = slots.chances.data() + rank * each;
         counts.push_back(count_of(chances, each, tokens));
+        wanted += counts.back().mean;
+        if (limit.senders > 0)
+            counts.back() = limited_count_of(slots, rank * each, each, tokens, limit);
         all += counts.back().mean;
         active += active_slots(chances, each, tokens);
         if (counts[rank].mean > counts[hottest].mean) hottest = rank;
     }
     GroupLoad load;
+    load.kept = wanted > 0 ? std::min(1.0, all / wanted) : 1;
     if (ranks == 1) {
         load.busiest = load.others = {all, active};
         return load;
     }
-    const double room = std::min(all, tokens * static_cast<double>(each));
+    const double room = std::min(all, room_of(slots, each, tokens, limit));
     load.busiest.tokens = std::min(room, expected_maximum(counts));
     // The busiest rank by luck sees as many more tokens as it has more assignments.
     const double* chances = slots.chances.data() + hottest * each;

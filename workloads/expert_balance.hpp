@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "models/blocks.hpp"
+#include "workloads/expert_capacity.hpp"
 #include "workloads/mapping.hpp"
 
 namespace podsim {
@@ -44,10 +45,11 @@ std::vector<double> expert_chances(const std::vector<double>& shares, long exper
 std::vector<int> place_experts(const std::vector<double>& shares, long slots, int ranks,
                                ExpertPlacement placement);
 
-// Chance that a token goes to each slot, rank after rank.
+// Chance that a token goes to each slot, rank after rank, and among how many copies of its expert
+// that slot is.
 struct SlotChances {
     int ranks = 1;
-    std::vector<double> chances;
+    std::vector<double> chances, copies;
 };
 SlotChances slot_chances(const std::vector<double>& expert_chances, const std::vector<int>& slots,
                          int ranks);
@@ -57,11 +59,13 @@ struct RankLoad {
     double tokens = 0, active_slots = 0;
 };
 
-// Of `tokens` that a group has in flight: the busiest rank, and the mean of the others.
+// Of `tokens` that a group has in flight: the busiest rank, and the mean of the others. With a
+// limit on what a rank sends an expert, what is left of them: `kept`, the share.
 struct GroupLoad {
     RankLoad busiest, others;
+    double kept = 1;
 };
-GroupLoad group_load(const SlotChances& slots, double tokens);
+GroupLoad group_load(const SlotChances& slots, double tokens, const SenderLimit& limit = {});
 
 // The active slots, a whole number of them, share the rank's tokens, as equally as whole tokens go.
 // A number that sums of chances put a rounding error above a whole one is that one.

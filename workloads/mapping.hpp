@@ -77,6 +77,12 @@ struct ExpertsSpec {
     ExpertPlacement placement = ExpertPlacement::eplb;
     std::vector<ExpertCounts> counts{};  // read from `histogram`, by layer
     ExpertExchange exchange = ExpertExchange::all_to_all;
+    // Training: tokens that a rank sends an expert at most, over their even share; what comes above
+    // is dropped (workloads/expert_capacity). 0: everything is taken.
+    double capacity_factor = 0;
+    // Training: a token goes to the domains of so many expert groups as its model says
+    // (node-limited routing).
+    bool node_limited = false;
 };
 
 struct SpeculationSpec {

@@ -41,11 +41,12 @@ struct Receivers {
 };
 
 Transfer exchange_pattern(const ExpertLayout& layout, double tokens,
-                          const std::vector<Receivers>& receivers, Bytes token) {
+                          const std::vector<Receivers>& receivers, Bytes token, double dropped) {
     Transfer transfer;
     transfer.group_ranks = layout.group_ranks;
-    const Bytes own = expert_payload(tokens, static_cast<double>(layout.copies_per_token), token);
-    transfer.messages_per_rank = tokens * static_cast<double>(layout.copies_per_token);
+    const double copies = (1 - dropped) * static_cast<double>(layout.copies_per_token);
+    const Bytes own = expert_payload(tokens, copies, token);
+    transfer.messages_per_rank = tokens * copies;
     transfer.copies = layout.copies_per_token;
     transfer.experts = layout.routed_ranks * layout.slots_per_rank + layout.shared_ranks;
     transfer.size = own;
@@ -235,18 +236,29 @@ ExpertLoad expert_load(const StepSpec& spec, const ExpertLayout& layout, long to
     const double per_routed_rank =
         tokens * group * static_cast<double>(spec.model.experts_per_token) / layout.routed_ranks;
     ExpertLoad load;
-    std::vector<Receivers> receivers = {{layout.routed_ranks, per_routed_rank}};
+    SenderLimit limit;
+    if (spec.experts.capacity_factor > 0) {
+        limit = {static_cast<long>(group),
+                 expert_capacity(spec.experts.capacity_factor, tokens_per_rank,
+                                 spec.model.experts_per_token, spec.model.routed_experts)};
+        const double even = tokens * static_cast<double>(spec.model.experts_per_token) /
+                            static_cast<double>(spec.model.routed_experts);
+        load.dropped = std::max(0.0, 1 - static_cast<double>(limit.capacity) / even);
+    }
+    std::vector<Receivers> receivers = {
+        {layout.routed_ranks, (1 - load.dropped) * per_routed_rank}};
     if (!layout.balances.empty()) {
-        const GroupLoad group_of = group_load(layout.balances.at(balance), tokens * group);
+        const GroupLoad group_of = group_load(layout.balances.at(balance), tokens * group, limit);
+        load.dropped = 1 - group_of.kept;
         load.here = whole_rows(group_of.busiest);
-        load.imbalance = group_of.busiest.tokens / per_routed_rank;
+        load.imbalance = group_of.busiest.tokens / (group_of.kept * per_routed_rank);
         if (layout.uneven()) {
             load.elsewhere = whole_rows(group_of.others);
             receivers = {{1, group_of.busiest.tokens},
                          {layout.routed_ranks - 1, group_of.others.tokens}};
         }
     } else {
-        load.here = balanced_rows(per_routed_rank, layout.slots_per_rank);
+        load.here = balanced_rows(receivers.front().tokens, layout.slots_per_rank);
     }
     if (layout.shared_ranks > 0) {
         const double per_shared_rank = tokens * group / layout.shared_ranks;
@@ -258,10 +270,12 @@ ExpertLoad expert_load(const StepSpec& spec, const ExpertLayout& layout, long to
         gather_tokens(spec, layout, load);
         return load;
     }
-    load.dispatch = exchange_pattern(layout, tokens, receivers,
-                                     dispatched_token(spec.model, spec.precision.dispatch));
-    load.combine = exchange_pattern(layout, tokens, receivers,
-                                    dispatched_token(spec.model, spec.precision.combine));
+    load.dispatch =
+        exchange_pattern(layout, tokens, receivers,
+                         dispatched_token(spec.model, spec.precision.dispatch), load.dropped);
+    load.combine =
+        exchange_pattern(layout, tokens, receivers,
+                         dispatched_token(spec.model, spec.precision.combine), load.dropped);
     // Results flow back: what a rank received it now sends.
     for (auto& share : load.combine.shares) std::swap(share.send, share.receive);
     return load;

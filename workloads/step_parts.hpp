@@ -52,6 +52,7 @@ struct ExpertLoad {
     ExpertRows elsewhere;      // of each other routed rank, where they differ: their mean
     long tokens_per_shared_rank = 0;
     double imbalance = 1;        // assignments of the busiest routed rank over the mean
+    double dropped = 0;          // share of the assignments that experts have no room for
     long seen_tokens = 0;        // gather: that each rank has before it
     Transfer dispatch, combine;  // unrounded; what is dispatched comes back
 };

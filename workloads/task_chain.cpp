@@ -62,6 +62,44 @@ void TaskChain::run_aside(const std::vector<Operator>& operators, int rank_class
     at(front, rank_class) = before;
 }
 
+int TaskChain::stream_named(const std::string& name) {
+    auto& streams = program_.streams;
+    for (std::size_t i = 0; i < streams.size(); ++i) {
+        if (streams[i].name == name) return static_cast<int>(i);
+    }
+    streams.push_back({name, 1.0});
+    return static_cast<int>(streams.size()) - 1;
+}
+
+TaskIds TaskChain::run_beside(const char* stream, const Operator& op,
+                              const std::vector<TaskIds>& after) {
+    TaskIds ids;
+    for (int c = 0; c < classes(); ++c) {
+        Task task;
+        task.kind = TaskKind::compute;
+        task.body = intern(program_, op);
+        task.stream = stream_named(stream);
+        task.after = at(after, c);
+        ids.push_back(push(std::move(task), c));
+    }
+    return ids;
+}
+
+TaskIds TaskChain::host_beside(const std::string& name, Seconds time,
+                               const std::vector<TaskIds>& after) {
+    TaskIds ids;
+    for (int c = 0; c < classes(); ++c) {
+        Task task;
+        task.kind = TaskKind::host;
+        task.name = name;
+        task.host_time = time;
+        task.stream = stream_named("host");
+        task.after = at(after, c);
+        ids.push_back(push(std::move(task), c));
+    }
+    return ids;
+}
+
 int TaskChain::push_transfer(ChainStream stream, int instance, int rank_class) {
     Task task;
     task.kind = TaskKind::transfer;

@@ -36,6 +36,12 @@ class TaskChain {
     // Beside the chain: nothing waits for them, and others go first.
     void run_aside(const std::vector<Operator>& operators, int rank_class);
 
+    // Kernels of all classes on a stream of their own, which what follows waits for or not: what
+    // moves over a chip's host link.
+    TaskIds run_beside(const char* stream, const Operator& op, const std::vector<TaskIds>& after);
+    // Work of the host, on its own stream too.
+    TaskIds host_beside(const std::string& name, Seconds time, const std::vector<TaskIds>& after);
+
     // A collective among ranks of one class. Nothing for a group of one.
     TaskIds transfer(ChainStream stream, const Transfer& transfer, bool aside);
     // Dispatch or combine, in which all classes meet.
@@ -47,6 +53,7 @@ class TaskChain {
     int layer = -1;              // of the next task
 
   private:
+    int stream_named(const std::string& name);
     int push(Task task, int rank_class);
     int push_transfer(ChainStream stream, int instance, int rank_class);
 

@@ -2,6 +2,8 @@
 // of `mapping` in experiments of kind training, and of `training` in an engine's record.
 #pragma once
 
+#include <array>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +19,22 @@ namespace podsim {
 enum class ContextExchange { ring, all_gather, all_to_all };
 const std::vector<std::pair<const char*, ContextExchange>>& names_of(const ContextExchange*);
 
+// Dimensions by which ranks are counted, the innermost first (workloads/training_placement.hpp).
+enum class RankDimension { tensor, context, data, pipeline };
+using RankOrder = std::array<RankDimension, 4>;
+inline constexpr RankOrder kFlatOrder = {RankDimension::tensor, RankDimension::context,
+                                         RankDimension::data, RankDimension::pipeline};
+enum class PlacementKind { topology, flat, given };
+struct TrainingPlacement {
+    PlacementKind kind = PlacementKind::topology;
+    RankOrder order = kFlatOrder;  // where it is given
+};
+// "topology", "flat", or an order as tp-cp-dp-pp, where ep may stand in front of dp as Megatron has
+// it. Nothing for another text.
+std::optional<TrainingPlacement> placement_from(const std::string& text);
+std::string to_string(const TrainingPlacement& placement);
+std::string to_string(const RankOrder& order);
+
 struct TrainingMapping {
     int context_parallel = 1;
     bool sequence_parallel =
@@ -24,6 +42,7 @@ struct TrainingMapping {
     int expert_tensor_parallel = 1;  // ranks that share each expert's width
     int positions_per_stage = 0;     // parts of the model a stage holds; 0: what the schedule needs
     ContextExchange context_exchange = ContextExchange::ring;
+    TrainingPlacement placement;
     std::vector<long> layers;  // of each position; empty: as even as they go, the ends with fewer
 };
 

@@ -14,6 +14,11 @@ namespace {
 
 constexpr double linear_inputs = 32.0 / 34.0;
 
+// Rows of the busiest rank's experts over those of an even load without drops.
+double busy_rows(const TrainingPlan& plan) {
+    return plan.routed.imbalance * (1 - plan.routed.dropped);
+}
+
 ActivationShape shape_of(const TrainingJob& job, const TrainingPlan& plan) {
     ActivationShape shape;
     shape.tokens = plan.tokens(job);
@@ -23,22 +28,13 @@ ActivationShape shape_of(const TrainingJob& job, const TrainingPlan& plan) {
     shape.flash_attention = job.habits().flash_attention;
     shape.dropout = job.dropout;
     shape.expert_tensor_parallel = plan.more.expert_tensor_parallel;
+    if (const double rows = busy_rows(plan); rows != 1) {
+        shape.routed_rows = rows * static_cast<double>(shape.tokens) *
+                            static_cast<double>(job.model.experts_per_token) *
+                            plan.more.expert_tensor_parallel / plan.tensor_parallel;
+    }
     if (bytes_of(job.precision.activations) <= 1.0) shape.gate_up = job.precision.activations;
     return shape;
-}
-
-HeldParameters held_by(const TrainingJob& job, const TrainingPlan& plan,
-                       const TrainingPosition& position) {
-    ModelSlice slice;
-    slice.begin = position.begin;
-    slice.end = position.end;
-    slice.embedding = position.embedding;
-    slice.head = position.head;
-    slice.drafts = position.drafts;
-    slice.tensor_parallel = plan.tensor_parallel;
-    slice.expert_parallel = plan.expert_parallel;
-    slice.expert_tensor_parallel = plan.more.expert_tensor_parallel;
-    return parameters_of(job.model, slice);
 }
 
 HeldParameters& operator+=(HeldParameters& sum, const HeldParameters& more) {
@@ -61,18 +57,25 @@ Bytes exchange_buffers(const TrainingJob& job, const TrainingPlan& plan) {
     if (!has_experts(job.model) || plan.expert_parallel == 1) return Bytes(0.0);
     const double rows = static_cast<double>(plan.own_tokens(job)) *
                         static_cast<double>(job.model.experts_per_token);
-    return rows * (dispatched_token(job.model, job.precision.dispatch) +
-                   dispatched_token(job.model, job.precision.combine));
+    return busy_rows(plan) * rows *
+           (dispatched_token(job.model, job.precision.dispatch) +
+            dispatched_token(job.model, job.precision.combine));
 }
 
 }  // namespace
+
+Bytes layer_activations(const TrainingJob& job, const TrainingPlan& plan, const LayerKind& kind) {
+    return total_of(kept_activations(job.model, job.precision, kind, shape_of(job, plan),
+                                     parts_of(plan.recompute)));
+}
 
 PositionActivations activations_of(const TrainingJob& job, const TrainingPlan& plan,
                                    const TrainingPosition& position) {
     const ActivationShape shape = shape_of(job, plan);
     const Recompute recompute = parts_of(plan.recompute);
     PositionActivations sum;
-    Bytes widest(0.0);
+    Bytes widest(0.0), longest(0.0);
+    const double here = 1 - plan.offload.activations;
     const auto add_layers = [&](const LayerKind& kind, double count) {
         const Bytes held =
             total_of(kept_activations(job.model, job.precision, kind, shape, recompute));
@@ -84,8 +87,10 @@ PositionActivations activations_of(const TrainingJob& job, const TrainingPlan& p
             recompute.layer
                 ? held
                 : total_of(kept_activations(job.model, job.precision, kind, shape, no_scores));
-        sum.held += count * held;
+        sum.held += here * count * held;
+        sum.away += (1 - here) * count * held;
         sum.kept += count * linear_inputs * linear;
+        longest = max(longest, held);
         widest = max(widest, all - held);
     };
     for (const LayerCount& alike : layer_kinds(job.model, position.begin, position.end))
@@ -98,6 +103,8 @@ PositionActivations activations_of(const TrainingJob& job, const TrainingPlan& p
     }
     if (position.head) sum.held += total_of(kept_by_head(job.model, shape));
     sum.working = widest;
+    // One on its way out or in, one that is worked on.
+    sum.moving = 2 * plan.offload.activations * longest;
     return sum;
 }
 
@@ -111,7 +118,10 @@ PipelineTimes unit_times(const TrainingJob& job, const TrainingPlan& plan,
         PassTimes one;
         one.forward = one.input_gradient = one.weight_gradient = Seconds(1.0);
         one.activation = it->second.held.value();
-        one.kept = std::min(it->second.kept, it->second.held).value();
+        // What was offloaded is back for its gradients of weights.
+        one.kept = plan.offload.activations > 0
+                       ? it->second.kept.value()
+                       : std::min(it->second.kept, it->second.held).value();
         times.positions.push_back(one);
     }
     return times;
@@ -147,7 +157,7 @@ std::vector<StageNeed> training_need(const TrainingJob& job, const TrainingPlan&
                                      const Schedule& schedule, const ScheduleTiming& timing) {
     std::vector<StageNeed> needs;
     std::map<std::string, std::size_t> index;
-    std::vector<double> peaks;
+    std::vector<double> peaks, in_flight;
     for (int stage = 0; stage < schedule.stages; ++stage) {
         std::vector<int> held = positions_of_stage(schedule, stage);
         std::vector<std::string> parts;
@@ -162,18 +172,24 @@ std::vector<StageNeed> training_need(const TrainingJob& job, const TrainingPlan&
             needs.emplace_back();
             needs.back().positions = {held};
             peaks.push_back(peak);
+            in_flight.push_back(0);
         }
+        in_flight[it->second] = std::max(
+            in_flight[it->second], static_cast<double>(at(timing.stages, stage).peak_in_flight));
         needs[it->second].stages.push_back(stage);
         peaks[it->second] = std::max(peaks[it->second], peak);
     }
     for (std::size_t i = 0; i < needs.size(); ++i) {
         StageNeed& one = needs[i];
         HeldParameters held;
-        Bytes working(0.0), layer(0.0);
+        Bytes working(0.0), moving(0.0), away(0.0), layer(0.0);
         for (const int p : one.positions.front()) {
             const TrainingPosition& position = at(positions, p);
             held += held_by(job, plan, position);
-            working = max(working, activations_of(job, plan, position).working);
+            const PositionActivations of = activations_of(job, plan, position);
+            working = max(working, of.working);
+            moving = max(moving, of.moving);
+            away = max(away, of.away);
             if (position.begin == position.end) continue;
             TrainingPosition first = position;
             first.end = first.begin + 1;
@@ -182,16 +198,23 @@ std::vector<StageNeed> training_need(const TrainingJob& job, const TrainingPlan&
             layer = max(layer, Bytes(of_layer.total() * bytes_of(job.precision.weights)));
         }
         const TrainingState state = state_of(job, plan, held);
+        const double here = 1 - plan.offload.optimizer;
+        const Bytes master = state.dense.master + state.experts.master,
+                    moments = state.dense.moments + state.experts.moments;
+        if (plan.offload.host_memory == BytesPerSecond(0.0))
+            moving += 2.0 / kOffloadChunks * plan.offload.optimizer * (master + moments);
+        one.host = plan.offload.optimizer * (master + moments) + in_flight[i] * away;
         MemoryNeed& need = one.need;
         need.rank_class = text_of(one.stages, schedule.stages);
         need.parts = {{"weights", state.dense.weights + state.experts.weights},
                       {"gradients", state.dense.gradients + state.experts.gradients},
-                      {"master weights", state.dense.master + state.experts.master},
-                      {"optimizer moments", state.dense.moments + state.experts.moments},
+                      {"master weights", here * master},
+                      {"optimizer moments", here * moments},
                       {"activations", Bytes(peaks[i])},
                       {"activations of a layer again", working},
                       {"exchange buffers", exchange_buffers(job, plan)},
                       {"runtime reserve", job.engine.memory_reserve.value}};
+        if (plan.offload.any()) need.parts.emplace_back("offload buffers", moving);
         // Two layers gathered at a time, and the whole gradient of one.
         if (plan.zero_stage == 3) need.parts.emplace_back("gathered layers", 3.0 * layer);
     }
@@ -208,7 +231,10 @@ Bytes least_need(const TrainingJob& job, const TrainingPlan& plan,
     middle.end = std::min(middle.end, middle.begin + least);
     middle.embedding = middle.head = middle.drafts = false;
     const TrainingState state = state_of(job, plan, held_by(job, plan, middle));
-    return static_cast<double>(per_stage) * state.total() + job.engine.memory_reserve.value;
+    const Bytes away = plan.offload.optimizer * (state.dense.master + state.dense.moments +
+                                                 state.experts.master + state.experts.moments);
+    return static_cast<double>(per_stage) * (state.total() - away) +
+           job.engine.memory_reserve.value;
 }
 
 }  // namespace podsim

@@ -13,7 +13,12 @@ struct PositionActivations {
     Bytes held{0.0};     // from its forward to its backward pass
     Bytes kept{0.0};     // of it from the gradient of inputs to that of weights
     Bytes working{0.0};  // beside it, while one layer is computed again
+    Bytes away{0.0};     // in the host's memory from its forward to its backward pass
+    Bytes moving{0.0};   // buffers of what is on its way there and back
 };
+
+// What one layer keeps on a rank, before any of it is offloaded.
+Bytes layer_activations(const TrainingJob& job, const TrainingPlan& plan, const LayerKind& kind);
 
 // Between the two halves of a backward pass remain the inputs of linear layers: 32 of the 34 s b h
 // bytes of a layer (Qi et al., Zero Bubble Pipeline Parallelism, arXiv 2401.10241, section 2.1).
@@ -31,13 +36,14 @@ struct StageNeed {
     std::vector<int> stages;
     std::vector<std::vector<int>> positions;  // [pipe] that one of them holds
     MemoryNeed need;                          // rank_class: "stages 2 to 15"
+    Bytes host{0.0};                          // of a rank, in its host's memory
 };
 
 // Positions of a stage, of all pipes.
 std::vector<int> positions_of_stage(const Schedule& schedule, int stage);
 
-// By kind of stage, with a peak of activations as the timing says. Routed experts of the busiest
-// rank are not told apart: memory is that of balanced ones, times `imbalance`.
+// By kind of stage, with a peak of activations as the timing says, of a rank that has the busiest
+// experts of the mean layer in all of them (TrainingPlan::routed).
 std::vector<StageNeed> training_need(const TrainingJob& job, const TrainingPlan& plan,
                                      const std::vector<TrainingPosition>& positions,
                                      const Schedule& schedule, const ScheduleTiming& timing);

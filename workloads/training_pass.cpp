@@ -9,6 +9,7 @@
 #include "models/sizes.hpp"
 #include "workloads/step_parts.hpp"
 #include "workloads/task_chain.hpp"
+#include "workloads/training_need.hpp"
 #include "workloads/training_operators.hpp"
 
 namespace podsim {
@@ -16,20 +17,6 @@ namespace podsim {
 namespace {
 
 constexpr double wide = 2;  // bytes of BF16
-
-HeldParameters held_by(const TrainingJob& job, const TrainingPlan& plan, long begin, long end,
-                       bool embedding, bool head, bool drafts) {
-    ModelSlice slice;
-    slice.begin = begin;
-    slice.end = end;
-    slice.embedding = embedding;
-    slice.head = head;
-    slice.drafts = drafts;
-    slice.tensor_parallel = plan.tensor_parallel;
-    slice.expert_parallel = plan.expert_parallel;
-    slice.expert_tensor_parallel = plan.more.expert_tensor_parallel;
-    return parameters_of(job.model, slice);
-}
 
 // Elements that are exchanged between data-parallel ranks.
 struct Shared {
@@ -85,8 +72,7 @@ class PassBuilder {
         Shared held;
         HeldParameters sum;
         for (const TrainingPosition& p : positions) {
-            const HeldParameters one =
-                held_by(job_, plan_, p.begin, p.end, p.embedding, p.head, p.drafts);
+            const HeldParameters one = held_by(job_, plan_, p);
             sum.matrices += one.matrices;
             sum.vectors += one.vectors;
             sum.tables += one.tables;
@@ -102,6 +88,8 @@ class PassBuilder {
         return chain_.take();
     }
 
+    const std::vector<GroupTransfer>& moved() const { return moved_; }
+
   private:
     using Ids = TaskIds;
 
@@ -113,14 +101,14 @@ class PassBuilder {
                        : chain_.run(operators, rank_class);
     }
 
-    Transfer collective(const char* name, TransferType type, int ranks, int stride,
-                        double bytes) const {
+    Transfer collective(const char* name, TransferType type, RankGroup group, double bytes) {
         Transfer transfer;
         transfer.name = name;
         transfer.type = type;
-        transfer.group_ranks = ranks;
-        transfer.stride = stride;
+        transfer.group_ranks = static_cast<int>(group_ranks(plan_, group));
+        transfer.stride = transfer.group_ranks > 1 ? group_stride(plan_, group) : 1;
         transfer.size = Bytes(bytes);
+        moved_.push_back({group, type, bytes});
         return transfer;
     }
 
@@ -131,7 +119,7 @@ class PassBuilder {
     Ids gather_tensor(double bytes_of_token, bool aside) {
         return chain_.transfer(tensor_stream,
                                collective("tensor-parallel all-gather", TransferType::all_gather,
-                                          plan_.tensor_parallel, 1, tokens() * bytes_of_token),
+                                          RankGroup::tensor, tokens() * bytes_of_token),
                                aside);
     }
     // ... and its sums, which every rank gets its part of, or all.
@@ -141,7 +129,7 @@ class PassBuilder {
             tensor_stream,
             collective(scatter ? "tensor-parallel reduce-scatter" : "tensor-parallel all-reduce",
                        scatter ? TransferType::reduce_scatter : TransferType::all_reduce,
-                       plan_.tensor_parallel, 1, tokens() * bytes_of_token),
+                       RankGroup::tensor, tokens() * bytes_of_token),
             aside);
     }
 
@@ -205,7 +193,7 @@ class PassBuilder {
         Transfer transfer;
         bool beside = false;
     };
-    ContextMove context_move(const LayerKind& kind, bool backward) const {
+    ContextMove context_move(const LayerKind& kind, bool backward) {
         const int ranks = plan_.more.context_parallel;
         if (ranks == 1) return {};
         const AttentionSpec& attention =
@@ -216,8 +204,8 @@ class PassBuilder {
         switch (plan_.more.context_exchange) {
             case ContextExchange::ring:
             case ContextExchange::all_gather:
-                move.transfer = collective("context all-gather", TransferType::all_gather, ranks,
-                                           plan_.tensor_parallel, times * ranks * elements * wide);
+                move.transfer = collective("context all-gather", TransferType::all_gather,
+                                           RankGroup::context, times * ranks * elements * wide);
                 move.beside = plan_.more.context_exchange == ContextExchange::ring;
                 if (move.beside) move.transfer.name = "context ring";
                 break;
@@ -225,8 +213,8 @@ class PassBuilder {
                 // Queries and outputs too, each as wide as the heads of a rank.
                 const double queries = hidden() / plan_.tensor_parallel * tokens();
                 move.transfer =
-                    collective("context all-to-all", TransferType::all_to_all, ranks,
-                               plan_.tensor_parallel, times * (elements + 2 * queries) * wide);
+                    collective("context all-to-all", TransferType::all_to_all, RankGroup::context,
+                               times * (elements + 2 * queries) * wide);
                 break;
             }
         }
@@ -256,10 +244,12 @@ class PassBuilder {
         return rows;
     }
 
-    Transfer strided(Transfer transfer, const char* name, TransferType type) const {
+    Transfer strided(Transfer transfer, const char* name, TransferType type) {
         transfer.name = name;
         transfer.type = type;
-        transfer.stride = plan_.more.expert_tensor_parallel;
+        transfer.stride = plan_.expert_parallel > 1 ? group_stride(plan_, RankGroup::expert) : 1;
+        moved_.push_back({RankGroup::expert, type, transfer.size.value()});
+        transfer.domain_limit = routed_domains(job_, plan_);
         return transfer;
     }
 
@@ -271,7 +261,7 @@ class PassBuilder {
             tensor_stream,
             collective(type == TransferType::all_gather ? "expert-tensor all-gather"
                                                         : "expert-tensor reduce-scatter",
-                       type, ranks, 1, rows * hidden() * wide),
+                       type, RankGroup::expert_tensor, rows * hidden() * wide),
             false);
     }
 
@@ -355,6 +345,26 @@ class PassBuilder {
         for (const auto& one : router.before_gradients) run_gradients(one, input, weight);
     }
 
+    // Of one rank's copy of a layer's activations, on its way over the host link in rows of a page.
+    Operator host_copy(const char* name, double bytes) const {
+        constexpr double page = 4096;
+        return {name, TableRead{TablePlace::host, bytes / page, page}};
+    }
+    bool offloads() const { return plan_.offload.activations > 0; }
+    double offloaded_bytes(const LayerKind& kind) const {
+        return plan_.offload.activations * layer_activations(job_, plan_, kind).value();
+    }
+    std::vector<Ids> at_once() const { return std::vector<Ids>(chain_.front.size()); }
+
+    void offload_layer(const LayerKind& kind, const std::vector<Ids>& after) {
+        chain_.run_beside("to the host",
+                          host_copy("host_link_activations_out", offloaded_bytes(kind)), after);
+    }
+    Ids fetch_layer(const LayerKind& kind, const std::vector<Ids>& after) {
+        return chain_.run_beside(
+            "from the host", host_copy("host_link_activations_in", offloaded_bytes(kind)), after);
+    }
+
     void forward_layer(long layer, const LayerKind& kind) {
         chain_.layer = static_cast<int>(layer);
         if (kind.engram) chain_.run(engram_block(job_.model, plan_.tokens(job_)));
@@ -387,28 +397,24 @@ class PassBuilder {
 
     // Parameters of a layer, of one rank.
     Shared layer_parameters(long layer) const {
-        const HeldParameters held = held_by(job_, plan_, layer, layer + 1, false, false, false);
+        const HeldParameters held = held_by(job_, plan_, {layer, layer + 1});
         return {held.total() - held.experts, held.experts};
     }
     Shared end_parameters(const TrainingPosition& position, bool embedding, bool head) const {
-        const HeldParameters held = held_by(job_, plan_, position.begin, position.begin, embedding,
-                                            head, head && position.drafts);
+        const HeldParameters held =
+            held_by(job_, plan_,
+                    {position.begin, position.begin, embedding, head, head && position.drafts});
         return {held.total() - held.experts, held.experts};
     }
 
     // Between data-parallel ranks, which hold the same dense parameters or experts.
     Ids between_replicas(const Shared& held, const char* name, TransferType type, double element,
                          bool aside) {
-        const int inside = plan_.tensor_parallel;
-        Ids first = chain_.transfer(data_stream,
-                                    collective(name, type, static_cast<int>(plan_.replicas()),
-                                               inside, held.dense * element),
-                                    aside);
-        const int expert_inside = plan_.expert_parallel * plan_.more.expert_tensor_parallel;
-        Ids last = chain_.transfer(data_stream,
-                                   collective(name, type, static_cast<int>(plan_.expert_replicas()),
-                                              expert_inside, held.experts * element),
-                                   aside);
+        Ids first = chain_.transfer(
+            data_stream, collective(name, type, RankGroup::replicas, held.dense * element), aside);
+        Ids last = chain_.transfer(
+            data_stream, collective(name, type, RankGroup::expert_replicas, held.experts * element),
+            aside);
         return last.empty() ? first : last;
     }
 
@@ -416,8 +422,22 @@ class PassBuilder {
         // Narrower formats are made of what arrives.
         return between_replicas(held, name, TransferType::all_gather, wide, aside);
     }
+    // Copies of an expert bring their gradients together, two and two, before replicas do.
+    void reduce_copies(const Shared& held, bool aside) {
+        if (job_.experts.redundant == 0 || plan_.expert_parallel < 2) return;
+        const auto redundant = static_cast<double>(job_.experts.redundant);
+        const double share =
+            2 * redundant / (redundant + static_cast<double>(job_.model.routed_experts));
+        Transfer twins =
+            collective("gradients of copies", TransferType::all_reduce, RankGroup::expert,
+                       std::min(1.0, share) * held.experts * bytes_of(job_.gradient_reduction));
+        twins.stride *= plan_.expert_parallel / 2;
+        twins.group_ranks = 2;
+        chain_.transfer(data_stream, twins, aside);
+    }
     void reduce(const Shared& held, const char* name, bool aside) {
         const bool scatter = plan_.zero_stage >= 1;
+        reduce_copies(held, aside);
         between_replicas(held, name,
                          scatter ? TransferType::reduce_scatter : TransferType::all_reduce,
                          bytes_of(job_.gradient_reduction), aside);
@@ -445,9 +465,13 @@ class PassBuilder {
             chain_.run(embedding_training(job_, plan_).divided);
             reduce_tensor(hidden() * wide, false);
         }
+        // The last layer's copy runs beside the next pass; that of the pass before beside this one.
+        if (offloads() && position.end > position.begin)
+            offload_layer(kind_of(position.end - 1), at_once());
         for (long layer = position.begin; layer < position.end; ++layer) {
             chain_.wait_for(gathered(layer_parameters(layer), before));
             forward_layer(layer, kind_of(layer));
+            if (offloads() && layer + 1 < position.end) offload_layer(kind_of(layer), chain_.front);
         }
         chain_.layer = -1;
         if (!position.head) return;
@@ -512,9 +536,15 @@ class PassBuilder {
             backward_head(input, weight);
             if (weight) reduced(end_parameters(position, false, true));
         }
+        Ids fetched;
         for (long layer = position.end; layer-- > position.begin;) {
             const LayerKind& kind = kind_of(layer);
             chain_.wait_for(gathered(layer_parameters(layer), before));
+            chain_.wait_for(fetched);
+            // One ahead; beside the last one the next pass's first.
+            if (offloads() && input)
+                fetched = fetch_layer(
+                    kind_of(layer > position.begin ? layer - 1 : position.end - 1), chain_.front);
             if (whole_again() && input) forward_layer(layer, kind);
             backward_layer(layer, kind, input, weight);
             if (weight) reduced(layer_parameters(layer));
@@ -548,9 +578,61 @@ class PassBuilder {
         chain_.run({{"gradient_norm", VectorWork{"square_sum", own, 2, gradient * own, 0}}});
         if (muon) orthogonalize(held.matrices / of_dense + held.experts / of_experts);
         const double moments = (muon ? 1 : 2) * moment;
-        chain_.run({{muon ? "muon_step" : "adam_step",
-                     VectorWork{"optimizer", own, 12, (gradient + master + moments) * own,
-                                (master + moments + weight) * own}}});
+        const auto stepped = [&](double parameters) {
+            return Operator{
+                muon ? "muon_step" : "adam_step",
+                VectorWork{"optimizer", parameters, 12, (gradient + master + moments) * parameters,
+                           (master + moments + weight) * parameters}};
+        };
+        const double away = plan_.offload.optimizer * own;
+        if (away > 0) {
+            if (plan_.offload.host_memory > BytesPerSecond(0.0)) {
+                const double touched = gradient + 2 * (master + moments) + weight;
+                step_on_host(away, gradient, touched, weight);
+            } else {
+                step_on_chip(away, master + moments, stepped);
+            }
+        }
+        if (own > away) chain_.run({stepped(own - away)});
+        chain_.wait_for(returned_);
+    }
+
+    // States come and go, a part's way beside another part's step.
+    template <class Stepped>
+    void step_on_chip(double parameters, double bytes, const Stepped& stepped) {
+        const double part = parameters / kOffloadChunks;
+        const std::vector<Ids> begin = chain_.front;
+        for (int i = 0; i < kOffloadChunks; ++i) {
+            // At most two parts are here at a time: the next comes in when one has left.
+            const std::vector<Ids> after = i < 2 ? begin : of_classes(left_[i - 2]);
+            const Ids here = chain_.run_beside(
+                "from the host", host_copy("host_link_states_in", part * bytes), after);
+            chain_.wait_for(here);
+            chain_.run({stepped(part)});
+            left_.push_back(chain_.run_beside(
+                "to the host", host_copy("host_link_states_out", part * bytes), chain_.front));
+        }
+        returned_ = left_.back();
+    }
+
+    // Gradients go up and weights come down while the host's processors step what is between.
+    void step_on_host(double parameters, double gradient, double touched, double weight) {
+        const double part = parameters / kOffloadChunks;
+        const Seconds each = Bytes(part * touched) / plan_.offload.host_memory;
+        const std::vector<Ids> begin = chain_.front;
+        for (int i = 0; i < kOffloadChunks; ++i) {
+            const Ids up = chain_.run_beside(
+                "to the host", host_copy("host_link_gradients", part * gradient), begin);
+            const Ids done = chain_.host_beside("optimizer step of the host", each, of_classes(up));
+            returned_ = chain_.run_beside(
+                "from the host", host_copy("host_link_weights", part * weight), of_classes(done));
+        }
+    }
+
+    static std::vector<Ids> of_classes(const Ids& ids) {
+        std::vector<Ids> lists;
+        for (const int id : ids) lists.push_back({id});
+        return lists;
     }
 
     void orthogonalize(double parameters) {
@@ -567,6 +649,9 @@ class PassBuilder {
     StepSpec forward_step_, backward_step_;
     ExpertLayout layout_;
     TaskChain chain_;
+    std::vector<GroupTransfer> moved_;
+    Ids returned_;           // what an offloaded step ends with
+    std::vector<Ids> left_;  // parts of the states on their way back
     bool weights_aside_ = false, gathers_ = false, reduces_ = false;
 };
 
@@ -585,16 +670,55 @@ std::string pass_key(const TrainingJob& job, const PassRequest& request) {
 }
 
 std::string plan_key(const TrainingPlan& plan) {
-    return fmt::format("{},{},{},{},{},{},{},{},{},{},{}", plan.micro_batch, plan.tensor_parallel,
-                       plan.more.context_parallel, plan.more.sequence_parallel ? 1 : 0,
-                       plan.expert_parallel, plan.more.expert_tensor_parallel,
-                       static_cast<int>(plan.more.context_exchange),
-                       static_cast<int>(plan.recompute), plan.zero_stage, plan.data_parallel,
-                       plan.pipeline_parallel);
+    return fmt::format(
+        "{},{},{},{},{},{},{},{},{},{},{},{},{},{}", plan.micro_batch, plan.tensor_parallel,
+        plan.more.context_parallel, plan.more.sequence_parallel ? 1 : 0, plan.expert_parallel,
+        plan.more.expert_tensor_parallel, static_cast<int>(plan.more.context_exchange),
+        static_cast<int>(plan.recompute), plan.zero_stage, plan.data_parallel,
+        plan.pipeline_parallel, plan.offload.activations, plan.offload.optimizer,
+        plan.offload.host_memory.value());
 }
 
 Program build_pass(const TrainingJob& job, const TrainingPlan& plan, const PassRequest& request) {
     return PassBuilder(job, plan).build(request);
+}
+
+std::vector<GroupTransfer> traffic_of(const TrainingJob& job, const TrainingPlan& plan) {
+    const auto kinds = layer_kinds(job.model);
+    const auto most = std::max_element(
+        kinds.begin(), kinds.end(), [](const auto& a, const auto& b) { return a.count < b.count; });
+    const auto first = std::find(job.model.layers.begin(), job.model.layers.end(), most->kind);
+    const long layer = first - job.model.layers.begin();
+    const double layers =
+        static_cast<double>(layer_count(job.model)) / static_cast<double>(plan.pipeline_parallel);
+    const auto passes = static_cast<double>(plan.micro_batches(job));
+    std::vector<GroupTransfer> traffic;
+    const auto add = [&](const std::vector<GroupTransfer>& list, double times) {
+        for (GroupTransfer one : list) {
+            one.times = times;
+            traffic.push_back(one);
+        }
+    };
+    PassRequest request;
+    request.position = {layer, layer + 1};
+    for (const PassKind kind : {PassKind::forward, PassKind::backward}) {
+        request.kind = kind;
+        PassBuilder builder(job, plan);
+        (void)builder.build(request);
+        add(builder.moved(), layers * passes);
+    }
+    // Gradients once, and parameters.
+    const HeldParameters held = held_by(job, plan, request.position);
+    const double dense = held.total() - held.experts, element = bytes_of(job.gradient_reduction);
+    add({{RankGroup::replicas, TransferType::reduce_scatter, dense * element},
+         {RankGroup::replicas, TransferType::all_gather, dense * wide},
+         {RankGroup::expert_replicas, TransferType::reduce_scatter, held.experts * element},
+         {RankGroup::expert_replicas, TransferType::all_gather, held.experts * wide}},
+        layers);
+    const auto parts = static_cast<double>(plan.request(job).positions_per_stage);
+    add({{RankGroup::stages, TransferType::send_recv, stage_send(job, plan).size.value()}},
+        2 * parts * passes);
+    return traffic;
 }
 
 Program build_optimizer(const TrainingJob& job, const TrainingPlan& plan,
@@ -607,7 +731,7 @@ Transfer stage_send(const TrainingJob& job, const TrainingPlan& plan) {
     transfer.name = "stage send";
     transfer.type = TransferType::send_recv;
     transfer.group_ranks = 2;
-    transfer.stride = static_cast<int>(plan.stage_ranks());
+    transfer.stride = group_stride(plan, RankGroup::stages);
     const bool part = plan.more.sequence_parallel || job.habits().scatters_sends;
     const double divisor = part ? plan.tensor_parallel : 1;
     const auto streams = static_cast<double>(job.model.streams * job.model.hidden);

@@ -25,6 +25,7 @@
 #include <string>
 
 #include "program/program.hpp"
+#include "workloads/training_placement.hpp"
 #include "workloads/training_spec.hpp"
 
 namespace podsim {
@@ -42,6 +43,14 @@ std::string pass_key(const TrainingJob& job, const PassRequest& request);
 
 // What a pass depends on of its plan: of plans with equal text a pass is the same.
 std::string plan_key(const TrainingPlan& plan);
+
+// What a rank moves in a step, by whom with: of a stage in the middle, as all layers of its kind.
+struct GroupTransfer {
+    RankGroup group = RankGroup::tensor;
+    TransferType type = TransferType::all_reduce;
+    double bytes = 0, times = 1;
+};
+std::vector<GroupTransfer> traffic_of(const TrainingJob& job, const TrainingPlan& plan);
 
 Program build_pass(const TrainingJob& job, const TrainingPlan& plan, const PassRequest& request);
 

@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 
 #include "base/names.hpp"
 #include "models/attention.hpp"
 #include "workloads/step_parts.hpp"
+#include "workloads/training_placement.hpp"
 
 namespace podsim {
 
@@ -17,6 +19,64 @@ const std::vector<std::pair<const char*, ContextExchange>>& names_of(const Conte
         {"all_gather", ContextExchange::all_gather},
         {"all_to_all", ContextExchange::all_to_all}};
     return names;
+}
+
+namespace {
+
+const std::vector<std::pair<const char*, RankDimension>>& dimension_names() {
+    static const std::vector<std::pair<const char*, RankDimension>> names = {
+        {"tp", RankDimension::tensor},
+        {"cp", RankDimension::context},
+        {"dp", RankDimension::data},
+        {"pp", RankDimension::pipeline}};
+    return names;
+}
+
+}  // namespace
+
+std::optional<TrainingPlacement> placement_from(const std::string& text) {
+    TrainingPlacement placement;
+    if (text == "topology") return placement;
+    placement.kind = PlacementKind::flat;
+    if (text == "flat") return placement;
+    placement.kind = PlacementKind::given;
+    std::vector<std::string> words(1);
+    for (const char letter : text) {
+        if (letter == '-') {
+            words.emplace_back();
+        } else {
+            words.back() += letter;
+        }
+    }
+    for (std::size_t i = 0; i + 1 < words.size(); ++i) {
+        if (words[i] != "ep" || words[i + 1] != "dp") continue;
+        words.erase(words.begin() + static_cast<long>(i));
+        break;
+    }
+    if (words.size() != placement.order.size()) return {};
+    for (std::size_t i = 0; i < words.size(); ++i) {
+        const auto& names = dimension_names();
+        const auto found = std::find_if(names.begin(), names.end(),
+                                        [&](const auto& one) { return words[i] == one.first; });
+        if (found == names.end() || std::count(words.begin(), words.end(), words[i]) > 1) return {};
+        placement.order[i] = found->second;
+    }
+    return placement;
+}
+
+std::string to_string(const RankOrder& order) {
+    std::string text;
+    for (const RankDimension one : order) {
+        for (const auto& [name, dimension] : dimension_names()) {
+            if (dimension == one) text += (text.empty() ? "" : "-") + std::string(name);
+        }
+    }
+    return text;
+}
+
+std::string to_string(const TrainingPlacement& placement) {
+    if (placement.kind == PlacementKind::given) return to_string(placement.order);
+    return placement.kind == PlacementKind::flat ? "flat" : "topology";
 }
 
 ScheduleRequest TrainingPlan::request(const TrainingJob& job) const {
@@ -95,6 +155,55 @@ std::string work_of(const TrainingJob& job, const TrainingPosition& position) {
     return text;
 }
 
+HeldParameters held_by(const TrainingJob& job, const TrainingPlan& plan,
+                       const TrainingPosition& position) {
+    ModelSlice slice;
+    slice.begin = position.begin;
+    slice.end = position.end;
+    slice.embedding = position.embedding;
+    slice.head = position.head;
+    slice.drafts = position.drafts;
+    slice.tensor_parallel = plan.tensor_parallel;
+    slice.expert_parallel = plan.expert_parallel;
+    slice.expert_tensor_parallel = plan.more.expert_tensor_parallel;
+    HeldParameters held = parameters_of(job.model, slice);
+    if (job.experts.redundant > 0) {
+        held.experts *= 1 + static_cast<double>(job.experts.redundant) /
+                                static_cast<double>(job.model.routed_experts);
+    }
+    return held;
+}
+
+RoutedLoad routed_load(const TrainingJob& job, const TrainingPlan& plan) {
+    const bool even = job.experts.popularity == Popularity::balanced;
+    if (!has_experts(job.model) || (even && job.experts.capacity_factor == 0)) return {};
+    const StepSpec step = expert_step(job, plan, false);
+    const ExpertLayout layout = expert_layout(step);
+    RoutedLoad sum{0, 0};
+    double layers = 0;
+    std::map<std::size_t, ExpertLoad> known;
+    for (long layer = 0; layer < layer_count(job.model); ++layer) {
+        if (!job.model.layers[static_cast<std::size_t>(layer)].experts) continue;
+        const std::size_t balance = layout.balances.empty() ? 0 : layout.balance_of(layer);
+        const auto [it, fresh] = known.try_emplace(balance);
+        if (fresh) it->second = expert_load(step, layout, plan.own_tokens(job), balance);
+        sum.imbalance += it->second.imbalance;
+        sum.dropped += it->second.dropped;
+        layers += 1;
+    }
+    return layers > 0 ? RoutedLoad{sum.imbalance / layers, sum.dropped / layers} : RoutedLoad{};
+}
+
+long routed_domains(const TrainingJob& job, const TrainingPlan& plan) {
+    const long groups = job.model.expert_groups, chosen = job.model.groups_per_token;
+    if (!job.experts.node_limited || groups <= 1 || chosen >= groups || job.domain_ranks == 0)
+        return 0;
+    const long ranks = static_cast<long>(plan.expert_parallel) * plan.more.expert_tensor_parallel;
+    const long domains = (ranks + job.domain_ranks - 1) / job.domain_ranks;
+    const long of_group = std::max(1L, (domains + groups - 1) / groups);
+    return chosen * of_group < domains ? chosen * of_group : 0;
+}
+
 StepSpec expert_step(const TrainingJob& job, const TrainingPlan& plan, bool gradients) {
     StepSpec step;
     step.model = job.model;
@@ -130,6 +239,12 @@ class Checker {
             if (const auto problem = schedule_problem(request)) add("schedule", *problem);
         }
         experts();
+        if (found_.empty()) placement();
+        if (plan_.offload.optimizer > 0 && plan_.offload.host_memory > BytesPerSecond(0.0) &&
+            job_.optimizer.optimizer == Optimizer::muon) {
+            add("offload.host_memory",
+                "is of Adam alone: Muon's products are the chip's; without it the chip steps");
+        }
         if (plan_.zero_stage == 3 && plan_.pipeline_parallel > 1) {
             add("zero_stage",
                 fmt::format("3 would gather all weights again for each of {} micro-batches in a "
@@ -216,6 +331,23 @@ class Checker {
                         std::max(1L, parts > 1 ? (have + 2) / plan_.pipeline_parallel : have + 2)));
     }
 
+    void placement() {
+        TrainingPlan placed = plan_;
+        if (plan_.more.placement.kind == PlacementKind::given)
+            placed.order = plan_.more.placement.order;
+        for (const auto& [group, name] :
+             {std::pair{RankGroup::replicas, "data- and context-parallel replicas"},
+              {RankGroup::expert, "an expert group's ranks"},
+              {RankGroup::expert_tensor, "expert-tensor ranks"},
+              {RankGroup::expert_replicas, "replicas of experts"}}) {
+            if (group_ranks(placed, group) < 2 || stride_of(placed, group)) continue;
+            return add("mapping.placement",
+                       fmt::format("{} parts {} into blocks of several stages, which are not "
+                                   "equally far apart; {} would do",
+                                   to_string(placed.order), name, to_string(kFlatOrder)));
+        }
+    }
+
     void experts() {
         const bool any = has_experts(job_.model);
         if (!any && plan_.expert_parallel > 1)
@@ -233,6 +365,16 @@ class Checker {
         if (plan_.tensor_parallel > 1 && !plan_.more.sequence_parallel) {
             add("mapping.sequence_parallel",
                 "has to divide the tokens that a tensor-parallel group takes to the experts");
+        }
+        if (job_.experts.node_limited) {
+            if (job_.model.groups_per_token >= job_.model.expert_groups)
+                add("experts.node_limited",
+                    fmt::format("needs experts in groups (n_group, topk_group); {} lets a token "
+                                "go to all of them",
+                                job_.model.name));
+            if (job_.experts.redundant > 0)
+                add("experts.node_limited",
+                    "is of experts that stay with their group; 0 redundant experts would do");
         }
         try {
             (void)expert_layout(expert_step(job_, plan_, false));

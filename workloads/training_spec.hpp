@@ -12,6 +12,7 @@
 #include "workloads/schedule.hpp"
 #include "workloads/step.hpp"
 #include "workloads/training_mapping.hpp"
+#include "workloads/training_offload.hpp"
 
 namespace podsim {
 
@@ -26,8 +27,15 @@ struct TrainingJob {
     bool dropout = false;   // as in models of 2022
     OptimizerFormats optimizer;
     DType gradient_reduction = DType::fp32;  // format in which gradients cross the network
+    long domain_ranks = 0;                   // that scale-up connects; 0: not known
     bool has_drafts() const { return drafts && model.draft_layers > 0; }
     const TrainingHabits& habits() const { return engine.training.value(); }
+};
+
+// Routed experts in the mean over the MoE layers: assignments of the busiest rank over the mean
+// (1: balanced), share of the assignments that were dropped.
+struct RoutedLoad {
+    double imbalance = 1, dropped = 0;
 };
 
 struct TrainingPlan {
@@ -37,6 +45,10 @@ struct TrainingPlan {
     long micro_batch = 1;  // sequences
     ScheduleKind schedule = ScheduleKind::one_forward_one_backward;
     RecomputePolicy recompute = RecomputePolicy::none;
+    TrainingOffload offload;
+    // As chosen_order() and routed_load() have it; filled in by who makes the plan.
+    RankOrder order = kFlatOrder;
+    RoutedLoad routed;
 
     long stage_ranks() const {
         return static_cast<long>(tensor_parallel) * more.context_parallel * data_parallel;
@@ -72,6 +84,17 @@ std::string work_of(const TrainingJob& job, const TrainingPosition& position);
 // All that is wrong with a plan on so many ranks, with the nearest value that works.
 std::vector<StepError> training_problems(const TrainingJob& job, const TrainingPlan& plan,
                                          long ranks);
+
+// Parameters of one rank that holds a part of the model, copies of experts counted.
+HeldParameters held_by(const TrainingJob& job, const TrainingPlan& plan,
+                       const TrainingPosition& position);
+
+RoutedLoad routed_load(const TrainingJob& job, const TrainingPlan& plan);
+
+// Scale-up domains that a token's experts lie in at most, 0 where nothing limits them: experts are
+// cut into groups of which a token takes some (node-limited routing, DeepSeek-V3, arXiv 2412.19437,
+// section 2.1.2); a group lies on neighbouring ranks.
+long routed_domains(const TrainingJob& job, const TrainingPlan& plan);
 
 // How experts are laid over a stage's ranks, in the terms of serving (workloads/step_parts.hpp).
 // `gradients`: what is exchanged on the way back.

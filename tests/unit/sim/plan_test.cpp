@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <set>
+#include <string>
 
 #include "base/yaml_writer.hpp"
 #include "sim/experiment.hpp"
@@ -343,6 +345,26 @@ TEST(PlanRun, ABandIsPutOnTheRanking) {
     EXPECT_LT(best.low, best.step);
     EXPECT_GT(best.high, best.step);
     EXPECT_LE(best.high / best.step, 1 + found.band->band.share + 1e-9);
+}
+
+// Where chips are few, mappings fit that keep states elsewhere; their experiment gives their step.
+TEST(PlanSearch, OffloadIsAnAxis) {
+    std::string text = kDense;
+    text.replace(text.find("chips: 64"), 9, "chips: 16");
+    text.replace(text.find("zero_stage: [1]"), 15,
+                 "zero_stage: [1], offload: [none, optimizer, both]");
+    const PlanReport report = planned(text);
+    const PlanAlternative& one = report.alternatives.front();
+    ASSERT_FALSE(one.found.timed.empty());
+    std::set<std::string> kinds;
+    for (const PlanTimed& timed : one.found.timed) {
+        kinds.insert(to_string(timed.candidate.plan.offload));
+        EXPECT_LE(timed.bound.value(), timed.step.value() * (1 + 1e-9));
+    }
+    EXPECT_GT(kinds.size(), 1U);
+    const PlanWinner& best = one.winners.at(PlanObjective::throughput);
+    EXPECT_NEAR(best.result.iteration_seconds, one.found.timed[best.timed].step.value(),
+                1e-9 * best.result.iteration_seconds);
 }
 
 }  // namespace

@@ -152,6 +152,60 @@ TEST(TrainingStep, MemoryIsTheSameBeforeAndAfter) {
     EXPECT_LE(least_need(bench.job, plan, step.positions), step.fullest().need.total());
 }
 
+// Two stages of four layers, 4 micro-batches under way at most 2: what is away fills the host.
+TEST(TrainingOffload, MemoryGoesOverTheHostLink) {
+    Bench bench;
+    bench.hardware.host_bandwidth = BytesPerSecond(500e9);
+    TrainingPlan plan;
+    plan.pipeline_parallel = 2;
+    const TrainingStep here = bench.step(plan);
+    TrainingPlan half = plan;
+    half.offload.activations = 0.5;
+    const TrainingStep away = bench.step(half);
+    const auto part = [](const StageNeed& need, const std::string& name) {
+        for (const auto& [of, bytes] : need.need.parts)
+            if (of == name) return bytes.value();
+        return 0.0;
+    };
+    ASSERT_EQ(here.needs.size(), away.needs.size());
+    EXPECT_LT(part(away.needs[0], "activations"), 0.75 * part(here.needs[0], "activations"));
+    EXPECT_GT(away.needs[0].host.value(), 0);
+    EXPECT_LT(away.needs[0].need.total(), here.needs[0].need.total());
+    // A copy of a layer on a link so fast is hidden; on one so slow it is the pass.
+    EXPECT_NEAR(away.total.value(), here.total.value(), 0.05 * here.total.value());
+    bench.hardware.host_bandwidth = BytesPerSecond(1e9);
+    half.offload.activations = 1;
+    const TrainingStep slow = bench.step(half);
+    const double copied = 4 * layer_activations(bench.job, half, LayerKind{}).value();
+    EXPECT_GE(slow.passes[0].forward->time().value(), copied / 1e9);
+    EXPECT_GT(slow.total, here.total);
+}
+
+// States of P parameters: master weights and two moments in FP32 are 12 P bytes, in and out over
+// the link at the same time; a packet of 256 bytes has 24 of header.
+TEST(TrainingOffload, TheOptimizersStatesComeAndGo) {
+    Bench bench;
+    bench.hardware.host_bandwidth = BytesPerSecond(50e9);
+    TrainingPlan plan;
+    plan.zero_stage = 0;
+    const TrainingStep here = bench.step(plan);
+    plan.offload.optimizer = 1;
+    const TrainingStep chip = bench.step(plan);
+    const double parameters = held_by(bench.job, plan, here.positions.front()).total();
+    EXPECT_DOUBLE_EQ(chip.needs[0].host.value(), 12 * parameters);
+    const double way = 12 * parameters * (1 + 24.0 / 256) / 50e9;
+    EXPECT_GE(chip.optimizers[0]->time().value(), way);
+    // The first part in and the last one out have nothing beside them.
+    EXPECT_LE(chip.optimizers[0]->time().value(), 1.25 * way + here.optimizers[0]->time().value());
+    // The host steps: 4 P bytes of gradients up and 2 P of weights down, beside its own memory's
+    // 4 + 2 x 12 + 2 bytes a parameter.
+    plan.offload.host_memory = BytesPerSecond(20e9);
+    const TrainingStep host = bench.step(plan);
+    EXPECT_GE(host.optimizers[0]->time().value(), 30 * parameters / 20e9);
+    EXPECT_LE(host.optimizers[0]->time().value(), 1.2 * 30 * parameters / 20e9);
+    EXPECT_LT(host.needs[0].need.total(), chip.needs[0].need.total());
+}
+
 Node training_experiment() {
     return parse_yaml(R"(experiment: a test
 workload:
@@ -195,6 +249,22 @@ TEST(TrainingExperiment, WhatIsWrongIsSaidAtItsKey) {
     big = with(big, "workload.recompute", "none");
     EXPECT_THAT(problems_of(big),
                 testing::AllOf(HasSubstr("memory does not fit"), HasSubstr("would fit")));
+}
+
+// The link comes from the chip's record; one without it says so.
+TEST(TrainingExperiment, OffloadNeedsALinkToTheHost) {
+    Node experiment = with(training_experiment(), "workload.offload.optimizer", "100 %");
+    EXPECT_EQ(problems_of(experiment), "");
+    experiment = with(experiment, "workload.offload.activations", "120 %");
+    EXPECT_THAT(problems_of(experiment), HasSubstr("workload.offload.activations"));
+    experiment = with(experiment, "workload.offload.activations", "100 %");
+    const AlternativeResult one = run_test(experiment);
+    EXPECT_GT(value_of(one, "memory_host"), 0);
+    for (const AuditFinding& finding : one.audit)
+        EXPECT_TRUE(finding.passed) << finding.law << ": " << finding.detail;
+    experiment = with(experiment, "workload.offload.host_memory", "20 GB/s");
+    experiment = with(experiment, "workload.optimizer.type", "muon");
+    EXPECT_THAT(problems_of(experiment), HasSubstr("workload.offload.host_memory"));
 }
 
 TEST(TrainingExperiment, CheckpointsShorterThanTheTimeBetweenFailures) {

@@ -195,5 +195,62 @@ TEST(GroupLoad, CertainExpertsDoNotFluctuate) {
     EXPECT_DOUBLE_EQ(load.others.tokens, 10);
 }
 
+// Four tokens, each with the chance 1/2: min(N, 2) is 0, 1, 2, 2, 2 with 1, 4, 6, 4, 1 sixteenths.
+// Mean (4 + 2 x 11) / 16 = 1.625; mean of squares (4 + 4 x 11) / 16 = 3.
+TEST(Capacity, KeepsWhatABinomialLeaves) {
+    const Cumulants kept = kept_of(4, 0.5, 2);
+    EXPECT_NEAR(kept.first, 1.625, 1e-12);
+    EXPECT_NEAR(kept.second, 3 - 1.625 * 1.625, 1e-12);
+    // Mean of cubes (4 + 8 x 11) / 16 = 5.75.
+    EXPECT_NEAR(kept.third, 5.75 - 3 * 1.625 * 3 + 2 * std::pow(1.625, 3), 1e-12);
+    // With room for all of them the count is the binomial.
+    const Cumulants all = kept_of(4, 0.5, 4);
+    EXPECT_DOUBLE_EQ(all.first, 2);
+    EXPECT_DOUBLE_EQ(all.second, 1);
+    // Far below the mean the room is filled.
+    EXPECT_DOUBLE_EQ(kept_of(100000, 0.5, 100).first, 100);
+    EXPECT_DOUBLE_EQ(kept_of(100000, 0.5, 100).second, 0);
+}
+
+// Half of a binomial count of 4 with 1/2 is one of 4 with 1/4: 1, 3/4, 3/4 x 1/2.
+TEST(Capacity, CopiesThinACount) {
+    const Cumulants half = thinned(kept_of(4, 0.5, 4), 0.5);
+    EXPECT_DOUBLE_EQ(half.first, 1);
+    EXPECT_DOUBLE_EQ(half.second, 0.75);
+    EXPECT_DOUBLE_EQ(half.third, 0.375);
+}
+
+// Top 2 of 8 experts, 1,024 tokens: 256 each, 1.25 times that is 320.
+TEST(Capacity, IsAnEvenShareTimesItsFactor) {
+    EXPECT_EQ(expert_capacity(1.25, 1024, 2, 8), 320);
+    EXPECT_EQ(expert_capacity(1.0, 1023, 2, 8), 256);
+}
+
+// A rank takes no more than its experts' room, however hot they are; nothing is lost without a
+// limit.
+TEST(Capacity, BoundsTheBusiestRank) {
+    const std::vector<double> chances = expert_chances(zipf_shares(64, 1), 4);
+    std::vector<int> slots(64);
+    std::iota(slots.begin(), slots.end(), 0);
+    const SlotChances all = slot_chances(chances, slots, 16);
+    constexpr long senders = 16, each = 1024;
+    const double even = each * 4.0 / 64;  // an expert's share of a sender
+    const GroupLoad free = group_load(all, senders * each);
+    EXPECT_DOUBLE_EQ(free.kept, 1);
+    double last = 0;
+    for (const double factor : {1.0, 1.5, 2.0, 4.0, 16.0}) {
+        const long room = expert_capacity(factor, each, 4, 64);
+        const GroupLoad load = group_load(all, senders * each, {senders, room});
+        EXPECT_LE(load.busiest.tokens, 4 * senders * factor * even * (1 + 1e-9));
+        EXPECT_LE(load.busiest.tokens, free.busiest.tokens * (1 + 1e-9));
+        EXPECT_GT(load.kept, last);
+        last = load.kept;
+        // What is kept is what ranks take.
+        EXPECT_NEAR(load.busiest.tokens + 15 * load.others.tokens, load.kept * senders * each * 4.0,
+                    1e-6 * senders * each);
+    }
+    EXPECT_NEAR(last, 1, 1e-9);
+}
+
 }  // namespace
 }  // namespace podsim

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "models/training.hpp"
 #include "tests/unit/workloads/training_jobs.hpp"
 
@@ -164,6 +166,76 @@ TEST(TrainingPass, ContextParallelDividesThePairs) {
     };
     EXPECT_DOUBLE_EQ(pairs(1), 512.0 * 513 / 2);
     EXPECT_NEAR(pairs(4), 512.0 * 513 / 2 / 4, 512.0);
+}
+
+// Room for half of an even share: half of the rows, half of the bytes.
+TEST(TrainingPass, CapacityBoundsRowsAndBytes) {
+    TrainingJob job = small_moe();
+    TrainingPlan plan;
+    plan.micro_batch = 2;
+    plan.data_parallel = plan.expert_parallel = 4;
+    job.experts.capacity_factor = 0.5;
+    EXPECT_DOUBLE_EQ(moved(layers(job, plan, PassKind::forward, 1), TransferType::dispatch),
+                     T * 2 * h * 2 / 2);
+    EXPECT_DOUBLE_EQ(products(layers(job, plan, PassKind::forward, 1)),
+                     2 * T * 4 * h * 2048 / 2 + 8 * T * h * h + 2 * T * h * 8);
+    EXPECT_DOUBLE_EQ(routed_load(job, plan).dropped, 0.5);
+    job.experts.popularity = Popularity::zipf;
+    job.experts.zipf_exponent = 1;
+    job.experts.capacity_factor = 1;
+    const RoutedLoad bounded = routed_load(job, plan);
+    EXPECT_GT(bounded.dropped, 0.1);
+    job.experts.capacity_factor = 0;
+    EXPECT_GT(routed_load(job, plan).imbalance, bounded.imbalance);
+}
+
+// 8 experts and 4 copies on 4 ranks: 3 in place of 2, and the 8 of 12 that have a twin sum their
+// gradients with it.
+TEST(TrainingPass, RedundantExpertsAreHeldAndSummed) {
+    TrainingJob job = small_moe();
+    TrainingPlan plan;
+    plan.micro_batch = 2;
+    plan.data_parallel = plan.expert_parallel = 4;
+    const double expert = 2 * h * 2048;  // parameters, without a gate
+    EXPECT_DOUBLE_EQ(held_by(job, plan, {2, 3}).experts, 2 * expert);
+    job.experts.redundant = 4;
+    EXPECT_DOUBLE_EQ(held_by(job, plan, {2, 3}).experts, 3 * expert);
+    PassRequest request;
+    request.kind = PassKind::backward;
+    request.position = {2, 3};
+    request.reduces = true;
+    const Program program = build_pass(job, plan, request);
+    require_valid(program);
+    const auto copies =
+        std::find_if(program.transfers.begin(), program.transfers.end(),
+                     [](const Transfer& one) { return one.name == "gradients of copies"; });
+    ASSERT_NE(copies, program.transfers.end());
+    EXPECT_DOUBLE_EQ(copies->size.value(), 2 * expert * 4);
+    EXPECT_EQ(copies->group_ranks, 2);
+}
+
+// 8 groups of experts on 64 ranks in domains of 8: a token of 4 groups goes to 4 domains; on 128
+// ranks a group lies in two; on 32 two groups share one, and nothing is limited.
+TEST(TrainingPass, NodeLimitedRoutingLimitsDomains) {
+    TrainingJob job = small_moe();
+    job.model.routed_experts = 256;
+    job.model.experts_per_token = 8;
+    job.model.expert_groups = 8;
+    job.model.groups_per_token = 4;
+    job.domain_ranks = 8;
+    TrainingPlan plan;
+    plan.data_parallel = plan.expert_parallel = 64;
+    EXPECT_EQ(routed_domains(job, plan), 0);
+    job.experts.node_limited = true;
+    EXPECT_EQ(routed_domains(job, plan), 4);
+    plan.data_parallel = plan.expert_parallel = 128;
+    EXPECT_EQ(routed_domains(job, plan), 8);
+    plan.data_parallel = plan.expert_parallel = 32;
+    EXPECT_EQ(routed_domains(job, plan), 0);
+    job.model.expert_groups = job.model.groups_per_token = 1;
+    const auto problems = training_problems(job, plan, 32);
+    ASSERT_EQ(problems.size(), 1U);
+    EXPECT_EQ(problems.front().key, "experts.node_limited");
 }
 
 }  // namespace
