@@ -142,18 +142,6 @@ LoadPoint load_point(double scale, const ServingOutcome& out, ServingFleet& flee
     return point;
 }
 
-TrafficSpec scaled(TrafficSpec traffic, double scale) {
-    for (StreamSpec& stream : traffic.streams) {
-        if (!stream.arrivals || stream.arrivals->law != ArrivalLaw::closed) {
-            stream.rate_scale *= scale;
-            continue;
-        }
-        long& users = stream.arrivals->concurrency;
-        users = std::max(1L, std::lround(static_cast<double>(users) * scale));
-    }
-    return traffic;
-}
-
 void add_warnings(AlternativeResult& result, const ServingOutcome& out, ServingFleet& fleet) {
     for (std::size_t i = 0; i < fleet.size(); ++i) {
         for (const std::string& warning : fleet.replica(i).warnings) {
@@ -195,9 +183,26 @@ ResolvedExperiment replica_experiment(const ResolvedExperiment& experiment, cons
     return replica;
 }
 
+Watts fleet_power(const PriceSpec& prices, const ResolvedAlternative& replica) {
+    const double chips = static_cast<double>(replica.packages) * replica.pool.replicas;
+    return replica.system.power_per_chip.value *
+           (chips * std::max(1.0, prices.power_usage_effectiveness.value));
+}
+
 void check_serving(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative) {
     RunOptions options;
     ServingFleet(experiment, alternative, options).check();
+    if (!experiment.spec.site_power) return;
+    Watts drawn(0.0);
+    for (const ResolvedAlternative& pool : alternative.pools)
+        drawn = drawn + fleet_power(experiment.prices, pool);
+    if (drawn <= *experiment.spec.site_power) return;
+    throw InputError({at_key(
+        alternative.pools.front().pool, "chips",
+        fmt::format("all pools of {} draw {} with their cooling, site_power "
+                    "is {}",
+                    alternative.name, to_string(drawn), to_string(*experiment.spec.site_power)),
+        "fewer chips or replicas; podsim plan finds the smallest fleet")});
 }
 
 AlternativeResult run_serving(const ResolvedExperiment& experiment,

@@ -137,9 +137,10 @@ struct ServingOutcome {
     double input_tokens = 0, cached_tokens = 0, output_tokens = 0;  // of finished requests
     double recomputed_tokens = 0;  // of finished requests: read again after a preemption
     Distribution time_to_first_token, time_per_output_token, inter_token_latency, end_to_end;
-    double good = 0;         // finished requests that kept the objective
-    double good_tokens = 0;  // output tokens of these
-    WaitSums waits;          // of finished requests
+    double good = 0;                       // finished requests that kept the objective
+    double good_tokens = 0;                // output tokens of these
+    long late_first = 0, late_tokens = 0;  // finished, but without the one or the other promise
+    WaitSums waits;                        // of finished requests
     double transferred_tokens = 0;
     double number_integral = 0;  // of requests in the system over time
     double sojourn_sum = 0;      // of all that left, or were there at the end

@@ -365,11 +365,13 @@ void Fleet::finish(std::size_t slot) {
         if (promised.time_per_output_token)
             objective.time_per_output_token = promised.time_per_output_token;
     }
-    const bool good =
-        (!objective.time_to_first_token || ttft <= objective.time_to_first_token->value()) &&
-        (!objective.time_per_output_token || output <= 1 ||
-         tpot <= objective.time_per_output_token->value());
-    if (good) {
+    const bool late_first =
+        objective.time_to_first_token && ttft > objective.time_to_first_token->value();
+    const bool late_tokens = objective.time_per_output_token && output > 1 &&
+                             tpot > objective.time_per_output_token->value();
+    out_.late_first += late_first ? 1 : 0;
+    out_.late_tokens += late_tokens ? 1 : 0;
+    if (!late_first && !late_tokens) {
         out_.good += 1;
         out_.good_tokens += output;
     }

@@ -96,5 +96,25 @@ TEST(ShippedExperiments, ThePageSaysWhatTheFabricsDo) {
     }
 }
 
+TEST(ShippedExperiments, ThePageSaysHowLargeTheFleetIs) {
+    const Folder folder;
+    const Outcome outcome =
+        folder.podsim({"plan", kExperiments + "plan-serving.yaml", "--out", "found"});
+    ASSERT_EQ(outcome.code, 0) << outcome.err;
+    std::ifstream file(std::string(PODSIM_SOURCE_DIR) + "/docs/planning.md");
+    std::ostringstream page;
+    page << file.rdbuf();
+    const auto plan = nlohmann::json::parse(folder.read("found/plan.json"));
+    for (const auto& of : plan.at("alternatives")) {
+        const auto& fleet = of.at("fleet");
+        const std::string row = fmt::format(
+            "| {} | {} | {:.1f} | {:.1f} | {:.3f} | {:.2f}x |", of.at("name").get<std::string>(),
+            fleet.at("chips").get<int>(), fleet.at("power").get<double>() / 1e3,
+            fleet.at("usd_per_month").get<double>() / 1e3,
+            metric(fleet, "usd_per_million_total_tokens"), fleet.at("holds").get<double>());
+        EXPECT_TRUE(contains(page.str(), row)) << "put this into docs/planning.md:\n" << row;
+    }
+}
+
 }  // namespace
 }  // namespace podsim

@@ -184,12 +184,16 @@ TEST(ServingCheck, WhatCannotBeIsToldAtItsKey) {
           {"workload.scheduler", "{gpu_memory_utilization: 0.2}",
            "the model leaves no room for a KV cache: a rank has 64 GB"},
           {"workload.scheduler", "{max_num_seq: 3}", "max_num_seq"},
+          {"site_power", "19 kW", "16 chips of 1 kW at a power usage effectiveness of 1.2 draw"},
           {"workload.rate_scales", "[0]", "rate_scales"},
           {"workload.traffic.arrivals.rate", "0 req/s", "workload.traffic.arrivals.rate"},
           {"alternatives.A.replicas", "3", "16 chips do not divide over 3 replicas"},
           {"alternatives.A.batch_per_chip", "3", "says nothing to a workload of kind serving"}}) {
         EXPECT_THAT(problems_of(with(serving_experiment(), path, value)), HasSubstr(said));
     }
+    // 64 chips of 1 kW at 1.2.
+    EXPECT_THAT(problems_of(with(pools_experiment(), "site_power", "70 kW")),
+                HasSubstr("all pools of A draw 76.8 kW with their cooling, site_power is 70 kW"));
     Node alone = pools_experiment();
     Node* pools = alone.find("alternatives")->items.front().find("pools");
     pools->items.pop_back();
