@@ -170,4 +170,17 @@ void add_costs(const ServingMetrics& add, const ServingOutcome& out, ServingFlee
     }
 }
 
+void add_lifecycle(const ServingMetrics& add, const ServingOutcome& out, ServingFleet& fleet,
+                   const ResolvedExperiment& experiment) {
+    const auto& spec = experiment.spec.workload.serving->lifecycle;
+    AlternativeResult& result = add.result;
+    if (!spec || result.cost.empty() || !(out.span > 0)) return;
+    constexpr double day = 86400;
+    const Usd daily(result.cost.front().usd_per_hour_per_chip * fleet.chips() * 24);
+    result.served->lifecycle =
+        lifecycle(*spec, daily, (out.input_tokens + out.output_tokens) / out.span * day);
+    add("usd_per_day", daily.value() / 1e3, "kUSD");
+    add("days_until_training_share", days_until_share(spec->training, daily, spec->share), "day");
+}
+
 }  // namespace podsim

@@ -50,6 +50,14 @@ void fields(Visitor& visit, ServedPool& pool) {
 }
 
 template <class Visitor>
+void fields(Visitor& visit, LifecyclePoint& point) {
+    visit("days", point.days, "of serving");
+    visit("usd", point.usd, "of training and these days");
+    visit("training_share", point.training_share, "of that bill");
+    visit("usd_per_million_tokens", point.usd_per_million_tokens, "of it, tokens in and out");
+}
+
+template <class Visitor>
 void fields(Visitor& visit, LoadPoint& point) {
     visit("rate_scale", point.rate_scale, "times the rate of the traffic");
     visit("requests_per_second", point.requests_per_second, "finished");
@@ -91,6 +99,7 @@ void fields(Visitor& visit, ServedTraffic& served) {
     visit("transferred_bytes", served.transferred_bytes, "of them");
     visit("notes", served.notes, "of the traffic");
     visit("pools", served.pools, "engines by pool");
+    visit("lifecycle", served.lifecycle, "training and the bills of days like this run");
     visit("curve", served.curve, "the same traffic at other rates");
 }
 

@@ -6,6 +6,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "sim/lifecycle.hpp"
+
 namespace podsim {
 
 struct ServedPool {
@@ -49,6 +51,7 @@ struct ServedTraffic {
     std::vector<std::string> notes;
     std::vector<ServedPool> pools;
     std::vector<LoadPoint> curve;
+    std::vector<LifecyclePoint> lifecycle;
 };
 
 nlohmann::ordered_json to_json(const ServedTraffic& served);

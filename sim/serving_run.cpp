@@ -257,6 +257,8 @@ AlternativeResult run_serving(const ResolvedExperiment& experiment,
     add_costs(add, out, fleet, experiment);
     counts.events += static_cast<long>(out.events);
 
+    add_lifecycle(add, out, fleet, experiment);
+
     const double usd_per_second =
         result.cost.empty() ? 0 : result.cost.front().usd_per_hour_per_chip * fleet.chips() / 3600;
     std::vector<double> scales = experiment.spec.workload.serving->rate_scales;

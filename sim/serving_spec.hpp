@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sim/form_variants.hpp"
+#include "sim/lifecycle.hpp"
 #include "sim/traffic_spec.hpp"
 #include "workloads/serving.hpp"
 
@@ -46,6 +47,7 @@ struct ServingSpec {
     long max_model_len = 0;           // 0: what the model was made for
     long max_queue = 0;               // at a replica, 0: any number
     std::vector<double> rate_scales;  // of further runs, for a curve over load
+    std::optional<LifecycleSpec> lifecycle;
 };
 
 template <class Form>
@@ -112,6 +114,8 @@ void describe_serving(Form& form, bool serving, ServingSpec& spec) {
                         "serving: further runs with so many times the rate (closed loops: the "
                         "users), for a curve of throughput against speed",
                         Check{1e-6, 1e6, false, "a value of 0.000001 to 1,000,000"});
+    optional_of_variant(form, serving, "lifecycle", spec.lifecycle,
+                        "serving: what training cost beside the bills of such days");
 }
 
 }  // namespace podsim

@@ -144,6 +144,18 @@ TEST(ServingRun, TheResultReadsBack) {
     EXPECT_TRUE(curve[0].on_frontier && curve[1].on_frontier);
 }
 
+// 16 chips at 2 USD an hour for 24 hours, 768 USD: nine times 7,680 after 90 days.
+TEST(ServingRun, DaysUntilTrainingIsATenth) {
+    const AlternativeResult result = run_test(
+        with(serving_experiment(), "workload.lifecycle", "{training: 7680 USD, days: [10, 90]}"));
+    EXPECT_NEAR(value_of(result, "usd_per_day"), 0.768, 1e-12);
+    EXPECT_NEAR(value_of(result, "days_until_training_share"), 90, 1e-9);
+    ASSERT_EQ(result.served->lifecycle.size(), 2U);
+    EXPECT_NEAR(result.served->lifecycle[0].training_share, 0.5, 1e-12);
+    EXPECT_NEAR(result.served->lifecycle[1].training_share, 0.1, 1e-12);
+    EXPECT_NEAR(result.served->lifecycle[1].usd, 76800, 1e-9);
+}
+
 TEST(ServingRun, TheSameSeedGivesTheSameBytes) {
     const AlternativeResult a = run_test(serving_experiment()), b = run_test(serving_experiment());
     EXPECT_EQ(to_json(*a.served), to_json(*b.served));
