@@ -119,6 +119,11 @@ const std::vector<MetricInfo>& metric_table() {
          "bytes over time and data-sheet rate of the fuller direction"},
         {"utilization_host", "host", "share", "achieved", "host work over time"},
 
+        {"replica_failures", "failures of replicas", "failures", "throughput", "in the span"},
+        {"requests_retried", "requests begun again", "requests", "throughput",
+         "after a failure of their replica, each time counted"},
+        {"replicas_down", "replicas down", "share", "throughput",
+         "time without service, mean over replicas"},
         {"kv_cache_blocks", "KV cache", "blocks", "memory",
          "of all replicas of all pools: what weights, work and runtime leave"},
         {"kv_cache_occupancy", "KV cache in use", "share", "memory",

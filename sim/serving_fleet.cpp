@@ -116,6 +116,9 @@ ServingPool ServingFleet::pool_of(std::size_t index, const RunOptions& options) 
                                     (1.0 / static_cast<double>(replica.chip.ranks));
         pool.swap_each = Bytes(own.capacity.bytes_per_token) / host / static_cast<double>(groups);
     }
+    if (const auto& failures = workload.serving->failures)
+        pool.failures = {failures->mean_time_between / static_cast<double>(replica.packages),
+                         failures->repair};
     own.tiers = knobs.cache_tiers;
     StepTable& table = *own.table;
     pool.step_time = [&table](const StepLoad& load) { return table.time(load); };
@@ -215,6 +218,7 @@ ServingOutcome ServingFleet::run(const TrafficSpec& traffic, std::uint64_t seed,
         }
     }
     case_.stop = stop;
+    case_.seed = seed;
     return simulate_serving(case_, stream_);
 }
 

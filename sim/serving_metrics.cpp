@@ -15,6 +15,17 @@ void add_rates(const ServingMetrics& add, const ServingOutcome& out, ServingFlee
     if (out.rejected > 0) add("requests_rejected", static_cast<double>(out.rejected), "requests");
     if (out.timed_out > 0)
         add("requests_timed_out", static_cast<double>(out.timed_out), "requests");
+    double failures = 0, down = 0, replicas = 0;
+    for (std::size_t i = 0; i < fleet.size(); ++i) {
+        failures += static_cast<double>(out.pools[i].failures);
+        down += out.pools[i].down;
+        replicas += fleet.replicas(i);
+    }
+    if (failures > 0) {
+        add("replica_failures", failures, "failures");
+        add("requests_retried", static_cast<double>(out.retried), "requests");
+        add("replicas_down", ratio(down, span * replicas), "share");
+    }
     add("requests_per_second", ratio(static_cast<double>(out.finished), span), "req/s");
     add("goodput_requests_per_second", ratio(out.good, span), "req/s");
     add("goodput_share", ratio(out.good, static_cast<double>(out.arrived)), "share");

@@ -82,6 +82,8 @@ ServedPool served_pool(ServingFleet& fleet, std::size_t i, const PoolOutcome& ou
     pool.prefill_seconds = std::min(work.prefill_seconds, out.busy);
     pool.flops = work.cost.matrix_flops;
     pool.memory_bytes = work.cost.memory_bytes;
+    pool.failures = out.failures;
+    pool.down_seconds = out.down;
     pool.preemptions = out.preemptions;
     pool.peak_blocks = out.peak_blocks;
     pool.peak_sequences = out.peak_sequences;
@@ -104,6 +106,7 @@ ServedTraffic served_of(ServingFleet& fleet, const ServingOutcome& out, std::uin
     served.rejected = out.rejected;
     served.timed_out = out.timed_out;
     served.in_flight = out.in_flight;
+    served.retried = out.retried;
     served.skipped_rows = fleet.stream().counts->skipped;
     served.input_tokens = out.input_tokens;
     served.cached_tokens = out.cached_tokens;

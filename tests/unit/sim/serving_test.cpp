@@ -144,6 +144,23 @@ TEST(ServingRun, TheResultReadsBack) {
     EXPECT_TRUE(curve[0].on_frontier && curve[1].on_frontier);
 }
 
+// 32 chips in two replicas, each chip failing once in 200 s on the mean: every law holds all the
+// same, and nothing is left over.
+TEST(ServingRun, FailuresBreakNoLaw) {
+    Node experiment = with(with(serving_experiment(), "alternatives.A.chips", "32"),
+                           "alternatives.A.replicas", "2");
+    experiment = with(experiment, "workload.failures", "{mean_time_between: 200 s, repair: 5 s}");
+    experiment = with(experiment, "workload.traffic.requests", "1000");
+    const AlternativeResult result = run_test(experiment);
+    EXPECT_THAT(broken_laws(result), ::testing::IsEmpty());
+    EXPECT_EQ(result.served->finished, 1000);
+    EXPECT_GT(result.served->pools[0].failures, 1);
+    EXPECT_GT(result.served->retried, 0);
+    EXPECT_EQ(value_of(result, "requests_retried"), result.served->retried);
+    EXPECT_NEAR(value_of(result, "replicas_down"),
+                result.served->pools[0].down_seconds / 2 / result.served->span_seconds, 1e-12);
+}
+
 // 16 chips at 2 USD an hour for 24 hours, 768 USD: nine times 7,680 after 90 days.
 TEST(ServingRun, DaysUntilTrainingIsATenth) {
     const AlternativeResult result = run_test(
