@@ -145,7 +145,7 @@ Command parse_plan(const std::vector<std::string>& arguments) {
     Verb verb("plan");
     PlanCommand plan;
     CLI::App& app = *verb.app;
-    app.add_option("FILE", plan.file, "experiment of kind training with a section plan")
+    app.add_option("FILE", plan.file, "experiment of kind training or serving with a section plan")
         ->required();
     app.add_option("--out", plan.out, "write plan.json and experiments of the best there")
         ->type_name("DIR");
@@ -354,7 +354,7 @@ std::string overview() {
 const std::vector<std::pair<std::string, std::string>>& verb_table() {
     static const std::vector<std::pair<std::string, std::string>> verbs = {
         {"run", "Run experiments, compare their alternatives, write the results."},
-        {"plan", "Search the mappings of a training step: fastest, cheapest."},
+        {"plan", "Search mappings of a training step, or the smallest fleet that serves."},
         {"validate", "Hold podsim against published measurements."},
         {"diff", "Which operators, transfers and waits make two results differ."},
         {"calibrate", "Fit a kernel or collective library's habits to measured tables."},

@@ -325,6 +325,31 @@ Section load_section(const Alternatives& all) {
     return section;
 }
 
+// Training and the bills of days like this: what it comes to, and training's share of it.
+Section lifecycle_section(const Alternatives& all) {
+    Section section{"training and so many such days: MUSD / training, %", {}};
+    std::vector<double> days;
+    for (const AlternativeResult& a : all) {
+        if (!a.served) continue;
+        for (const LifecyclePoint& point : a.served->lifecycle) {
+            if (std::find(days.begin(), days.end(), point.days) == days.end())
+                days.push_back(point.days);
+        }
+    }
+    for (const double day : days) {
+        add(section, significant(day) + " days", all, [&](const AlternativeResult& a) {
+            if (!a.served) return std::string();
+            for (const LifecyclePoint& point : a.served->lifecycle) {
+                if (point.days != day) continue;
+                return significant(point.usd / 1e6) + " / " +
+                       significant(point.training_share * 100, 3);
+            }
+            return std::string();
+        });
+    }
+    return section;
+}
+
 std::vector<Section> sections_of(const Alternatives& all) {
     std::vector<Section> sections = {what_runs(all)};
     for (const char* group : {"throughput", "latency", "achieved", "memory", "energy"}) {
@@ -342,6 +367,7 @@ std::vector<Section> sections_of(const Alternatives& all) {
     add_metrics(other, all, "other");
     sections.push_back(std::move(other));
     sections.push_back(load_section(all));
+    sections.push_back(lifecycle_section(all));
     sections.push_back(bounds_section(all));
     sections.push_back(breakdown_section(all));
     sections.push_back(energy_section(all));

@@ -8,6 +8,7 @@
 #include "app/output_files.hpp"
 #include "app/plan_table.hpp"
 #include "app/rerun.hpp"
+#include "app/serving_plan_table.hpp"
 #include "app/verbs.hpp"
 #include "base/signals_held.hpp"
 #include "base/yaml_writer.hpp"
@@ -52,6 +53,52 @@ std::vector<OutputFile> files_of(const PlanReport& report, const std::string& fo
     return files;
 }
 
+std::vector<OutputFile> files_of(const ServingPlanReport& report, const std::string& folder) {
+    const fs::path root = fs::path(folder).lexically_normal();
+    std::vector<OutputFile> files = {
+        {(root / "plan.json").string(), serving_plan_json(report).dump(2) + "\n"}};
+    std::set<std::string> names;
+    for (const ServingPlanAlternative& of : report.alternatives) {
+        if (!of.answer) continue;
+        std::string name = "best-" + file_part(of.name);
+        while (!names.insert(name).second) name += "-2";
+        const std::string head =
+            "# The cheapest fleet that keeps the objective of those that podsim plan searched.\n";
+        files.push_back(
+            {(root / (name + ".yaml")).string(), head + to_yaml(of.answer->experiment)});
+    }
+    return files;
+}
+
+bool is_serving(const Node& experiment) {
+    const Node* workload = experiment.find("workload");
+    const Node* kind = workload != nullptr ? workload->find("kind") : nullptr;
+    return kind != nullptr && kind->text == "serving";
+}
+
+// What a search found, whichever kind it is of.
+struct Found {
+    std::string text;
+    std::vector<OutputFile> files;
+    bool partial = false;
+};
+
+Found search(const PlanCommand& plan, const Experiment& experiment, Catalog& catalog,
+             const PlanOptions& options) {
+    const auto found = [&](const auto& report, std::string text) {
+        Found all{std::move(text), {}, report.partial()};
+        if (!plan.out.empty()) all.files = files_of(report, plan.out);
+        return all;
+    };
+    if (is_serving(experiment.document)) {
+        const ServingPlanReport report = plan_serving(experiment.document, catalog, options);
+        return found(report, plan.json ? serving_plan_json(report).dump(2) + "\n"
+                                       : serving_plan_text(report));
+    }
+    const PlanReport report = plan_experiment(experiment.document, catalog, options);
+    return found(report, plan.json ? plan_json(report).dump(2) + "\n" : plan_text(report));
+}
+
 }  // namespace
 
 ExitCode do_plan(const PlanCommand& plan, const Surroundings& surroundings, Streams streams) {
@@ -68,22 +115,19 @@ ExitCode do_plan(const PlanCommand& plan, const Surroundings& surroundings, Stre
             streams.err << "\r\033[K" << line << std::flush;
         };
     }
-    PlanReport report;
+    Found found;
     bool interrupted = false;
     {
         const SignalsHeld held;
-        report = plan_experiment(experiment.document, catalog, options);
-        interrupted = SignalsHeld::take() && report.partial();
+        found = search(plan, experiment, catalog, options);
+        interrupted = SignalsHeld::take() && found.partial;
     }
     if (surroundings.terminal) streams.err << "\r\033[K" << std::flush;
-    std::string text = plan.json ? plan_json(report).dump(2) + "\n" : plan_text(report);
-    if (!plan.out.empty()) {
-        const std::vector<OutputFile> files = files_of(report, plan.out);
-        write_files(files);
-        if (!plan.json) {
-            text += "\n";
-            for (const OutputFile& file : files) text += "written: " + file.path + "\n";
-        }
+    std::string text = std::move(found.text);
+    write_files(found.files);
+    if (!plan.json && !found.files.empty()) {
+        text += "\n";
+        for (const OutputFile& file : found.files) text += "written: " + file.path + "\n";
     }
     streams.out << text << std::flush;
     return interrupted ? ExitCode::interrupted : ExitCode::ok;

@@ -58,6 +58,7 @@ std::vector<Operator> attention_block(const ModelSpec& model, const Precision& p
 // every rank of the group gathers; the heads' outputs, which go back to the rank of the token.
 struct SplitExchange {
     Bytes latents{0.0}, outputs{0.0};
+    Bytes cached{0.0};  // of a token whose latents are in the cache, a part of it on each rank
 };
 SplitExchange split_exchange(const LatentAttention& kind);
 

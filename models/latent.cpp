@@ -242,7 +242,8 @@ double widest_activation(const LatentAttention& kind, bool is_decode, int tensor
 SplitExchange split_exchange(const LatentAttention& kind) {
     const double element = bytes_of(stream_format);
     return {Bytes(static_cast<double>(kind.query_rank + latent_entry(kind)) * element),
-            Bytes(static_cast<double>(kind.heads * kind.value_head_dim) * element)};
+            Bytes(static_cast<double>(kind.heads * kind.value_head_dim) * element),
+            Bytes(static_cast<double>(latent_entry(kind)) * element)};
 }
 
 }  // namespace podsim

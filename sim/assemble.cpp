@@ -6,6 +6,7 @@
 
 #include "base/at.hpp"
 #include "sim/task_facts.hpp"
+#include "workloads/step_parts.hpp"
 
 namespace podsim {
 
@@ -48,7 +49,7 @@ std::string part_word(const AssemblyInput& in, const Task& task) {
         case TaskKind::fused:
             return "fused expert exchange";
         case TaskKind::host:
-            return "host";
+            return task.name == kPrefixFetch ? kPrefixFetch : "host";
     }
     return "?";
 }
@@ -79,7 +80,7 @@ std::vector<Slice> slices_of(const AssemblyInput& in, int id) {
     const Spent spent = spent_of(r);
     std::vector<Slice> slices;
     if (task.kind == TaskKind::host) {
-        slices.push_back({"host", in.evidence.host, 0, seconds_of(r.end - r.start)});
+        slices.push_back({part_word(in, task), in.evidence.host, 0, seconds_of(r.end - r.start)});
     } else if (task.kind == TaskKind::transfer) {
         const Confidence basis = basis_of(coflow_of(in, task));
         const double error = coflow_of(in, task).record->held_out_error;

@@ -12,6 +12,7 @@
 #include "sim/plan_run.hpp"
 #include "sim/replay_run.hpp"
 #include "sim/resolve.hpp"
+#include "sim/serving_plan.hpp"
 #include "sim/serving_run.hpp"
 #include "sim/single_run.hpp"
 #include "sim/step_run.hpp"
@@ -125,6 +126,10 @@ ResolvedExperiment checked(Node& document, Catalog& catalog, const std::string& 
             require_fidelity(alternative, fidelity);
             if (resolved.spec.plan) {
                 check_plan(resolved, alternative);
+                continue;
+            }
+            if (resolved.spec.serving_plan) {
+                check_serving_plan(resolved, alternative);
                 continue;
             }
             if (kind == WorkloadKind::replay) {

@@ -310,11 +310,17 @@ void describe(Form& form, ExperimentSpec& experiment) {
     form.optional("site_power", experiment.site_power,
                   "what the facility may draw, cooling included: caps the chips of an alternative",
                   positive());
-    form.optional("plan", experiment.plan,
-                  "training: over which mappings podsim plan searches (docs/planning.md)");
+    PlanSection plan;
+    plan.serving = experiment.workload.kind == WorkloadKind::serving;
+    form.optional("plan", plan,
+                  "training, serving: over what podsim plan searches (docs/planning.md)");
     if (!form.ok()) return;
-    if (experiment.plan && experiment.workload.kind != WorkloadKind::training)
-        form.problem("plan", "searches mappings of training alone", "remove it");
+    if (form.has("plan") && plan.serving) experiment.serving_plan = std::move(plan.service);
+    if (form.has("plan") && experiment.workload.kind == WorkloadKind::training)
+        experiment.plan = std::move(plan.training);
+    if (form.has("plan") && !experiment.plan && !experiment.serving_plan)
+        form.problem("plan", "searches mappings of training, or fleets of serving, alone",
+                     "remove it");
     if (experiment.alternatives.empty())
         form.problem("alternatives", "is empty, expected at least one");
     std::set<std::string> seen;

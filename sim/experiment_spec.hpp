@@ -16,6 +16,7 @@
 #include "sim/moe_operator.hpp"
 #include "sim/plan_form.hpp"
 #include "sim/replay_spec.hpp"
+#include "sim/serving_plan_form.hpp"
 #include "sim/serving_spec.hpp"
 #include "sim/training_spec_form.hpp"
 #include "workloads/mapping.hpp"
@@ -107,8 +108,9 @@ struct ExperimentSpec {
     WorkloadSpec workload;
     std::vector<AlternativeSpec> alternatives;
     std::string prices = "default";
-    std::optional<Watts> site_power;  // what the facility may draw, cooling included
-    std::optional<PlanForm> plan;     // over what `podsim plan` searches
+    std::optional<Watts> site_power;              // what the facility may draw, cooling included
+    std::optional<PlanForm> plan;                 // training: over what `podsim plan` searches
+    std::optional<ServingPlanForm> serving_plan;  // serving: the same
     KeyPlaces plan_places;
 };
 

@@ -33,16 +33,18 @@ PoolRole role_of(const PoolSpec& pool) {
                                    : PoolRole::serve;
 }
 
+}  // namespace
+
 long longest_of(const ResolvedExperiment& experiment) {
     const long asked = experiment.spec.workload.serving->max_model_len;
     return asked > 0 ? asked : experiment.model->max_context;
 }
 
-}  // namespace
-
 ServingFleet::ServingFleet(const ResolvedExperiment& experiment,
-                           const ResolvedAlternative& alternative, const RunOptions& options)
+                           const ResolvedAlternative& alternative, const RunOptions& options,
+                           std::vector<std::shared_ptr<StepTable>> tables)
     : experiment_(experiment), alternative_(alternative) {
+    tables.resize(alternative.pools.size());
     const ServingSpec& serving = *experiment.spec.workload.serving;
     case_.routing = serving.routing;
     case_.max_model_len = longest_of(experiment);
@@ -50,6 +52,7 @@ ServingFleet::ServingFleet(const ResolvedExperiment& experiment,
     case_.objective = serving.slo;
     pools_.resize(alternative.pools.size());
     for (std::size_t i = 0; i < pools_.size(); ++i) {
+        pools_[i].table = std::move(tables[i]);
         case_.pools.push_back(pool_of(i, options));
         case_.transfer_latency = max(case_.transfer_latency, latency_of(alternative.pools[i]));
     }
@@ -88,9 +91,10 @@ ServingPool ServingFleet::pool_of(std::size_t index, const RunOptions& options) 
     const ResolvedAlternative& replica = alternative_.pools[index];
     const WorkloadSpec& workload = experiment_.spec.workload;
     Pool& own = pools_[index];
-    own.table =
-        std::make_unique<StepTable>(*experiment_.model, workload.speculation, replica,
-                                    fidelity_of(options, replica.chip), options.cache_folder);
+    if (!own.table)
+        own.table =
+            std::make_shared<StepTable>(*experiment_.model, workload.speculation, replica,
+                                        fidelity_of(options, replica.chip), options.cache_folder);
     const ReplicaKnobs knobs = knobs_of(workload.serving->scheduler, replica.pool.scheduler);
     own.capacity =
         own.table->capacity(knobs.scheduler, knobs.gpu_memory_utilization, longest_of(experiment_));
@@ -112,6 +116,9 @@ ServingPool ServingFleet::pool_of(std::size_t index, const RunOptions& options) 
                                     (1.0 / static_cast<double>(replica.chip.ranks));
         pool.swap_each = Bytes(own.capacity.bytes_per_token) / host / static_cast<double>(groups);
     }
+    if (const auto& failures = workload.serving->failures)
+        pool.failures = {failures->mean_time_between / static_cast<double>(replica.packages),
+                         failures->repair};
     own.tiers = knobs.cache_tiers;
     StepTable& table = *own.table;
     pool.step_time = [&table](const StepLoad& load) { return table.time(load); };
@@ -211,6 +218,7 @@ ServingOutcome ServingFleet::run(const TrafficSpec& traffic, std::uint64_t seed,
         }
     }
     case_.stop = stop;
+    case_.seed = seed;
     return simulate_serving(case_, stream_);
 }
 

@@ -22,11 +22,15 @@ struct PoolWork {
     double prefill_steps = 0;
 };
 
+// Tokens of prompt and answer together that engines take: as asked, else what the model was made
+// for.
+long longest_of(const ResolvedExperiment& experiment);
+
 class ServingFleet {
   public:
-    // Both must outlive it.
+    // Both must outlive it. `tables`, of its pools' replicas, are made where they are not given.
     ServingFleet(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative,
-                 const RunOptions& options);
+                 const RunOptions& options, std::vector<std::shared_ptr<StepTable>> tables = {});
 
     // Throws InputError as check_serving says.
     void check();
@@ -49,7 +53,7 @@ class ServingFleet {
 
   private:
     struct Pool {
-        std::unique_ptr<StepTable> table;
+        std::shared_ptr<StepTable> table;
         KvCapacity capacity;
         std::vector<CacheTierSetting> tiers;
         PoolWork work;

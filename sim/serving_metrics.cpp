@@ -15,6 +15,17 @@ void add_rates(const ServingMetrics& add, const ServingOutcome& out, ServingFlee
     if (out.rejected > 0) add("requests_rejected", static_cast<double>(out.rejected), "requests");
     if (out.timed_out > 0)
         add("requests_timed_out", static_cast<double>(out.timed_out), "requests");
+    double failures = 0, down = 0, replicas = 0;
+    for (std::size_t i = 0; i < fleet.size(); ++i) {
+        failures += static_cast<double>(out.pools[i].failures);
+        down += out.pools[i].down;
+        replicas += fleet.replicas(i);
+    }
+    if (failures > 0) {
+        add("replica_failures", failures, "failures");
+        add("requests_retried", static_cast<double>(out.retried), "requests");
+        add("replicas_down", ratio(down, span * replicas), "share");
+    }
     add("requests_per_second", ratio(static_cast<double>(out.finished), span), "req/s");
     add("goodput_requests_per_second", ratio(out.good, span), "req/s");
     add("goodput_share", ratio(out.good, static_cast<double>(out.arrived)), "share");
@@ -168,6 +179,19 @@ void add_costs(const ServingMetrics& add, const ServingOutcome& out, ServingFlee
             result.warnings.push_back(fmt::format("the {} price of {} is a rumour ({})", mean.name,
                                                   fleet.replica(0).chip.name, mean.source));
     }
+}
+
+void add_lifecycle(const ServingMetrics& add, const ServingOutcome& out, ServingFleet& fleet,
+                   const ResolvedExperiment& experiment) {
+    const auto& spec = experiment.spec.workload.serving->lifecycle;
+    AlternativeResult& result = add.result;
+    if (!spec || result.cost.empty() || !(out.span > 0)) return;
+    constexpr double day = 86400;
+    const Usd daily(result.cost.front().usd_per_hour_per_chip * fleet.chips() * 24);
+    result.served->lifecycle =
+        lifecycle(*spec, daily, (out.input_tokens + out.output_tokens) / out.span * day);
+    add("usd_per_day", daily.value() / 1e3, "kUSD");
+    add("days_until_training_share", days_until_share(spec->training, daily, spec->share), "day");
 }
 
 }  // namespace podsim

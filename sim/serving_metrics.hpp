@@ -44,4 +44,8 @@ double add_energy(AlternativeResult& result, const ServingOutcome& out, ServingF
 void add_costs(const ServingMetrics& add, const ServingOutcome& out, ServingFleet& fleet,
                const ResolvedExperiment& experiment);
 
+// The run's day, over and over, beside what training cost: of the first basis of cost.
+void add_lifecycle(const ServingMetrics& add, const ServingOutcome& out, ServingFleet& fleet,
+                   const ResolvedExperiment& experiment);
+
 }  // namespace podsim

@@ -38,6 +38,8 @@ void fields(Visitor& visit, ServedPool& pool) {
     visit("prefill_seconds", pool.prefill_seconds, "of busy_seconds, for prompts");
     visit("flops", pool.flops, "of all steps");
     visit("memory_bytes", pool.memory_bytes, "across memory in all steps");
+    visit("failures", pool.failures, "of its replicas");
+    visit("down_seconds", pool.down_seconds, "without service, summed over replicas");
     visit("preemptions", pool.preemptions, "sequences that lost their blocks");
     visit("peak_blocks", pool.peak_blocks, "in use at once on a replica");
     visit("peak_sequences", pool.peak_sequences, "at once on a replica");
@@ -47,6 +49,14 @@ void fields(Visitor& visit, ServedPool& pool) {
     visit("step_error_mean", pool.step_error_mean, "interpolated against worked out, mean");
     visit("step_error_worst", pool.step_error_worst, "the largest of them");
     visit("step_error_samples", pool.step_error_samples, "steps compared");
+}
+
+template <class Visitor>
+void fields(Visitor& visit, LifecyclePoint& point) {
+    visit("days", point.days, "of serving");
+    visit("usd", point.usd, "of training and these days");
+    visit("training_share", point.training_share, "of that bill");
+    visit("usd_per_million_tokens", point.usd_per_million_tokens, "of it, tokens in and out");
 }
 
 template <class Visitor>
@@ -80,6 +90,7 @@ void fields(Visitor& visit, ServedTraffic& served) {
     visit("rejected", served.rejected, "requests");
     visit("timed_out", served.timed_out, "requests");
     visit("in_flight", served.in_flight, "requests, where the run was ended");
+    visit("retried", served.retried, "begun again after a failure, each time counted");
     visit("skipped_rows", served.skipped_rows, "of the trace, with something wrong");
     visit("input_tokens", served.input_tokens, "of finished requests");
     visit("cached_tokens", served.cached_tokens, "of these, found in the cache");
@@ -91,6 +102,7 @@ void fields(Visitor& visit, ServedTraffic& served) {
     visit("transferred_bytes", served.transferred_bytes, "of them");
     visit("notes", served.notes, "of the traffic");
     visit("pools", served.pools, "engines by pool");
+    visit("lifecycle", served.lifecycle, "training and the bills of days like this run");
     visit("curve", served.curve, "the same traffic at other rates");
 }
 

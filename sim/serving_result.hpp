@@ -6,6 +6,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "sim/lifecycle.hpp"
+
 namespace podsim {
 
 struct ServedPool {
@@ -20,6 +22,8 @@ struct ServedPool {
     double prefill_tokens = 0, written_tokens = 0;
     double prefill_seconds = 0;  // of busy_seconds, for reading prompts
     double flops = 0, memory_bytes = 0;
+    long failures = 0;
+    double down_seconds = 0;  // summed over replicas
     long preemptions = 0, peak_blocks = 0, peak_sequences = 0;
     double hit_tokens = 0, looked_up_tokens = 0;
     long step_points = 0;  // of its step table, worked out
@@ -42,6 +46,7 @@ struct ServedTraffic {
     bool partial = false;  // ended by a signal: all else is of what had ended by then
     double span_seconds = 0;
     long arrived = 0, finished = 0, rejected = 0, timed_out = 0, in_flight = 0;
+    long retried = 0;  // begun again after a failure of their replica
     long skipped_rows = 0;
     double input_tokens = 0, cached_tokens = 0, output_tokens = 0, recomputed_tokens = 0;
     double number_integral = 0, sojourn_sum = 0;  // of Little's law, request-seconds
@@ -49,6 +54,7 @@ struct ServedTraffic {
     std::vector<std::string> notes;
     std::vector<ServedPool> pools;
     std::vector<LoadPoint> curve;
+    std::vector<LifecyclePoint> lifecycle;
 };
 
 nlohmann::ordered_json to_json(const ServedTraffic& served);

@@ -82,6 +82,8 @@ ServedPool served_pool(ServingFleet& fleet, std::size_t i, const PoolOutcome& ou
     pool.prefill_seconds = std::min(work.prefill_seconds, out.busy);
     pool.flops = work.cost.matrix_flops;
     pool.memory_bytes = work.cost.memory_bytes;
+    pool.failures = out.failures;
+    pool.down_seconds = out.down;
     pool.preemptions = out.preemptions;
     pool.peak_blocks = out.peak_blocks;
     pool.peak_sequences = out.peak_sequences;
@@ -104,6 +106,7 @@ ServedTraffic served_of(ServingFleet& fleet, const ServingOutcome& out, std::uin
     served.rejected = out.rejected;
     served.timed_out = out.timed_out;
     served.in_flight = out.in_flight;
+    served.retried = out.retried;
     served.skipped_rows = fleet.stream().counts->skipped;
     served.input_tokens = out.input_tokens;
     served.cached_tokens = out.cached_tokens;
@@ -140,18 +143,6 @@ LoadPoint load_point(double scale, const ServingOutcome& out, ServingFleet& flee
     point.rejected = out.rejected;
     point.timed_out = out.timed_out;
     return point;
-}
-
-TrafficSpec scaled(TrafficSpec traffic, double scale) {
-    for (StreamSpec& stream : traffic.streams) {
-        if (!stream.arrivals || stream.arrivals->law != ArrivalLaw::closed) {
-            stream.rate_scale *= scale;
-            continue;
-        }
-        long& users = stream.arrivals->concurrency;
-        users = std::max(1L, std::lround(static_cast<double>(users) * scale));
-    }
-    return traffic;
 }
 
 void add_warnings(AlternativeResult& result, const ServingOutcome& out, ServingFleet& fleet) {
@@ -195,9 +186,26 @@ ResolvedExperiment replica_experiment(const ResolvedExperiment& experiment, cons
     return replica;
 }
 
+Watts fleet_power(const PriceSpec& prices, const ResolvedAlternative& replica) {
+    const double chips = static_cast<double>(replica.packages) * replica.pool.replicas;
+    return replica.system.power_per_chip.value *
+           (chips * std::max(1.0, prices.power_usage_effectiveness.value));
+}
+
 void check_serving(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative) {
     RunOptions options;
     ServingFleet(experiment, alternative, options).check();
+    if (!experiment.spec.site_power) return;
+    Watts drawn(0.0);
+    for (const ResolvedAlternative& pool : alternative.pools)
+        drawn = drawn + fleet_power(experiment.prices, pool);
+    if (drawn <= *experiment.spec.site_power) return;
+    throw InputError({at_key(
+        alternative.pools.front().pool, "chips",
+        fmt::format("all pools of {} draw {} with their cooling, site_power "
+                    "is {}",
+                    alternative.name, to_string(drawn), to_string(*experiment.spec.site_power)),
+        "fewer chips or replicas; podsim plan finds the smallest fleet")});
 }
 
 AlternativeResult run_serving(const ResolvedExperiment& experiment,
@@ -251,6 +259,8 @@ AlternativeResult run_serving(const ResolvedExperiment& experiment,
     add("energy_per_token", ratio(joules, out.output_tokens), "J/tok");
     add_costs(add, out, fleet, experiment);
     counts.events += static_cast<long>(out.events);
+
+    add_lifecycle(add, out, fleet, experiment);
 
     const double usd_per_second =
         result.cost.empty() ? 0 : result.cost.front().usd_per_hour_per_chip * fleet.chips() / 3600;

@@ -19,8 +19,11 @@ AlternativeResult run_serving(const ResolvedExperiment& experiment,
                               const ResolvedAlternative& alternative, const RunOptions& options,
                               RunCounts& counts);
 
+// What all replicas of a pool draw by their nameplates, cooling included.
+Watts fleet_power(const PriceSpec& prices, const ResolvedAlternative& replica);
+
 // Throws InputError: a step that does not work out, a model that leaves no room for a KV cache, an
-// objective that not even one sequence alone keeps.
+// objective that not even one sequence alone keeps, more power than site_power.
 void check_serving(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative);
 
 }  // namespace podsim

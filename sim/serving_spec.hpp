@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sim/form_variants.hpp"
+#include "sim/lifecycle.hpp"
 #include "sim/traffic_spec.hpp"
 #include "workloads/serving.hpp"
 
@@ -38,6 +39,11 @@ struct ReplicaKnobs {
 };
 ReplicaKnobs knobs_of(const SchedulerSettings& workload, const SchedulerSettings& pool);
 
+// Of a chip: a replica stops with any of its own.
+struct ServingFailures {
+    Seconds mean_time_between{0.0}, repair{0.0};
+};
+
 struct ServingSpec {
     TrafficSpec traffic;
     ServiceObjective slo;
@@ -46,6 +52,8 @@ struct ServingSpec {
     long max_model_len = 0;           // 0: what the model was made for
     long max_queue = 0;               // at a replica, 0: any number
     std::vector<double> rate_scales;  // of further runs, for a curve over load
+    std::optional<LifecycleSpec> lifecycle;
+    std::optional<ServingFailures> failures;
 };
 
 template <class Form>
@@ -92,6 +100,15 @@ void describe(Form& form, SchedulerSettings& settings) {
 }
 
 template <class Form>
+void describe(Form& form, ServingFailures& failures) {
+    form.required("mean_time_between", failures.mean_time_between,
+                  "between two failures of one chip and its share of the node, exponential",
+                  positive());
+    form.required("repair", failures.repair, "until its replica serves again, start-up included",
+                  non_negative());
+}
+
+template <class Form>
 void describe_serving(Form& form, bool serving, ServingSpec& spec) {
     of_variant(form, serving, "traffic", spec.traffic,
                "serving: which requests come when (docs/traffic.md)");
@@ -112,6 +129,10 @@ void describe_serving(Form& form, bool serving, ServingSpec& spec) {
                         "serving: further runs with so many times the rate (closed loops: the "
                         "users), for a curve of throughput against speed",
                         Check{1e-6, 1e6, false, "a value of 0.000001 to 1,000,000"});
+    optional_of_variant(form, serving, "failures", spec.failures,
+                        "serving: replicas fail, their requests are begun again elsewhere");
+    optional_of_variant(form, serving, "lifecycle", spec.lifecycle,
+                        "serving: what training cost beside the bills of such days");
 }
 
 }  // namespace podsim

@@ -63,7 +63,7 @@ double host_use(const StepRun& run) {
     double busy = 0;
     for (std::size_t i = 0; i < run.step.program.tasks.size(); ++i) {
         const Task& task = run.step.program.tasks[i];
-        if (task.kind == TaskKind::host && task.rank_class == 0)
+        if (task.kind == TaskKind::host && task.rank_class == 0 && task.name != kPrefixFetch)
             busy += to_seconds(run.record.tasks[i].end - run.record.tasks[i].start).value();
     }
     return busy / run.iteration().value();

@@ -140,6 +140,8 @@ StepSpec StepTable::prefill_spec(double tokens, double seen, double& scale) cons
     StepSpec spec = decode_spec(1, seen);
     spec.speculation = SpeculationSpec();
     spec.phase = Phase::prefill;
+    // Prefixes are in the replica's blocks, or come from its tiers (workloads/serving).
+    spec.engine.prefix_fetch.reset();
     const auto whole = std::max(1L, std::lround(tokens));
     const double alone = (static_cast<double>(whole) + 1) / 2;
     if (seen >= alone) {

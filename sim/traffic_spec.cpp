@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
 
 namespace podsim {
@@ -64,6 +66,18 @@ void find_traffic_files(TrafficSpec& spec, const std::vector<std::string>& folde
         }
     }
     finder.throw_problems();
+}
+
+TrafficSpec scaled(TrafficSpec traffic, double scale) {
+    for (StreamSpec& stream : traffic.streams) {
+        if (!stream.arrivals || stream.arrivals->law != ArrivalLaw::closed) {
+            stream.rate_scale *= scale;
+            continue;
+        }
+        long& users = stream.arrivals->concurrency;
+        users = std::max(1L, std::lround(static_cast<double>(users) * scale));
+    }
+    return traffic;
 }
 
 }  // namespace podsim

@@ -210,4 +210,7 @@ void describe(Form& form, TrafficSpec& spec) {
 // are missing.
 void find_traffic_files(TrafficSpec& spec, const std::vector<std::string>& folders = {});
 
+// The same traffic at so many times the rate; closed loops: with so many times the users.
+TrafficSpec scaled(TrafficSpec traffic, double scale);
+
 }  // namespace podsim

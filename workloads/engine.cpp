@@ -44,6 +44,10 @@ void describe(Form& form, EngineSpec& engine) {
         non_negative());
     form.required("memory_reserve", engine.memory_reserve,
                   "memory of a rank that is not for the model", non_negative());
+    form.optional("prefix_fetch", engine.prefix_fetch,
+                  "rate at which a rank gets the cache of a prefix from where it is kept; absent: "
+                  "it is in the rank's memory",
+                  positive());
     form.optional("fitted_case", engine.fitted_case,
                   "the one published point the record was fitted on");
     form.required("record", engine.record, "where the parameters come from");

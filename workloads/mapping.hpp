@@ -135,6 +135,9 @@ struct EngineSpec {
     Sourced<double>
         rank_skew;  // wait for the slowest rank, share of compute since the last transfer
     Sourced<Bytes> memory_reserve;           // runtime, graphs, fragmentation
+    // Rate at which a rank gets the cache of a prefix from where it is kept, before the pass;
+    // absent: it is in the rank's memory.
+    std::optional<Sourced<BytesPerSecond>> prefix_fetch;
     std::optional<TrainingHabits> training;  // of an engine that trains
     std::string fitted_case;  // the one published point it was fitted on, "" for none
     FitRecord record;

@@ -62,6 +62,13 @@ struct SchedulerKnobs {
     SchedulingPolicy scheduling_policy = SchedulingPolicy::fcfs;
 };
 
+// A replica fails now and then: what it had in memory is lost, what it worked on is begun again
+// elsewhere, and it comes back after the repair. Times between failures are exponential.
+struct ReplicaFailures {
+    Seconds mean_time_between{0.0};  // of a replica; 0: never
+    Seconds repair{0.0};             // until it serves again, start-up included
+};
+
 struct ServingPool {
     std::string name;
     PoolRole role = PoolRole::serve;
@@ -75,6 +82,7 @@ struct ServingPool {
     Seconds swap_each{0.0};  // of one token's cache between the chips and their host
     // KV transfer: what a replica sends, or takes in, at most.
     BytesPerSecond link{0.0};
+    ReplicaFailures failures;
 };
 
 // What requests are held to for goodput; a class's own promise goes first.
@@ -90,6 +98,7 @@ struct ServingCase {
     Bytes kv_per_token{0.0};  // of all ranks: that is transferred, or comes up from a tier
     Seconds transfer_latency{0.0};
     ServiceObjective objective;
+    std::uint64_t seed = 1;  // of failures
     // Told of all that was worked: replica `replica` of pool `pool` ran `steps` steps of this load.
     std::function<void(std::size_t pool, const StepLoad&, double steps)> worked;
     // Asked now and then; true ends the run with what there is. May be empty.
@@ -125,7 +134,9 @@ struct PoolOutcome {
     double block_seconds = 0;           // integral of blocks in use by running sequences
     long peak_blocks = 0, peak_sequences = 0;
     long preemptions = 0;
-    double hit_tokens = 0, looked_up_tokens = 0;      // of prompts, found in the cache
+    long failures = 0;
+    double down = 0;                              // seconds without service, summed over replicas
+    double hit_tokens = 0, looked_up_tokens = 0;  // of prompts, found in the cache
     std::vector<double> busy_windows, block_windows;  // shares over equal parts of the run
 };
 
@@ -137,12 +148,14 @@ struct ServingOutcome {
     double input_tokens = 0, cached_tokens = 0, output_tokens = 0;  // of finished requests
     double recomputed_tokens = 0;  // of finished requests: read again after a preemption
     Distribution time_to_first_token, time_per_output_token, inter_token_latency, end_to_end;
-    double good = 0;         // finished requests that kept the objective
-    double good_tokens = 0;  // output tokens of these
-    WaitSums waits;          // of finished requests
+    double good = 0;                       // finished requests that kept the objective
+    double good_tokens = 0;                // output tokens of these
+    long late_first = 0, late_tokens = 0;  // finished, but without the one or the other promise
+    WaitSums waits;                        // of finished requests
     double transferred_tokens = 0;
     double number_integral = 0;  // of requests in the system over time
     double sojourn_sum = 0;      // of all that left, or were there at the end
+    long retried = 0;  // requests that were begun again after a failure, each time counted
     std::vector<PoolOutcome> pools;
     std::uint64_t events = 0;
     std::vector<std::string> reasons;  // of rejections, each once

@@ -52,6 +52,7 @@ class StepBuilder {
         step_.tokens_per_step =
             spec_.phase == Phase::prefill ? 1.0 : spec_.speculation.tokens_per_step();
         make_classes_and_streams();
+        fetch_prefix();
         const std::vector<StepSpec::Pass> passes = spec_.passes();
         step_.passes = static_cast<int>(passes.size());
         const int slots = stages() * step_.passes;
@@ -114,6 +115,28 @@ class StepBuilder {
         if (spec_.model.engram.layers.empty()) return;
         look_up_stream_ = static_cast<int>(program.streams.size());
         program.streams.push_back({"table look-ups", 1.0});
+    }
+
+    // The cache of a prefix comes from where the engine keeps it, for the whole batch, before any
+    // of it is worked on: what a rank holds of it, at the rate that the engine's record says.
+    void fetch_prefix() {
+        const long cached = spec_.context - spec_.prompt;
+        if (decodes() || cached <= 0 || !spec_.engine.prefix_fetch) return;
+        for (stage_ = 0; stage_ < stages(); ++stage_) {
+            const Bytes held = prefix_bytes(spec_, stage_);
+            for (std::size_t c = 0; c < stage_classes_; ++c) {
+                Task fetch;
+                fetch.kind = TaskKind::host;
+                fetch.rank_class = first_class(stage_) + static_cast<int>(c);
+                fetch.stream = host_stream_;
+                fetch.name = kPrefixFetch;
+                fetch.host_time = held / spec_.engine.prefix_fetch->value;
+                at(hosts_, stage_)[c] = static_cast<int>(step_.program.tasks.size());
+                add(std::move(fetch));
+            }
+        }
+        stage_ = 0;
+        first_turn_ = last_turn_ + 1;
     }
 
     int stages() const { return spec_.mapping.pipeline_parallel; }
@@ -398,7 +421,10 @@ class StepBuilder {
         if (splits_tokens()) {
             const SplitExchange exchange =
                 split_exchange(std::get<LatentAttention>(at(model.attentions, kind.attention)));
-            layer.latents = static_cast<double>(tokens) * exchange.latents;
+            // Those of a cached prefix too: each rank holds its part of them.
+            layer.latents =
+                static_cast<double>(tokens) * exchange.latents +
+                static_cast<double>(sequences_ * (pass.context - pass.query)) * exchange.cached;
             layer.outputs = static_cast<double>(tokens) * exchange.outputs;
             layer.attention = kernels(attention.project);
             layer.attend = kernels(attention.attend);

@@ -162,4 +162,15 @@ std::vector<MemoryNeed> step_memory(const StepSpec& spec, const ExpertLayout& la
     return needs;
 }
 
+Bytes prefix_bytes(const StepSpec& spec, int stage) {
+    StepSpec prefix = spec;
+    prefix.context = spec.context - spec.prompt;
+    const LayerRange range =
+        stage_layers(layer_count(spec.model), spec.mapping.pipeline_parallel, stage);
+    const WeightBytes weights = weight_bytes(spec.model, spec.precision,
+                                             spec.mapping.tensor_parallel, spec.mapping.attention);
+    return static_cast<double>(spec.sequences_per_group) *
+           layers_of(prefix, range, 0.0, weights).cache;
+}
+
 }  // namespace podsim

@@ -79,4 +79,10 @@ std::vector<MemoryNeed> step_memory(const StepSpec& spec, const ExpertLayout& la
 // Throws StepError as build_step promises.
 void require_consistent(const StepSpec& spec);
 
+// What a rank of a stage holds of the cached prefixes of all sequences (prefill).
+Bytes prefix_bytes(const StepSpec& spec, int stage);
+
+// The name of the task that fetches them.
+inline constexpr const char* kPrefixFetch = "prefix fetch";
+
 }  // namespace podsim

@@ -68,10 +68,10 @@ class Synthetic {
 
     bool next(Request& request) {
         const bool closed = arrivals_.law == ArrivalLaw::closed;
-        if (exhausted() || (closed && sessions_ == arrivals_.concurrency)) return false;
+        if (exhausted() || (closed && users_ == arrivals_.concurrency)) return false;
         double time = 0;
         if (closed) {
-            time = arrivals_.ramp.value() * static_cast<double>(sessions_) /
+            time = arrivals_.ramp.value() * static_cast<double>(users_++) /
                    static_cast<double>(arrivals_.concurrency);
         } else {
             Draws draws(random_bits(seed_, a_gap, sessions_));
@@ -201,7 +201,7 @@ class Synthetic {
     WaitSampler think_, turn_think_, tool_wait_;
     LengthSampler input_, output_, tool_result_;
     std::vector<LengthPair> pairs_;
-    long sessions_ = 0, issued_ = 0;
+    long sessions_ = 0, issued_ = 0, users_ = 0;
 };
 
 }  // namespace

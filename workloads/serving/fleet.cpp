@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "base/calendar.hpp"
+#include "base/random.hpp"
 #include "workloads/serving/replica.hpp"
 
 namespace podsim {
@@ -88,6 +89,11 @@ class Fleet {
     void time_out(std::size_t slot, std::uint32_t visit);
     void leave(std::size_t slot);
     void follow(const Request& ended);
+    bool is_over() const { return exhausted_ && number_ == 0 && coming_ == 0; }
+    void await_failure(std::size_t replica);
+    void fail(std::size_t replica);
+    void repaired(std::size_t replica);
+    void begin_again(std::size_t slot);
     void count_change(long change);
     const PoolRole& role_of(std::size_t replica) const {
         return serving_.pools[pool_of_[replica]].role;
@@ -104,11 +110,14 @@ class Fleet {
     // Sequences whose caches wait for room, by decode replica, in order.
     std::vector<std::set<std::pair<std::uint64_t, std::size_t>>> inbound_;
     std::vector<double> inbound_tokens_;
+    std::vector<std::uint64_t> failures_;  // of each replica so far
+    std::vector<Picoseconds> down_since_;  // -1: it works
+    std::vector<std::size_t> stranded_;    // no replica that reads is up
     std::size_t next_reader_ = 0;
     std::uint64_t next_order_ = 0;
     bool exhausted_ = false, begun_ = false;
     Picoseconds begin_ = 0, changed_ = 0, last_end_ = 0;
-    long number_ = 0;
+    long number_ = 0, coming_ = 0;  // in the system; next turns on the calendar
     LogHistogram inter_token_;
     std::vector<float> ttft_, tpot_, e2e_;
     std::set<std::string> reasons_;
@@ -142,6 +151,7 @@ Fleet::Fleet(const ServingCase& serving, RequestStream& requests)
             ReplicaHost host;
             host.first_token = [this](std::size_t slot) { return first_token(slot); };
             host.finished = [this](std::size_t slot) { finish(slot); };
+            host.lost = [this](std::size_t slot) { begin_again(slot); };
             host.room = [this](std::size_t replica) { admit_waiting_caches(replica); };
             if (serving.worked)
                 host.worked = [this, p](const StepLoad& load, double steps) {
@@ -158,6 +168,8 @@ Fleet::Fleet(const ServingCase& serving, RequestStream& requests)
     port_free_.resize(replicas_.size(), 0);
     inbound_.resize(replicas_.size());
     inbound_tokens_.resize(replicas_.size(), 0);
+    failures_.resize(replicas_.size(), 0);
+    down_since_.resize(replicas_.size(), -1);
 }
 
 // The next arrival is on the calendar before the last one has been worked off.
@@ -183,8 +195,11 @@ Picoseconds Fleet::time_of(const Request& request) const {
 
 void Fleet::schedule(Request request) {
     const Picoseconds at = time_of(request);
-    calendar_.at(at, EventClass::arrival,
-                 [this, request = std::move(request)]() mutable { arrive(std::move(request)); });
+    ++coming_;
+    calendar_.at(at, EventClass::arrival, [this, request = std::move(request)]() mutable {
+        --coming_;
+        arrive(std::move(request));
+    });
 }
 
 void Fleet::count_change(long change) {
@@ -217,6 +232,7 @@ std::size_t Fleet::least_loaded(const std::vector<std::size_t>& replicas) const 
     std::size_t best = replicas.front();
     double least = -1;
     for (const std::size_t replica : replicas) {
+        if (replicas_[replica]->is_down()) continue;
         const double load = replicas_[replica]->load() + inbound_tokens_[replica];
         if (least >= 0 && load >= least) continue;
         least = load;
@@ -226,12 +242,18 @@ std::size_t Fleet::least_loaded(const std::vector<std::size_t>& replicas) const 
 }
 
 std::size_t Fleet::route(const Request& request) {
-    if (serving_.routing == Routing::round_robin) return readers_[next_reader_++ % readers_.size()];
+    if (serving_.routing == Routing::round_robin) {
+        std::size_t next = readers_[next_reader_++ % readers_.size()];
+        for (std::size_t i = 1; i < readers_.size() && replicas_[next]->is_down(); ++i)
+            next = readers_[next_reader_++ % readers_.size()];
+        return next;
+    }
     const std::size_t least = least_loaded(readers_);
     if (serving_.routing == Routing::least_loaded) return least;
     std::size_t best = least;
     long most = 0;
     for (const std::size_t replica : readers_) {
+        if (replicas_[replica]->is_down()) continue;
         const long found = replicas_[replica]->found(request);
         if (found <= most) continue;
         most = found;
@@ -279,13 +301,89 @@ void Fleet::arrive(Request request) {
     if (timeout)
         calendar_.at(calendar_.now() + to_picoseconds(*timeout), EventClass::arrival,
                      [this, slot, visit] { time_out(slot, visit); });
-    replicas_[replica]->enqueue(slot);
+    one.replica = replica;
+    if (replicas_[replica]->is_down()) {
+        stranded_.push_back(slot);
+    } else {
+        replicas_[replica]->enqueue(slot);
+    }
+}
+
+// The next failure of a replica, drawn by its number and theirs. None once all is done.
+void Fleet::await_failure(std::size_t replica) {
+    const ReplicaFailures& failures = serving_.pools[pool_of_[replica]].failures;
+    if (!(failures.mean_time_between > Seconds(0.0))) return;
+    const Seconds until = failures.mean_time_between *
+                          -std::log(uniform(serving_.seed, replica, failures_[replica]++));
+    calendar_.at(calendar_.now() + to_picoseconds(until), EventClass::arrival, [this, replica] {
+        if (!is_over()) fail(replica);
+    });
+}
+
+void Fleet::fail(std::size_t replica) {
+    const std::size_t pool = pool_of_[replica];
+    ++out_.pools[pool].failures;
+    down_since_[replica] = calendar_.now();
+    calendar_.at(calendar_.now() + to_picoseconds(serving_.pools[pool].failures.repair),
+                 EventClass::arrival, [this, replica] { repaired(replica); });
+    replicas_[replica]->fail();
+    // Caches that waited for room here go to another one that writes.
+    const auto waiting = std::move(inbound_[replica]);
+    inbound_[replica].clear();
+    for (const auto& entry : waiting) {
+        const auto tokens = static_cast<double>(lives_[entry.second].target);
+        inbound_tokens_[replica] -= tokens;
+        const std::size_t to = least_loaded(writers_);
+        inbound_[to].insert(entry);
+        inbound_tokens_[to] += tokens;
+        if (to != replica) admit_waiting_caches(to);
+    }
+}
+
+void Fleet::repaired(std::size_t replica) {
+    if (is_over()) return;
+    out_.pools[pool_of_[replica]].down +=
+        to_seconds(calendar_.now() - down_since_[replica]).value();
+    down_since_[replica] = -1;
+    replicas_[replica]->repaired();
+    await_failure(replica);
+    const std::vector<std::size_t> stranded = std::move(stranded_);
+    stranded_.clear();
+    for (const std::size_t slot : stranded) {
+        const std::size_t to = route(lives_[slot].request);
+        if (replicas_[to]->is_down()) {
+            stranded_.push_back(slot);
+        } else {
+            replicas_[to]->enqueue(slot);
+        }
+    }
+}
+
+// Its replica has failed: another one reads the prompt and what was written once more.
+void Fleet::begin_again(std::size_t slot) {
+    Live& one = lives_[slot];
+    if (one.first_scheduled >= 0) ++out_.retried;
+    if (one.lost_at < 0 && one.first_scheduled >= 0) one.lost_at = calendar_.now();
+    one.moved_at = one.there_at = -1;
+    const std::size_t to = route(one.request);
+    one.replica = to;
+    if (replicas_[to]->is_down()) {
+        stranded_.push_back(slot);
+    } else {
+        replicas_[to]->enqueue(slot);
+    }
 }
 
 // Whoever waits for the first token so long gives up; what is being read is read to its end.
 void Fleet::time_out(std::size_t slot, std::uint32_t visit) {
     const Live& one = lives_[slot];
-    if (one.visit != visit || one.first_token >= 0 || !replicas_[one.replica]->drop(slot)) return;
+    if (one.visit != visit || one.first_token >= 0) return;
+    const auto stranded = std::find(stranded_.begin(), stranded_.end(), slot);
+    if (stranded != stranded_.end()) {
+        stranded_.erase(stranded);
+    } else if (!replicas_[one.replica]->drop(slot)) {
+        return;
+    }
     ++out_.timed_out;
     leave(slot);
 }
@@ -294,7 +392,8 @@ bool Fleet::first_token(std::size_t slot) {
     const std::size_t from = lives_[slot].replica;
     if (role_of(from) != PoolRole::prefill) return true;
     const std::size_t to = least_loaded(writers_);
-    lives_[slot].moved_at = calendar_.now();
+    // Of one that failed before, the way is part of what the failure took.
+    if (lives_[slot].lost_at < 0) lives_[slot].moved_at = calendar_.now();
     inbound_[to].insert({lives_[slot].order, slot});
     inbound_tokens_[to] += static_cast<double>(lives_[slot].target);
     admit_waiting_caches(to);
@@ -331,7 +430,7 @@ void Fleet::transfer(std::size_t slot, std::size_t to) {
                      replicas_[from]->release(slot);
                      inbound_tokens_[to] -= tokens;
                      lives_[slot].replica = to;
-                     lives_[slot].there_at = calendar_.now();
+                     if (lives_[slot].moved_at >= 0) lives_[slot].there_at = calendar_.now();
                      replicas_[to]->join(slot);
                  });
 }
@@ -365,11 +464,13 @@ void Fleet::finish(std::size_t slot) {
         if (promised.time_per_output_token)
             objective.time_per_output_token = promised.time_per_output_token;
     }
-    const bool good =
-        (!objective.time_to_first_token || ttft <= objective.time_to_first_token->value()) &&
-        (!objective.time_per_output_token || output <= 1 ||
-         tpot <= objective.time_per_output_token->value());
-    if (good) {
+    const bool late_first =
+        objective.time_to_first_token && ttft > objective.time_to_first_token->value();
+    const bool late_tokens = objective.time_per_output_token && output > 1 &&
+                             tpot > objective.time_per_output_token->value();
+    out_.late_first += late_first ? 1 : 0;
+    out_.late_tokens += late_tokens ? 1 : 0;
+    if (!late_first && !late_tokens) {
         out_.good += 1;
         out_.good_tokens += output;
     }
@@ -403,7 +504,9 @@ void Fleet::follow(const Request& ended) {
 }
 
 ServingOutcome Fleet::run() {
+    out_.pools.resize(serving_.pools.size());
     pull();
+    for (std::size_t replica = 0; replica < replicas_.size(); ++replica) await_failure(replica);
     std::uint64_t looked = 0;
     while (!calendar_.empty()) {
         calendar_.run_at(calendar_.next_time());
@@ -414,7 +517,7 @@ ServingOutcome Fleet::run() {
             break;
         }
     }
-    count_change(0);
+    if (number_ > 0) count_change(0);
     out_.in_flight = number_;
     if (number_ > 0) {
         std::vector<bool> is_free(lives_.size(), false);
@@ -431,7 +534,10 @@ ServingOutcome Fleet::run() {
     out_.inter_token_latency = distribution_of(inter_token_);
     out_.reasons.assign(reasons_.begin(), reasons_.end());
     out_.events = calendar_.events_run();
-    out_.pools.resize(serving_.pools.size());
+    for (std::size_t i = 0; i < replicas_.size(); ++i) {
+        if (down_since_[i] >= 0 && last_end_ > down_since_[i])
+            out_.pools[pool_of_[i]].down += to_seconds(last_end_ - down_since_[i]).value();
+    }
     for (std::size_t i = 0; i < replicas_.size(); ++i)
         add(out_.pools[pool_of_[i]], replicas_[i]->outcome(out_.span, kWindows),
             serving_.pools[pool_of_[i]].replicas);

@@ -110,6 +110,7 @@ bool Replica::drop(std::size_t slot) {
 }
 
 bool Replica::reserve(std::size_t slot) {
+    if (down_) return false;
     const long blocks = pages(live(slot).target);
     if (static_cast<long>(sequences()) >= pool_.knobs.max_num_seqs) return false;
     const auto fits = [&](long steps) {
@@ -129,7 +130,47 @@ void Replica::join(std::size_t slot) {
     --reserved_;
     live(slot).computed = live(slot).target;
     ready_.push_back(slot);
+    if (down_ && !step_.running) return lose_all();
     poke();
+}
+
+void Replica::fail() {
+    down_ = true;
+    if (step_.running) {
+        cut();
+    } else {
+        lose_all();
+    }
+}
+
+void Replica::repaired() {
+    down_ = false;
+    poke();
+    host_.room(index_);
+}
+
+// Whoever was here is to be read again from the first token, with what it had written. What is on
+// its way to another replica has left.
+void Replica::lose_all() {
+    take_in_ready();
+    const long before = sums_.preemptions;
+    while (!decoding_.empty()) preempt(std::get<2>(*decoding_.begin()));
+    while (!prefilling_.empty()) preempt(prefilling_.back());
+    sums_.preemptions = before;
+    moving_seconds_ = 0;
+    std::vector<std::size_t> slots;
+    for (const Key& key : waiting_) slots.push_back(std::get<2>(key));
+    waiting_.clear();
+    waiting_tokens_ = 0;
+    store_.make_room(pool_.kv_blocks, now());  // nothing is kept
+    store_.make_room(used_, now());
+    for (const std::size_t slot : slots) {
+        Live& one = live(slot);
+        if (one.swapped) ++one.target;  // its newest token too
+        one.swapped = false;
+        one.computed = 0;
+        host_.lost(slot);
+    }
 }
 
 void Replica::release(std::size_t slot) {
@@ -175,6 +216,7 @@ long Replica::first_chunk(const Live& one, long budget) const {
 
 // Something to do has come. An idle replica begins when all that comes at this time has come.
 void Replica::poke() {
+    if (down_) return;
     if (!step_.running) {
         if (begins_) return;
         begins_ = true;
@@ -329,6 +371,10 @@ void Replica::end_step() {
         }
     }
     read_chunks(step.chunks);
+    if (down_) {
+        step_.running = false;
+        return lose_all();
+    }
     host_.room(index_);
     next_step();
 }

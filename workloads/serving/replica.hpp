@@ -46,6 +46,7 @@ struct ReplicaHost {
     std::function<bool(std::size_t slot)> first_token;
     std::function<void(std::size_t slot)> finished;
     std::function<void(std::size_t replica)> room;  // blocks were given back
+    std::function<void(std::size_t slot)> lost;     // by a failure: to be begun again
     std::function<void(const StepLoad&, double steps)> worked;
     LogHistogram* inter_token = nullptr;
 };
@@ -67,6 +68,11 @@ class Replica {
     void release(std::size_t slot);
     // Takes a request out of the queue; false where it does not wait.
     bool drop(std::size_t slot);
+
+    // It has failed: once the step under way has ended, all that it had is lost.
+    void fail();
+    void repaired();
+    bool is_down() const { return down_; }
 
     // Tokens of prompts that wait and tokens in the cache: what routing balances.
     double load() const;
@@ -115,6 +121,7 @@ class Replica {
     std::vector<Chunk> choose_chunks(long budget);
     bool preempt_younger_than(const Key& key, std::size_t first);
     void preempt(std::size_t slot);
+    void lose_all();
     void begin_decode(std::size_t slot);
     void end_decode(std::size_t slot);
     void plan_stretch();
@@ -148,6 +155,7 @@ class Replica {
     std::vector<long> phases_;      // decoding sequences by offset modulo the block size
     Step step_;
     std::uint64_t generation_ = 0;
+    bool down_ = false;
     bool begins_ = false;        // a first step is on the calendar
     double moving_seconds_ = 0;  // of caches to and from below, that the next step pays
     PoolOutcome sums_;

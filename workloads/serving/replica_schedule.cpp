@@ -140,6 +140,7 @@ std::vector<Replica::Chunk> Replica::choose_chunks(long budget) {
 void Replica::next_step() {
     step_.running = false;
     step_.chunks.clear();
+    if (down_) return;
     take_in_ready();
     make_room_to_decode();
     const long budget = pool_.knobs.max_num_batched_tokens -

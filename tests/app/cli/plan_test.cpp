@@ -67,5 +67,41 @@ TEST(Plan, SaysWhatIsWrongWithAFile) {
     EXPECT_FALSE(folder.has("found/plan.json"));
 }
 
+const char* const kFleet = R"(
+experiment: A fleet
+workload:
+  kind: serving
+  model: llama-3.1-8b
+  traffic:
+    arrivals: {law: poisson, rate: 60 req/s}
+    input: {law: lognormal, mean: 800 tokens, cv: 1, maximum: 8000 tokens}
+    output: {law: lognormal, mean: 200 tokens, cv: 1, maximum: 1000 tokens}
+    requests: 2000
+  slo: {ttft: 1 s, tpot: 30 ms}
+alternatives:
+  - {name: H100, system: hgx-h100, chips: 1, precision: {weights: fp8, activations: fp8}, engine: vllm}
+prices: default
+plan: {chips_per_replica: [1, 2], max_num_seqs: [64, 256], growth: {per_month: 4 %}, spare_replicas: 1, api: [gpt-5.4]}
+)";
+
+TEST(Plan, OfServingPrintsAndWritesWhatRunGives) {
+    const Folder folder;
+    folder.write("plan.yaml", kFleet);
+    const Outcome plan = folder.podsim({"plan", "plan.yaml", "--out", "found"});
+    ASSERT_EQ(plan.code, 0) << plan.err;
+    EXPECT_TRUE(contains(plan.out, "smallest fleets"));
+    EXPECT_TRUE(contains(plan.out, "gpt-5.4: OpenAI, 2026"));
+    EXPECT_TRUE(contains(plan.out, "written: found/best-h100.yaml"));
+    for (const std::string& line : lines_of(plan.out)) EXPECT_LE(display_width(line), 80U) << line;
+    const auto json = nlohmann::json::parse(folder.read("found/plan.json"));
+    const auto& fleet = json["alternatives"][0]["fleet"];
+    EXPECT_GE(fleet["holds"], 1.0);
+    const Outcome run = folder.podsim({"run", "found/best-h100.yaml", "--out", "again", "--json"});
+    ASSERT_EQ(run.code, 0) << run.err;
+    const auto metrics = nlohmann::json::parse(run.out)["alternatives"][0]["metrics"];
+    for (const auto& [name, metric] : fleet["metrics"].items())
+        EXPECT_EQ(metrics[name]["value"], metric["value"]) << name;
+}
+
 }  // namespace
 }  // namespace podsim

@@ -96,5 +96,73 @@ TEST(ShippedExperiments, ThePageSaysWhatTheFabricsDo) {
     }
 }
 
+std::string page(const char* name) {
+    std::ifstream file(std::string(PODSIM_SOURCE_DIR) + "/docs/" + name);
+    std::ostringstream text;
+    text << file.rdbuf();
+    return text.str();
+}
+
+void expect_fleets(const Folder& folder, const std::string& plan, const char* on) {
+    const Outcome outcome = folder.podsim({"plan", kExperiments + plan, "--out", "found"});
+    ASSERT_EQ(outcome.code, 0) << outcome.err;
+    const auto json = nlohmann::json::parse(folder.read("found/plan.json"));
+    for (const auto& of : json.at("alternatives")) {
+        const auto& fleet = of.at("fleet");
+        const std::string row = fmt::format(
+            "| {} | {} | {:.1f} | {:.1f} | {:.3f} | {:.2f}x |", of.at("name").get<std::string>(),
+            fleet.at("chips").get<int>(), fleet.at("power").get<double>() / 1e3,
+            fleet.at("usd_per_month").get<double>() / 1e3,
+            metric(fleet, "usd_per_million_total_tokens"), fleet.at("holds").get<double>());
+        EXPECT_TRUE(contains(page(on), row)) << "put this into docs/" << on << ":\n" << row;
+    }
+}
+
+TEST(ShippedExperiments, ThePageSaysHowLargeTheFleetIs) {
+    expect_fleets(Folder(), "plan-serving.yaml", "planning.md");
+}
+
+// What a row of docs/stories.md says of an alternative, by the kind of its experiment.
+std::string story_row(const std::string& kind, const nlohmann::json& of) {
+    const auto name = of.at("name").get<std::string>();
+    if (kind == "decode") {
+        return fmt::format(
+            "| {} | {:.0f} | {:.1f} | {:.1f} | {:.3f} |", name,
+            metric(of, "decode_tokens_per_second_per_chip"), metric(of, "time_per_output_token"),
+            100 * metric(of, "utilization_matrix"), metric(of, "usd_per_million_output_tokens"));
+    }
+    if (kind == "prefill") {
+        return fmt::format("| {} | {:.0f} | {:.2f} | {:.1f} | {:.3f} |", name,
+                           metric(of, "prefill_tokens_per_second_per_chip"),
+                           metric(of, "time_to_first_token") / 1e3,
+                           100 * metric(of, "utilization_matrix"),
+                           metric(of, "usd_per_million_input_tokens"));
+    }
+    return fmt::format(
+        "| {} | {} | {:.0f} | {:.0f} | {:.1f} | {:.2f} | {:.1f} |", name,
+        of.at("packages").get<int>(), metric(of, "output_tokens_per_second_per_chip"),
+        metric(of, "time_to_first_token_p50"), metric(of, "time_per_output_token_p50"),
+        metric(of, "usd_per_day"), metric(of, "days_until_training_share"));
+}
+
+TEST(ShippedExperiments, ThePageTellsTheStories) {
+    const Folder folder;
+    const std::string told = page("stories.md");
+    int stories = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(kExperiments)) {
+        const std::string name = entry.path().stem();
+        if (name.rfind("story-", 0) != 0) continue;
+        ++stories;
+        const auto result = run(folder, name);
+        for (const auto& of : result.at("alternatives")) {
+            const std::string row = story_row(result.at("kind").get<std::string>(), of);
+            EXPECT_TRUE(contains(told, row)) << name << ", put this into docs/stories.md:\n" << row;
+        }
+    }
+    EXPECT_GE(stories, 8);
+    for (const char* plan : {"plan-story-documents.yaml", "plan-story-ten-billion.yaml"})
+        expect_fleets(folder, plan, "stories.md");
+}
+
 }  // namespace
 }  // namespace podsim

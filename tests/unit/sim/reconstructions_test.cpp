@@ -2,9 +2,14 @@
 // model built on them will.
 #include <gtest/gtest.h>
 
+#include <cmath>
+
+#include "base/catalog.hpp"
 #include "models/model.hpp"
 #include "program/operator.hpp"
 #include "program/transfer.hpp"
+#include "sim/experiment.hpp"
+#include "sim/lifecycle.hpp"
 #include "sim/metrics.hpp"
 #include "tests/unit/models/grouped_query_specs.hpp"
 #include "tests/unit/models/r1.hpp"
@@ -90,6 +95,49 @@ TEST(Reconstruction, DeepSeekDailyCostAndSequences) {
     EXPECT_NEAR(nodes / 226.75, 1, 0.001);
     // Training at 5.576 M USD is a tenth of the bill after 576 such days.
     EXPECT_NEAR(5.576e6 / (5.576e6 + 576 * day.value()), 0.10, 5e-4);
+    EXPECT_EQ(std::floor(days_until_share(Usd(5.576e6), day, 0.1)), 576);
+    // 5.576 M and a year of 87,072 USD: 15 % of 37.36 M.
+    const auto curve = lifecycle({Usd(5.576e6), 0.1, {365}}, day, 776e9);
+    EXPECT_NEAR(curve[0].usd, 5.576e6 + 365 * 87072.0, 1e-6);
+    EXPECT_NEAR(curve[0].training_share, 0.1493, 5e-5);
+    EXPECT_NEAR(curve[0].usd_per_million_tokens, curve[0].usd / (365 * 776e3), 1e-9);
+}
+
+// The day's nodes from what podsim says of a node: 88 sequences a GPU at a mean of 4,989 cached
+// tokens; prompts of 4,383 tokens, as 3.62 in for one out make of those, 56.3 % of them cached.
+// Tokens draw their experts, as users' do.
+TEST(Reconstruction, DeepSeekDayFromSimulatedRates) {
+    Catalog catalog(PODSIM_SOURCE_DIR "/configs");
+    RunOptions options;
+    options.driver = Driver::plain;
+    options.neighbour = false;
+    const std::string formats =
+        "precision: {weights: fp8, experts: fp8, activations: fp8, attention: bf16, kv_cache: bf16,"
+        " dispatch: fp8, combine: bf16}, experts: {redundant: 32, popularity: uniform}";
+    const auto rate = [&](const std::string& workload, const std::string& alternative,
+                          const char* metric) {
+        const Node experiment = parse_yaml("experiment: a day\nworkload: " + workload +
+                                               "\nalternatives:\n- {name: H800, system: h800-ib, " +
+                                               alternative + ", " + formats + "}\n",
+                                           "day.yaml");
+        const Result result = run_experiment(experiment, catalog, options);
+        return TokensPerSecond(8 * result.alternatives.front().metric(metric)->value);
+    };
+    const TokensPerSecond writes =
+        rate("{kind: decode, model: deepseek-r1, context: 4989 tokens, batch_per_chip: 88}",
+             "chips: 144, engine: deepseek-infer, collectives: deepep-2025-02, mapping: "
+             "{micro_batches: 2}",
+             "decode_tokens_per_second_per_chip");
+    const TokensPerSecond reads = rate(
+        "{kind: prefill, model: deepseek-r1, prompt: 4383 tokens, cached_prefix: 2468 tokens, "
+        "batch_per_rank: 8}",
+        "chips: 32, engine: deepseek-prefill, collectives: deepep-normal, mapping: "
+        "{expert_parallel: 32, micro_batches: 2}",
+        "prefill_tokens_per_second_per_chip_with_cached");
+    const double nodes = nodes_for(Tokens(608e9), Seconds(86400), reads) +
+                         nodes_for(Tokens(168e9), Seconds(86400), writes);
+    EXPECT_NEAR(nodes / 226.75, 1, 0.15);
+    EXPECT_LT(nodes, 226.75);  // a day's load goes up and down, these are full
 }
 
 // DeepSeek profile-data, decode: 128 sequences at 2,324 tok/s a GPU.

@@ -144,6 +144,35 @@ TEST(ServingRun, TheResultReadsBack) {
     EXPECT_TRUE(curve[0].on_frontier && curve[1].on_frontier);
 }
 
+// 32 chips in two replicas, each chip failing once in 200 s on the mean: every law holds all the
+// same, and nothing is left over.
+TEST(ServingRun, FailuresBreakNoLaw) {
+    Node experiment = with(with(serving_experiment(), "alternatives.A.chips", "32"),
+                           "alternatives.A.replicas", "2");
+    experiment = with(experiment, "workload.failures", "{mean_time_between: 200 s, repair: 5 s}");
+    experiment = with(experiment, "workload.traffic.requests", "1000");
+    const AlternativeResult result = run_test(experiment);
+    EXPECT_THAT(broken_laws(result), ::testing::IsEmpty());
+    EXPECT_EQ(result.served->finished, 1000);
+    EXPECT_GT(result.served->pools[0].failures, 1);
+    EXPECT_GT(result.served->retried, 0);
+    EXPECT_EQ(value_of(result, "requests_retried"), result.served->retried);
+    EXPECT_NEAR(value_of(result, "replicas_down"),
+                result.served->pools[0].down_seconds / 2 / result.served->span_seconds, 1e-12);
+}
+
+// 16 chips at 2 USD an hour for 24 hours, 768 USD: nine times 7,680 after 90 days.
+TEST(ServingRun, DaysUntilTrainingIsATenth) {
+    const AlternativeResult result = run_test(
+        with(serving_experiment(), "workload.lifecycle", "{training: 7680 USD, days: [10, 90]}"));
+    EXPECT_NEAR(value_of(result, "usd_per_day"), 0.768, 1e-12);
+    EXPECT_NEAR(value_of(result, "days_until_training_share"), 90, 1e-9);
+    ASSERT_EQ(result.served->lifecycle.size(), 2U);
+    EXPECT_NEAR(result.served->lifecycle[0].training_share, 0.5, 1e-12);
+    EXPECT_NEAR(result.served->lifecycle[1].training_share, 0.1, 1e-12);
+    EXPECT_NEAR(result.served->lifecycle[1].usd, 76800, 1e-9);
+}
+
 TEST(ServingRun, TheSameSeedGivesTheSameBytes) {
     const AlternativeResult a = run_test(serving_experiment()), b = run_test(serving_experiment());
     EXPECT_EQ(to_json(*a.served), to_json(*b.served));
@@ -184,12 +213,16 @@ TEST(ServingCheck, WhatCannotBeIsToldAtItsKey) {
           {"workload.scheduler", "{gpu_memory_utilization: 0.2}",
            "the model leaves no room for a KV cache: a rank has 64 GB"},
           {"workload.scheduler", "{max_num_seq: 3}", "max_num_seq"},
+          {"site_power", "19 kW", "16 chips of 1 kW at a power usage effectiveness of 1.2 draw"},
           {"workload.rate_scales", "[0]", "rate_scales"},
           {"workload.traffic.arrivals.rate", "0 req/s", "workload.traffic.arrivals.rate"},
           {"alternatives.A.replicas", "3", "16 chips do not divide over 3 replicas"},
           {"alternatives.A.batch_per_chip", "3", "says nothing to a workload of kind serving"}}) {
         EXPECT_THAT(problems_of(with(serving_experiment(), path, value)), HasSubstr(said));
     }
+    // 64 chips of 1 kW at 1.2.
+    EXPECT_THAT(problems_of(with(pools_experiment(), "site_power", "70 kW")),
+                HasSubstr("all pools of A draw 76.8 kW with their cooling, site_power is 70 kW"));
     Node alone = pools_experiment();
     Node* pools = alone.find("alternatives")->items.front().find("pools");
     pools->items.pop_back();

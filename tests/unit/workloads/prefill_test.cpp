@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "tests/unit/workloads/step_specs.hpp"
+#include "workloads/step_parts.hpp"
 
 namespace podsim {
 namespace {
@@ -154,8 +155,37 @@ TEST(PrefillStep, TheFirstStageHasTheTower) {
     }
 }
 
+// A cached prefix comes from where the engine keeps it before anything else: 1,024 tokens of each
+// of 8 prompts, 61 layers of 576 x 2 B; over a group that divides tokens, a rank's part of them.
+TEST(PrefillStep, ACachedPrefixIsFetchedFirst) {
+    StepSpec spec = prefill_step(32);
+    spec.sequences_per_group = 8;
+    const auto fetched = [&] {
+        const ServingStep step = build_step(spec);
+        double seconds = 0;
+        for (const Task& task : step.program.tasks) {
+            if (task.name != kPrefixFetch) continue;
+            EXPECT_TRUE(task.after.empty());
+            seconds += task.host_time.value();
+        }
+        return seconds;
+    };
+    EXPECT_EQ(fetched(), 0);
+    spec.engine.prefix_fetch.emplace();
+    spec.engine.prefix_fetch->value = BytesPerSecond(2e9);
+    const double bytes = 8.0 * 1024 * 61 * 576 * 2;
+    EXPECT_NEAR(fetched(), bytes / 2e9, 1e-12);
+    spec.mapping.data_parallel = 1;
+    spec.mapping.tensor_parallel = 32;
+    spec.mapping.attention = AttentionSplit::sp_tp_sp;
+    EXPECT_NEAR(fetched(), bytes / 32 / 2e9, 1e-12);
+    spec.context = spec.prompt;
+    EXPECT_EQ(fetched(), 0);
+}
+
 // 32 prompts over a group of 32 ranks as many as one each alone: equal work, and in each layer the
-// latents of 32 x 3,072 tokens (2,112 x 2 B) and the outputs (16,384 x 2 B, a rank its 4 heads').
+// latents of 32 x 3,072 tokens (2,112 x 2 B), of keys alone (576 x 2 B) for the 1,024 of each that
+// are cached, and the outputs (16,384 x 2 B, a rank its 4 heads').
 TEST(PrefillStep, SplitAttentionExchangesLatentsAndOutputs) {
     StepSpec alone = prefill_step(32);
     alone.sequences_per_group = 1;
@@ -166,7 +196,8 @@ TEST(PrefillStep, SplitAttentionExchangesLatentsAndOutputs) {
     spec.sequences_per_group = 32;
     const ServingStep step = build_step(spec);
     const double tokens = 32 * 3072;
-    EXPECT_DOUBLE_EQ(transfer(step, "latent all-gather").size.value(), tokens * 2112 * 2);
+    EXPECT_DOUBLE_EQ(transfer(step, "latent all-gather").size.value(),
+                     tokens * 2112 * 2 + 32 * 1024 * 576 * 2);
     EXPECT_DOUBLE_EQ(transfer(step, "attention all-to-all").size.value(), tokens * 16384 * 2 / 32);
     const auto names = names_in_layer(step, 10);
     const auto index = [&](const char* name) {

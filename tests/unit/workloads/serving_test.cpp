@@ -220,6 +220,75 @@ TEST(Serving, CachesGoThroughOnePort) {
     EXPECT_EQ(out.pools[1].written_tokens, 20);
 }
 
+// A prompt of one token, 1,000 written, 10 ms a step. The replica fails at t: at the end of the
+// step under way k tokens are written, the cache is lost; repaired at t + 2 s the prompt and they
+// are read in one step, which writes the next one: it ends at t + 2 s + (1,000 - k) 10 ms.
+TEST(Serving, AFailureByHand) {
+    std::uint64_t seed = 1;
+    const auto gap = [&](int failure) { return -std::log(uniform(seed, 0, failure)); };
+    while (gap(1) < 4 * gap(0)) ++seed;
+    ServingCase serving = one_pool([](const StepLoad&) { return Seconds(0.010); });
+    serving.seed = seed;
+    serving.pools[0].failures = {Seconds(5.0037 / gap(0)), Seconds(2.0)};
+    RequestStream stream = listed({{0.0, 1, 1000}});
+    const ServingOutcome out = simulate_serving(serving, stream);
+    EXPECT_EQ(out.finished, 1);
+    EXPECT_EQ(out.pools[0].failures, 1);
+    EXPECT_EQ(out.retried, 1);
+    EXPECT_NEAR(out.pools[0].down, 2.0, 1e-9);
+    EXPECT_NEAR(out.span, 5.0037 + 2.0 + (1000 - 501) * 0.010, 1e-6);
+    EXPECT_EQ(out.pools[0].written_tokens, 1000);
+    EXPECT_EQ(out.pools[0].prefill_tokens, 1 + 502);
+    EXPECT_EQ(out.recomputed_tokens, 502);
+}
+
+TEST(Serving, FailuresLoseNoRequest) {
+    for (const bool apart : {false, true}) {
+        ServingCase serving = one_pool(
+            [](const StepLoad& load) { return Seconds(0.005 + 1e-5 * load.prefill_tokens); });
+        serving.pools[0].replicas = 3;
+        serving.pools[0].knobs.max_num_seqs = 32;
+        serving.pools[0].failures = {Seconds(4.0), Seconds(1.5)};
+        if (apart) {
+            serving.pools.push_back(serving.pools[0]);
+            serving.pools[0].role = PoolRole::prefill;
+            serving.pools[1].role = PoolRole::decode;
+            for (ServingPool& pool : serving.pools) pool.link = BytesPerSecond(1e6);
+            serving.kv_per_token = Bytes(100);
+        }
+        const auto run = [&](std::uint64_t seed) {
+            serving.seed = seed;
+            RequestStream stream = poisson(
+                60, 3000, [](long i) { return std::pair<long, long>(20 + i % 80, 1 + i % 120); });
+            return simulate_serving(serving, stream);
+        };
+        const ServingOutcome out = run(1);
+        EXPECT_EQ(out.finished, 3000);
+        EXPECT_GT(out.retried, 50);
+        EXPECT_GT(out.pools[0].failures, 5);
+        EXPECT_LE(out.pools[0].down, 1.5 * static_cast<double>(out.pools[0].failures) + 1e-9);
+        double written = 0, read = 0;
+        for (const PoolOutcome& pool : out.pools) {
+            written += pool.written_tokens;
+            read += pool.prefill_tokens;
+        }
+        EXPECT_EQ(written, out.output_tokens);
+        EXPECT_EQ(read, out.input_tokens - out.cached_tokens + out.recomputed_tokens);
+        EXPECT_NEAR(out.number_integral, out.sojourn_sum, 1e-6 * out.sojourn_sum);
+        EXPECT_NEAR(out.waits.total(), out.sojourn_sum, 1e-6 * out.sojourn_sum);
+        EXPECT_EQ(run(1).waits.total(), out.waits.total());
+        EXPECT_NE(run(2).waits.total(), out.waits.total());
+        // Who has patience of half a second only: ended one way or the other.
+        RequestStream impatient = poisson(
+            60, 3000, [](long i) { return std::pair<long, long>(20 + i % 80, 1 + i % 120); });
+        impatient.classes[0].timeout = Seconds(0.5);
+        const ServingOutcome left = simulate_serving(serving, impatient);
+        EXPECT_GT(left.timed_out, 0);
+        EXPECT_EQ(left.finished + left.timed_out, 3000);
+        EXPECT_EQ(left.in_flight, 0);
+    }
+}
+
 TEST(Serving, EveryRequestEndsOneWay) {
     ServingCase serving =
         one_pool([](const StepLoad& load) { return Seconds(1e-3 + 1e-5 * load.prefill_tokens); });

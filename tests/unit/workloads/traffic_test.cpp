@@ -171,6 +171,21 @@ TEST(Traffic, ADaysProfile) {
 
 // Three users of whom each thinks for 2 s: what ends at 10 is followed at 12, by a request of the
 // same user, until all seven have come.
+// Who comes late is not one who sends again: both users come, though the first is done before.
+TEST(Traffic, EveryUserOfARampComes) {
+    StreamSpec spec = arriving(ArrivalLaw::closed, 0);
+    spec.arrivals->concurrency = 2;
+    spec.arrivals->ramp = Seconds(10.0);
+    spec.requests = 10;
+    RequestStream stream = make_stream(spec, 1);
+    Request first, again, second;
+    ASSERT_TRUE(stream.next(first));
+    ASSERT_TRUE(stream.follow(first, Seconds(1.0), again));
+    ASSERT_TRUE(stream.next(second));
+    EXPECT_EQ(second.arrival.value(), 5.0);
+    EXPECT_FALSE(stream.next(second));
+}
+
 TEST(Traffic, AClosedLoop) {
     StreamSpec spec = arriving(ArrivalLaw::closed, 0);
     spec.arrivals->concurrency = 3;

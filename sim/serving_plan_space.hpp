@@ -1,0 +1,69 @@
+// Which replicas a pool may have in a plan, and each of them resolved, with its bound.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/catalog.hpp"
+#include "sim/resolve.hpp"
+#include "sim/serving_bound.hpp"
+
+namespace podsim {
+
+// What a plan turns of a pool; what is absent stays as the file has it.
+struct PoolSetting {
+    int chips = 1, replicas = 1;  // chips of a replica
+    std::optional<int> tensor_parallel, data_parallel, expert_parallel, pipeline_parallel;
+    bool free_mapping = false;  // data parallelism follows, whatever the file says
+    std::optional<long> max_num_seqs, max_num_batched_tokens;
+};
+
+// The experiment of one alternative with its pools turned so, without its plan, its traffic at
+// `scale` times the rate.
+Node plan_document(const Node& document, std::size_t alternative,
+                   const std::vector<PoolSetting>& pools, double scale, const TrafficSpec& traffic);
+
+// A replica with the costs of its steps; shared by those that differ in their batch limits alone.
+struct ReplicaGround {
+    ResolvedAlternative replica;
+    std::unique_ptr<StepTable> table;
+};
+
+struct ReplicaCandidate {
+    PoolSetting setting;
+    std::shared_ptr<ReplicaGround> ground;
+    ResolvedAlternative replica;  // with its knobs, of one replica
+    ServingBound bound;
+    double usd_per_hour = 0;  // of a replica; chips where no price is known
+    double watts = 0;         // of a replica at most, what cools it included
+};
+
+struct PoolCandidates {
+    std::vector<ReplicaCandidate> found;  // that may do, the cheapest bound first
+    long looked_at = 0, refused = 0, do_not_fit = 0, too_slow = 0;
+    std::string first_refusal, first_misfit;
+    // Of those too slow, the best each served alone, and how.
+    double best_first_token = 0, best_each_token = 0;
+    std::string best_first_how, best_each_how;
+};
+
+struct PlanGroundwork {
+    const Node& document;
+    const ResolvedExperiment& experiment;
+    Catalog& catalog;
+    const ServingDemand& demand;
+    std::optional<Fidelity> fidelity;
+    std::string cache_folder;
+    std::function<bool()> stop;
+};
+
+PoolCandidates pool_candidates(const PlanGroundwork& ground, std::size_t alternative,
+                               std::size_t pool);
+
+// "chips_per_replica 8, tensor_parallel 8, max_num_seqs 256": what was turned.
+std::string text_of(const PoolSetting& setting);
+
+}  // namespace podsim

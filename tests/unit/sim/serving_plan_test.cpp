@@ -1,0 +1,190 @@
+// The smallest fleet: what traffic asks for, the bound below which no fleet can be, and that one
+// replica fewer than the answer does not do.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "sim/plan_run.hpp"
+#include "sim/serving_demand.hpp"
+#include "sim/serving_plan.hpp"
+#include "tests/unit/sim/experiment_cases.hpp"
+
+namespace podsim {
+namespace {
+
+using ::testing::HasSubstr;
+
+Node plan_of_fleet() {
+    return parse_yaml(R"(experiment: a test
+workload:
+  kind: serving
+  model: deepseek-r1
+  traffic:
+    arrivals: {law: constant, rate: 400 req/s}
+    input: {mean: 500 tokens}
+    output: {mean: 100 tokens}
+    requests: 4000
+  slo: {ttft: 1 s, tpot: 50 ms}
+alternatives:
+  - name: A
+    system: test-system
+    chips: 16
+    precision: {weights: int8, experts: int8, activations: int8, dispatch: int8}
+    engine: test-engine
+prices: test-prices
+plan:
+  tensor_parallel: [1, 4]
+)",
+                      "test.yaml");
+}
+
+ServingPlanReport planned(const Node& experiment) {
+    Catalog catalog = test_catalog();
+    return plan_serving(experiment, catalog, {});
+}
+
+double goodput(const Node& experiment) {
+    return value_of(run_test(experiment), "goodput_share");
+}
+
+TEST(ServingDemand, CountsWhatIsAsked) {
+    TrafficSpec traffic;
+    StreamSpec stream;
+    stream.arrivals = ArrivalSpec();
+    stream.arrivals->law = ArrivalLaw::constant;
+    stream.arrivals->rate = Hertz(20.0);
+    stream.input = LengthSpec();
+    stream.input->mean = Tokens(500.0);
+    stream.output = LengthSpec();
+    stream.output->mean = Tokens(100.0);
+    stream.prefix = PrefixSpec();
+    stream.prefix->tokens = Tokens(160.0);
+    stream.requests = 11;
+    traffic.streams = {stream};
+    ServiceObjective slo;
+    slo.time_to_first_token = Seconds(2.0);
+    slo.time_per_output_token = Seconds(0.05);
+    const ServingDemand demand = demand_of(traffic, 1, slo, 0, true, {});
+    EXPECT_EQ(demand.requests, 11);
+    // Ten gaps of 50 ms; the last one may take 2 s and 99 times 50 ms.
+    EXPECT_NEAR(demand.seconds, 0.5, 1e-9);
+    EXPECT_NEAR(demand.last_promised, 0.5 + 2 + 99 * 0.05, 1e-9);
+    EXPECT_EQ(demand.input, 5500);
+    EXPECT_EQ(demand.output, 1100);
+    // Ten blocks of 16 are computed once.
+    EXPECT_EQ(demand.computed, 5500 - 10 * 160);
+    EXPECT_EQ(demand.input_contexts, 11 * 500 * 501 / 2.0 - 10 * 160 * 161 / 2.0);
+    EXPECT_EQ(demand.output_contexts, 11 * 100 * (500 + 99 / 2.0));
+    EXPECT_EQ(demand_of(traffic, 1, slo, 0, false, {}).computed, 5500);
+}
+
+// A closed loop at its slowest: 10 users, 2 s and 99 x 50 ms a request.
+TEST(ServingDemand, UsersWhoWaitAskForTheLeastThatIsPromised) {
+    TrafficSpec traffic;
+    StreamSpec stream;
+    stream.arrivals = ArrivalSpec();
+    stream.arrivals->law = ArrivalLaw::closed;
+    stream.arrivals->concurrency = 10;
+    stream.input = LengthSpec();
+    stream.input->mean = Tokens(500.0);
+    stream.output = LengthSpec();
+    stream.output->mean = Tokens(100.0);
+    stream.requests = 100;
+    traffic.streams = {stream};
+    ServiceObjective slo;
+    slo.time_to_first_token = Seconds(2.0);
+    slo.time_per_output_token = Seconds(0.05);
+    const ServingDemand demand = demand_of(traffic, 1, slo, 0, true, {});
+    EXPECT_EQ(demand.requests, 100);
+    EXPECT_NEAR(demand.last_promised, 10 * (2 + 99 * 0.05), 1e-6);
+}
+
+TEST(ServingPlan, OneReplicaFewerDoesNotDo) {
+    const ServingPlanReport report = planned(plan_of_fleet());
+    ASSERT_TRUE(report.alternatives[0].answer.has_value());
+    const ServingAnswer& answer = *report.alternatives[0].answer;
+    const PlannedPool& pool = answer.pools[0];
+    EXPECT_GE(pool.replicas, pool.bound.replicas);
+    EXPECT_GT(pool.replicas, 1);
+    EXPECT_EQ(answer.chips, 16 * pool.replicas);
+    EXPECT_GE(answer.good, 0.99);
+    const Node& found = answer.experiment;
+    EXPECT_EQ(value_of(run_test(found), "usd_per_million_total_tokens"),
+              value_of(answer.result, "usd_per_million_total_tokens"));
+    EXPECT_GE(goodput(found), 0.99);
+    const Node fewer =
+        with(with(found, "alternatives.A.replicas", std::to_string(pool.replicas - 1)),
+             "alternatives.A.chips", std::to_string(16 * (pool.replicas - 1)));
+    EXPECT_LT(goodput(fewer), 0.99);
+    // 2 USD an hour and chip.
+    EXPECT_NEAR(answer.usd_per_month, 2 * answer.chips * 730.5, 1e-6);
+    // The other degree is no cheaper.
+    Node other = with(plan_of_fleet(), "plan.tensor_parallel",
+                      pool.mapping.tensor_parallel == 1 ? "[4]" : "[1]");
+    const ServingPlanReport only = planned(other);
+    if (only.alternatives[0].answer) {
+        EXPECT_GE(only.alternatives[0].answer->chips, answer.chips);
+    }
+}
+
+TEST(ServingPlan, GrowthBurstAndSparesMakeRoom) {
+    const ServingPlanReport base = planned(plan_of_fleet());
+    const ServingPlanReport more =
+        planned(with(with(with(plan_of_fleet(), "plan.growth", "{per_month: 10 %, months: 6}"),
+                          "plan.burst", "1.5"),
+                     "plan.spare_replicas", "1"));
+    const ServingAnswer &a = *base.alternatives[0].answer, &b = *more.alternatives[0].answer;
+    EXPECT_GT(b.pools[0].replicas, a.pools[0].replicas);
+    EXPECT_EQ(b.pools[0].spares, 1);
+    EXPECT_EQ(b.chips, 16 * (b.pools[0].replicas + 1));
+    EXPECT_NEAR(more.form.growth.factor(), 1.771561, 1e-9);
+    // 1.1^6 times the rate, within the rounding of arrivals.
+    EXPECT_NEAR(more.demand.requests_per_second(), 400 * 1.771561, 2);
+    EXPECT_GE(b.next.holds, 1.5);
+    EXPECT_GT(b.next.breaks, b.next.holds);
+    EXPECT_GT(b.next.months, 6);
+    EXPECT_THAT(b.next.what, HasSubstr("engines of A at work"));
+}
+
+TEST(ServingPlan, WhatCannotBeIsSaidWithTheBestThatCan) {
+    Catalog catalog = test_catalog();
+    const auto said = [&](const Node& experiment) -> std::string {
+        try {
+            plan_serving(experiment, catalog, {});
+        } catch (const InputError& error) {
+            return error.what();
+        }
+        return "";
+    };
+    EXPECT_THAT(said(with(plan_of_fleet(), "workload.slo.tpot", "1 ms")),
+                HasSubstr("workload.slo: A: no batch keeps the objective for 99 % of the "
+                          "requests: served alone they reach"));
+    EXPECT_THAT(said(with(plan_of_fleet(), "site_power", "20 kW")),
+                HasSubstr("site_power of 20 kW is too little: the next fleet to try draws"));
+    EXPECT_THAT(said(with(plan_of_fleet(), "plan.most_chips", "8")),
+                HasSubstr("most_chips of 8 is too few: the next fleet to try has"));
+    EXPECT_THAT(said(with(plan_of_fleet(), "plan.tensor_parallel", "[3]")), HasSubstr("can be"));
+    EXPECT_THAT(said(with(plan_of_fleet(), "workload.scheduler", "{gpu_memory_utilization: 0.2}")),
+                HasSubstr("no room for a KV cache"));
+    EXPECT_THAT(said(without(plan_of_fleet(), "workload", "slo")),
+                HasSubstr("workload.slo: is missing: a fleet is planned for what is promised"));
+    EXPECT_THAT(said(with(plan_of_fleet(), "plan.api", "[nobody]")),
+                HasSubstr("plan.api: public has no price nobody"));
+    EXPECT_THAT(said(with(plan_of_fleet(), "plan.pools", "[{name: B}]")),
+                HasSubstr("plan.pools: A has no pool B"));
+    EXPECT_THAT(said(with(plan_of_fleet(), "plan.micro_batch", "[1]")),
+                HasSubstr("unknown key micro_batch"));
+    EXPECT_EQ(problems_of(plan_of_fleet()), "");
+}
+
+TEST(ServingPlan, PricesOfTheModelStandBesideIt) {
+    const ServingPlanReport report = planned(plan_of_fleet());
+    ASSERT_EQ(report.api.size(), 1U);
+    EXPECT_EQ(report.api[0].name, "deepseek-r1");
+    EXPECT_EQ(report.api[0].price.date, "2025-02");
+    // 4,000 requests in 3999 / 400 s.
+    const double months = 3999 / 400.0 / (730.5 * 3600);
+    EXPECT_NEAR(report.api[0].usd_per_month, (2 * 0.55 + 0.4 * 2.19) / months, 1);
+}
+
+}  // namespace
+}  // namespace podsim
