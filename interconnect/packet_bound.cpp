@@ -2,11 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <map>
 #include <stdexcept>
 #include <utility>
+#include <vector>
 
 namespace podsim {
 
@@ -84,6 +86,12 @@ class Ways {
     const std::vector<int> nodes_;
 };
 
+double wire_of(const PacketMessage& message, const PacketSettings& settings) {
+    const double size = std::ceil(message.size.value());
+    const double packets = std::ceil(size / settings.packet_payload.value());
+    return size + packets * settings.packet_header.value();
+}
+
 }  // namespace
 
 std::vector<Bytes> link_demands(const PacketNetworkSpec& network, const PacketTraffic& traffic,
@@ -91,10 +99,7 @@ std::vector<Bytes> link_demands(const PacketNetworkSpec& network, const PacketTr
     std::map<std::pair<int, int>, double> wire;
     for (const PacketMessage& message : traffic) {
         if (collective >= 0 && message.collective != collective) continue;
-        const double size = std::ceil(message.size.value());
-        const double packets = std::ceil(size / settings.packet_payload.value());
-        wire[{message.source, message.destination}] +=
-            size + packets * settings.packet_header.value();
+        wire[{message.source, message.destination}] += wire_of(message, settings);
     }
     const Ways ways(network, settings.endpoint.path_choice);
     std::vector<Bytes> demands(network.links.size());
@@ -144,6 +149,36 @@ Seconds coflow_time(const PacketNetworkSpec& network, const PacketTraffic& traff
     for (std::size_t l = 0; l < demands.size(); ++l)
         longest = max(longest, demands[l] / network.links[l].bandwidth);
     return path_latency(network, traffic) + longest;
+}
+
+Seconds walk_time(const PacketNetworkSpec& network, const PacketTraffic& traffic,
+                  const PacketSettings& settings) {
+    const Ways ways(network, settings.endpoint.path_choice);
+    const std::vector<int> nodes = network.endpoint_nodes();
+    std::vector<double> rate(nodes.size(), 0.0), sent(nodes.size(), 0.0);
+    for (std::size_t e = 0; e < nodes.size(); ++e) {
+        for (const PacketLink& link : network.links)
+            if (link.from == nodes[e] && !link.dead) rate[e] += link.bandwidth.value();
+    }
+    std::vector<SharedCoflow> coflows;
+    for (const PacketMessage& message : traffic) {
+        const auto sender = static_cast<std::size_t>(message.source);
+        const double bytes = wire_of(message, settings);
+        std::map<int, double> demands;
+        ways.walk(message.source, message.destination,
+                  [&](int link, double share) { demands[link] += bytes * share; });
+        SharedCoflow coflow;
+        SharedCoflow::Class one;
+        one.entry = max(message.entry, Seconds(sent[sender]));
+        sent[sender] = one.entry.value() + bytes / rate[sender];
+        for (const auto& [link, part] : demands) one.demands.push_back({link, Bytes(part)});
+        coflow.classes.push_back(std::move(one));
+        coflows.push_back(std::move(coflow));
+    }
+    Seconds end(0.0);
+    for (const SharedCoflowTimes& times : run_coflows(links_of(network), coflows))
+        end = max(end, times.end);
+    return path_latency(network, traffic) + end;
 }
 
 }  // namespace podsim

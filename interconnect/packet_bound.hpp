@@ -29,4 +29,13 @@ std::vector<BytesPerSecond> links_of(const PacketNetworkSpec& network);
 Seconds coflow_time(const PacketNetworkSpec& network, const PacketTraffic& traffic,
                     const PacketSettings& settings);
 
+// The same where the order of messages counts: each is a coflow of its own that enters when its
+// sender's ports have taken those before it, and shares its links with whatever is under way. In
+// one walk over the destinations senders of an oversubscribed leaf leave its uplinks idle while
+// they all send within it, which coflow_time, whose bytes cross at any time, does not see. A flow
+// for each message: for tens of ranks, not for thousands. Left out: buffers that hold a sender up,
+// `after`.
+Seconds walk_time(const PacketNetworkSpec& network, const PacketTraffic& traffic,
+                  const PacketSettings& settings);
+
 }  // namespace podsim
