@@ -11,6 +11,7 @@
 #include "sim/band.hpp"
 #include "sim/cost_file.hpp"
 #include "sim/training_days.hpp"
+#include "sim/training_program.hpp"
 #include "sim/training_result.hpp"
 #include "workloads/step_parts.hpp"
 
@@ -233,6 +234,10 @@ AlternativeResult run_training(const ResolvedExperiment& experiment,
     TrainingCase training(job, machinery.machine(alternative, options.driver), cache);
     const TrainingStep step = step_of(training, plan, alternative);
     require_memory(training, plan, step.needs, alternative, machinery.hardware.hbm_capacity);
+    if (options.program) {
+        const StepProgram whole = program_of_step(step, plan, stage_send(job, plan));
+        options.program({alternative.name, whole.program, {}, whole.record});
+    }
     const long layer = most_common_layer(job.model);
     const TrainingPassPtr forward = training.layer(plan, layer, PassKind::forward),
                           backward = training.layer(plan, layer, PassKind::backward);

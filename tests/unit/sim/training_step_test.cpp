@@ -5,6 +5,7 @@
 
 #include "sim/audit.hpp"
 #include "sim/training_case.hpp"
+#include "sim/training_program.hpp"
 #include "tests/unit/sim/experiment_cases.hpp"
 #include "tests/unit/workloads/training_jobs.hpp"
 
@@ -204,6 +205,44 @@ TEST(TrainingOffload, TheOptimizersStatesComeAndGo) {
     EXPECT_GE(host.optimizers[0]->time().value(), 30 * parameters / 20e9);
     EXPECT_LE(host.optimizers[0]->time().value(), 1.2 * 30 * parameters / 20e9);
     EXPECT_LT(host.needs[0].need.total(), chip.needs[0].need.total());
+}
+
+// The whole step as one program, run by the machine, takes what the schedule says, up to what a
+// pass's end and the next one's beginning overlap; its work is that of all micro-batches; ranks do
+// not make it longer.
+TEST(TrainingProgram, IsTheStepInTasks) {
+    for (const ScheduleKind schedule :
+         {ScheduleKind::one_forward_one_backward, ScheduleKind::zero_bubble_h1,
+          ScheduleKind::dual_pipe, ScheduleKind::zero_bubble_v}) {
+        Bench bench;
+        bench.job = small_moe();
+        bench.job.global_batch = 32;
+        bench.job.engine.host_step.value = Seconds(0.001);
+        TrainingPlan plan;
+        plan.schedule = schedule;
+        plan.pipeline_parallel = 4;
+        plan.data_parallel = plan.expert_parallel = 2;
+        const TrainingStep step = bench.step(plan);
+        const StepProgram whole = program_of_step(step, plan, stage_send(bench.job, plan));
+        require_valid(whole.program);
+        ASSERT_EQ(whole.record.tasks.size(), whole.program.tasks.size());
+        ASSERT_EQ(whole.program.classes.size(), 4U);
+        CostCache cache(bench.hardware, plain_kernels(), Fidelity::analytic, true, RankState::busy);
+        const ProgramCosts costs =
+            cost_program(whole.program, cache, bench.fabric, bench.collectives, plan.ranks());
+        const RunRecord ran = run_program(whole.program, costs, bench.hardware, Driver::plain);
+        EXPECT_EQ(ran.unfinished, 0);
+        EXPECT_NEAR(to_seconds(ran.end).value(), step.total.value(), 0.03 * step.total.value());
+
+        // Twice the replicas are the same classes.
+        TrainingPlan wide = plan;
+        wide.data_parallel = 4;
+        bench.job.global_batch = 64;
+        const TrainingStep more = bench.step(wide);
+        const StepProgram folded = program_of_step(more, wide, stage_send(bench.job, wide));
+        EXPECT_EQ(folded.program.classes.size(), whole.program.classes.size());
+        EXPECT_EQ(folded.program.classes.front().count, 4);
+    }
 }
 
 Node training_experiment() {

@@ -1,0 +1,268 @@
+#include "sim/training_program.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+#include <utility>
+
+#include "base/at.hpp"
+
+namespace podsim {
+
+namespace {
+
+using Ids = std::vector<int>;
+
+// What of a pass's program was copied once for all its uses.
+struct Copied {
+    int operators = 0, pipelines = 0, transfers = 0;  // where its own begin
+    std::vector<int> streams;
+    std::vector<Ids> ends;  // by class: tasks that none of it waits for
+};
+
+class Joiner {
+  public:
+    Joiner(const TrainingStep& step, const TrainingPlan& plan, const Transfer& send)
+        : step_(step), plan_(plan), send_(send) {}
+
+    StepProgram join() {
+        const ScheduleTiming timing = time_schedule(step_.schedule, step_.times, true);
+        std::vector<const PassRun*> runs;
+        for (const PassRun& run : timing.passes) runs.push_back(&run);
+        // A task waits for tasks in front of it.
+        std::stable_sort(runs.begin(), runs.end(),
+                         [](const PassRun* a, const PassRun* b) { return a->begin < b->begin; });
+        const Program& first = step_.optimizers.front()->program;
+        of_stage_ = first.classes.size();
+        result_.program.kernel_gap = first.kernel_gap;
+        result_.program.rank_skew = first.rank_skew;
+        const double ranks = static_cast<double>(plan_.stage_ranks());
+        for (int stage = 0; stage < step_.schedule.stages; ++stage) {
+            double built = 0;
+            for (const RankClass& one : first.classes) built += one.count;
+            for (RankClass one : first.classes) {
+                one.count = static_cast<int>(one.count * ranks / built + 0.5);
+                if (step_.schedule.stages > 1)
+                    one.name = fmt::format("stage {} {}", stage + 1, one.name);
+                result_.program.classes.push_back(one);
+            }
+        }
+        front_.resize(result_.program.classes.size());
+        find_ends(runs);
+        for (const PassRun* run : runs) add(*run);
+        for (int stage = 0; stage < step_.schedule.stages; ++stage) finish(stage);
+        return std::move(result_);
+    }
+
+  private:
+    // The first forward pass of each position on a stage, and the last that makes gradients.
+    void find_ends(const std::vector<const PassRun*>& runs) {
+        for (const PassRun* run : runs) {
+            const Pass& pass = run->pass;
+            const std::pair key{run->stage, pass.cell.position};
+            if (pass.kind == PassKind::forward || pass.kind == PassKind::overlapped)
+                first_.try_emplace(key, run);
+            if (pass.kind == PassKind::backward || pass.kind == PassKind::weight_gradient)
+                last_[key] = run;
+            if (pass.kind == PassKind::overlapped)
+                last_[{run->stage, pass.backward.position}] = run;
+        }
+    }
+
+    // What runs: a pass, or its halves one after the other.
+    std::vector<TrainingPassPtr> passes_of(const PassRun& run) const {
+        const Pass& pass = run.pass;
+        const PositionPasses& of = at(step_.passes, pass.cell.position);
+        const std::pair key{run.stage, pass.cell.position};
+        const bool last = last_.count(key) > 0 && last_.at(key) == &run && of.reducing;
+        switch (pass.kind) {
+            case PassKind::forward:
+                return {first_.at(key) == &run && of.gathering ? of.gathering : of.forward};
+            case PassKind::backward:
+                if (of.backward) return {last ? of.reducing : of.backward};
+                return {of.input_gradient, last ? of.reducing : of.weight_gradient};
+            case PassKind::input_gradient:
+                return {of.input_gradient};
+            case PassKind::weight_gradient:
+                return {last ? of.reducing : of.weight_gradient};
+            case PassKind::overlapped:
+                return {of.overlapped};
+        }
+        return {};
+    }
+
+    int stream(const Stream& one) {
+        auto& streams = result_.program.streams;
+        // Under a part of the cores it is another stream to a reader.
+        const std::string name =
+            one.core_share < 1 ? fmt::format("{}, {:.4g} of the cores", one.name, one.core_share)
+                               : one.name;
+        for (std::size_t i = 0; i < streams.size(); ++i)
+            if (streams[i].name == name) return static_cast<int>(i);
+        streams.push_back({name, one.core_share});
+        return static_cast<int>(streams.size()) - 1;
+    }
+
+    const Copied& copied(const TrainingPass& pass) {
+        const auto [it, fresh] = copied_.try_emplace(&pass);
+        if (!fresh) return it->second;
+        Copied& copy = it->second;
+        Program& to = result_.program;
+        const auto append = [](auto& list, const auto& more) {
+            const auto begin = static_cast<int>(list.size());
+            list.insert(list.end(), more.begin(), more.end());
+            return begin;
+        };
+        copy.operators = append(to.operators, pass.program.operators);
+        copy.pipelines = append(to.pipelines, pass.program.pipelines);
+        for (std::size_t i = static_cast<std::size_t>(copy.pipelines); i < to.pipelines.size(); ++i)
+            for (int& op : to.pipelines[i].operators) op += copy.operators;
+        copy.transfers = append(to.transfers, pass.program.transfers);
+        for (const Stream& one : pass.program.streams) copy.streams.push_back(stream(one));
+        std::vector<bool> waited(pass.program.tasks.size());
+        for (const Task& task : pass.program.tasks)
+            for (const int before : task.after) waited[static_cast<std::size_t>(before)] = true;
+        copy.ends.resize(pass.program.classes.size());
+        for (std::size_t i = 0; i < waited.size(); ++i) {
+            if (!waited[i])
+                at(copy.ends, pass.program.tasks[i].rank_class).push_back(static_cast<int>(i));
+        }
+        return copy;
+    }
+
+    int class_of(int stage, int of_pass) const {
+        return stage * static_cast<int>(of_stage_) + of_pass;
+    }
+
+    // After what the stage did before, and what it waits for.
+    void append(const TrainingPass& pass, int stage, long micro_batch) {
+        if (pass.program.tasks.empty()) return;
+        const Copied& copy = copied(pass);
+        Program& to = result_.program;
+        const auto first = static_cast<int>(to.tasks.size());
+        const auto instances = static_cast<int>(to.instances.size());
+        for (std::size_t i = 0; i < pass.program.tasks.size(); ++i) {
+            Task task = pass.program.tasks[i];
+            const int own = class_of(stage, task.rank_class);
+            task.rank_class = own;
+            task.micro_batch = static_cast<int>(micro_batch);
+            task.stream = at(copy.streams, task.stream);
+            if (task.kind == TaskKind::compute) task.body += copy.operators;
+            if (task.kind == TaskKind::pipeline) task.body += copy.pipelines;
+            if (task.kind == TaskKind::transfer) task.body += instances;
+            if (task.after.empty()) {
+                task.after = at(front_, own);
+            } else {
+                for (int& before : task.after) before += first;
+            }
+            to.tasks.push_back(std::move(task));
+            result_.record.tasks.push_back(pass.record.tasks[i]);
+        }
+        for (TransferInstance instance : pass.program.instances) {
+            instance.transfer += copy.transfers;
+            for (int& task : instance.tasks) task += first;
+            to.instances.push_back(std::move(instance));
+        }
+        for (std::size_t c = 0; c < copy.ends.size(); ++c) {
+            Ids& front = at(front_, class_of(stage, static_cast<int>(c)));
+            if (!copy.ends[c].empty()) front.clear();
+            for (const int end : copy.ends[c]) front.push_back(end + first);
+        }
+    }
+
+    // From a position of a pipe to another: one task of the sender, one of the receiver.
+    using Way = std::tuple<int, int, int, long>;  // pipe, position from, to, micro-batch
+    void hand_on(const Cell& cell, int to_position) {
+        if (to_position < 0 || to_position >= step_.schedule.positions) return;
+        const auto& stages = at(step_.schedule.stage_of, cell.pipe);
+        const int from = at(stages, cell.position), to = at(stages, to_position);
+        if (from == to) return;
+        Program& program = result_.program;
+        if (sends_ < 0) {
+            Transfer pair = send_;
+            pair.shares = {{1, pair.size, Bytes(0.0)}, {1, Bytes(0.0), pair.size}};
+            sends_ = static_cast<int>(program.transfers.size());
+            program.transfers.push_back(std::move(pair));
+        }
+        Ids& received = received_[{cell.pipe, cell.position, to_position, cell.micro_batch}];
+        for (std::size_t c = 0; c < of_stage_; ++c) {
+            TransferInstance instance{sends_, {}};
+            for (const int stage : {from, to}) {
+                Task task;
+                task.kind = TaskKind::transfer;
+                task.body = static_cast<int>(program.instances.size());
+                task.rank_class = class_of(stage, static_cast<int>(c));
+                task.stream =
+                    stream({stage == from ? "sends to stages" : "receives of stages", 1.0});
+                task.micro_batch = static_cast<int>(cell.micro_batch);
+                if (stage == from) task.after = at(front_, task.rank_class);
+                instance.tasks.push_back(static_cast<int>(program.tasks.size()));
+                program.tasks.push_back(std::move(task));
+                result_.record.tasks.emplace_back();
+            }
+            received.push_back(instance.tasks.back());
+            program.instances.push_back(std::move(instance));
+        }
+    }
+
+    void receive(const Cell& cell, int from_position, int stage) {
+        const auto found =
+            received_.find({cell.pipe, from_position, cell.position, cell.micro_batch});
+        if (found == received_.end()) return;
+        for (std::size_t c = 0; c < of_stage_; ++c)
+            at(front_, class_of(stage, static_cast<int>(c))).push_back(found->second[c]);
+    }
+
+    void add(const PassRun& run) {
+        const Pass& pass = run.pass;
+        const bool forward = pass.kind == PassKind::forward || pass.kind == PassKind::overlapped;
+        const Cell& back = pass.kind == PassKind::overlapped ? pass.backward : pass.cell;
+        const bool backward =
+            pass.kind != PassKind::forward && pass.kind != PassKind::weight_gradient;
+        if (forward) receive(pass.cell, pass.cell.position - 1, run.stage);
+        if (backward) receive(back, back.position + 1, run.stage);
+        for (const TrainingPassPtr& one : passes_of(run))
+            append(*one, run.stage, pass.cell.micro_batch);
+        if (forward) hand_on(pass.cell, pass.cell.position + 1);
+        if (backward) hand_on(back, back.position - 1);
+    }
+
+    void finish(int stage) {
+        append(*step_.optimizers[at(step_.kind_of_stage, stage)], stage, 0);
+        if (!(step_.host > Seconds(0.0))) return;
+        for (std::size_t c = 0; c < of_stage_; ++c) {
+            Task task;
+            task.kind = TaskKind::host;
+            task.name = "host step";
+            task.host_time = step_.host;
+            task.rank_class = class_of(stage, static_cast<int>(c));
+            task.stream = stream({"host", 1.0});
+            task.after = at(front_, task.rank_class);
+            result_.program.tasks.push_back(std::move(task));
+            result_.record.tasks.emplace_back();
+            result_.record.tasks.back().alone = to_picoseconds(step_.host);
+        }
+    }
+
+    const TrainingStep& step_;
+    const TrainingPlan& plan_;
+    const Transfer& send_;
+    std::size_t of_stage_ = 1;  // classes of a stage
+    std::vector<Ids> front_;    // by class: what its next task waits for
+    std::map<std::pair<int, int>, const PassRun*> first_, last_;  // of a position on a stage
+    std::map<const TrainingPass*, Copied> copied_;
+    std::map<Way, Ids> received_;  // by class of a stage
+    int sends_ = -1;
+    StepProgram result_;
+};
+
+}  // namespace
+
+StepProgram program_of_step(const TrainingStep& step, const TrainingPlan& plan,
+                            const Transfer& send) {
+    return Joiner(step, plan, send).join();
+}
+
+}  // namespace podsim
