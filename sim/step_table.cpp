@@ -149,10 +149,14 @@ StepSpec StepTable::prefill_spec(double tokens, double seen, double& scale) cons
         spec.context = whole + std::lround(seen - alone);
         spec.sequences_per_group = 1;
     } else {
-        spec.prompt = std::clamp(std::lround(2 * seen - 1), 1L, whole);
-        spec.context = spec.prompt;
-        spec.sequences_per_group =
-            std::max(1L, std::lround(tokens / static_cast<double>(spec.prompt)));
+        // As many equal prompts as see no more than that, each with a prefix for what is missing:
+        // to scale a step of more or fewer tokens would scale its latencies too.
+        const double longest = std::max(1.0, 2 * seen - 1);
+        spec.sequences_per_group = std::max(1L, std::lround(std::ceil(tokens / longest - 1e-9)));
+        spec.prompt =
+            std::max(1L, std::lround(tokens / static_cast<double>(spec.sequences_per_group)));
+        const double own = (static_cast<double>(spec.prompt) + 1) / 2;
+        spec.context = spec.prompt + std::max(0L, std::lround(seen - own));
     }
     const long least = spec.mapping.pipeline_parallel;
     const double wanted = static_cast<double>(spec.prompt * spec.sequences_per_group);
