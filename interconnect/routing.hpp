@@ -84,7 +84,7 @@ struct RoutedFlows {
     LinkBytes loads;
     double latency = 0;
 };
-RoutedFlows route_flows(const Topology& topology, const std::vector<Flow>& flows,
+RoutedFlows route_flows(const Topology& topology, const std::vector<Flow>& all,
                         RoutingPolicy routing, long flows_per_pair);
 LinkBytes flow_loads(const Topology& topology, const std::vector<Flow>& flows,
                      RoutingPolicy routing, long flows_per_pair);
