@@ -210,7 +210,7 @@ StepSpec expert_step(const TrainingJob& job, const TrainingPlan& plan, bool grad
     step.precision = job.precision;
     // What comes back in the forward pass goes out in the backward pass; the way back is BF16.
     if (gradients) {
-        step.precision.dispatch = job.precision.combine;
+        if (!job.habits().narrow_gradient_dispatch) step.precision.dispatch = job.precision.combine;
         step.precision.combine = DType::bf16;
     }
     step.mapping.expert_parallel = plan.expert_parallel;
