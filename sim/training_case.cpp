@@ -28,12 +28,24 @@ bool overlaps_passes(ScheduleKind kind) {
 
 namespace {
 
-// Products of 8 bits whose both operands have scales along the sum (TrainingHabits).
-void slow_weight_gradients(const Program& program, double factor, ProgramCosts& costs) {
-    if (factor == 1) return;
+// Products of 8 bits whose both operands have scales along the sum, and attention on its way back
+// (TrainingHabits).
+double slower(const Operator& op, const TrainingHabits& habits) {
+    if (const auto* gemm = std::get_if<Gemm>(&op.body)) {
+        const bool narrow = gemm->c == DType::fp32 && bytes_of(gemm->a) <= 1.0;
+        return narrow ? habits.narrow_weight_gradients : 1;
+    }
+    if (const auto* work = std::get_if<VectorWork>(&op.body))
+        return work->op == "quantise" && work->read > work->elements * 1.5 ? habits.narrow_casts
+                                                                           : 1;
+    const bool back = op.name.find("_input_gradient") != std::string::npos;
+    return back && std::holds_alternative<Attention>(op.body) ? habits.attention_backward : 1;
+}
+
+void slow_gradients(const Program& program, const TrainingHabits& habits, ProgramCosts& costs) {
     for (std::size_t i = 0; i < program.operators.size(); ++i) {
-        const auto* gemm = std::get_if<Gemm>(&program.operators[i].body);
-        if (gemm == nullptr || gemm->c != DType::fp32 || bytes_of(gemm->a) > 1.0) continue;
+        const double factor = slower(program.operators[i], habits);
+        if (factor == 1) continue;
         for (auto& of_stream : costs.operators) {
             OperatorCost& cost = of_stream[i];
             const Seconds work = cost.time - cost.launch;
@@ -82,7 +94,7 @@ TrainingPassPtr TrainingCase::run(Program program) {
     require_valid(ran->program);
     ran->costs =
         cost_program(ran->program, cache_, machine_.fabric, machine_.collectives, machine_.ranks);
-    slow_weight_gradients(ran->program, job_.habits().narrow_weight_gradients, ran->costs);
+    slow_gradients(ran->program, job_.habits(), ran->costs);
     if (machine_.operator_time != 1)
         ran->costs = scaled(std::move(ran->costs), machine_.operator_time, machine_.hardware);
     const bool parted = ran->program.streams.front().core_share < 1;

@@ -60,6 +60,15 @@ struct TrainingHabits {
     // Time of a product of 8 bits that makes gradients of weights over that of the library's
     // products of the same shape: both operands have scales along the sum.
     double narrow_weight_gradients = 1;
+    // Time of attention's backward kernels over their work at the rate of the forward kernel: five
+    // products for two, with sums of dQ over blocks and two kernels around them.
+    double attention_backward = 1;
+    // Time of kernels that convert 16 bits to 8 over that of their bytes at the library's rate:
+    // scales along rows and along columns, those turned round. What is in 8 bits is turned as fast
+    // as other bytes are.
+    double narrow_casts = 1;
+    // Gradients go to the experts in the format of dispatch, not in that of combine.
+    bool narrow_gradient_dispatch = false;
 };
 
 template <class Form>
@@ -81,6 +90,13 @@ void describe(Form& form, TrainingHabits& habits) {
     form.optional("narrow_weight_gradients", habits.narrow_weight_gradients,
                   "time of weight gradients in 8 bits over that of other products of their shape",
                   at_least(1));
+    form.optional("attention_backward", habits.attention_backward,
+                  "time of attention's backward pass over that of its work at the forward rate",
+                  at_least(1));
+    form.optional("narrow_casts", habits.narrow_casts,
+                  "time of conversions to 8 bits over that of their bytes", at_least(1));
+    form.optional("narrow_gradient_dispatch", habits.narrow_gradient_dispatch,
+                  "gradients go to the experts in the format of dispatch, else in that of combine");
 }
 
 }  // namespace podsim

@@ -9,7 +9,8 @@
 // without it both halves end in an all-reduce. An MoE layer: router on own tokens, dispatch ->
 // experts -> combine over the expert group, the shared expert beside them, weighted sum. Backward
 // is the mirror image: all-gather and reduce-scatter change places, dispatch and combine too, in
-// the format of combine on the way out and in BF16 on the way back. The gradient of a
+// the format of combine (or of dispatch, where the engine narrows gradients) on the way out and in
+// BF16 on the way back. The gradient of a
 // column-parallel product's input is reduced beside that of its weights, whose operand is gathered
 // again beside the former. Context parallelism brings keys and values together, and takes the sums
 // of their gradients apart.

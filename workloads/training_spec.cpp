@@ -167,7 +167,7 @@ HeldParameters held_by(const TrainingJob& job, const TrainingPlan& plan,
     slice.expert_parallel = plan.expert_parallel;
     slice.expert_tensor_parallel = plan.more.expert_tensor_parallel;
     HeldParameters held = parameters_of(job.model, slice);
-    if (job.experts.redundant > 0) {
+    if (job.experts.redundant > 0 && job.model.routed_experts > 0) {
         held.experts *= 1 + static_cast<double>(job.experts.redundant) /
                                 static_cast<double>(job.model.routed_experts);
     }
@@ -210,7 +210,7 @@ StepSpec expert_step(const TrainingJob& job, const TrainingPlan& plan, bool grad
     step.precision = job.precision;
     // What comes back in the forward pass goes out in the backward pass; the way back is BF16.
     if (gradients) {
-        step.precision.dispatch = job.precision.combine;
+        if (!job.habits().narrow_gradient_dispatch) step.precision.dispatch = job.precision.combine;
         step.precision.combine = DType::bf16;
     }
     step.mapping.expert_parallel = plan.expert_parallel;
@@ -350,6 +350,13 @@ class Checker {
 
     void experts() {
         const bool any = has_experts(job_.model);
+        const ExpertsSpec& asked = job_.experts;
+        for (const auto& [key, given] :
+             {std::pair{"experts.capacity_factor", asked.capacity_factor > 0},
+              {"experts.redundant", asked.redundant > 0},
+              {"experts.node_limited", asked.node_limited}}) {
+            if (!any && given) add(key, fmt::format("is of experts; {} has none", job_.model.name));
+        }
         if (!any && plan_.expert_parallel > 1)
             return add("mapping.expert_parallel", "the model has no experts; 1 would do");
         if (!any) return;

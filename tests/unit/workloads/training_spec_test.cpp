@@ -55,6 +55,9 @@ TEST(TrainingProblems, EachIsSaidWithWhatWouldDo) {
     EXPECT_THAT(problem(job, plan, 12), HasSubstr("63 or 66 would"));
     plan = stages(12);
     EXPECT_THAT(problem(job, plan, 12), HasSubstr("at most 10 would do"));
+    TrainingJob odd = job;
+    odd.experts.capacity_factor = 1.25;
+    EXPECT_EQ(problem(odd, stages(4), 4), "experts.capacity_factor: is of experts; small has none");
     plan = stages(4);
     plan.zero_stage = 3;
     EXPECT_THAT(problem(job, plan, 4), HasSubstr("zero_stage: 3"));
