@@ -426,11 +426,13 @@ bool ports_decide(const TopologyStack& stack) {
 }
 
 std::vector<CollectiveTerms> collective_terms(const TopologyStack& stack, Collective collective,
-                                              const ChipGroup& group, bool reduces_in_switch) {
+                                              const ChipGroup& group, bool reduces_in_switch,
+                                              std::optional<Algorithm> only) {
     std::vector<CollectiveTerms> all;
     if (group.members < 2) return all;
     const Work work(stack, group);
     const auto attempt = [&](Algorithm algorithm, auto&& run) {
+        if (only && *only != algorithm) return;
         CollectiveTerms terms;
         terms.algorithm = algorithm;
         run(terms);
@@ -527,12 +529,14 @@ PairOperations pair_operations(const TopologyStack& stack, int from, int to, dou
 }
 
 const std::vector<CollectiveTerms>& TopologyTimes::terms(Collective collective,
-                                                         const ChipGroup& group) const {
+                                                         const ChipGroup& group,
+                                                         std::optional<Algorithm> only) const {
     const std::lock_guard<std::mutex> lock(mutex_);
-    const auto key = std::make_pair(collective, group);
+    const auto key = std::make_tuple(collective, group, only);
     const auto known = known_.find(key);
     if (known != known_.end()) return known->second;
-    return known_.emplace(key, collective_terms(stack_, collective, group, reduces_)).first->second;
+    return known_.emplace(key, collective_terms(stack_, collective, group, reduces_, only))
+        .first->second;
 }
 
 LinkSeconds TopologyTimes::seconds_per_byte(Collective collective, const ChipGroup& group,
