@@ -435,15 +435,18 @@ bool ports_decide(const TopologyStack& stack) {
 
 namespace {
 
-// With `less_than`: the bytes of those algorithms beside the direct one that take less.
+// With `only` that algorithm alone. With `less_than`: the bytes of those algorithms beside the
+// direct one that take less.
 std::vector<CollectiveTerms> terms_of(const TopologyStack& stack, Collective collective,
                                       const ChipGroup& group, bool reduces_in_switch,
+                                      std::optional<Algorithm> only,
                                       std::optional<double> less_than) {
     std::vector<CollectiveTerms> all;
     if (group.members < 2) return all;
     Work work(stack, group);
     if (less_than) work.look_for_less_than(*less_than);
     const auto attempt = [&](Algorithm algorithm, auto&& run) {
+        if (only && *only != algorithm) return;
         CollectiveTerms terms;
         terms.algorithm = algorithm;
         run(terms);
@@ -496,8 +499,9 @@ std::vector<CollectiveTerms> terms_of(const TopologyStack& stack, Collective col
 }  // namespace
 
 std::vector<CollectiveTerms> collective_terms(const TopologyStack& stack, Collective collective,
-                                              const ChipGroup& group, bool reduces_in_switch) {
-    return terms_of(stack, collective, group, reduces_in_switch, {});
+                                              const ChipGroup& group, bool reduces_in_switch,
+                                              std::optional<Algorithm> only) {
+    return terms_of(stack, collective, group, reduces_in_switch, only, {});
 }
 
 const CollectiveTerms& best_of(const std::vector<CollectiveTerms>& terms, double bytes) {
@@ -548,12 +552,14 @@ PairOperations pair_operations(const TopologyStack& stack, int from, int to, dou
 }
 
 const std::vector<CollectiveTerms>& TopologyTimes::terms(Collective collective,
-                                                         const ChipGroup& group) const {
+                                                         const ChipGroup& group,
+                                                         std::optional<Algorithm> only) const {
     const std::lock_guard<std::mutex> lock(mutex_);
-    const auto key = std::make_pair(collective, group);
+    const auto key = std::make_tuple(collective, group, only);
     const auto known = known_.find(key);
     if (known != known_.end()) return known->second;
-    return known_.emplace(key, collective_terms(stack_, collective, group, reduces_)).first->second;
+    return known_.emplace(key, collective_terms(stack_, collective, group, reduces_, only))
+        .first->second;
 }
 
 LinkSeconds TopologyTimes::seconds_per_byte(Collective collective, const ChipGroup& group,
@@ -578,7 +584,7 @@ LinkSeconds TopologyTimes::seconds_per_byte(Collective collective, const ChipGro
     }
     if (least.whole > enough * (1 + 1e-9)) {
         for (const CollectiveTerms& other :
-             terms_of(stack_, collective, group, reduces_, least.whole)) {
+             terms_of(stack_, collective, group, reduces_, {}, least.whole)) {
             // What switches add up has bytes of its own.
             if (other.algorithm != Algorithm::in_switch && other.seconds_per_byte < least.whole)
                 least = link_seconds(stack_, other);

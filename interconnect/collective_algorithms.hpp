@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -64,9 +65,10 @@ LinkSeconds link_seconds(const TopologyStack& stack, const CollectiveTerms& term
 // oversubscription or faults, all of whose paths are used.
 bool ports_decide(const TopologyStack& stack);
 
-// All that apply; empty for one member.
+// All that apply, or of these the one that is asked for; empty for one member.
 std::vector<CollectiveTerms> collective_terms(const TopologyStack& stack, Collective collective,
-                                              const ChipGroup& group, bool reduces_in_switch);
+                                              const ChipGroup& group, bool reduces_in_switch,
+                                              std::optional<Algorithm> only = {});
 
 // The one that is done first for a size.
 const CollectiveTerms& best_of(const std::vector<CollectiveTerms>& terms, double bytes);
@@ -95,7 +97,8 @@ class TopologyTimes {
           reduces_(reduces_in_switch),
           ports_decide_(podsim::ports_decide(stack_)) {}
     const TopologyStack& stack() const { return stack_; }
-    const std::vector<CollectiveTerms>& terms(Collective collective, const ChipGroup& group) const;
+    const std::vector<CollectiveTerms>& terms(Collective collective, const ChipGroup& group,
+                                              std::optional<Algorithm> only = {}) const;
     // Of the best algorithm for long transfers, without what switches add up; others than the
     // direct one are looked at only where that takes more than `enough`.
     LinkSeconds seconds_per_byte(Collective collective, const ChipGroup& group,
@@ -108,7 +111,9 @@ class TopologyTimes {
     TopologyStack stack_;
     bool reduces_, ports_decide_;
     mutable std::mutex mutex_;
-    mutable std::map<std::pair<Collective, ChipGroup>, std::vector<CollectiveTerms>> known_;
+    mutable std::map<std::tuple<Collective, ChipGroup, std::optional<Algorithm>>,
+                     std::vector<CollectiveTerms>>
+        known_;
     mutable std::map<std::pair<ChipGroup, long>, LinkSeconds> shifts_;
     mutable std::map<std::pair<Collective, ChipGroup>, LinkSeconds> least_;
 };

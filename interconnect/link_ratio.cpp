@@ -57,11 +57,14 @@ void fit(ChipGroup& group, const TopologyTimes& times) {
 LinkSeconds seconds_by(const TopologyTimes& times, const Transfer& t, const ChipGroup& group,
                        double port) {
     if (t.algorithm == to_string(Algorithm::in_switch)) return {port, {}};
-    std::string known;
-    for (const CollectiveTerms& terms : times.terms(collective_of(t.type), group)) {
-        if (to_string(terms.algorithm) == t.algorithm) return link_seconds(times.stack(), terms);
-        known += (known.empty() ? "" : ", ") + to_string(terms.algorithm);
+    for (const auto& [name, algorithm] : names_of(static_cast<const Algorithm*>(nullptr))) {
+        if (name != t.algorithm) continue;
+        const auto& asked = times.terms(collective_of(t.type), group, algorithm);
+        if (!asked.empty()) return link_seconds(times.stack(), asked.front());
     }
+    std::string known;
+    for (const CollectiveTerms& terms : times.terms(collective_of(t.type), group))
+        known += (known.empty() ? "" : ", ") + to_string(terms.algorithm);
     throw std::invalid_argument(
         fmt::format("{} of {} chips on {}: no algorithm {}, there are {}", t.name, group.members,
                     times.stack().levels.back().topology.family, t.algorithm, known));

@@ -190,8 +190,12 @@ OperatorBody any_body() {
             return StreamMix{*rc::gen::element(StreamSide::mix_in, StreamSide::mix_out),
                              any(1, 50000), any(1, 8), any(1, 9000), any(0, 30)};
         default:
-            return VectorWork{"any", any_scale(1, 1e9), static_cast<double>(any(0, 9)),
-                              any_scale(1, 1e9), any_scale(1, 1e9), any(0, 1)};
+            return VectorWork{"any",
+                              any_scale(1, 1e9),
+                              static_cast<double>(any(0, 9)),
+                              any_scale(1, 1e9),
+                              any_scale(1, 1e9),
+                              any(0, 1)};
     }
 }
 
