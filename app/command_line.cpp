@@ -354,7 +354,7 @@ std::string overview() {
 const std::vector<std::pair<std::string, std::string>>& verb_table() {
     static const std::vector<std::pair<std::string, std::string>> verbs = {
         {"run", "Run experiments, compare their alternatives, write the results."},
-        {"plan", "Search mappings of a training step, or the smallest fleet that serves."},
+        {"plan", "Search mappings of a training step, or the smallest fleet."},
         {"validate", "Hold podsim against published measurements."},
         {"diff", "Which operators, transfers and waits make two results differ."},
         {"calibrate", "Fit a kernel or collective library's habits to measured tables."},

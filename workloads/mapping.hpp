@@ -134,7 +134,7 @@ struct EngineSpec {
     Sourced<Seconds> host_step;   // scheduling, sampling results, launch: once a step, not hidden
     Sourced<double>
         rank_skew;  // wait for the slowest rank, share of compute since the last transfer
-    Sourced<Bytes> memory_reserve;           // runtime, graphs, fragmentation
+    Sourced<Bytes> memory_reserve;  // runtime, graphs, fragmentation
     // Rate at which a rank gets the cache of a prefix from where it is kept, before the pass;
     // absent: it is in the rank's memory.
     std::optional<Sourced<BytesPerSecond>> prefix_fetch;
