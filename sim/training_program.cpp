@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <tuple>
 #include <utility>
@@ -43,7 +44,7 @@ class Joiner {
             double built = 0;
             for (const RankClass& one : first.classes) built += one.count;
             for (RankClass one : first.classes) {
-                one.count = static_cast<int>(one.count * ranks / built + 0.5);
+                one.count = static_cast<int>(std::lround(one.count * ranks / built));
                 if (step_.schedule.stages > 1)
                     one.name = fmt::format("stage {} {}", stage + 1, one.name);
                 result_.program.classes.push_back(one);
