@@ -224,7 +224,7 @@ std::string why_nothing(const PlanFound& found, const std::string& name) {
 
 // Of the chip's record or of its kernel library: the largest error on what was held out.
 std::optional<ErrorBand> band_of(const ResolvedAlternative& alternative) {
-    if (const auto stated = error_band(alternative.chip, alternative.kernels)) return stated;
+    if (auto stated = error_band(alternative.chip, alternative.kernels)) return stated;
     ErrorBand band{0, "the largest held-out error of kernel library " + alternative.kernels.name};
     KernelLibrarySpec library = alternative.kernels;
     for (const FitRecord* record : records_of(library))

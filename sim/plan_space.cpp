@@ -143,7 +143,7 @@ class Cutter {
         const std::vector<int> parts =
             interleaves ? form_.positions_per_stage : std::vector<int>{0};
         const std::vector<TrainingPlacement> placements =
-            form_.placement.empty() ? std::vector{ground_.start.more.placement} : form_.placement;
+            form_.placement.empty() ? std::vector{usual()} : form_.placement;
         for (const int positions : parts) {
             std::vector<std::string> seen;
             for (const TrainingPlacement& placement : placements) {
@@ -218,6 +218,9 @@ class Cutter {
             if (problems.empty()) {
                 one.plan.routed = routed(one.plan);
                 one.plan.order = order(one.plan);
+                one.plan.more.placement = {
+                    one.plan.order == kFlatOrder ? PlacementKind::flat : PlacementKind::given,
+                    one.plan.order};
                 return one;
             }
             if (space_.first_problem.empty()) space_.first_problem = problems;
@@ -245,6 +248,13 @@ class Cutter {
         const auto [it, fresh] = routed_.try_emplace(key);
         if (fresh) it->second = routed_load(job_, plan);
         return it->second;
+    }
+
+    // What the mapping gives, else flat: to weigh orders takes longer than to bound a step.
+    TrainingPlacement usual() const {
+        TrainingPlacement placement = ground_.start.more.placement;
+        if (placement.kind == PlacementKind::topology) placement.kind = PlacementKind::flat;
+        return placement;
     }
 
     RankOrder order(const TrainingPlan& plan) {

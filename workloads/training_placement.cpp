@@ -173,7 +173,12 @@ ChosenOrder chosen_order(const TrainingJob& job, const TrainingPlan& plan) {
     if (asked.kind != PlacementKind::topology || alike) return chosen;
     TrainingPlan ordered = plan;
     ordered.order = kFlatOrder;
-    const std::vector<GroupTransfer> traffic = traffic_of(job, ordered);
+    std::vector<GroupTransfer> traffic;
+    try {
+        traffic = traffic_of(job, ordered);
+    } catch (const std::invalid_argument&) {
+        return chosen;  // a model that cannot be cut so, which is refused where it is run
+    }
     const auto beyond = [&] {
         double sum = 0;
         for (const GroupTransfer& one : traffic) {
