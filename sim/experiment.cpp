@@ -117,7 +117,7 @@ ResolvedExperiment checked(Node& document, Catalog& catalog, const std::string& 
                            std::optional<Fidelity> fidelity = {}) {
     catalog.apply_experiment_settings(document);
     ResolvedExperiment resolved = resolve(document, catalog);
-    measure_memories(resolved, cache_folder);
+    measure_memories(resolved, cache_folder, fidelity);
     write_chosen(resolved, document);
     const WorkloadKind kind = resolved.spec.workload.kind;
     std::vector<Diagnostic> problems;

@@ -38,11 +38,16 @@ void MemoryShares::fill_in(ChipSpec& chip, const std::optional<MemoryDevice>& de
         measured(*device, chip.memory->pin_rate.value, chip.cores->matrix.value);
 }
 
-void measure_memories(ResolvedExperiment& experiment, const std::string& folder) {
+void measure_memories(ResolvedExperiment& experiment, const std::string& folder,
+                      std::optional<Fidelity> fidelity) {
     MemoryShares shares(folder);
+    const auto measure = [&](ResolvedAlternative& of) {
+        if (of.kernels.kind == KernelKind::structural || fidelity == Fidelity::cycle)
+            shares.fill_in(of.chip, of.memory);
+    };
     for (auto& alternative : experiment.alternatives) {
-        shares.fill_in(alternative.chip, alternative.memory);
-        for (auto& pool : alternative.pools) shares.fill_in(pool.chip, pool.memory);
+        measure(alternative);
+        for (auto& pool : alternative.pools) measure(pool);
     }
 }
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "chips/chip.hpp"
+#include "chips/cost.hpp"
 #include "chips/memory_device.hpp"
 
 namespace podsim {
@@ -30,7 +31,9 @@ class MemoryShares {
     std::map<std::string, SustainedShares> known_;
 };
 
-// Of all chips of an experiment, before anything of it runs.
-void measure_memories(ResolvedExperiment& experiment, const std::string& folder);
+// Of all chips of an experiment whose structure answers at this fidelity (none: each chip's own),
+// before anything of it runs.
+void measure_memories(ResolvedExperiment& experiment, const std::string& folder,
+                      std::optional<Fidelity> fidelity);
 
 }  // namespace podsim

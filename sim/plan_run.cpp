@@ -361,7 +361,7 @@ PlanReport plan_experiment(const Node& experiment, Catalog& catalog, const PlanO
     catalog.apply_experiment_settings(document);
     ResolvedExperiment resolved = resolve(document, catalog);
     require_plan(resolved, document);
-    measure_memories(resolved, options.cache_folder);
+    measure_memories(resolved, options.cache_folder, options.fidelity);
     std::vector<Diagnostic> problems;
     const auto attempt = [&](const auto& action) {
         try {

@@ -476,7 +476,7 @@ ServingAnswer AlternativeSearch::answer(const Combination& combination, const Co
     if (ground_.stop && ground_.stop()) return answer;
     answer.next = next_bottleneck(combination, counts);
     ResolvedExperiment resolved = resolve(answer.experiment, ground_.catalog);
-    measure_memories(resolved, options_.cache_folder);
+    measure_memories(resolved, options_.cache_folder, options_.fidelity);
     RunOptions run;
     run.fidelity = options_.fidelity;
     run.cache = options_.cache;
@@ -650,7 +650,7 @@ ServingPlanReport plan_serving(const Node& experiment, Catalog& catalog,
     if (!resolved.spec.serving_plan)
         throw InputError(document.place, "plan", "missing: what is searched",
                          "plan: {} searches all degrees that divide; see docs/planning.md");
-    measure_memories(resolved, options.cache_folder);
+    measure_memories(resolved, options.cache_folder, options.fidelity);
     std::vector<Diagnostic> problems;
     for (const auto& alternative : resolved.alternatives) {
         try {

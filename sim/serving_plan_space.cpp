@@ -158,7 +158,7 @@ class Candidates {
             ResolvedExperiment resolved =
                 resolve(plan_document(ground_.document, alternative_, settings, 1, traffic()),
                         ground_.catalog);
-            measure_memories(resolved, ground_.cache_folder);
+            measure_memories(resolved, ground_.cache_folder, ground_.fidelity);
             made->replica = std::move(resolved.alternatives.front().pools[pool_]);
             RunOptions options;
             options.fidelity = ground_.fidelity;

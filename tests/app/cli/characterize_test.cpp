@@ -20,7 +20,7 @@ TEST(Characterize, TextFitsAndIsTheSameFromDisk) {
     for (const char* part : {"roofline at 4.8 TB/s", "memory hbm3e", "latency under load",
                              "products bf16", "tile above analytic"})
         EXPECT_TRUE(contains(first.out, part)) << part;
-    EXPECT_EQ(folder.files().size(), 1U);  // the surface
+    EXPECT_EQ(folder.files().size(), 2U);  // the surface, and what the cores sustain
     EXPECT_EQ(folder.podsim({"characterize", "h200"}, kept).out, first.out);
     // What is stored is believed only where nothing has changed.
     const std::vector<std::string> other = {"characterize", "h200", "--set",
@@ -57,7 +57,7 @@ TEST(Characterize, JsonAndPlots) {
 TEST(Characterize, WithoutDevicesItSaysSo) {
     const Folder folder;
     const Outcome outcome =
-        folder.podsim({"characterize", "h800", "--set", "chip:h800.memory=null", "--no-cache"});
+        folder.podsim({"characterize", "tpu-v5e", "--no-cache"});
     EXPECT_EQ(outcome.code, 0) << outcome.err;
     EXPECT_TRUE(contains(outcome.out, "does not say which devices it carries"));
 }
