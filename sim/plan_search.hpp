@@ -40,8 +40,8 @@ struct PlanTimed {
     double bubble = 0, tokens_per_second = 0, model_flops_utilization = 0;
     Bytes memory{0.0};
     double goodput = 1;
-    double usd_per_trillion = 0;  // tokens; 0 without a price
-    Seconds low{0.0}, high{0.0};  // step with operators off by the band, of those shown
+    double usd_per_trillion = 0;     // tokens; 0 without a price
+    Seconds low{0.0}, high{0.0};     // step with operators off by the band, of those shown
     std::vector<int> zero_stages{};  // that take as long, its own among them; of those shown
     double exposed_share() const { return exposed / step; }
     double tokens_under_failures() const { return tokens_per_second * goodput; }

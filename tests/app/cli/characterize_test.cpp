@@ -56,8 +56,7 @@ TEST(Characterize, JsonAndPlots) {
 
 TEST(Characterize, WithoutDevicesItSaysSo) {
     const Folder folder;
-    const Outcome outcome =
-        folder.podsim({"characterize", "tpu-v5e", "--no-cache"});
+    const Outcome outcome = folder.podsim({"characterize", "tpu-v5e", "--no-cache"});
     EXPECT_EQ(outcome.code, 0) << outcome.err;
     EXPECT_TRUE(contains(outcome.out, "does not say which devices it carries"));
 }
