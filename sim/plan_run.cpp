@@ -65,7 +65,7 @@ PlanForm looked_at(const ResolvedExperiment& experiment, const ResolvedAlternati
                                                alternative.system.name, alternative.system.chips),
                                    fmt::format("at most {}", alternative.system.chips)));
     }
-    const PlanForm form = filled_form(ground.ground, *experiment.spec.plan, ground.given);
+    PlanForm form = filled_form(ground.ground, *experiment.spec.plan, ground.given);
     const bool offloads =
         ground.start.offload.any() ||
         std::any_of(form.offload.begin(), form.offload.end(),
