@@ -44,12 +44,13 @@ std::string with_second(long first, long second) {
     return second > 1 ? fmt::format("{}x{}", first, second) : std::to_string(first);
 }
 
-// What goes to the host's memory, behind the columns.
+// What goes to the host's memory, below the columns, which fill the line.
 std::string away(const TrainingOffload& offload) {
+    if (!offload.any()) return "";
     std::string text;
-    if (offload.optimizer > 0) text += " +opt";
-    if (offload.activations > 0) text += " +act";
-    return text;
+    if (offload.optimizer > 0) text += "optimizer";
+    if (offload.activations > 0) text += text.empty() ? "activations" : " and activations";
+    return fmt::format("{:>13}: {} in the host's memory\n", "offload", text);
 }
 
 // ZeRO stages that come to the same: "1-2".
@@ -67,7 +68,7 @@ std::string header() {
 std::string row(const PlanTimed& one) {
     const TrainingPlan& plan = one.candidate.plan;
     return fmt::format(
-        "{:>6}{:>7}{:>6}{:>6}{:>5.0f}{:>5}{:>4}{:>6}{:>6}{:>3} {:<11}{:<11}{:>3}{}\n",
+        "{:>6}{:>7}{:>6}{:>6}{:>5.0f}{:>5}{:>4}{:>6}{:>6}{:>3} {:<11}{:<11}{:>3}\n{}",
         significant(one.tokens_per_second / mega), significant(one.step.value()),
         significant(one.model_flops_utilization * 100, 3),
         significant(one.exposed_share() * 100, 3), one.memory.value() / giga,

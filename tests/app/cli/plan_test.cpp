@@ -5,6 +5,7 @@
 
 #include "app/text_table.hpp"
 #include "tests/app/cli/program.hpp"
+#include "tests/support/readers.hpp"
 
 namespace podsim {
 namespace {
@@ -36,6 +37,16 @@ TEST(Plan, PrintsAndWritesWhatRunGives) {
     ASSERT_EQ(run.code, 0) << run.err;
     const auto metrics = nlohmann::json::parse(run.out)["alternatives"][0]["metrics"];
     EXPECT_DOUBLE_EQ(metrics["step_time"]["value"], step);
+}
+
+TEST(Plan, WhatGoesToTheHostFitsALine) {
+    const Folder folder;
+    folder.write("plan.yaml",
+                 replaced(kPlan, "recompute: [selective, full]", "offload: [optimizer]"));
+    const Outcome plan = folder.podsim({"plan", "plan.yaml", "--fidelity", "analytic"});
+    ASSERT_EQ(plan.code, 0) << plan.err;
+    EXPECT_TRUE(contains(plan.out, "offload: optimizer in the host's memory")) << plan.out;
+    for (const std::string& line : lines_of(plan.out)) EXPECT_LE(display_width(line), 80U) << line;
 }
 
 // Thousands of mappings of a chip whose products are worked out part by part.
