@@ -9,6 +9,7 @@
 #include "chips/chip.hpp"
 #include "sim/cost_file.hpp"
 #include "sim/memory_shares.hpp"
+#include "sim/plan_document.hpp"
 #include "sim/price.hpp"
 #include "sim/training_days.hpp"
 #include "sim/training_run_step.hpp"
@@ -135,21 +136,12 @@ Node* entry(Node& map, const char* key) {
     return &map.entries.back().value;
 }
 
-void drop(Node& map, const std::string& key) {
-    std::erase_if(map.entries, [&](const Node::Entry& one) { return one.key == key; });
-}
-
 // The file that runs a candidate alone.
 Node experiment_of(const Node& document, std::size_t index, const ResolvedExperiment& experiment,
                    const PlanCandidate& of) {
-    Node result = document;
+    Node result = alone(document, index);
     const Place place = document.place;
-    drop(result, "plan");
-    Node& list = *result.find("alternatives");
-    const Node only = list.items[index];
-    list.items = {only};
-    Node* pools = list.items.front().find("pools");
-    Node& pool = pools != nullptr ? pools->items.front() : list.items.front();
+    Node& pool = pool_node(result, 0);
     const auto set = [&](Node& map, const std::string& path, const std::string& value) {
         set_path(map, path, value, place);
     };

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
+
+#include "base/statistics.hpp"
 
 namespace podsim {
 
@@ -73,15 +76,6 @@ double read_alone(const DemandSample& sample, const SchedulerKnobs& knobs, StepT
     return seconds;
 }
 
-double quantile(std::vector<double>& values, double share) {
-    if (values.empty()) return 0;
-    const auto place = static_cast<std::ptrdiff_t>(
-        std::min(static_cast<double>(values.size() - 1),
-                 std::max(0.0, std::ceil(share * static_cast<double>(values.size())) - 1)));
-    std::nth_element(values.begin(), values.begin() + place, values.end());
-    return values[static_cast<std::size_t>(place)];
-}
-
 void look_at_each_alone(ServingBound& bound, const ServingDemand& demand,
                         const BoundReplica& replica, double good, StepTable& table) {
     std::vector<double> first, each;
@@ -100,8 +94,8 @@ void look_at_each_alone(ServingBound& bound, const ServingDemand& demand,
         }
         kept += keeps ? 1 : 0;
     }
-    bound.first_token_alone = quantile(first, good);
-    bound.each_token_alone = quantile(each, good);
+    if (!first.empty()) bound.first_token_alone = percentile(std::move(first), 100 * good);
+    if (!each.empty()) bound.each_token_alone = percentile(std::move(each), 100 * good);
     if (!demand.samples.empty())
         bound.kept_alone = static_cast<double>(kept) / static_cast<double>(demand.samples.size());
 }

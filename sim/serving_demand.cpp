@@ -33,7 +33,6 @@ class Counter {
   private:
     void take(const Request& request);
     long known_tokens(const Request& request);
-    ServiceObjective promised(const Request& request) const;
 
     RequestStream stream_;
     const ServiceObjective& objective_;
@@ -45,16 +44,6 @@ class Counter {
     double first_ = 0;
     ServingDemand demand_;
 };
-
-ServiceObjective Counter::promised(const Request& request) const {
-    ServiceObjective objective = objective_;
-    const auto index = static_cast<std::size_t>(request.service_class);
-    if (index >= stream_.classes.size()) return objective;
-    const ServiceClass& own = stream_.classes[index];
-    if (own.time_to_first_token) objective.time_to_first_token = own.time_to_first_token;
-    if (own.time_per_output_token) objective.time_per_output_token = own.time_per_output_token;
-    return objective;
-}
 
 // Leading tokens whose blocks came before; the last token of a prompt is always computed.
 long Counter::known_tokens(const Request& request) {
@@ -73,7 +62,7 @@ void Counter::take(const Request& request) {
     const long whole = request.input_tokens + request.output_tokens;
     const bool served = request.input_tokens >= 1 && request.output_tokens >= 1 &&
                         (longest_ == 0 || whole <= longest_);
-    const ServiceObjective objective = promised(request);
+    const ServiceObjective objective = promised(objective_, stream_.classes, request.service_class);
     const auto seconds = [](const std::optional<Seconds>& time, double absent) {
         return time ? time->value() : absent;
     };

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/names.hpp"
 #include "sim/metrics.hpp"
 #include "sim/serving_run.hpp"
 
@@ -27,13 +28,11 @@ Seconds latency_of(const ResolvedAlternative& replica) {
                                                   : fabric.scale_up_latency;
 }
 
-PoolRole role_of(const PoolSpec& pool) {
-    return pool.role == "prefill"  ? PoolRole::prefill
-           : pool.role == "decode" ? PoolRole::decode
-                                   : PoolRole::serve;
-}
-
 }  // namespace
+
+PoolRole role_of(const PoolSpec& pool) {
+    return value_named<PoolRole>(pool.role).value_or(PoolRole::serve);
+}
 
 long longest_of(const ResolvedExperiment& experiment) {
     const long asked = experiment.spec.workload.serving->max_model_len;

@@ -26,6 +26,9 @@ struct PoolWork {
 // for.
 long longest_of(const ResolvedExperiment& experiment);
 
+// Of a pool that names none: both at once.
+PoolRole role_of(const PoolSpec& pool);
+
 class ServingFleet {
   public:
     // Both must outlive it. `tables`, of its pools' replicas, are made where they are not given.

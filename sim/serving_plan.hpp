@@ -68,7 +68,8 @@ struct ServingPlanAlternative {
     bool partial = false;
     ServingPlanCounts counts;
     std::optional<ServingAnswer> answer;
-    std::string nothing;  // why there is no fleet, with what would help
+    std::string nothing;    // why there is no fleet, with what would help
+    bool too_slow = false;  // no batch keeps the objective
     std::vector<std::string> warnings;
 };
 

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "sim/memory_shares.hpp"
+#include "sim/plan_document.hpp"
 #include "sim/serving_fleet.hpp"
 #include "sim/serving_run.hpp"
 #include "workloads/step_parts.hpp"
@@ -14,10 +15,6 @@
 namespace podsim {
 
 namespace {
-
-void drop(Node& map, const std::string& key) {
-    std::erase_if(map.entries, [&](const Node::Entry& one) { return one.key == key; });
-}
 
 void turn(Node& pool, const PoolSetting& setting, const Place& place) {
     const auto set = [&](const std::string& path, long value) {
@@ -136,7 +133,12 @@ class Candidates {
     }
 
   private:
+    // What the steps of a replica go by.
     using Key = std::array<int, 3>;
+    static Key key_of(const PoolSetting& setting) {
+        return {setting.chips, setting.tensor_parallel.value_or(0),
+                setting.expert_parallel.value_or(0)};
+    }
 
     void refuse(const std::string& why) {
         ++result_.refused;
@@ -145,8 +147,7 @@ class Candidates {
 
     // The replica of a setting with its table, or nothing where it cannot be.
     std::shared_ptr<ReplicaGround> ground_of(const PoolSetting& setting) {
-        const Key key = {setting.chips, setting.tensor_parallel.value_or(0),
-                         setting.expert_parallel.value_or(0)};
+        const Key key = key_of(setting);
         const auto known = grounds_.find(key);
         if (known != grounds_.end()) return known->second;
         auto made = std::make_shared<ReplicaGround>();
@@ -179,9 +180,7 @@ class Candidates {
         ReplicaCandidate one;
         one.setting = setting;
         one.ground = ground_of(setting);
-        if (!one.ground)
-            return refuse(why_[{setting.chips, setting.tensor_parallel.value_or(0),
-                                setting.expert_parallel.value_or(0)}]);
+        if (!one.ground) return refuse(why_[key_of(setting)]);
         one.replica = one.ground->replica;
         SchedulerSettings& own = one.replica.pool.scheduler;
         if (setting.max_num_seqs) own.max_num_seqs = setting.max_num_seqs;
@@ -192,9 +191,7 @@ class Candidates {
         StepTable& table = *one.ground->table;
         const KvCapacity capacity = table.capacity(knobs.scheduler, knobs.gpu_memory_utilization,
                                                    longest_of(ground_.experiment));
-        const PoolRole role = one.replica.pool.role == "prefill"  ? PoolRole::prefill
-                              : one.replica.pool.role == "decode" ? PoolRole::decode
-                                                                  : PoolRole::serve;
+        const PoolRole role = role_of(one.replica.pool);
         if (capacity.blocks < 1) {
             ++result_.do_not_fit;
             if (result_.first_misfit.empty())
@@ -211,7 +208,7 @@ class Candidates {
         const double good = ground_.experiment.spec.serving_plan->good;
         one.bound = serving_bound(ground_.demand, replica, good, table);
         if (one.bound.kept_alone < good) return note_slow(one);
-        one.usd_per_hour = price_of(one.replica) * one.replica.packages;
+        pay_for(one);
         one.replica.pool.replicas = 1;
         one.watts = fleet_power(ground_.experiment.prices, one.replica).value();
         result_.found.push_back(std::move(one));
@@ -228,11 +225,13 @@ class Candidates {
         note(one.bound.each_token_alone, result_.best_each_token, result_.best_each_how);
     }
 
-    double price_of(const ResolvedAlternative& replica) const {
+    void pay_for(ReplicaCandidate& one) const {
         std::vector<std::string> notes;
         const auto bases =
-            cost_bases(ground_.experiment.prices, replica.chip, replica.system, notes);
-        return bases.empty() ? 1.0 : bases.front().usd_per_hour_per_chip;
+            cost_bases(ground_.experiment.prices, one.replica.chip, one.replica.system, notes);
+        one.priced = !bases.empty();
+        one.usd_per_hour =
+            (one.priced ? bases.front().usd_per_hour_per_chip : 1.0) * one.replica.packages;
     }
 
     const PlanGroundwork& ground_;
@@ -247,15 +246,9 @@ class Candidates {
 Node plan_document(const Node& document, std::size_t alternative,
                    const std::vector<PoolSetting>& pools, double scale,
                    const TrafficSpec& traffic) {
-    Node result = document;
+    Node result = alone(document, alternative);
     const Place place = document.place;
-    drop(result, "plan");
-    Node& list = *result.find("alternatives");
-    const Node only = list.items[alternative];
-    list.items = {only};
-    Node* group = list.items.front().find("pools");
-    for (std::size_t i = 0; i < pools.size(); ++i)
-        turn(group != nullptr ? group->items[i] : list.items.front(), pools[i], place);
+    for (std::size_t i = 0; i < pools.size(); ++i) turn(pool_node(result, i), pools[i], place);
     if (scale == 1) return result;
     const TrafficSpec grown = scaled(traffic, scale);
     Node& written = *result.find("workload")->find("traffic");

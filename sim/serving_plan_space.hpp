@@ -37,7 +37,8 @@ struct ReplicaCandidate {
     std::shared_ptr<ReplicaGround> ground;
     ResolvedAlternative replica;  // with its knobs, of one replica
     ServingBound bound;
-    double usd_per_hour = 0;  // of a replica; chips where no price is known
+    bool priced = false;
+    double usd_per_hour = 0;  // of a replica; its chips where no price is known
     double watts = 0;         // of a replica at most, what cools it included
 };
 

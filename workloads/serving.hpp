@@ -105,6 +105,10 @@ struct ServingCase {
     std::function<bool()> stop;
 };
 
+// The objective of a service class: its own promises before those of all.
+ServiceObjective promised(const ServiceObjective& all, const std::vector<ServiceClass>& classes,
+                          int service_class);
+
 // Mean and percentiles, linear between order statistics.
 struct Distribution {
     double mean = 0, p50 = 0, p90 = 0, p99 = 0, largest = 0;

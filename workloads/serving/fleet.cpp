@@ -39,6 +39,17 @@ const std::vector<std::pair<const char*, PoolRole>>& names_of(const PoolRole*) {
     return names;
 }
 
+ServiceObjective promised(const ServiceObjective& all, const std::vector<ServiceClass>& classes,
+                          int service_class) {
+    ServiceObjective objective = all;
+    const auto index = static_cast<std::size_t>(service_class);
+    if (index >= classes.size()) return objective;
+    const ServiceClass& own = classes[index];
+    if (own.time_to_first_token) objective.time_to_first_token = own.time_to_first_token;
+    if (own.time_per_output_token) objective.time_per_output_token = own.time_per_output_token;
+    return objective;
+}
+
 namespace {
 
 // A prompt goes where most of it is kept, unless that replica has this many times the load of the
@@ -455,15 +466,8 @@ void Fleet::finish(std::size_t slot) {
     const double tpot = output > 1 ? writing / (output - 1) : 0;
     if (output > 1) tpot_.push_back(static_cast<float>(tpot));
 
-    const auto index = static_cast<std::size_t>(request.service_class);
-    ServiceObjective objective = serving_.objective;
-    if (index < requests_.classes.size()) {
-        const ServiceClass& promised = requests_.classes[index];
-        if (promised.time_to_first_token)
-            objective.time_to_first_token = promised.time_to_first_token;
-        if (promised.time_per_output_token)
-            objective.time_per_output_token = promised.time_per_output_token;
-    }
+    const ServiceObjective objective =
+        promised(serving_.objective, requests_.classes, request.service_class);
     const bool late_first =
         objective.time_to_first_token && ttft > objective.time_to_first_token->value();
     const bool late_tokens = objective.time_per_output_token && output > 1 &&

@@ -1,0 +1,96 @@
+#include "sim/serving_diagnosis.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "sim/resolve.hpp"
+#include "sim/serving_metrics.hpp"
+
+namespace podsim {
+
+namespace {
+
+constexpr double kFull = 0.95;  // of a room that then counts as what ran out
+
+// Peaks of a replica against the rates of its steps: what a kind of step runs into.
+std::string bound_by(const StepCost& cost, const ResolvedAlternative& replica) {
+    const RankHardware hardware = hardware_of(replica);
+    const double ranks = replica.ranks;
+    const double memory =
+        cost.memory_bytes / cost.seconds / (hardware.hbm_bandwidth.value() * ranks);
+    FlopsPerSecond peak(0.0);
+    for (const DType format : {replica.pool.precision.weights, replica.pool.precision.experts})
+        peak = max(peak, published_peak_for(replica.chip, format));
+    const double matrix = cost.matrix_flops / cost.seconds / (peak.value() * replica.packages);
+    return fmt::format("HBM at {:.0f} % of its peak, matrix units at {:.0f} %", memory * 100,
+                       matrix * 100);
+}
+
+std::string engine_text(ServingFleet& fleet, const ServingOutcome& out, std::size_t pool) {
+    const PoolOutcome& of = out.pools[pool];
+    const ServingPool& engine = fleet.engine(pool);
+    const PoolWork& work = fleet.work(pool);
+    const double busy = ratio(of.busy, out.span * engine.replicas);
+    const double reading = ratio(work.prefill_seconds, of.busy);
+    const bool reads = reading > 0.5;
+    std::string text = fmt::format(
+        "engines of {} at work {:.0f} % of the time, {:.0f} % of it for "
+        "prompts",
+        engine.name, busy * 100, reading * 100);
+    if (static_cast<double>(of.peak_blocks) >= kFull * static_cast<double>(engine.kv_blocks) ||
+        of.preemptions > 0)
+        return fmt::format("KV room of {} (all {} blocks of a replica in use); ", engine.name,
+                           engine.kv_blocks) +
+               text;
+    if (of.peak_sequences >= engine.knobs.max_num_seqs && !reads)
+        return fmt::format("max_num_seqs of {} ({} of a replica); ", engine.name,
+                           engine.knobs.max_num_seqs) +
+               text;
+    StepLoad load;
+    if (reads && work.prefill_steps > 0) {
+        load.prefill_tokens = work.prefill_tokens / work.prefill_steps;
+        load.prefill_context = work.prefill_contexts / work.prefill_tokens;
+    } else if (work.decode_steps > 0) {
+        load.decodes = work.decode_sequences / work.decode_steps;
+        load.decode_context = work.decode_contexts / work.decode_sequences;
+    } else {
+        return text;
+    }
+    return text + "; a mean step has " +
+           bound_by(fleet.table(pool).cost(load), fleet.replica(pool));
+}
+
+}  // namespace
+
+std::string what_gave_way(ServingFleet& fleet, const ServingOutcome& out) {
+    const double first = static_cast<double>(out.late_first + out.timed_out),
+                 tokens = static_cast<double>(out.late_tokens),
+                 rejected = static_cast<double>(out.rejected);
+    const bool is_first = first >= tokens;
+    std::size_t at = 0;
+    double busiest = -1;
+    for (std::size_t i = 0; i < fleet.size(); ++i) {
+        const PoolRole role = fleet.engine(i).role;
+        if (role == (is_first ? PoolRole::decode : PoolRole::prefill)) continue;
+        const double busy = ratio(out.pools[i].busy, out.span * fleet.replicas(i));
+        if (busy <= busiest) continue;
+        busiest = busy;
+        at = i;
+    }
+    const double all = static_cast<double>(out.arrived) / 100;
+    std::string what;
+    if (rejected > std::max(first, tokens)) {
+        what = fmt::format("rejected requests ({:.1f} %: {})", rejected / all,
+                           out.reasons.empty() ? "" : out.reasons.front());
+    } else if (is_first) {
+        what = fmt::format("TTFT ({:.1f} % of the requests late, p99 {})", first / all,
+                           to_string(Seconds(out.time_to_first_token.p99)));
+    } else {
+        what = fmt::format("TPOT ({:.1f} % of the requests slow, p99 {})", tokens / all,
+                           to_string(Seconds(out.time_per_output_token.p99)));
+    }
+    return what + ": " + engine_text(fleet, out, at);
+}
+
+}  // namespace podsim

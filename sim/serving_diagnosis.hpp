@@ -1,0 +1,14 @@
+// What gave way where a fleet did not keep its objective, in words.
+#pragma once
+
+#include <string>
+
+#include "sim/serving_fleet.hpp"
+
+namespace podsim {
+
+// Which promise breaks, and in which pool: of the busiest for the first token among those that
+// read, for the others among those that write.
+std::string what_gave_way(ServingFleet& fleet, const ServingOutcome& out);
+
+}  // namespace podsim

@@ -1,0 +1,467 @@
+#include "sim/serving_plan_search.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "sim/memory_shares.hpp"
+#include "sim/plan_run.hpp"
+#include "sim/serving_diagnosis.hpp"
+#include "sim/serving_fleet.hpp"
+#include "sim/serving_metrics.hpp"
+#include "sim/serving_run.hpp"
+#include "workloads/step_parts.hpp"
+
+namespace podsim {
+
+namespace {
+
+using Counts = std::vector<int>;
+
+constexpr double kMostHeadroom = 16;    // times the planned rate that is looked for
+constexpr double kHeadroomStep = 1.25;  // between looks, then halved kHalvings times
+constexpr int kHalvings = 4;
+
+// One kind of replica of each pool.
+using Combination = std::vector<const ReplicaCandidate*>;
+
+struct Trial {
+    double good = 0;
+    bool kept = false, late_first = false, late_tokens = false, stopped = false;
+    std::string why;  // where it is not kept: what ran out
+};
+
+class AlternativeSearch {
+  public:
+    AlternativeSearch(const PlanGroundwork& ground, std::size_t index, const PlanOptions& options)
+        : ground_(ground),
+          index_(index),
+          options_(options),
+          form_(*ground.experiment.spec.serving_plan),
+          written_(ground.experiment.alternatives[index]) {}
+
+    ServingPlanAlternative take();
+
+  private:
+    bool look_for_candidates();
+    std::vector<Combination> combinations() const;
+    void search(const Combination& combination);
+    std::optional<Counts> smallest(const Combination& combination);
+    bool grow(const Combination& combination, Counts& counts, Counts& failed);
+    void shrink(const Combination& combination, Counts& counts, const Counts& failed);
+    bool allowed(const Combination& combination, const Counts& counts);
+    double usd(const Combination& combination, const Counts& counts) const;
+    int chips(const Combination& combination, const Counts& counts) const;
+    double watts(const Combination& combination, const Counts& counts) const;
+    Counts with_spares(Counts counts) const;
+    Trial run(const Combination& combination, const Counts& counts, double scale);
+    NextBottleneck next_bottleneck(const Combination& combination, const Counts& counts);
+    ServingAnswer answer(const Combination& combination, const Counts& counts);
+    Node winner_document(const Combination& combination, const Counts& counts) const;
+    void explain();
+    double planned() const { return form_.growth.factor(); }
+
+    const PlanGroundwork& ground_;
+    std::size_t index_;
+    const PlanOptions& options_;
+    const ServingPlanForm& form_;
+    const ResolvedAlternative& written_;
+    ServingPlanAlternative result_;
+    std::vector<PoolCandidates> pools_;
+    std::optional<Combination> best_;
+    Counts best_counts_;
+    double best_usd_ = 0, best_good_ = 0;
+    bool over_power_ = false, over_chips_ = false;
+    double least_watts_ = 0;
+    int least_chips_ = 0;
+    std::string last_why_;
+};
+
+double AlternativeSearch::usd(const Combination& combination, const Counts& counts) const {
+    double sum = 0;
+    for (std::size_t i = 0; i < counts.size(); ++i) sum += combination[i]->usd_per_hour * counts[i];
+    return sum;
+}
+
+int AlternativeSearch::chips(const Combination& combination, const Counts& counts) const {
+    int sum = 0;
+    for (std::size_t i = 0; i < counts.size(); ++i)
+        sum += combination[i]->replica.packages * counts[i];
+    return sum;
+}
+
+double AlternativeSearch::watts(const Combination& combination, const Counts& counts) const {
+    double sum = 0;
+    for (std::size_t i = 0; i < counts.size(); ++i) sum += combination[i]->watts * counts[i];
+    return sum;
+}
+
+Counts AlternativeSearch::with_spares(Counts counts) const {
+    for (int& one : counts) one += form_.spare_replicas;
+    return counts;
+}
+
+// Cheaper than what is known, and within the site.
+bool AlternativeSearch::allowed(const Combination& combination, const Counts& counts) {
+    if (best_ && usd(combination, with_spares(counts)) >= best_usd_ * (1 - 1e-9)) return false;
+    const Counts all = with_spares(counts);
+    const double drawn = watts(combination, all);
+    const auto& site = ground_.experiment.spec.site_power;
+    const auto note_least = [](auto& least, auto value) {
+        if (least == 0 || value < least) least = value;
+    };
+    if (site && drawn > site->value()) {
+        over_power_ = true;
+        note_least(least_watts_, drawn);
+        return false;
+    }
+    if (chips(combination, all) > form_.most_chips) {
+        over_chips_ = true;
+        note_least(least_chips_, chips(combination, all));
+        return false;
+    }
+    return true;
+}
+
+bool AlternativeSearch::look_for_candidates() {
+    for (std::size_t i = 0; i < written_.pools.size(); ++i) {
+        pools_.push_back(pool_candidates(ground_, index_, i));
+        const PoolCandidates& pool = pools_.back();
+        result_.counts.candidates += pool.looked_at;
+        result_.counts.refused += pool.refused;
+        result_.counts.do_not_fit += pool.do_not_fit;
+        result_.counts.too_slow += pool.too_slow;
+    }
+    return std::none_of(pools_.begin(), pools_.end(),
+                        [](const auto& pool) { return pool.found.empty(); });
+}
+
+std::vector<Combination> AlternativeSearch::combinations() const {
+    std::vector<Combination> all = {{}};
+    for (const PoolCandidates& pool : pools_) {
+        std::vector<Combination> longer;
+        for (const Combination& one : all) {
+            for (const ReplicaCandidate& candidate : pool.found) {
+                longer.push_back(one);
+                longer.back().push_back(&candidate);
+            }
+        }
+        all = std::move(longer);
+    }
+    const auto least = [&](const Combination& one) {
+        double sum = 0;
+        for (const ReplicaCandidate* pool : one)
+            sum += pool->usd_per_hour * (pool->bound.replicas + form_.spare_replicas);
+        return sum;
+    };
+    std::stable_sort(all.begin(), all.end(), [&](const Combination& a, const Combination& b) {
+        return least(a) < least(b);
+    });
+    return all;
+}
+
+Trial AlternativeSearch::run(const Combination& combination, const Counts& counts, double scale) {
+    ResolvedAlternative fleet_of = written_;
+    std::vector<std::shared_ptr<StepTable>> tables;
+    fleet_of.pools.clear();
+    for (std::size_t i = 0; i < counts.size(); ++i) {
+        fleet_of.pools.push_back(combination[i]->replica);
+        fleet_of.pools.back().pool.replicas = counts[i];
+        const std::shared_ptr<ReplicaGround>& ground = combination[i]->ground;
+        tables.emplace_back(ground, ground->table.get());
+    }
+    RunOptions options;
+    options.fidelity = options_.fidelity;
+    ServingFleet fleet(ground_.experiment, fleet_of, options, std::move(tables));
+    const ServingOutcome out =
+        fleet.run(scaled(*ground_.experiment.traffic, planned() * scale), 1, options_.stop);
+    ++result_.counts.runs;
+    if (options_.progress)
+        options_.progress(fmt::format("{}: {} replicas looked at, {} runs", written_.name,
+                                      result_.counts.simulated, result_.counts.runs));
+    Trial trial;
+    trial.stopped = out.stopped;
+    trial.good = ratio(out.good, static_cast<double>(out.arrived));
+    trial.kept = !out.stopped && trial.good >= form_.good;
+    // What is rarer than a tenth of the other is its consequence.
+    const double first = static_cast<double>(out.late_first + out.timed_out + out.rejected),
+                 tokens = static_cast<double>(out.late_tokens);
+    trial.late_first = first > 0 && first >= 0.1 * tokens;
+    trial.late_tokens = tokens > 0 && tokens >= 0.1 * first;
+    if (!trial.kept && !trial.stopped) trial.why = what_gave_way(fleet, out);
+    return trial;
+}
+
+// From the likely number up until the objective is kept. `failed` are numbers that did not do.
+bool AlternativeSearch::grow(const Combination& combination, Counts& counts, Counts& failed) {
+    // What may be tried at most: towards the bound where the likely number costs too much.
+    while (!allowed(combination, counts)) {
+        bool moved = false;
+        for (std::size_t i = 0; i < counts.size(); ++i) {
+            const int least = combination[i]->bound.replicas;
+            if (counts[i] <= least) continue;
+            counts[i] = std::max(least, std::min(counts[i] - 1, counts[i] * 9 / 10));
+            moved = true;
+        }
+        if (!moved) return false;
+    }
+    while (true) {
+        const Trial trial = run(combination, counts, form_.burst);
+        if (trial.stopped) return false;
+        if (trial.kept) {
+            best_good_ = trial.good;
+            return true;
+        }
+        last_why_ = trial.why;
+        Counts more = counts;
+        const bool one_pool = counts.size() == 1;
+        for (std::size_t i = 0; i < counts.size(); ++i) {
+            const PoolRole role = role_of(combination[i]->replica.pool);
+            const bool at_fault = one_pool || trial.late_first == trial.late_tokens ||
+                                  (trial.late_first && role != PoolRole::decode) ||
+                                  (trial.late_tokens && role != PoolRole::prefill);
+            if (!at_fault) continue;
+            failed[i] = std::max(failed[i], counts[i]);
+            more[i] = std::max(counts[i] + 1, static_cast<int>(std::ceil(counts[i] * 1.4)));
+        }
+        // As far as it may go, step by step.
+        while (!allowed(combination, more)) {
+            bool moved = false;
+            for (std::size_t i = 0; i < more.size(); ++i) {
+                if (more[i] <= counts[i] + 1) continue;
+                --more[i];
+                moved = true;
+            }
+            if (!moved) return false;
+        }
+        if (more == counts) return false;
+        counts = std::move(more);
+    }
+}
+
+// Each pool by itself down to what it needs, the dearest first.
+void AlternativeSearch::shrink(const Combination& combination, Counts& counts,
+                               const Counts& failed) {
+    std::vector<std::size_t> order(counts.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+        return combination[a]->usd_per_hour * counts[a] > combination[b]->usd_per_hour * counts[b];
+    });
+    for (const std::size_t i : order) {
+        int below = std::max(failed[i], combination[i]->bound.replicas - 1);
+        while (counts[i] - below > 1) {
+            Counts fewer = counts;
+            fewer[i] = (below + counts[i]) / 2;
+            const Trial trial = run(combination, fewer, form_.burst);
+            if (trial.stopped) return;
+            if (trial.kept) {
+                counts = std::move(fewer);
+                best_good_ = trial.good;
+            } else {
+                below = fewer[i];
+            }
+        }
+    }
+}
+
+std::optional<Counts> AlternativeSearch::smallest(const Combination& combination) {
+    Counts counts, failed(combination.size(), 0);
+    for (const ReplicaCandidate* pool : combination) counts.push_back(pool->bound.likely);
+    if (!grow(combination, counts, failed)) return {};
+    shrink(combination, counts, failed);
+    return counts;
+}
+
+void AlternativeSearch::search(const Combination& combination) {
+    Counts least;
+    for (const ReplicaCandidate* pool : combination) least.push_back(pool->bound.replicas);
+    if (!allowed(combination, least)) {
+        ++result_.counts.beyond;
+        return;
+    }
+    ++result_.counts.simulated;
+    const double good_before = best_good_;
+    const std::optional<Counts> counts = smallest(combination);
+    if (!counts) {
+        best_good_ = good_before;
+        return;
+    }
+    best_ = combination;
+    best_counts_ = *counts;
+    best_usd_ = usd(combination, with_spares(*counts));
+}
+
+NextBottleneck AlternativeSearch::next_bottleneck(const Combination& combination,
+                                                  const Counts& counts) {
+    NextBottleneck next;
+    const Counts all = with_spares(counts);
+    next.holds = form_.burst;
+    for (double scale = form_.burst * kHeadroomStep; scale <= kMostHeadroom * form_.burst;
+         scale *= kHeadroomStep) {
+        const Trial trial = run(combination, all, scale);
+        if (trial.stopped) return next;
+        if (!trial.kept) {
+            next.breaks = scale;
+            next.what = trial.why;
+            break;
+        }
+        next.holds = scale;
+    }
+    for (int i = 0; i < kHalvings && next.breaks > 0; ++i) {
+        const double middle = std::sqrt(next.holds * next.breaks);
+        const Trial trial = run(combination, all, middle);
+        if (trial.stopped) return next;
+        if (trial.kept) {
+            next.holds = middle;
+        } else {
+            next.breaks = middle;
+            next.what = trial.why;
+        }
+    }
+    if (form_.growth.per_month > 0)
+        next.months =
+            form_.growth.months + std::log(next.holds) / std::log1p(form_.growth.per_month);
+    return next;
+}
+
+Node AlternativeSearch::winner_document(const Combination& combination,
+                                        const Counts& counts) const {
+    std::vector<PoolSetting> settings;
+    const Counts all = with_spares(counts);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        PoolSetting setting = combination[i]->setting;
+        const MappingSpec& mapping = combination[i]->replica.pool.mapping;
+        setting.replicas = all[i];
+        setting.tensor_parallel = mapping.tensor_parallel;
+        setting.data_parallel = mapping.data_parallel;
+        if (has_experts(*ground_.experiment.model))
+            setting.expert_parallel = mapping.expert_parallel;
+        if (mapping.pipeline_parallel > 1) setting.pipeline_parallel = mapping.pipeline_parallel;
+        settings.push_back(setting);
+    }
+    return plan_document(ground_.document, index_, settings, planned(),
+                         *ground_.experiment.traffic);
+}
+
+ServingAnswer AlternativeSearch::answer(const Combination& combination, const Counts& counts) {
+    ServingAnswer answer;
+    const ReplicaKnobs general = knobs_of(ground_.experiment.spec.workload.serving->scheduler, {});
+    const Counts all = with_spares(counts);
+    double usd_per_hour = 0;
+    for (std::size_t i = 0; i < counts.size(); ++i) {
+        const ReplicaCandidate& of = *combination[i];
+        const ReplicaKnobs knobs = knobs_of(ground_.experiment.spec.workload.serving->scheduler,
+                                            of.replica.pool.scheduler);
+        answer.pools.push_back({of.replica.pool.name, of.replica.pool.role, of.replica.packages,
+                                counts[i], form_.spare_replicas, of.replica.pool.mapping,
+                                knobs.scheduler.max_num_seqs,
+                                knobs.scheduler.max_num_batched_tokens, of.bound});
+        answer.bound_chips += of.replica.packages * of.bound.replicas;
+        if (!of.priced) continue;
+        usd_per_hour += of.usd_per_hour * all[i];
+        answer.bound_usd_per_month += of.usd_per_hour * of.bound.replicas * kHoursOfMonth;
+    }
+    answer.chips = chips(combination, all);
+    answer.watts = watts(combination, all);
+    answer.usd_per_month = usd_per_hour * kHoursOfMonth;
+    answer.good = best_good_;
+    answer.experiment = winner_document(combination, counts);
+    if (ground_.stop && ground_.stop()) return answer;
+    answer.next = next_bottleneck(combination, counts);
+    ResolvedExperiment resolved = resolve(answer.experiment, ground_.catalog);
+    measure_memories(resolved, options_.cache_folder, options_.fidelity);
+    RunOptions run;
+    run.fidelity = options_.fidelity;
+    run.cache = options_.cache;
+    run.cache_folder = options_.cache_folder;
+    run.stop = options_.stop;
+    RunCounts told;
+    answer.result = run_serving(resolved, resolved.alternatives.front(), run, told);
+    answer.result.name = written_.name;
+    ++result_.counts.runs;
+    return answer;
+}
+
+// Why there is no fleet.
+void AlternativeSearch::explain() {
+    for (const PoolCandidates& pool : pools_) {
+        if (!pool.found.empty()) continue;
+        const ServiceObjective& slo = ground_.experiment.spec.workload.serving->slo;
+        if (pool.too_slow > 0) {
+            result_.too_slow = true;
+            result_.nothing = fmt::format(
+                "no batch keeps the objective for {:.4g} % of the requests: served alone they "
+                "reach",
+                form_.good * 100);
+            if (pool.best_first_token > 0)
+                result_.nothing += fmt::format(
+                    " a TTFT of {}{} at best ({})", to_string(Seconds(pool.best_first_token)),
+                    slo.time_to_first_token
+                        ? fmt::format(" ({} promised)", to_string(*slo.time_to_first_token))
+                        : "",
+                    pool.best_first_how);
+            if (pool.best_each_token > 0)
+                result_.nothing += fmt::format(
+                    "{} a TPOT of {}{} at best ({})", pool.best_first_token > 0 ? " and" : "",
+                    to_string(Seconds(pool.best_each_token)),
+                    slo.time_per_output_token
+                        ? fmt::format(" ({} promised)", to_string(*slo.time_per_output_token))
+                        : "",
+                    pool.best_each_how);
+            return;
+        }
+        result_.nothing =
+            pool.do_not_fit > 0
+                ? fmt::format("the model leaves no room for a KV cache in any of {} replicas: {}",
+                              pool.do_not_fit, pool.first_misfit)
+                : fmt::format("none of {} replicas can be: {}", pool.looked_at, pool.first_refusal);
+        return;
+    }
+    if (over_power_) {
+        result_.nothing = fmt::format(
+            "site_power of {} is too little: the next fleet to try draws {} with its cooling",
+            to_string(*ground_.experiment.spec.site_power), to_string(Watts(least_watts_)));
+    } else if (over_chips_) {
+        result_.nothing = fmt::format("most_chips of {} is too few: the next fleet to try has {}",
+                                      form_.most_chips, least_chips_);
+    } else {
+        result_.nothing = "no fleet keeps the objective";
+    }
+    if (!last_why_.empty()) result_.nothing += "; the largest that was tried broke " + last_why_;
+}
+
+ServingPlanAlternative AlternativeSearch::take() {
+    result_.name = written_.name;
+    result_.system = written_.system.name;
+    result_.chip = written_.chip.name;
+    RunOptions run;
+    run.fidelity = options_.fidelity;
+    result_.fidelity = to_string(fidelity_of(run, written_.chip));
+    if (!look_for_candidates()) {
+        result_.partial = options_.stop && options_.stop();
+        if (!result_.partial) explain();
+        return std::move(result_);
+    }
+    for (const Combination& combination : combinations()) {
+        if (options_.stop && options_.stop()) break;
+        search(combination);
+    }
+    if (best_) {
+        result_.answer = answer(*best_, best_counts_);
+        result_.warnings = result_.answer->result.warnings;
+    }
+    result_.partial = options_.stop && options_.stop();
+    if (!best_ && !result_.partial) explain();
+    return std::move(result_);
+}
+
+}  // namespace
+
+ServingPlanAlternative search_fleet(const PlanGroundwork& ground, std::size_t alternative,
+                                    const PlanOptions& options) {
+    return AlternativeSearch(ground, alternative, options).take();
+}
+
+}  // namespace podsim
