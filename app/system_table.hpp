@@ -9,7 +9,7 @@
 
 #include "base/catalog.hpp"
 #include "interconnect/bill_of_materials.hpp"
-#include "interconnect/routing.hpp"
+#include "interconnect/topology_figures.hpp"
 #include "interconnect/system.hpp"
 
 namespace podsim {

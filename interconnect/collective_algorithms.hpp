@@ -13,6 +13,7 @@
 #include <tuple>
 #include <vector>
 
+#include "interconnect/router.hpp"
 #include "interconnect/routing.hpp"
 #include "interconnect/topology.hpp"
 

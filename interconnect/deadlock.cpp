@@ -4,7 +4,8 @@
 #include <algorithm>
 #include <set>
 
-#include "interconnect/routing.hpp"
+#include "interconnect/deadlock.hpp"
+#include "interconnect/router.hpp"
 
 namespace podsim {
 

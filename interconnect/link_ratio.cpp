@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "base/names.hpp"
 #include "interconnect/collective_algorithms.hpp"
 
 namespace podsim {
@@ -57,8 +58,7 @@ void fit(ChipGroup& group, const TopologyTimes& times) {
 LinkSeconds seconds_by(const TopologyTimes& times, const Transfer& t, const ChipGroup& group,
                        double port) {
     if (t.algorithm == to_string(Algorithm::in_switch)) return {port, {}};
-    for (const auto& [name, algorithm] : names_of(static_cast<const Algorithm*>(nullptr))) {
-        if (name != t.algorithm) continue;
+    if (const auto algorithm = value_named<Algorithm>(t.algorithm)) {
         const auto& asked = times.terms(collective_of(t.type), group, algorithm);
         if (!asked.empty()) return link_seconds(times.stack(), asked.front());
     }

@@ -5,7 +5,8 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "interconnect/routing.hpp"
+#include "interconnect/deadlock.hpp"
+#include "interconnect/router.hpp"
 #include "interconnect/topology/builder.hpp"
 
 namespace podsim {

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "interconnect/topology_figures.hpp"
 #include "tests/unit/interconnect/topology_text.hpp"
 
 namespace podsim {

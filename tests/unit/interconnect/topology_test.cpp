@@ -6,6 +6,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "interconnect/router.hpp"
+#include "interconnect/topology_figures.hpp"
 #include "tests/unit/interconnect/topology_text.hpp"
 
 namespace podsim {
