@@ -93,6 +93,22 @@ bool is_everyone(const Topology& topology, const std::vector<int>& members) {
     return static_cast<int>(members.size()) == topology.chips;
 }
 
+// Whether searching from all sources is more work than looking for symmetries, which costs as much
+// as a few looks at all links: a few sources tell. `probe` searches from the one that lies at a
+// share of all.
+template <class Probe>
+bool is_worth_folding(const Topology& topology, std::size_t sources, const Probe& probe) {
+    constexpr std::size_t kAsked = 4, kLooks = 30;
+    if (sources < kFewSources) return false;
+    Router router(topology);
+    std::size_t links = 0;
+    for (std::size_t i = 0; i < kAsked; ++i) {
+        probe(router, static_cast<double>(2 * i + 1) / (2 * kAsked));
+        links += router.looked_at();
+    }
+    return links * sources > kAsked * kLooks * topology.links.size();
+}
+
 LinkBytes shortest_uniform(const Topology& topology, const std::vector<int>& members) {
     LinkBytes loads(topology.links.size(), 0.0);
     std::vector<double> bytes(static_cast<std::size_t>(topology.chips), 0.0);
@@ -106,11 +122,15 @@ LinkBytes shortest_uniform(const Topology& topology, const std::vector<int>& mem
         router.spread(sent, to);
     };
     const auto add = [&](int from, LinkBytes& to) { send(from, bytes, to); };
-    if ((!topology.symmetric || !is_everyone(topology, members)) && members.size() < kFewSources) {
-        for (const int member : members) add(member, loads);
-        return loads;
-    }
     if (!topology.symmetric || !is_everyone(topology, members)) {
+        const bool worth = is_worth_folding(topology, members.size(), [&](Router& one, double at) {
+            one.search(members[static_cast<std::size_t>(at * static_cast<double>(members.size()))],
+                       members);
+        });
+        if (!worth) {
+            for (const int member : members) add(member, loads);
+            return loads;
+        }
         std::vector<int> marks(static_cast<std::size_t>(topology.chips), 0);
         for (const int member : members) marks[static_cast<std::size_t>(member)] = 1;
         const Orbits orbits = orbits_of(topology, marks);
@@ -253,27 +273,15 @@ void for_each_source(const Topology& topology, std::vector<Flow> flows, const Us
     }
 }
 
-// Whether searching from all sources is more work than looking for symmetries, which costs as much
-// as a few looks at all links: a few sources tell.
-bool is_worth_folding(const Topology& topology, const std::vector<Flow>& flows,
-                      std::size_t sources) {
-    constexpr std::size_t kAsked = 4, kLooks = 30;
-    Router router(topology);
-    std::size_t links = 0;
-    for (std::size_t i = 0; i < kAsked; ++i) {
-        const Flow& flow = flows[(2 * i + 1) * flows.size() / (2 * kAsked)];
-        router.search(flow.from, flow.to);
-        links += router.looked_at();
-    }
-    return links * sources > kAsked * kLooks * topology.links.size();
-}
-
 // What flows of one source of each orbit send stands for the others' too.
 std::optional<Orbits> fold(const Topology& topology, std::vector<Flow>& flows) {
     std::set<int> sources;
     for (const Flow& flow : flows) sources.insert(flow.from);
-    if (sources.size() < kFewSources || !is_worth_folding(topology, flows, sources.size()))
-        return {};
+    const bool worth = is_worth_folding(topology, sources.size(), [&](Router& router, double at) {
+        const Flow& flow = flows[static_cast<std::size_t>(at * static_cast<double>(flows.size()))];
+        router.search(flow.from, flow.to);
+    });
+    if (!worth) return {};
     std::vector<PairAmount> pairs;
     pairs.reserve(flows.size());
     for (const Flow& flow : flows) pairs.push_back({flow.from, flow.to, flow.bytes});
