@@ -36,20 +36,14 @@ long inside(const TrainingPlan& plan, RankDimension dimension) {
     return product;
 }
 
-// Of a stage's ranks, in the order that leaves pp out.
-long rank_of(const TrainingPlan& plan, long of_stage) {
-    const long inner = inside(plan, RankDimension::pipeline);
-    return of_stage % inner + of_stage / inner * inner * plan.pipeline_parallel;
-}
-
-template <class Member>
-std::optional<long> even_stride(long members, const Member& member) {
+// Of `members` ranks of a stage, every step-th in the order that leaves pp out: with step = a q + b
+// rank(i step) = a q P i + b i, as long as b i stays below q.
+std::optional<long> stride_in_stage(const TrainingPlan& plan, long members, long step) {
+    const long inner = inside(plan, RankDimension::pipeline), stages = plan.pipeline_parallel;
+    const long over = step % inner;
     if (members < 2) return 1;
-    const long first = member(0), stride = member(1) - first;
-    for (long i = 2; i < members; ++i) {
-        if (member(i) - first != i * stride) return std::nullopt;
-    }
-    return stride;
+    if (stages > 1 && (members - 1) * over >= inner) return std::nullopt;
+    return (step - over) * stages + over;
 }
 
 std::optional<long> replica_stride(const TrainingPlan& plan) {
@@ -69,8 +63,7 @@ std::optional<long> replica_stride(const TrainingPlan& plan) {
 std::optional<long> stride_of(const TrainingPlan& plan, RankGroup group) {
     const long width = plan.more.expert_tensor_parallel;
     const auto members = [&](long step) {
-        return even_stride(group_ranks(plan, group),
-                           [&](long i) { return rank_of(plan, i * step); });
+        return stride_in_stage(plan, group_ranks(plan, group), step);
     };
     switch (group) {
         case RankGroup::tensor:

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <set>
+#include <tuple>
 
 #include "tests/unit/workloads/training_jobs.hpp"
 #include "workloads/training_pass.hpp"
@@ -58,6 +59,39 @@ TEST(TrainingPlacement, StridesAreTheDegreesInside) {
     EXPECT_EQ(stride_of(plan, RankGroup::tensor), 4);
     EXPECT_EQ(stride_of(plan, RankGroup::expert), 4);
     EXPECT_EQ(stride_of(plan, RankGroup::replicas), 8);
+}
+
+// Rank l of stage s is l mod q + q s + q P floor(l / q): every n-th of a stage, written out.
+TEST(TrainingPlacement, StridesAreThoseOfTheMembersWrittenOut) {
+    TrainingPlan plan;
+    plan.order = order("tp-dp-pp-cp");
+    for (const int inner : {2, 4, 6}) {
+        for (const int stages : {1, 2, 3}) {
+            for (const int outer : {1, 4}) {
+                plan.tensor_parallel = 2;
+                plan.data_parallel = inner / 2;
+                plan.pipeline_parallel = stages;
+                plan.more.context_parallel = outer;
+                const int all = inner * outer;
+                for (int experts = 1; experts <= all; ++experts) {
+                    if (all % experts != 0) continue;
+                    plan.expert_parallel = experts;
+                    const auto rank = [&](int l) { return l % inner + l / inner * inner * stages; };
+                    for (const auto& [group, step, members] :
+                         {std::tuple(RankGroup::expert, 1, experts),
+                          std::tuple(RankGroup::expert_replicas, experts, all / experts)}) {
+                        const int first = members > 1 ? rank(step) : 1;
+                        bool even = true;
+                        for (int i = 1; i < members; ++i)
+                            even = even && rank(i * step) == i * first;
+                        EXPECT_EQ(stride_of(plan, group),
+                                  even ? std::optional<long>(first) : std::nullopt)
+                            << inner << ' ' << stages << ' ' << outer << ' ' << experts;
+                    }
+                }
+            }
+        }
+    }
 }
 
 // Every order is a numbering of all ranks: groups of one kind cover them once.
