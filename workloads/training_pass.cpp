@@ -11,23 +11,17 @@
 #include "workloads/task_chain.hpp"
 #include "workloads/training_need.hpp"
 #include "workloads/training_operators.hpp"
+#include "workloads/training_transfers.hpp"
 
 namespace podsim {
 
 namespace {
 
-constexpr double wide = 2;  // bytes of BF16
-
-// Elements that are exchanged between data-parallel ranks.
-struct Shared {
-    double dense = 0, experts = 0;
-};
-
 // What two chains of tasks, a forward and a backward pass, are written into.
 class PassBuilder {
   public:
     PassBuilder(const TrainingJob& job, const TrainingPlan& plan)
-        : job_(job), plan_(plan), chain_(job.engine) {
+        : job_(job), plan_(plan), chain_(job.engine), transfers_(job, plan, chain_) {
         const bool routed = has_experts(job.model);
         if (routed) {
             forward_step_ = expert_step(job, plan, false);
@@ -68,27 +62,7 @@ class PassBuilder {
         return chain_.take();
     }
 
-    Program optimizer(const std::vector<TrainingPosition>& positions) {
-        Shared held;
-        HeldParameters sum;
-        for (const TrainingPosition& p : positions) {
-            const HeldParameters one = held_by(job_, plan_, p);
-            sum.matrices += one.matrices;
-            sum.vectors += one.vectors;
-            sum.tables += one.tables;
-            sum.experts += one.experts;
-        }
-        held.dense = sum.matrices + sum.vectors + sum.tables;
-        held.experts = sum.experts;
-        const bool each = job_.habits().gradients_with_each_micro_batch || plan_.zero_stage == 3;
-        if (!job_.habits().overlap_gradients && !each) reduce(held, "gradients", false);
-        step(sum);
-        if (plan_.zero_stage >= 1 && plan_.zero_stage < 3 && !job_.habits().overlap_parameters)
-            gather(held, "parameters", false);
-        return chain_.take();
-    }
-
-    const std::vector<GroupTransfer>& moved() const { return moved_; }
+    const std::vector<GroupTransfer>& moved() const { return transfers_.moved(); }
 
   private:
     using Ids = TaskIds;
@@ -101,35 +75,26 @@ class PassBuilder {
                        : chain_.run(operators, rank_class);
     }
 
-    Transfer collective(const char* name, TransferType type, RankGroup group, double bytes) {
-        Transfer transfer;
-        transfer.name = name;
-        transfer.type = type;
-        transfer.group_ranks = static_cast<int>(group_ranks(plan_, group));
-        transfer.stride = transfer.group_ranks > 1 ? group_stride(plan_, group) : 1;
-        transfer.size = Bytes(bytes);
-        moved_.push_back({group, type, bytes});
-        return transfer;
-    }
-
     double tokens() const { return static_cast<double>(plan_.tokens(job_)); }
     double hidden() const { return static_cast<double>(job_.model.hidden); }
 
     // Of a tensor-parallel group: what is brought together in front of divided work ...
     Ids gather_tensor(double bytes_of_token, bool aside) {
-        return chain_.transfer(tensor_stream,
-                               collective("tensor-parallel all-gather", TransferType::all_gather,
-                                          RankGroup::tensor, tokens() * bytes_of_token),
-                               aside);
+        return chain_.transfer(
+            tensor_stream,
+            transfers_.collective("tensor-parallel all-gather", TransferType::all_gather,
+                                  RankGroup::tensor, tokens() * bytes_of_token),
+            aside);
     }
     // ... and its sums, which every rank gets its part of, or all.
     Ids reduce_tensor(double bytes_of_token, bool aside) {
         const bool scatter = plan_.more.sequence_parallel;
         return chain_.transfer(
             tensor_stream,
-            collective(scatter ? "tensor-parallel reduce-scatter" : "tensor-parallel all-reduce",
-                       scatter ? TransferType::reduce_scatter : TransferType::all_reduce,
-                       RankGroup::tensor, tokens() * bytes_of_token),
+            transfers_.collective(
+                scatter ? "tensor-parallel reduce-scatter" : "tensor-parallel all-reduce",
+                scatter ? TransferType::reduce_scatter : TransferType::all_reduce,
+                RankGroup::tensor, tokens() * bytes_of_token),
             aside);
     }
 
@@ -142,7 +107,7 @@ class PassBuilder {
         chain_.run(block.before);
         if (plan_.more.sequence_parallel) gather_tensor(gathered_bytes(block), false);
         chain_.run(block.divided);
-        reduce_tensor(hidden() * wide, false);
+        reduce_tensor(hidden() * kWide, false);
     }
 
     void run_gradients(const OperatorGradients& gradients, bool input, bool weight) {
@@ -157,7 +122,7 @@ class PassBuilder {
         const bool scatters = plan_.more.sequence_parallel;
         const bool together = input && weight;
         // Without sequence parallelism every rank has the whole gradient already.
-        if (scatters && input) gather_tensor(hidden() * wide, false);
+        if (scatters && input) gather_tensor(hidden() * kWide, false);
         if (input) {
             chain_.run(block.before_again);
             chain_.run(block.divided_again);
@@ -173,7 +138,7 @@ class PassBuilder {
                 continue;
             }
             if (input) run_gradients(divided[i], true, false);
-            const double summed = block.gathered_elements * wide;
+            const double summed = block.gathered_elements * kWide;
             Ids sums;
             const bool aside = together && job_.habits().overlap_tensor;
             if (input) sums = reduce_tensor(summed, aside);
@@ -204,17 +169,18 @@ class PassBuilder {
         switch (plan_.more.context_exchange) {
             case ContextExchange::ring:
             case ContextExchange::all_gather:
-                move.transfer = collective("context all-gather", TransferType::all_gather,
-                                           RankGroup::context, times * ranks * elements * wide);
+                move.transfer =
+                    transfers_.collective("context all-gather", TransferType::all_gather,
+                                          RankGroup::context, times * ranks * elements * kWide);
                 move.beside = plan_.more.context_exchange == ContextExchange::ring;
                 if (move.beside) move.transfer.name = "context ring";
                 break;
             case ContextExchange::all_to_all: {
-                // Queries and outputs too, each as wide as the heads of a rank.
+                // Queries and outputs too, each as kWide as the heads of a rank.
                 const double queries = hidden() / plan_.tensor_parallel * tokens();
-                move.transfer =
-                    collective("context all-to-all", TransferType::all_to_all, RankGroup::context,
-                               times * (elements + 2 * queries) * wide);
+                move.transfer = transfers_.collective("context all-to-all",
+                                                      TransferType::all_to_all, RankGroup::context,
+                                                      times * (elements + 2 * queries) * kWide);
                 break;
             }
         }
@@ -248,7 +214,7 @@ class PassBuilder {
         transfer.name = name;
         transfer.type = type;
         transfer.stride = plan_.expert_parallel > 1 ? group_stride(plan_, RankGroup::expert) : 1;
-        moved_.push_back({RankGroup::expert, type, transfer.size.value()});
+        transfers_.note({RankGroup::expert, type, transfer.size.value()});
         transfer.domain_limit = routed_domains(job_, plan_);
         return transfer;
     }
@@ -259,9 +225,9 @@ class PassBuilder {
         const double rows = static_cast<double>(load.here.rows()) * ranks;
         chain_.transfer(
             tensor_stream,
-            collective(type == TransferType::all_gather ? "expert-tensor all-gather"
-                                                        : "expert-tensor reduce-scatter",
-                       type, RankGroup::expert_tensor, rows * hidden() * wide),
+            transfers_.collective(type == TransferType::all_gather ? "expert-tensor all-gather"
+                                                                   : "expert-tensor reduce-scatter",
+                                  type, RankGroup::expert_tensor, rows * hidden() * kWide),
             false);
     }
 
@@ -345,11 +311,6 @@ class PassBuilder {
         for (const auto& one : router.before_gradients) run_gradients(one, input, weight);
     }
 
-    // Of one rank's copy of a layer's activations, on its way over the host link in rows of a page.
-    Operator host_copy(const char* name, double bytes) const {
-        constexpr double page = 4096;
-        return {name, TableRead{TablePlace::host, bytes / page, page}};
-    }
     bool offloads() const { return plan_.offload.activations > 0; }
     double offloaded_bytes(const LayerKind& kind) const {
         return plan_.offload.activations * layer_activations(job_, plan_, kind).value();
@@ -407,49 +368,13 @@ class PassBuilder {
         return {held.total() - held.experts, held.experts};
     }
 
-    // Between data-parallel ranks, which hold the same dense parameters or experts.
-    Ids between_replicas(const Shared& held, const char* name, TransferType type, double element,
-                         bool aside) {
-        Ids first = chain_.transfer(
-            data_stream, collective(name, type, RankGroup::replicas, held.dense * element), aside);
-        Ids last = chain_.transfer(
-            data_stream, collective(name, type, RankGroup::expert_replicas, held.experts * element),
-            aside);
-        return last.empty() ? first : last;
-    }
-
-    Ids gather(const Shared& held, const char* name, bool aside) {
-        // Narrower formats are made of what arrives.
-        return between_replicas(held, name, TransferType::all_gather, wide, aside);
-    }
-    // Copies of an expert bring their gradients together, two and two, before replicas do.
-    void reduce_copies(const Shared& held, bool aside) {
-        if (job_.experts.redundant == 0 || plan_.expert_parallel < 2) return;
-        const auto redundant = static_cast<double>(job_.experts.redundant);
-        const double share =
-            2 * redundant / (redundant + static_cast<double>(job_.model.routed_experts));
-        Transfer twins =
-            collective("gradients of copies", TransferType::all_reduce, RankGroup::expert,
-                       std::min(1.0, share) * held.experts * bytes_of(job_.gradient_reduction));
-        twins.stride *= plan_.expert_parallel / 2;
-        twins.group_ranks = 2;
-        chain_.transfer(data_stream, twins, aside);
-    }
-    void reduce(const Shared& held, const char* name, bool aside) {
-        const bool scatter = plan_.zero_stage >= 1;
-        reduce_copies(held, aside);
-        between_replicas(held, name,
-                         scatter ? TransferType::reduce_scatter : TransferType::all_reduce,
-                         bytes_of(job_.gradient_reduction), aside);
-    }
-
     // Parameters come from the beginning of the pass on, layer after layer.
     Ids gathered(const Shared& held, Ids& before) {
         if (!gathers_ || plan_.replicas() < 2) return {};
         const std::vector<Ids> kept = chain_.front;
         for (std::size_t c = 0; c < chain_.front.size(); ++c)
             chain_.front[c] = before.empty() ? Ids{} : Ids{before[c]};
-        Ids ids = gather(held, "parameters", true);
+        Ids ids = transfers_.gather(held, true);
         chain_.front = kept;
         if (!ids.empty()) before = ids;
         return ids;
@@ -458,12 +383,12 @@ class PassBuilder {
     void forward(const TrainingPosition& position, bool receives) {
         Ids before;
         if (receives && !plan_.more.sequence_parallel && job_.habits().scatters_sends)
-            gather_tensor(hidden() * wide, false);
+            gather_tensor(hidden() * kWide, false);
         if (position.embedding) {
             chain_.layer = -1;
             chain_.wait_for(gathered(end_parameters(position, true, false), before));
             chain_.run(embedding_training(job_, plan_).divided);
-            reduce_tensor(hidden() * wide, false);
+            reduce_tensor(hidden() * kWide, false);
         }
         // The last layer's copy runs beside the next pass; that of the pass before beside this one.
         if (offloads() && position.end > position.begin)
@@ -489,7 +414,7 @@ class PassBuilder {
     void forward_head() {
         const TrainingBlock head = head_training(job_, plan_);
         chain_.run(head.before);
-        if (plan_.more.sequence_parallel) gather_tensor(hidden() * wide, false);
+        if (plan_.more.sequence_parallel) gather_tensor(hidden() * kWide, false);
         chain_.run(head.divided);
     }
 
@@ -498,10 +423,10 @@ class PassBuilder {
         // Nothing is gathered in front of it: the loss is here.
         const bool scatters = plan_.more.sequence_parallel;
         Ids operand;
-        if (scatters && weight) operand = gather_tensor(hidden() * wide, true);
+        if (scatters && weight) operand = gather_tensor(hidden() * kWide, true);
         for (const auto& one : head.divided_gradients) run_gradients(one, input, false);
         Ids sums;
-        if (input) sums = reduce_tensor(hidden() * wide, weight && job_.habits().overlap_tensor);
+        if (input) sums = reduce_tensor(hidden() * kWide, weight && job_.habits().overlap_tensor);
         chain_.wait_for(operand);
         for (const auto& one : head.divided_gradients) run_gradients(one, false, weight);
         chain_.wait_for(sums);
@@ -511,13 +436,13 @@ class PassBuilder {
     bool whole_again() const { return parts_of(plan_.recompute).layer; }
 
     void reduced(const Shared& held) {
-        if (reduces_ && plan_.replicas() > 1) reduce(held, "gradients", true);
+        if (reduces_ && plan_.replicas() > 1) transfers_.reduce(held, true);
     }
 
     void backward(const TrainingPosition& position, bool receives, bool input, bool weight) {
         Ids before;
         if (receives && !plan_.more.sequence_parallel && job_.habits().scatters_sends)
-            gather_tensor(hidden() * wide, false);
+            gather_tensor(hidden() * kWide, false);
         chain_.layer = -1;
         if (position.head) {
             if (position.drafts) {
@@ -551,7 +476,7 @@ class PassBuilder {
         }
         chain_.layer = -1;
         if (!position.embedding) return;
-        if (plan_.more.sequence_parallel) gather_tensor(hidden() * wide, false);
+        if (plan_.more.sequence_parallel) gather_tensor(hidden() * kWide, false);
         for (const auto& one : embedding_training(job_, plan_).divided_gradients)
             run_gradients(one, input, weight);
         if (weight) reduced(end_parameters(position, true, false));
@@ -564,94 +489,12 @@ class PassBuilder {
         gathers_ = gathers;
     }
 
-    // Of so many parameters of one rank, its share of the optimiser's step.
-    void step(const HeldParameters& held) {
-        const double dense = held.matrices + held.vectors + held.tables;
-        const bool divides = plan_.zero_stage >= 1;
-        const double of_dense = divides ? static_cast<double>(plan_.replicas()) : 1;
-        const double of_experts = divides ? static_cast<double>(plan_.expert_replicas()) : 1;
-        const double own = dense / of_dense + held.experts / of_experts;
-        const OptimizerFormats& formats = job_.optimizer;
-        const double gradient = bytes_of(formats.gradients), master = bytes_of(formats.master),
-                     moment = bytes_of(formats.moments), weight = bytes_of(job_.precision.weights);
-        const bool muon = formats.optimizer == Optimizer::muon;
-        chain_.run({{"gradient_norm", VectorWork{"square_sum", own, 2, gradient * own, 0}}});
-        if (muon) orthogonalize(held.matrices / of_dense + held.experts / of_experts);
-        const double moments = (muon ? 1 : 2) * moment;
-        const auto stepped = [&](double parameters) {
-            return Operator{
-                muon ? "muon_step" : "adam_step",
-                VectorWork{"optimizer", parameters, 12, (gradient + master + moments) * parameters,
-                           (master + moments + weight) * parameters}};
-        };
-        const double away = plan_.offload.optimizer * own;
-        if (away > 0) {
-            if (plan_.offload.host_memory > BytesPerSecond(0.0)) {
-                const double touched = gradient + 2 * (master + moments) + weight;
-                step_on_host(away, gradient, touched, weight);
-            } else {
-                step_on_chip(away, master + moments, stepped);
-            }
-        }
-        if (own > away) chain_.run({stepped(own - away)});
-        chain_.wait_for(returned_);
-    }
-
-    // States come and go, a part's way beside another part's step.
-    template <class Stepped>
-    void step_on_chip(double parameters, double bytes, const Stepped& stepped) {
-        const double part = parameters / kOffloadChunks;
-        const std::vector<Ids> begin = chain_.front;
-        for (int i = 0; i < kOffloadChunks; ++i) {
-            // At most two parts are here at a time: the next comes in when one has left.
-            const std::vector<Ids> after = i < 2 ? begin : of_classes(left_[i - 2]);
-            const Ids here = chain_.run_beside(
-                "from the host", host_copy("host_link_states_in", part * bytes), after);
-            chain_.wait_for(here);
-            chain_.run({stepped(part)});
-            left_.push_back(chain_.run_beside(
-                "to the host", host_copy("host_link_states_out", part * bytes), chain_.front));
-        }
-        returned_ = left_.back();
-    }
-
-    // Gradients go up and weights come down while the host's processors step what is between.
-    void step_on_host(double parameters, double gradient, double touched, double weight) {
-        const double part = parameters / kOffloadChunks;
-        const Seconds each = Bytes(part * touched) / plan_.offload.host_memory;
-        const std::vector<Ids> begin = chain_.front;
-        for (int i = 0; i < kOffloadChunks; ++i) {
-            const Ids up = chain_.run_beside(
-                "to the host", host_copy("host_link_gradients", part * gradient), begin);
-            const Ids done = chain_.host_beside("optimizer step of the host", each, of_classes(up));
-            returned_ = chain_.run_beside(
-                "from the host", host_copy("host_link_weights", part * weight), of_classes(done));
-        }
-    }
-
-    static std::vector<Ids> of_classes(const Ids& ids) {
-        std::vector<Ids> lists;
-        for (const int id : ids) lists.push_back({id});
-        return lists;
-    }
-
-    void orthogonalize(double parameters) {
-        constexpr int iterations = 5;
-        const long width = job_.model.hidden;
-        const double each = hidden() * hidden();
-        const long count = std::max(1L, static_cast<long>(std::ceil(parameters / each)));
-        const Operator product{"newton_schulz", Gemm{width, width, width, count}};
-        for (int i = 0; i < iterations; ++i) chain_.run({product, product, product});
-    }
-
     const TrainingJob& job_;
     const TrainingPlan& plan_;
     StepSpec forward_step_, backward_step_;
     ExpertLayout layout_;
     TaskChain chain_;
-    std::vector<GroupTransfer> moved_;
-    Ids returned_;           // what an offloaded step ends with
-    std::vector<Ids> left_;  // parts of the states on their way back
+    RankTransfers transfers_;
     bool weights_aside_ = false, gathers_ = false, reduces_ = false;
 };
 
@@ -711,19 +554,14 @@ std::vector<GroupTransfer> traffic_of(const TrainingJob& job, const TrainingPlan
     const HeldParameters held = held_by(job, plan, request.position);
     const double dense = held.total() - held.experts, element = bytes_of(job.gradient_reduction);
     add({{RankGroup::replicas, TransferType::reduce_scatter, dense * element},
-         {RankGroup::replicas, TransferType::all_gather, dense * wide},
+         {RankGroup::replicas, TransferType::all_gather, dense * kWide},
          {RankGroup::expert_replicas, TransferType::reduce_scatter, held.experts * element},
-         {RankGroup::expert_replicas, TransferType::all_gather, held.experts * wide}},
+         {RankGroup::expert_replicas, TransferType::all_gather, held.experts * kWide}},
         layers);
     const auto parts = static_cast<double>(plan.request(job).positions_per_stage);
     add({{RankGroup::stages, TransferType::send_recv, stage_send(job, plan).size.value()}},
         2 * parts * passes);
     return traffic;
-}
-
-Program build_optimizer(const TrainingJob& job, const TrainingPlan& plan,
-                        const std::vector<TrainingPosition>& positions) {
-    return PassBuilder(job, plan).optimizer(positions);
 }
 
 Transfer stage_send(const TrainingJob& job, const TrainingPlan& plan) {
@@ -735,7 +573,7 @@ Transfer stage_send(const TrainingJob& job, const TrainingPlan& plan) {
     const bool part = plan.more.sequence_parallel || job.habits().scatters_sends;
     const double divisor = part ? plan.tensor_parallel : 1;
     const auto streams = static_cast<double>(job.model.streams * job.model.hidden);
-    transfer.size = Bytes(static_cast<double>(plan.tokens(job)) * streams * wide / divisor);
+    transfer.size = Bytes(static_cast<double>(plan.tokens(job)) * streams * kWide / divisor);
     return transfer;
 }
 

@@ -1,0 +1,140 @@
+// What follows the last pass of a step: the optimiser, with what is exchanged around it and what of
+// its states lies in the host's memory.
+#include <algorithm>
+#include <cmath>
+
+#include "workloads/task_chain.hpp"
+#include "workloads/training_need.hpp"
+#include "workloads/training_pass.hpp"
+#include "workloads/training_transfers.hpp"
+
+namespace podsim {
+
+namespace {
+
+class OptimizerBuilder {
+  public:
+    OptimizerBuilder(const TrainingJob& job, const TrainingPlan& plan)
+        : job_(job), plan_(plan), chain_(job.engine), transfers_(job, plan, chain_) {
+        chain_.set_classes({{"ranks", static_cast<int>(plan.stage_ranks())}});
+    }
+
+    Program build(const std::vector<TrainingPosition>& positions) {
+        Shared held;
+        HeldParameters sum;
+        for (const TrainingPosition& p : positions) {
+            const HeldParameters one = held_by(job_, plan_, p);
+            sum.matrices += one.matrices;
+            sum.vectors += one.vectors;
+            sum.tables += one.tables;
+            sum.experts += one.experts;
+        }
+        held.dense = sum.matrices + sum.vectors + sum.tables;
+        held.experts = sum.experts;
+        const bool each = job_.habits().gradients_with_each_micro_batch || plan_.zero_stage == 3;
+        if (!job_.habits().overlap_gradients && !each) transfers_.reduce(held, false);
+        step(sum);
+        if (plan_.zero_stage >= 1 && plan_.zero_stage < 3 && !job_.habits().overlap_parameters)
+            transfers_.gather(held, false);
+        return chain_.take();
+    }
+
+  private:
+    using Ids = TaskIds;
+
+    // Of so many parameters of one rank, its share of the optimiser's step.
+    void step(const HeldParameters& held) {
+        const double dense = held.matrices + held.vectors + held.tables;
+        const bool divides = plan_.zero_stage >= 1;
+        const double of_dense = divides ? static_cast<double>(plan_.replicas()) : 1;
+        const double of_experts = divides ? static_cast<double>(plan_.expert_replicas()) : 1;
+        const double own = dense / of_dense + held.experts / of_experts;
+        const OptimizerFormats& formats = job_.optimizer;
+        const double gradient = bytes_of(formats.gradients), master = bytes_of(formats.master),
+                     moment = bytes_of(formats.moments), weight = bytes_of(job_.precision.weights);
+        const bool muon = formats.optimizer == Optimizer::muon;
+        chain_.run({{"gradient_norm", VectorWork{"square_sum", own, 2, gradient * own, 0}}});
+        if (muon) orthogonalize(held.matrices / of_dense + held.experts / of_experts);
+        const double moments = (muon ? 1 : 2) * moment;
+        const auto stepped = [&](double parameters) {
+            return Operator{
+                muon ? "muon_step" : "adam_step",
+                VectorWork{"optimizer", parameters, 12, (gradient + master + moments) * parameters,
+                           (master + moments + weight) * parameters}};
+        };
+        const double away = plan_.offload.optimizer * own;
+        if (away > 0) {
+            if (plan_.offload.host_memory > BytesPerSecond(0.0)) {
+                const double touched = gradient + 2 * (master + moments) + weight;
+                step_on_host(away, gradient, touched, weight);
+            } else {
+                step_on_chip(away, master + moments, stepped);
+            }
+        }
+        if (own > away) chain_.run({stepped(own - away)});
+        chain_.wait_for(returned_);
+    }
+
+    // States come and go, a part's way beside another part's step.
+    template <class Stepped>
+    void step_on_chip(double parameters, double bytes, const Stepped& stepped) {
+        const double part = parameters / kOffloadChunks;
+        const std::vector<Ids> begin = chain_.front;
+        for (int i = 0; i < kOffloadChunks; ++i) {
+            // At most two parts are here at a time: the next comes in when one has left.
+            const std::vector<Ids> after = i < 2 ? begin : of_classes(left_[i - 2]);
+            const Ids here = chain_.run_beside(
+                "from the host", host_copy("host_link_states_in", part * bytes), after);
+            chain_.wait_for(here);
+            chain_.run({stepped(part)});
+            left_.push_back(chain_.run_beside(
+                "to the host", host_copy("host_link_states_out", part * bytes), chain_.front));
+        }
+        returned_ = left_.back();
+    }
+
+    // Gradients go up and weights come down while the host's processors step what is between.
+    void step_on_host(double parameters, double gradient, double touched, double weight) {
+        const double part = parameters / kOffloadChunks;
+        const Seconds each = Bytes(part * touched) / plan_.offload.host_memory;
+        const std::vector<Ids> begin = chain_.front;
+        for (int i = 0; i < kOffloadChunks; ++i) {
+            const Ids up = chain_.run_beside(
+                "to the host", host_copy("host_link_gradients", part * gradient), begin);
+            const Ids done = chain_.host_beside("optimizer step of the host", each, of_classes(up));
+            returned_ = chain_.run_beside(
+                "from the host", host_copy("host_link_weights", part * weight), of_classes(done));
+        }
+    }
+
+    static std::vector<Ids> of_classes(const Ids& ids) {
+        std::vector<Ids> lists;
+        for (const int id : ids) lists.push_back({id});
+        return lists;
+    }
+
+    void orthogonalize(double parameters) {
+        constexpr int iterations = 5;
+        const long width = job_.model.hidden;
+        const double each = static_cast<double>(width) * static_cast<double>(width);
+        const long count = std::max(1L, static_cast<long>(std::ceil(parameters / each)));
+        const Operator product{"newton_schulz", Gemm{width, width, width, count}};
+        for (int i = 0; i < iterations; ++i) chain_.run({product, product, product});
+    }
+
+    const TrainingJob& job_;
+    const TrainingPlan& plan_;
+    TaskChain chain_;
+    RankTransfers transfers_;
+    Ids returned_;           // what an offloaded step ends with
+    std::vector<Ids> left_;  // parts of the states on their way back
+};
+
+}  // namespace
+
+Program build_optimizer(const TrainingJob& job, const TrainingPlan& plan,
+                        const std::vector<TrainingPosition>& positions) {
+    return OptimizerBuilder(job, plan).build(positions);
+}
+
+}  // namespace podsim
