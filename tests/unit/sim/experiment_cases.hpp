@@ -117,6 +117,29 @@ prices: test-prices
                       "test.yaml");
 }
 
+// Requests on one engine of these chips.
+inline Node serving_experiment() {
+    return parse_yaml(R"(experiment: a test
+workload:
+  kind: serving
+  model: deepseek-r1
+  traffic:
+    arrivals: {law: poisson, rate: 20 req/s}
+    input: {mean: 500 tokens}
+    output: {mean: 100 tokens}
+    requests: 200
+  slo: {ttft: 5 s, tpot: 100 ms}
+alternatives:
+  - name: A
+    system: test-system
+    chips: 16
+    precision: {weights: int8, experts: int8, activations: int8, dispatch: int8}
+    engine: test-engine
+prices: test-prices
+)",
+                      "test.yaml");
+}
+
 // The experiment with the value at a dotted path replaced, or made.
 inline Node with(Node experiment, const std::string& path, const std::string& value) {
     set_path(experiment, path, value, {"test.yaml", 99, 1});
