@@ -371,7 +371,10 @@ class Checker {
         }
         if (plan_.tensor_parallel > 1 && !plan_.more.sequence_parallel) {
             add("mapping.sequence_parallel",
-                "has to divide the tokens that a tensor-parallel group takes to the experts");
+                fmt::format(
+                    "is off, and a tensor-parallel group of {} takes its tokens to the experts "
+                    "divided; sequence_parallel: true would do",
+                    plan_.tensor_parallel));
         }
         if (job_.experts.node_limited) {
             if (job_.model.groups_per_token >= job_.model.expert_groups)
