@@ -34,14 +34,12 @@
 #include "base/statistics.hpp"
 #include "workloads/pipeline.hpp"
 #include "workloads/stage_order.hpp"
+#include "workloads/step_layer.hpp"
 #include "workloads/step_parts.hpp"
 
 namespace podsim {
 
 namespace {
-
-// Ends the name of what belongs to a running kernel and pays no launch or latency of its own.
-constexpr const char* later_part = ", later part";
 
 class StepBuilder {
   public:
@@ -203,7 +201,7 @@ class StepBuilder {
             const long sequences = even_part(step_.sequences_per_group, stages(), work.batch);
             const auto tokens = static_cast<double>(sequences * at(passes, work.pass).query);
             if (from + 1 < stages()) {
-                const double state = hidden_bytes(spec_.model.streams).value();
+                const double state = hidden_bytes(spec_, spec_.model.streams).value();
                 hand_to(from, from + 1, stride, "stage send", Bytes(tokens * state / tensor));
             } else if (spec_.phase == Phase::decode) {
                 hand_to(from, 0, stride * from, "token send", Bytes(tokens * token_index));
@@ -253,11 +251,11 @@ class StepBuilder {
         if (embeds_images_) run_tower(*spec_.images);
         if (stage_ == 0)
             chain(attention_stream_, kernels(embedding_block(model, precision, own_of(tokens))));
-        Stack stack(*this, pass);
+        StepLayers stack(spec_, layout_, step_.program, pass, sequences_);
         const std::vector<int> looked_up = look_up(tokens);
-        if (stage_ > 0 && spec_.mapping.tensor_parallel > 1 && !splits_tokens()) {
+        if (stage_ > 0 && spec_.mapping.tensor_parallel > 1 && !splits_tokens(spec_)) {
             join("stage all-gather", TransferType::all_gather, spec_.mapping.tensor_parallel,
-                 hidden_bytes(tokens * model.streams));
+                 hidden_bytes(spec_, tokens * model.streams));
         }
         const LayerRange layers = stage_layers(layer_count(model), stages(), stage_);
         for (long layer = layers.begin; layer < layers.end; ++layer) {
@@ -280,8 +278,8 @@ class StepBuilder {
                   kernels(embedding_block(model, precision, own_of(draft_tokens))));
             chain(attention_stream_, kernels(draft_block(model, precision, own_of(draft_tokens))));
             const std::size_t balance = layout_.balance_of(layer_count(model));
-            run_layer(draft == 0 ? stack.of(model.draft_layer, balance)
-                                 : layer_of(own, model.draft_layer, balance));
+            StepLayers of_draft(spec_, layout_, step_.program, own, sequences_);
+            run_layer((draft == 0 ? stack : of_draft).of(model.draft_layer, balance));
             run_head(sequences_);
         }
     }
@@ -298,7 +296,7 @@ class StepBuilder {
         chain(attention_stream_, kernels(tower.leave));
         if (tensor > 1) {
             join("image all-gather", TransferType::all_gather, tensor,
-                 hidden_bytes(sequences_ * images.tokens()));
+                 hidden_bytes(spec_, sequences_ * images.tokens()));
         }
     }
 
@@ -355,185 +353,13 @@ class StepBuilder {
     // Of the group's tokens those that a rank embeds: its own where attention divides them.
     long own_of(long tokens) const {
         const int tensor = spec_.mapping.tensor_parallel;
-        return splits_tokens() ? (tokens + tensor - 1) / tensor : tokens;
+        return splits_tokens(spec_) ? (tokens + tensor - 1) / tensor : tokens;
     }
 
-    bool splits_tokens() const { return spec_.mapping.attention == AttentionSplit::sp_tp_sp; }
-
-    using Kernels = std::vector<Kernel>;
+    using Layer = StepLayer;
 
     Kernels kernels(const std::vector<Operator>& operators, bool is_attention = false) {
         return kernels_of(step_.program, operators, spec_.engine, is_attention);
-    }
-
-    struct ExpertPart {
-        Transfer dispatch, combine;
-        std::vector<Kernels> experts;  // by class
-    };
-
-    // What the layers of a micro-batch have in common, worked out once.
-    struct Layer {
-        LayerKind kind;
-        Bytes hidden{0.0};                 // of the group's tokens
-        Bytes latents{0.0}, outputs{0.0};  // what split attention exchanges, of the group's tokens
-        Kernels attention, dense, router, shared, sum;
-        Kernels attend, output;         // of split attention, after `attention`
-        Kernels own_sum;                // gather: of what a rank's own experts make, before combine
-        std::vector<Kernels> experts;   // by class
-        std::vector<ExpertPart> parts;  // of one kernel for dispatch, experts and combine
-        ExpertLoad load;
-    };
-
-    Bytes hidden_bytes(long rows) const {
-        return Bytes(static_cast<double>(rows * spec_.model.hidden) * bytes_of(DType::bf16));
-    }
-
-    // The layers of one pass, one for each kind and popularity of experts, made when first asked.
-    class Stack {
-      public:
-        Stack(StepBuilder& builder, const StepSpec::Pass& pass) : builder_(builder), pass_(pass) {}
-
-        const Layer& of(const LayerKind& kind, std::size_t balance) {
-            for (const auto& [known, layer] : layers_) {
-                if (known == balance && layer.kind == kind) return layer;
-            }
-            layers_.emplace_back(balance, builder_.layer_of(pass_, kind, balance));
-            return layers_.back().second;
-        }
-
-      private:
-        StepBuilder& builder_;
-        const StepSpec::Pass& pass_;
-        std::deque<std::pair<std::size_t, Layer>> layers_;
-    };
-
-    Layer layer_of(const StepSpec::Pass& pass, const LayerKind& kind, std::size_t balance) {
-        const ModelSpec& model = spec_.model;
-        const Precision& precision = spec_.precision;
-        const int tensor = spec_.mapping.tensor_parallel;
-        const StepShape shape{spec_.phase,  sequences_, pass.query,
-                              pass.context, tensor,     spec_.mapping.attention};
-        const long tokens = shape.tokens();
-        Layer layer;
-        layer.kind = kind;
-        layer.hidden = hidden_bytes(tokens);
-        const AttentionBlock attention = attention_parts(model, precision, shape, kind);
-        if (splits_tokens()) {
-            const SplitExchange exchange =
-                split_exchange(std::get<LatentAttention>(at(model.attentions, kind.attention)));
-            // Those of a cached prefix too: each rank holds its part of them.
-            layer.latents =
-                static_cast<double>(tokens) * exchange.latents +
-                static_cast<double>(sequences_ * (pass.context - pass.query)) * exchange.cached;
-            layer.outputs = static_cast<double>(tokens) * exchange.outputs;
-            layer.attention = kernels(attention.project);
-            layer.attend = kernels(attention.attend);
-            layer.output = kernels(attention.output);
-        } else {
-            layer.attention = kernels(attention.all(), true);
-        }
-        if (!kind.experts) {
-            layer.dense = kernels(dense_ffn_block(model, precision, tokens, tensor));
-            return layer;
-        }
-
-        // Within a tensor-parallel group each rank takes its part of the tokens to the experts,
-        // unless they gather there.
-        const long own = tokens_to_experts(spec_, tokens);
-        const bool apart = layout_.shared_ranks > 0;
-        const bool beside = !apart && model.shared_intermediate > 0;
-        layer.load = expert_load(spec_, layout_, own, balance);
-        layer.router = kernels(router_block(model, precision, own, kind.hash_routed));
-        if (beside) {
-            layer.shared = kernels(expert_block(model, precision, {1, own}, "shared_expert",
-                                                sees_group(spec_) ? tensor : 1));
-        }
-        layer.experts.push_back(kernels(routed_experts(layer.load.here)));
-        if (layout_.uneven()) {
-            layer.experts.push_back(kernels(routed_experts(layer.load.elsewhere)));
-        }
-        if (apart) {
-            layer.experts.push_back(kernels(expert_block(
-                model, precision, {1, layer.load.tokens_per_shared_rank}, "shared_expert")));
-        }
-        add_sums(layer, own, beside);
-        add_parts(layer);
-        return layer;
-    }
-
-    // One kernel of the whole exchange takes a few experts at a time. Ranks with the shared expert
-    // alone wait for all that is theirs.
-    void add_parts(Layer& layer) {
-        const ExpertLoad& load = layer.load;
-        const long parts = std::min<long>(spec_.engine.expert_parts, load.here.active_experts);
-        if (parts < 2 || spec_.experts.exchange == ExpertExchange::gather ||
-            layout_.group_ranks < 2)
-            return;
-        for (long part = 0; part < parts; ++part) {
-            const auto share = [&](const ExpertRows& rows) {
-                return podsim::part_of(rows, static_cast<int>(parts), static_cast<int>(part));
-            };
-            ExpertPart one;
-            one.dispatch = part_of(load.dispatch, parts);
-            one.combine = part_of(load.combine, parts);
-            one.experts.push_back(part_kernels(share(load.here), part));
-            if (layout_.uneven()) {
-                one.experts.push_back(part_kernels(share(load.elsewhere), part));
-            }
-            if (layout_.shared_ranks > 0) {
-                one.experts.push_back(part + 1 == parts ? layer.experts.back() : Kernels{});
-            }
-            layer.parts.push_back(std::move(one));
-        }
-    }
-
-    static Transfer part_of(Transfer whole, long parts) {
-        const double share = 1.0 / static_cast<double>(parts);
-        whole.size *= share;
-        whole.messages_per_rank *= share;
-        for (TransferShare& one : whole.shares) {
-            one.send *= share;
-            one.receive *= share;
-        }
-        return whole;
-    }
-
-    Kernels part_kernels(const ExpertRows& rows, long part) {
-        std::vector<Operator> operators = routed_experts(rows);
-        if (part > 0 && !operators.empty()) operators.front().name += later_part;
-        return kernels(operators);
-    }
-
-    // Rows of tokens that are added up: those of all a token's experts after combine; or, where
-    // tokens gather, those of a rank's own experts before it, and the shared expert's with them if
-    // combine adds that up too, else after it.
-    void add_sums(Layer& layer, long own, bool beside) {
-        const ModelSpec& model = spec_.model;
-        const Precision& precision = spec_.precision;
-        const long shared = beside ? 1 : 0;
-        if (spec_.experts.exchange == ExpertExchange::all_to_all) {
-            layer.sum =
-                kernels(combine_block(model, precision, own, layout_.copies_per_token + shared));
-            return;
-        }
-        const long here =
-            (layout_.copies_per_token + layout_.routed_ranks - 1) / layout_.routed_ranks;
-        const bool within = sees_group(spec_);
-        layer.own_sum = kernels(
-            combine_block(model, precision, layer.load.seen_tokens, here + (within ? shared : 0)));
-        if (!within && beside) layer.sum = kernels(combine_block(model, precision, own, 2));
-    }
-
-    std::vector<Operator> routed_experts(const ExpertRows& asked) const {
-        const ModelSpec& model = spec_.model;
-        std::vector<Operator> operators = expert_block(model, spec_.precision, asked, "expert");
-        if (!spec_.engine.sorts_tokens || operators.empty()) return operators;
-        const long rows = asked.rows();
-        const auto before = expert_permute_block(model, spec_.precision, rows);
-        const auto after = expert_unpermute_block(model, spec_.precision, rows);
-        operators.insert(operators.begin(), before.begin(), before.end());
-        operators.insert(operators.end(), after.begin(), after.end());
-        return operators;
     }
 
     void run_layer(const Layer& layer) {
@@ -543,7 +369,7 @@ class StepBuilder {
             if (tensor > 1) join(name, type, tensor, layer.hidden);
         };
         chain_attention(layer, dense);
-        if (splits_tokens()) {
+        if (splits_tokens(spec_)) {
             run_split_attention(layer);
             if (!dense) return run_routed(layer);
             // The dense layers stay divided by columns: their tokens come together and part again.
@@ -644,7 +470,7 @@ class StepBuilder {
         const std::vector<int> routed_here = here_;
         // What pays the latency and what does not are told apart.
         const auto part_name = [](const char* name, std::size_t part) {
-            return part > 0 ? std::string(name) + later_part : std::string(name);
+            return part > 0 ? std::string(name) + kLaterPart : std::string(name);
         };
         std::vector<std::vector<int>> dispatched;
         for (std::size_t i = 0; i < layer.parts.size(); ++i) {

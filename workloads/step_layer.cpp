@@ -1,0 +1,160 @@
+#include "workloads/step_layer.hpp"
+
+#include <algorithm>
+
+#include "base/at.hpp"
+
+namespace podsim {
+
+namespace {
+
+Transfer part_of(Transfer whole, long parts) {
+    const double share = 1.0 / static_cast<double>(parts);
+    whole.size *= share;
+    whole.messages_per_rank *= share;
+    for (TransferShare& one : whole.shares) {
+        one.send *= share;
+        one.receive *= share;
+    }
+    return whole;
+}
+
+}  // namespace
+
+bool splits_tokens(const StepSpec& spec) {
+    return spec.mapping.attention == AttentionSplit::sp_tp_sp;
+}
+
+Bytes hidden_bytes(const StepSpec& spec, long rows) {
+    return Bytes(static_cast<double>(rows * spec.model.hidden) * bytes_of(DType::bf16));
+}
+
+const StepLayer& StepLayers::of(const LayerKind& kind, std::size_t balance) {
+    for (const auto& [known, layer] : layers_) {
+        if (known == balance && layer.kind == kind) return layer;
+    }
+    layers_.emplace_back(balance, make(kind, balance));
+    return layers_.back().second;
+}
+
+Kernels StepLayers::kernels(const std::vector<Operator>& operators, bool is_attention) {
+    return kernels_of(program_, operators, spec_.engine, is_attention);
+}
+
+StepLayer StepLayers::make(const LayerKind& kind, std::size_t balance) {
+    const ModelSpec& model = spec_.model;
+    const Precision& precision = spec_.precision;
+    const int tensor = spec_.mapping.tensor_parallel;
+    const StepShape shape{spec_.phase,   sequences_, pass_.query,
+                          pass_.context, tensor,     spec_.mapping.attention};
+    const long tokens = shape.tokens();
+    StepLayer layer;
+    layer.kind = kind;
+    layer.hidden = hidden_bytes(spec_, tokens);
+    const AttentionBlock attention = attention_parts(model, precision, shape, kind);
+    if (splits_tokens(spec_)) {
+        const SplitExchange exchange =
+            split_exchange(std::get<LatentAttention>(at(model.attentions, kind.attention)));
+        // Those of a cached prefix too: each rank holds its part of them.
+        layer.latents =
+            static_cast<double>(tokens) * exchange.latents +
+            static_cast<double>(sequences_ * (pass_.context - pass_.query)) * exchange.cached;
+        layer.outputs = static_cast<double>(tokens) * exchange.outputs;
+        layer.attention = kernels(attention.project);
+        layer.attend = kernels(attention.attend);
+        layer.output = kernels(attention.output);
+    } else {
+        layer.attention = kernels(attention.all(), true);
+    }
+    if (!kind.experts) {
+        layer.dense = kernels(dense_ffn_block(model, precision, tokens, tensor));
+        return layer;
+    }
+
+    // Within a tensor-parallel group each rank takes its part of the tokens to the experts,
+    // unless they gather there.
+    const long own = tokens_to_experts(spec_, tokens);
+    const bool apart = layout_.shared_ranks > 0;
+    const bool beside = !apart && model.shared_intermediate > 0;
+    layer.load = expert_load(spec_, layout_, own, balance);
+    layer.router = kernels(router_block(model, precision, own, kind.hash_routed));
+    if (beside) {
+        layer.shared = kernels(expert_block(model, precision, {1, own}, "shared_expert",
+                                            sees_group(spec_) ? tensor : 1));
+    }
+    layer.experts.push_back(kernels(routed_experts(layer.load.here)));
+    if (layout_.uneven()) {
+        layer.experts.push_back(kernels(routed_experts(layer.load.elsewhere)));
+    }
+    if (apart) {
+        layer.experts.push_back(kernels(expert_block(
+            model, precision, {1, layer.load.tokens_per_shared_rank}, "shared_expert")));
+    }
+    add_sums(layer, own, beside);
+    add_parts(layer);
+    return layer;
+}
+
+// One kernel of the whole exchange takes a few experts at a time. Ranks with the shared expert
+// alone wait for all that is theirs.
+void StepLayers::add_parts(StepLayer& layer) {
+    const ExpertLoad& load = layer.load;
+    const long parts = std::min<long>(spec_.engine.expert_parts, load.here.active_experts);
+    if (parts < 2 || spec_.experts.exchange == ExpertExchange::gather || layout_.group_ranks < 2)
+        return;
+    for (long part = 0; part < parts; ++part) {
+        const auto share = [&](const ExpertRows& rows) {
+            return podsim::part_of(rows, static_cast<int>(parts), static_cast<int>(part));
+        };
+        ExpertPart one;
+        one.dispatch = part_of(load.dispatch, parts);
+        one.combine = part_of(load.combine, parts);
+        one.experts.push_back(part_kernels(share(load.here), part));
+        if (layout_.uneven()) {
+            one.experts.push_back(part_kernels(share(load.elsewhere), part));
+        }
+        if (layout_.shared_ranks > 0) {
+            one.experts.push_back(part + 1 == parts ? layer.experts.back() : Kernels{});
+        }
+        layer.parts.push_back(std::move(one));
+    }
+}
+
+Kernels StepLayers::part_kernels(const ExpertRows& rows, long part) {
+    std::vector<Operator> operators = routed_experts(rows);
+    if (part > 0 && !operators.empty()) operators.front().name += kLaterPart;
+    return kernels(operators);
+}
+
+// Rows of tokens that are added up: those of all a token's experts after combine; or, where
+// tokens gather, those of a rank's own experts before it, and the shared expert's with them if
+// combine adds that up too, else after it.
+void StepLayers::add_sums(StepLayer& layer, long own, bool beside) {
+    const ModelSpec& model = spec_.model;
+    const Precision& precision = spec_.precision;
+    const long shared = beside ? 1 : 0;
+    if (spec_.experts.exchange == ExpertExchange::all_to_all) {
+        layer.sum =
+            kernels(combine_block(model, precision, own, layout_.copies_per_token + shared));
+        return;
+    }
+    const long here = (layout_.copies_per_token + layout_.routed_ranks - 1) / layout_.routed_ranks;
+    const bool within = sees_group(spec_);
+    layer.own_sum = kernels(
+        combine_block(model, precision, layer.load.seen_tokens, here + (within ? shared : 0)));
+    if (!within && beside) layer.sum = kernels(combine_block(model, precision, own, 2));
+}
+
+std::vector<Operator> StepLayers::routed_experts(const ExpertRows& asked) const {
+    const ModelSpec& model = spec_.model;
+    std::vector<Operator> operators = expert_block(model, spec_.precision, asked, "expert");
+    if (!spec_.engine.sorts_tokens || operators.empty()) return operators;
+    const long rows = asked.rows();
+    const auto before = expert_permute_block(model, spec_.precision, rows);
+    const auto after = expert_unpermute_block(model, spec_.precision, rows);
+    operators.insert(operators.begin(), before.begin(), before.end());
+    operators.insert(operators.end(), after.begin(), after.end());
+    return operators;
+}
+
+}  // namespace podsim
