@@ -9,8 +9,8 @@
 
 #include "base/catalog.hpp"
 #include "interconnect/bill_of_materials.hpp"
-#include "interconnect/topology_figures.hpp"
 #include "interconnect/system.hpp"
+#include "interconnect/topology_figures.hpp"
 
 namespace podsim {
 

@@ -15,7 +15,6 @@
 namespace podsim {
 namespace {
 
-using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 
