@@ -148,9 +148,43 @@ std::vector<Diagnostic> stale_power(const ChipSpec& chip, const Node& document) 
     return found;
 }
 
+std::vector<Diagnostic> contradicted_core(const ChipSpec& chip, const Node& document) {
+    std::vector<Diagnostic> found;
+    if (!chip.cores || !chip.core) return found;
+    const CoresSpec& cores = *chip.cores;
+    const L2PathSpec& l2 = chip.core->l2;
+    constexpr double kRounding = 1.02;
+    const auto place_of = [&](std::string_view path) {
+        const Node* value = value_at(document, path);
+        return value != nullptr ? value->place : Place{};
+    };
+    const BytesPerSecond port(*l2.read_bytes_per_cycle * cores.clock.value.value());
+    const BytesPerSecond share = *l2.bandwidth / static_cast<double>(*cores.matrix);
+    if (!chip.core->memory.resident && cores.feed.value > min(port, share) * kRounding) {
+        found.push_back(
+            {place_of("cores.feed"), "cores.feed",
+             fmt::format("{} a core, where core.l2 lets {} through a core's port and has {} for "
+                         "each of {} cores: kernel libraries that were fitted and the structure "
+                         "would answer for two different caches",
+                         to_string(cores.feed.value), to_string(port), to_string(share),
+                         *cores.matrix),
+             "state cores.feed anew, or core.l2.read_bytes_per_cycle and core.l2.bandwidth"});
+    }
+    if (cores.accumulator.value > chip.core->accumulator.size.value * kRounding) {
+        found.push_back(
+            {place_of("cores.accumulator"), "cores.accumulator",
+             fmt::format("{} for the sums of a tile, where core.accumulator.size is {} in all",
+                         to_string(cores.accumulator.value),
+                         to_string(chip.core->accumulator.size.value)),
+             "state both: the structure keeps two tiles of sums where they fit"});
+    }
+    return found;
+}
+
 std::vector<Diagnostic> stale_values(const ChipSpec& chip, const Node& document) {
     std::vector<Diagnostic> found = stale_peaks(chip, document);
-    for (Diagnostic& one : stale_power(chip, document)) found.push_back(std::move(one));
+    for (auto& notes : {stale_power(chip, document), contradicted_core(chip, document)})
+        found.insert(found.end(), notes.begin(), notes.end());
     return found;
 }
 
