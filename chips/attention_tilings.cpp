@@ -108,7 +108,7 @@ std::vector<PipelineChoice<AttentionTiling>> best_tilings(const CoreStructure& c
     const auto consider = [&](AttentionTiling tiling) {
         const long rows = work.heads * work.query;
         for (long splits = 1; splits <= 64; splits *= 2) {
-            if (splits > 1 && work.context < 2 * splits * tiling.keys) break;
+            if (splits > 1 && longest_keys(work) < 2 * splits * tiling.keys) break;
             tiling.splits = splits;
             const double down = std::ceil(as_double(rows) / as_double(tiling.rows));
             const double pieces = as_double(work.sequences) * down * as_double(splits);

@@ -15,6 +15,7 @@
 #include "chips/npu_cycle.hpp"
 #include "chips/pipeline_cost.hpp"
 #include "tests/support/core_structures.hpp"
+#include "tests/support/shipped_cores.hpp"
 
 namespace podsim {
 namespace {
@@ -22,18 +23,6 @@ namespace {
 using ::testing::HasSubstr;
 
 // With what its banks sustain.
-CoreStructure core_of(const std::string& name) {
-    Catalog catalog(std::string(PODSIM_SOURCE_DIR) + "/configs");
-    ChipSpec chip = read_chip(catalog.load("chip", name, {}, ""), name);
-    if (chip.core->memory.fabric) {
-        const std::string& device = chip.memory->device;
-        chip.sustained_shares =
-            measure_shares(read_memory(catalog.load("memory", device, {}, ""), device),
-                           chip.memory->pin_rate.value, chip.cores->matrix.value);
-    }
-    return *rank_hardware(chip).core;
-}
-
 Gemm product(long m, long n, long k, DType format = DType::bf16, long groups = 1) {
     Gemm gemm;
     gemm.m = m;
