@@ -103,7 +103,7 @@ std::vector<Diagnostic> stale_peaks(const ChipSpec& chip, const Node& document) 
     if (formats.empty()) return found;
     found.push_back({place, "peak_published",
                      fmt::format("still that of {} ({}), though {} was changed: figures per peak "
-                                 "FLOP rest on it",
+                                 "FLOP rest on it, or on peak_matrix where that is larger",
                                  chip.variant_of, formats, changed),
                      "state peak_published anew"});
     return found;
@@ -177,6 +177,19 @@ std::vector<Diagnostic> contradicted_core(const ChipSpec& chip, const Node& docu
                          to_string(cores.accumulator.value),
                          to_string(chip.core->accumulator.size.value)),
              "state both: the structure keeps two tiles of sums where they fit"});
+    }
+    // A multiply-add is one operation or two, and some units do several a lane.
+    const double lanes = *chip.core->vector.operations_per_cycle *
+                         static_cast<double>(*cores.vector) * cores.clock.value.value();
+    const double each = chip.peak_vector.value.value() / lanes;
+    constexpr double kLeast = 0.5, kMost = 5;
+    if (each < kLeast || each > kMost) {
+        found.push_back(
+            {place_of("peak_vector"), "peak_vector",
+             fmt::format("{} are {:.3g} FLOP for each of the {:.3g} operations a second "
+                         "that core.vector has on {} vector cores",
+                         to_string(chip.peak_vector.value), each, lanes, *cores.vector),
+             "state peak_vector anew, or core.vector.operations_per_cycle"});
     }
     return found;
 }

@@ -23,8 +23,9 @@ std::vector<Diagnostic> stale_peaks(const ChipSpec& chip, const Node& document);
 std::vector<Diagnostic> stale_power(const ChipSpec& chip, const Node& document);
 
 // Where `cores`, which fitted libraries rest on, and `core`, which the structure is built of, say
-// what cannot both be: a core's feed above its port and above its share of L2, or space for sums
-// above the accumulator's. A resident chip's feed is its SRAM's.
+// what cannot both be: a core's feed above its port and above its share of L2, space for sums above
+// the accumulator's, or a vector peak far from what the vector units' lanes make. A resident chip's
+// feed is its SRAM's.
 std::vector<Diagnostic> contradicted_core(const ChipSpec& chip, const Node& document);
 
 // All of these.

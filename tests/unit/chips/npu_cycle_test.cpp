@@ -471,6 +471,16 @@ TEST(NpuCycle, RulesOfATiling) {
                  std::invalid_argument);
 }
 
+// 64 KiB of shared memory hold two panels of 64 keys and values of 256 B each and no query beside
+// them: 32 keys at a time do.
+TEST(NpuCycle, SmallBuffersTakeFewerKeys) {
+    const CoreStructure core = core_of("mi300x");
+    const Attention prompt =
+        attention(Phase::prefill, AttentionForm::gqa, 1, 1024, 1024, 32, 8, 128, 128);
+    EXPECT_EQ(best_tilings(core, attention_work(prompt, DType::bf16)).front().tiling.keys, 32);
+    EXPECT_GT(run_npu(core, prompt).time.value(), 0);
+}
+
 // Formats slower than the shape says, and arrays that take several rows of weights a cycle: 4 x 320
 // x 320 with FP16 at a quarter, one row streamed. Ceiling of 320 / 16 = 20 cycles for INT8, 20 for
 // one row of FP16 (4 cycles streamed), 80 cycles where 20 rows of FP16 stream.

@@ -78,6 +78,17 @@ TEST(ContradictedCore, FeedAndSums) {
     EXPECT_THAT(sums[0].what, AllOf(HasSubstr("131.1 kB"), HasSubstr("65.54 kB in all")));
 }
 
+// 128 operations of 64 vector cores at 1.65 GHz are 13.5 tera-operations: 27 TFLOPS are two FLOP
+// each, 270 TFLOPS twenty.
+TEST(ContradictedCore, VectorPeak) {
+    const std::string chip = "ascend-950dt", at = "chip:ascend-950dt.";
+    const auto far = contradictions(document_of(chip, {at + "peak_vector=270 TFLOPS"}), chip);
+    ASSERT_THAT(far, SizeIs(1));
+    EXPECT_THAT(far[0].what, AllOf(HasSubstr("270 TFLOPS are 20 FLOP"), HasSubstr("64 vector")));
+    EXPECT_THAT(contradictions(document_of(chip, {at + "peak_vector=13.5 TFLOPS"}), chip),
+                IsEmpty());
+}
+
 TEST(ContradictedCore, NoShippedChipIs) {
     const Catalog catalog(kConfigs);
     for (const std::string& name : catalog.names("chip"))
