@@ -10,7 +10,7 @@
 #include "models/training.hpp"
 #include "sim/plan_bound.hpp"
 #include "sim/plan_memory.hpp"
-#include "sim/training_uses.hpp"
+#include "sim/training_parts.hpp"
 
 namespace podsim {
 
@@ -218,11 +218,14 @@ class Search {
     std::optional<PlanTimed> time(const Fitting& of) {
         const PlanCandidate& one = candidate(of.order);
         question_.job.global_batch = one.global_batch;
-        const TrainingStep step = training_.step(one.plan);
+        const std::vector<PartStep> parts =
+            part_steps(training_, question_.job, question_.machine, question_.cache, one.plan);
+        const TrainingStep& step = slowest(parts).step;
         ++found_.counts.timed;
         PlanTimed timed;
-        timed.memory = step.fullest().need.total();
-        // Automatic schedules are known only now.
+        for (const PartStep& part : parts)
+            timed.memory = max(timed.memory, part.step.fullest().need.total());
+        // Automatic schedules are known only now, and last blocks of unequal groups.
         if (timed.memory > room_) {
             ++found_.counts.too_large;
             return {};

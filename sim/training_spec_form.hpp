@@ -171,18 +171,19 @@ void describe_training_mapping(Form& form, TrainingMapping& mapping) {
         form.problem("placement", "is '" + placement + "', no order of tp, cp, dp and pp",
                      "topology, flat, or one such as tp-cp-dp-pp or tp-cp-ep-pp-dp");
     }
+    form.optional("unequal_groups", mapping.unequal_groups,
+                  "training: data-parallel groups of different size and batch; ranks that make no "
+                  "group stand by");
     form.optional("layers", mapping.layers, "training: layers of each part of the model");
 }
 
 // Dotted keys of a pool that say something to training alone.
 inline const std::vector<const char*>& training_mapping_keys() {
-    static const std::vector<const char*> keys = {"mapping.context_parallel",
-                                                  "mapping.context_exchange",
-                                                  "mapping.sequence_parallel",
-                                                  "mapping.expert_tensor_parallel",
-                                                  "mapping.positions_per_stage",
-                                                  "mapping.layers",
-                                                  "mapping.placement"};
+    static const std::vector<const char*> keys = {
+        "mapping.context_parallel",    "mapping.context_exchange",
+        "mapping.sequence_parallel",   "mapping.expert_tensor_parallel",
+        "mapping.positions_per_stage", "mapping.layers",
+        "mapping.unequal_groups",      "mapping.placement"};
     return keys;
 }
 

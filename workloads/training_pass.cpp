@@ -514,12 +514,12 @@ std::string pass_key(const TrainingJob& job, const PassRequest& request) {
 
 std::string plan_key(const TrainingPlan& plan) {
     return fmt::format(
-        "{},{},{},{},{},{},{},{},{},{},{},{},{},{}", plan.micro_batch, plan.tensor_parallel,
+        "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}", plan.micro_batch, plan.tensor_parallel,
         plan.more.context_parallel, plan.more.sequence_parallel ? 1 : 0, plan.expert_parallel,
         plan.more.expert_tensor_parallel, static_cast<int>(plan.more.context_exchange),
         static_cast<int>(plan.recompute), plan.zero_stage, plan.data_parallel,
         plan.pipeline_parallel, plan.offload.activations, plan.offload.optimizer,
-        plan.offload.host_memory.value());
+        plan.offload.host_memory.value(), plan.part.expert_replicas);
 }
 
 Program build_pass(const TrainingJob& job, const TrainingPlan& plan, const PassRequest& request) {
