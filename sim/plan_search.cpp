@@ -47,9 +47,7 @@ class Search {
           ports_(question.job, on_ports_, question.cache),
           memory_(question.job),
           bound_(question.job, ports_),
-          room_(question.machine.hardware.hbm_capacity * question.form.memory),
-          per_token_(training_flops_per_token(question.job.model, question.job.sequence,
-                                              question.job.has_drafts())) {}
+          room_(question.machine.hardware.hbm_capacity * question.form.memory) {}
 
     PlanFound run() {
         found_.counts.combinations = space_.combinations;
@@ -237,8 +235,11 @@ class Search {
         timed.exposed = exposed_communication(step);
         timed.bubble = step.timing.bubble_fraction;
         timed.tokens_per_second = tokens_of(one) / step.total.value();
+        const Flops per_token =
+            training_flops_per_token(question_.job.model, question_.job.sequence,
+                                     question_.job.has_drafts(), one.plan.routed.dropped);
         timed.model_flops_utilization =
-            timed.tokens_per_second / one.chips * per_token_.value() / question_.peak.value();
+            timed.tokens_per_second / one.chips * per_token.value() / question_.peak.value();
         if (question_.goodput) timed.goodput = question_.goodput(timed);
         if (question_.usd_per_hour > 0) {
             constexpr double trillion = 1e12, hour = 3600;
@@ -358,7 +359,6 @@ class Search {
     PlanMemory memory_;
     PlanBound bound_;
     Bytes room_;
-    Flops per_token_;
     PlanFound found_;
 };
 

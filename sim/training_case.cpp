@@ -139,6 +139,17 @@ TrainingPassPtr TrainingCase::layer(const TrainingPlan& plan, long layer, PassKi
     return part(plan, position, kind);
 }
 
+TrainingPassPtr TrainingCase::loaded_layer(const TrainingPlan& plan, long layer, PassKind kind,
+                                           double busiest) {
+    PassRequest request;
+    request.kind = kind;
+    request.position.begin = layer;
+    request.position.end = layer + 1;
+    request.backward = request.position;
+    request.busiest = busiest;
+    return pass(plan, request);
+}
+
 TrainingPassPtr TrainingCase::part(const TrainingPlan& plan, const TrainingPosition& part,
                                    PassKind kind) {
     PassRequest request;

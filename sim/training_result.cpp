@@ -366,7 +366,9 @@ class Answer {
         add("step_time", time, "s");
         add("training_tokens_per_second_per_chip", rate, "tok/s");
         const double per_token =
-            training_flops_per_token(in_.job.model, in_.job.sequence, in_.job.has_drafts()).value();
+            training_flops_per_token(in_.job.model, in_.job.sequence, in_.job.has_drafts(),
+                                     in_.plan.routed.dropped)
+                .value();
         const Precision& formats = in_.job.precision;
         FlopsPerSecond peak(0.0);
         for (const DType format : {formats.weights, formats.experts, formats.activations})

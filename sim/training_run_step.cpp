@@ -14,6 +14,7 @@
 #include "sim/training_parts.hpp"
 #include "sim/training_program.hpp"
 #include "sim/training_result.hpp"
+#include "sim/training_unfolded.hpp"
 #include "workloads/step_parts.hpp"
 
 namespace podsim {
@@ -158,6 +159,15 @@ std::string text_of(const ChosenOrder& chosen) {
         to_string(Bytes(chosen.beyond_flat)), to_string(kFlatOrder));
 }
 
+void add_unfolded(AlternativeResult& result, const UnfoldedStep& unfolded) {
+    const Provenance provenance = result.metrics.front().rests_on;
+    const auto add = [&](const char* name, double value, const char* unit) {
+        result.metrics.push_back({name, value, unit, {}, {}, provenance});
+    };
+    add("step_time_unfolded", unfolded.total.value(), "s");
+    add("expert_imbalance_unfolded", unfolded.imbalance, "ratio");
+}
+
 // How unequal groups turned out, and what stands by.
 std::vector<std::string> said_of(const std::vector<PartStep>& parts, const TrainingPlan& plan,
                                  const ResolvedAlternative& alternative) {
@@ -218,6 +228,15 @@ void check_training(const ResolvedExperiment& experiment, const ResolvedAlternat
     std::vector<Diagnostic> problems;
     for (const StepError& error : training_problems(job, plan, alternative.ranks))
         problems.push_back(at_plan(experiment, alternative, error));
+    if (!experiment.spec.workload.training->fold) {
+        const bool unequal = plan.more.unequal_groups;
+        if (unequal || job.experts.capacity_factor > 0)
+            problems.push_back(at_key(
+                experiment.spec.workload, "fold",
+                unequal ? "draws groups that are alike, mapping.unequal_groups says they are not"
+                        : "draws what comes to experts, experts.capacity_factor would drop some",
+                "leave one of the two away"));
+    }
     if (!problems.empty()) throw InputError(std::move(problems));
     plan.routed = routed_load(job, plan);
     plan.order = chosen_order(job, plan).order;
@@ -293,6 +312,8 @@ AlternativeResult run_training(const ResolvedExperiment& experiment,
         training_answer({job, plan, step, parts, forward, backward, experiment, alternative,
                          machinery.hardware, machinery.fabric},
                         options.timeline);
+    if (!experiment.spec.workload.training->fold)
+        add_unfolded(result, unfolded_step(training, job, plan, step, options.seed));
     add_days(result, experiment, alternative);
     if (const std::string why = text_of(chosen_order(job, plan)); !why.empty())
         result.warnings.push_back(why);

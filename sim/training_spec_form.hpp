@@ -46,6 +46,7 @@ struct TrainingForm {
     int zero_stage = 1;
     TrainingOffload offload;
     bool drafts = true, dropout = false;
+    bool fold = true;  // else ranks are drawn one by one too (sim/training_unfolded.hpp)
     std::optional<TrainingRunForm> run;
     double global_batch() const;  // sequences
 };
@@ -123,6 +124,9 @@ void describe_training(Form& form, bool training, TrainingForm& spec) {
                         "training: with the model's modules of multi-token prediction");
     optional_of_variant(form, training, "dropout", spec.dropout,
                         "training: as models of 2022 had it");
+    optional_of_variant(form, training, "fold", spec.fold,
+                        "training: take ranks as equal; false: also draw the experts' load of "
+                        "every rank, micro-batch and layer");
     optional_of_variant(form, training, "run", spec.run, "training: a run of many steps");
     if (!training || !form.ok() || batch.kind == Node::Kind::null) return;
     std::vector<Diagnostic> problems;
