@@ -28,6 +28,17 @@ Seconds latency_of(const ResolvedAlternative& replica) {
                                                   : fabric.scale_up_latency;
 }
 
+// What a rank loads before it serves.
+Bytes weights_of(const KvCapacity& capacity) {
+    double sum = 0;
+    for (const MemoryPart& part : capacity.parts) {
+        const bool is_loaded = part.part != "KV cache" && part.part != "activations" &&
+                               part.part != "exchange buffers" && part.part != "runtime reserve";
+        sum += is_loaded ? part.bytes : 0;
+    }
+    return Bytes(sum);
+}
+
 }  // namespace
 
 PoolRole role_of(const PoolSpec& pool) {
@@ -118,6 +129,8 @@ ServingPool ServingFleet::pool_of(std::size_t index, const RunOptions& options) 
     if (const auto& failures = workload.serving->failures)
         pool.failures = {failures->mean_time_between / static_cast<double>(replica.packages),
                          failures->repair};
+    if (replica.pool.autoscaling)
+        pool.autoscaling = replica.pool.autoscaling->rule(weights_of(own.capacity));
     own.tiers = knobs.cache_tiers;
     StepTable& table = *own.table;
     pool.step_time = [&table](const StepLoad& load) { return table.time(load); };
@@ -127,6 +140,16 @@ ServingPool ServingFleet::pool_of(std::size_t index, const RunOptions& options) 
 double ServingFleet::chips(std::size_t pool) const {
     return static_cast<double>(alternative_.pools[pool].packages) *
            alternative_.pools[pool].pool.replicas;
+}
+
+double ServingFleet::chip_seconds(std::size_t pool, const ServingOutcome& out) const {
+    return static_cast<double>(alternative_.pools[pool].packages) * out.pools[pool].paid;
+}
+
+double ServingFleet::chip_seconds(const ServingOutcome& out) const {
+    double sum = 0;
+    for (std::size_t i = 0; i < pools_.size(); ++i) sum += chip_seconds(i, out);
+    return sum;
 }
 
 double ServingFleet::chips() const {

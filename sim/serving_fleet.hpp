@@ -51,6 +51,9 @@ class ServingFleet {
     int replicas(std::size_t pool) const { return case_.pools[pool].replicas; }
     double chips(std::size_t pool) const;
     double chips() const;
+    // Paid for in a run: packages times seconds.
+    double chip_seconds(std::size_t pool, const ServingOutcome& out) const;
+    double chip_seconds(const ServingOutcome& out) const;
     // Requests that a stream told of, skipped rows, notes of the last run.
     const RequestStream& stream() const { return stream_; }
 

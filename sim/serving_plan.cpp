@@ -83,6 +83,13 @@ void check_serving_plan(const ResolvedExperiment& experiment,
         problems.push_back(at_key(experiment.spec.workload, "slo",
                                   "is missing: a fleet is planned for what is promised",
                                   "slo: {ttft: 2 s, tpot: 50 ms}"));
+    for (const ResolvedAlternative& pool : alternative.pools) {
+        if (pool.pool.autoscaling)
+            problems.push_back(
+                at_key(pool.pool, "autoscaling",
+                       "says nothing to podsim plan, which seeks a fleet that stands",
+                       "remove it; podsim run has replicas come and go"));
+    }
     for (const PoolChoices& choices : form.pools) {
         const auto& pools = alternative.pools;
         const bool known = std::any_of(pools.begin(), pools.end(), [&](const auto& pool) {

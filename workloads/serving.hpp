@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "base/units.hpp"
+#include "workloads/autoscaling.hpp"
 #include "workloads/kv_cache.hpp"
 #include "workloads/request.hpp"
 
@@ -83,6 +84,7 @@ struct ServingPool {
     // KV transfer: what a replica sends, or takes in, at most.
     BytesPerSecond link{0.0};
     ReplicaFailures failures;
+    std::optional<AutoscalingRule> autoscaling;  // between its least and `replicas`
 };
 
 // What requests are held to for goodput; a class's own promise goes first.
@@ -139,9 +141,13 @@ struct PoolOutcome {
     long peak_blocks = 0, peak_sequences = 0;
     long preemptions = 0;
     long failures = 0;
-    double down = 0;                              // seconds without service, summed over replicas
+    double down = 0;  // seconds without service, summed over replicas
+    double paid = 0;  // seconds, summed over replicas: from the decision to start until the stop
+    long starts = 0, stops = 0;                   // by autoscaling
+    long waited_for_start = 0;                    // requests that had not begun when one came
     double hit_tokens = 0, looked_up_tokens = 0;  // of prompts, found in the cache
-    std::vector<double> busy_windows, block_windows;  // shares over equal parts of the run
+    // Over equal parts of the run: shares of what is paid for, and how many replicas are.
+    std::vector<double> busy_windows, block_windows, paid_windows;
 };
 
 struct ServingOutcome {

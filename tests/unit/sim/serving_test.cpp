@@ -138,6 +138,47 @@ TEST(ServingRun, FailuresBreakNoLaw) {
                 result.served->pools[0].down_seconds / 2 / result.served->span_seconds, 1e-12);
 }
 
+Node scaled_experiment() {
+    Node experiment = with(with(serving_experiment(), "alternatives.A.chips", "64"),
+                           "alternatives.A.replicas", "4");
+    experiment = with(experiment, "workload.traffic.requests", "1500");
+    return with(experiment, "alternatives.A.autoscaling",
+                "{target_requests: 40, interval: 1 s, look_back: 2 s, scale_down_delay: 5 s, "
+                "start_up: {provision: 2 s, weights_bandwidth: 20 GB/s, warm_up: 1 s}}");
+}
+
+// Chips that nobody has are not paid for, draw nothing, and are in no figure of a chip.
+TEST(ServingRun, HoursThatArePaidFor) {
+    const AlternativeResult result = run_test(scaled_experiment());
+    EXPECT_THAT(broken_laws(result), ::testing::IsEmpty());
+    const ServedPool& pool = result.served->pools[0];
+    EXPECT_EQ(result.served->finished, 1500);
+    EXPECT_GT(pool.starts, 0);
+    EXPECT_GT(pool.waited_for_start, 0);
+    const double span = result.served->span_seconds;
+    EXPECT_GT(pool.paid_seconds, span);
+    EXPECT_LT(pool.paid_seconds, 4 * span);
+    EXPECT_NEAR(value_of(result, "replica_hours"), pool.paid_seconds / 3600, 1e-12);
+    EXPECT_NEAR(value_of(result, "replicas_mean"), pool.paid_seconds / span, 1e-9);
+    EXPECT_EQ(value_of(result, "requests_waited_for_start"), pool.waited_for_start);
+    // 16 chips of a replica at 2 USD an hour.
+    const double tokens = result.served->input_tokens + result.served->output_tokens;
+    EXPECT_NEAR(value_of(result, "usd_per_million_total_tokens") * tokens * 1e-6,
+                pool.paid_seconds / 3600 * 16 * 2, 1e-9);
+    EXPECT_NEAR(value_of(result, "output_tokens_per_second_per_chip"),
+                result.served->output_tokens / (pool.paid_seconds * 16), 1e-9);
+    ASSERT_EQ(pool.replicas_over_time.size(), 60U);
+    // What a rank holds of the model at 20 GB/s, and 3 s.
+    double weights = 0;
+    for (const MemoryPart& part : result.memory[0].parts) {
+        if (part.part != "KV cache" && part.part != "activations" &&
+            part.part != "exchange buffers" && part.part != "runtime reserve")
+            weights += part.bytes;
+    }
+    EXPECT_GT(weights, 20e9);
+    EXPECT_NEAR(pool.start_up_seconds, 3 + weights / 20e9, 1e-9);
+}
+
 // 16 chips at 2 USD an hour for 24 hours, 768 USD: nine times 7,680 after 90 days.
 TEST(ServingRun, DaysUntilTrainingIsATenth) {
     const AlternativeResult result = run_test(
@@ -194,6 +235,17 @@ TEST(ServingCheck, WhatCannotBeIsToldAtItsKey) {
           {"workload.rate_scales", "[0]", "rate_scales"},
           {"workload.traffic.arrivals.rate", "0 req/s", "workload.traffic.arrivals.rate"},
           {"alternatives.A.replicas", "3", "16 chips do not divide over 3 replicas"},
+          {"alternatives.A.autoscaling", "{min_replicas: 1}",
+           "alternatives.A.autoscaling.target_requests: is missing: there is no target"},
+          {"alternatives.A.autoscaling", "{target_requests: 8, target_kv_cache: 0.5}",
+           "alternatives.A.autoscaling.target_kv_cache: is a second target"},
+          {"alternatives.A.autoscaling", "{target_kv_cache: 0.5, min_replicas: 0}",
+           "a pool without a replica has no KV cache to be scaled by"},
+          {"alternatives.A.autoscaling", "{target_requests: 8, min_replicas: 2}",
+           "begins with 2 replicas, the pool has 1 at most"},
+          {"alternatives.A.autoscaling",
+           "{target_requests: 8, min_replicas: 1, initial_replicas: 0}", "is below min_replicas"},
+          {"alternatives.A.autoscaling", "{target_requests: 0}", "target_requests"},
           {"alternatives.A.batch_per_chip", "3", "says nothing to a workload of kind serving"}}) {
         EXPECT_THAT(problems_of(with(serving_experiment(), path, value)), HasSubstr(said));
     }
@@ -206,6 +258,9 @@ TEST(ServingCheck, WhatCannotBeIsToldAtItsKey) {
     EXPECT_THAT(problems_of(alone), HasSubstr("no pool writes answers"));
     EXPECT_THAT(problems_of(with(test_experiment(), "alternatives.A.replicas", "2")),
                 HasSubstr("says nothing to a workload of kind decode"));
+    EXPECT_THAT(
+        problems_of(with(test_experiment(), "alternatives.A.autoscaling", "{target_requests: 8}")),
+        HasSubstr("says nothing to a workload of kind decode"));
 }
 
 TEST(ServingCheck, NoRequestIsNoRun) {
@@ -247,6 +302,11 @@ TEST(ServingAudit, TamperedResultsAreCaught) {
     EXPECT_THAT(broken([](auto& r) { r.served->pools[0].chips = 2; }),
                 Contains(HasSubstr("chips counted as packages")));
     EXPECT_THAT(broken([](auto& r) { r.packages = 2; }), Contains(HasSubstr("rates follow")));
+    EXPECT_THAT(broken([](auto& r) { r.served->pools[0].paid_seconds *= 0.9; }),
+                ::testing::AllOf(Contains(HasSubstr("replica-hours paid")),
+                                 Contains(HasSubstr("the bill sums"))));
+    EXPECT_THAT(broken([](auto& r) { r.served->pools[0].starts = 1; }),
+                Contains(HasSubstr("replica-hours paid")));
     EXPECT_THAT(broken([](auto& r) { r.served->pools[0].busy_seconds *= 100; }),
                 Contains(HasSubstr("no resource above 100 %")));
     EXPECT_THAT(broken([](auto& r) { r.memory[0].parts[0].bytes += 1e9; }),
