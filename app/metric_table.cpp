@@ -130,6 +130,8 @@ const std::vector<MetricInfo>& metric_table() {
          "after a failure of their replica, each time counted"},
         {"replicas_down", "replicas down", "share", "throughput",
          "time without service, mean over replicas"},
+        {"engine_time_degraded", "engine time on a broken fabric", "share", "throughput",
+         "of the time of all steps"},
         {"replica_hours", "replica-hours paid", "h", "throughput",
          "of all pools, from the decision to start until the stop"},
         {"replicas_mean", "replicas paid for", "replicas", "throughput", "mean over the span"},

@@ -125,6 +125,20 @@ void replica_hours(const ServedPool& pool, double span, AuditFindings& findings)
                     pool.paid_seconds, pool.min_replicas, pool.replicas, time_text(span)));
 }
 
+void conditions_sum(const ServedPool& pool, AuditFindings& findings) {
+    if (pool.conditions.empty()) return;
+    double seconds = 0, steps = 0;
+    for (const ServedCondition& condition : pool.conditions) {
+        seconds += condition.seconds;
+        steps += condition.steps;
+    }
+    findings.check(
+        "steps on whole and on broken fabrics sum",
+        same(seconds, pool.busy_seconds, kCounted) && same(steps, pool.steps, kCounted),
+        fmt::format("{}: {} of {}, {:.0f} of {:.0f} steps", pool.name, time_text(seconds),
+                    time_text(pool.busy_seconds), steps, pool.steps));
+}
+
 void pool_laws(const AlternativeResult& result, const Json& configuration, std::size_t index,
                AuditFindings& findings) {
     const ServedPool& pool = result.served->pools[index];
@@ -144,6 +158,7 @@ void pool_laws(const AlternativeResult& result, const Json& configuration, std::
                  bandwidth = hardware.hbm_bandwidth * chips;
     const double share_paid = span > 0 ? pool.paid_seconds / (span * pool.replicas) : 0;
     replica_hours(pool, span, findings);
+    conditions_sum(pool, findings);
     findings.check(
         "no resource above 100 %",
         pool.busy_seconds <= pool.paid_seconds * (1 + kCounted) &&

@@ -16,11 +16,17 @@ void add_rates(const ServingMetrics& add, const ServingOutcome& out, ServingFlee
     if (out.timed_out > 0)
         add("requests_timed_out", static_cast<double>(out.timed_out), "requests");
     double failures = 0, down = 0, paid = 0, starts = 0, waited = 0;
-    bool is_scaled = false;
+    double degraded = 0, worked = 0;
+    bool is_scaled = false, is_degraded = false;
     for (std::size_t i = 0; i < fleet.size(); ++i) {
         failures += static_cast<double>(out.pools[i].failures);
         down += out.pools[i].down;
         paid += out.pools[i].paid;
+        worked += out.pools[i].busy;
+        for (std::size_t c = 1; c < out.pools[i].condition_seconds.size(); ++c) {
+            is_degraded = true;
+            degraded += out.pools[i].condition_seconds[c];
+        }
         starts += static_cast<double>(out.pools[i].starts);
         waited += static_cast<double>(out.pools[i].waited_for_start);
         is_scaled = is_scaled || fleet.engine(i).autoscaling.has_value();
@@ -30,6 +36,7 @@ void add_rates(const ServingMetrics& add, const ServingOutcome& out, ServingFlee
         add("requests_retried", static_cast<double>(out.retried), "requests");
         add("replicas_down", ratio(down, paid), "share");
     }
+    if (is_degraded) add("engine_time_degraded", ratio(degraded, worked), "share");
     if (is_scaled) {
         add("replica_hours", paid / 3600, "h");
         add("replicas_mean", ratio(paid, span), "replicas");

@@ -90,6 +90,14 @@ void check_serving_plan(const ResolvedExperiment& experiment,
                        "says nothing to podsim plan, which seeks a fleet that stands",
                        "remove it; podsim run has replicas come and go"));
     }
+    for (const ResolvedAlternative& pool : alternative.pools) {
+        const auto& faults = pool.pool.faults;
+        if (std::any_of(faults.begin(), faults.end(),
+                        [](const auto& one) { return one.is_timed(); }))
+            problems.push_back(at_key(
+                pool.pool, "faults", "have a time or replicas, which podsim plan does not know",
+                "remove from, until and replicas: the part is broken in the whole plan"));
+    }
     for (const PoolChoices& choices : form.pools) {
         const auto& pools = alternative.pools;
         const bool known = std::any_of(pools.begin(), pools.end(), [&](const auto& pool) {

@@ -13,6 +13,13 @@ using Json = nlohmann::ordered_json;
 
 // Each struct names its fields once; writer, reader and schema walk them.
 template <class Visitor>
+void fields(Visitor& visit, ServedCondition& condition) {
+    visit("broken", condition.broken, "parts of the fabric, in words; none: it is whole");
+    visit("seconds", condition.seconds, "of steps, summed over replicas");
+    visit("steps", condition.steps, "of all replicas");
+}
+
+template <class Visitor>
 void fields(Visitor& visit, ServedPool& pool) {
     visit("name", pool.name, "of the pool");
     visit("role", pool.role, "serve, prefill or decode");
@@ -40,6 +47,7 @@ void fields(Visitor& visit, ServedPool& pool) {
     visit("memory_bytes", pool.memory_bytes, "across memory in all steps");
     visit("failures", pool.failures, "of its replicas");
     visit("down_seconds", pool.down_seconds, "without service, summed over replicas");
+    visit("conditions", pool.conditions, "of its fabric; empty where that never changes");
     visit("paid_seconds", pool.paid_seconds, "summed over replicas, starts and drains included");
     visit("min_replicas", pool.min_replicas, "that are always there");
     visit("starts", pool.starts, "of replicas, by autoscaling");

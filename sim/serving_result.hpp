@@ -10,6 +10,12 @@
 
 namespace podsim {
 
+// Steps while so much of a pool's fabric was broken.
+struct ServedCondition {
+    std::vector<std::string> broken;  // none: whole
+    double seconds = 0, steps = 0;    // of steps, summed over replicas
+};
+
 struct ServedPool {
     std::string name, role, system, chip;
     int replicas = 1, chips = 0, ranks = 0;  // of the whole pool
@@ -23,9 +29,10 @@ struct ServedPool {
     double prefill_seconds = 0;  // of busy_seconds, for reading prompts
     double flops = 0, memory_bytes = 0;
     long failures = 0;
-    double down_seconds = 0;  // summed over replicas
-    double paid_seconds = 0;  // summed over replicas
-    int min_replicas = 1;     // `replicas` where none come and go
+    double down_seconds = 0;                  // summed over replicas
+    std::vector<ServedCondition> conditions;  // of its fabric, where that changed
+    double paid_seconds = 0;                  // summed over replicas
+    int min_replicas = 1;                     // `replicas` where none come and go
     long starts = 0, stops = 0;
     double start_up_seconds = 0;             // of one
     long waited_for_start = 0;               // requests

@@ -84,6 +84,10 @@ ServedPool served_pool(ServingFleet& fleet, std::size_t i, const PoolOutcome& ou
     pool.memory_bytes = work.cost.memory_bytes;
     pool.failures = out.failures;
     pool.down_seconds = out.down;
+    const std::vector<std::vector<std::string>> conditions = fleet.conditions(i);
+    for (std::size_t c = 0; c < conditions.size() && conditions.size() > 1; ++c)
+        pool.conditions.push_back(
+            {conditions[c], out.condition_seconds[c], out.condition_steps[c]});
     pool.paid_seconds = out.paid;
     pool.min_replicas = engine.autoscaling ? engine.autoscaling->min_replicas : engine.replicas;
     pool.starts = out.starts;

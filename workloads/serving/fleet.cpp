@@ -70,6 +70,8 @@ void add(PoolOutcome& sum, const PoolOutcome& one) {
     sum.peak_blocks = std::max(sum.peak_blocks, one.peak_blocks);
     sum.peak_sequences = std::max(sum.peak_sequences, one.peak_sequences);
     sum.preemptions += one.preemptions;
+    add(sum.condition_seconds, one.condition_seconds);
+    add(sum.condition_steps, one.condition_steps);
     add(sum.busy_windows, one.busy_windows);
     add(sum.block_windows, one.block_windows);
 }
@@ -90,6 +92,16 @@ void require(const ServingCase& serving) {
         if (pool.knobs.block_size < 1 || pool.knobs.max_num_seqs < 1 ||
             pool.knobs.max_num_batched_tokens < 1 || !(pool.tokens_per_step >= 1))
             throw std::invalid_argument("pool " + pool.name + " has knobs below 1");
+        std::set<int> lost;
+        for (const ReplicaOutage& outage : pool.outages) {
+            if (!outage.until) lost.insert(outage.replica);
+        }
+        if (lost.size() >= static_cast<std::size_t>(pool.replicas))
+            throw std::invalid_argument("pool " + pool.name + " loses all its replicas for good");
+        for (const ConditionChange& change : pool.changes) {
+            if (change.condition > pool.degraded.size() || change.replica >= pool.replicas)
+                throw std::invalid_argument("pool " + pool.name + " changes what it does not have");
+        }
         if (!pool.autoscaling) continue;
         const AutoscalingRule& rule = *pool.autoscaling;
         if (!(rule.target > 0) || !(rule.interval > Seconds(0.0)) || rule.min_replicas < 0 ||
@@ -120,8 +132,8 @@ Fleet::Fleet(const ServingCase& serving, RequestStream& requests)
                 stop_if_drained(replica);
             };
             if (serving.worked)
-                host.worked = [this, p](const StepLoad& load, double steps) {
-                    serving_.worked(p, load, steps);
+                host.worked = [this, p](std::size_t condition, const StepLoad& load, double steps) {
+                    serving_.worked(p, condition, load, steps);
                 };
             host.inter_token = &inter_token_;
             const Bytes block = static_cast<double>(requests.block_tokens) * serving.kv_per_token;
@@ -442,6 +454,7 @@ ServingOutcome Fleet::run() {
         life_[replica].paid_since = 0;
         await_failure(replica);
     }
+    schedule_faults();
     for (std::size_t pool = 0; pool < scalers_.size(); ++pool) {
         if (scalers_[pool])
             calendar_.at(to_picoseconds(scalers_[pool]->rule().interval), EventClass::observe,

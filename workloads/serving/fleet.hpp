@@ -22,8 +22,9 @@ struct ReplicaLife {
     std::uint32_t number = 0;  // of the present life: what an earlier one awaited finds another
     std::uint64_t failures = 0;
     Picoseconds paid_since = -1;
-    Picoseconds down_since = -1;  // by a failure
-    double paid = 0;              // seconds
+    Picoseconds down_since = -1;   // by a failure
+    Picoseconds broken_until = 0;  // the latest repair, of a part of it
+    double paid = 0;               // seconds
     Windows paid_over_time;
 };
 
@@ -52,7 +53,8 @@ class Fleet {
     void begin_again(std::size_t slot);
     // Of replicas: fleet_replicas.cpp.
     void await_failure(std::size_t replica);
-    void fail(std::size_t replica);
+    void fail(std::size_t replica, std::optional<Seconds> repair);
+    void schedule_faults();
     void repaired(std::size_t replica);
     void serves_again(std::size_t replica);
     void move_inbound(std::size_t replica);

@@ -2,6 +2,7 @@
 // for.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "base/random.hpp"
 #include "workloads/serving/fleet.hpp"
@@ -15,20 +16,61 @@ void Fleet::await_failure(std::size_t replica) {
     ReplicaLife& life = life_[replica];
     const Seconds until =
         failures.mean_time_between * -std::log(uniform(serving_.seed, replica, life.failures++));
+    // One of them is awaited at a time: a repair in between draws another.
     calendar_.at(calendar_.now() + to_picoseconds(until), EventClass::arrival,
-                 [this, replica, number = life.number] {
-                     if (!is_over() && life_[replica].number == number) fail(replica);
+                 [this, replica, number = life.number, which = life.failures] {
+                     const ReplicaLife& then = life_[replica];
+                     if (!is_over() && then.number == number && then.failures == which)
+                         fail(replica, serving_.pools[pool_of_[replica]].failures.repair);
                  });
 }
 
-void Fleet::fail(std::size_t replica) {
-    const std::size_t pool = pool_of_[replica];
-    ++out_.pools[pool].failures;
-    life_[replica].down_since = calendar_.now();
-    calendar_.at(calendar_.now() + to_picoseconds(serving_.pools[pool].failures.repair),
-                 EventClass::arrival, [this, replica, number = life_[replica].number] {
-                     if (life_[replica].number == number) repaired(replica);
-                 });
+// What fabrics and chips are said to do, on the traffic's clock.
+void Fleet::schedule_faults() {
+    const auto from_begin = [this](Seconds time) {
+        return std::max(Picoseconds{0}, to_picoseconds(time) - begin_);
+    };
+    std::size_t first = 0;
+    for (const ServingPool& pool : serving_.pools) {
+        for (const ConditionChange& change : pool.changes) {
+            const std::size_t replica = first + static_cast<std::size_t>(change.replica);
+            calendar_.at(from_begin(change.at), EventClass::arrival,
+                         [this, replica, condition = change.condition] {
+                             replicas_[replica]->set_condition(condition);
+                         });
+        }
+        for (const ReplicaOutage& outage : pool.outages) {
+            const std::size_t replica = first + static_cast<std::size_t>(outage.replica);
+            if (outage.until && to_picoseconds(*outage.until) <= begin_) continue;
+            const Picoseconds begin = from_begin(outage.at);
+            std::optional<Seconds> repair;
+            if (outage.until) repair = to_seconds(from_begin(*outage.until) - begin);
+            calendar_.at(begin, EventClass::arrival, [this, replica, repair] {
+                if (!is_over()) fail(replica, repair);
+            });
+        }
+        first += static_cast<std::size_t>(pool.replicas);
+    }
+}
+
+// A replica that is off or starts cannot serve until the repair either.
+void Fleet::fail(std::size_t replica, std::optional<Seconds> repair) {
+    ReplicaLife& life = life_[replica];
+    const Picoseconds until = repair ? calendar_.now() + to_picoseconds(*repair)
+                                     : std::numeric_limits<Picoseconds>::max();
+    life.broken_until = std::max(life.broken_until, until);
+    if (life.state == ReplicaState::starts) stop(replica);
+    if (life.state == ReplicaState::off) return;
+    ++out_.pools[pool_of_[replica]].failures;
+    // One that never comes back is replaced where replicas come and go.
+    if (!repair && scalers_[pool_of_[replica]]) life.state = ReplicaState::drains;
+    const bool was_down = life.down_since >= 0;
+    if (!was_down) life.down_since = calendar_.now();
+    if (repair)
+        calendar_.at(until, EventClass::arrival, [this, replica, number = life.number] {
+            if (life_[replica].number == number) repaired(replica);
+        });
+    if (was_down) return;
     replicas_[replica]->fail();
     move_inbound(replica);
 }
@@ -48,7 +90,7 @@ void Fleet::move_inbound(std::size_t replica) {
 }
 
 void Fleet::repaired(std::size_t replica) {
-    if (is_over()) return;
+    if (is_over() || life_[replica].broken_until > calendar_.now()) return;
     out_.pools[pool_of_[replica]].down +=
         to_seconds(calendar_.now() - life_[replica].down_since).value();
     life_[replica].down_since = -1;
@@ -95,7 +137,9 @@ void Fleet::look(std::size_t pool) {
     const int wanted = scaler.look(to_seconds(calendar_.now()), load_of(pool), have);
     // Those that drain still have their chips.
     for (std::size_t i = 0; i < replicas_.size() && have < wanted; ++i) {
-        if (pool_of_[i] != pool || life_[i].state != ReplicaState::off) continue;
+        if (pool_of_[i] != pool || life_[i].state != ReplicaState::off ||
+            life_[i].broken_until > calendar_.now())
+            continue;
         start(i, scaler.rule().start_up);
         ++out_.pools[pool].starts;
         ++have;

@@ -25,7 +25,10 @@ Replica::Replica(std::size_t index, const ServingPool& pool, long prefix_block_t
       lives_(lives),
       host_(std::move(host)),
       store_(empty_store()),
-      phases_(static_cast<std::size_t>(pool.knobs.block_size), 0) {}
+      phases_(static_cast<std::size_t>(pool.knobs.block_size), 0) {
+    sums_.condition_seconds.resize(1 + pool.degraded.size(), 0.0);
+    sums_.condition_steps.resize(1 + pool.degraded.size(), 0.0);
+}
 
 PrefixStore Replica::empty_store() const {
     return {prefix_block_tokens_, pool_.knobs.block_size, pool_.kv_blocks, pool_.tiers,
@@ -155,6 +158,15 @@ void Replica::repaired() {
     host_.room(index_);
 }
 
+void Replica::set_condition(std::size_t condition) {
+    condition_ = condition;
+    if (step_.running) cut();
+}
+
+Seconds Replica::time_of(const StepLoad& load) const {
+    return condition_ == 0 ? pool_.step_time(load) : pool_.degraded[condition_ - 1](load);
+}
+
 bool Replica::is_empty() const {
     return waiting_.empty() && sequences() == 0 && used_ == 0 && store_.pinned_pages() == 0;
 }
@@ -198,6 +210,7 @@ void Replica::lose_all() {
         one.computed = 0;
         host_.lost(slot);
     }
+    host_.room(index_);
 }
 
 void Replica::release(std::size_t slot) {
@@ -369,7 +382,9 @@ void Replica::record(const Step& step) {
     } else {
         sums_.mixed_steps += 1;
     }
-    if (host_.worked) host_.worked(load, steps);
+    sums_.condition_seconds[step.condition] += end - begin;
+    sums_.condition_steps[step.condition] += steps;
+    if (host_.worked) host_.worked(step.condition, load, steps);
     if (host_.inter_token == nullptr || load.decodes == 0) return;
     // Steps of a stretch differ by what its context grows: a few parts are enough.
     const long parts = std::min(step.steps, 4L);

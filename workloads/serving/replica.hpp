@@ -48,7 +48,7 @@ struct ReplicaHost {
     std::function<void(std::size_t slot)> finished;
     std::function<void(std::size_t replica)> room;  // blocks were given back
     std::function<void(std::size_t slot)> lost;     // by a failure: to be begun again
-    std::function<void(const StepLoad&, double steps)> worked;
+    std::function<void(std::size_t condition, const StepLoad&, double steps)> worked;
     LogHistogram* inter_token = nullptr;
 };
 
@@ -77,6 +77,8 @@ class Replica {
     // once `repaired`.
     void stop();
     bool is_empty() const;
+    // Of its fabric, from the end of the step under way on.
+    void set_condition(std::size_t condition);
     bool is_down() const { return down_; }
 
     // Tokens of prompts that wait and tokens in the cache: what routing balances.
@@ -101,6 +103,7 @@ class Replica {
         bool running = false;
         Picoseconds begin = 0;
         long steps = 1;
+        std::size_t condition = 0;
         double first = 0, slope = 0, extra = 0;  // seconds of the i-th: first + i slope
         StepLoad load;
         std::vector<Chunk> chunks;
@@ -136,6 +139,7 @@ class Replica {
     void end_decode(std::size_t slot);
     void plan_stretch();
     void plan_mixed(std::vector<Chunk> chunks, bool with_decodes);
+    Seconds time_of(const StepLoad& load) const;
     void start(double seconds);
     void end_step();
     void advance(long steps);
@@ -167,6 +171,7 @@ class Replica {
     std::vector<long> phases_;      // decoding sequences by offset modulo the block size
     Step step_;
     std::uint64_t generation_ = 0;
+    std::size_t condition_ = 0;
     bool down_ = false;          // failed, or off
     bool begins_ = false;        // a first step is on the calendar
     double moving_seconds_ = 0;  // of caches to and from below, that the next step pays

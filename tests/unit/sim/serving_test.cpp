@@ -179,6 +179,79 @@ TEST(ServingRun, HoursThatArePaidFor) {
     EXPECT_NEAR(pool.start_up_seconds, 3 + weights / 20e9, 1e-9);
 }
 
+Node on_planes(const Node& experiment) {
+    return with(with(with(experiment, "alternatives.A.system", "cloudmatrix384"),
+                     "alternatives.A.chip", "test-chip"),
+                "alternatives.A.collectives", "test-collectives");
+}
+
+// A plane that is dead from the first to the last moment costs what it costs as part of the system;
+// one that comes back costs something in between, and its steps are told apart.
+TEST(ServingRun, APlaneThatComesBack) {
+    const Node whole = on_planes(serving_experiment());
+    const auto tpot = [&](const std::string& faults) {
+        const AlternativeResult result =
+            run_test(faults.empty() ? whole : with(whole, "alternatives.A.faults", faults));
+        EXPECT_THAT(broken_laws(result), ::testing::IsEmpty());
+        return value_of(result, "time_per_output_token");
+    };
+    const double none = tpot(""), always = tpot("[{plane: 3}, {plane: 4}, {plane: 5}]"),
+                 timed = tpot(
+                     "[{plane: 3, from: 0 s}, {plane: 4, from: 0 s}, {plane: 5, "
+                     "replicas: [0]}]");
+    EXPECT_GT(always, none * 1.001);
+    EXPECT_NEAR(timed, always, 1e-12 * always);
+
+    const AlternativeResult result = run_test(with(
+        whole, "alternatives.A.faults",
+        "[{plane: 3, from: 1 s, until: 6 s}, {plane: 4, capacity: 0.5, from: 3 s, until: 8 s}, "
+        "{link: [chip0, l1.p5.0], from: 100 s}]"));
+    EXPECT_THAT(broken_laws(result), ::testing::IsEmpty());
+    EXPECT_GT(value_of(result, "time_per_output_token"), none * 1.00001);
+    EXPECT_LT(value_of(result, "time_per_output_token"), always);
+    const auto& conditions = result.served->pools[0].conditions;
+    ASSERT_EQ(conditions.size(), 5U);  // none; 3; 3 and 4; 4; the link
+    EXPECT_THAT(conditions[2].broken,
+                ::testing::ElementsAre("plane 3 of scale_up is dead",
+                                       "plane 4 of scale_up has 50 % of its bandwidth"));
+    EXPECT_GT(conditions[2].seconds, 1);
+    EXPECT_EQ(conditions[4].steps, 0);
+    EXPECT_NEAR(value_of(result, "engine_time_degraded"),
+                1 - conditions[0].seconds / result.served->pools[0].busy_seconds, 1e-12);
+}
+
+// A dead chip of the second of two replicas stops it from 3 to 8 s.
+TEST(ServingRun, AChipThatComesBack) {
+    Node experiment = with(with(on_planes(serving_experiment()), "alternatives.A.chips", "32"),
+                           "alternatives.A.replicas", "2");
+    experiment = with(experiment, "alternatives.A.faults",
+                      "[{chip: 3, replicas: [1], from: 3 s, until: 8 s}]");
+    const AlternativeResult result = run_test(experiment);
+    EXPECT_THAT(broken_laws(result), ::testing::IsEmpty());
+    EXPECT_EQ(result.served->finished, 200);
+    EXPECT_EQ(result.served->pools[0].failures, 1);
+    EXPECT_NEAR(result.served->pools[0].down_seconds, 5, 1e-9);
+    EXPECT_GT(result.served->retried, 0);
+}
+
+TEST(ServingCheck, FaultsThatCannotBe) {
+    const Node whole = on_planes(serving_experiment());
+    for (const auto& [faults, said] :
+         {std::pair("[{plane: 9, from: 1 s}]", "alternatives.A.faults[0]: plane 9"),
+          {"[{plane: 3, from: 5 s, until: 4 s}]", "until: is not after from"},
+          {"[{plane: 3, replicas: [1]}]",
+           "alternatives.A.faults[0].replicas: 1: there are 1 replicas, counted from 0"},
+          {"[{chip: 3, from: 5 s}]",
+           "alternatives.A.faults: leave no replica that ever works again (until: "}})
+        EXPECT_THAT(problems_of(with(whole, "alternatives.A.faults", faults)), HasSubstr(said));
+    Node decode = with(with(test_experiment(), "alternatives.A.system", "cloudmatrix384"),
+                       "alternatives.A.collectives", "test-collectives");
+    decode = with(decode, "alternatives.A.chip", "test-chip");
+    EXPECT_EQ(problems_of(with(decode, "alternatives.A.faults", "[{plane: 3}]")), "");
+    EXPECT_THAT(problems_of(with(decode, "alternatives.A.faults", "[{plane: 3, until: 1 s}]")),
+                HasSubstr("say nothing to a workload of kind decode"));
+}
+
 // 16 chips at 2 USD an hour for 24 hours, 768 USD: nine times 7,680 after 90 days.
 TEST(ServingRun, DaysUntilTrainingIsATenth) {
     const AlternativeResult result = run_test(
