@@ -65,13 +65,15 @@ class InventoryPlan {
 
     void read_machines() {
         std::vector<Diagnostic> problems;
-        for (const OwnedChips& owned : report_.inventory.owned) {
+        for (std::size_t i = 0; i < report_.inventory.owned.size(); ++i) {
+            const OwnedChips& owned = report_.inventory.owned[i];
+            const std::string where = fmt::format("owned.{}", i);
             try {
-                const SystemSpec system =
-                    read_system(catalog_.load("system", owned.system, owned.place, "owned.system"),
-                                owned.system);
+                const SystemSpec system = read_system(
+                    catalog_.load("system", owned.system, owned.place, where + ".system"),
+                    owned.system);
                 const std::string chip = owned.chip.empty() ? system.chip : owned.chip;
-                (void)catalog_.load("chip", chip, owned.place, "owned.chip");
+                (void)catalog_.load("chip", chip, owned.place, where + ".chip");
                 const std::size_t kind = kind_of(owned.system, chip, system.chips);
                 report_.systems[kind].owned += owned.chips;
                 machines_[kind].chips += owned.chips;
