@@ -2,6 +2,7 @@
 // of Kubernetes' HorizontalPodAutoscaler, with the look-back window of Ray Serve's.
 //
 //   wanted = ceil(mean load of the last `look_back` / target),
+//            at least 1 where there is any load,
 //            unchanged where load / (target x replicas) is within `tolerance` of 1
 //   up   to the smallest of what was wanted in the last `scale_up_delay`,
 //   down to the largest  of what was wanted in the last `scale_down_delay`

@@ -32,7 +32,8 @@ int Autoscaler::look(Seconds now, double load, int replicas) {
         std::min(std::ceil(mean / rule_.target - kRounding), static_cast<double>(most_)));
     const double full = rule_.target * replicas;
     if (replicas > 0 && std::abs(mean / full - 1) <= rule_.tolerance) wanted = replicas;
-    wanted = std::clamp(wanted, rule_.min_replicas, most_);
+    // However little there is to do, somebody has to do it.
+    wanted = std::clamp(wanted, std::max(rule_.min_replicas, mean > 0 ? 1 : 0), most_);
 
     wanted_.emplace_back(time, wanted);
     const double longest = std::max(rule_.scale_up_delay, rule_.scale_down_delay).value();

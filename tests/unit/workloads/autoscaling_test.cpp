@@ -39,6 +39,12 @@ TEST(Autoscaler, TheRuleByHand) {
     EXPECT_EQ(scaler.look(Seconds(60.0), 5, 4), 3);    // 3 at 30 s
     EXPECT_EQ(scaler.look(Seconds(70.0), 5, 3), 1);    // 1 since 40 s
     EXPECT_EQ(scaler.look(Seconds(80.0), 900, 1), 5);  // no more than there are
+
+    rule.min_replicas = rule.initial_replicas = 0;
+    rule.target = 1e12;
+    Autoscaler from_nothing(rule, 5);
+    EXPECT_EQ(from_nothing.look(Seconds(10.0), 0, 0), 0);
+    EXPECT_EQ(from_nothing.look(Seconds(20.0), 1, 0), 1);
 }
 
 TEST(Autoscaler, UpTooWaitsWhereItIsTold) {
@@ -128,6 +134,8 @@ TEST(Autoscaling, LosesNoRequest) {
         first.autoscaling->interval = Seconds(0.5);
         first.autoscaling->look_back = Seconds(1.0);
         first.autoscaling->start_up = Seconds(0.8);
+        if (variant == 0 || variant == 6)
+            first.autoscaling->min_replicas = first.autoscaling->initial_replicas = 0;
         if (variant % 2 == 1) {
             first.autoscaling->metric = ScalingMetric::kv_cache;
             first.autoscaling->target = 0.6;
@@ -162,7 +170,8 @@ TEST(Autoscaling, LosesNoRequest) {
             starts += pool.starts;
             stops += pool.stops;
             waited += pool.waited_for_start;
-            EXPECT_GE(pool.paid, out.span * (1 - 1e-9));
+            EXPECT_GE(pool.paid,
+                      out.span * serving.pools[i].autoscaling->min_replicas * (1 - 1e-9));
             EXPECT_LE(pool.paid, out.span * 5 * (1 + 1e-9));
             EXPECT_LE(pool.busy, pool.paid * (1 + 1e-9));
             double paid = 0, most = 0;
