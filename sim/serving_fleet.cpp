@@ -1,12 +1,15 @@
 #include "sim/serving_fleet.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "base/names.hpp"
 #include "sim/metrics.hpp"
+#include "sim/serving_faults.hpp"
 #include "sim/serving_run.hpp"
 
 namespace podsim {
@@ -26,6 +29,17 @@ Seconds latency_of(const ResolvedAlternative& replica) {
     const RankFabric fabric = rank_fabric(replica.system, replica.chip.ranks);
     return fabric.scale_out > BytesPerSecond(0.0) ? fabric.scale_out_latency
                                                   : fabric.scale_up_latency;
+}
+
+// What a rank loads before it serves.
+Bytes weights_of(const KvCapacity& capacity) {
+    double sum = 0;
+    for (const MemoryPart& part : capacity.parts) {
+        const bool is_loaded = part.part != "KV cache" && part.part != "activations" &&
+                               part.part != "exchange buffers" && part.part != "runtime reserve";
+        sum += is_loaded ? part.bytes : 0;
+    }
+    return Bytes(sum);
 }
 
 }  // namespace
@@ -57,21 +71,22 @@ ServingFleet::ServingFleet(const ResolvedExperiment& experiment,
     }
     case_.kv_per_token =
         cache_per_token(*experiment.model).bytes(alternative.pools.front().pool.precision);
-    case_.worked = [this](std::size_t index, const StepLoad& load, double steps) {
-        Pool& pool = pools_[index];
-        PoolWork& work = pool.work;
-        const StepCost cost = pool.table->cost(load);
+    case_.worked = [this](std::size_t index, std::size_t condition, const StepLoad& load,
+                          double steps) {
+        StepTable& steps_of = table(index, condition);
+        PoolWork& work = pools_[index].work;
+        const StepCost cost = steps_of.cost(load);
         work.cost = work.cost + steps * cost;
         if (load.prefill_tokens > 0) {
             // What prompts and answers would have taken by themselves divides a step of both.
             StepLoad alone = load;
             alone.decodes = 0;
-            const double prefill = pool.table->time(alone).value();
+            const double prefill = steps_of.time(alone).value();
             double share = 1;
             if (load.decodes > 0) {
                 StepLoad rest = load;
                 rest.prefill_tokens = 0;
-                share = prefill / (prefill + pool.table->time(rest).value());
+                share = prefill / (prefill + steps_of.time(rest).value());
             }
             work.prefill_seconds += share * cost.seconds * steps;
             work.prefill_tokens += load.prefill_tokens * steps;
@@ -118,15 +133,80 @@ ServingPool ServingFleet::pool_of(std::size_t index, const RunOptions& options) 
     if (const auto& failures = workload.serving->failures)
         pool.failures = {failures->mean_time_between / static_cast<double>(replica.packages),
                          failures->repair};
+    if (replica.pool.autoscaling)
+        pool.autoscaling = replica.pool.autoscaling->rule(weights_of(own.capacity));
     own.tiers = knobs.cache_tiers;
     StepTable& table = *own.table;
     pool.step_time = [&table](const StepLoad& load) { return table.time(load); };
+    add_faults(index, pool, options);
     return pool;
+}
+
+// A table of steps for each set of parts that are broken together.
+void ServingFleet::add_faults(std::size_t index, ServingPool& pool, const RunOptions& options) {
+    const ResolvedAlternative& replica = alternative_.pools[index];
+    FaultTimeline timeline = fault_timeline(replica.pool, replica.packages);
+    for (std::size_t i = 1; i < timeline.conditions.size(); ++i) {
+        auto degraded = std::make_unique<Degraded>();
+        degraded->replica = replica;
+        Problems problems;
+        degraded->broken = break_timed(degraded->replica.system, replica.pool.faults,
+                                       timeline.conditions[i], replica.pool.path, problems);
+        if (!problems.empty()) throw InputError(std::move(problems));
+        degraded->table = std::make_unique<StepTable>(
+            *experiment_.model, experiment_.spec.workload.speculation, degraded->replica,
+            fidelity_of(options, replica.chip), options.cache_folder);
+        StepTable& table = *degraded->table;
+        pool.degraded.emplace_back([&table](const StepLoad& load) { return table.time(load); });
+        pools_[index].degraded.push_back(std::move(degraded));
+    }
+    pool.changes = std::move(timeline.changes);
+    pool.outages = std::move(timeline.outages);
+}
+
+std::vector<std::vector<std::string>> ServingFleet::conditions(std::size_t pool) const {
+    std::vector<std::vector<std::string>> all(1);
+    for (const auto& one : pools_[pool].degraded) all.push_back(one->broken);
+    return all;
+}
+
+// Ranks that cannot reach each other, or no replica left.
+void ServingFleet::check_faults(std::size_t index, std::vector<Diagnostic>& problems) {
+    const PoolSpec& pool = alternative_.pools[index].pool;
+    for (const auto& degraded : pools_[index].degraded) {
+        try {
+            degraded->table->check();
+            (void)degraded->table->time({1, 1, 0, 0});
+        } catch (const InputError& error) {
+            for (const Diagnostic& one : error.diagnostics())
+                problems.push_back(
+                    at_key(pool, "faults",
+                           fmt::format("{}: {}", fmt::join(degraded->broken, ", "), one.what),
+                           "a dead chip of a replica stops it instead of its links"));
+        }
+    }
+    std::set<int> lost;
+    for (const ReplicaOutage& outage : case_.pools[index].outages) {
+        if (!outage.until) lost.insert(outage.replica);
+    }
+    if (lost.size() >= static_cast<std::size_t>(pool.replicas))
+        problems.push_back(at_key(pool, "faults", "leave no replica that ever works again",
+                                  "until: when their chips are back"));
 }
 
 double ServingFleet::chips(std::size_t pool) const {
     return static_cast<double>(alternative_.pools[pool].packages) *
            alternative_.pools[pool].pool.replicas;
+}
+
+double ServingFleet::chip_seconds(std::size_t pool, const ServingOutcome& out) const {
+    return static_cast<double>(alternative_.pools[pool].packages) * out.pools[pool].paid;
+}
+
+double ServingFleet::chip_seconds(const ServingOutcome& out) const {
+    double sum = 0;
+    for (std::size_t i = 0; i < pools_.size(); ++i) sum += chip_seconds(i, out);
+    return sum;
 }
 
 double ServingFleet::chips() const {
@@ -145,6 +225,7 @@ void ServingFleet::check() {
             problems.insert(problems.end(), error.diagnostics().begin(), error.diagnostics().end());
             continue;
         }
+        check_faults(i, problems);
         const KvCapacity& capacity = pools_[i].capacity;
         if (capacity.blocks > 0) continue;
         std::vector<MemoryPart> parts = capacity.parts;

@@ -175,11 +175,12 @@ void Replica::plan_mixed(std::vector<Chunk> chunks, bool with_decodes) {
             static_cast<double>(context_) / load.decodes + static_cast<double>(whole_clock_);
     }
     step_.begin = calendar_.now();
+    step_.condition = condition_;
     step_.steps = 1;
     step_.load = load;
     step_.extra = moving_seconds_;
     moving_seconds_ = 0;
-    step_.first = pool_.step_time(load).value();
+    step_.first = time_of(load).value();
     step_.slope = 0;
     step_.chunks = std::move(chunks);
     start(step_.seconds(1));
@@ -206,16 +207,16 @@ void Replica::plan_stretch() {
     load.decodes = sequences;
     load.decode_context = context;
     step_.begin = calendar_.now();
+    step_.condition = condition_;
     step_.steps = steps;
     step_.extra = moving_seconds_;
     moving_seconds_ = 0;
-    step_.first = pool_.step_time(load).value();
+    step_.first = time_of(load).value();
     step_.slope = 0;
     if (steps > 1) {
         StepLoad last = load;
         last.decode_context += static_cast<double>(steps - 1) * each;
-        step_.slope =
-            (pool_.step_time(last).value() - step_.first) / static_cast<double>(steps - 1);
+        step_.slope = (time_of(last).value() - step_.first) / static_cast<double>(steps - 1);
     }
     step_.load = load;
     start(step_.seconds(steps));
