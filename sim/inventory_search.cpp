@@ -22,7 +22,7 @@ long room_for(const OwnedMachines& owned, int chips) {
 // none is bought.
 class Packing {
   public:
-    Packing(const OwnedRooms& rooms) : rooms_(rooms) {
+    explicit Packing(const OwnedRooms& rooms) : rooms_(rooms) {
         for (const OwnedMachines& one : rooms.machines) {
             std::vector<int> machines(static_cast<std::size_t>(one.chips / one.machine),
                                       one.machine);
