@@ -25,6 +25,8 @@ void describe(Form& form, InventorySpec& inventory) {
     form.optional("buy", inventory.buy,
                   "true: what is not there may be had at the price of the price list; false: "
                   "services that find no room are not served");
+    form.optional("site_power", inventory.site_power,
+                  "what all services together may draw at nameplate, cooling included", positive());
     if (!form.ok()) return;
     std::set<std::pair<std::string, std::string>> seen;
     for (const OwnedChips& owned : inventory.owned) {

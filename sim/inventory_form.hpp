@@ -24,6 +24,7 @@ struct OwnedChips {
 struct InventorySpec {
     std::string name;
     std::vector<OwnedChips> owned;
+    std::optional<Watts> site_power;  // what all services may draw, cooling included
     bool buy = true;  // what is not owned may be had, at the price of the services' price lists
 };
 

@@ -23,6 +23,8 @@ class InventoryPlan {
                   const PlanOptions& options)
         : catalog_(catalog), options_(options) {
         report_.inventory = read_inventory(inventory);
+        rooms_.buy = report_.inventory.buy;
+        if (report_.inventory.site_power) rooms_.most_watts = report_.inventory.site_power->value();
         read_machines();
         for (const Node& experiment : experiments) add_service(experiment);
     }
@@ -41,7 +43,7 @@ class InventoryPlan {
         };
         try {
             const InventoryPlacement placement =
-                place_services(machines_, report_.inventory.buy, services, solve, report_.counts);
+                place_services(rooms_, services, solve, report_.counts);
             tell(placement, services);
         } catch (const std::invalid_argument& error) {
             throw InputError(report_.inventory.owned.front().place, "", error.what(),
@@ -58,7 +60,7 @@ class InventoryPlan {
             if (report_.systems[i].system == system && report_.systems[i].chip == chip) return i;
         }
         report_.systems.push_back({system, chip, 0, 0, 0, 0});
-        machines_.push_back({0, static_cast<int>(std::max(1L, machine))});
+        rooms_.machines.push_back({0, static_cast<int>(std::max(1L, machine))});
         prices_.emplace_back();
         return report_.systems.size() - 1;
     }
@@ -76,7 +78,7 @@ class InventoryPlan {
                 (void)catalog_.load("chip", chip, owned.place, where + ".chip");
                 const std::size_t kind = kind_of(owned.system, chip, system.chips);
                 report_.systems[kind].owned += owned.chips;
-                machines_[kind].chips += owned.chips;
+                rooms_.machines[kind].chips += owned.chips;
                 prices_[kind] = owned.price;
             } catch (const InputError& error) {
                 problems.insert(problems.end(), error.diagnostics().begin(),
@@ -119,6 +121,8 @@ class InventoryPlan {
         const double running =
             price ? price->value() * 3600 : running_usd_per_hour(experiment.prices, pool.system);
         one.owned_usd = chips * running;
+        one.watts = chips * fleet_power(experiment.prices, pool).value() /
+                    (static_cast<double>(pool.packages) * pool.pool.replicas);
         InventorySystem& system = report_.systems[one.kind];
         if (!(system.usd_per_chip_hour > 0)) system.usd_per_chip_hour = running;
         return one;
@@ -155,6 +159,7 @@ class InventoryPlan {
                 best.replicas *= best.chips;
                 best.owned_usd /= best.chips;
                 best.bought_usd /= best.chips;
+                best.watts /= best.chips;
                 best.chips = 1;
             }
             option.exists = option.exists && least >= 0;
@@ -239,6 +244,10 @@ class InventoryPlan {
                         system.system, system.owned - system.used, system.owned);
                 }
             }
+            const auto& site = report_.inventory.site_power;
+            if (site && plans_[s][a].nothing.empty())
+                why += fmt::format("; {} of {} of site_power",
+                                   to_string(Watts(watts_of(options[a]))), to_string(*site));
             text += fmt::format("{}{}: {}", text.empty() ? "" : "; ", alternatives[a].name, why);
         }
         return text;
@@ -247,7 +256,7 @@ class InventoryPlan {
     Catalog& catalog_;
     const PlanOptions& options_;
     InventoryReport report_;
-    std::vector<OwnedMachines> machines_;
+    OwnedRooms rooms_;
     std::vector<std::optional<UsdPerSecond>> prices_;
     std::vector<std::unique_ptr<ServingPlanGround>> grounds_;
     std::vector<std::vector<ServingPlanAlternative>> plans_;

@@ -22,8 +22,8 @@ long room_for(const OwnedMachines& owned, int chips) {
 // none is bought.
 class Packing {
   public:
-    Packing(const std::vector<OwnedMachines>& owned, bool buy) : owned_(owned), buy_(buy) {
-        for (const OwnedMachines& one : owned) {
+    explicit Packing(const OwnedRooms& rooms) : rooms_(rooms) {
+        for (const OwnedMachines& one : rooms.machines) {
             std::vector<int> machines(static_cast<std::size_t>(one.chips / one.machine),
                                       one.machine);
             if (one.chips % one.machine > 0) machines.push_back(one.chips % one.machine);
@@ -40,7 +40,7 @@ class Packing {
         std::vector<Item> items;
         InventoryPlacement placement;
         placement.option = choice;
-        placement.used.resize(owned_.size(), 0);
+        placement.used.resize(rooms_.machines.size(), 0);
         placement.here.resize(services.size());
         const auto pool_of = [&](const Item& item) -> const OptionPool& {
             const auto option = static_cast<std::size_t>(choice[item.service]);
@@ -57,7 +57,7 @@ class Packing {
         });
         for (const Item& item : items) {
             const OptionPool& pool = pool_of(item);
-            const bool wanted = !buy_ || pool.owned_usd <= pool.bought_usd;
+            const bool wanted = !rooms_.buy || pool.owned_usd <= pool.bought_usd;
             int here = 0;
             for (int& left : free_[pool.kind]) {
                 while (wanted && here < pool.replicas && left >= pool.chips) {
@@ -65,7 +65,7 @@ class Packing {
                     ++here;
                 }
             }
-            if (here < pool.replicas && !buy_) return {};
+            if (here < pool.replicas && !rooms_.buy) return {};
             placement.here[item.service][item.pool] = here;
             placement.used[pool.kind] += here * pool.chips;
             placement.usd += here * pool.owned_usd + (pool.replicas - here) * pool.bought_usd;
@@ -74,8 +74,7 @@ class Packing {
     }
 
   private:
-    const std::vector<OwnedMachines>& owned_;
-    bool buy_;
+    const OwnedRooms& rooms_;
     std::vector<std::vector<int>> free_;
 };
 
@@ -98,8 +97,7 @@ struct Ranked {
 
 class Search {
   public:
-    Search(const std::vector<OwnedMachines>& owned, bool buy, Services& services)
-        : owned_(owned), buy_(buy), services_(services) {
+    Search(const OwnedRooms& rooms, Services& services) : rooms_(rooms), services_(services) {
         double choices = 1;
         for (const auto& options : services) choices *= static_cast<double>(options.size()) + 1;
         if (choices > kMostChoices)
@@ -135,18 +133,20 @@ class Search {
         Ranked one;
         one.choice = choice;
         int served = 0;
-        double usd = 0;
+        double usd = 0, watts = 0;
         one.is_solved = true;
         for (std::size_t s = 0; s < choice.size(); ++s) {
             if (choice[s] == InventoryPlacement::kUnserved) continue;
             const ServiceOption& option = services_[s][static_cast<std::size_t>(choice[s])];
             if (!option.exists) return one;
             one.is_solved = one.is_solved && option.solved;
-            usd += least_usd(option, owned_, buy_);
+            usd += least_usd(option, rooms_);
+            watts += watts_of(option);
             ++served;
         }
+        if (watts > rooms_.most_watts) return one;
         if (one.is_solved) {
-            one.placement = Packing(owned_, buy_).place(services_, choice);
+            one.placement = Packing(rooms_).place(services_, choice);
             if (!one.placement) return one;
             usd = one.placement->usd;
         }
@@ -155,31 +155,38 @@ class Search {
         return one;
     }
 
-    const std::vector<OwnedMachines>& owned_;
-    bool buy_;
+    const OwnedRooms& rooms_;
     Services& services_;
 };
 
 }  // namespace
 
-double least_usd(const ServiceOption& option, const std::vector<OwnedMachines>& owned, bool buy) {
+double least_usd(const ServiceOption& option, const OwnedRooms& rooms) {
     double sum = 0;
     for (const OptionPool& pool : option.pools) {
-        const double bought = buy ? pool.bought_usd : kNever;
-        const long room = room_for(owned[pool.kind], pool.chips);
+        const double bought = rooms.buy ? pool.bought_usd : kNever;
+        const long room = room_for(rooms.machines[pool.kind], pool.chips);
         const long here = pool.owned_usd <= bought ? std::min<long>(room, pool.replicas) : 0;
-        if (here < pool.replicas && !buy) return kNever;
+        if (here < pool.replicas && !rooms.buy) return kNever;
         sum += static_cast<double>(here) * pool.owned_usd;
         if (here < pool.replicas) sum += static_cast<double>(pool.replicas - here) * bought;
     }
     return sum;
 }
 
-InventoryPlacement place_services(const std::vector<OwnedMachines>& owned, bool buy,
+double watts_of(const ServiceOption& option) {
+    double sum = 0;
+    for (const OptionPool& pool : option.pools) sum += pool.watts * pool.replicas;
+    return sum;
+}
+
+InventoryPlacement place_services(const OwnedRooms& rooms,
                                   std::vector<std::vector<ServiceOption>>& services,
                                   const SolveOption& solve, InventoryCounts& counts) {
     const auto rule_out = [&](ServiceOption& option) {
-        if (option.exists && least_usd(option, owned, buy) == kNever) option.exists = false;
+        if (option.exists &&
+            (least_usd(option, rooms) == kNever || watts_of(option) > rooms.most_watts))
+            option.exists = false;
     };
     for (auto& options : services) {
         for (ServiceOption& option : options) {
@@ -188,7 +195,7 @@ InventoryPlacement place_services(const std::vector<OwnedMachines>& owned, bool 
             counts.by_bound += before && !option.exists ? 1 : 0;
         }
     }
-    Search search(owned, buy, services);
+    Search search(rooms, services);
     while (true) {
         const Ranked best = search.best(counts);
         if (best.is_solved) return *best.placement;

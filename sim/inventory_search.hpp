@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <limits>
 #include <vector>
 
 namespace podsim {
@@ -26,6 +27,13 @@ struct OptionPool {
     int chips = 1;         // of a replica, all in one machine
     int replicas = 1;
     double owned_usd = 0, bought_usd = 0;  // of a replica, an hour
+    double watts = 0;                      // of a replica at most
+};
+
+struct OwnedRooms {
+    std::vector<OwnedMachines> machines;  // by kind
+    bool buy = true;
+    double most_watts = std::numeric_limits<double>::infinity();  // of all services
 };
 
 struct ServiceOption {
@@ -35,7 +43,8 @@ struct ServiceOption {
 };
 
 // The smallest bill of an option by itself.
-double least_usd(const ServiceOption& option, const std::vector<OwnedMachines>& owned, bool buy);
+double least_usd(const ServiceOption& option, const OwnedRooms& rooms);
+double watts_of(const ServiceOption& option);
 
 struct InventoryPlacement {
     static constexpr int kUnserved = -1;
@@ -54,7 +63,7 @@ using SolveOption = std::function<ServiceOption(std::size_t service, std::size_t
 
 // Throws std::invalid_argument for more than kMostChoices choices.
 inline constexpr double kMostChoices = 200000;
-InventoryPlacement place_services(const std::vector<OwnedMachines>& owned, bool buy,
+InventoryPlacement place_services(const OwnedRooms& rooms,
                                   std::vector<std::vector<ServiceOption>>& services,
                                   const SolveOption& solve, InventoryCounts& counts);
 

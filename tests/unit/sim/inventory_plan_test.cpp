@@ -84,6 +84,18 @@ TEST(InventoryPlan, WhatStandsAndWhatIsBought) {
     EXPECT_NEAR(none.usd_per_month, 0.5 * alone[1] * 730.5, 1e-6);
 }
 
+// 1.2 kW a chip with its cooling: room for the second service's chips and no more.
+TEST(InventoryPlan, ASiteFeedsSoManyChips) {
+    const std::vector<Node> both = {service("one", "400 req/s"), service("two", "100 req/s")};
+    const InventoryReport report =
+        placed(rooms("{system: test-system, chips: 384}", "site_power: 60 kW\n"), both);
+    EXPECT_TRUE(report.services[0].pools.empty());
+    EXPECT_THAT(report.services[0].unmet, HasSubstr("kW of 60 kW of site_power"));
+    const int chips = report.services[1].plan.answer->chips;
+    EXPECT_NEAR(report.watts, 1200.0 * chips, 1e-6);
+    EXPECT_LE(report.watts, 60e3);
+}
+
 // What is owned of another system does not help; a service whose promise nobody keeps says so.
 TEST(InventoryPlan, AServiceThatNobodyCanServe) {
     const Node slow = with(service("slow", "10 req/s"), "workload.slo", "{ttft: 1 s, tpot: 1 ms}");

@@ -21,7 +21,7 @@ InventoryPlacement placed(const std::vector<OwnedMachines>& owned, bool buy,
                           std::vector<std::vector<ServiceOption>> services) {
     InventoryCounts counts;
     return place_services(
-        owned, buy, services,
+        {owned, buy}, services,
         [](std::size_t, std::size_t) -> ServiceOption { throw std::logic_error("solved"); },
         counts);
 }
@@ -61,6 +61,24 @@ TEST(InventorySearch, WithoutBuyingAsManyAsThereIsRoomFor) {
     EXPECT_DOUBLE_EQ(placed({{8, 8}}, true, services).usd, 3 + 4);
 }
 
+// 100 W a replica: both services would draw 500 W of 450. One is served, the cheaper; with 500 W
+// both. A service that alone draws too much is ruled out without being solved.
+TEST(InventorySearch, NoMorePowerThanThereIs) {
+    std::vector<std::vector<ServiceOption>> services = {{option({{0, 1, 3, 2, 4, 100}})},
+                                                        {option({{0, 1, 2, 2, 4, 100}})},
+                                                        {option({{0, 1, 6, 2, 4, 100}}, false)}};
+    const auto solve = [](std::size_t, std::size_t) -> ServiceOption {
+        throw std::logic_error("solved");
+    };
+    for (const auto& [watts, first] : {std::pair(450.0, -1), {500.0, 0}}) {
+        InventoryCounts counts;
+        auto copy = services;
+        const auto best = place_services({{{9, 1}}, true, watts}, copy, solve, counts);
+        EXPECT_EQ(best.option, (std::vector<int>{first, 0, -1}));
+        EXPECT_EQ(counts.by_bound, 1);
+    }
+}
+
 // Owned chips that cost more than bought ones stay empty.
 TEST(InventorySearch, WhatIsDearerStaysEmpty) {
     const auto best = placed({{8, 8}}, true, {{option({{0, 8, 1, 5, 4}})}});
@@ -76,7 +94,7 @@ TEST(InventorySearch, BoundsPrune) {
     std::vector<std::size_t> asked;
     InventoryCounts counts;
     const auto best = place_services(
-        {{100, 1}}, true, services,
+        {{{100, 1}}}, services,
         [&](std::size_t, std::size_t which) {
             asked.push_back(which);
             return option({{0, 1, which == 1 ? 20 : 12, 1, 1}});
@@ -94,7 +112,7 @@ TEST(InventorySearch, NoFleet) {
                                                         {option({{0, 2, 1, 1, 1}}, false)}};
     InventoryCounts counts;
     const auto best = place_services(
-        {{4, 4}}, true, services,
+        {{{4, 4}}}, services,
         [&](std::size_t service, std::size_t) {
             ServiceOption one = option({{0, 2, 2, 1, 1}});
             one.exists = service == 1;
@@ -138,7 +156,7 @@ TEST(InventorySearch, AsGoodAsEveryChoiceTriedOut) {
         long options = 0;
         for (const auto& one : solved) options += static_cast<long>(one.size());
         const auto found = place_services(
-            owned, buy, bounds,
+            {owned, buy}, bounds,
             [&](std::size_t service, std::size_t which) { return solved[service][which]; }, counts);
         const auto tried = placed(owned, buy, solved);
         EXPECT_NEAR(found.usd, tried.usd, 1e-9 * tried.usd) << seed;
