@@ -39,7 +39,7 @@ Program layers(const TrainingJob& job, const TrainingPlan& plan, PassKind kind, 
     request.position.begin = 2;
     request.position.end = 2 + count;
     if (kind == PassKind::overlapped) request.backward = request.position;
-    const Program program = build_pass(job, plan, request);
+    Program program = build_pass(job, plan, request);
     require_valid(program);
     return program;
 }
