@@ -411,6 +411,16 @@ void add_images(const Node& config, ResolvedExperiment& result) {
     }
 }
 
+void load_draft(ResolvedExperiment& result, Catalog& catalog) {
+    SpeculationSpec& speculation = result.spec.workload.speculation;
+    if (speculation.draft_model.empty()) return;
+    const Place place = result.spec.workload.places.of("speculation");
+    const Node& config =
+        catalog.load("model", speculation.draft_model, place, "workload.speculation.draft_model");
+    speculation.draft = std::make_shared<const ModelSpec>(
+        read_model(config, speculation.draft_model, result.unexpected));
+}
+
 }  // namespace
 
 ResolvedExperiment resolve(const Node& experiment, Catalog& catalog) {
@@ -425,6 +435,7 @@ ResolvedExperiment resolve(const Node& experiment, Catalog& catalog) {
             result.model = read_model(config, workload.model, result.unexpected);
             add_images(config, result);
         });
+        attempt(problems, [&] { load_draft(result, catalog); });
     }
     if (workload.replay) attempt(problems, [&] { load_trace(result, catalog); });
     if (workload.serving) attempt(problems, [&] { load_traffic(result, catalog); });

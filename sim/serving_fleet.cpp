@@ -57,6 +57,9 @@ ServingFleet::ServingFleet(const ResolvedExperiment& experiment,
     }
     case_.kv_per_token =
         cache_per_token(*experiment.model).bytes(alternative.pools.front().pool.precision);
+    if (const ModelSpec* draft = experiment.spec.workload.speculation.draft.get())
+        case_.kv_per_token = case_.kv_per_token + cache_per_token(*draft).bytes(
+                                                      alternative.pools.front().pool.precision);
     case_.worked = [this](std::size_t index, const StepLoad& load, double steps) {
         Pool& pool = pools_[index];
         PoolWork& work = pool.work;

@@ -138,7 +138,7 @@ StepSpec StepTable::decode_spec(double sequences, double context) const {
 // Of one sequence behind a prefix, or of several without, so that each token sees so many.
 StepSpec StepTable::prefill_spec(double tokens, double seen, double& scale) const {
     StepSpec spec = decode_spec(1, seen);
-    spec.speculation = SpeculationSpec();
+    spec.speculation.draft_tokens = 0;  // a model that drafts reads prompts, too
     spec.phase = Phase::prefill;
     // Prefixes are in the replica's blocks, or come from its tiers (workloads/serving).
     spec.engine.prefix_fetch.reset();

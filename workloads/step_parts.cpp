@@ -154,6 +154,20 @@ Kernel make_kernel(Program& program, const std::vector<const Operator*>& run) {
 
 }  // namespace
 
+StepSpec draft_spec(const StepSpec& spec) {
+    StepSpec draft = spec;
+    draft.model = *spec.speculation.draft;
+    draft.precision.weights = draft.precision.activations = spec.speculation.draft_weights;
+    draft.mapping.pipeline_parallel = 1;
+    draft.mapping.attention = AttentionSplit::heads;
+    draft.mapping.head_parallel = 1;
+    draft.mapping.expert_parallel = 1;
+    draft.experts = ExpertsSpec();
+    draft.speculation = SpeculationSpec();
+    draft.images.reset();
+    return draft;
+}
+
 ExpertLayout expert_layout(const StepSpec& spec) {
     ExpertLayout layout;
     layout.group_ranks = spec.mapping.expert_parallel;

@@ -79,6 +79,10 @@ std::vector<MemoryNeed> step_memory(const StepSpec& spec, const ExpertLayout& la
 // Throws StepError as build_step promises.
 void require_consistent(const StepSpec& spec);
 
+// The step as the model that drafts beside it sees it: its own weights and cache, divided over the
+// same tensor-parallel group, in one stage (the last). Only where speculation.draft is there.
+StepSpec draft_spec(const StepSpec& spec);
+
 // What a rank of a stage holds of the cached prefixes of all sequences (prefill).
 Bytes prefix_bytes(const StepSpec& spec, int stage);
 
