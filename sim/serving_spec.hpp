@@ -28,6 +28,7 @@ struct SchedulerSettings {
     std::optional<bool> enable_chunked_prefill, enable_prefix_caching;
     std::optional<Preemption> preemption;
     std::optional<SchedulingPolicy> scheduling_policy;
+    std::optional<CapacityPolicy> capacity_policy;
     std::optional<double> gpu_memory_utilization;
     std::optional<std::vector<CacheTierSetting>> cache_tiers;
 };
@@ -93,6 +94,9 @@ void describe(Form& form, SchedulerSettings& settings) {
     form.optional("preemption", settings.preemption,
                   "what becomes of a sequence that loses its blocks (recompute)");
     form.optional("scheduling_policy", settings.scheduling_policy, "who goes first (fcfs)");
+    form.optional("capacity_policy", settings.capacity_policy,
+                  "who is taken in: whose prompt fits, or who has room to its last token "
+                  "(max_utilization)");
     form.optional("cache_tiers", settings.cache_tiers,
                   "where prefixes go that give way in the chips' memory, from the nearest down");
     if (form.ok() && settings.cache_tiers && settings.cache_tiers->size() >= kMostCacheTiers)

@@ -42,6 +42,12 @@ const std::vector<std::pair<const char*, Preemption>>& names_of(const Preemption
 enum class SchedulingPolicy { fcfs, priority };
 const std::vector<std::pair<const char*, SchedulingPolicy>>& names_of(const SchedulingPolicy*);
 
+// Who is taken in. max_utilization: whose prompt fits now, and blocks run out later (vLLM).
+// guaranteed_no_evict: who has room to its last token beside all others to theirs, as it says how
+// many those may be (TensorRT-LLM's default).
+enum class CapacityPolicy { max_utilization, guaranteed_no_evict };
+const std::vector<std::pair<const char*, CapacityPolicy>>& names_of(const CapacityPolicy*);
+
 enum class Routing { round_robin, least_loaded, prefix_aware };
 const std::vector<std::pair<const char*, Routing>>& names_of(const Routing*);
 
@@ -60,6 +66,7 @@ struct SchedulerKnobs {
     long long_prefill_token_threshold = 0;  // of one prompt in a step, 0: all that fit
     Preemption preemption = Preemption::recompute;
     SchedulingPolicy scheduling_policy = SchedulingPolicy::fcfs;
+    CapacityPolicy capacity_policy = CapacityPolicy::max_utilization;
 };
 
 // A replica fails now and then: what it had in memory is lost, what it worked on is begun again

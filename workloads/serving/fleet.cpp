@@ -25,6 +25,13 @@ const std::vector<std::pair<const char*, SchedulingPolicy>>& names_of(const Sche
     return names;
 }
 
+const std::vector<std::pair<const char*, CapacityPolicy>>& names_of(const CapacityPolicy*) {
+    static const std::vector<std::pair<const char*, CapacityPolicy>> names = {
+        {"max_utilization", CapacityPolicy::max_utilization},
+        {"guaranteed_no_evict", CapacityPolicy::guaranteed_no_evict}};
+    return names;
+}
+
 const std::vector<std::pair<const char*, Routing>>& names_of(const Routing*) {
     static const std::vector<std::pair<const char*, Routing>> names = {
         {"round_robin", Routing::round_robin},

@@ -85,11 +85,13 @@ std::vector<Replica::Chunk> Replica::choose_chunks(long budget) {
     while (budget > 0 && !waiting_.empty() && static_cast<long>(sequences()) < knobs.max_num_seqs) {
         const std::size_t slot = std::get<2>(*waiting_.begin());
         Live& one = live(slot);
+        if (!may_finish(one)) break;
         if (one.swapped) {
             if (pages(one.target + static_cast<long>(gained_by(1))) > free_blocks()) break;
             waiting_.erase(waiting_.begin());
             waiting_tokens_ -= static_cast<double>(one.target);
             take(pages(one.target));
+            promise(one);
             moving_seconds_ += pool_.swap_each.value() * static_cast<double>(one.target);
             one.swapped = false;
             one.computed = one.target;
@@ -120,6 +122,7 @@ std::vector<Replica::Chunk> Replica::choose_chunks(long budget) {
             break;
         }
         one.looked_up = true;
+        promise(one);
         moving_seconds_ += load;
         waiting_.erase(waiting_.begin());
         waiting_tokens_ -= static_cast<double>(one.target);
