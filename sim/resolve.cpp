@@ -13,6 +13,7 @@
 #include "chips/memory_device.hpp"
 #include "chips/tiling_check.hpp"
 #include "interconnect/coflow.hpp"
+#include "sim/aged_steps.hpp"
 #include "sim/alternative_notes.hpp"
 #include "sim/default_mapping.hpp"
 #include "sim/replay_run.hpp"
@@ -455,6 +456,11 @@ ResolvedExperiment resolve(const Node& experiment, Catalog& catalog) {
         if (workload.serving) {
             resolved.pool.chips = pool.chips / pool.replicas;
             resolve_alternative(resolved, replica_experiment(result, pool), catalog, problems);
+            if (workload.serving->expert_balance && result.model)
+                attempt(problems, [&] {
+                    load_drift(*workload.serving->expert_balance, workload, resolved.pool,
+                               *result.model, catalog);
+                });
         } else {
             resolve_alternative(resolved, result, catalog, problems);
         }

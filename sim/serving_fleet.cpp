@@ -63,18 +63,18 @@ ServingFleet::ServingFleet(const ResolvedExperiment& experiment,
     case_.worked = [this](std::size_t index, const StepLoad& load, double steps) {
         Pool& pool = pools_[index];
         PoolWork& work = pool.work;
-        const StepCost cost = pool.table->cost(load);
+        const StepCost cost = pool.cost(load);
         work.cost = work.cost + steps * cost;
         if (load.prefill_tokens > 0) {
             // What prompts and answers would have taken by themselves divides a step of both.
             StepLoad alone = load;
             alone.decodes = 0;
-            const double prefill = pool.table->time(alone).value();
+            const double prefill = pool.cost(alone).seconds;
             double share = 1;
             if (load.decodes > 0) {
                 StepLoad rest = load;
                 rest.prefill_tokens = 0;
-                share = prefill / (prefill + pool.table->time(rest).value());
+                share = prefill / (prefill + pool.cost(rest).seconds);
             }
             work.prefill_seconds += share * cost.seconds * steps;
             work.prefill_tokens += load.prefill_tokens * steps;
@@ -124,7 +124,30 @@ ServingPool ServingFleet::pool_of(std::size_t index, const RunOptions& options) 
     own.tiers = knobs.cache_tiers;
     StepTable& table = *own.table;
     pool.step_time = [&table](const StepLoad& load) { return table.time(load); };
+    if (workload.serving->expert_balance) age(index, options, pool);
     return pool;
+}
+
+// Steps, and what placing experts anew takes, where their popularity drifts.
+void ServingFleet::age(std::size_t index, const RunOptions& options, ServingPool& pool) {
+    const ResolvedAlternative& replica = alternative_.pools[index];
+    const WorkloadSpec& workload = experiment_.spec.workload;
+    const ExpertBalanceSpec& spec = *workload.serving->expert_balance;
+    Pool& own = pools_[index];
+    own.aged =
+        std::make_unique<AgedSteps>(*experiment_.model, workload.speculation, replica, own.table,
+                                    fidelity_of(options, replica.chip), options.cache_folder);
+    AgedSteps& aged = *own.aged;
+    pool.step_time = [&aged](const StepLoad& load) { return aged.time(load); };
+    ExpertBalancing balancing;
+    balancing.drift_time = spec.drift_time;
+    if (spec.rebalance_every) {
+        balancing.rebalance_every = *spec.rebalance_every;
+        own.migration =
+            aged.migration(balancing.moved(*spec.rebalance_every), spec.rebalance_pause);
+        balancing.stall = Seconds(own.migration.stall);
+    }
+    pool.experts = balancing;
 }
 
 double ServingFleet::chips(std::size_t pool) const {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "sim/aged_steps.hpp"
 #include "sim/experiment.hpp"
 #include "sim/resolve.hpp"
 #include "sim/step_table.hpp"
@@ -45,6 +46,9 @@ class ServingFleet {
     const ResolvedAlternative& replica(std::size_t pool) const { return alternative_.pools[pool]; }
     const ServingPool& engine(std::size_t pool) const { return case_.pools[pool]; }
     StepTable& table(std::size_t pool) { return *pools_[pool].table; }
+    // Null where the popularity of experts stays.
+    AgedSteps* aged(std::size_t pool) { return pools_[pool].aged.get(); }
+    const ExpertMigration& migration(std::size_t pool) const { return pools_[pool].migration; }
     const KvCapacity& capacity(std::size_t pool) const { return pools_[pool].capacity; }
     const PoolWork& work(std::size_t pool) const { return pools_[pool].work; }
     Bytes kv_per_token() const { return case_.kv_per_token; }
@@ -57,10 +61,14 @@ class ServingFleet {
   private:
     struct Pool {
         std::shared_ptr<StepTable> table;
+        std::unique_ptr<AgedSteps> aged;  // where the popularity of experts drifts
+        ExpertMigration migration;        // of each placing
         KvCapacity capacity;
         std::vector<CacheTierSetting> tiers;
         PoolWork work;
+        StepCost cost(const StepLoad& load) { return aged ? aged->cost(load) : table->cost(load); }
     };
+    void age(std::size_t index, const RunOptions& options, ServingPool& pool);
     ServingPool pool_of(std::size_t index, const RunOptions& options);
     void require_objective();
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/expert_balance_spec.hpp"
 #include "sim/form_variants.hpp"
 #include "sim/lifecycle.hpp"
 #include "sim/traffic_spec.hpp"
@@ -55,6 +56,7 @@ struct ServingSpec {
     std::vector<double> rate_scales;  // of further runs, for a curve over load
     std::optional<LifecycleSpec> lifecycle;
     std::optional<ServingFailures> failures;
+    std::optional<ExpertBalanceSpec> expert_balance;
 };
 
 template <class Form>
@@ -135,6 +137,8 @@ void describe_serving(Form& form, bool serving, ServingSpec& spec) {
                         Check{1e-6, 1e6, false, "a value of 0.000001 to 1,000,000"});
     optional_of_variant(form, serving, "failures", spec.failures,
                         "serving: replicas fail, their requests are begun again elsewhere");
+    optional_of_variant(form, serving, "expert_balance", spec.expert_balance,
+                        "serving: the popularity of experts drifts, and they are placed anew");
     optional_of_variant(form, serving, "lifecycle", spec.lifecycle,
                         "serving: what training cost beside the bills of such days");
 }

@@ -300,6 +300,10 @@ InterpolationError StepTable::error(int samples, std::uint64_t seed) {
     return error;
 }
 
+double StepTable::expert_imbalance(double sequences, double context) const {
+    return build_step(decode_spec(sequences, context)).expert_imbalance.value_or(1.0);
+}
+
 RestPower StepTable::at_rest() {
     if (!at_rest_) (void)exact({groups_, kShortest, 0, 0});
     return *at_rest_;

@@ -71,6 +71,10 @@ class StepTable {
     // What its time rests on, and warnings of its costs.
     Provenance provenance(const StepLoad& load, std::vector<std::string>& warnings);
 
+    // Of a decode step of so many sequences of a data-parallel group: assignments of the busiest
+    // rank over the mean; 1 where experts are equal, or the model has none.
+    double expert_imbalance(double sequences, double context) const;
+
     // At so many random loads within the cells that are filled.
     InterpolationError error(int samples, std::uint64_t seed);
 

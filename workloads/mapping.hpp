@@ -78,6 +78,10 @@ struct ExpertsSpec {
     std::string histogram{}, histogram_part{};  // a file, and where in it the counts stand
     ExpertPlacement placement = ExpertPlacement::eplb;
     std::vector<ExpertCounts> counts{};  // read from `histogram`, by layer
+    // Serving: of the popularity that experts were placed for, the share that has moved since, and
+    // where to (workloads/expert_drift); nothing there: dealt out anew.
+    double moved = 0;
+    std::vector<ExpertCounts> toward{};
     ExpertExchange exchange = ExpertExchange::all_to_all;
     // Training: tokens that a rank sends an expert at most, over their even share; what comes above
     // is dropped (workloads/expert_capacity). 0: everything is taken.

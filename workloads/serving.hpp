@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "base/units.hpp"
+#include "workloads/expert_drift.hpp"
 #include "workloads/kv_cache.hpp"
 #include "workloads/request.hpp"
 
@@ -30,6 +31,7 @@ struct StepLoad {
     double decode_context = 0;   // tokens in the cache of each, mean
     double prefill_tokens = 0;   // of prompts, computed in this step
     double prefill_context = 0;  // tokens that each of them sees, itself included, mean
+    double moved = 0;            // of the popularity that experts were placed for
 };
 using StepTime = std::function<Seconds(const StepLoad&)>;
 
@@ -90,6 +92,7 @@ struct ServingPool {
     // KV transfer: what a replica sends, or takes in, at most.
     BytesPerSecond link{0.0};
     ReplicaFailures failures;
+    std::optional<ExpertBalancing> experts;  // whose popularity drifts
 };
 
 // What requests are held to for goodput; a class's own promise goes first.
@@ -146,6 +149,9 @@ struct PoolOutcome {
     long peak_blocks = 0, peak_sequences = 0;
     long preemptions = 0;
     long failures = 0;
+    long rebalances = 0;                          // of experts
+    double rebalancing = 0;                       // seconds that steps waited for it
+    double moved_seconds = 0;                     // of steps, times what of the popularity moved
     double down = 0;                              // seconds without service, summed over replicas
     double hit_tokens = 0, looked_up_tokens = 0;  // of prompts, found in the cache
     std::vector<double> busy_windows, block_windows;  // shares over equal parts of the run

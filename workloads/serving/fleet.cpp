@@ -78,11 +78,12 @@ void add(PoolOutcome& sum, const PoolOutcome& one, int replicas) {
           &PoolOutcome::prefill_tokens, &PoolOutcome::written_tokens, &PoolOutcome::decode_seconds,
           &PoolOutcome::decode_sequences, &PoolOutcome::decode_contexts, &PoolOutcome::decode_steps,
           &PoolOutcome::sequence_seconds, &PoolOutcome::block_seconds, &PoolOutcome::hit_tokens,
-          &PoolOutcome::looked_up_tokens})
+          &PoolOutcome::looked_up_tokens, &PoolOutcome::rebalancing, &PoolOutcome::moved_seconds})
         sum.*field += one.*field;
     sum.peak_blocks = std::max(sum.peak_blocks, one.peak_blocks);
     sum.peak_sequences = std::max(sum.peak_sequences, one.peak_sequences);
     sum.preemptions += one.preemptions;
+    sum.rebalances += one.rebalances;
     add(sum.busy_windows, one.busy_windows, 1.0 / replicas);
     add(sum.block_windows, one.block_windows, 1.0 / replicas);
 }

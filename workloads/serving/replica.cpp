@@ -353,6 +353,8 @@ void Replica::record(const Step& step) {
     busy_.add(begin, end, 1);
     blocks_.add(begin, end, static_cast<double>(used_ + store_.pinned_pages()));
     sums_.busy += end - begin;
+    sums_.moved_seconds += (end - begin) * step.load.moved;
+    busy_until_ = end;
     sums_.steps += steps;
     sums_.sequence_seconds +=
         (end - begin) * static_cast<double>(decoding_.size() + prefilling_.size());

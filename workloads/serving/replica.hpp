@@ -129,6 +129,8 @@ class Replica {
     void begin_decode(std::size_t slot);
     void end_decode(std::size_t slot);
     void plan_stretch();
+    void place_experts();
+    double moved(double from_now) const;
     void plan_mixed(std::vector<Chunk> chunks, bool with_decodes);
     void start(double seconds);
     void end_step();
@@ -161,6 +163,8 @@ class Replica {
     std::uint64_t generation_ = 0;
     bool down_ = false;
     bool begins_ = false;        // a first step is on the calendar
+    double busy_until_ = -1;     // seconds: its last step
+    double placed_at_ = -1;      // seconds: the experts, -1 before the first step
     double moving_seconds_ = 0;  // of caches to and from below, that the next step pays
     PoolOutcome sums_;
     Windows busy_, blocks_;
