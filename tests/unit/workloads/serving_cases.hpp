@@ -39,7 +39,7 @@ inline RequestStream listed(std::vector<Listed> requests, long block_tokens = 0,
 
 // Poisson arrivals; `lengths` gives tokens in and out of the i-th.
 inline RequestStream poisson(double rate, long count,
-                             std::function<std::pair<long, long>(long)> lengths) {
+                             const std::function<std::pair<long, long>(long)>& lengths) {
     RequestStream stream;
     auto next = std::make_shared<long>(0);
     auto time = std::make_shared<double>(0);
