@@ -145,8 +145,13 @@ Command parse_plan(const std::vector<std::string>& arguments) {
     Verb verb("plan");
     PlanCommand plan;
     CLI::App& app = *verb.app;
-    app.add_option("FILE", plan.file, "experiment of kind training or serving with a section plan")
+    app.add_option("FILE", plan.files,
+                   "experiment of kind training or serving with a section plan; several with "
+                   "--inventory")
         ->required();
+    app.add_option("--inventory", plan.inventory,
+                   "chips that are owned: which service goes where, what is left or bought")
+        ->type_name("FILE");
     app.add_option("--out", plan.out, "write plan.json and experiments of the best there")
         ->type_name("DIR");
     app.add_option("--fidelity", verb.fidelity,
@@ -158,6 +163,9 @@ Command parse_plan(const std::vector<std::string>& arguments) {
     verb.add(plan.inputs, true);
     if (!verb.parse(arguments)) return PrintCommand{app.help()};
     plan.cache = !no_cache;
+    if (plan.files.size() > 1 && plan.inventory.empty())
+        verb.fail("", fmt::format("{} experiments, one is planned at a time", plan.files.size()),
+                  "--inventory FILE places several services");
     if (!verb.fidelity.empty()) {
         plan.fidelity = verb.choice("--fidelity", verb.fidelity,
                                     names_of(static_cast<const Fidelity*>(nullptr)));

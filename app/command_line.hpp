@@ -30,8 +30,9 @@ struct RunCommand {
 };
 
 struct PlanCommand {
-    std::string file;
-    std::string out;  // "": nothing is written
+    std::vector<std::string> files;  // one, but with an inventory
+    std::string inventory;           // "": none
+    std::string out;                 // "": nothing is written
     std::optional<Fidelity> fidelity;
     bool cache = true, json = false;
     InputOptions inputs;

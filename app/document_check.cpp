@@ -20,6 +20,7 @@
 #include "sim/api_prices.hpp"
 #include "sim/audit.hpp"
 #include "sim/experiment.hpp"
+#include "sim/inventory_form.hpp"
 #include "sim/price.hpp"
 #include "sim/resolve.hpp"
 #include "sim/result_read.hpp"
@@ -52,6 +53,7 @@ const std::vector<Mark>& marks() {
         {"process", {"wafer", "defects_per_cm2", "reticle_mm2"}},
         {"prices", {"electricity", "power_usage_effectiveness", "chips", "systems"}},
         {"api_prices", {"api_prices"}},
+        {"inventory", {"inventory", "owned"}},
         {"parts", {"parts"}},
         {"model", {"model_type", "hidden_size", "num_hidden_layers"}},
     };
@@ -169,6 +171,9 @@ std::vector<Diagnostic> check_named(const std::string& kind, const Node& documen
         read_prices(document, path);
     } else if (kind == "api_prices") {
         read_api_prices(document, path);
+    } else if (kind == "inventory") {
+        for (const OwnedChips& owned : read_inventory(document).owned)
+            (void)catalog.load("system", owned.system, owned.place, "owned.system");
     } else if (kind == "parts") {
         read_parts(document, path);
     } else if (kind == "model") {

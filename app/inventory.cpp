@@ -39,7 +39,7 @@ std::string sentence_of(const std::string& file) {
     try {
         const bool json = fs::path(file).extension() == ".json";
         const Node document = json ? read_json(file) : read_yaml(file);
-        for (const char* key : {"title", "experiment"}) {
+        for (const char* key : {"title", "experiment", "inventory"}) {
             if (std::string title = scalar(document, key); !title.empty()) return title;
         }
         if (json) return scalar(document, "model_type");

@@ -15,6 +15,7 @@ const std::vector<Kind>& kinds() {
         {"prices", "prices", "what chips cost to rent and to own", true},
         {"api_prices", "api_prices", "what tokens of public model APIs cost", true},
         {"parts", "parts", "what fabrics and hosts are built of: watts and prices", true},
+        {"inventories", "inventory", "chips that somebody owns, to place services on", true},
         {"experiments", "experiment", "workloads and the alternatives they compare", true},
         {"metrics", "metric", "what a result says, with its unit", false},
         {"families", "family", "model architectures that podsim knows", false},

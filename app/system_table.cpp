@@ -10,7 +10,7 @@
 #include "app/text_table.hpp"
 #include "chips/chip.hpp"
 #include "interconnect/coflow.hpp"
-#include "interconnect/collective_algorithms.hpp"
+#include "interconnect/topology_times.hpp"
 #include "sim/price.hpp"
 
 namespace podsim {

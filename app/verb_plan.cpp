@@ -5,6 +5,7 @@
 #include <ostream>
 #include <set>
 
+#include "app/inventory_plan_table.hpp"
 #include "app/output_files.hpp"
 #include "app/plan_table.hpp"
 #include "app/rerun.hpp"
@@ -83,13 +84,44 @@ struct Found {
     bool partial = false;
 };
 
-Found search(const PlanCommand& plan, const Experiment& experiment, Catalog& catalog,
+std::vector<OutputFile> files_of(const InventoryReport& report, const std::string& folder) {
+    const fs::path root = fs::path(folder).lexically_normal();
+    std::vector<OutputFile> files = {
+        {(root / "plan.json").string(), inventory_json(report).dump(2) + "\n"}};
+    std::set<std::string> names;
+    for (const InventoryService& of : report.services) {
+        if (of.pools.empty()) continue;
+        std::string name = "placed-" + file_part(of.name);
+        while (!names.insert(name).second) name += "-2";
+        files.push_back({(root / (name + ".yaml")).string(),
+                         "# Where podsim plan --inventory placed this service.\n" +
+                             to_yaml(of.plan.answer->experiment)});
+    }
+    return files;
+}
+
+Found search(const PlanCommand& plan, const std::vector<Experiment>& experiments, Catalog& catalog,
              const PlanOptions& options) {
+    const Experiment& experiment = experiments.front();
     const auto found = [&](const auto& report, std::string text) {
         Found all{std::move(text), {}, report.partial()};
         if (!plan.out.empty()) all.files = files_of(report, plan.out);
         return all;
     };
+    if (!plan.inventory.empty()) {
+        const Node inventory =
+            catalog.load("inventory", plan.inventory, {"podsim plan", 0, 0}, "--inventory");
+        std::vector<Node> documents;
+        for (const Experiment& one : experiments) {
+            if (!is_serving(one.document))
+                throw InputError(one.document.place, "workload.kind",
+                                 "is not serving: an inventory is for services");
+            documents.push_back(one.document);
+        }
+        const InventoryReport report = plan_inventory(inventory, documents, catalog, options);
+        return found(report,
+                     plan.json ? inventory_json(report).dump(2) + "\n" : inventory_text(report));
+    }
     if (is_serving(experiment.document)) {
         const ServingPlanReport report = plan_serving(experiment.document, catalog, options);
         return found(report, plan.json ? serving_plan_json(report).dump(2) + "\n"
@@ -103,7 +135,9 @@ Found search(const PlanCommand& plan, const Experiment& experiment, Catalog& cat
 
 ExitCode do_plan(const PlanCommand& plan, const Surroundings& surroundings, Streams streams) {
     Catalog catalog = open_catalog(plan.inputs, surroundings);
-    const Experiment experiment = load_experiment(plan.file, catalog, {"podsim plan", 0, 0});
+    std::vector<Experiment> experiments;
+    for (const std::string& file : plan.files)
+        experiments.push_back(load_experiment(file, catalog, {"podsim plan", 0, 0}));
     if (!plan.out.empty()) require_writable(plan.out);
     PlanOptions options;
     options.fidelity = plan.fidelity;
@@ -119,7 +153,7 @@ ExitCode do_plan(const PlanCommand& plan, const Surroundings& surroundings, Stre
     bool interrupted = false;
     {
         const SignalsHeld held;
-        found = search(plan, experiment, catalog, options);
+        found = search(plan, experiments, catalog, options);
         interrupted = SignalsHeld::take() && found.partial;
     }
     if (surroundings.terminal) streams.err << "\r\033[K" << std::flush;

@@ -13,6 +13,7 @@
 #include "interconnect/system.hpp"
 #include "sim/api_prices.hpp"
 #include "sim/experiment.hpp"
+#include "sim/inventory_form.hpp"
 #include "sim/price.hpp"
 #include "sim/validation.hpp"
 #include "workloads/mapping.hpp"
@@ -55,6 +56,7 @@ ExitCode do_schema(const SchemaCommand& schema, const Surroundings& surroundings
         {"prices", with_base(price_schema(), "price list")},
         {"api_prices", with_base(api_price_schema(), "prices of model APIs")},
         {"parts", with_base(part_list_schema(), "list of parts")},
+        {"inventory", with_base(inventory_schema(), "inventory")},
         {"suite", suite_schema()},
         {"result", result_schema()},
     };

@@ -32,7 +32,8 @@ constexpr KindOfDocument kinds[] = {{"chip", "chips"},
                                     {"memory", "memories"},
                                     {"parts", "parts"},
                                     {"trace", "traces"},
-                                    {"api_prices", "api_prices"}};
+                                    {"api_prices", "api_prices"},
+                                    {"inventory", "inventories"}};
 
 const char* const endings[] = {".yaml", ".yml", ".json"};
 const char* const table_endings[] = {".csv", ".gz"};

@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <stdexcept>
 
+#include "base/random.hpp"
+#include "chips/kernel_library.hpp"
 #include "chips/tile_plan.hpp"
 
 namespace podsim {
@@ -31,13 +34,36 @@ std::string AttentionTiling::text() const {
                        lookahead, cores);
 }
 
+bool has_pieces(const Attention& a) {
+    const bool whole = a.compression == 1 && a.window == 0, windowed = a.compression == 0;
+    return reads_own_entries(a) || (a.selected == 0 && (whole || windowed));
+}
+
 AttentionWork attention_work(const Attention& a, DType format) {
+    if (!has_pieces(a))
+        throw std::invalid_argument("there is no pipeline for grouped heads that choose entries");
     AttentionWork work;
     work.sequences = a.batch * a.kv_heads;
     work.query = a.query;
     work.context = a.context;
     work.heads = a.heads / a.kv_heads;
     work.causal = a.phase == Phase::prefill;
+    if (reads_own_entries(a)) {
+        work.choosers = a.query;
+        work.sequences *= a.query;
+        work.query = 1;
+        work.causal = false;
+        const double entries = visible_pairs(a) / as_double(a.query);
+        work.context = std::max(1L, static_cast<long>(std::ceil(entries)));
+        Attention all = a;
+        all.selected = 0;
+        work.cached = std::max(work.context, static_cast<long>(std::ceil(entries_read(all))));
+    } else if (a.window > 0 && work.causal) {
+        work.window = a.window;
+    } else if (a.window > 0) {
+        work.context = std::min(a.context, a.window);
+    }
+    work.cached = std::max(work.cached, work.context);
     work.one_cache = a.form == AttentionForm::mla_absorbed;
     work.depth = a.head_dim_qk;
     work.width = a.head_dim_v;
@@ -57,12 +83,17 @@ std::vector<AttentionPiece> pieces_of(const AttentionWork& work, const Attention
         for (long row = down - 1; row >= 0; --row) {
             const long end = std::min(rows, (row + 1) * tiling.rows);
             const long last_token = (end - 1) / work.heads;
-            const long visible =
-                work.causal ? work.context - work.query + last_token + 1 : work.context;
+            const long before = work.context - work.query;  // the first query token
+            const long behind = work.causal ? before + last_token + 1 : work.context;
+            // The window of the piece's first token begins first.
+            const long first_token = row * tiling.rows / work.heads;
+            const long begin =
+                work.window > 0 ? std::max(0L, before + first_token + 1 - work.window) : 0;
+            const long visible = behind - begin;
             const long part = ceil_div(ceil_div(visible, tiling.splits), tiling.keys) * tiling.keys;
-            for (long first = 0; first < visible; first += part) {
+            for (long first = begin; first < behind; first += part) {
                 pieces.push_back(
-                    {end - row * tiling.rows, std::min(part, visible - first), first, sequence});
+                    {end - row * tiling.rows, std::min(part, behind - first), first, sequence});
             }
         }
     }
@@ -71,6 +102,22 @@ std::vector<AttentionPiece> pieces_of(const AttentionWork& work, const Attention
                          [](const auto& a, const auto& b) { return a.keys > b.keys; });
     }
     return pieces;
+}
+
+long longest_keys(const AttentionWork& work) {
+    return work.window > 0 ? std::min(work.context, work.window + work.query - 1) : work.context;
+}
+
+double cache_bytes(const AttentionWork& work) {
+    return as_double(work.sequences) / as_double(work.choosers) * as_double(work.cached) *
+           work.entry;
+}
+
+double cache_start(const AttentionWork& work, long sequence) {
+    constexpr std::uint64_t kSeed = 1;
+    const double room = as_double(work.cached - work.context);
+    const double first = std::floor(uniform(kSeed, sequence % work.choosers) * room);
+    return (as_double(sequence / work.choosers) * as_double(work.cached) + first) * work.entry;
 }
 
 AttentionBlock attention_block(const CoreStructure& core, const AttentionWork& work, long rows,

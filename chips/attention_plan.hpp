@@ -34,17 +34,33 @@ struct AttentionPiece {
 };
 
 struct AttentionWork {
-    long sequences = 0, query = 0, context = 0;  // sequences: batch x KV heads
-    long heads = 0;                              // query heads of a KV head
+    // Sequences: batch x KV heads, and query tokens where each reads entries of its own.
+    long sequences = 0, query = 0, context = 0;
+    long heads = 0;  // query heads of a KV head
     bool causal = false;
+    long window = 0;  // causal: so many tokens are seen at most; 0: all before
+    // So many sequences one after another read from one cache of `cached` entries, each its own.
+    long choosers = 1, cached = 0;
     bool one_cache = false;     // an entry is key and value
     long depth = 0, width = 0;  // head dimensions of keys and values
     double entry = 0;           // cached bytes of a key and its value
     double query_bytes = 2;     // of an element
     DType format = DType::bf16;
 };
-// Only whole attention (no choice, compression or window). `format`: what the chip executes.
+// Whole attention, windows, and queries that read entries of their own (chosen, compressed or
+// windowed latent attention): a query token's are the mean of what the tokens see. `format`: what
+// the chip executes. Throws std::invalid_argument where !has_pieces().
 AttentionWork attention_work(const Attention& attention, DType format);
+// Whether it is one of these: grouped heads that choose entries or see compressed ones are not.
+bool has_pieces(const Attention& attention);
+
+// Keys that some piece is multiplied with at most.
+long longest_keys(const AttentionWork& work);
+// Bytes of caches: of all, and of what is read of them at least once.
+double cache_bytes(const AttentionWork& work);
+// Where the entries of a sequence begin among all caches, in bytes. Choosers of one cache begin
+// anywhere in it, so that they find in L2 what a choice by chance would.
+double cache_start(const AttentionWork& work, long sequence);
 
 // In the order in which they are dealt out: the longest of a causal mask first.
 std::vector<AttentionPiece> pieces_of(const AttentionWork& work, const AttentionTiling& tiling);

@@ -108,7 +108,7 @@ std::vector<PipelineChoice<AttentionTiling>> best_tilings(const CoreStructure& c
     const auto consider = [&](AttentionTiling tiling) {
         const long rows = work.heads * work.query;
         for (long splits = 1; splits <= 64; splits *= 2) {
-            if (splits > 1 && work.context < 2 * splits * tiling.keys) break;
+            if (splits > 1 && longest_keys(work) < 2 * splits * tiling.keys) break;
             tiling.splits = splits;
             const double down = std::ceil(as_double(rows) / as_double(tiling.rows));
             const double pieces = as_double(work.sequences) * down * as_double(splits);
@@ -137,16 +137,20 @@ std::vector<PipelineChoice<AttentionTiling>> best_tilings(const CoreStructure& c
         tiling.keys = rules.attention_tile[1];
         consider(tiling);
     }
-    for (long block = std::max(core.matrix.minimum_rows, 16L); !forced && block <= 256;
-         block *= 2) {
-        for (const long keys : {64L, 128L, 256L, 512L}) {
-            AttentionTiling tiling;
-            tiling.rows = block;
-            tiling.keys = keys;
-            consider(tiling);
+    const auto consider_blocks = [&](const std::vector<long>& sizes) {
+        for (long block = std::max(core.matrix.minimum_rows, 16L); block <= 256; block *= 2) {
+            for (const long keys : sizes) {
+                AttentionTiling tiling;
+                tiling.rows = block;
+                tiling.keys = keys;
+                consider(tiling);
+            }
+            if (block >= work.heads * work.query) break;
         }
-        if (block >= work.heads * work.query) break;
-    }
+    };
+    if (!forced) consider_blocks({64, 128, 256, 512});
+    // Small buffers: less of the keys at a time.
+    if (!forced && candidates.empty()) consider_blocks({16, 32});
     if (candidates.empty()) {
         throw std::invalid_argument(fmt::format(
             "no block of attention{} fits into the core's buffers: see core.accumulator, "

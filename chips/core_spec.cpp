@@ -208,6 +208,15 @@ std::vector<CoreProblem> core_problems(const CoreStructureSpec& core,
         }
     }
     check_buffers(core, minimum_rows, problems);
+    constexpr Seconds kLongestWay(100e-6);
+    const auto check_latency = [&](const char* path, Seconds latency) {
+        if (!(latency > kLongestWay)) return;
+        problems.push_back({path, fmt::format("no load waits {} on a chip", to_string(latency)),
+                            "nanoseconds, as 300 ns"});
+    };
+    check_latency("l2.latency", *core.l2.latency);
+    check_latency("memory.latency", *core.memory.latency);
+    if (core.die_link) check_latency("die_link.latency", *core.die_link->latency);
     if (core.memory.efficiency.has_value() == core.memory.fabric.has_value()) {
         problems.push_back(
             {core.memory.fabric ? "memory.fabric" : "memory",

@@ -126,11 +126,12 @@ AttentionWalk::AttentionWalk(const CoreStructure& core, const AttentionWork& wor
     const MemoryPath& path = core.path;
     const bool partial = tiling.splits > 1;
     double loaded = 0, queries = 0;
-    long reach = 0;
+    long begin = work.context, reach = 0;
     for (const AttentionPiece& piece : pieces_of(one, tiling)) {
         loaded += as_double(piece.keys) * work.entry + query_bytes(work, piece.rows);
         queries += query_bytes(work, piece.rows);
         stored_ += output_bytes(work, piece.rows, partial);
+        begin = std::min(begin, piece.first_key);
         reach = std::max(reach, piece.first_key + piece.keys);
         ++count_;
     }
@@ -140,10 +141,20 @@ AttentionWalk::AttentionWalk(const CoreStructure& core, const AttentionWork& wor
     queries *= sequences;
     stored_ *= sequences;
     // Pieces that share a cache and run side by side fetch it once, those of a causal mask as long
-    // as L2 holds all caches.
-    const double caches = sequences * as_double(reach) * work.entry;
+    // as L2 holds all caches. What several choosers read of one is fetched again as far as L2 does
+    // not hold it.
+    const double keys = as_double(reach - begin), choosers = as_double(work.choosers);
+    // Of n entries c choosers of k each by chance leave out n (1 - k / n)^c.
+    const double cached = as_double(work.cached);
+    const double touched =
+        choosers > 1 ? cached * (1 - std::pow(1 - keys / cached, choosers)) : keys;
+    const double caches = sequences / choosers * touched * work.entry;
     const bool held = !work.causal || caches <= path.l2_bytes;
     double fetched = held ? caches + queries : all_loaded_;
+    if (work.choosers > 1) {
+        const double missed = std::max(0.0, 1 - path.l2_bytes / cache_bytes(work));
+        fetched += std::max(0.0, sequences * keys * work.entry - caches) * missed;
+    }
     if (path.resident) fetched = 0;
     to_memory_ = fetched + (partial || path.resident ? 0 : stored_);
     const double away = 1 - 1 / as_double(path.dies);
@@ -158,8 +169,15 @@ AttentionWalk::AttentionWalk(const CoreStructure& core, const AttentionWork& wor
     // always miss.
     const double missed_keys =
         path.resident ? 0 : std::clamp((fetched - queries) / (all_loaded_ - queries), 0.0, 1.0);
+    // A window within one block has tokens in it that no piece before has seen: each of its loads
+    // waits for memory.
+    double waiting = missed_keys;
+    if (work.window > 0 && !path.resident) {
+        const long tokens = (tiling.rows + work.heads - 1) / work.heads;
+        if (work.window + tokens - 1 <= tiling.keys) waiting = 1;
+    }
     const double hit_latency = path.l2_latency + 2 * away * path.link_latency;
-    latency_ = hit_latency + missed_keys * path.memory_latency;
+    latency_ = hit_latency + waiting * path.memory_latency;
     first_latency_ = hit_latency + (path.resident ? 0 : path.memory_latency);
     own_ = std::max(seconds_per_byte, missed_keys / path.memory_rate);
     queries_own_ = std::max(seconds_per_byte, path.resident ? 0 : 1 / path.memory_rate);

@@ -72,9 +72,17 @@ PipelineTime products_time(const CoreStructure& core, const GemmWork& work,
             static_cast<std::size_t>(as_double(static_cast<long>(part.rows.size())) * share);
         part.rows.resize(std::max<std::size_t>(1, groups));
     }
+    // Whole bands: what L2 holds of the first operand from column to column is a band's. Two of
+    // them where it holds the second operand from band to band.
+    const long band_rows = tiling.band * tiling.rows;
+    const double second = as_double(work.n) * as_double(work.k) * work.b;
+    const double band_bytes = as_double(band_rows) * as_double(work.k) * work.a;
+    const bool holds = second + band_bytes <= core.path.l2_bytes;
     for (long& rows : part.rows) {
         const double rest = most / tile_count(part, tiling);
-        if (rest < 1) rows = cut(rows, rest, tiling.rows);
+        if (rest < 1)
+            rows = std::min(
+                rows, std::max(cut(rows, rest, band_rows), holds ? 2 * band_rows : band_rows));
     }
     const double rest = most / tile_count(part, tiling);
     if (rest < 1) part.n = cut(part.n, rest, tiling.columns);
@@ -86,7 +94,9 @@ PipelineTime products_time(const CoreStructure& core, const GemmWork& work,
                       compulsory_bytes(work, tiling) / compulsory_bytes(part, tiling)};
     const Walked walked = walk_tiles(core, part, tiling, whole, limit);
     PipelineTime time = walked.time;
-    time.memory_bytes *= whole.bytes;
+    // What is fetched once is; what L2 loses is fetched again at the pace of the work.
+    const double once = compulsory_bytes(part, tiling);
+    time.memory_bytes = once * whole.bytes + std::max(0.0, time.memory_bytes - once) * whole.work;
     time.l2_bytes *= whole.work;
     time.seconds = std::max(time.seconds + walked.pace * walked.work * (whole.work - 1),
                             core.path.resident ? 0 : time.memory_bytes / core.path.memory_rate);

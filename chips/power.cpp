@@ -18,7 +18,8 @@ double lowest_clock() {
 }  // namespace
 
 double clock_share(const PowerDraw& draw, Watts cap, double alpha) {
-    if (!(draw.total() > cap)) return 1;
+    // An energy that was solved for draws the cap but for rounding.
+    if (!(draw.total() > cap * (1 + 1e-9))) return 1;
     const double left = (cap - draw.fixed).value();
     if (!(left > 0)) return lowest_clock();
     return std::max(lowest_clock(), std::pow(left / draw.dynamic.value(), 1 / alpha));
@@ -53,10 +54,21 @@ PowerDraw product_draw(const ChipSpec& chip, const Energies& energies, double sh
 
 double sustained_share(const ChipSpec& chip, const Energies& energies) {
     const double best = energies.best_product.value;
-    const double clock = clock_share(product_draw(chip, energies, best), energies.cap.value,
-                                     energies.voltage_exponent.value);
-    // Unthrottled, the matrix units are free to reach their peak.
-    return clock < 1 ? best * clock : 1.0;
+    const Watts cap = energies.cap.value;
+    const double clock =
+        clock_share(product_draw(chip, energies, best), cap, energies.voltage_exponent.value);
+    if (clock < 1) return best * clock;
+    // The draw rises with the share, and its slope falls where traffic fills the memory.
+    const auto fits = [&](double share) {
+        return !(product_draw(chip, energies, share).total() > cap);
+    };
+    if (fits(1)) return 1;
+    double low = best, high = 1;
+    for (int step = 0; step < 50; ++step) {
+        const double middle = (low + high) / 2;
+        (fits(middle) ? low : high) = middle;
+    }
+    return low;
 }
 
 Energies at_end(Energies energies, int end) {

@@ -9,6 +9,8 @@
 //
 // what the clock bounds slows down, memory does not. What the best product can do for long is then
 // S = u f of the peak, u being the share that it reaches at full clock: the chip's sustained rate.
+// Where the best product stays below the cap, S is the share at which one would draw it at full
+// clock, at most 1: the same u at the cap's edge, so that nothing jumps there.
 #pragma once
 
 #include "base/units.hpp"

@@ -103,7 +103,7 @@ std::vector<Diagnostic> stale_peaks(const ChipSpec& chip, const Node& document) 
     if (formats.empty()) return found;
     found.push_back({place, "peak_published",
                      fmt::format("still that of {} ({}), though {} was changed: figures per peak "
-                                 "FLOP rest on it",
+                                 "FLOP rest on it, or on peak_matrix where that is larger",
                                  chip.variant_of, formats, changed),
                      "state peak_published anew"});
     return found;
@@ -148,9 +148,56 @@ std::vector<Diagnostic> stale_power(const ChipSpec& chip, const Node& document) 
     return found;
 }
 
+std::vector<Diagnostic> contradicted_core(const ChipSpec& chip, const Node& document) {
+    std::vector<Diagnostic> found;
+    if (!chip.cores || !chip.core) return found;
+    const CoresSpec& cores = *chip.cores;
+    const L2PathSpec& l2 = chip.core->l2;
+    constexpr double kRounding = 1.02;
+    const auto place_of = [&](std::string_view path) {
+        const Node* value = value_at(document, path);
+        return value != nullptr ? value->place : Place{};
+    };
+    const BytesPerSecond port(*l2.read_bytes_per_cycle * cores.clock.value.value());
+    const BytesPerSecond share = *l2.bandwidth / static_cast<double>(*cores.matrix);
+    if (!chip.core->memory.resident && cores.feed.value > min(port, share) * kRounding) {
+        found.push_back(
+            {place_of("cores.feed"), "cores.feed",
+             fmt::format("{} a core, where core.l2 lets {} through a core's port and has {} for "
+                         "each of {} cores: kernel libraries that were fitted and the structure "
+                         "would answer for two different caches",
+                         to_string(cores.feed.value), to_string(port), to_string(share),
+                         *cores.matrix),
+             "state cores.feed anew, or core.l2.read_bytes_per_cycle and core.l2.bandwidth"});
+    }
+    if (cores.accumulator.value > chip.core->accumulator.size.value * kRounding) {
+        found.push_back(
+            {place_of("cores.accumulator"), "cores.accumulator",
+             fmt::format("{} for the sums of a tile, where core.accumulator.size is {} in all",
+                         to_string(cores.accumulator.value),
+                         to_string(chip.core->accumulator.size.value)),
+             "state both: the structure keeps two tiles of sums where they fit"});
+    }
+    // A multiply-add is one operation or two, and some units do several a lane.
+    const double lanes = *chip.core->vector.operations_per_cycle *
+                         static_cast<double>(*cores.vector) * cores.clock.value.value();
+    const double each = chip.peak_vector.value.value() / lanes;
+    constexpr double kLeast = 0.5, kMost = 5;
+    if (each < kLeast || each > kMost) {
+        found.push_back(
+            {place_of("peak_vector"), "peak_vector",
+             fmt::format("{} are {:.3g} FLOP for each of the {:.3g} operations a second "
+                         "that core.vector has on {} vector cores",
+                         to_string(chip.peak_vector.value), each, lanes, *cores.vector),
+             "state peak_vector anew, or core.vector.operations_per_cycle"});
+    }
+    return found;
+}
+
 std::vector<Diagnostic> stale_values(const ChipSpec& chip, const Node& document) {
     std::vector<Diagnostic> found = stale_peaks(chip, document);
-    for (Diagnostic& one : stale_power(chip, document)) found.push_back(std::move(one));
+    for (auto& notes : {stale_power(chip, document), contradicted_core(chip, document)})
+        found.insert(found.end(), notes.begin(), notes.end());
     return found;
 }
 

@@ -22,7 +22,13 @@ std::vector<Diagnostic> stale_peaks(const ChipSpec& chip, const Node& document);
 // drew at the old voltage. Nothing for a chip that keeps its clock under its cap.
 std::vector<Diagnostic> stale_power(const ChipSpec& chip, const Node& document);
 
-// Both of these.
+// Where `cores`, which fitted libraries rest on, and `core`, which the structure is built of, say
+// what cannot both be: a core's feed above its port and above its share of L2, space for sums above
+// the accumulator's, or a vector peak far from what the vector units' lanes make. A resident chip's
+// feed is its SRAM's.
+std::vector<Diagnostic> contradicted_core(const ChipSpec& chip, const Node& document);
+
+// All of these.
 std::vector<Diagnostic> stale_values(const ChipSpec& chip, const Node& document);
 
 // Changes in `core` that no answer of a fitted library can show, since its habits stand for the

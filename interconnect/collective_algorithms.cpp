@@ -1,12 +1,13 @@
 #include "interconnect/collective_algorithms.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <optional>
 #include <stdexcept>
+
+#include "interconnect/collective_work.hpp"
+#include "interconnect/router.hpp"
 
 namespace podsim {
 
@@ -38,185 +39,6 @@ std::string to_string(Algorithm algorithm) {
 
 namespace {
 
-// Chips of a stack as chips of one group of a level.
-struct Placed {
-    std::size_t level;
-    int from, to;
-};
-
-Placed place_of(const TopologyStack& stack, int from, int to) {
-    for (std::size_t l = 0; l < stack.levels.size(); ++l) {
-        const long chips = stack.levels[l].chips;
-        if (l + 1 < stack.levels.size() && from / chips != to / chips) continue;
-        return {l, static_cast<int>(from % chips), static_cast<int>(to % chips)};
-    }
-    return {0, from, to};
-}
-
-// Above, patterns of pairs are left out, and of siblings a part stands for all.
-constexpr std::size_t kMostFlows = 4096;
-
-// Works out one algorithm after the other for one group and its siblings. Loads of inner groups are
-// those of the group that has the first member; groups are alike.
-class Work {
-  public:
-    Work(const TopologyStack& stack, const ChipGroup& group) : stack_(stack), group_(group) {
-        const long last = group.first + static_cast<long>(group.members - 1) * group.stride +
-                          std::max(0, group.siblings - 1);
-        const long chips = stack.levels.back().chips;
-        if (group.members < 1 || group.stride < 1 || last >= chips) {
-            throw std::invalid_argument(
-                fmt::format("{} members, every {}th chip: the topology has {}", group.members,
-                            group.stride, chips));
-        }
-        for (int i = 0; i < group.members; ++i) chips_.push_back(group.first + i * group.stride);
-        const std::size_t siblings = static_cast<std::size_t>(std::max(1, group.siblings));
-        const std::size_t looked_at =
-            std::clamp<std::size_t>(kMostFlows / chips_.size(), 1, siblings);
-        for (std::size_t i = 0; i < looked_at; ++i)
-            shifts_.push_back(static_cast<int>(i * siblings / looked_at));
-        each_ = static_cast<double>(siblings) / static_cast<double>(looked_at);
-    }
-
-    // Only bytes a second are asked for, and those of algorithms that take less than this: a step
-    // that can no longer be chosen is not worked out, and no latency is.
-    void look_for_less_than(double seconds_per_byte) { most_ = seconds_per_byte; }
-
-    // Members in an order in which neighbours are near.
-    std::vector<int> near_order() const {
-        const Topology& topology = stack_.levels.back().topology;
-        if (stack_.levels.size() > 1) return chips_;
-        std::vector<char> member(static_cast<std::size_t>(topology.chips), 0);
-        for (const int chip : chips_) member[static_cast<std::size_t>(chip)] = 1;
-        std::vector<int> order;
-        for (const int chip : topology.ring_order)
-            if (member[static_cast<std::size_t>(chip)] != 0) order.push_back(chip);
-        return order;
-    }
-
-    // All flows at once, `times` times one after the other. Both directions round where asked.
-    void step(CollectiveTerms& terms, const std::vector<Flow>& flows, double times) const {
-        if (terms.seconds_per_byte >= most_) return;
-        std::vector<std::vector<Flow>> by_level(stack_.levels.size()), own(by_level);
-        double latency = 0;
-        for (const int shift : shifts_) {
-            for (const Flow& flow : flows) {
-                if (flow.from == flow.to) continue;
-                const Placed at = place_of(stack_, flow.from + shift, flow.to + shift);
-                // One inner group stands for all; the outer level has everyone's.
-                const bool inner = at.level + 1 < stack_.levels.size();
-                const long chips = stack_.levels[at.level].chips;
-                if (inner && (flow.from + shift) / chips != chips_.front() / chips) continue;
-                by_level[at.level].push_back({at.from, at.to, flow.bytes * each_});
-            }
-            if (shift == 0) own = by_level;
-        }
-        double seconds = 0;
-        for (std::size_t l = 0; l < by_level.size(); ++l) {
-            if (by_level[l].empty()) continue;
-            const Topology& topology = stack_.levels[l].topology;
-            const auto route = [&](const std::vector<Flow>& some) {
-                return route_flows(topology, some, stack_.spec.routing, stack_.spec.flows_per_pair);
-            };
-            const RoutedFlows routed = route(by_level[l]);
-            seconds = std::max(seconds, slowest(topology, routed.loads));
-            add(terms, l, routed.loads, times);
-            if (rates_alone()) continue;
-            latency =
-                std::max(latency, shifts_.size() == 1 ? routed.latency : route(own[l]).latency);
-        }
-        terms.latency += latency * times;
-        terms.seconds_per_byte += seconds * times;
-        terms.steps += static_cast<int>(std::lround(times));
-    }
-
-    // Every member to every member, 1 byte a member in all, `times` times.
-    void exchange(CollectiveTerms& terms, double times) const {
-        double seconds = 0, latency = 0;
-        const double members = static_cast<double>(chips_.size());
-        double inside = 1;  // members of the level below that a member reaches
-        for (std::size_t l = 0; l < stack_.levels.size(); ++l) {
-            const TopologyStack::Level& level = stack_.levels[l];
-            std::vector<int> here;
-            for (const int chip : chips_)
-                if (chip / level.chips == chips_.front() / level.chips)
-                    here.push_back(static_cast<int>(chip % level.chips));
-            const double reach = static_cast<double>(here.size());
-            if (here.size() < 2) continue;
-            LinkBytes loads = siblings_loads(level, here);
-            // Pairs of one inner group stay there: take their even part out again.
-            if (l > 0 && inside > 1) {
-                const double part = (reach - inside) / (reach - 1);
-                for (double& load : loads) load *= part;
-            }
-            for (double& load : loads) load *= reach / members;
-            seconds = std::max(seconds, slowest(level.topology, loads));
-            add(terms, l, loads, times);
-            if (!rates_alone()) latency = std::max(latency, farthest_pair(l, here));
-            inside = reach;
-        }
-        terms.latency += latency * times;
-        terms.seconds_per_byte += seconds * times;
-        terms.steps += static_cast<int>(std::lround(times));
-    }
-
-    bool rates_alone() const { return most_ < std::numeric_limits<double>::infinity(); }
-    const std::vector<int>& chips() const { return chips_; }
-    const TopologyStack& stack() const { return stack_; }
-
-  private:
-    static void add(CollectiveTerms& terms, std::size_t level, const LinkBytes& loads,
-                    double times) {
-        if (terms.link_bytes.size() <= level) terms.link_bytes.resize(level + 1);
-        LinkBytes& sum = terms.link_bytes[level];
-        sum.resize(loads.size(), 0.0);
-        for (std::size_t i = 0; i < loads.size(); ++i) sum[i] += loads[i] * times;
-    }
-
-    // Of the members `here` of a level and of those of the siblings.
-    LinkBytes siblings_loads(const TopologyStack::Level& level,
-                             const std::vector<int>& here) const {
-        LinkBytes sum(level.topology.links.size(), 0.0);
-        for (const int shift : shifts_) {
-            std::vector<int> members;
-            for (const int chip : here)
-                members.push_back((chip + shift) % static_cast<int>(level.chips));
-            const LinkBytes loads = uniform_loads(level.topology, members, stack_.spec.routing,
-                                                  stack_.spec.flows_per_pair);
-            for (std::size_t l = 0; l < sum.size(); ++l) sum[l] += loads[l] * each_;
-        }
-        return sum;
-    }
-
-    // Paths of one cost are as long: one pair of each.
-    double farthest_pair(std::size_t level, const std::vector<int>& members) const {
-        const Topology& topology = stack_.levels[level].topology;
-        Router router(topology);
-        double latency = 0;
-        const std::size_t sources =
-            topology.symmetric && static_cast<int>(members.size()) == topology.chips
-                ? 1
-                : std::min<std::size_t>(members.size(), 64);
-        for (std::size_t s = 0; s < sources; ++s) {
-            const int from = members[s * members.size() / sources];
-            router.search(from, members);
-            std::map<int, int> by_cost;
-            for (const int member : members)
-                if (member != from) by_cost.emplace(router.distance(member), member);
-            for (const auto& [cost, member] : by_cost)
-                latency = std::max(latency, router.latency(member));
-        }
-        return latency;
-    }
-
-    const TopologyStack& stack_;
-    ChipGroup group_;
-    std::vector<int> chips_;
-    std::vector<int> shifts_;  // to the siblings that are looked at, 0 the first
-    double each_ = 1;          // of them stands for so many
-    double most_ = std::numeric_limits<double>::infinity();
-};
-
 // A reduce-scatter and an all-gather of the same bytes, one of them, or none.
 double passes(Collective collective) {
     return collective == Collective::all_reduce ? 2.0 : 1.0;
@@ -227,7 +49,7 @@ bool is_gather(Collective collective) {
 }
 
 // Chips that are rings themselves send both ways round.
-std::vector<Flow> ring_flows(const Work& work, double bytes) {
+std::vector<Flow> ring_flows(const CollectiveWork& work, double bytes) {
     const std::vector<int> order = work.near_order();
     const Topology& topology = work.stack().levels.back().topology;
     const bool both =
@@ -242,7 +64,7 @@ std::vector<Flow> ring_flows(const Work& work, double bytes) {
 }
 
 // P - 1 steps of S/P a pass (Patarasu and Yuan 2009).
-void ring(const Work& work, Collective collective, CollectiveTerms& terms) {
+void ring(const CollectiveWork& work, Collective collective, CollectiveTerms& terms) {
     const double members = static_cast<double>(work.chips().size());
     if (collective == Collective::broadcast) {
         // A chain in a pipeline: all of S over every link but the closing one.
@@ -260,7 +82,7 @@ void ring(const Work& work, Collective collective, CollectiveTerms& terms) {
 
 // Exchanges with the chip 2^k places on, S / 2^(k+1) each (Thakur, Rabenseifner and Gropp 2005):
 // the long messages go to the nearest.
-void halving_doubling(const Work& work, Collective collective, CollectiveTerms& terms) {
+void halving_doubling(const CollectiveWork& work, Collective collective, CollectiveTerms& terms) {
     const std::vector<int>& chips = work.chips();
     double bytes = 0.5;
     for (std::size_t far = 1; far < chips.size(); far *= 2, bytes /= 2) {
@@ -272,7 +94,7 @@ void halving_doubling(const Work& work, Collective collective, CollectiveTerms& 
 }
 
 // Two binary trees, each with half of the bytes, in a pipeline: up (reduce), down (broadcast).
-void tree(const Work& work, Collective collective, CollectiveTerms& terms) {
+void tree(const CollectiveWork& work, Collective collective, CollectiveTerms& terms) {
     const std::vector<int>& chips = work.chips();
     const std::size_t members = chips.size();
     std::vector<Flow> flows;
@@ -293,7 +115,7 @@ void tree(const Work& work, Collective collective, CollectiveTerms& terms) {
 }
 
 // All pairs at once: a part of S to each.
-void direct(const Work& work, Collective collective, CollectiveTerms& terms) {
+void direct(const CollectiveWork& work, Collective collective, CollectiveTerms& terms) {
     if (collective == Collective::broadcast) {
         std::vector<Flow> flows;
         for (const int chip : work.chips()) flows.push_back({work.chips().front(), chip, 1.0});
@@ -305,7 +127,7 @@ void direct(const Work& work, Collective collective, CollectiveTerms& terms) {
 
 // Along each dimension in turn; as many shares as dimensions, each in an order turned by one, so
 // that all dimensions are at work. Rings of n in n - 1 steps both ways round, meshes of n in one.
-void dimension_wise(const Work& work, Collective collective, CollectiveTerms& terms) {
+void dimension_wise(const CollectiveWork& work, Collective collective, CollectiveTerms& terms) {
     const Topology& topology = work.stack().levels.front().topology;
     std::vector<std::size_t> used;
     for (std::size_t d = 0; d < topology.dimensions.size(); ++d)
@@ -345,7 +167,7 @@ void dimension_wise(const Work& work, Collective collective, CollectiveTerms& te
 
 // Within groups of `inner` members that are near, then between equal places of the groups: S within
 // for a reduce-scatter, S / inner between; an all-to-all gathers within what is for one place.
-void hierarchical(const Work& work, Collective collective, std::size_t inner,
+void hierarchical(const CollectiveWork& work, Collective collective, std::size_t inner,
                   CollectiveTerms& terms) {
     const std::vector<int>& chips = work.chips();
     const std::size_t groups = chips.size() / inner;
@@ -366,7 +188,7 @@ void hierarchical(const Work& work, Collective collective, std::size_t inner,
 
 // S up and the sum of S/P down, S (1 + 1/P) over a chip's links each way (NVLink SHARP); an
 // all-gather sends S/P and takes in S, a broadcast S and S.
-void in_switch(const Work& work, Collective collective, CollectiveTerms& terms) {
+void in_switch(const CollectiveWork& work, Collective collective, CollectiveTerms& terms) {
     const Topology& topology = work.stack().levels.front().topology;
     const double members = static_cast<double>(work.chips().size());
     const double crossing = collective == Collective::all_reduce ? 1.0 + 1.0 / members : 1.0;
@@ -404,34 +226,7 @@ std::size_t node_of(const TopologyStack& stack, const ChipGroup& group) {
 }
 
 constexpr std::size_t kMostPairs = 200000;
-
 }  // namespace
-
-LinkSeconds link_seconds(const TopologyStack& stack, const CollectiveTerms& terms) {
-    LinkSeconds seconds;
-    seconds.whole = terms.seconds_per_byte;
-    for (std::size_t l = 0; l < stack.levels.size(); ++l) {
-        const Topology& topology = stack.levels[l].topology;
-        const std::size_t first = seconds.classes.size();
-        seconds.classes.resize(first + topology.link_classes.size(), 0.0);
-        if (l >= terms.link_bytes.size() || terms.link_bytes[l].empty()) continue;
-        for (std::size_t i = 0; i < topology.links.size(); ++i) {
-            const TopologyLink& link = topology.links[i];
-            double& fullest = seconds.classes[first + static_cast<std::size_t>(link.link_class)];
-            fullest = std::max(fullest, terms.link_bytes[l][i] / link.bandwidth);
-        }
-    }
-    return seconds;
-}
-
-bool ports_decide(const TopologyStack& stack) {
-    const Topology& topology = stack.levels.back().topology;
-    const TopologyLevelSpec& level =
-        stack.spec.levels.empty() ? stack.spec.level : stack.spec.levels.back();
-    return stack.levels.size() == 1 && topology.symmetric && !topology.chips_forward &&
-           topology.family != "dragonfly" && stack.spec.routing == RoutingPolicy::adaptive &&
-           stack.spec.faults.empty() && level.oversubscription <= 1;
-}
 
 namespace {
 
@@ -443,7 +238,7 @@ std::vector<CollectiveTerms> terms_of(const TopologyStack& stack, Collective col
                                       std::optional<double> less_than) {
     std::vector<CollectiveTerms> all;
     if (group.members < 2) return all;
-    Work work(stack, group);
+    CollectiveWork work(stack, group);
     if (less_than) work.look_for_less_than(*less_than);
     const auto attempt = [&](Algorithm algorithm, auto&& run) {
         if (only && *only != algorithm) return;
@@ -504,6 +299,35 @@ std::vector<CollectiveTerms> collective_terms(const TopologyStack& stack, Collec
     return terms_of(stack, collective, group, reduces_in_switch, only, {});
 }
 
+CollectiveTerms direct_bytes(const TopologyStack& stack, Collective collective,
+                             const ChipGroup& group) {
+    CollectiveTerms terms;
+    terms.algorithm = Algorithm::direct;
+    CollectiveWork work(stack, group);
+    work.look_for_less_than(std::numeric_limits<double>::max());
+    direct(work, collective, terms);
+    return terms;
+}
+
+std::vector<CollectiveTerms> faster_bytes(const TopologyStack& stack, Collective collective,
+                                          const ChipGroup& group, bool reduces_in_switch,
+                                          double seconds_per_byte) {
+    return terms_of(stack, collective, group, reduces_in_switch, {}, seconds_per_byte);
+}
+
+CollectiveTerms shifted_terms(const TopologyStack& stack, const ChipGroup& group, long places) {
+    CollectiveTerms terms;
+    const CollectiveWork work(stack, group);
+    std::vector<Flow> flows;
+    const std::vector<int>& chips = work.chips();
+    for (std::size_t i = 0; i < chips.size(); ++i) {
+        const std::size_t to = (i + static_cast<std::size_t>(places)) % chips.size();
+        flows.push_back({chips[i], chips[to], 1.0});
+    }
+    work.step(terms, flows, 1);
+    return terms;
+}
+
 const CollectiveTerms& best_of(const std::vector<CollectiveTerms>& terms, double bytes) {
     const auto least = std::min_element(
         terms.begin(), terms.end(), [bytes](const CollectiveTerms& a, const CollectiveTerms& b) {
@@ -515,7 +339,7 @@ const CollectiveTerms& best_of(const std::vector<CollectiveTerms>& terms, double
 
 CollectiveTerms exchange_terms(const TopologyStack& stack, const ChipGroup& group,
                                const std::vector<std::vector<double>>& bytes) {
-    const Work work(stack, group);
+    const CollectiveWork work(stack, group);
     CollectiveTerms terms;
     terms.algorithm = Algorithm::direct;
     std::vector<Flow> flows;
@@ -549,65 +373,6 @@ PairOperations pair_operations(const TopologyStack& stack, int from, int to, dou
                       stack.spec.memory_latency.value() + bytes / rate;
     operations.synchronised_write = static_cast<double>(stack.spec.sync_legs) * operations.one_way;
     return operations;
-}
-
-const std::vector<CollectiveTerms>& TopologyTimes::terms(Collective collective,
-                                                         const ChipGroup& group,
-                                                         std::optional<Algorithm> only) const {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    const auto key = std::make_tuple(collective, group, only);
-    const auto known = known_.find(key);
-    if (known != known_.end()) return known->second;
-    return known_.emplace(key, collective_terms(stack_, collective, group, reduces_, only))
-        .first->second;
-}
-
-LinkSeconds TopologyTimes::seconds_per_byte(Collective collective, const ChipGroup& group,
-                                            double enough) const {
-    // The steps of a reduce-scatter are those of an all-gather.
-    if (collective == Collective::reduce_scatter) collective = Collective::all_gather;
-    {
-        const std::lock_guard<std::mutex> lock(mutex_);
-        const auto known = least_.find({collective, group});
-        if (known != least_.end()) return known->second;
-    }
-    LinkSeconds least;
-    if (collective == Collective::send_recv) {
-        least = shifted(group, 1);
-    } else {
-        CollectiveTerms terms;
-        terms.algorithm = Algorithm::direct;
-        Work work(stack_, group);
-        work.look_for_less_than(std::numeric_limits<double>::max());
-        direct(work, collective, terms);
-        least = link_seconds(stack_, terms);
-    }
-    if (least.whole > enough * (1 + 1e-9)) {
-        for (const CollectiveTerms& other :
-             terms_of(stack_, collective, group, reduces_, {}, least.whole)) {
-            // What switches add up has bytes of its own.
-            if (other.algorithm != Algorithm::in_switch && other.seconds_per_byte < least.whole)
-                least = link_seconds(stack_, other);
-        }
-    }
-    const std::lock_guard<std::mutex> lock(mutex_);
-    return least_.emplace(std::make_pair(collective, group), least).first->second;
-}
-
-LinkSeconds TopologyTimes::shifted(const ChipGroup& group, long places) const {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    const auto added = shifts_.emplace(std::make_pair(group, places), LinkSeconds{});
-    if (!added.second) return added.first->second;
-    CollectiveTerms terms;
-    const Work work(stack_, group);
-    std::vector<Flow> flows;
-    const std::vector<int>& chips = work.chips();
-    for (std::size_t i = 0; i < chips.size(); ++i) {
-        const std::size_t to = (i + static_cast<std::size_t>(places)) % chips.size();
-        flows.push_back({chips[i], chips[to], 1.0});
-    }
-    work.step(terms, flows, 1);
-    return added.first->second = link_seconds(stack_, terms);
 }
 
 }  // namespace podsim

@@ -1,19 +1,15 @@
 // Collectives on a topology: for each algorithm steps, latency and bytes on every link, without
 // software. All are linear in the size, so one walk over the routes of one byte a chip serves every
-// size; results are remembered by (collective, placement).
+// size; topology_times.hpp remembers them.
 //
 //   T = latency + S x seconds_per_byte      S as nccl-tests count it (program/transfer.hpp)
 #pragma once
 
-#include <map>
-#include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
 
-#include "interconnect/router.hpp"
 #include "interconnect/routing.hpp"
 #include "interconnect/topology.hpp"
 
@@ -54,22 +50,20 @@ struct ChipGroup {
     }
 };
 
-// Seconds a byte of the size: of a collective, and of the fullest link of each class of links,
-// classes of one level after those of the level below it.
-struct LinkSeconds {
-    double whole = 0;
-    std::vector<double> classes;
-};
-LinkSeconds link_seconds(const TopologyStack& stack, const CollectiveTerms& terms);
-
-// No traffic that the chips' ports let through fills a link inside: switches without
-// oversubscription or faults, all of whose paths are used.
-bool ports_decide(const TopologyStack& stack);
-
 // All that apply, or of these the one that is asked for; empty for one member.
 std::vector<CollectiveTerms> collective_terms(const TopologyStack& stack, Collective collective,
                                               const ChipGroup& group, bool reduces_in_switch,
                                               std::optional<Algorithm> only = {});
+
+// Bytes alone, no latency: of the direct one, and of those beside it that take less than this.
+CollectiveTerms direct_bytes(const TopologyStack& stack, Collective collective,
+                             const ChipGroup& group);
+std::vector<CollectiveTerms> faster_bytes(const TopologyStack& stack, Collective collective,
+                                          const ChipGroup& group, bool reduces_in_switch,
+                                          double seconds_per_byte);
+
+// When each member sends 1 byte to the one `places` further on.
+CollectiveTerms shifted_terms(const TopologyStack& stack, const ChipGroup& group, long places);
 
 // The one that is done first for a size.
 const CollectiveTerms& best_of(const std::vector<CollectiveTerms>& terms, double bytes);
@@ -89,34 +83,5 @@ struct PairOperations {
     double bandwidth = 0;           // B/s that a pair reaches alone
 };
 PairOperations pair_operations(const TopologyStack& stack, int from, int to, double bytes);
-
-// Remembers terms; safe for several threads.
-class TopologyTimes {
-  public:
-    TopologyTimes(TopologyStack stack, bool reduces_in_switch)
-        : stack_(std::move(stack)),
-          reduces_(reduces_in_switch),
-          ports_decide_(podsim::ports_decide(stack_)) {}
-    const TopologyStack& stack() const { return stack_; }
-    const std::vector<CollectiveTerms>& terms(Collective collective, const ChipGroup& group,
-                                              std::optional<Algorithm> only = {}) const;
-    // Of the best algorithm for long transfers, without what switches add up; others than the
-    // direct one are looked at only where that takes more than `enough`.
-    LinkSeconds seconds_per_byte(Collective collective, const ChipGroup& group,
-                                 double enough) const;
-    // When each member sends 1 byte to the one `places` further on.
-    LinkSeconds shifted(const ChipGroup& group, long places) const;
-    bool ports_decide() const { return ports_decide_; }
-
-  private:
-    TopologyStack stack_;
-    bool reduces_, ports_decide_;
-    mutable std::mutex mutex_;
-    mutable std::map<std::tuple<Collective, ChipGroup, std::optional<Algorithm>>,
-                     std::vector<CollectiveTerms>>
-        known_;
-    mutable std::map<std::pair<ChipGroup, long>, LinkSeconds> shifts_;
-    mutable std::map<std::pair<Collective, ChipGroup>, LinkSeconds> least_;
-};
 
 }  // namespace podsim

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "base/names.hpp"
-#include "interconnect/collective_algorithms.hpp"
+#include "interconnect/topology_times.hpp"
 
 namespace podsim {
 

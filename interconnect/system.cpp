@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "base/form.hpp"
-#include "interconnect/collective_algorithms.hpp"
+#include "interconnect/topology_times.hpp"
 
 namespace podsim {
 

@@ -285,4 +285,15 @@ Flops training_flops_per_token(const ModelSpec& model, long sequence, bool with_
     return Flops(3 * forward / static_cast<double>(sequence));
 }
 
+Flops training_flops_per_token(const ModelSpec& model, long sequence, bool with_drafts,
+                               double dropped) {
+    const Flops all = training_flops_per_token(model, sequence, with_drafts);
+    if (dropped == 0) return all;
+    // Work grows by the same with every expert that a token takes.
+    ModelSpec more = model;
+    ++more.experts_per_token;
+    const Flops each = training_flops_per_token(more, sequence, with_drafts) - all;
+    return all - dropped * static_cast<double>(model.experts_per_token) * each;
+}
+
 }  // namespace podsim

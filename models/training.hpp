@@ -74,5 +74,9 @@ std::vector<Operator> recomputed(const std::vector<Operator>& forward, const Rec
 // recomputing left out. DeepSeek-V3 at 4,096: 249.7 GFLOP (Insights into DeepSeek-V3, arXiv
 // 2505.09343, table 2 has 250).
 Flops training_flops_per_token(const ModelSpec& model, long sequence, bool with_drafts);
+// The same less the share of the assignments to routed experts that was dropped: nobody works on
+// those.
+Flops training_flops_per_token(const ModelSpec& model, long sequence, bool with_drafts,
+                               double dropped);
 
 }  // namespace podsim

@@ -213,6 +213,17 @@ AuditTraining read_training(const Json& configuration, const Tree& workload, con
     return training;
 }
 
+// With unequal groups chips may stand by: at work are those that the degrees multiply to.
+void leave_standing(const Tree& pool, AuditFacts& facts) {
+    const auto mapping = pool.find("mapping");
+    const auto unequal = mapping ? mapping->find("unequal_groups") : std::nullopt;
+    if (!unequal || !(*unequal->json == true || *unequal->json == "true")) return;
+    const AuditMapping& map = facts.mapping;
+    const double ranks = map.tensor_parallel * map.pipeline_parallel * map.data_parallel *
+                         facts.training->context_parallel;
+    facts.chips = std::min(facts.chips, ranks / facts.hardware.ranks_per_chip);
+}
+
 // False, and so the stricter law, where no library is named or carried.
 bool merges_copies(const Json& configuration, const Tree& pool, const std::string& system,
                    const char* type) {
@@ -299,7 +310,10 @@ AuditFacts read_audit_facts(const Json& configuration, const std::string& altern
     }
     if (kind == "decode" || kind == "prefill")
         facts.step = read_step(configuration, workload, pool);
-    if (kind == "training") facts.training = read_training(configuration, workload, pool);
+    if (kind == "training") {
+        facts.training = read_training(configuration, workload, pool);
+        leave_standing(pool, facts);
+    }
     if (kind == "replay")
         facts.trace =
             read_trace_facts(document(configuration, "trace", workload.get("trace").text()));

@@ -17,6 +17,13 @@ using Json = nlohmann::ordered_json;
 
 constexpr double kCounted = 1e-6;  // sums of millions of doubles
 
+double chip_seconds(const ServedTraffic& served) {
+    double sum = 0;
+    for (const ServedPool& pool : served.pools)
+        sum += pool.paid_seconds * pool.chips / std::max(pool.replicas, 1);
+    return sum;
+}
+
 void requests_sum(const ServedTraffic& served, AuditFindings& findings) {
     const long ended = served.finished + served.rejected + served.timed_out;
     findings.check("every request ends one way",
@@ -93,12 +100,43 @@ Json replica_configuration(const Json& configuration, const std::string& alterna
         }
         own["chips"] = std::to_string(pool.chips / pool.replicas);
         own.erase("replicas");
+        own.erase("autoscaling");
         own.erase("scheduler");
         own.erase("role");
         one = own;
         return changed;
     }
     throw std::runtime_error("no alternative " + alternative);
+}
+
+// Between what is always there and what there may be, and over time what is paid for.
+void replica_hours(const ServedPool& pool, double span, AuditFindings& findings) {
+    double over_time = 0;
+    for (const double mean : pool.replicas_over_time)
+        over_time += mean * span / static_cast<double>(pool.replicas_over_time.size());
+    const bool stands = pool.replicas_over_time.empty();
+    findings.check(
+        "replica-hours paid",
+        at_least(pool.paid_seconds, pool.min_replicas * span) &&
+            at_least(pool.replicas * span, pool.paid_seconds) &&
+            (stands ? pool.starts == 0 && pool.stops == 0
+                    : same(over_time, pool.paid_seconds, kCounted)),
+        fmt::format("{}: {:.6g} replica-seconds, {} to {} replicas for {}", pool.name,
+                    pool.paid_seconds, pool.min_replicas, pool.replicas, time_text(span)));
+}
+
+void conditions_sum(const ServedPool& pool, AuditFindings& findings) {
+    if (pool.conditions.empty()) return;
+    double seconds = 0, steps = 0;
+    for (const ServedCondition& condition : pool.conditions) {
+        seconds += condition.seconds;
+        steps += condition.steps;
+    }
+    findings.check(
+        "steps on whole and on broken fabrics sum",
+        same(seconds, pool.busy_seconds, kCounted) && same(steps, pool.steps, kCounted),
+        fmt::format("{}: {} of {}, {:.0f} of {:.0f} steps", pool.name, time_text(seconds),
+                    time_text(pool.busy_seconds), steps, pool.steps));
 }
 
 void pool_laws(const AlternativeResult& result, const Json& configuration, std::size_t index,
@@ -118,16 +156,21 @@ void pool_laws(const AlternativeResult& result, const Json& configuration, std::
                                pool.chip, pool.replicas, pool.ranks));
     const double peak = hardware.fastest_matrix_peak() * chips,
                  bandwidth = hardware.hbm_bandwidth * chips;
+    const double share_paid = span > 0 ? pool.paid_seconds / (span * pool.replicas) : 0;
+    replica_hours(pool, span, findings);
+    conditions_sum(pool, findings);
     findings.check(
         "no resource above 100 %",
-        pool.busy_seconds <= span * pool.replicas * (1 + kCounted) &&
+        pool.busy_seconds <= pool.paid_seconds * (1 + kCounted) &&
             pool.prefill_seconds <= pool.busy_seconds * (1 + kCounted) &&
-            pool.flops <= peak * span && pool.memory_bytes <= bandwidth * span &&
+            pool.flops <= peak * share_paid * span &&
+            pool.memory_bytes <= bandwidth * share_paid * span &&
             pool.peak_blocks <= pool.kv_blocks && pool.peak_sequences <= pool.max_num_seqs,
         fmt::format("{}: engines {} of {}, {} of {}, {} of {}, {} of {} blocks", pool.name,
-                    time_text(pool.busy_seconds), time_text(span * pool.replicas),
-                    work_text(pool.flops), work_text(peak * span), bytes_text(pool.memory_bytes),
-                    bytes_text(bandwidth * span), pool.peak_blocks, pool.kv_blocks));
+                    time_text(pool.busy_seconds), time_text(pool.paid_seconds),
+                    work_text(pool.flops), work_text(peak * share_paid * span),
+                    bytes_text(pool.memory_bytes), bytes_text(bandwidth * share_paid * span),
+                    pool.peak_blocks, pool.kv_blocks));
     // The mean of a convex bound is above the bound of the mean load.
     const char* law = "steps take at least what the data sheet allows";
     if (!facts.step || !facts.step->model || !(pool.decode_steps > 0)) {
@@ -159,7 +202,7 @@ void memory_fits(const AlternativeResult& result, AuditFindings& findings) {
 
 void rates_follow(const AlternativeResult& result, AuditFindings& findings) {
     const ServedTraffic& served = *result.served;
-    const double machine_seconds = served.span_seconds * result.packages;
+    const double machine_seconds = chip_seconds(served);
     std::string culprit;
     const auto compare = [&](const char* name, double expected) {
         const Metric* metric = result.metric(name);
@@ -193,8 +236,7 @@ void bill_sums(const AlternativeResult& result, AuditFindings& findings) {
             const Metric* metric = result.metric(name + suffix);
             return metric != nullptr ? metric->value * tokens * 1e-6 : 0.0;
         };
-        const double bill =
-            result.cost[i].usd_per_hour_per_chip * result.packages * served.span_seconds / 3600;
+        const double bill = result.cost[i].usd_per_hour_per_chip * chip_seconds(served) / 3600;
         const double parts = usd("usd_per_million_input_tokens", served.input_tokens) +
                              usd("usd_per_million_output_tokens", served.output_tokens) +
                              usd("usd_per_million_tokens_of_idle_time", all);
@@ -216,7 +258,7 @@ void energy_sums(const AlternativeResult& result, AuditFindings& findings) {
         least = std::min(least, part.joules);
     }
     const Metric* power = result.metric("power_per_chip");
-    const double expected = joules / (result.served->span_seconds * result.packages);
+    const double expected = joules / chip_seconds(*result.served);
     findings.check("energy is the sum of its parts",
                    !(result.served->span_seconds > 0) ||
                        (least >= 0 && same(shares, 1, kCounted) && power != nullptr &&

@@ -121,7 +121,14 @@ ResolvedExperiment checked(Node& document, Catalog& catalog, const std::string& 
     write_chosen(resolved, document);
     const WorkloadKind kind = resolved.spec.workload.kind;
     std::vector<Diagnostic> problems;
-    for (const auto& alternative : resolved.alternatives) {
+    for (const auto& asked : resolved.alternatives) {
+        // At cycle every operator is cut for the core, as at tile with a structural library.
+        std::optional<ResolvedAlternative> cut;
+        if (fidelity == Fidelity::cycle && asked.chip.core) {
+            cut = asked;
+            cut->kernels.kind = KernelKind::structural;
+        }
+        const ResolvedAlternative& alternative = cut ? *cut : asked;
         try {
             require_fidelity(alternative, fidelity);
             if (resolved.spec.plan) {

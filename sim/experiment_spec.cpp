@@ -283,6 +283,14 @@ void describe_pool(Form& form, PoolSpec& pool) {
     form.optional("replicas", pool.replicas,
                   "serving: engines that the chips are divided over, each with the mapping",
                   at_least(1));
+    form.optional("autoscaling", pool.autoscaling,
+                  "serving: replicas come and go with the load, up to `replicas` "
+                  "(docs/serving.md)");
+    if (form.ok() && pool.autoscaling && pool.autoscaling->initial() > pool.replicas)
+        form.problem("autoscaling",
+                     fmt::format("begins with {} replicas, the pool has {} at most",
+                                 pool.autoscaling->initial(), pool.replicas),
+                     "replicas: as many as there may be, chips of them all");
     form.optional("scheduler", pool.scheduler,
                   "serving: knobs of these engines, over those of the workload");
 }
@@ -403,33 +411,26 @@ std::vector<std::string> unused_keys(const WorkloadSpec& workload, const PoolSpe
         return of_training;
     }
     if (is_step(workload.kind)) {
-        of_training.insert(of_training.end(), {"replicas", "scheduler"});
+        of_training.insert(of_training.end(), {"replicas", "autoscaling", "scheduler"});
         if (workload.kind == WorkloadKind::decode) of_training.emplace_back("tokens_per_rank");
         return of_training;
     }
     if (workload.kind == WorkloadKind::training)
-        return {"batch_per_chip",
-                "batch_per_rank",
-                "batch_per_group",
-                "tokens_per_rank",
-                "latency_target",
-                "mapping.micro_batches",
-                "mapping.attention",
-                "mapping.head_parallel",
-                "mapping.engram_tables",
-                "experts.shared_ranks",
-                "experts.exchange",
-                "precision.kv_cache",
-                "precision.indexer",
-                "replicas",
-                "scheduler"};
+        return {"batch_per_chip",        "batch_per_rank",
+                "batch_per_group",       "tokens_per_rank",
+                "latency_target",        "mapping.micro_batches",
+                "mapping.attention",     "mapping.head_parallel",
+                "mapping.engram_tables", "experts.shared_ranks",
+                "experts.exchange",      "precision.kv_cache",
+                "precision.indexer",     "replicas",
+                "autoscaling",           "scheduler"};
     if (workload.kind == WorkloadKind::replay)
         return {"precision",      "mapping",        "experts",         "engine",
                 "batch_per_chip", "batch_per_rank", "batch_per_group", "tokens_per_rank",
-                "latency_target", "replicas",       "scheduler"};
-    std::vector<std::string> keys = {"precision",      "mapping",         "batch_per_chip",
-                                     "batch_per_rank", "batch_per_group", "tokens_per_rank",
-                                     "latency_target", "replicas",        "scheduler"};
+                "latency_target", "replicas",       "autoscaling",     "scheduler"};
+    std::vector<std::string> keys = {
+        "precision",       "mapping",        "batch_per_chip", "batch_per_rank", "batch_per_group",
+        "tokens_per_rank", "latency_target", "replicas",       "autoscaling",    "scheduler"};
     if (workload.layer && pool.exchanges_layer()) {
         for (const auto& [key, place] : pool.places.keys) {
             if (key.rfind("experts.", 0) == 0 && key != "experts.exchange") keys.push_back(key);

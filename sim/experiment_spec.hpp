@@ -12,6 +12,7 @@
 #include "models/model.hpp"
 #include "program/operator.hpp"
 #include "program/transfer.hpp"
+#include "sim/autoscaling_spec.hpp"
 #include "sim/faults.hpp"
 #include "sim/moe_operator.hpp"
 #include "sim/plan_form.hpp"
@@ -91,7 +92,8 @@ struct PoolSpec {
     std::vector<PoolFault> faults;
     std::optional<TilingRules> tiling;  // instead of the kernel library's
     int replicas = 1;                   // serving: engines, over which the chips are divided
-    SchedulerSettings scheduler;        // serving: over the workload's
+    std::optional<AutoscalingSpec> autoscaling;  // serving: up to `replicas`
+    SchedulerSettings scheduler;                 // serving: over the workload's
     KeyPlaces places;
     bool exchanges_layer() const { return places.has("experts.exchange"); }
     std::string path;  // "alternatives.H800"

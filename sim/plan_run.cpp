@@ -34,7 +34,7 @@ struct Ground {
     Ground(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative)
         : job(training_job(experiment, alternative)),
           start(training_plan(experiment, alternative)),
-          ground{job, start, alternative.packages, alternative.chip.ranks,
+          ground{job, start, alternative.pool.chips, alternative.chip.ranks,
                  alternative.system.scale_up.domain.value * alternative.chip.ranks} {
         const auto has = [&](const char* key) {
             return alternative.pool.places.has(std::string("mapping.") + key);
@@ -117,6 +117,7 @@ Chosen chosen(const ResolvedExperiment& experiment, const ResolvedAlternative& a
     if (form.run) form.run->spares += of.chips_there - of.chips;
     ResolvedAlternative& on = result.alternative;
     on.packages = on.pool.chips = of.chips;
+    on.standing_by = 0;  // they are spares of the run
     on.ranks = of.chips * on.chip.ranks;
     MappingSpec& mapping = on.pool.mapping;
     mapping.tensor_parallel = of.plan.tensor_parallel;

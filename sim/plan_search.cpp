@@ -10,7 +10,7 @@
 #include "models/training.hpp"
 #include "sim/plan_bound.hpp"
 #include "sim/plan_memory.hpp"
-#include "sim/training_uses.hpp"
+#include "sim/training_parts.hpp"
 
 namespace podsim {
 
@@ -47,9 +47,7 @@ class Search {
           ports_(question.job, on_ports_, question.cache),
           memory_(question.job),
           bound_(question.job, ports_),
-          room_(question.machine.hardware.hbm_capacity * question.form.memory),
-          per_token_(training_flops_per_token(question.job.model, question.job.sequence,
-                                              question.job.has_drafts())) {}
+          room_(question.machine.hardware.hbm_capacity * question.form.memory) {}
 
     PlanFound run() {
         found_.counts.combinations = space_.combinations;
@@ -218,11 +216,14 @@ class Search {
     std::optional<PlanTimed> time(const Fitting& of) {
         const PlanCandidate& one = candidate(of.order);
         question_.job.global_batch = one.global_batch;
-        const TrainingStep step = training_.step(one.plan);
+        const std::vector<PartStep> parts =
+            part_steps(training_, question_.job, question_.machine, question_.cache, one.plan);
+        const TrainingStep& step = slowest(parts).step;
         ++found_.counts.timed;
         PlanTimed timed;
-        timed.memory = step.fullest().need.total();
-        // Automatic schedules are known only now.
+        for (const PartStep& part : parts)
+            timed.memory = max(timed.memory, part.step.fullest().need.total());
+        // Automatic schedules are known only now, and last blocks of unequal groups.
         if (timed.memory > room_) {
             ++found_.counts.too_large;
             return {};
@@ -234,8 +235,11 @@ class Search {
         timed.exposed = exposed_communication(step);
         timed.bubble = step.timing.bubble_fraction;
         timed.tokens_per_second = tokens_of(one) / step.total.value();
+        const Flops per_token =
+            training_flops_per_token(question_.job.model, question_.job.sequence,
+                                     question_.job.has_drafts(), one.plan.routed.dropped);
         timed.model_flops_utilization =
-            timed.tokens_per_second / one.chips * per_token_.value() / question_.peak.value();
+            timed.tokens_per_second / one.chips * per_token.value() / question_.peak.value();
         if (question_.goodput) timed.goodput = question_.goodput(timed);
         if (question_.usd_per_hour > 0) {
             constexpr double trillion = 1e12, hour = 3600;
@@ -355,7 +359,6 @@ class Search {
     PlanMemory memory_;
     PlanBound bound_;
     Bytes room_;
-    Flops per_token_;
     PlanFound found_;
 };
 

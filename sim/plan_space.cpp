@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "workloads/step_parts.hpp"
+#include "workloads/training_groups.hpp"
 #include "workloads/training_pass.hpp"
 
 namespace podsim {
@@ -167,16 +168,25 @@ class Cutter {
             plan.schedule = ScheduleKind::one_forward_one_backward;
             plan.more.positions_per_stage = 0;
         }
-        const auto found = fill(chips, plan);
-        if (!found) return;
+        if (plan.more.unequal_groups) {
+            if (const auto found = fill_all(chips, plan)) {
+                space_.combinations += variants;
+                add(*found, seen);
+            }
+        }
+        if (const auto found = fill(chips, plan)) add(*found, seen);
+    }
+
+    void add(const PlanCandidate& found, std::vector<std::string>& seen) {
+        const TrainingPlan& plan = found.plan;
         // Orders may differ in dimensions of degree 1 alone.
-        const std::string lies = mapping_key(*found);
+        const std::string lies = mapping_key(found);
         if (std::find(seen.begin(), seen.end(), lies) != seen.end()) return;
         seen.push_back(lies);
         for (const RecomputePolicy recompute : form_.recompute) {
             for (const int zero : form_.zero_stage) {
                 if (zero == 3 && plan.pipeline_parallel > 1) continue;
-                PlanCandidate one = *found;
+                PlanCandidate one = found;
                 one.plan.recompute = recompute;
                 one.plan.zero_stage = zero;
                 if (form_.offload.empty()) space_.candidates.push_back(one);
@@ -186,6 +196,41 @@ class Cutter {
                 }
             }
         }
+    }
+
+    // Every group that there is room for, where that leaves a last block of expert groups smaller
+    // than the others (workloads/training_groups.hpp).
+    std::optional<PlanCandidate> fill_all(int chips, TrainingPlan plan) {
+        const long ranks = static_cast<long>(chips) * ground_.ranks_per_chip;
+        const long groups = groups_that_fit(plan, ranks, ground_.ranks_per_chip);
+        const long block = groups_of_block(ground_.job, plan);
+        if (groups < block || groups % block == 0) return {};
+        plan.data_parallel = static_cast<int>(groups);
+        return with_batch(chips, plan);
+    }
+
+    // The plan with a batch that it can run, and nothing else wrong.
+    std::optional<PlanCandidate> with_batch(int chips, const TrainingPlan& plan) {
+        PlanCandidate one{plan, ground_.job.global_batch,
+                          static_cast<int>(plan.ranks() / ground_.ranks_per_chip), chips};
+        if (form_.batch == PlanBatch::at_most) {
+            const long sequences = plan.micro_batch * plan.data_parallel;
+            one.global_batch = sequences * runnable(plan.request(ground_.job),
+                                                    ground_.job.global_batch / sequences);
+            if (one.global_batch == 0) return {};
+        }
+        job_.global_batch = one.global_batch;
+        if (!training_problems(job_, one.plan, one.plan.ranks()).empty()) return {};
+        place(one);
+        return one;
+    }
+
+    void place(PlanCandidate& one) {
+        one.plan.routed = routed(one.plan);
+        one.plan.order = order(one.plan);
+        one.plan.more.placement = {
+            one.plan.order == kFlatOrder ? PlacementKind::flat : PlacementKind::given,
+            one.plan.order};
     }
 
     // The most data parallelism that the ranks carry, and the batch.
@@ -209,18 +254,15 @@ class Cutter {
                 one.global_batch = sequences * runnable(plan.request(ground_.job),
                                                         ground_.job.global_batch / sequences);
                 if (one.global_batch == 0) continue;
-            } else if (ground_.job.global_batch % (plan.micro_batch * data) != 0) {
+            } else if (ground_.job.global_batch % (plan.micro_batch * data) != 0 &&
+                       !plan.more.unequal_groups) {
                 note(plan);
                 continue;
             }
             job_.global_batch = one.global_batch;
             const auto problems = training_problems(job_, one.plan, one.plan.ranks());
             if (problems.empty()) {
-                one.plan.routed = routed(one.plan);
-                one.plan.order = order(one.plan);
-                one.plan.more.placement = {
-                    one.plan.order == kFlatOrder ? PlacementKind::flat : PlacementKind::given,
-                    one.plan.order};
+                place(one);
                 return one;
             }
             if (space_.first_problem.empty()) space_.first_problem = problems;

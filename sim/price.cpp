@@ -191,6 +191,10 @@ std::vector<CostBasis> cost_bases(const PriceSpec& prices, const ChipSpec& chip,
     return bases;
 }
 
+double running_usd_per_hour(const PriceSpec& prices, const SystemSpec& system) {
+    return sum_of(owning(prices, system, Usd(0.0), Usd(0.0)));
+}
+
 nlohmann::ordered_json price_schema() {
     return schema<PriceSpec>("podsim prices");
 }

@@ -49,6 +49,9 @@ double capital_recovery_factor(double interest, double years);
 std::vector<CostBasis> cost_bases(const PriceSpec& prices, const ChipSpec& chip,
                                   const SystemSpec& system, std::vector<std::string>& notes);
 
+// What an hour of a chip that is paid for costs: its power with cooling, and operations on that.
+double running_usd_per_hour(const PriceSpec& prices, const SystemSpec& system);
+
 nlohmann::ordered_json price_schema();
 
 }  // namespace podsim

@@ -19,6 +19,7 @@
 #include "sim/replay_run.hpp"
 #include "sim/routed_collective.hpp"
 #include "sim/routing_file.hpp"
+#include "sim/serving_faults.hpp"
 #include "sim/serving_run.hpp"
 #include "sim/training_run_step.hpp"
 
@@ -449,6 +450,8 @@ ResolvedExperiment resolve(const Node& experiment, Catalog& catalog) {
     });
     // A replica of a serving pool is resolved as what it decodes or reads by itself.
     const auto resolved_pool = [&](const AlternativeSpec& alternative, const PoolSpec& pool) {
+        for (Diagnostic& problem : timed_fault_problems(pool, workload.kind))
+            problems.push_back(std::move(problem));
         ResolvedAlternative resolved;
         resolved.name = alternative.name;
         resolved.pool = pool;

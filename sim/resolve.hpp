@@ -31,8 +31,9 @@ struct ResolvedAlternative {
     std::optional<MemoryDevice> memory;  // behind the chip's, where that is known
     KernelLibrarySpec kernels;
     CollectiveLibrarySpec collectives;
-    std::optional<EngineSpec> engine;  // of workloads that need one
-    int packages = 0, ranks = 0;
+    std::optional<EngineSpec> engine;                 // of workloads that need one
+    int packages = 0, ranks = 0;                      // at work
+    int standing_by = 0;                              // packages of training that make no group
     Watts host_power{0.0};                            // of a chip's part of host, network and fans
     BatchSpec batch;                                  // the pool's, or the workload's
     std::vector<std::pair<std::string, int>> chosen;  // degrees of the mapping, by the default rule

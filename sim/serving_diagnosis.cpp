@@ -73,7 +73,7 @@ std::string what_gave_way(ServingFleet& fleet, const ServingOutcome& out) {
     for (std::size_t i = 0; i < fleet.size(); ++i) {
         const PoolRole role = fleet.engine(i).role;
         if (role == (is_first ? PoolRole::decode : PoolRole::prefill)) continue;
-        const double busy = ratio(out.pools[i].busy, out.span * fleet.replicas(i));
+        const double busy = ratio(out.pools[i].busy, out.pools[i].paid);
         if (busy <= busiest) continue;
         busiest = busy;
         at = i;

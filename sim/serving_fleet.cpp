@@ -1,12 +1,15 @@
 #include "sim/serving_fleet.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "base/names.hpp"
 #include "sim/metrics.hpp"
+#include "sim/serving_faults.hpp"
 #include "sim/serving_run.hpp"
 
 namespace podsim {
@@ -26,6 +29,17 @@ Seconds latency_of(const ResolvedAlternative& replica) {
     const RankFabric fabric = rank_fabric(replica.system, replica.chip.ranks);
     return fabric.scale_out > BytesPerSecond(0.0) ? fabric.scale_out_latency
                                                   : fabric.scale_up_latency;
+}
+
+// What a rank loads before it serves.
+Bytes weights_of(const KvCapacity& capacity) {
+    double sum = 0;
+    for (const MemoryPart& part : capacity.parts) {
+        const bool is_loaded = part.part != "KV cache" && part.part != "activations" &&
+                               part.part != "exchange buffers" && part.part != "runtime reserve";
+        sum += is_loaded ? part.bytes : 0;
+    }
+    return Bytes(sum);
 }
 
 }  // namespace
@@ -60,21 +74,21 @@ ServingFleet::ServingFleet(const ResolvedExperiment& experiment,
     if (const ModelSpec* draft = experiment.spec.workload.speculation.draft.get())
         case_.kv_per_token = case_.kv_per_token + cache_per_token(*draft).bytes(
                                                       alternative.pools.front().pool.precision);
-    case_.worked = [this](std::size_t index, const StepLoad& load, double steps) {
-        Pool& pool = pools_[index];
-        PoolWork& work = pool.work;
-        const StepCost cost = pool.cost(load);
+    case_.worked = [this](std::size_t index, std::size_t condition, const StepLoad& load,
+                          double steps) {
+        PoolWork& work = pools_[index].work;
+        const StepCost cost = this->cost(index, condition, load);
         work.cost = work.cost + steps * cost;
         if (load.prefill_tokens > 0) {
             // What prompts and answers would have taken by themselves divides a step of both.
             StepLoad alone = load;
             alone.decodes = 0;
-            const double prefill = pool.cost(alone).seconds;
+            const double prefill = this->cost(index, condition, alone).seconds;
             double share = 1;
             if (load.decodes > 0) {
                 StepLoad rest = load;
                 rest.prefill_tokens = 0;
-                share = prefill / (prefill + pool.cost(rest).seconds);
+                share = prefill / (prefill + this->cost(index, condition, rest).seconds);
             }
             work.prefill_seconds += share * cost.seconds * steps;
             work.prefill_tokens += load.prefill_tokens * steps;
@@ -121,38 +135,118 @@ ServingPool ServingFleet::pool_of(std::size_t index, const RunOptions& options) 
     if (const auto& failures = workload.serving->failures)
         pool.failures = {failures->mean_time_between / static_cast<double>(replica.packages),
                          failures->repair};
+    if (replica.pool.autoscaling)
+        pool.autoscaling = replica.pool.autoscaling->rule(weights_of(own.capacity));
     own.tiers = knobs.cache_tiers;
     StepTable& table = *own.table;
     pool.step_time = [&table](const StepLoad& load) { return table.time(load); };
+    add_faults(index, pool, options);
     if (workload.serving->expert_balance) age(index, options, pool);
     return pool;
 }
 
-// Steps, and what placing experts anew takes, where their popularity drifts.
+StepCost ServingFleet::cost(std::size_t pool, std::size_t condition, const StepLoad& load) {
+    Pool& own = pools_[pool];
+    AgedSteps* aged = condition == 0 ? own.aged.get() : own.degraded[condition - 1]->aged.get();
+    return aged != nullptr ? aged->cost(load) : table(pool, condition).cost(load);
+}
+
+// Steps, and what placing experts anew takes, where their popularity drifts, on the whole fabric
+// and on each that parts are missing of.
 void ServingFleet::age(std::size_t index, const RunOptions& options, ServingPool& pool) {
-    const ResolvedAlternative& replica = alternative_.pools[index];
     const WorkloadSpec& workload = experiment_.spec.workload;
     const ExpertBalanceSpec& spec = *workload.serving->expert_balance;
     Pool& own = pools_[index];
-    own.aged =
-        std::make_unique<AgedSteps>(*experiment_.model, workload.speculation, replica, own.table,
-                                    fidelity_of(options, replica.chip), options.cache_folder);
-    AgedSteps& aged = *own.aged;
-    pool.step_time = [&aged](const StepLoad& load) { return aged.time(load); };
+    const auto aged = [&](const ResolvedAlternative& replica, std::shared_ptr<StepTable> fresh) {
+        return std::make_unique<AgedSteps>(*experiment_.model, workload.speculation, replica,
+                                           std::move(fresh), fidelity_of(options, replica.chip),
+                                           options.cache_folder);
+    };
+    own.aged = aged(alternative_.pools[index], own.table);
+    pool.step_time = [&steps = *own.aged](const StepLoad& load) { return steps.time(load); };
+    for (std::size_t i = 0; i < own.degraded.size(); ++i) {
+        Degraded& degraded = *own.degraded[i];
+        degraded.aged = aged(degraded.replica, degraded.table);
+        pool.degraded[i] = [&steps = *degraded.aged](const StepLoad& load) {
+            return steps.time(load);
+        };
+    }
     ExpertBalancing balancing;
     balancing.drift_time = spec.drift_time;
     if (spec.rebalance_every) {
         balancing.rebalance_every = *spec.rebalance_every;
         own.migration =
-            aged.migration(balancing.moved(*spec.rebalance_every), spec.rebalance_pause);
+            own.aged->migration(balancing.moved(*spec.rebalance_every), spec.rebalance_pause);
         balancing.stall = Seconds(own.migration.stall);
     }
     pool.experts = balancing;
 }
 
+// A table of steps for each set of parts that are broken together.
+void ServingFleet::add_faults(std::size_t index, ServingPool& pool, const RunOptions& options) {
+    const ResolvedAlternative& replica = alternative_.pools[index];
+    FaultTimeline timeline = fault_timeline(replica.pool, replica.packages);
+    for (std::size_t i = 1; i < timeline.conditions.size(); ++i) {
+        auto degraded = std::make_unique<Degraded>();
+        degraded->replica = replica;
+        Problems problems;
+        degraded->broken = break_timed(degraded->replica.system, replica.pool.faults,
+                                       timeline.conditions[i], replica.pool.path, problems);
+        if (!problems.empty()) throw InputError(std::move(problems));
+        degraded->table = std::make_shared<StepTable>(
+            *experiment_.model, experiment_.spec.workload.speculation, degraded->replica,
+            fidelity_of(options, replica.chip), options.cache_folder);
+        StepTable& table = *degraded->table;
+        pool.degraded.emplace_back([&table](const StepLoad& load) { return table.time(load); });
+        pools_[index].degraded.push_back(std::move(degraded));
+    }
+    pool.changes = std::move(timeline.changes);
+    pool.outages = std::move(timeline.outages);
+}
+
+std::vector<std::vector<std::string>> ServingFleet::conditions(std::size_t pool) const {
+    std::vector<std::vector<std::string>> all(1);
+    for (const auto& one : pools_[pool].degraded) all.push_back(one->broken);
+    return all;
+}
+
+// Ranks that cannot reach each other, or no replica left.
+void ServingFleet::check_faults(std::size_t index, std::vector<Diagnostic>& problems) {
+    const PoolSpec& pool = alternative_.pools[index].pool;
+    for (const auto& degraded : pools_[index].degraded) {
+        try {
+            degraded->table->check();
+            (void)degraded->table->time({1, 1, 0, 0});
+        } catch (const InputError& error) {
+            for (const Diagnostic& one : error.diagnostics())
+                problems.push_back(
+                    at_key(pool, "faults",
+                           fmt::format("{}: {}", fmt::join(degraded->broken, ", "), one.what),
+                           "a dead chip of a replica stops it instead of its links"));
+        }
+    }
+    std::set<int> lost;
+    for (const ReplicaOutage& outage : case_.pools[index].outages) {
+        if (!outage.until) lost.insert(outage.replica);
+    }
+    if (lost.size() >= static_cast<std::size_t>(pool.replicas))
+        problems.push_back(at_key(pool, "faults", "leave no replica that ever works again",
+                                  "until: when their chips are back"));
+}
+
 double ServingFleet::chips(std::size_t pool) const {
     return static_cast<double>(alternative_.pools[pool].packages) *
            alternative_.pools[pool].pool.replicas;
+}
+
+double ServingFleet::chip_seconds(std::size_t pool, const ServingOutcome& out) const {
+    return static_cast<double>(alternative_.pools[pool].packages) * out.pools[pool].paid;
+}
+
+double ServingFleet::chip_seconds(const ServingOutcome& out) const {
+    double sum = 0;
+    for (std::size_t i = 0; i < pools_.size(); ++i) sum += chip_seconds(i, out);
+    return sum;
 }
 
 double ServingFleet::chips() const {
@@ -171,6 +265,7 @@ void ServingFleet::check() {
             problems.insert(problems.end(), error.diagnostics().begin(), error.diagnostics().end());
             continue;
         }
+        check_faults(i, problems);
         const KvCapacity& capacity = pools_[i].capacity;
         if (capacity.blocks > 0) continue;
         std::vector<MemoryPart> parts = capacity.parts;

@@ -51,25 +51,43 @@ class ServingFleet {
     const ExpertMigration& migration(std::size_t pool) const { return pools_[pool].migration; }
     const KvCapacity& capacity(std::size_t pool) const { return pools_[pool].capacity; }
     const PoolWork& work(std::size_t pool) const { return pools_[pool].work; }
+    // What is broken under each condition of a pool's fabric; the first is whole.
+    std::vector<std::vector<std::string>> conditions(std::size_t pool) const;
     Bytes kv_per_token() const { return case_.kv_per_token; }
     int replicas(std::size_t pool) const { return case_.pools[pool].replicas; }
     double chips(std::size_t pool) const;
     double chips() const;
+    // Paid for in a run: packages times seconds.
+    double chip_seconds(std::size_t pool, const ServingOutcome& out) const;
+    double chip_seconds(const ServingOutcome& out) const;
     // Requests that a stream told of, skipped rows, notes of the last run.
     const RequestStream& stream() const { return stream_; }
 
   private:
+    // The pool's replica and its steps while some parts of its fabric are broken.
+    struct Degraded {
+        std::vector<std::string> broken;
+        ResolvedAlternative replica;
+        std::shared_ptr<StepTable> table;
+        std::unique_ptr<AgedSteps> aged;
+    };
     struct Pool {
         std::shared_ptr<StepTable> table;
         std::unique_ptr<AgedSteps> aged;  // where the popularity of experts drifts
         ExpertMigration migration;        // of each placing
+        std::vector<std::unique_ptr<Degraded>> degraded;
         KvCapacity capacity;
         std::vector<CacheTierSetting> tiers;
         PoolWork work;
-        StepCost cost(const StepLoad& load) { return aged ? aged->cost(load) : table->cost(load); }
     };
     void age(std::size_t index, const RunOptions& options, ServingPool& pool);
     ServingPool pool_of(std::size_t index, const RunOptions& options);
+    void add_faults(std::size_t index, ServingPool& pool, const RunOptions& options);
+    void check_faults(std::size_t index, std::vector<Diagnostic>& problems);
+    StepCost cost(std::size_t pool, std::size_t condition, const StepLoad& load);
+    StepTable& table(std::size_t pool, std::size_t condition) {
+        return condition == 0 ? *pools_[pool].table : *pools_[pool].degraded[condition - 1]->table;
+    }
     void require_objective();
 
     const ResolvedExperiment& experiment_;

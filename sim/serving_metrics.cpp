@@ -49,56 +49,75 @@ void add_expert_balance(const ServingMetrics& add, const ServingOutcome& out, Se
 }  // namespace
 
 void add_rates(const ServingMetrics& add, const ServingOutcome& out, ServingFleet& fleet) {
-    const double chips = fleet.chips(), span = out.span;
+    const double span = out.span, chip_seconds = fleet.chip_seconds(out);
     add("requests_finished", static_cast<double>(out.finished), "requests");
     if (out.rejected > 0) add("requests_rejected", static_cast<double>(out.rejected), "requests");
     if (out.timed_out > 0)
         add("requests_timed_out", static_cast<double>(out.timed_out), "requests");
-    double failures = 0, down = 0, replicas = 0;
+    double failures = 0, down = 0, paid = 0, starts = 0, waited = 0;
+    double degraded = 0, worked = 0;
+    bool is_scaled = false, is_degraded = false;
     for (std::size_t i = 0; i < fleet.size(); ++i) {
         failures += static_cast<double>(out.pools[i].failures);
         down += out.pools[i].down;
-        replicas += fleet.replicas(i);
+        paid += out.pools[i].paid;
+        worked += out.pools[i].busy;
+        for (std::size_t c = 1; c < out.pools[i].condition_seconds.size(); ++c) {
+            is_degraded = true;
+            degraded += out.pools[i].condition_seconds[c];
+        }
+        starts += static_cast<double>(out.pools[i].starts);
+        waited += static_cast<double>(out.pools[i].waited_for_start);
+        is_scaled = is_scaled || fleet.engine(i).autoscaling.has_value();
     }
     if (failures > 0) {
         add("replica_failures", failures, "failures");
         add("requests_retried", static_cast<double>(out.retried), "requests");
-        add("replicas_down", ratio(down, span * replicas), "share");
+        add("replicas_down", ratio(down, paid), "share");
+    }
+    if (is_degraded) add("engine_time_degraded", ratio(degraded, worked), "share");
+    if (is_scaled) {
+        add("replica_hours", paid / 3600, "h");
+        add("replicas_mean", ratio(paid, span), "replicas");
+        add("replica_starts", starts, "starts");
+        add("requests_waited_for_start", waited, "requests");
     }
     add("requests_per_second", ratio(static_cast<double>(out.finished), span), "req/s");
     add("goodput_requests_per_second", ratio(out.good, span), "req/s");
     add("goodput_share", ratio(out.good, static_cast<double>(out.arrived)), "share");
-    add("output_tokens_per_second_per_chip", ratio(out.output_tokens, span * chips), "tok/s");
-    add("input_tokens_per_second_per_chip", ratio(out.input_tokens, span * chips), "tok/s");
+    add("output_tokens_per_second_per_chip", ratio(out.output_tokens, chip_seconds), "tok/s");
+    add("input_tokens_per_second_per_chip", ratio(out.input_tokens, chip_seconds), "tok/s");
     add("total_tokens_per_second_per_chip",
-        ratio(out.input_tokens + out.output_tokens, span * chips), "tok/s");
+        ratio(out.input_tokens + out.output_tokens, chip_seconds), "tok/s");
     if (out.time_per_output_token.mean > 0)
         add("tokens_per_second_per_user", 1 / out.time_per_output_token.mean, "tok/s");
     add.distribution("time_to_first_token", out.time_to_first_token);
     add.distribution("time_per_output_token", out.time_per_output_token);
     add.distribution("inter_token_latency", out.inter_token_latency);
     add.distribution("end_to_end_latency", out.end_to_end);
-    double busy = 0, blocks = 0, block_capacity = 0, flops = 0, bytes = 0, hits = 0, looked = 0,
-           preempted = 0;
+    double busy = 0, blocks = 0, block_capacity = 0, block_seconds = 0, flops = 0, bytes = 0,
+           hits = 0, looked = 0, preempted = 0;
     for (std::size_t i = 0; i < fleet.size(); ++i) {
         const PoolOutcome& pool = out.pools[i];
         busy += pool.busy / fleet.replicas(i) * fleet.chips(i);
         blocks += pool.block_seconds;
-        block_capacity += static_cast<double>(fleet.engine(i).kv_blocks) * fleet.replicas(i);
+        const auto kv_blocks = static_cast<double>(fleet.engine(i).kv_blocks);
+        block_capacity += kv_blocks * fleet.replicas(i);
+        block_seconds += kv_blocks * pool.paid;
         flops += fleet.work(i).cost.flops;
         bytes += fleet.work(i).cost.memory_bytes;
         hits += pool.hit_tokens;
         looked += pool.looked_up_tokens;
         preempted += static_cast<double>(pool.preemptions);
     }
-    add("utilization_engine", ratio(busy, span * chips), "share");
-    add("kv_cache_occupancy", ratio(blocks, span * block_capacity), "share");
+    add("utilization_engine", ratio(busy, chip_seconds), "share");
+    add("kv_cache_occupancy", ratio(blocks, block_seconds), "share");
     add("kv_cache_blocks", block_capacity, "blocks");
     if (hits > 0) add("prefix_hit_rate", ratio(hits, looked), "share");
     add("preemptions", preempted, "sequences");
     add_expert_balance(add, out, fleet);
-    add("achieved_flops", ratio(flops, span * chips) / 1e12, "TFLOPS");
-    add("achieved_bandwidth", ratio(bytes, span * chips) / 1e9, "GB/s");
+    add("achieved_flops", ratio(flops, chip_seconds) / 1e12, "TFLOPS");
+    add("achieved_bandwidth", ratio(bytes, chip_seconds) / 1e9, "GB/s");
 }
 
 void add_breakdown(AlternativeResult& result, const ServingOutcome& out) {
@@ -124,7 +143,7 @@ void add_resources(AlternativeResult& result, const ServingOutcome& out, Serving
         };
         ResourceUse busy{"engine",
                          name,
-                         ratio(pool.busy, out.span * replicas),
+                         ratio(pool.busy, pool.paid),
                          peak(pool.busy_windows),
                          pool.busy / replicas,
                          "s",
@@ -133,7 +152,7 @@ void add_resources(AlternativeResult& result, const ServingOutcome& out, Serving
         const auto blocks = static_cast<double>(fleet.engine(i).kv_blocks);
         ResourceUse cache{"KV cache",
                           name,
-                          ratio(pool.block_seconds, out.span * replicas * blocks),
+                          ratio(pool.block_seconds, pool.paid * blocks),
                           peak(pool.block_windows),
                           pool.block_seconds / replicas,
                           "block-seconds",
@@ -141,6 +160,13 @@ void add_resources(AlternativeResult& result, const ServingOutcome& out, Serving
                           pool.block_windows};
         result.resources.push_back(std::move(busy));
         result.resources.push_back(std::move(cache));
+        if (fleet.engine(i).autoscaling) {
+            std::vector<double> shares = pool.paid_windows;
+            for (double& share : shares) share /= replicas;
+            result.resources.push_back({"replicas paid for", name,
+                                        ratio(pool.paid, out.span * replicas), peak(shares),
+                                        pool.paid, "replica-seconds", replicas, shares});
+        }
         MemoryUse memory;
         memory.rank_class = name;
         memory.ranks = fleet.replica(i).ranks * fleet.replicas(i);
@@ -156,8 +182,8 @@ double add_energy(AlternativeResult& result, const ServingOutcome& out, ServingF
     for (std::size_t i = 0; i < fleet.size(); ++i) {
         work += fleet.work(i).cost.joules;
         const RestPower rest = fleet.table(i).at_rest();
-        package += rest.package * out.span * fleet.replicas(i);
-        beside += rest.beside * out.span * fleet.replicas(i);
+        package += rest.package * out.pools[i].paid;
+        beside += rest.beside * out.pools[i].paid;
     }
     const double whole = work + package + beside;
     result.energy = {{"work of the chips", work, ratio(work, whole), true},
@@ -173,7 +199,7 @@ void add_costs(const ServingMetrics& add, const ServingOutcome& out, ServingFlee
     for (std::size_t i = 0; i < fleet.size(); ++i)
         pools.push_back(cost_bases(experiment.prices, fleet.replica(i).chip,
                                    fleet.replica(i).system, result.warnings));
-    const double chips = fleet.chips();
+    const double chip_seconds = fleet.chip_seconds(out);
     for (const CostBasis& first : pools.front()) {
         CostBasis mean = first;
         double hourly = 0, reading = 0, writing = 0;  // USD an hour; USD of the span
@@ -184,7 +210,8 @@ void add_costs(const ServingMetrics& add, const ServingOutcome& out, ServingFlee
                                            [&](const auto& one) { return one.name == first.name; });
             everywhere = everywhere && same != pools[i].end();
             if (!everywhere) break;
-            const double share = fleet.chips(i) / chips, usd = same->usd_per_hour_per_chip;
+            const double share = ratio(fleet.chip_seconds(i, out), chip_seconds),
+                         usd = same->usd_per_hour_per_chip;
             hourly += share * usd;
             if (low) low = same->low ? std::optional(*low + share * *same->low) : std::nullopt;
             if (high) high = same->high ? std::optional(*high + share * *same->high) : std::nullopt;
@@ -200,7 +227,7 @@ void add_costs(const ServingMetrics& add, const ServingOutcome& out, ServingFlee
         mean.high = high;
         const std::string suffix = result.cost.empty() ? "" : "_" + mean.name;
         result.cost.push_back(mean);
-        const double bill = hourly * chips * out.span / 3600;
+        const double bill = hourly * chip_seconds / 3600;
         const auto price = [&](const char* name, double usd, double tokens) {
             if (!(tokens > 0)) return;
             Metric metric{name + suffix, usd / tokens * 1e6, "USD/Mtok", {}, {}, add.provenance};
@@ -227,7 +254,8 @@ void add_lifecycle(const ServingMetrics& add, const ServingOutcome& out, Serving
     AlternativeResult& result = add.result;
     if (!spec || result.cost.empty() || !(out.span > 0)) return;
     constexpr double day = 86400;
-    const Usd daily(result.cost.front().usd_per_hour_per_chip * fleet.chips() * 24);
+    const Usd daily(result.cost.front().usd_per_hour_per_chip * fleet.chip_seconds(out) / out.span *
+                    24);
     result.served->lifecycle =
         lifecycle(*spec, daily, (out.input_tokens + out.output_tokens) / out.span * day);
     add("usd_per_day", daily.value() / 1e3, "kUSD");

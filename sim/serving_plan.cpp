@@ -8,6 +8,7 @@
 #include "sim/memory_shares.hpp"
 #include "sim/plan_run.hpp"
 #include "sim/serving_fleet.hpp"
+#include "sim/serving_plan_ground.hpp"
 #include "sim/serving_plan_search.hpp"
 
 namespace podsim {
@@ -83,6 +84,21 @@ void check_serving_plan(const ResolvedExperiment& experiment,
         problems.push_back(at_key(experiment.spec.workload, "slo",
                                   "is missing: a fleet is planned for what is promised",
                                   "slo: {ttft: 2 s, tpot: 50 ms}"));
+    for (const ResolvedAlternative& pool : alternative.pools) {
+        if (pool.pool.autoscaling)
+            problems.push_back(
+                at_key(pool.pool, "autoscaling",
+                       "says nothing to podsim plan, which seeks a fleet that stands",
+                       "remove it; podsim run has replicas come and go"));
+    }
+    for (const ResolvedAlternative& pool : alternative.pools) {
+        const auto& faults = pool.pool.faults;
+        if (std::any_of(faults.begin(), faults.end(),
+                        [](const auto& one) { return one.is_timed(); }))
+            problems.push_back(at_key(
+                pool.pool, "faults", "have a time or replicas, which podsim plan does not know",
+                "remove from, until and replicas: the part is broken in the whole plan"));
+    }
     for (const PoolChoices& choices : form.pools) {
         const auto& pools = alternative.pools;
         const bool known = std::any_of(pools.begin(), pools.end(), [&](const auto& pool) {
@@ -104,13 +120,15 @@ void check_serving_plan(const ResolvedExperiment& experiment,
     if (!problems.empty()) throw InputError(std::move(problems));
 }
 
-ServingPlanReport plan_serving(const Node& experiment, Catalog& catalog,
-                               const PlanOptions& options) {
-    Node document = experiment;
-    catalog.apply_experiment_settings(document);
-    ResolvedExperiment resolved = resolve(document, catalog);
+ServingPlanGround serving_plan_ground(const Node& experiment, Catalog& catalog,
+                                      const PlanOptions& options) {
+    ServingPlanGround ground;
+    ground.document = experiment;
+    catalog.apply_experiment_settings(ground.document);
+    ground.resolved = resolve(ground.document, catalog);
+    ResolvedExperiment& resolved = ground.resolved;
     if (!resolved.spec.serving_plan)
-        throw InputError(document.place, "plan", "missing: what is searched",
+        throw InputError(ground.document.place, "plan", "missing: what is searched",
                          "plan: {} searches all degrees that divide; see docs/planning.md");
     measure_memories(resolved, options.cache_folder, options.fidelity);
     std::vector<Diagnostic> problems;
@@ -124,26 +142,34 @@ ServingPlanReport plan_serving(const Node& experiment, Catalog& catalog,
     if (!problems.empty()) throw InputError(std::move(problems));
     catalog.require_all_settings_used();
 
-    ServingPlanReport report;
-    report.experiment = resolved.spec.name;
-    report.model = resolved.spec.workload.model;
-    report.form = *resolved.spec.serving_plan;
+    const ServingPlanForm& form = *resolved.spec.serving_plan;
     const ServingSpec& serving = *resolved.spec.workload.serving;
-    report.objective = serving.slo;
     const bool keeps = serving.scheduler.enable_prefix_caching.value_or(true);
     // The bound is of the rate that has to be carried; the bill is of the one that is planned.
-    const double planned = report.form.growth.factor();
+    const double planned = form.growth.factor();
     const auto demand = [&](double scale) {
         return demand_of(scaled(*resolved.traffic, scale), 1, serving.slo, longest_of(resolved),
                          keeps, options.stop);
     };
-    report.demand = demand(planned);
-    if (report.demand.output < 1 && !report.demand.stopped)
+    ground.demand = demand(planned);
+    if (ground.demand.output < 1 && !ground.demand.stopped)
         throw InputError(
             {at_key(resolved.spec.workload, "traffic", "no request comes that could be served",
                     "a rate above 0, a longer duration, or a larger max_model_len")});
-    const ServingDemand carried =
-        report.form.burst > 1 ? demand(planned * report.form.burst) : report.demand;
+    ground.carried = form.burst > 1 ? demand(planned * form.burst) : ground.demand;
+    return ground;
+}
+
+ServingPlanReport plan_serving(const Node& experiment, Catalog& catalog,
+                               const PlanOptions& options) {
+    ServingPlanGround prepared = serving_plan_ground(experiment, catalog, options);
+    const ResolvedExperiment& resolved = prepared.resolved;
+    ServingPlanReport report;
+    report.experiment = resolved.spec.name;
+    report.model = resolved.spec.workload.model;
+    report.form = *resolved.spec.serving_plan;
+    report.objective = resolved.spec.workload.serving->slo;
+    report.demand = prepared.demand;
     const double months = report.demand.seconds / (kHoursOfMonth * 3600);
     if (months > 0) {
         report.input_per_month = report.demand.input / months;
@@ -151,12 +177,13 @@ ServingPlanReport plan_serving(const Node& experiment, Catalog& catalog,
         report.cached_per_month = (report.demand.input - report.demand.computed) / months;
     }
     report.api = api_bills(resolved, catalog, report, report.api_list);
-    const PlanGroundwork ground{document,         resolved,
-                                catalog,          carried,
-                                options.fidelity, options.cache ? options.cache_folder : "",
+    const PlanGroundwork ground{prepared.document, resolved,
+                                catalog,           prepared.carried,
+                                options.fidelity,  options.cache ? options.cache_folder : "",
                                 options.stop};
     for (std::size_t i = 0; i < resolved.alternatives.size(); ++i)
         report.alternatives.push_back(search_fleet(ground, i, options));
+    std::vector<Diagnostic> problems;
     const auto& all = report.alternatives;
     if (std::all_of(all.begin(), all.end(), [](const auto& one) { return !one.nothing.empty(); })) {
         for (std::size_t i = 0; i < all.size(); ++i) {

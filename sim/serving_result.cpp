@@ -13,6 +13,13 @@ using Json = nlohmann::ordered_json;
 
 // Each struct names its fields once; writer, reader and schema walk them.
 template <class Visitor>
+void fields(Visitor& visit, ServedCondition& condition) {
+    visit("broken", condition.broken, "parts of the fabric, in words; none: it is whole");
+    visit("seconds", condition.seconds, "of steps, summed over replicas");
+    visit("steps", condition.steps, "of all replicas");
+}
+
+template <class Visitor>
 void fields(Visitor& visit, ServedPool& pool) {
     visit("name", pool.name, "of the pool");
     visit("role", pool.role, "serve, prefill or decode");
@@ -40,6 +47,16 @@ void fields(Visitor& visit, ServedPool& pool) {
     visit("memory_bytes", pool.memory_bytes, "across memory in all steps");
     visit("failures", pool.failures, "of its replicas");
     visit("down_seconds", pool.down_seconds, "without service, summed over replicas");
+    visit("conditions", pool.conditions, "of its fabric; empty where that never changes");
+    visit("paid_seconds", pool.paid_seconds, "summed over replicas, starts and drains included");
+    visit("min_replicas", pool.min_replicas, "that are always there");
+    visit("starts", pool.starts, "of replicas, by autoscaling");
+    visit("stops", pool.stops, "of replicas, drained or called off");
+    visit("start_up_seconds", pool.start_up_seconds, "from the decision until a replica serves");
+    visit("waited_for_start", pool.waited_for_start,
+          "requests that had not begun when a replica came");
+    visit("replicas_over_time", pool.replicas_over_time,
+          "paid for, means over equal parts of the span; empty where none come and go");
     visit("preemptions", pool.preemptions, "sequences that lost their blocks");
     visit("peak_blocks", pool.peak_blocks, "in use at once on a replica");
     visit("peak_sequences", pool.peak_sequences, "at once on a replica");

@@ -10,6 +10,12 @@
 
 namespace podsim {
 
+// Steps while so much of a pool's fabric was broken.
+struct ServedCondition {
+    std::vector<std::string> broken;  // none: whole
+    double seconds = 0, steps = 0;    // of steps, summed over replicas
+};
+
 struct ServedPool {
     std::string name, role, system, chip;
     int replicas = 1, chips = 0, ranks = 0;  // of the whole pool
@@ -23,7 +29,14 @@ struct ServedPool {
     double prefill_seconds = 0;  // of busy_seconds, for reading prompts
     double flops = 0, memory_bytes = 0;
     long failures = 0;
-    double down_seconds = 0;  // summed over replicas
+    double down_seconds = 0;                  // summed over replicas
+    std::vector<ServedCondition> conditions;  // of its fabric, where that changed
+    double paid_seconds = 0;                  // summed over replicas
+    int min_replicas = 1;                     // `replicas` where none come and go
+    long starts = 0, stops = 0;
+    double start_up_seconds = 0;             // of one
+    long waited_for_start = 0;               // requests
+    std::vector<double> replicas_over_time;  // paid for, means over equal parts of the span
     long preemptions = 0, peak_blocks = 0, peak_sequences = 0;
     double hit_tokens = 0, looked_up_tokens = 0;
     long step_points = 0;  // of its step table, worked out

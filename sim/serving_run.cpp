@@ -84,6 +84,17 @@ ServedPool served_pool(ServingFleet& fleet, std::size_t i, const PoolOutcome& ou
     pool.memory_bytes = work.cost.memory_bytes;
     pool.failures = out.failures;
     pool.down_seconds = out.down;
+    const std::vector<std::vector<std::string>> conditions = fleet.conditions(i);
+    for (std::size_t c = 0; c < conditions.size() && conditions.size() > 1; ++c)
+        pool.conditions.push_back(
+            {conditions[c], out.condition_seconds[c], out.condition_steps[c]});
+    pool.paid_seconds = out.paid;
+    pool.min_replicas = engine.autoscaling ? engine.autoscaling->min_replicas : engine.replicas;
+    pool.starts = out.starts;
+    pool.stops = out.stops;
+    pool.start_up_seconds = engine.autoscaling ? engine.autoscaling->start_up.value() : 0;
+    pool.waited_for_start = out.waited_for_start;
+    if (engine.autoscaling) pool.replicas_over_time = out.paid_windows;
     pool.preemptions = out.preemptions;
     pool.peak_blocks = out.peak_blocks;
     pool.peak_sequences = out.peak_sequences;
@@ -124,11 +135,11 @@ ServedTraffic served_of(ServingFleet& fleet, const ServingOutcome& out, std::uin
 }
 
 LoadPoint load_point(double scale, const ServingOutcome& out, ServingFleet& fleet,
-                     double usd_per_second) {
+                     double usd_per_chip_second) {
     LoadPoint point;
     point.rate_scale = scale;
     point.requests_per_second = ratio(static_cast<double>(out.finished), out.span);
-    point.output_tokens_per_second_per_chip = ratio(out.output_tokens, out.span * fleet.chips());
+    point.output_tokens_per_second_per_chip = ratio(out.output_tokens, fleet.chip_seconds(out));
     point.tokens_per_second_per_user = ratio(1, out.time_per_output_token.mean);
     point.goodput_requests_per_second = ratio(out.good, out.span);
     point.ttft_p50 = out.time_to_first_token.p50;
@@ -137,8 +148,9 @@ LoadPoint load_point(double scale, const ServingOutcome& out, ServingFleet& flee
     point.tpot_p99 = out.time_per_output_token.p99;
     for (std::size_t i = 0; i < fleet.size(); ++i)
         point.busy += out.pools[i].busy / fleet.replicas(i) * fleet.chips(i);
-    point.busy = ratio(point.busy, out.span * fleet.chips());
-    point.usd_per_million_output_tokens = ratio(usd_per_second * out.span, out.output_tokens) * 1e6;
+    point.busy = ratio(point.busy, fleet.chip_seconds(out));
+    point.usd_per_million_output_tokens =
+        ratio(usd_per_chip_second * fleet.chip_seconds(out), out.output_tokens) * 1e6;
     point.finished = out.finished;
     point.rejected = out.rejected;
     point.timed_out = out.timed_out;
@@ -255,15 +267,15 @@ AlternativeResult run_serving(const ResolvedExperiment& experiment,
     }
     result.totals.sent_bytes = result.totals.received_bytes = result.served->transferred_bytes;
     const double joules = add_energy(result, out, fleet);
-    add("power_per_chip", ratio(joules, out.span * fleet.chips()), "W");
+    add("power_per_chip", ratio(joules, fleet.chip_seconds(out)), "W");
     add("energy_per_token", ratio(joules, out.output_tokens), "J/tok");
     add_costs(add, out, fleet, experiment);
     counts.events += static_cast<long>(out.events);
 
     add_lifecycle(add, out, fleet, experiment);
 
-    const double usd_per_second =
-        result.cost.empty() ? 0 : result.cost.front().usd_per_hour_per_chip * fleet.chips() / 3600;
+    const double usd_per_chip_second =
+        result.cost.empty() ? 0 : result.cost.front().usd_per_hour_per_chip / 3600;
     std::vector<double> scales = experiment.spec.workload.serving->rate_scales;
     std::vector<LoadPoint>& curve = result.served->curve;
     for (const double scale : scales) {
@@ -271,7 +283,7 @@ AlternativeResult run_serving(const ResolvedExperiment& experiment,
         const ServingOutcome other = fleet.run(scaled(traffic, scale), options.seed, options.stop);
         if (other.stopped) break;
         counts.events += static_cast<long>(other.events);
-        curve.push_back(load_point(scale, other, fleet, usd_per_second));
+        curve.push_back(load_point(scale, other, fleet, usd_per_chip_second));
     }
     mark_frontier(curve);
     for (std::size_t i = 0; i < fleet.size(); ++i) {

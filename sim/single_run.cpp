@@ -231,7 +231,7 @@ void check_single(const ResolvedExperiment& experiment, const ResolvedAlternativ
     // A library that the user did not name is nothing to point at: the operator is.
     const bool named = alternative.pool.places.has("kernels");
     const std::string hint = fmt::format(
-        "other dtypes of the operator, or kernels: another library than {} of {}",
+        "other dtypes of the operator, larger buffers, or at tile another library than {} of {}",
         alternative.kernels.name, named ? "this alternative" : "chip " + alternative.chip.name);
     for (const auto& what : costs.operators) {
         if (alternative.pool.tiling) {

@@ -234,10 +234,10 @@ void StepCase::check() const {
     const CostProblems costs =
         cost_problems(step.program, cache, fabric_, alternative_.collectives, alternative_.ranks);
     for (const auto& what : costs.operators)
-        problems.push_back(
-            at_key(alternative_.pool, alternative_.pool.tiling ? "tiling" : "precision", what,
-                   fmt::format("another precision, or kernels: another library than {}",
-                               alternative_.kernels.name)));
+        problems.push_back(at_key(
+            alternative_.pool, alternative_.pool.tiling ? "tiling" : "precision", what,
+            fmt::format("another precision, larger buffers, or at tile another library than {}",
+                        alternative_.kernels.name)));
     for (const auto& what : costs.transfers)
         problems.push_back(at_key(alternative_.pool, "collectives", what));
     try {

@@ -8,6 +8,7 @@
 #include "base/names.hpp"
 #include "sim/band.hpp"
 #include "sim/shared_cores.hpp"
+#include "workloads/training_transfers.hpp"
 
 namespace podsim {
 
@@ -54,6 +55,11 @@ void slow_gradients(const Program& program, const TrainingHabits& habits, Progra
             cost.basis = std::max(cost.basis, Confidence::derived);
         }
     }
+}
+
+// What a reduction depends on beside its plan's degrees.
+std::string directions(const TrainingPlan& plan) {
+    return two_directions(plan) ? fmt::format("|two, {}", plan.pipeline_parallel) : "";
 }
 
 const StageNeed& fullest_of(const std::vector<StageNeed>& needs) {
@@ -116,8 +122,8 @@ TrainingPassPtr TrainingCase::pass(const TrainingPlan& plan, const PassRequest& 
         depends.data_parallel = 1;
         depends.zero_stage = 0;
     }
-    const std::string key =
-        plan_key(depends) + "|" + placement_key(plan) + "|" + pass_key(job_, request);
+    const std::string key = plan_key(depends) + "|" + placement_key(plan) + "|" +
+                            pass_key(job_, request) + (request.reduces ? directions(plan) : "");
     const auto found = known_.find(key);
     if (found != known_.end()) return found->second;
     return known_[key] = run(build_pass(job_, plan, request));
@@ -125,7 +131,7 @@ TrainingPassPtr TrainingCase::pass(const TrainingPlan& plan, const PassRequest& 
 
 TrainingPassPtr TrainingCase::optimizer(const TrainingPlan& plan,
                                         const std::vector<TrainingPosition>& positions) {
-    std::string key = "optimizer|" + plan_key(plan) + "|" + placement_key(plan);
+    std::string key = "optimizer|" + plan_key(plan) + "|" + placement_key(plan) + directions(plan);
     for (const TrainingPosition& one : positions) key += "|" + work_of(job_, one);
     const auto found = known_.find(key);
     if (found != known_.end()) return found->second;
@@ -137,6 +143,17 @@ TrainingPassPtr TrainingCase::layer(const TrainingPlan& plan, long layer, PassKi
     position.begin = layer;
     position.end = layer + 1;
     return part(plan, position, kind);
+}
+
+TrainingPassPtr TrainingCase::loaded_layer(const TrainingPlan& plan, long layer, PassKind kind,
+                                           double busiest) {
+    PassRequest request;
+    request.kind = kind;
+    request.position.begin = layer;
+    request.position.end = layer + 1;
+    request.backward = request.position;
+    request.busiest = busiest;
+    return pass(plan, request);
 }
 
 TrainingPassPtr TrainingCase::part(const TrainingPlan& plan, const TrainingPosition& part,

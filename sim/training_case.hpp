@@ -97,6 +97,10 @@ class TrainingCase {
     // A whole layer of this kind alone, forward or backward.
     TrainingPassPtr layer(const TrainingPlan& plan, long layer, PassKind kind);
 
+    // The same with so many assignments for the busiest rank of each expert group.
+    TrainingPassPtr loaded_layer(const TrainingPlan& plan, long layer, PassKind kind,
+                                 double busiest);
+
     // Any part of the model by itself: layers, the embedding, the head.
     TrainingPassPtr part(const TrainingPlan& plan, const TrainingPosition& part, PassKind kind);
 

@@ -14,6 +14,14 @@ namespace {
 
 constexpr double day = 86400, hour = 3600;
 
+// Chips that make no group take the place of what is repaired.
+TrainingRunForm with_standing_by(const ResolvedExperiment& experiment,
+                                 const ResolvedAlternative& alternative) {
+    TrainingRunForm form = *experiment.spec.workload.training->run;
+    form.spares += alternative.standing_by;
+    return form;
+}
+
 // What is wrong, at the key of `run` that says so.
 void require_possible(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative,
                       const TrainingRunForm& form) {
@@ -49,38 +57,38 @@ TrainingRunSpec training_run_spec(const TrainingRunForm& form, double chips, dou
 }
 
 void check_days(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative) {
-    const auto& run = experiment.spec.workload.training->run;
-    if (run) require_possible(experiment, alternative, *run);
+    if (experiment.spec.workload.training->run)
+        require_possible(experiment, alternative, with_standing_by(experiment, alternative));
 }
 
 void add_days(AlternativeResult& result, const ResolvedExperiment& experiment,
               const ResolvedAlternative& alternative) {
-    const auto& form = experiment.spec.workload.training->run;
-    if (!form) return;
+    if (!experiment.spec.workload.training->run) return;
+    const TrainingRunForm form = with_standing_by(experiment, alternative);
     const Provenance provenance = result.metrics.front().rests_on;
     const auto add = [&](const std::string& name, double value, const char* unit) {
         result.metrics.push_back({name, value, unit, {}, {}, provenance});
     };
     const double tokens_of_step = result.totals.tokens_in;
     const Seconds step(result.iteration_seconds);
-    const double paid = static_cast<double>(alternative.packages + form->spares);
+    const double paid = static_cast<double>(alternative.packages + form.spares);
     const double dollars_per_second =
         result.cost.empty() ? 0 : paid * result.cost.front().usd_per_hour_per_chip / hour;
-    double tokens = form->tokens ? form->tokens->value() : 0;
+    double tokens = form.tokens ? form.tokens->value() : 0;
     const auto run_of = [&](double steps) {
-        return expected_run(training_run_spec(*form, alternative.packages, steps, step));
+        return expected_run(training_run_spec(form, alternative.packages, steps, step));
     };
-    if (form->budget) {
+    if (form.budget) {
         if (!(dollars_per_second > 0)) {
             result.warnings.emplace_back("without a price no budget buys tokens");
             return;
         }
         // Wall time goes with the steps, evaluations in whole numbers apart.
-        const double wall = form->budget->value() / dollars_per_second;
+        const double wall = form.budget->value() / dollars_per_second;
         const double steps = std::max(1.0, wall / step.value());
         tokens = steps * run_of(steps).work / run_of(steps).wall * tokens_of_step;
-        if (form->evaluate_every > 0) {
-            const double each = form->evaluation.value() / form->evaluate_every;
+        if (form.evaluate_every > 0) {
+            const double each = form.evaluation.value() / form.evaluate_every;
             tokens *= step.value() / (step.value() + each);
         }
     }
@@ -91,7 +99,7 @@ void add_days(AlternativeResult& result, const ResolvedExperiment& experiment,
     add("run_steps", steps, "steps");
     add("run_time", wall / day, "day");
     add("goodput", run.goodput, "share");
-    if (!form->failures.empty()) add("interruptions", run.interruptions, "failures");
+    if (!form.failures.empty()) add("interruptions", run.interruptions, "failures");
     if (run.storage_interval < run.wall)
         add("checkpoint_interval", run.storage_interval.value(), "s");
     add("run_chip_hours", wall / hour * paid, "h");
@@ -112,12 +120,12 @@ void add_days(AlternativeResult& result, const ResolvedExperiment& experiment,
     for (const EnergyPart& part : result.energy) energy += part.joules;
     // Waiting chips draw what they draw on the mean.
     add("run_energy", energy / step.value() * wall / 3.6e12, "GWh");
-    if (form->failures.empty()) return;
+    if (form.failures.empty()) return;
     // The expectation against twenty drawn runs of at most a hundred thousand steps each.
     constexpr int draws = 20;
     constexpr double most_steps = 1e5;
     TrainingRunSpec drawn =
-        training_run_spec(*form, alternative.packages, std::min(steps, most_steps), step);
+        training_run_spec(form, alternative.packages, std::min(steps, most_steps), step);
     double sum = 0;
     for (int i = 0; i < draws; ++i)
         sum += simulated_run(drawn, static_cast<std::uint64_t>(i) + 1).goodput;

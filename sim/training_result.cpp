@@ -20,11 +20,9 @@ namespace {
 class Answer {
   public:
     explicit Answer(const TrainingAnswerInput& in)
-        : in_(in), step_(in.step), engine_(in.job.engine) {
+        : in_(in), step_(in.step), engine_(in.job.engine), kinds_(stage_kinds(in.parts, in.plan)) {
         evidence_ = {engine_.kernel_gap.confidence, engine_.host_step.confidence,
                      engine_.rank_skew.confidence};
-        for (std::size_t kind = 0; kind < step_.needs.size(); ++kind)
-            by_kind_.push_back(uses_of_kind(step_, kind));
         critical_ = uses_of_stage(step_, step_.critical_stage);
     }
 
@@ -43,6 +41,11 @@ class Answer {
   private:
     double seconds() const { return step_.total.value(); }
     std::size_t critical_kind() const { return at(step_.kind_of_stage, step_.critical_stage); }
+    bool is_critical(const StageKind& kind) const {
+        const auto& steps = kind.steps;
+        return kind.kind == critical_kind() &&
+               std::find(steps.begin(), steps.end(), &step_) != steps.end();
+    }
 
     AssemblyInput input_of(const TrainingPass& pass) const {
         return {pass.program,          pass.costs, pass.record, in_.hardware, in_.fabric,
@@ -89,8 +92,8 @@ class Answer {
         if (measured > 0) provenance_.measured_error = error / measured;
     }
 
-    std::string class_name(std::size_t kind, const RankClass& of) const {
-        std::string name = step_.needs[kind].need.rank_class;
+    static std::string class_name(const StageKind& kind, const RankClass& of) {
+        const std::string name = kind.groups + kind.need->need.rank_class;
         const std::string ranks = "ranks";
         return name.substr(0, name.size() - ranks.size()) + of.name;
     }
@@ -102,15 +105,14 @@ class Answer {
         return static_cast<double>(in_.plan.stage_ranks()) / built;
     }
     // Ranks of a class in all stages of a kind. Classes of a pass are those of one stage.
-    double ranks_of(std::size_t kind, const Program& program, const RankClass& of) const {
-        return static_cast<double>(of.count) * scale_of(program) *
-               static_cast<double>(step_.needs[kind].stages.size());
+    double ranks_of(const StageKind& kind, const Program& program, const RankClass& of) const {
+        return static_cast<double>(of.count) * scale_of(program) * kind.share * kind.stages();
     }
 
     void add_rows() {
         std::map<std::string, std::size_t> index;
-        for (std::size_t kind = 0; kind < by_kind_.size(); ++kind) {
-            for (const PassUse& use : by_kind_[kind]) {
+        for (const StageKind& kind : kinds_) {
+            for (const PassUse& use : kind.uses) {
                 for (OperatorRow row : operator_rows(input_of(*use.pass))) {
                     const auto& classes = use.pass->program.classes;
                     const auto of =
@@ -119,7 +121,7 @@ class Answer {
                     row.rank_class = class_name(kind, *of);
                     // The chain of the stage that ends last is the step's.
                     double times = 0;
-                    if (kind == critical_kind()) {
+                    if (is_critical(kind)) {
                         for (const PassUse& one : critical_) {
                             if (one.pass == use.pass) times = one.times;
                         }
@@ -133,7 +135,9 @@ class Answer {
             OperatorRow row;
             row.name = name;
             row.kind = "wait";
-            row.rank_class = class_name(critical_kind(), {"ranks", 1});
+            for (const StageKind& kind : kinds_) {
+                if (is_critical(kind)) row.rank_class = class_name(kind, {"ranks", 1});
+            }
             row.basis = "derived";
             row.count = 1;
             row.seconds_each = row.seconds_total = row.seconds_critical = time;
@@ -183,14 +187,14 @@ class Answer {
     void add_resources_and_totals() {
         Totals& totals = result_.totals;
         double tasks = 0;
-        for (std::size_t kind = 0; kind < by_kind_.size(); ++kind) {
+        for (const StageKind& kind : kinds_) {
             std::map<std::string, ResourceUse> sums;
             std::vector<std::string> order;
-            const double stages = static_cast<double>(step_.needs[kind].stages.size());
-            for (const PassUse& use : by_kind_[kind]) {
+            for (const PassUse& use : kind.uses) {
                 const AssemblyInput input = input_of(*use.pass);
                 const Totals of = totals_of(input);
-                const double times = use.times * stages * scale_of(use.pass->program);
+                const double times =
+                    use.times * kind.stages() * kind.share * scale_of(use.pass->program);
                 totals.flops += times * of.flops;
                 totals.matrix_flops += times * of.matrix_flops;
                 totals.hbm_bytes += times * of.hbm_bytes;
@@ -247,10 +251,11 @@ class Answer {
             bounds.critical_path +=
                 of(passes.backward ? passes.backward : passes.input_gradient).critical_path;
         }
-        for (std::size_t kind = 0; kind < by_kind_.size(); ++kind) {
+        // Of the groups that the others wait for.
+        for (std::size_t kind = 0; kind < step_.needs.size(); ++kind) {
             double busy = 0;
             const double stages = static_cast<double>(step_.needs[kind].stages.size());
-            for (const PassUse& use : by_kind_[kind]) {
+            for (const PassUse& use : uses_of_kind(step_, kind)) {
                 const Bounds& one = of(use.pass);
                 busy += use.times * one.perfect_overlap;
                 bounds.serial += stages * use.times * one.serial;
@@ -265,9 +270,9 @@ class Answer {
     }
 
     void add_memory() {
-        for (std::size_t kind = 0; kind < step_.needs.size(); ++kind) {
-            const MemoryNeed& need = step_.needs[kind].need;
-            const Program& program = step_.passes.front().forward->program;
+        for (const StageKind& kind : kinds_) {
+            const MemoryNeed& need = kind.need->need;
+            const Program& program = kind.steps.front()->passes.front().forward->program;
             for (const RankClass& of : program.classes) {
                 MemoryUse use;
                 use.rank_class = class_name(kind, of);
@@ -361,7 +366,9 @@ class Answer {
         add("step_time", time, "s");
         add("training_tokens_per_second_per_chip", rate, "tok/s");
         const double per_token =
-            training_flops_per_token(in_.job.model, in_.job.sequence, in_.job.has_drafts()).value();
+            training_flops_per_token(in_.job.model, in_.job.sequence, in_.job.has_drafts(),
+                                     in_.plan.routed.dropped)
+                .value();
         const Precision& formats = in_.job.precision;
         FlopsPerSecond peak(0.0);
         for (const DType format : {formats.weights, formats.experts, formats.activations})
@@ -427,11 +434,11 @@ class Answer {
     void add_energy_and_cost() {
         std::vector<AssemblyInput> inputs;
         std::vector<double> times;
-        for (std::size_t kind = 0; kind < by_kind_.size(); ++kind) {
-            const double stages = static_cast<double>(step_.needs[kind].stages.size());
-            for (const PassUse& use : by_kind_[kind]) {
+        for (const StageKind& kind : kinds_) {
+            for (const PassUse& use : kind.uses) {
                 inputs.push_back(input_of(*use.pass));
-                times.push_back(use.times * stages * scale_of(use.pass->program));
+                times.push_back(use.times * kind.stages() * kind.share *
+                                scale_of(use.pass->program));
             }
         }
         std::vector<EnergyRun> runs;
@@ -443,9 +450,12 @@ class Answer {
                          {formats.weights, formats.experts, formats.attention});
         const double rate = result_.metric("training_tokens_per_second_per_chip")->value;
         constexpr double trillion = 1e12;
+        // Chips that stand by are paid too.
+        const double paid = static_cast<double>(in_.alternative.pool.chips) /
+                            static_cast<double>(in_.alternative.packages);
         for (std::size_t i = 0; i < result_.cost.size(); ++i) {
             const CostBasis& basis = result_.cost[i];
-            const double hours = trillion / rate / 3600;
+            const double hours = paid * trillion / rate / 3600;
             Metric metric{"usd_per_trillion_tokens" + (i == 0 ? "" : "_" + basis.name),
                           hours * basis.usd_per_hour_per_chip / 1e6,
                           "MUSD/Ttok",
@@ -457,7 +467,7 @@ class Answer {
             result_.metrics.push_back(std::move(metric));
         }
         result_.metrics.push_back({"chip_hours_per_trillion_tokens",
-                                   trillion / rate / 3600,
+                                   paid * trillion / rate / 3600,
                                    "h/Ttok",
                                    {},
                                    {},
@@ -475,7 +485,7 @@ class Answer {
     const TrainingStep& step_;
     const EngineSpec& engine_;
     EngineEvidence evidence_;
-    std::vector<std::vector<PassUse>> by_kind_;
+    std::vector<StageKind> kinds_;
     std::vector<PassUse> critical_;
     std::vector<double> exact_counts_;
     Provenance provenance_;

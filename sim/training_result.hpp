@@ -4,14 +4,15 @@
 
 #include "sim/experiment.hpp"
 #include "sim/resolve.hpp"
-#include "sim/training_case.hpp"
+#include "sim/training_parts.hpp"
 
 namespace podsim {
 
 struct TrainingAnswerInput {
     const TrainingJob& job;
     const TrainingPlan& plan;
-    const TrainingStep& step;
+    const TrainingStep& step;              // that the others wait for
+    const std::vector<PartStep>& parts;    // all, that one among them
     const TrainingPassPtr& layer_forward;  // one layer of the most common kind
     const TrainingPassPtr& layer_backward;
     const ResolvedExperiment& experiment;

@@ -11,8 +11,10 @@
 #include "sim/band.hpp"
 #include "sim/cost_file.hpp"
 #include "sim/training_days.hpp"
+#include "sim/training_parts.hpp"
 #include "sim/training_program.hpp"
 #include "sim/training_result.hpp"
+#include "sim/training_unfolded.hpp"
 #include "workloads/step_parts.hpp"
 
 namespace podsim {
@@ -58,9 +60,18 @@ void fill_training_mapping(const ResolvedExperiment& experiment, ResolvedAlterna
     MappingSpec& mapping = alternative.pool.mapping;
     const long within = static_cast<long>(mapping.tensor_parallel) *
                         mapping.training.context_parallel * mapping.pipeline_parallel;
+    const bool unequal = mapping.training.unequal_groups;
     if (mapping.data_parallel == 0) {
-        mapping.data_parallel = std::max(1, static_cast<int>(alternative.ranks / within));
+        const long groups = unequal ? groups_that_fit(training_plan(experiment, alternative),
+                                                      alternative.ranks, alternative.chip.ranks)
+                                    : alternative.ranks / within;
+        mapping.data_parallel = std::max(1, static_cast<int>(groups));
         alternative.chosen.emplace_back("data_parallel", mapping.data_parallel);
+    }
+    if (const long used = within * mapping.data_parallel; unequal && used < alternative.ranks) {
+        alternative.packages = static_cast<int>(used / alternative.chip.ranks);
+        alternative.standing_by = alternative.pool.chips - alternative.packages;
+        alternative.ranks = alternative.packages * alternative.chip.ranks;
     }
     if (mapping.expert_parallel != 0) return;
     mapping.expert_parallel = 1;
@@ -148,11 +159,47 @@ std::string text_of(const ChosenOrder& chosen) {
         to_string(Bytes(chosen.beyond_flat)), to_string(kFlatOrder));
 }
 
+void add_unfolded(AlternativeResult& result, const UnfoldedStep& unfolded) {
+    const Provenance provenance = result.metrics.front().rests_on;
+    const auto add = [&](const char* name, double value, const char* unit) {
+        result.metrics.push_back({name, value, unit, {}, {}, provenance});
+    };
+    add("step_time_unfolded", unfolded.total.value(), "s");
+    add("expert_imbalance_unfolded", unfolded.imbalance, "ratio");
+}
+
+// How unequal groups turned out, and what stands by.
+std::vector<std::string> said_of(const std::vector<PartStep>& parts, const TrainingPlan& plan,
+                                 const ResolvedAlternative& alternative) {
+    std::vector<std::string> said;
+    if (parts.size() > 1) {
+        std::string text =
+            fmt::format("{} data-parallel groups are not alike:", plan.data_parallel);
+        for (const PartStep& one : parts) {
+            text += fmt::format("{} {} of {} micro-batches", &one == &parts.front() ? "" : ",",
+                                one.part.groups, one.part.plan.part.micro_batches);
+            if (one.part.last_block)
+                text += fmt::format(" with experts over {} ranks ({} copies)",
+                                    one.part.plan.expert_parallel, one.part.redundant);
+            text += fmt::format(" in {}", to_string(one.step.total));
+        }
+        said.push_back(text + "; the step waits for the slowest");
+    }
+    if (alternative.standing_by > 0) {
+        said.push_back(
+            fmt::format("{} of {} chips make no data-parallel group and stand by: they "
+                        "are paid, and spares of a run",
+                        alternative.standing_by, alternative.pool.chips));
+    }
+    return said;
+}
+
 // A fabric may have no way for a collective that its library knows.
-TrainingStep step_of(TrainingCase& training, const TrainingPlan& plan,
-                     const ResolvedAlternative& alternative) {
+std::vector<PartStep> steps_of(TrainingCase& training, const TrainingJob& job,
+                               const TrainingMachine& machine, CostCache& cache,
+                               const TrainingPlan& plan, const ResolvedAlternative& alternative) {
     try {
-        return training.step(plan);
+        return part_steps(training, job, machine, cache, plan);
     } catch (const std::invalid_argument& error) {
         throw InputError({at_key(alternative.pool, "mapping", error.what())});
     }
@@ -181,6 +228,15 @@ void check_training(const ResolvedExperiment& experiment, const ResolvedAlternat
     std::vector<Diagnostic> problems;
     for (const StepError& error : training_problems(job, plan, alternative.ranks))
         problems.push_back(at_plan(experiment, alternative, error));
+    if (!experiment.spec.workload.training->fold) {
+        const bool unequal = plan.more.unequal_groups;
+        if (unequal || job.experts.capacity_factor > 0)
+            problems.push_back(at_key(
+                experiment.spec.workload, "fold",
+                unequal ? "draws groups that are alike, mapping.unequal_groups says they are not"
+                        : "draws what comes to experts, experts.capacity_factor would drop some",
+                "leave one of the two away"));
+    }
     if (!problems.empty()) throw InputError(std::move(problems));
     plan.routed = routed_load(job, plan);
     plan.order = chosen_order(job, plan).order;
@@ -214,8 +270,9 @@ void check_training(const ResolvedExperiment& experiment, const ResolvedAlternat
             if (!position.embedding && !position.head) break;
         }
     }
-    require_memory(training, plan, training.memory(plan), alternative,
-                   machinery.hardware.hbm_capacity);
+    require_memory(training, plan,
+                   part_memory(job, machinery.machine(alternative, Driver::plain), cache, plan),
+                   alternative, machinery.hardware.hbm_capacity);
     check_days(experiment, alternative);
 }
 
@@ -232,10 +289,15 @@ AlternativeResult run_training(const ResolvedExperiment& experiment,
                     RankState::busy);
     const CostFile file(options.cache_folder, cache);
     TrainingCase training(job, machinery.machine(alternative, options.driver), cache);
-    const TrainingStep step = step_of(training, plan, alternative);
-    require_memory(training, plan, step.needs, alternative, machinery.hardware.hbm_capacity);
+    const TrainingMachine machine = machinery.machine(alternative, options.driver);
+    const std::vector<PartStep> parts = steps_of(training, job, machine, cache, plan, alternative);
+    const TrainingStep& step = slowest(parts).step;
+    for (const PartStep& one : parts)
+        require_memory(training, plan, one.step.needs, alternative,
+                       machinery.hardware.hbm_capacity);
     if (options.program) {
-        const StepProgram whole = program_of_step(step, plan, stage_send(job, plan));
+        const TrainingPlan& traced = slowest(parts).part.plan;
+        const StepProgram whole = program_of_step(step, traced, stage_send(job, traced));
         options.program({alternative.name, whole.program, {}, whole.record});
     }
     const long layer = most_common_layer(job.model);
@@ -246,20 +308,27 @@ AlternativeResult run_training(const ResolvedExperiment& experiment,
     counts.cache_misses += cache.misses();
     counts.stored_hits += cache.stored_hits();
     file.keep(cache);
-    AlternativeResult result = training_answer({job, plan, step, forward, backward, experiment,
-                                                alternative, machinery.hardware, machinery.fabric},
-                                               options.timeline);
+    AlternativeResult result =
+        training_answer({job, plan, step, parts, forward, backward, experiment, alternative,
+                         machinery.hardware, machinery.fabric},
+                        options.timeline);
+    if (!experiment.spec.workload.training->fold)
+        add_unfolded(result, unfolded_step(training, job, plan, step, options.seed));
     add_days(result, experiment, alternative);
     if (const std::string why = text_of(chosen_order(job, plan)); !why.empty())
         result.warnings.push_back(why);
+    for (std::string& what : said_of(parts, plan, alternative))
+        result.warnings.push_back(std::move(what));
     result.warnings.insert(result.warnings.begin(), alternative.warnings.begin(),
                            alternative.warnings.end());
     if (options.neighbour && alternative.chip.cores) {
         const Fidelity other = neighbour_of(fidelity);
         CostCache neighbour(machinery.hardware, alternative.kernels, other, true, RankState::busy);
-        TrainingCase beside(job, machinery.machine(alternative, Driver::plain), neighbour);
+        const TrainingMachine same = machinery.machine(alternative, Driver::plain);
+        TrainingCase beside(job, same, neighbour);
         result.neighbour = to_string(other);
-        result.neighbour_gap = beside.time(plan) / step.total - 1.0;
+        result.neighbour_gap =
+            slowest(part_steps(beside, job, same, neighbour, plan)).step.total / step.total - 1.0;
     }
     return result;
 }

@@ -46,6 +46,7 @@ struct TrainingForm {
     int zero_stage = 1;
     TrainingOffload offload;
     bool drafts = true, dropout = false;
+    bool fold = true;  // else ranks are drawn one by one too (sim/training_unfolded.hpp)
     std::optional<TrainingRunForm> run;
     double global_batch() const;  // sequences
 };
@@ -123,6 +124,9 @@ void describe_training(Form& form, bool training, TrainingForm& spec) {
                         "training: with the model's modules of multi-token prediction");
     optional_of_variant(form, training, "dropout", spec.dropout,
                         "training: as models of 2022 had it");
+    optional_of_variant(form, training, "fold", spec.fold,
+                        "training: take ranks as equal; false: also draw the experts' load of "
+                        "every rank, micro-batch and layer");
     optional_of_variant(form, training, "run", spec.run, "training: a run of many steps");
     if (!training || !form.ok() || batch.kind == Node::Kind::null) return;
     std::vector<Diagnostic> problems;
@@ -171,18 +175,19 @@ void describe_training_mapping(Form& form, TrainingMapping& mapping) {
         form.problem("placement", "is '" + placement + "', no order of tp, cp, dp and pp",
                      "topology, flat, or one such as tp-cp-dp-pp or tp-cp-ep-pp-dp");
     }
+    form.optional("unequal_groups", mapping.unequal_groups,
+                  "training: data-parallel groups of different size and batch; ranks that make no "
+                  "group stand by");
     form.optional("layers", mapping.layers, "training: layers of each part of the model");
 }
 
 // Dotted keys of a pool that say something to training alone.
 inline const std::vector<const char*>& training_mapping_keys() {
-    static const std::vector<const char*> keys = {"mapping.context_parallel",
-                                                  "mapping.context_exchange",
-                                                  "mapping.sequence_parallel",
-                                                  "mapping.expert_tensor_parallel",
-                                                  "mapping.positions_per_stage",
-                                                  "mapping.layers",
-                                                  "mapping.placement"};
+    static const std::vector<const char*> keys = {
+        "mapping.context_parallel",    "mapping.context_exchange",
+        "mapping.sequence_parallel",   "mapping.expert_tensor_parallel",
+        "mapping.positions_per_stage", "mapping.layers",
+        "mapping.unequal_groups",      "mapping.placement"};
     return keys;
 }
 

@@ -239,6 +239,19 @@ double expected_maximum(const std::vector<CountLaw>& counts) {
     return std::max(most, low + sum * step);
 }
 
+std::vector<CountLaw> rank_counts(const SlotChances& slots, double tokens) {
+    const auto ranks = static_cast<std::size_t>(slots.ranks);
+    const std::size_t each = slots.chances.size() / ranks;
+    std::vector<CountLaw> counts;
+    for (std::size_t rank = 0; rank < ranks; ++rank)
+        counts.push_back(count_of(slots.chances.data() + rank * each, each, tokens));
+    return counts;
+}
+
+double drawn_count(const CountLaw& count, double z) {
+    return std::max(0.0, count.mean + count.deviation * (z + count.skewness * (z * z - 1) / 6));
+}
+
 GroupLoad group_load(const SlotChances& slots, double tokens, const SenderLimit& limit) {
     const auto ranks = static_cast<std::size_t>(slots.ranks);
     const std::size_t each = slots.chances.size() / ranks;

@@ -80,6 +80,11 @@ ExpertRows part_of(const ExpertRows& rows, int parts, int part);
 struct CountLaw {
     double mean = 0, deviation = 0, skewness = 0;
 };
+// Assignments of each rank with `tokens` in flight.
+std::vector<CountLaw> rank_counts(const SlotChances& slots, double tokens);
+// One count: mean + deviation (z + skewness (z^2 - 1) / 6) of a standard normal z (Cornish and
+// Fisher, Rev. Inst. Int. Stat. 5, 1938), not below zero.
+double drawn_count(const CountLaw& count, double z);
 // Expected maximum of independent counts. Throws std::invalid_argument for none.
 double expected_maximum(const std::vector<CountLaw>& counts);
 

@@ -32,10 +32,12 @@ class Ends {
 
 class Player {
   public:
-    Player(const Schedule& schedule, const PipelineTimes& times, bool with_passes)
+    Player(const Schedule& schedule, const PipelineTimes& times, bool with_passes,
+           const PassDelay& delay)
         : schedule_(schedule),
           times_(times),
           with_passes_(with_passes),
+          delay_(delay),
           forward_(schedule.pipes, schedule.positions, schedule.micro_batches),
           input_(schedule.pipes, schedule.positions, schedule.micro_batches),
           next_(schedule.programs.size(), 0),
@@ -145,7 +147,8 @@ class Player {
 
     void run(const Pass& pass, int stage, double begin) {
         const auto s = static_cast<std::size_t>(stage);
-        const double length = duration(pass), end = begin + length;
+        const double late = delay_ ? delay_(pass).value() : 0;
+        const double length = std::max(0.0, duration(pass) + late), end = begin + length;
         free_[s] = end;
         StageTiming& of = timing_.stages[s];
         if (!begun_[s]) of.first = Seconds(begin);
@@ -232,6 +235,7 @@ class Player {
     const Schedule& schedule_;
     const PipelineTimes& times_;
     bool with_passes_;
+    const PassDelay& delay_;
     Ends forward_, input_;
     std::vector<std::size_t> next_;
     std::vector<double> free_, held_;
@@ -244,9 +248,9 @@ class Player {
 
 }  // namespace
 
-ScheduleTiming time_schedule(const Schedule& schedule, const PipelineTimes& times,
-                             bool with_passes) {
-    return Player(schedule, times, with_passes).play();
+ScheduleTiming time_schedule(const Schedule& schedule, const PipelineTimes& times, bool with_passes,
+                             const PassDelay& delay) {
+    return Player(schedule, times, with_passes, delay).play();
 }
 
 }  // namespace podsim

@@ -10,6 +10,7 @@
 //   the optimiser step does not wait for all of them).
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "workloads/schedule.hpp"
@@ -37,9 +38,12 @@ struct ScheduleTiming {
     std::vector<PassRun> passes;  // in the order of stages and programs, where asked for
 };
 
+// How much longer a single pass takes than its position's.
+using PassDelay = std::function<Seconds(const Pass& pass)>;
+
 // Throws std::logic_error for programs that wait for each other for ever or leave out a pass: a
 // schedule that make_schedule() returns does neither.
 ScheduleTiming time_schedule(const Schedule& schedule, const PipelineTimes& times,
-                             bool with_passes = false);
+                             bool with_passes = false, const PassDelay& delay = {});
 
 }  // namespace podsim

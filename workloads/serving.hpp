@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "base/units.hpp"
+#include "workloads/autoscaling.hpp"
 #include "workloads/expert_drift.hpp"
 #include "workloads/kv_cache.hpp"
 #include "workloads/request.hpp"
@@ -78,6 +79,20 @@ struct ReplicaFailures {
     Seconds repair{0.0};             // until it serves again, start-up included
 };
 
+// From then on a replica's steps take what they take under this condition of its fabric.
+struct ConditionChange {
+    Seconds at{0.0};
+    int replica = 0;
+    std::size_t condition = 0;  // 0: whole
+};
+
+// A replica without one of its chips, until it is back; to the end if absent.
+struct ReplicaOutage {
+    Seconds at{0.0};
+    std::optional<Seconds> until;
+    int replica = 0;
+};
+
 struct ServingPool {
     std::string name;
     PoolRole role = PoolRole::serve;
@@ -88,11 +103,15 @@ struct ServingPool {
     double tokens_per_step = 1;  // that a decoding sequence gains: above 1 with accepted drafts
     long query_tokens = 1;       // that it brings into a step: one and its drafts
     StepTime step_time;
+    std::vector<StepTime> degraded;  // under condition 1 and so on
+    std::vector<ConditionChange> changes;
+    std::vector<ReplicaOutage> outages;
     Seconds swap_each{0.0};  // of one token's cache between the chips and their host
     // KV transfer: what a replica sends, or takes in, at most.
     BytesPerSecond link{0.0};
     ReplicaFailures failures;
-    std::optional<ExpertBalancing> experts;  // whose popularity drifts
+    std::optional<ExpertBalancing> experts;      // whose popularity drifts
+    std::optional<AutoscalingRule> autoscaling;  // between its least and `replicas`
 };
 
 // What requests are held to for goodput; a class's own promise goes first.
@@ -109,8 +128,9 @@ struct ServingCase {
     Seconds transfer_latency{0.0};
     ServiceObjective objective;
     std::uint64_t seed = 1;  // of failures
-    // Told of all that was worked: replica `replica` of pool `pool` ran `steps` steps of this load.
-    std::function<void(std::size_t pool, const StepLoad&, double steps)> worked;
+    // Told of all that was worked: a replica of pool `pool` ran `steps` steps of this load.
+    std::function<void(std::size_t pool, std::size_t condition, const StepLoad&, double steps)>
+        worked;
     // Asked now and then; true ends the run with what there is. May be empty.
     std::function<bool()> stop;
 };
@@ -148,13 +168,18 @@ struct PoolOutcome {
     double block_seconds = 0;           // integral of blocks in use by running sequences
     long peak_blocks = 0, peak_sequences = 0;
     long preemptions = 0;
+    std::vector<double> condition_seconds, condition_steps;  // of steps, by condition
     long failures = 0;
-    long rebalances = 0;                          // of experts
-    double rebalancing = 0;                       // seconds that steps waited for it
-    double moved_seconds = 0;                     // of steps, times what of the popularity moved
-    double down = 0;                              // seconds without service, summed over replicas
+    long rebalances = 0;       // of experts
+    double rebalancing = 0;    // seconds that steps waited for it
+    double moved_seconds = 0;  // of steps, times what of the popularity moved
+    double down = 0;           // seconds without service, summed over replicas
+    double paid = 0;  // seconds, summed over replicas: from the decision to start until the stop
+    long starts = 0, stops = 0;                   // by autoscaling
+    long waited_for_start = 0;                    // requests that had not begun when one came
     double hit_tokens = 0, looked_up_tokens = 0;  // of prompts, found in the cache
-    std::vector<double> busy_windows, block_windows;  // shares over equal parts of the run
+    // Over equal parts of the run: shares of what is paid for, and how many replicas are.
+    std::vector<double> busy_windows, block_windows, paid_windows;
 };
 
 struct ServingOutcome {

@@ -43,6 +43,9 @@ struct TrainingMapping {
     int positions_per_stage = 0;     // parts of the model a stage holds; 0: what the schedule needs
     ContextExchange context_exchange = ContextExchange::ring;
     TrainingPlacement placement;
+    // Data-parallel groups need not be alike, and ranks that make no group stand by
+    // (workloads/training_groups.hpp).
+    bool unequal_groups = false;
     std::vector<long> layers;  // of each position; empty: as even as they go, the ends with fewer
 };
 

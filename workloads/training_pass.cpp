@@ -39,6 +39,7 @@ class PassBuilder {
     }
 
     Program build(const PassRequest& request) {
+        busiest_ = request.busiest;
         gathers_ = request.gathers;
         reduces_ = request.reduces;
         if (request.kind == PassKind::overlapped) {
@@ -200,7 +201,27 @@ class PassBuilder {
     ExpertLoad load_of(long layer, bool back) const {
         const StepSpec& step = back ? backward_step_ : forward_step_;
         const std::size_t balance = layout_.balances.empty() ? 0 : layout_.balance_of(layer);
-        return expert_load(step, layout_, plan_.own_tokens(job_), balance);
+        ExpertLoad load = expert_load(step, layout_, plan_.own_tokens(job_), balance);
+        if (busiest_ > 0 && layout_.uneven()) take(load);
+        return load;
+    }
+
+    // The busiest rank with as many assignments as were asked for, the others with the rest.
+    void take(ExpertLoad& load) const {
+        const double ranks = layout_.routed_ranks;
+        const double mean = static_cast<double>(plan_.own_tokens(job_)) * layout_.group_ranks *
+                            static_cast<double>(job_.model.experts_per_token) / ranks;
+        const double before = load.imbalance * mean;
+        const auto rest = [&](double busiest) { return (ranks * mean - busiest) / (ranks - 1); };
+        const double here = busiest_ / before, elsewhere = rest(busiest_) / rest(before);
+        load.here = whole_rows({busiest_, static_cast<double>(load.here.active_experts)});
+        load.elsewhere =
+            whole_rows({rest(busiest_), static_cast<double>(load.elsewhere.active_experts)});
+        load.imbalance = busiest_ / mean;
+        load.dispatch.shares[0].receive *= here;
+        load.dispatch.shares[1].receive *= elsewhere;
+        load.combine.shares[0].send *= here;
+        load.combine.shares[1].send *= elsewhere;
     }
 
     ExpertRows rows_of(const ExpertLoad& load, int rank_class) const {
@@ -495,6 +516,7 @@ class PassBuilder {
     ExpertLayout layout_;
     TaskChain chain_;
     RankTransfers transfers_;
+    double busiest_ = 0;  // assignments of the busiest rank, where they are asked for
     bool weights_aside_ = false, gathers_ = false, reduces_ = false;
 };
 
@@ -506,6 +528,7 @@ std::string pass_key(const TrainingJob& job, const PassRequest& request) {
                                   request.receives_gradient ? "g" : "", request.gathers ? "p" : "",
                                   request.reduces ? "d" : "");
     if (request.kind == PassKind::overlapped) key += "|" + work_of(job, request.backward);
+    if (request.busiest > 0) key += fmt::format("|{}", request.busiest);
     // Counted experts differ from layer to layer.
     if (job.experts.popularity == Popularity::histogram)
         key += fmt::format("@{}", request.position.begin);
@@ -514,12 +537,12 @@ std::string pass_key(const TrainingJob& job, const PassRequest& request) {
 
 std::string plan_key(const TrainingPlan& plan) {
     return fmt::format(
-        "{},{},{},{},{},{},{},{},{},{},{},{},{},{}", plan.micro_batch, plan.tensor_parallel,
+        "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}", plan.micro_batch, plan.tensor_parallel,
         plan.more.context_parallel, plan.more.sequence_parallel ? 1 : 0, plan.expert_parallel,
         plan.more.expert_tensor_parallel, static_cast<int>(plan.more.context_exchange),
         static_cast<int>(plan.recompute), plan.zero_stage, plan.data_parallel,
         plan.pipeline_parallel, plan.offload.activations, plan.offload.optimizer,
-        plan.offload.host_memory.value());
+        plan.offload.host_memory.value(), plan.part.expert_replicas);
 }
 
 Program build_pass(const TrainingJob& job, const TrainingPlan& plan, const PassRequest& request) {

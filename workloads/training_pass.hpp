@@ -37,6 +37,7 @@ struct PassRequest {
     TrainingPosition backward;                         // of `overlapped` alone
     bool receives = false, receives_gradient = false;  // from another stage
     bool gathers = false, reduces = false;             // parameters before, gradients after
+    double busiest = 0;  // assignments of an expert group's busiest rank; 0: those expected
 };
 
 // Equal text of requests of one plan: equal programs.

@@ -79,7 +79,8 @@ std::optional<long> stride_of(const TrainingPlan& plan, RankGroup group) {
         case RankGroup::expert:
             return members(width);
         case RankGroup::expert_replicas:
-            return members(width * plan.expert_parallel);
+            return members(plan.part.expert_stride > 0 ? plan.part.expert_stride
+                                                       : width * plan.expert_parallel);
     }
     return std::nullopt;
 }

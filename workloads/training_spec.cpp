@@ -9,6 +9,7 @@
 #include "base/names.hpp"
 #include "models/attention.hpp"
 #include "workloads/step_parts.hpp"
+#include "workloads/training_groups.hpp"
 #include "workloads/training_placement.hpp"
 
 namespace podsim {
@@ -93,7 +94,9 @@ ScheduleRequest TrainingPlan::request(const TrainingJob& job) const {
 }
 
 long TrainingPlan::micro_batches(const TrainingJob& job) const {
-    return job.global_batch / (micro_batch * data_parallel);
+    if (part.micro_batches > 0) return part.micro_batches;
+    const long all = micro_batch * data_parallel;
+    return (job.global_batch + all - 1) / all;
 }
 
 long TrainingPlan::tokens(const TrainingJob& job) const {
@@ -239,6 +242,10 @@ class Checker {
             if (const auto problem = schedule_problem(request)) add("schedule", *problem);
         }
         experts();
+        if (found_.empty() && plan_.more.unequal_groups) {
+            const auto more = group_problems(job_, plan_);
+            found_.insert(found_.end(), more.begin(), more.end());
+        }
         if (found_.empty()) placement();
         if (plan_.offload.optimizer > 0 && plan_.offload.host_memory > BytesPerSecond(0.0) &&
             job_.optimizer.optimizer == Optimizer::muon) {
@@ -261,9 +268,11 @@ class Checker {
         if (plan_.ranks() == ranks) return;
         const long others = static_cast<long>(plan_.tensor_parallel) * plan_.more.context_parallel *
                             plan_.pipeline_parallel;
-        const std::string would = ranks % others == 0
-                                      ? fmt::format("; data_parallel {} would", ranks / others)
-                                      : fmt::format("; {} ranks would", plan_.ranks());
+        std::string would = ranks % others == 0
+                                ? fmt::format("; data_parallel {} would", ranks / others)
+                                : fmt::format("; {} ranks would", plan_.ranks());
+        if (plan_.ranks() < ranks && ranks % others != 0)
+            would += ", or mapping.unequal_groups: true, which lets what is over stand by";
         add("mapping",
             fmt::format("tensor_parallel {} x context_parallel {} x pipeline_parallel {} x "
                         "data_parallel {} are {} ranks, not {}{}",
@@ -301,12 +310,12 @@ class Checker {
 
     void batch() {
         const long per_pass = plan_.micro_batch * plan_.data_parallel;
-        if (job_.global_batch % per_pass == 0) return;
+        if (job_.global_batch % per_pass == 0 || plan_.more.unequal_groups) return;
         const long down = job_.global_batch / per_pass * per_pass;
         const std::string less = down > 0 ? fmt::format("{} or ", down) : "";
         add("global_batch",
             fmt::format("{} sequences do not divide into micro-batches of {} on {} data-parallel "
-                        "groups; {}{} would",
+                        "groups; {}{} would, or mapping.unequal_groups: true",
                         job_.global_batch, plan_.micro_batch, plan_.data_parallel, less,
                         down + per_pass));
     }
@@ -362,7 +371,7 @@ class Checker {
         if (!any) return;
         const long group =
             static_cast<long>(plan_.expert_parallel) * plan_.more.expert_tensor_parallel;
-        if (plan_.stage_ranks() % group != 0) {
+        if (plan_.stage_ranks() % group != 0 && !plan_.more.unequal_groups) {
             return add("mapping.expert_parallel",
                        fmt::format("{} x expert_tensor_parallel {} does not divide the {} ranks "
                                    "of a stage; {} would",

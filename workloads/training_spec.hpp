@@ -38,6 +38,13 @@ struct RoutedLoad {
     double imbalance = 1, dropped = 0;
 };
 
+// What is said of a part of the data-parallel groups, where they are not alike
+// (workloads/training_groups.hpp); 0: as the degrees make it.
+struct PartOfGroups {
+    long micro_batches = 0;
+    long expert_replicas = 0, expert_stride = 0;
+};
+
 struct TrainingPlan {
     int tensor_parallel = 1, pipeline_parallel = 1, data_parallel = 1, expert_parallel = 1;
     TrainingMapping more;
@@ -49,6 +56,7 @@ struct TrainingPlan {
     // As chosen_order() and routed_load() have it; filled in by who makes the plan.
     RankOrder order = kFlatOrder;
     RoutedLoad routed;
+    PartOfGroups part;
 
     long stage_ranks() const {
         return static_cast<long>(tensor_parallel) * more.context_parallel * data_parallel;
@@ -57,10 +65,12 @@ struct TrainingPlan {
     // Replicas of what is not an expert, and of experts.
     long replicas() const { return static_cast<long>(data_parallel) * more.context_parallel; }
     long expert_replicas() const {
-        return stage_ranks() / (static_cast<long>(expert_parallel) * more.expert_tensor_parallel);
+        if (part.expert_replicas > 0) return part.expert_replicas;
+        const long group = static_cast<long>(expert_parallel) * more.expert_tensor_parallel;
+        return (stage_ranks() + group - 1) / group;
     }
     ScheduleRequest request(const TrainingJob& job) const;
-    // Of a data-parallel group in one step.
+    // Of a data-parallel group in one step, the most where they differ.
     long micro_batches(const TrainingJob& job) const;
     // Of one micro-batch: all tokens of a tensor-parallel group, and those of one rank where
     // sequence parallel divides them.

@@ -43,12 +43,34 @@ void RankTransfers::reduce_copies(const Shared& held, bool aside) {
     twins.group_ranks = 2;
     chain_.transfer(data_stream, twins, aside);
 }
+// DualPipe keeps each layer on two stages, which see a half of the micro-batches each (DeepSeek-V3,
+// arXiv 2412.19437, section 3.2.1): what a rank has of their gradients after its own replicas'
+// reduction is summed with what the rank in its place on the other stage has. Stages lie from 1 to
+// P - 1 apart, here as the mean of them does.
+void RankTransfers::sum_directions(const Shared& held, bool aside) {
+    if (!two_directions(plan_)) return;
+    const bool divides = plan_.zero_stage >= 1;
+    const double own = divides ? held.dense / static_cast<double>(plan_.replicas()) +
+                                     held.experts / static_cast<double>(plan_.expert_replicas())
+                               : held.dense + held.experts;
+    Transfer pair = collective("gradients of the other direction", TransferType::all_reduce,
+                               RankGroup::stages, own * bytes_of(job_.gradient_reduction));
+    pair.group_ranks = 2;
+    pair.stride *= plan_.pipeline_parallel / 2;
+    chain_.transfer(data_stream, pair, aside);
+}
+
 void RankTransfers::reduce(const Shared& held, bool aside) {
     const bool scatter = plan_.zero_stage >= 1;
     reduce_copies(held, aside);
     between_replicas(held, "gradients",
                      scatter ? TransferType::reduce_scatter : TransferType::all_reduce,
                      bytes_of(job_.gradient_reduction), aside);
+    sum_directions(held, aside);
+}
+
+bool two_directions(const TrainingPlan& plan) {
+    return plan.schedule == ScheduleKind::dual_pipe && plan.pipeline_parallel > 1;
 }
 
 Operator host_copy(const char* name, double bytes) {

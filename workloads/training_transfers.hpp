@@ -37,12 +37,16 @@ class RankTransfers {
     TaskIds between_replicas(const Shared& held, const char* name, TransferType type,
                              double element, bool aside);
     void reduce_copies(const Shared& held, bool aside);
+    void sum_directions(const Shared& held, bool aside);
 
     const TrainingJob& job_;
     const TrainingPlan& plan_;
     TaskChain& chain_;
     std::vector<GroupTransfer> moved_;
 };
+
+// Whether two stages hold each layer, one for each direction of the pipeline.
+bool two_directions(const TrainingPlan& plan);
 
 // A rank's own copy of so many bytes, on its way over the host link in rows of a page.
 Operator host_copy(const char* name, double bytes);

@@ -10,9 +10,6 @@ namespace {
 
 constexpr double kPage = 1 << 20;
 
-double cache_bytes(const AttentionWork& work) {
-    return static_cast<double>(work.context) * work.entry;
-}
 double all_queries(const AttentionWork& work) {
     return query_bytes(work, work.heads * work.query) * static_cast<double>(work.sequences);
 }
@@ -20,7 +17,7 @@ std::uint64_t page(double bytes) {
     return static_cast<std::uint64_t>(std::ceil(bytes / kPage) * kPage);
 }
 std::uint64_t query_address(const AttentionWork& work) {
-    return page(cache_bytes(work) * static_cast<double>(work.sequences));
+    return page(cache_bytes(work));
 }
 
 struct Plan {
@@ -84,8 +81,8 @@ struct Loader {
             return true;
         }
         const double first = static_cast<double>(piece.first_key + walk.block * plan.tiling.keys);
-        transfer.address = static_cast<std::uint64_t>(
-            static_cast<double>(piece.cache) * cache_bytes(plan.work) + first * plan.work.entry);
+        transfer.address = static_cast<std::uint64_t>(cache_start(plan.work, piece.cache) +
+                                                      first * plan.work.entry);
         transfer.bytes = static_cast<std::uint64_t>(
             std::ceil(static_cast<double>(walk.keys()) * plan.work.entry));
         instruction.waits[0] = {kFreed, walk.block_index - 1};

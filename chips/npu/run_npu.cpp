@@ -256,8 +256,7 @@ struct RunBody {
 namespace podsim {
 
 bool npu_can_run(const OperatorBody& body) {
-    if (const auto* a = std::get_if<Attention>(&body))
-        return a->compression == 1 && a->selected == 0 && a->window == 0;
+    if (const auto* attention = std::get_if<Attention>(&body)) return has_pieces(*attention);
     return std::holds_alternative<Gemm>(body) || std::holds_alternative<VectorWork>(body);
 }
 

@@ -1,15 +1,10 @@
-// Replicas, who sends them requests, links between pools, and what becomes of every request.
+#include "workloads/serving/fleet.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
-#include <memory>
-#include <set>
 #include <stdexcept>
-
-#include "base/calendar.hpp"
-#include "base/random.hpp"
-#include "workloads/serving/replica.hpp"
 
 namespace podsim {
 
@@ -66,13 +61,12 @@ constexpr std::uint64_t kEventsBetweenLooks = 4096;
 
 constexpr std::size_t kWindows = 60;
 
-void add(std::vector<double>& sums, const std::vector<double>& values, double share) {
+void add(std::vector<double>& sums, const std::vector<double>& values) {
     sums.resize(std::max(sums.size(), values.size()), 0.0);
-    for (std::size_t i = 0; i < values.size(); ++i) sums[i] += share * values[i];
+    for (std::size_t i = 0; i < values.size(); ++i) sums[i] += values[i];
 }
 
-// One replica of so many.
-void add(PoolOutcome& sum, const PoolOutcome& one, int replicas) {
+void add(PoolOutcome& sum, const PoolOutcome& one) {
     for (double PoolOutcome::*field :
          {&PoolOutcome::busy, &PoolOutcome::steps, &PoolOutcome::mixed_steps,
           &PoolOutcome::prefill_tokens, &PoolOutcome::written_tokens, &PoolOutcome::decode_seconds,
@@ -84,64 +78,16 @@ void add(PoolOutcome& sum, const PoolOutcome& one, int replicas) {
     sum.peak_sequences = std::max(sum.peak_sequences, one.peak_sequences);
     sum.preemptions += one.preemptions;
     sum.rebalances += one.rebalances;
-    add(sum.busy_windows, one.busy_windows, 1.0 / replicas);
-    add(sum.block_windows, one.block_windows, 1.0 / replicas);
+    add(sum.condition_seconds, one.condition_seconds);
+    add(sum.condition_steps, one.condition_steps);
+    add(sum.busy_windows, one.busy_windows);
+    add(sum.block_windows, one.block_windows);
 }
 
-class Fleet {
-  public:
-    Fleet(const ServingCase& serving, RequestStream& requests);
-    ServingOutcome run();
-
-  private:
-    void pull();
-    Picoseconds time_of(const Request& request) const;
-    void schedule(Request request);
-    void arrive(Request request);
-    std::string refusal(const Request& request) const;
-    std::size_t route(const Request& request);
-    std::size_t least_loaded(const std::vector<std::size_t>& replicas) const;
-    bool first_token(std::size_t slot);
-    void admit_waiting_caches(std::size_t replica);
-    void transfer(std::size_t slot, std::size_t to);
-    void finish(std::size_t slot);
-    void time_out(std::size_t slot, std::uint32_t visit);
-    void leave(std::size_t slot);
-    void follow(const Request& ended);
-    bool is_over() const { return exhausted_ && number_ == 0 && coming_ == 0; }
-    void await_failure(std::size_t replica);
-    void fail(std::size_t replica);
-    void repaired(std::size_t replica);
-    void begin_again(std::size_t slot);
-    void count_change(long change);
-    const PoolRole& role_of(std::size_t replica) const {
-        return serving_.pools[pool_of_[replica]].role;
-    }
-
-    const ServingCase& serving_;
-    RequestStream& requests_;
-    Calendar calendar_;
-    std::vector<Live> lives_;
-    std::vector<std::size_t> free_slots_;
-    std::vector<std::unique_ptr<Replica>> replicas_;
-    std::vector<std::size_t> pool_of_, readers_, writers_;
-    std::vector<Picoseconds> port_free_;  // of each replica, towards the other pools
-    // Sequences whose caches wait for room, by decode replica, in order.
-    std::vector<std::set<std::pair<std::uint64_t, std::size_t>>> inbound_;
-    std::vector<double> inbound_tokens_;
-    std::vector<std::uint64_t> failures_;  // of each replica so far
-    std::vector<Picoseconds> down_since_;  // -1: it works
-    std::vector<std::size_t> stranded_;    // no replica that reads is up
-    std::size_t next_reader_ = 0;
-    std::uint64_t next_order_ = 0;
-    bool exhausted_ = false, begun_ = false;
-    Picoseconds begin_ = 0, changed_ = 0, last_end_ = 0;
-    long number_ = 0, coming_ = 0;  // in the system; next turns on the calendar
-    LogHistogram inter_token_;
-    std::vector<float> ttft_, tpot_, e2e_;
-    std::set<std::string> reasons_;
-    ServingOutcome out_;
-};
+void divide(std::vector<double>& sums, const std::vector<double>& by) {
+    for (std::size_t i = 0; i < std::min(sums.size(), by.size()); ++i)
+        sums[i] = by[i] > 0 ? sums[i] / by[i] : 0;
+}
 
 void require(const ServingCase& serving) {
     bool serve = false, prefill = false, decode = false;
@@ -154,11 +100,29 @@ void require(const ServingCase& serving) {
         if (pool.knobs.block_size < 1 || pool.knobs.max_num_seqs < 1 ||
             pool.knobs.max_num_batched_tokens < 1 || !(pool.tokens_per_step >= 1))
             throw std::invalid_argument("pool " + pool.name + " has knobs below 1");
+        std::set<int> lost;
+        for (const ReplicaOutage& outage : pool.outages) {
+            if (!outage.until) lost.insert(outage.replica);
+        }
+        if (lost.size() >= static_cast<std::size_t>(pool.replicas))
+            throw std::invalid_argument("pool " + pool.name + " loses all its replicas for good");
+        for (const ConditionChange& change : pool.changes) {
+            if (change.condition > pool.degraded.size() || change.replica >= pool.replicas)
+                throw std::invalid_argument("pool " + pool.name + " changes what it does not have");
+        }
+        if (!pool.autoscaling) continue;
+        const AutoscalingRule& rule = *pool.autoscaling;
+        if (!(rule.target > 0) || !(rule.interval > Seconds(0.0)) || rule.min_replicas < 0 ||
+            rule.initial_replicas < rule.min_replicas || rule.initial_replicas > pool.replicas)
+            throw std::invalid_argument("pool " + pool.name +
+                                        " is scaled by a rule that leaves its bounds");
     }
     if (!serve && !prefill) throw std::invalid_argument("no pool reads prompts");
     if (prefill != decode)
         throw std::invalid_argument("a prefill pool needs a decode pool, and the other way round");
 }
+
+}  // namespace
 
 Fleet::Fleet(const ServingCase& serving, RequestStream& requests)
     : serving_(serving), requests_(requests) {
@@ -171,10 +135,13 @@ Fleet::Fleet(const ServingCase& serving, RequestStream& requests)
             host.first_token = [this](std::size_t slot) { return first_token(slot); };
             host.finished = [this](std::size_t slot) { finish(slot); };
             host.lost = [this](std::size_t slot) { begin_again(slot); };
-            host.room = [this](std::size_t replica) { admit_waiting_caches(replica); };
+            host.room = [this](std::size_t replica) {
+                admit_waiting_caches(replica);
+                stop_if_drained(replica);
+            };
             if (serving.worked)
-                host.worked = [this, p](const StepLoad& load, double steps) {
-                    serving_.worked(p, load, steps);
+                host.worked = [this, p](std::size_t condition, const StepLoad& load, double steps) {
+                    serving_.worked(p, condition, load, steps);
                 };
             host.inter_token = &inter_token_;
             const Bytes block = static_cast<double>(requests.block_tokens) * serving.kv_per_token;
@@ -187,8 +154,11 @@ Fleet::Fleet(const ServingCase& serving, RequestStream& requests)
     port_free_.resize(replicas_.size(), 0);
     inbound_.resize(replicas_.size());
     inbound_tokens_.resize(replicas_.size(), 0);
-    failures_.resize(replicas_.size(), 0);
-    down_since_.resize(replicas_.size(), -1);
+    life_.resize(replicas_.size());
+    for (const ServingPool& pool : serving.pools) {
+        scalers_.emplace_back();
+        if (pool.autoscaling) scalers_.back().emplace(*pool.autoscaling, pool.replicas);
+    }
 }
 
 // The next arrival is on the calendar before the last one has been worked off.
@@ -247,11 +217,19 @@ std::string Fleet::refusal(const Request& request) const {
     return "";
 }
 
+// Where none takes requests, one that will.
 std::size_t Fleet::least_loaded(const std::vector<std::size_t>& replicas) const {
     std::size_t best = replicas.front();
+    for (const ReplicaState state : {ReplicaState::serves, ReplicaState::starts}) {
+        const auto found = std::find_if(replicas.begin(), replicas.end(),
+                                        [&](std::size_t one) { return life_[one].state == state; });
+        if (found == replicas.end()) continue;
+        best = *found;
+        break;
+    }
     double least = -1;
     for (const std::size_t replica : replicas) {
-        if (replicas_[replica]->is_down()) continue;
+        if (!takes(replica)) continue;
         const double load = replicas_[replica]->load() + inbound_tokens_[replica];
         if (least >= 0 && load >= least) continue;
         least = load;
@@ -263,7 +241,7 @@ std::size_t Fleet::least_loaded(const std::vector<std::size_t>& replicas) const 
 std::size_t Fleet::route(const Request& request) {
     if (serving_.routing == Routing::round_robin) {
         std::size_t next = readers_[next_reader_++ % readers_.size()];
-        for (std::size_t i = 1; i < readers_.size() && replicas_[next]->is_down(); ++i)
+        for (std::size_t i = 1; i < readers_.size() && !takes(next); ++i)
             next = readers_[next_reader_++ % readers_.size()];
         return next;
     }
@@ -272,7 +250,7 @@ std::size_t Fleet::route(const Request& request) {
     std::size_t best = least;
     long most = 0;
     for (const std::size_t replica : readers_) {
-        if (replicas_[replica]->is_down()) continue;
+        if (!takes(replica)) continue;
         const long found = replicas_[replica]->found(request);
         if (found <= most) continue;
         most = found;
@@ -287,7 +265,8 @@ void Fleet::arrive(Request request) {
     const std::string why = refusal(request);
     const std::size_t replica = why.empty() ? route(request) : 0;
     const bool full = why.empty() && serving_.max_queue > 0 &&
-                      replicas_[replica]->waiting() >= static_cast<std::size_t>(serving_.max_queue);
+                      (takes(replica) ? replicas_[replica]->waiting() : stranded_.size()) >=
+                          static_cast<std::size_t>(serving_.max_queue);
     if (!why.empty() || full) {
         ++out_.rejected;
         reasons_.insert(full ? fmt::format("queues of {} requests", serving_.max_queue) : why);
@@ -321,60 +300,16 @@ void Fleet::arrive(Request request) {
         calendar_.at(calendar_.now() + to_picoseconds(*timeout), EventClass::arrival,
                      [this, slot, visit] { time_out(slot, visit); });
     one.replica = replica;
-    if (replicas_[replica]->is_down()) {
-        stranded_.push_back(slot);
-    } else {
+    put(slot);
+}
+
+// Into the queue of its replica, or where none takes any aside until one does.
+void Fleet::put(std::size_t slot) {
+    const std::size_t replica = lives_[slot].replica;
+    if (takes(replica)) {
         replicas_[replica]->enqueue(slot);
-    }
-}
-
-// The next failure of a replica, drawn by its number and theirs. None once all is done.
-void Fleet::await_failure(std::size_t replica) {
-    const ReplicaFailures& failures = serving_.pools[pool_of_[replica]].failures;
-    if (!(failures.mean_time_between > Seconds(0.0))) return;
-    const Seconds until = failures.mean_time_between *
-                          -std::log(uniform(serving_.seed, replica, failures_[replica]++));
-    calendar_.at(calendar_.now() + to_picoseconds(until), EventClass::arrival, [this, replica] {
-        if (!is_over()) fail(replica);
-    });
-}
-
-void Fleet::fail(std::size_t replica) {
-    const std::size_t pool = pool_of_[replica];
-    ++out_.pools[pool].failures;
-    down_since_[replica] = calendar_.now();
-    calendar_.at(calendar_.now() + to_picoseconds(serving_.pools[pool].failures.repair),
-                 EventClass::arrival, [this, replica] { repaired(replica); });
-    replicas_[replica]->fail();
-    // Caches that waited for room here go to another one that writes.
-    const auto waiting = std::move(inbound_[replica]);
-    inbound_[replica].clear();
-    for (const auto& entry : waiting) {
-        const auto tokens = static_cast<double>(lives_[entry.second].target);
-        inbound_tokens_[replica] -= tokens;
-        const std::size_t to = least_loaded(writers_);
-        inbound_[to].insert(entry);
-        inbound_tokens_[to] += tokens;
-        if (to != replica) admit_waiting_caches(to);
-    }
-}
-
-void Fleet::repaired(std::size_t replica) {
-    if (is_over()) return;
-    out_.pools[pool_of_[replica]].down +=
-        to_seconds(calendar_.now() - down_since_[replica]).value();
-    down_since_[replica] = -1;
-    replicas_[replica]->repaired();
-    await_failure(replica);
-    const std::vector<std::size_t> stranded = std::move(stranded_);
-    stranded_.clear();
-    for (const std::size_t slot : stranded) {
-        const std::size_t to = route(lives_[slot].request);
-        if (replicas_[to]->is_down()) {
-            stranded_.push_back(slot);
-        } else {
-            replicas_[to]->enqueue(slot);
-        }
+    } else {
+        stranded_.push_back(slot);
     }
 }
 
@@ -384,13 +319,8 @@ void Fleet::begin_again(std::size_t slot) {
     if (one.first_scheduled >= 0) ++out_.retried;
     if (one.lost_at < 0 && one.first_scheduled >= 0) one.lost_at = calendar_.now();
     one.moved_at = one.there_at = -1;
-    const std::size_t to = route(one.request);
-    one.replica = to;
-    if (replicas_[to]->is_down()) {
-        stranded_.push_back(slot);
-    } else {
-        replicas_[to]->enqueue(slot);
-    }
+    one.replica = route(one.request);
+    put(slot);
 }
 
 // Whoever waits for the first token so long gives up; what is being read is read to its end.
@@ -404,7 +334,9 @@ void Fleet::time_out(std::size_t slot, std::uint32_t visit) {
         return;
     }
     ++out_.timed_out;
+    const std::size_t replica = one.replica;
     leave(slot);
+    stop_if_drained(replica);
 }
 
 bool Fleet::first_token(std::size_t slot) {
@@ -447,6 +379,7 @@ void Fleet::transfer(std::size_t slot, std::size_t to) {
     calendar_.at(sent + to_picoseconds(serving_.transfer_latency), EventClass::completion,
                  [this, slot, from, to, tokens] {
                      replicas_[from]->release(slot);
+                     stop_if_drained(from);
                      inbound_tokens_[to] -= tokens;
                      lives_[slot].replica = to;
                      if (lives_[slot].moved_at >= 0) lives_[slot].there_at = calendar_.now();
@@ -518,7 +451,23 @@ void Fleet::follow(const Request& ended) {
 ServingOutcome Fleet::run() {
     out_.pools.resize(serving_.pools.size());
     pull();
-    for (std::size_t replica = 0; replica < replicas_.size(); ++replica) await_failure(replica);
+    std::vector<int> begun(serving_.pools.size(), 0);
+    for (std::size_t replica = 0; replica < replicas_.size(); ++replica) {
+        const std::size_t pool = pool_of_[replica];
+        if (scalers_[pool] && begun[pool]++ >= scalers_[pool]->rule().initial_replicas) {
+            replicas_[replica]->stop();
+            continue;
+        }
+        life_[replica].state = ReplicaState::serves;
+        life_[replica].paid_since = 0;
+        await_failure(replica);
+    }
+    schedule_faults();
+    for (std::size_t pool = 0; pool < scalers_.size(); ++pool) {
+        if (scalers_[pool])
+            calendar_.at(to_picoseconds(scalers_[pool]->rule().interval), EventClass::observe,
+                         [this, pool] { look(pool); });
+    }
     std::uint64_t looked = 0;
     while (!calendar_.empty()) {
         calendar_.run_at(calendar_.next_time());
@@ -529,7 +478,7 @@ ServingOutcome Fleet::run() {
             break;
         }
     }
-    if (number_ > 0) count_change(0);
+    if (number_ > 0 || (out_.stopped && !is_over())) count_change(0);
     out_.in_flight = number_;
     if (number_ > 0) {
         std::vector<bool> is_free(lives_.size(), false);
@@ -546,17 +495,18 @@ ServingOutcome Fleet::run() {
     out_.inter_token_latency = distribution_of(inter_token_);
     out_.reasons.assign(reasons_.begin(), reasons_.end());
     out_.events = calendar_.events_run();
+    close_books();
     for (std::size_t i = 0; i < replicas_.size(); ++i) {
-        if (down_since_[i] >= 0 && last_end_ > down_since_[i])
-            out_.pools[pool_of_[i]].down += to_seconds(last_end_ - down_since_[i]).value();
+        PoolOutcome& pool = out_.pools[pool_of_[i]];
+        add(pool, replicas_[i]->outcome(out_.span, kWindows));
+        add(pool.paid_windows, life_[i].paid_over_time.means(out_.span, kWindows, 1));
     }
-    for (std::size_t i = 0; i < replicas_.size(); ++i)
-        add(out_.pools[pool_of_[i]], replicas_[i]->outcome(out_.span, kWindows),
-            serving_.pools[pool_of_[i]].replicas);
+    for (PoolOutcome& pool : out_.pools) {
+        divide(pool.busy_windows, pool.paid_windows);
+        divide(pool.block_windows, pool.paid_windows);
+    }
     return out_;
 }
-
-}  // namespace
 
 ServingOutcome simulate_serving(const ServingCase& serving, RequestStream& requests) {
     return Fleet(serving, requests).run();

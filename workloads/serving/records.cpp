@@ -60,15 +60,19 @@ Distribution distribution_of(std::vector<float>& values) {
     return {sum / count, at(50), at(90), at(99), static_cast<double>(values.back()), count};
 }
 
-void Windows::add(double begin, double end, double value) {
-    if (!(end > begin)) return;
-    total_ += value * (end - begin);
+void Windows::reach(double end) {
     while (end > width_ * static_cast<double>(kMost)) {
         for (std::size_t i = 0; 2 * i < sums_.size(); ++i)
             sums_[i] = sums_[2 * i] + (2 * i + 1 < sums_.size() ? sums_[2 * i + 1] : 0.0);
         sums_.resize((sums_.size() + 1) / 2);
         width_ *= 2;
     }
+}
+
+void Windows::add(double begin, double end, double value) {
+    if (!(end > begin)) return;
+    total_ += value * (end - begin);
+    reach(end);
     const auto first = static_cast<std::size_t>(begin / width_);
     const auto last = std::min(static_cast<std::size_t>(end / width_), kMost - 1);
     if (sums_.size() <= last) sums_.resize(last + 1, 0.0);

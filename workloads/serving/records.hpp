@@ -34,6 +34,8 @@ class Windows {
   public:
     // `value` held from `begin` to `end`.
     void add(double begin, double end, double value);
+    // Windows as long as a value that ends then would make them.
+    void reach(double end);
     // Means over so many equal parts of `span`, each divided by `scale`.
     std::vector<double> means(double span, std::size_t parts, double scale) const;
     double total() const { return total_; }

@@ -20,12 +20,21 @@ Replica::Replica(std::size_t index, const ServingPool& pool, long prefix_block_t
                  Bytes block_bytes, Calendar& calendar, std::vector<Live>& lives, ReplicaHost host)
     : index_(index),
       pool_(pool),
+      prefix_block_tokens_(pool.knobs.enable_prefix_caching ? prefix_block_tokens : 0),
+      block_bytes_(block_bytes),
       calendar_(calendar),
       lives_(lives),
       host_(std::move(host)),
-      store_(pool.knobs.enable_prefix_caching ? prefix_block_tokens : 0, pool.knobs.block_size,
-             pool.kv_blocks, pool.tiers, block_bytes),
-      phases_(static_cast<std::size_t>(pool.knobs.block_size), 0) {}
+      store_(empty_store()),
+      phases_(static_cast<std::size_t>(pool.knobs.block_size), 0) {
+    sums_.condition_seconds.resize(1 + pool.degraded.size(), 0.0);
+    sums_.condition_steps.resize(1 + pool.degraded.size(), 0.0);
+}
+
+PrefixStore Replica::empty_store() const {
+    return {prefix_block_tokens_, pool_.knobs.block_size, pool_.kv_blocks, pool_.tiers,
+            block_bytes_};
+}
 
 double Replica::Step::seconds(long count) const {
     const auto n = static_cast<double>(count);
@@ -152,6 +161,36 @@ void Replica::repaired() {
     host_.room(index_);
 }
 
+void Replica::set_condition(std::size_t condition) {
+    condition_ = condition;
+    if (step_.running) cut();
+}
+
+Seconds Replica::time_of(const StepLoad& load) const {
+    return condition_ == 0 ? pool_.step_time(load) : pool_.degraded[condition_ - 1](load);
+}
+
+bool Replica::is_empty() const {
+    return waiting_.empty() && sequences() == 0 && used_ == 0 && store_.pinned_pages() == 0;
+}
+
+void Replica::stop() {
+    down_ = true;
+    moving_seconds_ = 0;
+    store_ = empty_store();
+}
+
+std::vector<std::size_t> Replica::waiting_slots() const {
+    std::vector<std::size_t> slots;
+    for (const Key& key : waiting_) slots.push_back(std::get<2>(key));
+    return slots;
+}
+
+double Replica::blocks_in_use() const {
+    return static_cast<double>(used_ + store_.pinned_pages()) /
+           static_cast<double>(pool_.kv_blocks);
+}
+
 // Whoever was here is to be read again from the first token, with what it had written. What is on
 // its way to another replica has left.
 void Replica::lose_all() {
@@ -174,6 +213,7 @@ void Replica::lose_all() {
         one.computed = 0;
         host_.lost(slot);
     }
+    host_.room(index_);
 }
 
 void Replica::release(std::size_t slot) {
@@ -369,7 +409,9 @@ void Replica::record(const Step& step) {
     } else {
         sums_.mixed_steps += 1;
     }
-    if (host_.worked) host_.worked(load, steps);
+    sums_.condition_seconds[step.condition] += end - begin;
+    sums_.condition_steps[step.condition] += steps;
+    if (host_.worked) host_.worked(step.condition, load, steps);
     if (host_.inter_token == nullptr || load.decodes == 0) return;
     // Steps of a stretch differ by what its context grows: a few parts are enough.
     const long parts = std::min(step.steps, 4L);
@@ -409,8 +451,12 @@ void Replica::end_step() {
 PoolOutcome Replica::outcome(double span, std::size_t windows) const {
     PoolOutcome outcome = sums_;
     outcome.block_seconds = blocks_.total();
-    outcome.busy_windows = busy_.means(span, windows, 1);
-    outcome.block_windows = blocks_.means(span, windows, static_cast<double>(pool_.kv_blocks));
+    // In the same steps for all replicas.
+    Windows busy = busy_, blocks = blocks_;
+    busy.reach(span);
+    blocks.reach(span);
+    outcome.busy_windows = busy.means(span, windows, 1);
+    outcome.block_windows = blocks.means(span, windows, static_cast<double>(pool_.kv_blocks));
     return outcome;
 }
 

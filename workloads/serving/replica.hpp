@@ -31,6 +31,7 @@ struct Live {
     std::int64_t offset = 0;  // its own cached tokens less the clock, while it decodes
     bool swapped = false;     // its cache is with the host
     bool looked_up = false;   // in the prefix store
+    bool waited_for_start = false;
     std::size_t replica = 0;  // that has it now
     std::uint32_t visit = 0;  // of its slot: an event of an earlier request finds another number
     Picoseconds arrived = 0, first_scheduled = -1, first_token = -1, joined = -1;
@@ -48,7 +49,7 @@ struct ReplicaHost {
     std::function<void(std::size_t slot)> finished;
     std::function<void(std::size_t replica)> room;  // blocks were given back
     std::function<void(std::size_t slot)> lost;     // by a failure: to be begun again
-    std::function<void(const StepLoad&, double steps)> worked;
+    std::function<void(std::size_t condition, const StepLoad&, double steps)> worked;
     LogHistogram* inter_token = nullptr;
 };
 
@@ -73,11 +74,21 @@ class Replica {
     // It has failed: once the step under way has ended, all that it had is lost.
     void fail();
     void repaired();
+    // It is empty and its chips are given back: nothing is kept, in tiers neither. Serves again
+    // once `repaired`.
+    void stop();
+    bool is_empty() const;
+    // Of its fabric, from the end of the step under way on.
+    void set_condition(std::size_t condition);
     bool is_down() const { return down_; }
 
     // Tokens of prompts that wait and tokens in the cache: what routing balances.
     double load() const;
     std::size_t waiting() const { return waiting_.size(); }
+    std::vector<std::size_t> waiting_slots() const;
+    // Requests that wait or have blocks of their own.
+    std::size_t ongoing() const { return waiting_.size() + sequences(); }
+    double blocks_in_use() const;  // share
     // Leading blocks of the prompt in the prefix store.
     long found(const Request& request) { return store_.found(request, now()); }
     std::size_t index() const { return index_; }
@@ -93,6 +104,7 @@ class Replica {
         bool running = false;
         Picoseconds begin = 0;
         long steps = 1;
+        std::size_t condition = 0;
         double first = 0, slope = 0, extra = 0;  // seconds of the i-th: first + i slope
         StepLoad load;
         std::vector<Chunk> chunks;
@@ -101,6 +113,7 @@ class Replica {
     };
     using Key = std::tuple<int, std::uint64_t, std::size_t>;  // -priority, order, slot
 
+    PrefixStore empty_store() const;
     Live& live(std::size_t slot) { return lives_[slot]; }
     Key key_of(std::size_t slot) const;
     long pages(long tokens) const;
@@ -132,6 +145,7 @@ class Replica {
     void place_experts();
     double moved(double from_now) const;
     void plan_mixed(std::vector<Chunk> chunks, bool with_decodes);
+    Seconds time_of(const StepLoad& load) const;
     void start(double seconds);
     void end_step();
     void advance(long steps);
@@ -144,6 +158,8 @@ class Replica {
 
     std::size_t index_;
     const ServingPool& pool_;
+    long prefix_block_tokens_;
+    Bytes block_bytes_;
     Calendar& calendar_;
     std::vector<Live>& lives_;
     ReplicaHost host_;
@@ -161,7 +177,8 @@ class Replica {
     std::vector<long> phases_;      // decoding sequences by offset modulo the block size
     Step step_;
     std::uint64_t generation_ = 0;
-    bool down_ = false;
+    std::size_t condition_ = 0;
+    bool down_ = false;          // failed, or off
     bool begins_ = false;        // a first step is on the calendar
     double busy_until_ = -1;     // seconds: its last step
     double placed_at_ = -1;      // seconds: the experts, -1 before the first step

@@ -200,11 +200,12 @@ void Replica::plan_mixed(std::vector<Chunk> chunks, bool with_decodes) {
     }
     load.moved = moved(0);
     step_.begin = calendar_.now();
+    step_.condition = condition_;
     step_.steps = 1;
     step_.load = load;
     step_.extra = moving_seconds_;
     moving_seconds_ = 0;
-    step_.first = pool_.step_time(load).value();
+    step_.first = time_of(load).value();
     step_.slope = 0;
     step_.chunks = std::move(chunks);
     start(step_.seconds(1));
@@ -232,9 +233,10 @@ void Replica::plan_stretch() {
     load.decode_context = context;
     load.moved = moved(0);
     step_.begin = calendar_.now();
+    step_.condition = condition_;
     step_.extra = moving_seconds_;
     moving_seconds_ = 0;
-    step_.first = pool_.step_time(load).value();
+    step_.first = time_of(load).value();
     step_.slope = 0;
     // Not beyond the next placing, nor a tenth of the drift's time.
     if (pool_.experts) {
@@ -249,8 +251,7 @@ void Replica::plan_stretch() {
         StepLoad last = load;
         last.decode_context += static_cast<double>(steps - 1) * each;
         last.moved = moved(static_cast<double>(steps - 1) * step_.first);
-        step_.slope =
-            (pool_.step_time(last).value() - step_.first) / static_cast<double>(steps - 1);
+        step_.slope = (time_of(last).value() - step_.first) / static_cast<double>(steps - 1);
     }
     load.moved = moved(step_.seconds(steps) / 2);  // halfway
     step_.load = load;

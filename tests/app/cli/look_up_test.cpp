@@ -176,7 +176,7 @@ TEST(Check, KindsByTheirKeys) {
     for (const char* file :
          {"chips/h800", "systems/h800-ib", "kernels/nominal", "collectives/nominal",
           "engines/nominal", "prices/default", "processes/tsmc-n7", "models/deepseek-r1",
-          "api_prices/public", "experiments/deepseek-r1-decode"}) {
+          "api_prices/public", "inventories/two-rooms", "experiments/deepseek-r1-decode"}) {
         std::filesystem::copy_file(configs + file + ".yaml", folder / "copy.yaml",
                                    std::filesystem::copy_options::overwrite_existing);
         EXPECT_EQ(folder.podsim({"check", "copy.yaml"}).code, 0) << file;
@@ -206,7 +206,7 @@ TEST(Schema, TheCommittedOnesAreCurrent) {
     const Folder folder;
     const Outcome outcome = folder.podsim({"schema", "--out", "s"});
     ASSERT_EQ(outcome.code, 0) << outcome.err;
-    ASSERT_EQ(folder.files().size(), 13u);
+    ASSERT_EQ(folder.files().size(), 14u);
     const std::filesystem::path committed =
         std::filesystem::path(PODSIM_SOURCE_DIR) / "docs" / "schemas";
     std::size_t there = 0;

@@ -114,5 +114,43 @@ TEST(Plan, OfServingPrintsAndWritesWhatRunGives) {
         EXPECT_EQ(metrics[name]["value"], metric["value"]) << name;
 }
 
+TEST(Plan, PlacesServicesOnWhatIsOwned) {
+    const Folder folder;
+    folder.write("one.yaml", kFleet);
+    folder.write("two.yaml",
+                 std::string(kFleet).replace(std::string(kFleet).find("A fleet"), 7, "Another"));
+    folder.write("rooms.yaml", "inventory: Rooms\nowned:\n  - {system: hgx-h100, chips: 5}\n");
+    const Outcome plan = folder.podsim(
+        {"plan", "one.yaml", "two.yaml", "--inventory", "rooms.yaml", "--out", "found"});
+    ASSERT_EQ(plan.code, 0) << plan.err;
+    EXPECT_TRUE(contains(plan.out, "A fleet: llama-3.1-8b"));
+    EXPECT_TRUE(contains(plan.out, "written: found/placed-another.yaml"));
+    for (const std::string& line : lines_of(plan.out)) EXPECT_LE(display_width(line), 80U) << line;
+    const auto json = nlohmann::json::parse(folder.read("found/plan.json"));
+    const auto& system = json["systems"][0];
+    int chips = 0;
+    for (const auto& service : json["services"]) chips += service["chips"].get<int>();
+    EXPECT_EQ(system["used"].get<int>() + system["to_buy"].get<int>(), chips);
+    EXPECT_LE(system["used"], 5);
+    EXPECT_EQ(system["left"], 5 - system["used"].get<int>());
+    const Outcome again =
+        folder.podsim({"plan", "one.yaml", "two.yaml", "--inventory", "rooms.yaml", "--json"});
+    EXPECT_EQ(nlohmann::json::parse(again.out), json);
+    EXPECT_EQ(folder.podsim({"check", "rooms.yaml"}).code, 0);
+    EXPECT_EQ(folder.podsim({"run", "found/placed-another.yaml", "--out", "ran"}).code, 0);
+
+    const Outcome several = folder.podsim({"plan", "one.yaml", "two.yaml"});
+    EXPECT_EQ(several.code, 2);
+    EXPECT_TRUE(contains(several.err, "2 experiments, one is planned at a time")) << several.err;
+    folder.write("plan.yaml", kPlan);
+    const Outcome training = folder.podsim({"plan", "plan.yaml", "--inventory", "rooms.yaml"});
+    EXPECT_EQ(training.code, 2);
+    EXPECT_TRUE(contains(training.err, "is not serving: an inventory is for services"))
+        << training.err;
+    const Outcome unknown = folder.podsim({"plan", "one.yaml", "--inventory", "two-room"});
+    EXPECT_EQ(unknown.code, 2);
+    EXPECT_TRUE(contains(unknown.err, "two-rooms")) << unknown.err;
+}
+
 }  // namespace
 }  // namespace podsim

@@ -98,6 +98,12 @@ TEST(CoreSpec, BuffersThatHoldNoTile) {
                       HasSubstr("at least 1024 B")));
 }
 
+TEST(CoreSpec, LatencyOfAWayAcrossAChip) {
+    EXPECT_THAT(refusal("latency: {value: 250 ns", "latency: {value: 250 s"),
+                AllOf(HasSubstr("core.l2.latency: no load waits 250 s on a chip"),
+                      HasSubstr("nanoseconds")));
+}
+
 TEST(CoreSpec, NoCores) {
     EXPECT_THAT(refusal("matrix: {value: 128,", "matrix: {value: 0,"), HasSubstr("cores.matrix"));
 }

@@ -1,8 +1,10 @@
 // Products of more tiles than are walked: the rest goes at the pace of those that are.
 #include <gtest/gtest.h>
 
+#include "chips/npu_cycle.hpp"
 #include "chips/pipeline_cost.hpp"
 #include "tests/support/core_structures.hpp"
+#include "tests/support/shipped_cores.hpp"
 
 namespace podsim {
 namespace {
@@ -52,6 +54,29 @@ TEST(LongProduct, MovesItsBytes) {
     EXPECT_GE(best.time.memory_bytes, bytes * (1 - 1e-12));
     EXPECT_GE(best.time.seconds, bytes / core.path.memory_rate);
     EXPECT_LT(best.time.seconds, 1.1 * bytes / core.path.memory_rate);
+}
+
+// 128 rows of tiles in one band of 8,192 x 8,192: the first operand's 134 MB are read for each of
+// 171 columns of tiles, as the H20's 60 MB of L2 lose a row before it comes again.
+TEST(LongProduct, LosesWhatL2CannotHold) {
+    const CoreStructure core = core_of("h20");
+    const Gemm whole{8192, 8192, 8192, 1, DType::bf16, DType::bf16, DType::bf16};
+    GemmTiling tiling;
+    tiling.rows = 64;
+    tiling.columns = 48;
+    tiling.depth = 512;
+    tiling.accumulators = 2;
+    tiling.cores = 78;
+    tiling.band = 128;
+    const GemmWork work = gemm_work(whole, DType::bf16);
+    ASSERT_GT(tile_count(work, tiling), 20000);
+    const PipelineTime closed = gemm_time(core, work, tiling);
+    EXPECT_NEAR(closed.memory_bytes / (171 * 134.2e6 + 2 * 134.2e6), 1, 0.03);
+    NpuOptions options;
+    options.gemm = tiling;
+    const NpuRun run = run_npu(core, whole, options);
+    EXPECT_NEAR(closed.memory_bytes / (run.memory_read + run.memory_written).value(), 1, 0.03);
+    EXPECT_NEAR(closed.seconds / run.time.value(), 1, 0.04);
 }
 
 // What is given up is slower than the limit, and nothing faster is given up.

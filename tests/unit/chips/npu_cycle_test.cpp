@@ -15,6 +15,7 @@
 #include "chips/npu_cycle.hpp"
 #include "chips/pipeline_cost.hpp"
 #include "tests/support/core_structures.hpp"
+#include "tests/support/shipped_cores.hpp"
 
 namespace podsim {
 namespace {
@@ -22,18 +23,6 @@ namespace {
 using ::testing::HasSubstr;
 
 // With what its banks sustain.
-CoreStructure core_of(const std::string& name) {
-    Catalog catalog(std::string(PODSIM_SOURCE_DIR) + "/configs");
-    ChipSpec chip = read_chip(catalog.load("chip", name, {}, ""), name);
-    if (chip.core->memory.fabric) {
-        const std::string& device = chip.memory->device;
-        chip.sustained_shares =
-            measure_shares(read_memory(catalog.load("memory", device, {}, ""), device),
-                           chip.memory->pin_rate.value, chip.cores->matrix.value);
-    }
-    return *rank_hardware(chip).core;
-}
-
 Gemm product(long m, long n, long k, DType format = DType::bf16, long groups = 1) {
     Gemm gemm;
     gemm.m = m;
@@ -480,6 +469,16 @@ TEST(NpuCycle, RulesOfATiling) {
     rules.attention_tile = {4096, 4096};
     EXPECT_THROW(best_tilings(core, attention_work(decode, DType::bf16), 1, rules),
                  std::invalid_argument);
+}
+
+// 64 KiB of shared memory hold two panels of 64 keys and values of 256 B each and no query beside
+// them: 32 keys at a time do.
+TEST(NpuCycle, SmallBuffersTakeFewerKeys) {
+    const CoreStructure core = core_of("mi300x");
+    const Attention prompt =
+        attention(Phase::prefill, AttentionForm::gqa, 1, 1024, 1024, 32, 8, 128, 128);
+    EXPECT_EQ(best_tilings(core, attention_work(prompt, DType::bf16)).front().tiling.keys, 32);
+    EXPECT_GT(run_npu(core, prompt).time.value(), 0);
 }
 
 // Formats slower than the shape says, and arrays that take several rows of weights a cycle: 4 x 320

@@ -111,6 +111,31 @@ TEST(SustainedShare, ChangedChipsStartFromTheMeasuredOne) {
     }
 }
 
+// Watt by watt: more of them never sustain less, and nothing jumps where the best product comes
+// free of the cap.
+TEST(SustainedShare, HasNoStepInTheCap) {
+    for (const char* name : {"custom-npu", "ascend-910c", "h200", "mi210"}) {
+        ChipSpec chip = chip_of(name);
+        chip.variant_of = name;
+        double before = 0;
+        int between = 0;
+        for (int watts = 200; watts <= 2500; ++watts) {
+            chip.power.value = Watts(watts);
+            const Energies energies = energies_of(chip);
+            const double share = sustained_share(chip, energies);
+            EXPECT_GE(share, before) << name << " " << watts;
+            // f rises as a power of 0.4 from where nothing but rest is paid for: steep at first.
+            if (before > 0.3) {
+                EXPECT_LT(share - before, 0.01) << name << " " << watts;
+            }
+            if (share > energies.best_product.value && share < 1) ++between;
+            before = share;
+        }
+        EXPECT_EQ(before, 1) << name;
+        EXPECT_GT(between, 0) << name;
+    }
+}
+
 // Without energies and process the best product draws the cap by definition: nothing slows down.
 TEST(Energies, SolvedFromTheCap) {
     ChipSpec chip = chip_of("h800");

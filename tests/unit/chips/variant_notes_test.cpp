@@ -55,6 +55,46 @@ TEST(StalePeaks, OfChangedCores) {
                 IsEmpty());
 }
 
+std::vector<Diagnostic> contradictions(const Node& document, const std::string& name) {
+    return contradicted_core(read_chip(document, name), document);
+}
+
+// 950DT: 100 B a cycle at 1.65 GHz are 165 GB/s a core, and 5.28 TB/s over 32 cores as much. With
+// 64 cores each has 82.5 GB/s of L2; the accumulator's 256 KiB hold two tiles of 128 KiB.
+TEST(ContradictedCore, FeedAndSums) {
+    const std::string chip = "ascend-950dt", at = "chip:ascend-950dt.";
+    EXPECT_THAT(contradictions(document_of(chip, {}), chip), IsEmpty());
+    const auto feed = contradictions(document_of(chip, {at + "cores.feed=330 GB/s"}), chip);
+    ASSERT_THAT(feed, SizeIs(1));
+    EXPECT_EQ(feed[0].path, "cores.feed");
+    EXPECT_THAT(feed[0].what, AllOf(HasSubstr("330 GB/s a core"), HasSubstr("165 GB/s through")));
+    const auto share =
+        contradictions(document_of(chip, {at + "core.l2.bandwidth=2.64 TB/s"}), chip);
+    ASSERT_THAT(share, SizeIs(1));
+    EXPECT_THAT(share[0].what, HasSubstr("82.5 GB/s for each of 32 cores"));
+    const auto sums =
+        contradictions(document_of(chip, {at + "core.accumulator.size=64 KiB"}), chip);
+    ASSERT_THAT(sums, SizeIs(1));
+    EXPECT_THAT(sums[0].what, AllOf(HasSubstr("131.1 kB"), HasSubstr("65.54 kB in all")));
+}
+
+// 128 operations of 64 vector cores at 1.65 GHz are 13.5 tera-operations: 27 TFLOPS are two FLOP
+// each, 270 TFLOPS twenty.
+TEST(ContradictedCore, VectorPeak) {
+    const std::string chip = "ascend-950dt", at = "chip:ascend-950dt.";
+    const auto far = contradictions(document_of(chip, {at + "peak_vector=270 TFLOPS"}), chip);
+    ASSERT_THAT(far, SizeIs(1));
+    EXPECT_THAT(far[0].what, AllOf(HasSubstr("270 TFLOPS are 20 FLOP"), HasSubstr("64 vector")));
+    EXPECT_THAT(contradictions(document_of(chip, {at + "peak_vector=13.5 TFLOPS"}), chip),
+                IsEmpty());
+}
+
+TEST(ContradictedCore, NoShippedChipIs) {
+    const Catalog catalog(kConfigs);
+    for (const std::string& name : catalog.names("chip"))
+        EXPECT_THAT(contradictions(document_of(name, {}), name), IsEmpty()) << name;
+}
+
 TEST(StalePeaks, NoShippedVariantHasOne) {
     const Catalog catalog(kConfigs);
     for (const std::string& name : catalog.names("chip")) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "interconnect/coflow.hpp"
+#include "interconnect/topology_times.hpp"
 #include "tests/unit/interconnect/plain_fabric.hpp"
 #include "tests/unit/interconnect/topology_text.hpp"
 

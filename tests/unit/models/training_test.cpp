@@ -47,6 +47,12 @@ TEST(TrainingFlops, DeepseekV3ByHandAndAsPublished) {
     const double with_module = by_hand + 6 * module + attention / 61;
     EXPECT_NEAR(training_flops_per_token(v3, 4096, true).value(), with_module, 1);
     EXPECT_NEAR(training_flops_per_token(v3, 4096, true).value(), 260e9, 0.005 * 260e9);
+
+    // A tenth of the assignments dropped: of 58 layers 0.8 experts a token less.
+    EXPECT_NEAR(training_flops_per_token(v3, 4096, false, 0.1).value(),
+                by_hand - 6 * 58 * 0.8 * 44'040'192.0, 1);
+    EXPECT_DOUBLE_EQ(training_flops_per_token(v3, 4096, false, 0).value(),
+                     training_flops_per_token(v3, 4096, false).value());
 }
 
 // Insights into DeepSeek-V3 (arXiv 2505.09343), table 2, at 4,096 tokens: 155 GFLOP for

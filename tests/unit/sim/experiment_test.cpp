@@ -414,8 +414,8 @@ TEST(Run, OperatorsThatCannotRun) {
     EXPECT_THAT(
         problems_of(single("operator", "{type: gemm, m: 8, n: 8, k: 8, dtypes: {a: fp32}}")),
         AllOf(HasSubstr("workload.operator: gemm: the chip's matrix units have no rate for fp32"),
-              HasSubstr("(other dtypes of the operator, or kernels: another library than "
-                        "test-kernels of chip test-chip)")));
+              HasSubstr("(other dtypes of the operator, larger buffers, or at tile another "
+                        "library than test-kernels of chip test-chip)")));
     // A library that the user named is pointed at.
     EXPECT_THAT(
         problems_of(with(single("operator", "{type: gemm, m: 8, n: 8, k: 8, dtypes: {a: fp32}}"),

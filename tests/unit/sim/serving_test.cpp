@@ -138,6 +138,120 @@ TEST(ServingRun, FailuresBreakNoLaw) {
                 result.served->pools[0].down_seconds / 2 / result.served->span_seconds, 1e-12);
 }
 
+Node scaled_experiment() {
+    Node experiment = with(with(serving_experiment(), "alternatives.A.chips", "64"),
+                           "alternatives.A.replicas", "4");
+    experiment = with(experiment, "workload.traffic.requests", "1500");
+    return with(experiment, "alternatives.A.autoscaling",
+                "{target_requests: 40, interval: 1 s, look_back: 2 s, scale_down_delay: 5 s, "
+                "start_up: {provision: 2 s, weights_bandwidth: 20 GB/s, warm_up: 1 s}}");
+}
+
+// Chips that nobody has are not paid for, draw nothing, and are in no figure of a chip.
+TEST(ServingRun, HoursThatArePaidFor) {
+    const AlternativeResult result = run_test(scaled_experiment());
+    EXPECT_THAT(broken_laws(result), ::testing::IsEmpty());
+    const ServedPool& pool = result.served->pools[0];
+    EXPECT_EQ(result.served->finished, 1500);
+    EXPECT_GT(pool.starts, 0);
+    EXPECT_GT(pool.waited_for_start, 0);
+    const double span = result.served->span_seconds;
+    EXPECT_GT(pool.paid_seconds, span);
+    EXPECT_LT(pool.paid_seconds, 4 * span);
+    EXPECT_NEAR(value_of(result, "replica_hours"), pool.paid_seconds / 3600, 1e-12);
+    EXPECT_NEAR(value_of(result, "replicas_mean"), pool.paid_seconds / span, 1e-9);
+    EXPECT_EQ(value_of(result, "requests_waited_for_start"), pool.waited_for_start);
+    // 16 chips of a replica at 2 USD an hour.
+    const double tokens = result.served->input_tokens + result.served->output_tokens;
+    EXPECT_NEAR(value_of(result, "usd_per_million_total_tokens") * tokens * 1e-6,
+                pool.paid_seconds / 3600 * 16 * 2, 1e-9);
+    EXPECT_NEAR(value_of(result, "output_tokens_per_second_per_chip"),
+                result.served->output_tokens / (pool.paid_seconds * 16), 1e-9);
+    ASSERT_EQ(pool.replicas_over_time.size(), 60U);
+    // What a rank holds of the model at 20 GB/s, and 3 s.
+    double weights = 0;
+    for (const MemoryPart& part : result.memory[0].parts) {
+        if (part.part != "KV cache" && part.part != "activations" &&
+            part.part != "exchange buffers" && part.part != "runtime reserve")
+            weights += part.bytes;
+    }
+    EXPECT_GT(weights, 20e9);
+    EXPECT_NEAR(pool.start_up_seconds, 3 + weights / 20e9, 1e-9);
+}
+
+Node on_planes(const Node& experiment) {
+    return with(with(with(experiment, "alternatives.A.system", "cloudmatrix384"),
+                     "alternatives.A.chip", "test-chip"),
+                "alternatives.A.collectives", "test-collectives");
+}
+
+// A plane that is dead from the first to the last moment costs what it costs as part of the system;
+// one that comes back costs something in between, and its steps are told apart.
+TEST(ServingRun, APlaneThatComesBack) {
+    const Node whole = on_planes(serving_experiment());
+    const auto tpot = [&](const std::string& faults) {
+        const AlternativeResult result =
+            run_test(faults.empty() ? whole : with(whole, "alternatives.A.faults", faults));
+        EXPECT_THAT(broken_laws(result), ::testing::IsEmpty());
+        return value_of(result, "time_per_output_token");
+    };
+    const double none = tpot(""), always = tpot("[{plane: 3}, {plane: 4}, {plane: 5}]"),
+                 timed = tpot(
+                     "[{plane: 3, from: 0 s}, {plane: 4, from: 0 s}, {plane: 5, "
+                     "replicas: [0]}]");
+    EXPECT_GT(always, none * 1.001);
+    EXPECT_NEAR(timed, always, 1e-12 * always);
+
+    const AlternativeResult result = run_test(with(
+        whole, "alternatives.A.faults",
+        "[{plane: 3, from: 1 s, until: 6 s}, {plane: 4, capacity: 0.5, from: 3 s, until: 8 s}, "
+        "{link: [chip0, l1.p5.0], from: 100 s}]"));
+    EXPECT_THAT(broken_laws(result), ::testing::IsEmpty());
+    EXPECT_GT(value_of(result, "time_per_output_token"), none * 1.00001);
+    EXPECT_LT(value_of(result, "time_per_output_token"), always);
+    const auto& conditions = result.served->pools[0].conditions;
+    ASSERT_EQ(conditions.size(), 5U);  // none; 3; 3 and 4; 4; the link
+    EXPECT_THAT(conditions[2].broken,
+                ::testing::ElementsAre("plane 3 of scale_up is dead",
+                                       "plane 4 of scale_up has 50 % of its bandwidth"));
+    EXPECT_GT(conditions[2].seconds, 1);
+    EXPECT_EQ(conditions[4].steps, 0);
+    EXPECT_NEAR(value_of(result, "engine_time_degraded"),
+                1 - conditions[0].seconds / result.served->pools[0].busy_seconds, 1e-12);
+}
+
+// A dead chip of the second of two replicas stops it from 3 to 8 s.
+TEST(ServingRun, AChipThatComesBack) {
+    Node experiment = with(with(on_planes(serving_experiment()), "alternatives.A.chips", "32"),
+                           "alternatives.A.replicas", "2");
+    experiment = with(experiment, "alternatives.A.faults",
+                      "[{chip: 3, replicas: [1], from: 3 s, until: 8 s}]");
+    const AlternativeResult result = run_test(experiment);
+    EXPECT_THAT(broken_laws(result), ::testing::IsEmpty());
+    EXPECT_EQ(result.served->finished, 200);
+    EXPECT_EQ(result.served->pools[0].failures, 1);
+    EXPECT_NEAR(result.served->pools[0].down_seconds, 5, 1e-9);
+    EXPECT_GT(result.served->retried, 0);
+}
+
+TEST(ServingCheck, FaultsThatCannotBe) {
+    const Node whole = on_planes(serving_experiment());
+    for (const auto& [faults, said] :
+         {std::pair("[{plane: 9, from: 1 s}]", "alternatives.A.faults[0]: plane 9"),
+          {"[{plane: 3, from: 5 s, until: 4 s}]", "until: is not after from"},
+          {"[{plane: 3, replicas: [1]}]",
+           "alternatives.A.faults[0].replicas: 1: there are 1 replicas, counted from 0"},
+          {"[{chip: 3, from: 5 s}]",
+           "alternatives.A.faults: leave no replica that ever works again (until: "}})
+        EXPECT_THAT(problems_of(with(whole, "alternatives.A.faults", faults)), HasSubstr(said));
+    Node decode = with(with(test_experiment(), "alternatives.A.system", "cloudmatrix384"),
+                       "alternatives.A.collectives", "test-collectives");
+    decode = with(decode, "alternatives.A.chip", "test-chip");
+    EXPECT_EQ(problems_of(with(decode, "alternatives.A.faults", "[{plane: 3}]")), "");
+    EXPECT_THAT(problems_of(with(decode, "alternatives.A.faults", "[{plane: 3, until: 1 s}]")),
+                HasSubstr("say nothing to a workload of kind decode"));
+}
+
 // 16 chips at 2 USD an hour for 24 hours, 768 USD: nine times 7,680 after 90 days.
 TEST(ServingRun, DaysUntilTrainingIsATenth) {
     const AlternativeResult result = run_test(
@@ -194,6 +308,17 @@ TEST(ServingCheck, WhatCannotBeIsToldAtItsKey) {
           {"workload.rate_scales", "[0]", "rate_scales"},
           {"workload.traffic.arrivals.rate", "0 req/s", "workload.traffic.arrivals.rate"},
           {"alternatives.A.replicas", "3", "16 chips do not divide over 3 replicas"},
+          {"alternatives.A.autoscaling", "{min_replicas: 1}",
+           "alternatives.A.autoscaling.target_requests: is missing: there is no target"},
+          {"alternatives.A.autoscaling", "{target_requests: 8, target_kv_cache: 0.5}",
+           "alternatives.A.autoscaling.target_kv_cache: is a second target"},
+          {"alternatives.A.autoscaling", "{target_kv_cache: 0.5, min_replicas: 0}",
+           "a pool without a replica has no KV cache to be scaled by"},
+          {"alternatives.A.autoscaling", "{target_requests: 8, min_replicas: 2}",
+           "begins with 2 replicas, the pool has 1 at most"},
+          {"alternatives.A.autoscaling",
+           "{target_requests: 8, min_replicas: 1, initial_replicas: 0}", "is below min_replicas"},
+          {"alternatives.A.autoscaling", "{target_requests: 0}", "target_requests"},
           {"alternatives.A.batch_per_chip", "3", "says nothing to a workload of kind serving"}}) {
         EXPECT_THAT(problems_of(with(serving_experiment(), path, value)), HasSubstr(said));
     }
@@ -206,6 +331,9 @@ TEST(ServingCheck, WhatCannotBeIsToldAtItsKey) {
     EXPECT_THAT(problems_of(alone), HasSubstr("no pool writes answers"));
     EXPECT_THAT(problems_of(with(test_experiment(), "alternatives.A.replicas", "2")),
                 HasSubstr("says nothing to a workload of kind decode"));
+    EXPECT_THAT(
+        problems_of(with(test_experiment(), "alternatives.A.autoscaling", "{target_requests: 8}")),
+        HasSubstr("says nothing to a workload of kind decode"));
 }
 
 TEST(ServingCheck, NoRequestIsNoRun) {
@@ -247,6 +375,11 @@ TEST(ServingAudit, TamperedResultsAreCaught) {
     EXPECT_THAT(broken([](auto& r) { r.served->pools[0].chips = 2; }),
                 Contains(HasSubstr("chips counted as packages")));
     EXPECT_THAT(broken([](auto& r) { r.packages = 2; }), Contains(HasSubstr("rates follow")));
+    EXPECT_THAT(broken([](auto& r) { r.served->pools[0].paid_seconds *= 0.9; }),
+                ::testing::AllOf(Contains(HasSubstr("replica-hours paid")),
+                                 Contains(HasSubstr("the bill sums"))));
+    EXPECT_THAT(broken([](auto& r) { r.served->pools[0].starts = 1; }),
+                Contains(HasSubstr("replica-hours paid")));
     EXPECT_THAT(broken([](auto& r) { r.served->pools[0].busy_seconds *= 100; }),
                 Contains(HasSubstr("no resource above 100 %")));
     EXPECT_THAT(broken([](auto& r) { r.memory[0].parts[0].bytes += 1e9; }),

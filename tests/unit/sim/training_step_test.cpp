@@ -7,62 +7,16 @@
 #include "sim/training_case.hpp"
 #include "sim/training_program.hpp"
 #include "tests/unit/sim/experiment_cases.hpp"
-#include "tests/unit/workloads/training_jobs.hpp"
+#include "tests/unit/sim/training_bench.hpp"
 
 namespace podsim {
 namespace {
 
 using testing::HasSubstr;
 
-RankHardware plain_hardware() {
-    RankHardware hardware;
-    hardware.hbm_bandwidth = BytesPerSecond(2e12);
-    hardware.hbm_capacity = Bytes(80e9);
-    hardware.peak_matrix[DType::bf16] = FlopsPerSecond(300e12);
-    hardware.peak_vector = FlopsPerSecond(20e12);
-    return hardware;
-}
-
-KernelLibrarySpec plain_kernels() {
-    KernelLibrarySpec kernels;
-    kernels.name = "plain";
-    kernels.gemm[DType::bf16] = {};
-    return kernels;
-}
-
-CollectiveLibrarySpec plain_collectives() {
-    CollectiveLibrarySpec library;
-    library.name = "plain";
-    for (const TransferType type :
-         {TransferType::all_reduce, TransferType::all_gather, TransferType::reduce_scatter,
-          TransferType::send_recv, TransferType::dispatch, TransferType::combine,
-          TransferType::all_to_all})
-        library.transfers[type] = {};
-    return library;
-}
-
-struct Bench {
-    TrainingJob job = small_gpt();
-    RankHardware hardware = plain_hardware();
-    RankFabric fabric;
-    CollectiveLibrarySpec collectives = plain_collectives();
-    Bench() {
-        fabric.scale_up = BytesPerSecond(200e9);
-        fabric.scale_out = BytesPerSecond(25e9);
-        fabric.domain_ranks = 8;
-    }
-    TrainingStep step(const TrainingPlan& plan) const {
-        CostCache cache(hardware, plain_kernels(), Fidelity::analytic, true, RankState::busy);
-        TrainingCase training(job, {hardware, fabric, collectives, plan.ranks(), Driver::plain},
-                              cache);
-        EXPECT_EQ(training_problems(job, plan, plan.ranks()).size(), 0U);
-        return training.step(plan);
-    }
-};
-
 // Alone, without replicas: 64 forward and 64 backward passes, the optimiser, the host.
 TEST(TrainingStep, OneRankIsTheSumOfItsPasses) {
-    Bench bench;
+    TrainingBench bench;
     bench.job.engine.host_step.value = Seconds(0.005);
     const TrainingStep step = bench.step({});
     const PositionPasses& passes = step.passes.front();
@@ -75,7 +29,7 @@ TEST(TrainingStep, OneRankIsTheSumOfItsPasses) {
 // 1F1B with p equal stages and m micro-batches takes (m + p - 1)(F + B) where stages are equal;
 // here ends have more to do, so that it is at least that of a middle stage.
 TEST(TrainingStep, PipelineHasItsBubble) {
-    const Bench bench;
+    const TrainingBench bench;
     TrainingPlan plan;
     plan.pipeline_parallel = 4;
     const TrainingStep step = bench.step(plan);
@@ -90,7 +44,7 @@ TEST(TrainingStep, PipelineHasItsBubble) {
 
 // Twice the replicas with twice the batch, over links that cost nothing: the same step.
 TEST(TrainingStep, MoreReplicasOverFreeLinksTakeAsLong) {
-    Bench bench;
+    TrainingBench bench;
     bench.fabric.scale_up = bench.fabric.scale_out = BytesPerSecond(1e30);
     bench.hardware.hbm_bandwidth = BytesPerSecond(1e30);
     TrainingPlan plan;
@@ -104,7 +58,7 @@ TEST(TrainingStep, MoreReplicasOverFreeLinksTakeAsLong) {
 
 TEST(TrainingStep, MoreBandwidthIsNeverSlower) {
     for (const bool experts : {false, true}) {
-        Bench bench;
+        TrainingBench bench;
         if (experts) bench.job = small_moe();
         bench.job.engine.training->overlap_tensor = true;
         TrainingPlan plan;
@@ -114,7 +68,7 @@ TEST(TrainingStep, MoreBandwidthIsNeverSlower) {
         plan.expert_parallel = experts ? 4 : 1;
         double before = 1e9;
         for (const double factor : {1.0, 2.0, 4.0}) {
-            Bench other = bench;
+            TrainingBench other = bench;
             other.fabric.scale_up = factor * bench.fabric.scale_up;
             other.fabric.scale_out = factor * bench.fabric.scale_out;
             const double time = other.step(plan).total.value();
@@ -126,7 +80,7 @@ TEST(TrainingStep, MoreBandwidthIsNeverSlower) {
 
 // Passes are remembered over plans: the second of two that share them runs nothing but its step.
 TEST(TrainingStep, PlansShareTheirPasses) {
-    const Bench bench;
+    const TrainingBench bench;
     CostCache cache(bench.hardware, plain_kernels(), Fidelity::analytic, true, RankState::busy);
     TrainingCase training(bench.job, {bench.hardware, bench.fabric, bench.collectives, 8}, cache);
     TrainingPlan plan;
@@ -140,7 +94,7 @@ TEST(TrainingStep, PlansShareTheirPasses) {
 }
 
 TEST(TrainingStep, MemoryIsTheSameBeforeAndAfter) {
-    const Bench bench;
+    const TrainingBench bench;
     TrainingPlan plan;
     plan.pipeline_parallel = 4;
     CostCache cache(bench.hardware, plain_kernels(), Fidelity::analytic, true, RankState::busy);
@@ -155,7 +109,7 @@ TEST(TrainingStep, MemoryIsTheSameBeforeAndAfter) {
 
 // Two stages of four layers, 4 micro-batches under way at most 2: what is away fills the host.
 TEST(TrainingOffload, MemoryGoesOverTheHostLink) {
-    Bench bench;
+    TrainingBench bench;
     bench.hardware.host_bandwidth = BytesPerSecond(500e9);
     TrainingPlan plan;
     plan.pipeline_parallel = 2;
@@ -185,7 +139,7 @@ TEST(TrainingOffload, MemoryGoesOverTheHostLink) {
 // States of P parameters: master weights and two moments in FP32 are 12 P bytes, in and out over
 // the link at the same time; a packet of 256 bytes has 24 of header.
 TEST(TrainingOffload, TheOptimizersStatesComeAndGo) {
-    Bench bench;
+    TrainingBench bench;
     bench.hardware.host_bandwidth = BytesPerSecond(50e9);
     TrainingPlan plan;
     plan.zero_stage = 0;
@@ -214,7 +168,7 @@ TEST(TrainingProgram, IsTheStepInTasks) {
     for (const ScheduleKind schedule :
          {ScheduleKind::one_forward_one_backward, ScheduleKind::zero_bubble_h1,
           ScheduleKind::dual_pipe, ScheduleKind::zero_bubble_v}) {
-        Bench bench;
+        TrainingBench bench;
         bench.job = small_moe();
         bench.job.global_batch = 32;
         bench.job.engine.host_step.value = Seconds(0.001);

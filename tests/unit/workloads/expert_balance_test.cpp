@@ -252,5 +252,20 @@ TEST(Capacity, BoundsTheBusiestRank) {
     EXPECT_NEAR(last, 1, 1e-9);
 }
 
+// Two ranks of two slots with chances 0.5, 0.1 and 0.2, 0.2, of 1,000 tokens: means 600 and 400,
+// variances 1000 (0.25 + 0.09) = 340 and 320, third moment of the first 1000 x 0.09 x 0.8 = 72.
+TEST(RankCounts, MomentsByHandAndAsDrawn) {
+    const SlotChances slots{2, {0.5, 0.1, 0.2, 0.2}, {1, 1, 1, 1}};
+    const std::vector<CountLaw> laws = rank_counts(slots, 1000);
+    ASSERT_EQ(laws.size(), 2U);
+    EXPECT_NEAR(laws[0].mean, 600, 1e-9);
+    EXPECT_NEAR(laws[1].mean, 400, 1e-9);
+    EXPECT_NEAR(laws[0].deviation, std::sqrt(340.0), 1e-9);
+    EXPECT_NEAR(laws[1].deviation, std::sqrt(320.0), 1e-9);
+    EXPECT_NEAR(laws[0].skewness, 72 / std::pow(340.0, 1.5), 1e-9);
+    EXPECT_DOUBLE_EQ(drawn_count({600, 20, 0.6}, 2), 600 + 20 * (2 + 0.1 * 3));
+    EXPECT_DOUBLE_EQ(drawn_count({1, 20, 0}, -2), 0);
+}
+
 }  // namespace
 }  // namespace podsim

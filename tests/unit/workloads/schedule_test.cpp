@@ -48,6 +48,25 @@ TEST(Schedule, OneForwardOneBackwardByHand) {
     EXPECT_EQ(timing.stages[1].peak_in_flight, 1);
 }
 
+// The same, where one pass takes a second longer: F0 of stage 1 holds up all that follows; B0 of
+// stage 0 ends at 7, when B1 may begin anyway.
+TEST(Schedule, OneLatePassHoldsUpWhatWaitsForIt) {
+    const PipelineTimes times = equal_times(1, 1, 1);
+    const Schedule schedule =
+        make_schedule({ScheduleKind::one_forward_one_backward, 2, 1, 2}, times);
+    const auto late = [&](PassKind kind, int position) {
+        return time_schedule(schedule, times, false, [=](const Pass& pass) {
+            const bool it =
+                pass.kind == kind && pass.cell.position == position && pass.cell.micro_batch == 0;
+            return Seconds(it ? 1.0 : 0.0);
+        });
+    };
+    EXPECT_DOUBLE_EQ(late(PassKind::forward, 1).makespan.value(), 10);
+    const ScheduleTiming hidden = late(PassKind::backward, 0);
+    EXPECT_DOUBLE_EQ(hidden.makespan.value(), 9);
+    EXPECT_DOUBLE_EQ(hidden.stages[0].busy.value(), 7);
+}
+
 // Qi et al., Zero Bubble Pipeline Parallelism, arXiv 2401.10241, tables 5 and 9: times in ms of a
 // micro-batch and stage, and the bubble rate of each schedule. Activations of a layer without flash
 // attention are 34 + 5 a s / h bytes a token and hidden element, 32 of which weight gradients need.

@@ -238,5 +238,37 @@ TEST(TrainingPass, NodeLimitedRoutingLimitsDomains) {
     EXPECT_EQ(problems.front().key, "experts.node_limited");
 }
 
+// DualPipe holds each layer on two stages. Of a dense layer's gradients over 4 replicas a rank has
+// a quarter, FP32, and sums it with the rank of the other direction: two layers of 12 h^2 + 2 h
+// parameters on each way, 4 bytes. Without a second direction nothing is summed, without ZeRO all.
+TEST(TrainingOptimizer, TwoDirectionsSumTheirGradients) {
+    TrainingJob job = small_gpt();
+    job.engine.training->overlap_gradients = false;
+    TrainingPlan plan;
+    plan.data_parallel = 4;
+    plan.pipeline_parallel = 4;
+    plan.schedule = ScheduleKind::dual_pipe;
+    const auto all = positions_of(job, plan);
+    const std::vector<TrainingPosition> held = {all[1], all[2]};
+    const auto summed = [&] {
+        double sum = 0;
+        for (const Transfer& one : build_optimizer(job, plan, held).transfers) {
+            if (one.name != "gradients of the other direction") continue;
+            EXPECT_EQ(one.group_ranks, 2);
+            EXPECT_EQ(one.stride, 2 * 4);  // two stages of four ranks on
+            sum += one.size.value();
+        }
+        return sum;
+    };
+    const double parameters =
+        held_by(job, plan, all[1]).total() + held_by(job, plan, all[2]).total();
+    EXPECT_NEAR(parameters, 4 * 12 * h * h, 0.01 * parameters);
+    EXPECT_DOUBLE_EQ(summed(), parameters * 4 / 4);
+    plan.zero_stage = 0;
+    EXPECT_DOUBLE_EQ(summed(), parameters * 4);
+    plan.schedule = ScheduleKind::one_forward_one_backward;
+    EXPECT_DOUBLE_EQ(summed(), 0);
+}
+
 }  // namespace
 }  // namespace podsim

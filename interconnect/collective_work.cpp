@@ -1,0 +1,160 @@
+#include "interconnect/collective_work.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <stdexcept>
+
+#include "interconnect/router.hpp"
+
+namespace podsim {
+
+namespace {
+
+void add(CollectiveTerms& terms, std::size_t level, const LinkBytes& loads, double times) {
+    if (terms.link_bytes.size() <= level) terms.link_bytes.resize(level + 1);
+    LinkBytes& sum = terms.link_bytes[level];
+    sum.resize(loads.size(), 0.0);
+    for (std::size_t i = 0; i < loads.size(); ++i) sum[i] += loads[i] * times;
+}
+
+}  // namespace
+
+Placed place_of(const TopologyStack& stack, int from, int to) {
+    for (std::size_t l = 0; l < stack.levels.size(); ++l) {
+        const long chips = stack.levels[l].chips;
+        if (l + 1 < stack.levels.size() && from / chips != to / chips) continue;
+        return {l, static_cast<int>(from % chips), static_cast<int>(to % chips)};
+    }
+    return {0, from, to};
+}
+
+CollectiveWork::CollectiveWork(const TopologyStack& stack, const ChipGroup& group)
+    : stack_(stack), group_(group) {
+    const long last = group.first + static_cast<long>(group.members - 1) * group.stride +
+                      std::max(0, group.siblings - 1);
+    const long chips = stack.levels.back().chips;
+    if (group.members < 1 || group.stride < 1 || last >= chips) {
+        throw std::invalid_argument(fmt::format("{} members, every {}th chip: the topology has {}",
+                                                group.members, group.stride, chips));
+    }
+    for (int i = 0; i < group.members; ++i) chips_.push_back(group.first + i * group.stride);
+    const std::size_t siblings = static_cast<std::size_t>(std::max(1, group.siblings));
+    const std::size_t looked_at = std::clamp<std::size_t>(kMostFlows / chips_.size(), 1, siblings);
+    for (std::size_t i = 0; i < looked_at; ++i)
+        shifts_.push_back(static_cast<int>(i * siblings / looked_at));
+    each_ = static_cast<double>(siblings) / static_cast<double>(looked_at);
+}
+
+std::vector<int> CollectiveWork::near_order() const {
+    const Topology& topology = stack_.levels.back().topology;
+    if (stack_.levels.size() > 1) return chips_;
+    std::vector<char> member(static_cast<std::size_t>(topology.chips), 0);
+    for (const int chip : chips_) member[static_cast<std::size_t>(chip)] = 1;
+    std::vector<int> order;
+    for (const int chip : topology.ring_order)
+        if (member[static_cast<std::size_t>(chip)] != 0) order.push_back(chip);
+    return order;
+}
+
+void CollectiveWork::step(CollectiveTerms& terms, const std::vector<Flow>& flows,
+                          double times) const {
+    if (terms.seconds_per_byte >= most_) return;
+    std::vector<std::vector<Flow>> by_level(stack_.levels.size()), own(by_level);
+    double latency = 0;
+    for (const int shift : shifts_) {
+        for (const Flow& flow : flows) {
+            if (flow.from == flow.to) continue;
+            const Placed at = place_of(stack_, flow.from + shift, flow.to + shift);
+            // One inner group stands for all; the outer level has everyone's.
+            const bool inner = at.level + 1 < stack_.levels.size();
+            const long chips = stack_.levels[at.level].chips;
+            if (inner && (flow.from + shift) / chips != chips_.front() / chips) continue;
+            by_level[at.level].push_back({at.from, at.to, flow.bytes * each_});
+        }
+        if (shift == 0) own = by_level;
+    }
+    double seconds = 0;
+    for (std::size_t l = 0; l < by_level.size(); ++l) {
+        if (by_level[l].empty()) continue;
+        const Topology& topology = stack_.levels[l].topology;
+        const auto route = [&](const std::vector<Flow>& some) {
+            return route_flows(topology, some, stack_.spec.routing, stack_.spec.flows_per_pair);
+        };
+        const RoutedFlows routed = route(by_level[l]);
+        seconds = std::max(seconds, slowest(topology, routed.loads));
+        add(terms, l, routed.loads, times);
+        if (rates_alone()) continue;
+        latency = std::max(latency, shifts_.size() == 1 ? routed.latency : route(own[l]).latency);
+    }
+    terms.latency += latency * times;
+    terms.seconds_per_byte += seconds * times;
+    terms.steps += static_cast<int>(std::lround(times));
+}
+
+void CollectiveWork::exchange(CollectiveTerms& terms, double times) const {
+    double seconds = 0, latency = 0;
+    const double members = static_cast<double>(chips_.size());
+    double inside = 1;  // members of the level below that a member reaches
+    for (std::size_t l = 0; l < stack_.levels.size(); ++l) {
+        const TopologyStack::Level& level = stack_.levels[l];
+        std::vector<int> here;
+        for (const int chip : chips_)
+            if (chip / level.chips == chips_.front() / level.chips)
+                here.push_back(static_cast<int>(chip % level.chips));
+        const double reach = static_cast<double>(here.size());
+        if (here.size() < 2) continue;
+        LinkBytes loads = siblings_loads(level, here);
+        // Pairs of one inner group stay there: take their even part out again.
+        if (l > 0 && inside > 1) {
+            const double part = (reach - inside) / (reach - 1);
+            for (double& load : loads) load *= part;
+        }
+        for (double& load : loads) load *= reach / members;
+        seconds = std::max(seconds, slowest(level.topology, loads));
+        add(terms, l, loads, times);
+        if (!rates_alone()) latency = std::max(latency, farthest_pair(l, here));
+        inside = reach;
+    }
+    terms.latency += latency * times;
+    terms.seconds_per_byte += seconds * times;
+    terms.steps += static_cast<int>(std::lround(times));
+}
+
+LinkBytes CollectiveWork::siblings_loads(const TopologyStack::Level& level,
+                                         const std::vector<int>& here) const {
+    LinkBytes sum(level.topology.links.size(), 0.0);
+    for (const int shift : shifts_) {
+        std::vector<int> members;
+        for (const int chip : here)
+            members.push_back((chip + shift) % static_cast<int>(level.chips));
+        const LinkBytes loads =
+            uniform_loads(level.topology, members, stack_.spec.routing, stack_.spec.flows_per_pair);
+        for (std::size_t l = 0; l < sum.size(); ++l) sum[l] += loads[l] * each_;
+    }
+    return sum;
+}
+
+double CollectiveWork::farthest_pair(std::size_t level, const std::vector<int>& members) const {
+    const Topology& topology = stack_.levels[level].topology;
+    Router router(topology);
+    double latency = 0;
+    const std::size_t sources =
+        topology.symmetric && static_cast<int>(members.size()) == topology.chips
+            ? 1
+            : std::min<std::size_t>(members.size(), 64);
+    for (std::size_t s = 0; s < sources; ++s) {
+        const int from = members[s * members.size() / sources];
+        router.search(from, members);
+        std::map<int, int> by_cost;
+        for (const int member : members)
+            if (member != from) by_cost.emplace(router.distance(member), member);
+        for (const auto& [cost, member] : by_cost)
+            latency = std::max(latency, router.latency(member));
+    }
+    return latency;
+}
+
+}  // namespace podsim

@@ -1,0 +1,63 @@
+// What the steps of a collective cost a group on a stack of topologies: bytes on every link,
+// seconds a byte, latency. The algorithms (collective_algorithms) say who sends to whom.
+#pragma once
+
+#include <cstddef>
+#include <limits>
+#include <vector>
+
+#include "interconnect/collective_algorithms.hpp"
+#include "interconnect/routing.hpp"
+#include "interconnect/topology.hpp"
+
+namespace podsim {
+
+// Chips of a stack as chips of one group of a level.
+struct Placed {
+    std::size_t level;
+    int from, to;
+};
+Placed place_of(const TopologyStack& stack, int from, int to);
+
+// Above, patterns of pairs are left out, and of siblings a part stands for all.
+inline constexpr std::size_t kMostFlows = 4096;
+
+// Works out one algorithm after the other for one group and its siblings. Loads of inner groups are
+// those of the group that has the first member; groups are alike.
+class CollectiveWork {
+  public:
+    CollectiveWork(const TopologyStack& stack, const ChipGroup& group);
+
+    // Only bytes a second are asked for, and those of algorithms that take less than this: a step
+    // that can no longer be chosen is not worked out, and no latency is.
+    void look_for_less_than(double seconds_per_byte) { most_ = seconds_per_byte; }
+
+    // Members in an order in which neighbours are near.
+    std::vector<int> near_order() const;
+
+    // All flows at once, `times` times one after the other. Both directions round where asked.
+    void step(CollectiveTerms& terms, const std::vector<Flow>& flows, double times) const;
+
+    // Every member to every member, 1 byte a member in all, `times` times.
+    void exchange(CollectiveTerms& terms, double times) const;
+
+    bool rates_alone() const { return most_ < std::numeric_limits<double>::infinity(); }
+    const std::vector<int>& chips() const { return chips_; }
+    const TopologyStack& stack() const { return stack_; }
+
+  private:
+    // Of the members `here` of a level and of those of the siblings.
+    LinkBytes siblings_loads(const TopologyStack::Level& level, const std::vector<int>& here) const;
+
+    // Paths of one cost are as long: one pair of each.
+    double farthest_pair(std::size_t level, const std::vector<int>& members) const;
+
+    const TopologyStack& stack_;
+    ChipGroup group_;
+    std::vector<int> chips_;
+    std::vector<int> shifts_;  // to the siblings that are looked at, 0 the first
+    double each_ = 1;          // of them stands for so many
+    double most_ = std::numeric_limits<double>::infinity();
+};
+
+}  // namespace podsim
