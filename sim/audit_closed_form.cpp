@@ -137,16 +137,30 @@ void add_images(const AuditFacts& facts, double sequences, ClosedForm& form) {
     form.memory_bytes += map.stage_ranks() * images.tower.matrices() * audit_table_bytes;
 }
 
+// Every pass goes through all its layers, and through its head with one position.
+void add_drafter(Work& sum, const AuditFacts& facts, const std::vector<AuditPass>& passes) {
+    const AuditFacts own = drafter_facts(facts);
+    const AuditModel& m = facts.step->drafter->model;
+    const PerToken work = work_per_token(own, m);
+    for (const AuditPass& pass : passes) {
+        add_pass(sum, own, m, work, alike(m.layers), pass);
+        sum[audit_table_format] += work.head;
+    }
+}
+
 }  // namespace
 
 ClosedForm closed_form(const AuditFacts& facts, const AuditModel& m, double sequences) {
     const AuditMapping& map = facts.mapping;
     const AuditStep& step = *facts.step;
     const PerToken work = work_per_token(facts, m);
-    const std::vector<AuditPass> passes = main_passes(step), drafts = draft_passes(step);
+    const std::vector<AuditPass> passes = main_passes(step), drafted_passes = draft_passes(step);
+    // Of the model's own module; a model beside it has passes of its own.
+    const std::vector<AuditPass> drafts = step.drafter ? std::vector<AuditPass>{} : drafted_passes;
     const std::vector<AuditLayers> all = alike(m.layers), draft = {{m.draft, 1}};
     // Positions of a sequence whose next token is asked for: the last of a prompt.
-    const double heads = step.is_prefill() ? 1 : passes.front().query + step.draft_tokens;
+    const double heads =
+        step.is_prefill() ? 1 : passes.front().query + static_cast<double>(drafts.size());
 
     ClosedForm form;
     double tokens = 0, drafted = 0;  // of a sequence
@@ -160,6 +174,7 @@ ClosedForm closed_form(const AuditFacts& facts, const AuditModel& m, double sequ
             for (const AuditPass& pass : drafts) add_pass(done, facts, m, work, draft, pass);
             done[audit_table_format] +=
                 heads * work.head + drafted * work.draft_projection * repeats(map);
+            if (step.drafter) add_drafter(done, facts, drafted_passes);
         }
         double& of_stage = form.stage_flops.emplace_back(0);
         for (const auto& [format, multiply_adds] : done) {

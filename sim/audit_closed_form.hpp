@@ -17,7 +17,8 @@
 //
 // Drafts: the main pass and its head work on 1 + n tokens a sequence, the first draft pass too,
 // the others on one; a draft pass is a projection of the embedding and of each stream, d x d, one
-// layer, and the head on one position a sequence.
+// layer, and the head on one position a sequence. With a model that drafts a draft pass is all its
+// layers and its own head, products in the wider of its weights and activations, which are alike.
 //
 // With S pipeline stages the first L mod S of L layers' stages hold one layer more than the others,
 // the first has the embedding, the last the head and the drafts. A group's sequences are cut into S
@@ -58,6 +59,7 @@ ClosedForm closed_form(const AuditFacts& facts, const AuditModel& model, double 
 struct MemoryForm {
     double cache = 0;  // exactly
     double attention = 0, dense = 0, tables = 0, routed = 0, shared = 0, router = 0, tower = 0;
+    double drafter = 0;  // weights of a model that drafts
 };
 
 // Sequences of all ranks together; of a rank of one pipeline stage, counted from 0.

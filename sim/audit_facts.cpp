@@ -126,6 +126,29 @@ double cached_prefix(const Tree& workload, double prompt) {
     return is_share ? prompt * prefix->number({}) : prefix->number(Tokens::dimension);
 }
 
+void read_speculation(const Json& configuration, const Tree& speculation, AuditStep& step) {
+    step.draft_tokens = speculation.size("draft_tokens");
+    if (const auto curve = speculation.find("acceptance_by_position")) {
+        for (std::size_t i = 0; i < curve->json->size(); ++i)
+            step.acceptance.push_back(Tree{&curve->json->at(i), curve->name}.number({}));
+    } else {
+        step.acceptance.assign(static_cast<std::size_t>(step.draft_tokens),
+                               speculation.size("acceptance"));
+    }
+    const auto name = speculation.find("draft_model");
+    if (!name) return;
+    const Tree config = document(configuration, "model", name->text());
+    const auto model = read_audit_model(*config.json, config.name);
+    if (!model) {
+        step.family = config.get("model_type").text();
+        step.model.reset();
+        return;
+    }
+    const auto weights = speculation.find("draft_weights");
+    const std::string format = weights ? weights->text() : "bf16";
+    step.drafter = AuditDrafter{*model, {format, format_bytes(format)}};
+}
+
 AuditStep read_step(const Json& configuration, const Tree& workload, const Tree& pool) {
     AuditStep step;
     if (workload.get("kind").text() == "prefill") {
@@ -135,10 +158,6 @@ AuditStep read_step(const Json& configuration, const Tree& workload, const Tree&
             step.chunk = chunk->number(Tokens::dimension);
     } else {
         step.context = workload.get("context").number(Tokens::dimension);
-    }
-    if (const auto speculation = workload.find("speculation")) {
-        step.draft_tokens = speculation->size("draft_tokens");
-        step.acceptance = speculation->size("acceptance");
     }
     // A pool's own batch comes before the workload's, whichever of the keys either uses.
     for (const Tree& tree : {pool, workload}) {
@@ -155,6 +174,8 @@ AuditStep read_step(const Json& configuration, const Tree& workload, const Tree&
     const Tree config = document(configuration, "model", workload.get("model").text());
     step.family = config.get("model_type").text();
     step.model = read_audit_model(*config.json, config.name);
+    if (const auto speculation = workload.find("speculation"))
+        read_speculation(configuration, *speculation, step);
     if (const auto images = workload.find("images")) {
         const auto frames = images->find("frames");
         step.images = AuditImages{read_audit_tower(*config.json, config.name),
@@ -228,6 +249,16 @@ std::vector<std::pair<double, double>> AuditStep::passes() const {
         passes.emplace_back(query, context - left + query);
     }
     return passes;
+}
+
+AuditFacts drafter_facts(const AuditFacts& facts) {
+    AuditFacts own = facts;
+    own.formats.weights = own.formats.activations = facts.step->drafter->weights;
+    own.mapping.pipeline_parallel = own.mapping.head_parallel = 1;
+    own.step->drafter.reset();
+    own.step->draft_tokens = 0;
+    own.step->acceptance.clear();
+    return own;
 }
 
 double AuditTrace::working_ranks() const {

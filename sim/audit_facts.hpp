@@ -59,10 +59,18 @@ struct AuditFormats {
     AuditFormat expert_products() const;  // and those of the routed experts
 };
 
+// A model that drafts for another one.
+struct AuditDrafter {
+    AuditModel model;
+    AuditFormat weights;  // of it and its products
+};
+
 // A decode step, or with a prompt a prefill.
 struct AuditStep {
-    double context = 0, draft_tokens = 0, acceptance = 0;  // context: a prefill's whole prompt
-    double computed = 0, chunk = 0;  // prefill: tokens of a prompt not cached; 0 in decode
+    double context = 0, draft_tokens = 0;  // context: a prefill's whole prompt
+    std::vector<double> acceptance;        // by draft
+    std::optional<AuditDrafter> drafter;   // else drafts come from the model's own module
+    double computed = 0, chunk = 0;        // prefill: tokens of a prompt not cached; 0 in decode
     std::optional<double> batch_per_chip, batch_per_rank, batch_per_group, tokens_per_rank,
         latency_target;
     bool is_prefill() const { return computed > 0; }
@@ -111,6 +119,9 @@ struct AuditFacts {
 // Format in which the one operator of an experiment runs: the wider of a product's, a's where they
 // are equally wide; bf16 for vector work, which has none.
 std::string operator_format(const nlohmann::ordered_json& the_operator);
+
+// The same ranks as the model sees them that drafts.
+AuditFacts drafter_facts(const AuditFacts& facts);
 
 // Throws std::runtime_error naming what is missing or cannot be read.
 AuditFacts read_audit_facts(const nlohmann::ordered_json& configuration,

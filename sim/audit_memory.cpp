@@ -80,6 +80,7 @@ std::string lacking(const AuditCase& audited, const MemoryForm& form, const Memo
         {"shared expert", apart && !shared_only ? 0 : form.shared},
         {"router", form.router},
         {"vision tower", form.tower},
+        {"draft model", form.drafter},
     };
     for (const auto& [name, bytes] : least) {
         if (at_least(part_of(use, name), bytes)) continue;

@@ -10,7 +10,8 @@ MemoryForm memory_form(const AuditFacts& facts, const AuditModel& m, double sequ
     const AuditMapping& map = facts.mapping;
     const AuditFormats& formats = facts.formats;
     StageShare own = share_of_stage(map, m, stage);
-    const double drafts = own.last && facts.step->draft_tokens > 0 ? m.draft_layers : 0;
+    const bool by_module = facts.step->draft_tokens > 0 && !facts.step->drafter;
+    const double drafts = own.last && by_module ? m.draft_layers : 0;
     if (drafts > 0) own.layers.push_back({m.draft, drafts});
     const double of_group = sequences / map.data_parallel;
     MemoryForm form;
@@ -46,6 +47,12 @@ MemoryForm memory_form(const AuditFacts& facts, const AuditModel& m, double sequ
         form.tower = (tower.matrices() + tower.positions * tower.hidden) * audit_table_bytes;
     }
     form.router = moe_layers * m.hidden * m.routed_experts * audit_table_bytes;
+    if (own.last && facts.step->drafter) {
+        const MemoryForm beside =
+            memory_form(drafter_facts(facts), facts.step->drafter->model, sequences, 0);
+        form.cache += beside.cache;
+        form.drafter = beside.attention + beside.dense + beside.tables;
+    }
     return form;
 }
 

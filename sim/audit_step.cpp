@@ -16,11 +16,11 @@ constexpr const char* exchange_law = "links carry what the experts exchange";
 constexpr const char* stage_work_law = "each pipeline stage does its layers' work";
 constexpr const char* stage_send_law = "links carry what pipeline stages hand on";
 
-// Tokens a sequence gains in a step: 1 + a + a^2 + ... over its drafts.
+// Tokens a sequence gains in a step: 1 + a1 + a1 a2 + ... over its drafts.
 double emitted_per_sequence(const AuditStep& step) {
     double emitted = 1, chance = 1;
-    for (double draft = 0; draft < step.draft_tokens; ++draft) {
-        chance *= step.acceptance;
+    for (const double accepted : step.acceptance) {
+        chance *= accepted;
         emitted += chance;
     }
     return emitted;

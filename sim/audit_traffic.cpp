@@ -68,7 +68,9 @@ double least_memory_bytes(const AuditFacts& facts, const AuditModel& m, double s
     std::vector<double> batches = {of_group};
     if (map.pipeline_parallel > 1) batches = sequences_of_parts(map, sequences);
     const std::vector<AuditLayers> layers = alike(m.layers), draft = {{m.draft, 1}};
-    const std::vector<AuditPass> passes = main_passes(step), drafts = draft_passes(step);
+    const std::vector<AuditPass> passes = main_passes(step);
+    const std::vector<AuditPass> drafts =
+        step.drafter ? std::vector<AuditPass>{} : draft_passes(step);
     const double head =
         (m.hidden * m.vocabulary / map.tensor_parallel / map.head_parallel + joining_work(m)) *
         audit_table_bytes;
@@ -86,7 +88,10 @@ double least_memory_bytes(const AuditFacts& facts, const AuditModel& m, double s
     }
     bytes +=
         of_group * (cache_bytes(facts, m, layers, passes) + cache_bytes(facts, m, draft, drafts));
-    return map.stage_ranks() * bytes;
+    double all = map.stage_ranks() * bytes;
+    if (step.drafter)
+        all += least_memory_bytes(drafter_facts(facts), step.drafter->model, sequences);
+    return all;
 }
 
 LinkBytes exchanged_bytes(const AuditFacts& facts, const AuditModel& m, double moe_tokens) {

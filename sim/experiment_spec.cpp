@@ -110,10 +110,28 @@ template <class Form>
 void describe(Form& form, SpeculationSpec& speculation) {
     form.required("draft_tokens", speculation.draft_tokens, "tokens drafted a step",
                   non_negative());
-    form.required("acceptance", speculation.acceptance,
+    form.optional("acceptance", speculation.acceptance,
                   "chance that a draft token is accepted, given those before it", share());
-    if (form.ok() && speculation.draft_tokens > 16)
+    form.optional("acceptance_by_position", speculation.acceptance_by_position,
+                  "the same draft by draft, in place of acceptance: [0.8, 0.7, 0.6]", share());
+    form.optional("draft_model", speculation.draft_model,
+                  "a model that drafts, on the same ranks; the model's own module if absent");
+    if (kAllVariants<Form> || !speculation.draft_model.empty())
+        form.optional("draft_weights", speculation.draft_weights,
+                      "format of the draft model's weights and products (bf16)");
+    if (!form.ok()) return;
+    if (speculation.draft_tokens > 16)
         form.problem("draft_tokens", "more than 16 draft tokens a step");
+    const std::size_t curve = speculation.acceptance_by_position.size();
+    if (form.has("acceptance") == form.has("acceptance_by_position"))
+        form.problem("acceptance", "one of acceptance and acceptance_by_position is needed",
+                     "acceptance: 0.7, or acceptance_by_position: [0.8, 0.7]");
+    else if (curve > 0 && curve != static_cast<std::size_t>(speculation.draft_tokens))
+        form.problem(
+            "acceptance_by_position",
+            fmt::format("has {} chances for {} draft token{}", curve, speculation.draft_tokens,
+                        speculation.draft_tokens == 1 ? "" : "s"),
+            "one for each draft");
 }
 
 template <class Form>

@@ -13,6 +13,7 @@
 #include "chips/memory_device.hpp"
 #include "chips/tiling_check.hpp"
 #include "interconnect/coflow.hpp"
+#include "sim/aged_steps.hpp"
 #include "sim/alternative_notes.hpp"
 #include "sim/default_mapping.hpp"
 #include "sim/replay_run.hpp"
@@ -412,6 +413,16 @@ void add_images(const Node& config, ResolvedExperiment& result) {
     }
 }
 
+void load_draft(ResolvedExperiment& result, Catalog& catalog) {
+    SpeculationSpec& speculation = result.spec.workload.speculation;
+    if (speculation.draft_model.empty()) return;
+    const Place place = result.spec.workload.places.of("speculation");
+    const Node& config =
+        catalog.load("model", speculation.draft_model, place, "workload.speculation.draft_model");
+    speculation.draft = std::make_shared<const ModelSpec>(
+        read_model(config, speculation.draft_model, result.unexpected));
+}
+
 }  // namespace
 
 ResolvedExperiment resolve(const Node& experiment, Catalog& catalog) {
@@ -426,6 +437,7 @@ ResolvedExperiment resolve(const Node& experiment, Catalog& catalog) {
             result.model = read_model(config, workload.model, result.unexpected);
             add_images(config, result);
         });
+        attempt(problems, [&] { load_draft(result, catalog); });
     }
     if (workload.replay) attempt(problems, [&] { load_trace(result, catalog); });
     if (workload.serving) attempt(problems, [&] { load_traffic(result, catalog); });
@@ -447,6 +459,11 @@ ResolvedExperiment resolve(const Node& experiment, Catalog& catalog) {
         if (workload.serving) {
             resolved.pool.chips = pool.chips / pool.replicas;
             resolve_alternative(resolved, replica_experiment(result, pool), catalog, problems);
+            if (workload.serving->expert_balance && result.model)
+                attempt(problems, [&] {
+                    load_drift(*workload.serving->expert_balance, workload, resolved.pool,
+                               *result.model, catalog);
+                });
         } else {
             resolve_alternative(resolved, result, catalog, problems);
         }

@@ -71,22 +71,24 @@ ServingFleet::ServingFleet(const ResolvedExperiment& experiment,
     }
     case_.kv_per_token =
         cache_per_token(*experiment.model).bytes(alternative.pools.front().pool.precision);
+    if (const ModelSpec* draft = experiment.spec.workload.speculation.draft.get())
+        case_.kv_per_token = case_.kv_per_token + cache_per_token(*draft).bytes(
+                                                      alternative.pools.front().pool.precision);
     case_.worked = [this](std::size_t index, std::size_t condition, const StepLoad& load,
                           double steps) {
-        StepTable& steps_of = table(index, condition);
         PoolWork& work = pools_[index].work;
-        const StepCost cost = steps_of.cost(load);
+        const StepCost cost = this->cost(index, condition, load);
         work.cost = work.cost + steps * cost;
         if (load.prefill_tokens > 0) {
             // What prompts and answers would have taken by themselves divides a step of both.
             StepLoad alone = load;
             alone.decodes = 0;
-            const double prefill = steps_of.time(alone).value();
+            const double prefill = this->cost(index, condition, alone).seconds;
             double share = 1;
             if (load.decodes > 0) {
                 StepLoad rest = load;
                 rest.prefill_tokens = 0;
-                share = prefill / (prefill + steps_of.time(rest).value());
+                share = prefill / (prefill + this->cost(index, condition, rest).seconds);
             }
             work.prefill_seconds += share * cost.seconds * steps;
             work.prefill_tokens += load.prefill_tokens * steps;
@@ -139,7 +141,45 @@ ServingPool ServingFleet::pool_of(std::size_t index, const RunOptions& options) 
     StepTable& table = *own.table;
     pool.step_time = [&table](const StepLoad& load) { return table.time(load); };
     add_faults(index, pool, options);
+    if (workload.serving->expert_balance) age(index, options, pool);
     return pool;
+}
+
+StepCost ServingFleet::cost(std::size_t pool, std::size_t condition, const StepLoad& load) {
+    Pool& own = pools_[pool];
+    AgedSteps* aged = condition == 0 ? own.aged.get() : own.degraded[condition - 1]->aged.get();
+    return aged != nullptr ? aged->cost(load) : table(pool, condition).cost(load);
+}
+
+// Steps, and what placing experts anew takes, where their popularity drifts, on the whole fabric
+// and on each that parts are missing of.
+void ServingFleet::age(std::size_t index, const RunOptions& options, ServingPool& pool) {
+    const WorkloadSpec& workload = experiment_.spec.workload;
+    const ExpertBalanceSpec& spec = *workload.serving->expert_balance;
+    Pool& own = pools_[index];
+    const auto aged = [&](const ResolvedAlternative& replica, std::shared_ptr<StepTable> fresh) {
+        return std::make_unique<AgedSteps>(*experiment_.model, workload.speculation, replica,
+                                           std::move(fresh), fidelity_of(options, replica.chip),
+                                           options.cache_folder);
+    };
+    own.aged = aged(alternative_.pools[index], own.table);
+    pool.step_time = [&steps = *own.aged](const StepLoad& load) { return steps.time(load); };
+    for (std::size_t i = 0; i < own.degraded.size(); ++i) {
+        Degraded& degraded = *own.degraded[i];
+        degraded.aged = aged(degraded.replica, degraded.table);
+        pool.degraded[i] = [&steps = *degraded.aged](const StepLoad& load) {
+            return steps.time(load);
+        };
+    }
+    ExpertBalancing balancing;
+    balancing.drift_time = spec.drift_time;
+    if (spec.rebalance_every) {
+        balancing.rebalance_every = *spec.rebalance_every;
+        own.migration =
+            own.aged->migration(balancing.moved(*spec.rebalance_every), spec.rebalance_pause);
+        balancing.stall = Seconds(own.migration.stall);
+    }
+    pool.experts = balancing;
 }
 
 // A table of steps for each set of parts that are broken together.
@@ -153,7 +193,7 @@ void ServingFleet::add_faults(std::size_t index, ServingPool& pool, const RunOpt
         degraded->broken = break_timed(degraded->replica.system, replica.pool.faults,
                                        timeline.conditions[i], replica.pool.path, problems);
         if (!problems.empty()) throw InputError(std::move(problems));
-        degraded->table = std::make_unique<StepTable>(
+        degraded->table = std::make_shared<StepTable>(
             *experiment_.model, experiment_.spec.workload.speculation, degraded->replica,
             fidelity_of(options, replica.chip), options.cache_folder);
         StepTable& table = *degraded->table;

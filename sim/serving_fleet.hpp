@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "sim/aged_steps.hpp"
 #include "sim/experiment.hpp"
 #include "sim/resolve.hpp"
 #include "sim/step_table.hpp"
@@ -45,6 +46,9 @@ class ServingFleet {
     const ResolvedAlternative& replica(std::size_t pool) const { return alternative_.pools[pool]; }
     const ServingPool& engine(std::size_t pool) const { return case_.pools[pool]; }
     StepTable& table(std::size_t pool) { return *pools_[pool].table; }
+    // Null where the popularity of experts stays.
+    AgedSteps* aged(std::size_t pool) { return pools_[pool].aged.get(); }
+    const ExpertMigration& migration(std::size_t pool) const { return pools_[pool].migration; }
     const KvCapacity& capacity(std::size_t pool) const { return pools_[pool].capacity; }
     const PoolWork& work(std::size_t pool) const { return pools_[pool].work; }
     // What is broken under each condition of a pool's fabric; the first is whole.
@@ -64,18 +68,23 @@ class ServingFleet {
     struct Degraded {
         std::vector<std::string> broken;
         ResolvedAlternative replica;
-        std::unique_ptr<StepTable> table;
+        std::shared_ptr<StepTable> table;
+        std::unique_ptr<AgedSteps> aged;
     };
     struct Pool {
         std::shared_ptr<StepTable> table;
+        std::unique_ptr<AgedSteps> aged;  // where the popularity of experts drifts
+        ExpertMigration migration;        // of each placing
         std::vector<std::unique_ptr<Degraded>> degraded;
         KvCapacity capacity;
         std::vector<CacheTierSetting> tiers;
         PoolWork work;
     };
+    void age(std::size_t index, const RunOptions& options, ServingPool& pool);
     ServingPool pool_of(std::size_t index, const RunOptions& options);
     void add_faults(std::size_t index, ServingPool& pool, const RunOptions& options);
     void check_faults(std::size_t index, std::vector<Diagnostic>& problems);
+    StepCost cost(std::size_t pool, std::size_t condition, const StepLoad& load);
     StepTable& table(std::size_t pool, std::size_t condition) {
         return condition == 0 ? *pools_[pool].table : *pools_[pool].degraded[condition - 1]->table;
     }

@@ -3,11 +3,50 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <utility>
 #include <vector>
 
 namespace podsim {
+
+namespace {
+
+// How uneven experts are just placed and just before they are placed anew (or at the end of the
+// run), in the mean decode step; what placing them costs.
+void add_expert_balance(const ServingMetrics& add, const ServingOutcome& out, ServingFleet& fleet) {
+    double fresh = 1, stale = 1, rebalances = 0, waited = 0, busy = 0, bytes = 0, moved = 0;
+    bool drifts = false;
+    for (std::size_t i = 0; i < fleet.size(); ++i) {
+        AgedSteps* aged = fleet.aged(i);
+        if (aged == nullptr) continue;
+        drifts = true;
+        const PoolOutcome& pool = out.pools[i];
+        const ExpertBalancing& experts = *fleet.engine(i).experts;
+        const bool placed = experts.rebalance_every > Seconds(0.0);
+        const Seconds age = placed ? experts.rebalance_every : Seconds(out.span);
+        const double groups = fleet.replica(i).pool.mapping.data_parallel;
+        const double batch =
+            std::max(1.0, ratio(pool.decode_sequences, pool.decode_steps) / groups);
+        const double context = std::max(64.0, ratio(pool.decode_contexts, pool.decode_sequences));
+        fresh = std::max(fresh, aged->imbalance(batch, context, 0));
+        stale = std::max(stale, aged->imbalance(batch, context, experts.moved(age)));
+        rebalances += static_cast<double>(pool.rebalances);
+        bytes += static_cast<double>(pool.rebalances) * fleet.migration(i).bytes;
+        waited += pool.rebalancing;
+        busy += pool.busy;
+        moved += pool.moved_seconds;
+    }
+    if (!drifts) return;
+    add("expert_imbalance_placed", fresh, "ratio");
+    add("expert_imbalance_drifted", stale, "ratio");
+    add("popularity_moved", ratio(moved, busy), "share");
+    add("rebalances", rebalances, "rebalances");
+    add("rebalance_bytes", bytes / 1e9, "GB");
+    add("rebalance_stall", ratio(waited, busy), "share");
+}
+
+}  // namespace
 
 void add_rates(const ServingMetrics& add, const ServingOutcome& out, ServingFleet& fleet) {
     const double span = out.span, chip_seconds = fleet.chip_seconds(out);
@@ -76,6 +115,7 @@ void add_rates(const ServingMetrics& add, const ServingOutcome& out, ServingFlee
     add("kv_cache_blocks", block_capacity, "blocks");
     if (hits > 0) add("prefix_hit_rate", ratio(hits, looked), "share");
     add("preemptions", preempted, "sequences");
+    add_expert_balance(add, out, fleet);
     add("achieved_flops", ratio(flops, chip_seconds) / 1e12, "TFLOPS");
     add("achieved_bandwidth", ratio(bytes, chip_seconds) / 1e9, "GB/s");
 }

@@ -17,6 +17,7 @@ ReplicaKnobs knobs_of(const SchedulerSettings& workload, const SchedulerSettings
         turn(settings->enable_prefix_caching, scheduler.enable_prefix_caching);
         turn(settings->preemption, scheduler.preemption);
         turn(settings->scheduling_policy, scheduler.scheduling_policy);
+        turn(settings->capacity_policy, scheduler.capacity_policy);
         turn(settings->cache_tiers, knobs.cache_tiers);
         turn(settings->gpu_memory_utilization, knobs.gpu_memory_utilization);
     }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/expert_balance_spec.hpp"
 #include "sim/form_variants.hpp"
 #include "sim/lifecycle.hpp"
 #include "sim/traffic_spec.hpp"
@@ -28,6 +29,7 @@ struct SchedulerSettings {
     std::optional<bool> enable_chunked_prefill, enable_prefix_caching;
     std::optional<Preemption> preemption;
     std::optional<SchedulingPolicy> scheduling_policy;
+    std::optional<CapacityPolicy> capacity_policy;
     std::optional<double> gpu_memory_utilization;
     std::optional<std::vector<CacheTierSetting>> cache_tiers;
 };
@@ -54,6 +56,7 @@ struct ServingSpec {
     std::vector<double> rate_scales;  // of further runs, for a curve over load
     std::optional<LifecycleSpec> lifecycle;
     std::optional<ServingFailures> failures;
+    std::optional<ExpertBalanceSpec> expert_balance;
 };
 
 template <class Form>
@@ -93,6 +96,9 @@ void describe(Form& form, SchedulerSettings& settings) {
     form.optional("preemption", settings.preemption,
                   "what becomes of a sequence that loses its blocks (recompute)");
     form.optional("scheduling_policy", settings.scheduling_policy, "who goes first (fcfs)");
+    form.optional("capacity_policy", settings.capacity_policy,
+                  "who is taken in: whose prompt fits, or who has room to its last token "
+                  "(max_utilization)");
     form.optional("cache_tiers", settings.cache_tiers,
                   "where prefixes go that give way in the chips' memory, from the nearest down");
     if (form.ok() && settings.cache_tiers && settings.cache_tiers->size() >= kMostCacheTiers)
@@ -131,6 +137,8 @@ void describe_serving(Form& form, bool serving, ServingSpec& spec) {
                         Check{1e-6, 1e6, false, "a value of 0.000001 to 1,000,000"});
     optional_of_variant(form, serving, "failures", spec.failures,
                         "serving: replicas fail, their requests are begun again elsewhere");
+    optional_of_variant(form, serving, "expert_balance", spec.expert_balance,
+                        "serving: the popularity of experts drifts, and they are placed anew");
     optional_of_variant(form, serving, "lifecycle", spec.lifecycle,
                         "serving: what training cost beside the bills of such days");
 }

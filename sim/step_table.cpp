@@ -13,7 +13,8 @@ namespace podsim {
 
 namespace {
 
-constexpr double kShortest = 64;  // tokens: the first column of both grids
+constexpr double kQueryBlock = 128;  // tokens that kernels of attention take at once
+constexpr double kShortest = 64;     // tokens: the first column of both grids
 
 // 1, 2, 3, 4, 6, 8, 12, ... up to `most`.
 std::vector<double> half_octaves(double most) {
@@ -29,6 +30,36 @@ std::vector<double> octaves(double least, double most) {
     std::vector<double> values;
     for (double value = least; value <= most; value *= 2) values.push_back(value);
     return values;
+}
+
+// Both sides of every step of the stair that products climb: 1, 2, ... 16, then ends of tiles of
+// rows and the first row of the next.
+std::vector<double> stairs(double most) {
+    std::vector<double> values;
+    for (double value = 1; value < 16; value *= 2) values.push_back(value);
+    double tile = 16;
+    for (double value = tile; value <= most; value += tile) {
+        values.push_back(value);
+        values.push_back(value + 1);
+        if (value >= 64) tile = 64;
+        if (value >= 512) tile = 128;
+        if (value >= 8192) tile = value / 8;
+    }
+    return values;
+}
+
+// Of `sequences` equal prompts that make about so many tokens: the length whose product ends on the
+// same step of the stair, else the nearest.
+long even_prompt(double tokens, long sequences) {
+    const auto count = static_cast<double>(sequences);
+    const long shorter = std::max(1L, static_cast<long>(tokens / count));
+    for (const double tile : {64.0, 128.0}) {
+        for (const long prompt : {shorter, shorter + 1}) {
+            if (std::ceil(static_cast<double>(prompt) * count / tile) == std::ceil(tokens / tile))
+                return prompt;
+        }
+    }
+    return std::max(1L, std::lround(tokens / count));
 }
 
 // The cell that a value lies in, and how far into it, 0 to 1; ends hold beyond them.
@@ -111,7 +142,12 @@ StepTable::StepTable(const ModelSpec& model, const SpeculationSpec& speculation,
       file_(cache_folder, cache_),
       decode_(half_octaves(1 << 17), octaves(kShortest, 1 << 21)),
       prefill_(half_octaves(1 << 20), octaves(kShortest, 1 << 21)),
-      groups_(replica.pool.mapping.data_parallel) {}
+      alone_(stairs(1 << 20), {0, 1}),
+      groups_(replica.pool.mapping.data_parallel) {
+    // Layers of their own popularity, and stages, are all different.
+    if (replica.pool.experts.counts.size() <= 1 && replica.pool.mapping.pipeline_parallel == 1)
+        fold_ = fold_layers(model, replica.pool.mapping.micro_batches > 1);
+}
 
 StepTable::~StepTable() {
     file_.keep(cache_);
@@ -135,26 +171,27 @@ StepSpec StepTable::decode_spec(double sequences, double context) const {
     return spec;
 }
 
-// Of one sequence behind a prefix, or of several without, so that each token sees so many.
+// Of one sequence behind a prefix, or of several without, so that each token sees so many. Where
+// two micro-batches overlap the tokens of one prompt are cut as well.
 StepSpec StepTable::prefill_spec(double tokens, double seen, double& scale) const {
     StepSpec spec = decode_spec(1, seen);
-    spec.speculation = SpeculationSpec();
+    spec.speculation.draft_tokens = 0;  // a model that drafts reads prompts, too
     spec.phase = Phase::prefill;
     // Prefixes are in the replica's blocks, or come from its tiers (workloads/serving).
     spec.engine.prefix_fetch.reset();
     const auto whole = std::max(1L, std::lround(tokens));
-    const double alone = (static_cast<double>(whole) + 1) / 2;
+    const long parts = std::min<long>(replica_.pool.mapping.micro_batches, whole);
+    const double alone = (static_cast<double>(whole) / static_cast<double>(parts) + 1) / 2;
     if (seen >= alone) {
-        spec.prompt = whole;
-        spec.context = whole + std::lround(seen - alone);
-        spec.sequences_per_group = 1;
+        spec.prompt = parts == 1 ? whole : even_prompt(tokens, parts);
+        spec.context = spec.prompt + std::lround(seen - alone);
+        spec.sequences_per_group = parts;
     } else {
         // As many equal prompts as see no more than that, each with a prefix for what is missing:
         // to scale a step of more or fewer tokens would scale its latencies too.
         const double longest = std::max(1.0, 2 * seen - 1);
         spec.sequences_per_group = std::max(1L, std::lround(std::ceil(tokens / longest - 1e-9)));
-        spec.prompt =
-            std::max(1L, std::lround(tokens / static_cast<double>(spec.sequences_per_group)));
+        spec.prompt = even_prompt(tokens, spec.sequences_per_group);
         const double own = (static_cast<double>(spec.prompt) + 1) / 2;
         spec.context = spec.prompt + std::max(0L, std::lround(seen - own));
     }
@@ -195,20 +232,38 @@ AssemblyInput StepTable::input_of(const StepRun& ran) const {
 
 StepCost StepTable::work_out(const StepSpec& spec, double scale) {
     ++points_;
+    RestPower rest, more_rest;
+    StepCost cost;
+    if (fold_) {
+        StepSpec folded = spec;
+        folded.model = fold_->few;
+        cost = run_cost(folded, rest);
+        folded.model = fold_->more;
+        const StepCost more = run_cost(folded, more_rest);
+        cost = cost + fold_->times * (more + -1.0 * cost);
+        rest.package += fold_->times * (more_rest.package - rest.package);
+        rest.beside += fold_->times * (more_rest.beside - rest.beside);
+    } else {
+        cost = run_cost(spec, rest);
+    }
+    if (!at_rest_) at_rest_ = RestPower{rest.package / cost.seconds, rest.beside / cost.seconds};
+    return scale * cost;
+}
+
+// `rest`: joules that are drawn whether it works or not.
+StepCost StepTable::run_cost(const StepSpec& spec, RestPower& rest) {
     const StepRun step = run(spec);
     const AssemblyInput input = input_of(step);
     const Totals totals = totals_of(input);
     StepCost cost{to_seconds(step.record.end).value(), 0, totals.flops, totals.matrix_flops,
                   totals.hbm_bytes};
-    RestPower rest;
     for (const EnergyPart& part : energy_parts(input, replica_, true)) {
         double& sum = part.part == "static"                ? rest.package
                       : part.part == "host, network, fans" ? rest.beside
                                                            : cost.joules;
         sum += part.joules;
     }
-    if (!at_rest_) at_rest_ = RestPower{rest.package / cost.seconds, rest.beside / cost.seconds};
-    return scale * cost;
+    return cost;
 }
 
 StepCost StepTable::decode(double sequences, double context) {
@@ -217,12 +272,43 @@ StepCost StepTable::decode(double sequences, double context) {
     });
 }
 
-StepCost StepTable::prefill(double tokens, double seen) {
-    return prefill_.at(tokens, seen, [&](double row, double column) {
+// What each token sees of so many in one prompt, or in as many as the step is cut into.
+double StepTable::seen_alone(double tokens) const {
+    const double parts = std::min<double>(replica_.pool.mapping.micro_batches, tokens);
+    return (tokens / parts + 1) / 2;
+}
+
+StepCost StepTable::alone(double tokens) {
+    return alone_.at(tokens, 0, [&](double row, double) {
         double scale = 1;
-        const StepSpec spec = prefill_spec(row, column, scale);
+        const StepSpec spec = prefill_spec(row, seen_alone(row), scale);
         return work_out(spec, scale);
     });
+}
+
+// What products over so many rows take, and something that does not depend on their number.
+StepCost StepTable::of_rows(double tokens) {
+    return replica_.pool.mapping.micro_batches > 1 ? prefill(tokens, kShortest) : alone(tokens);
+}
+
+StepCost StepTable::prefill(double tokens, double seen) {
+    // Two micro-batches hide steps of the stair behind each other: no more is known than the grid.
+    const bool overlaps = replica_.pool.mapping.micro_batches > 1;
+    // Attention works in blocks of query tokens.
+    const double rows = overlaps || tokens <= kQueryBlock / 2
+                            ? tokens
+                            : std::ceil(tokens / kQueryBlock) * kQueryBlock;
+    const auto coarse = [&](double m) {
+        return prefill_.at(rows, m, [&](double row, double column) {
+            double scale = 1;
+            const StepSpec spec = prefill_spec(row, column, scale);
+            return work_out(spec, scale);
+        });
+    };
+    const double own = std::max(kShortest, seen_alone(tokens));
+    if (overlaps) return coarse(seen);
+    if (seen == own) return alone(tokens);
+    return alone(tokens) + coarse(seen) + -1.0 * coarse(own);
 }
 
 StepCost StepTable::cost(const StepLoad& load) {
@@ -232,7 +318,7 @@ StepCost StepTable::cost(const StepLoad& load) {
     if (load.decodes == 0) return cost;
     const double queries = sequences * (1 + speculation_.draft_tokens);
     return cost + decode(sequences, load.decode_context) + -1.0 * decode(sequences, kShortest) +
-           prefill(tokens + queries, kShortest) + -1.0 * prefill(tokens, kShortest);
+           of_rows(tokens + queries) + -1.0 * of_rows(tokens);
 }
 
 Seconds StepTable::time(const StepLoad& load) {
@@ -298,6 +384,10 @@ InterpolationError StepTable::error(int samples, std::uint64_t seed) {
     }
     if (error.samples > 0) error.mean /= static_cast<double>(error.samples);
     return error;
+}
+
+double StepTable::expert_imbalance(double sequences, double context) const {
+    return build_step(decode_spec(sequences, context)).expert_imbalance.value_or(1.0);
 }
 
 RestPower StepTable::at_rest() {

@@ -4,11 +4,17 @@
 // tokens each:
 //
 //   T(b, c)        = bilinear in D(b, c), one decode step
-//   T(q, m)        = bilinear in P(q, m), one pass over prompts
-//   T(b, c; q, m)  = P(q, m) + [D(b, c) - D(b, c0)] + [P(q + b, c0) - P(q, c0)]
+//   T(q, m)        = A(q) + [P(q, m) - P(q, a)], one pass over prompts
+//   T(b, c; q, m)  = T(q, m) + [D(b, c) - D(b, c0)] + [A(q + b) - A(q)]
 //
-// c0 being the shortest context: the products see q + b tokens at once, attention does each its
-// own.
+// c0 being the shortest context, A(q) one prompt of q tokens, or as many equal ones as a step is
+// cut into, and a what its tokens see: the products see q + b tokens at once, attention does each
+// its own. Products climb a stair, since cores take tiles of rows in waves: A has a point at the
+// end of each step of it and one at the beginning of the next, P, bilinear between far fewer
+// points, adds what tokens see beyond a prompt's own.
+//
+// A model of many equal layers is run with few and with some more of them, and the rest is as many
+// times the difference (sim/step_fold).
 #pragma once
 
 #include <array>
@@ -20,6 +26,7 @@
 #include "sim/cost_file.hpp"
 #include "sim/resolve.hpp"
 #include "sim/step_case.hpp"
+#include "sim/step_fold.hpp"
 #include "workloads/serving.hpp"
 
 namespace podsim {
@@ -71,6 +78,10 @@ class StepTable {
     // What its time rests on, and warnings of its costs.
     Provenance provenance(const StepLoad& load, std::vector<std::string>& warnings);
 
+    // Of a decode step of so many sequences of a data-parallel group: assignments of the busiest
+    // rank over the mean; 1 where experts are equal, or the model has none.
+    double expert_imbalance(double sequences, double context) const;
+
     // At so many random loads within the cells that are filled.
     InterpolationError error(int samples, std::uint64_t seed);
 
@@ -107,7 +118,11 @@ class StepTable {
     StepRun run(const StepSpec& spec);
     AssemblyInput input_of(const StepRun& ran) const;
     StepCost work_out(const StepSpec& spec, double scale);
+    StepCost run_cost(const StepSpec& spec, RestPower& rest);
     StepCost decode(double sequences, double context);  // of a data-parallel group
+    double seen_alone(double tokens) const;
+    StepCost alone(double tokens);  // one prompt
+    StepCost of_rows(double tokens);
     StepCost prefill(double tokens, double seen);
     StepSpec spec_of(const StepLoad& load, double& scale) const;
 
@@ -118,7 +133,8 @@ class StepTable {
     RankFabric fabric_;
     CostCache cache_;
     CostFile file_;
-    Grid decode_, prefill_;
+    Grid decode_, prefill_, alone_;
+    std::optional<StepFold> fold_;
     double groups_ = 1;
     long points_ = 0;
     std::optional<RestPower> at_rest_;

@@ -51,11 +51,16 @@ const std::vector<std::pair<const char*, Fusion>>& names_of(const Fusion*) {
     return names;
 }
 
+double SpeculationSpec::chance(int position) const {
+    const auto i = static_cast<std::size_t>(position);
+    return acceptance_by_position.empty() ? acceptance : acceptance_by_position.at(i);
+}
+
 double SpeculationSpec::tokens_per_step() const {
-    double sum = 1, power = 1;
+    double sum = 1, all = 1;
     for (int i = 0; i < draft_tokens; ++i) {
-        power *= acceptance;
-        sum += power;
+        all *= chance(i);
+        sum += all;
     }
     return sum;
 }

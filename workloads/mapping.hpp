@@ -2,6 +2,7 @@
 // `mapping`, `experts` and `speculation`, and the engine's record.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -11,6 +12,7 @@
 #include "base/fit_record.hpp"
 #include "base/sourced.hpp"
 #include "base/units.hpp"
+#include "models/model.hpp"
 #include "models/sizes.hpp"
 #include "program/operator.hpp"
 #include "workloads/training_mapping.hpp"
@@ -76,6 +78,10 @@ struct ExpertsSpec {
     std::string histogram{}, histogram_part{};  // a file, and where in it the counts stand
     ExpertPlacement placement = ExpertPlacement::eplb;
     std::vector<ExpertCounts> counts{};  // read from `histogram`, by layer
+    // Serving: of the popularity that experts were placed for, the share that has moved since, and
+    // where to (workloads/expert_drift); nothing there: dealt out anew.
+    double moved = 0;
+    std::vector<ExpertCounts> toward{};
     ExpertExchange exchange = ExpertExchange::all_to_all;
     // Training: tokens that a rank sends an expert at most, over their even share; what comes above
     // is dropped (workloads/expert_capacity). 0: everything is taken.
@@ -85,10 +91,19 @@ struct ExpertsSpec {
     bool node_limited = false;
 };
 
+// Drafts come from the model's own module (multi-token prediction), or from a model beside it: a
+// small one, or the few layers of an EAGLE head. That one runs on the same ranks, divided like the
+// model over each tensor-parallel group.
 struct SpeculationSpec {
     int draft_tokens = 0;
     double acceptance = 0;  // chance that a draft token is accepted, given those before it were
-    // Tokens a sequence gains in a step: 1 + a + a^2 + ... + a^n.
+    // The same draft by draft, the first first: a curve in place of one chance. Empty: as above.
+    std::vector<double> acceptance_by_position{};
+    std::string draft_model{};                 // "": the model's own module
+    DType draft_weights = DType::bf16;         // of that model and its products
+    std::shared_ptr<const ModelSpec> draft{};  // read by that name
+    double chance(int position) const;         // of draft 0, 1, ..., given those before it
+    // Tokens a sequence gains in a step: 1 + a1 + a1 a2 + ... + a1 a2 ... an.
     double tokens_per_step() const;
 };
 

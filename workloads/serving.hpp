@@ -20,6 +20,7 @@
 
 #include "base/units.hpp"
 #include "workloads/autoscaling.hpp"
+#include "workloads/expert_drift.hpp"
 #include "workloads/kv_cache.hpp"
 #include "workloads/request.hpp"
 
@@ -31,6 +32,7 @@ struct StepLoad {
     double decode_context = 0;   // tokens in the cache of each, mean
     double prefill_tokens = 0;   // of prompts, computed in this step
     double prefill_context = 0;  // tokens that each of them sees, itself included, mean
+    double moved = 0;            // of the popularity that experts were placed for
 };
 using StepTime = std::function<Seconds(const StepLoad&)>;
 
@@ -42,6 +44,12 @@ const std::vector<std::pair<const char*, Preemption>>& names_of(const Preemption
 // Who is served first: who came first, or the class of the highest priority.
 enum class SchedulingPolicy { fcfs, priority };
 const std::vector<std::pair<const char*, SchedulingPolicy>>& names_of(const SchedulingPolicy*);
+
+// Who is taken in. max_utilization: whose prompt fits now, and blocks run out later (vLLM).
+// guaranteed_no_evict: who has room to its last token beside all others to theirs, as it says how
+// many those may be (TensorRT-LLM's default).
+enum class CapacityPolicy { max_utilization, guaranteed_no_evict };
+const std::vector<std::pair<const char*, CapacityPolicy>>& names_of(const CapacityPolicy*);
 
 enum class Routing { round_robin, least_loaded, prefix_aware };
 const std::vector<std::pair<const char*, Routing>>& names_of(const Routing*);
@@ -61,6 +69,7 @@ struct SchedulerKnobs {
     long long_prefill_token_threshold = 0;  // of one prompt in a step, 0: all that fit
     Preemption preemption = Preemption::recompute;
     SchedulingPolicy scheduling_policy = SchedulingPolicy::fcfs;
+    CapacityPolicy capacity_policy = CapacityPolicy::max_utilization;
 };
 
 // A replica fails now and then: what it had in memory is lost, what it worked on is begun again
@@ -101,6 +110,7 @@ struct ServingPool {
     // KV transfer: what a replica sends, or takes in, at most.
     BytesPerSecond link{0.0};
     ReplicaFailures failures;
+    std::optional<ExpertBalancing> experts;      // whose popularity drifts
     std::optional<AutoscalingRule> autoscaling;  // between its least and `replicas`
 };
 
@@ -160,7 +170,10 @@ struct PoolOutcome {
     long preemptions = 0;
     std::vector<double> condition_seconds, condition_steps;  // of steps, by condition
     long failures = 0;
-    double down = 0;  // seconds without service, summed over replicas
+    long rebalances = 0;       // of experts
+    double rebalancing = 0;    // seconds that steps waited for it
+    double moved_seconds = 0;  // of steps, times what of the popularity moved
+    double down = 0;           // seconds without service, summed over replicas
     double paid = 0;  // seconds, summed over replicas: from the decision to start until the stop
     long starts = 0, stops = 0;                   // by autoscaling
     long waited_for_start = 0;                    // requests that had not begun when one came

@@ -8,9 +8,10 @@
 // split sp_tp_sp: project -> all-gather of latents -> attend -> all-to-all of the heads' outputs ->
 // output; each rank then has its own tokens. Under speculation each sequence brings 1 + n query
 // tokens; the head checks them all; then n passes of the draft module, the first over the same 1 +
-// n tokens, the others over one token a sequence. Prefill goes through the layers once for each
-// chunk, and through the head with the last token of each prompt. The host's part comes at the end
-// of each pass and is not hidden.
+// n tokens, the others over one token a sequence; or of a model beside it, which is divided over
+// the same tensor-parallel group, has its own head, and reads prompts as well. Prefill goes through
+// the layers once for each chunk, and through the head with the last token of each prompt. The
+// host's part comes at the end of each pass and is not hidden.
 //
 // With S pipeline stages the program is one period of the steady state (workloads/pipeline.hpp):
 // each stage takes every pipeline batch through its own layers once, and its makespan is the time
@@ -43,7 +44,11 @@ namespace {
 
 class StepBuilder {
   public:
-    explicit StepBuilder(const StepSpec& spec) : spec_(spec), layout_(expert_layout(spec)) {}
+    explicit StepBuilder(const StepSpec& spec) : spec_(spec), layout_(expert_layout(spec)) {
+        if (!spec.speculation.draft) return;
+        draft_ = draft_spec(spec);
+        draft_layout_ = expert_layout(draft_);
+    }
 
     ServingStep build() {
         step_.sequences_per_group = spec_.sequences_per_group;
@@ -267,10 +272,18 @@ class StepBuilder {
         layer_ = -1;
         if (stage_ + 1 < stages()) return;
         if (spec_.phase == Phase::prefill) {
-            if (is_last) run_head(sequences_);
+            if (is_last) run_head(spec_, sequences_);
+            if (spec_.speculation.draft) run_draft_model(pass);
             return;
         }
-        run_head(tokens);
+        run_head(spec_, tokens);
+        if (spec_.speculation.draft) {
+            for (int draft = 0; draft < spec_.speculation.draft_tokens; ++draft) {
+                run_draft_model({draft == 0 ? pass.query : 1, pass.context});
+                run_head(draft_, sequences_);
+            }
+            return;
+        }
         for (int draft = 0; draft < spec_.speculation.draft_tokens; ++draft) {
             const StepSpec::Pass own{draft == 0 ? pass.query : 1, pass.context};
             const long draft_tokens = sequences_ * own.query;
@@ -280,8 +293,16 @@ class StepBuilder {
             const std::size_t balance = layout_.balance_of(layer_count(model));
             StepLayers of_draft(spec_, layout_, step_.program, own, sequences_);
             run_layer((draft == 0 ? stack : of_draft).of(model.draft_layer, balance));
-            run_head(sequences_);
+            run_head(spec_, sequences_);
         }
+    }
+
+    // One pass of the model that drafts, in front of its head. It reads prompts, too.
+    void run_draft_model(const StepSpec::Pass& pass) {
+        chain(attention_stream_,
+              kernels(embedding_block(draft_.model, draft_.precision, sequences_ * pass.query)));
+        StepLayers stack(draft_, draft_layout_, step_.program, pass, sequences_);
+        for (const LayerKind& kind : draft_.model.layers) run_layer(stack.of(kind, 0));
     }
 
     // Images are dealt out over the ranks of a tensor-parallel group, each of which has the whole
@@ -332,10 +353,10 @@ class StepBuilder {
 
     // With a shared head the ranks gather each other's hidden states, and then the best token that
     // each found in its part of the vocabulary, with its score.
-    void run_head(long outputs) {
-        const ModelSpec& model = spec_.model;
-        const int shared = spec_.mapping.head_parallel;
-        const int ranks = spec_.mapping.tensor_parallel * shared;
+    void run_head(const StepSpec& spec, long outputs) {
+        const ModelSpec& model = spec.model;
+        const int shared = spec.mapping.head_parallel;
+        const int ranks = spec.mapping.tensor_parallel * shared;
         const double all = static_cast<double>(outputs * shared);
         const double score_and_index = 8;
         if (shared > 1) {
@@ -343,7 +364,7 @@ class StepBuilder {
                  Bytes(all * static_cast<double>(model.hidden) * bytes_of(DType::bf16)));
         }
         chain(attention_stream_,
-              kernels(head_block(model, spec_.precision, outputs * shared, ranks)));
+              kernels(head_block(model, spec.precision, outputs * shared, ranks)));
         if (shared > 1) {
             join("token all-gather", TransferType::all_gather, ranks,
                  Bytes(all * ranks * score_and_index));
@@ -570,6 +591,8 @@ class StepBuilder {
 
     const StepSpec& spec_;
     ExpertLayout layout_;
+    StepSpec draft_;  // of a model that drafts
+    ExpertLayout draft_layout_;
     ServingStep step_;
     int attention_stream_ = 0, expert_stream_ = 0, host_stream_ = 0;
     int look_up_stream_ = 0;             // only with conditional memory

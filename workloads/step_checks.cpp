@@ -179,6 +179,19 @@ void require_lengths(const StepSpec& spec) {
 }
 
 void require_drafts(const StepSpec& spec) {
+    if (const ModelSpec* draft = spec.speculation.draft.get()) {
+        if (has_experts(*draft) || !draft->engram.layers.empty()) {
+            throw StepError("speculation.draft_model",
+                            fmt::format("{} has experts or conditional memory: a draft model is "
+                                        "dense",
+                                        draft->name));
+        }
+        if (spec.mapping.attention == AttentionSplit::sp_tp_sp) {
+            throw StepError("speculation.draft_model",
+                            "beside attention sp-tp-sp, expected attention tp");
+        }
+        return;
+    }
     if (spec.speculation.draft_tokens > 0 && spec.model.draft_layers == 0) {
         throw StepError("speculation.draft_tokens",
                         fmt::format("is {}: {} has no draft (multi-token-prediction) module",

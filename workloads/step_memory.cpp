@@ -73,7 +73,7 @@ std::vector<MemoryNeed> stage_memory(const StepSpec& spec, const ExpertLayout& l
     const AttentionSplit split = spec.mapping.attention;
     const bool splits_tokens = split == AttentionSplit::sp_tp_sp;
     const WeightBytes weights = weight_bytes(model, spec.precision, tensor, split);
-    const double drafts = is_last && spec.speculation.draft_tokens > 0
+    const double drafts = is_last && spec.speculation.draft_tokens > 0 && !spec.speculation.draft
                               ? static_cast<double>(model.draft_layers)
                               : 0.0;
     const StageLayers held = layers_of(spec, own_layers, drafts, weights);
@@ -152,13 +152,35 @@ std::vector<MemoryNeed> stage_memory(const StepSpec& spec, const ExpertLayout& l
     return needs;
 }
 
+// The model that drafts is whole in the last stage: its weights, and its cache of every sequence.
+void add_draft(const StepSpec& spec, std::vector<MemoryNeed>& needs, std::size_t first) {
+    const StepSpec draft = draft_spec(spec);
+    const MemoryNeed own = stage_memory(draft, expert_layout(draft), 0).front();
+    Bytes weights(0.0), cache(0.0);
+    for (const auto& [part, size] : own.parts) {
+        if (part == "KV cache") cache += size;
+        if (part == "attention weights" || part == "dense FFN weights" ||
+            part == "embedding and head")
+            weights += size;
+    }
+    for (std::size_t i = first; i < needs.size(); ++i) {
+        for (auto& [part, size] : needs[i].parts) {
+            if (part == "KV cache") size += cache;
+        }
+        needs[i].parts.emplace_back("draft model", weights);
+    }
+}
+
 }  // namespace
 
 std::vector<MemoryNeed> step_memory(const StepSpec& spec, const ExpertLayout& layout) {
     std::vector<MemoryNeed> needs;
+    std::size_t last = 0;  // where the last stage's begin
     for (int stage = 0; stage < layout.stages; ++stage) {
+        last = needs.size();
         for (MemoryNeed& need : stage_memory(spec, layout, stage)) needs.push_back(std::move(need));
     }
+    if (spec.speculation.draft) add_draft(spec, needs, last);
     return needs;
 }
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "workloads/expert_drift.hpp"
 #include "workloads/pipeline.hpp"
 
 namespace podsim {
@@ -96,32 +97,22 @@ std::vector<double> counted_shares(const StepSpec& spec, const ExpertCounts& cou
     return shares;
 }
 
-void add_balance(const StepSpec& spec, long layer, const std::vector<double>& shares,
-                 ExpertLayout& layout) {
+// Slots are laid out for the shares, tokens come by what these have moved to.
+void add_balance(const StepSpec& spec, const LayerPopularity& popular, ExpertLayout& layout) {
     const int ranks = layout.routed_ranks;
+    const double moved = spec.experts.moved;
+    const std::vector<double> now =
+        moved > 0 ? drifted_shares(popular.shares, popular.toward, moved) : popular.shares;
     layout.balances.push_back(slot_chances(
-        expert_chances(shares, spec.model.experts_per_token),
-        place_experts(shares, layout.slots_per_rank * ranks, ranks, spec.experts.placement),
+        expert_chances(now, spec.model.experts_per_token),
+        place_experts(popular.shares, layout.slots_per_rank * ranks, ranks, spec.experts.placement),
         ranks));
-    layout.balance_layers.push_back(layer);
+    layout.balance_layers.push_back(popular.layer);
 }
 
 void add_balances(const StepSpec& spec, ExpertLayout& layout) {
-    switch (spec.experts.popularity) {
-        case Popularity::balanced:
-            return;
-        case Popularity::uniform:
-            return add_balance(spec, 0, zipf_shares(spec.model.routed_experts, 0), layout);
-        case Popularity::zipf:
-            return add_balance(spec, 0,
-                               zipf_shares(spec.model.routed_experts, spec.experts.zipf_exponent),
-                               layout);
-        case Popularity::histogram:
-            if (spec.experts.counts.empty())
-                throw StepError("experts.histogram", "counts no layer");
-            for (const ExpertCounts& counted : spec.experts.counts)
-                add_balance(spec, counted.layer, counted_shares(spec, counted), layout);
-    }
+    for (const LayerPopularity& popular : expert_popularity(spec, spec.experts.moved > 0))
+        add_balance(spec, popular, layout);
 }
 
 // Where the engine may join neighbours into one kernel.
@@ -153,6 +144,46 @@ Kernel make_kernel(Program& program, const std::vector<const Operator*>& run) {
 }
 
 }  // namespace
+
+std::vector<LayerPopularity> expert_popularity(const StepSpec& spec, bool with_drift) {
+    const ExpertsSpec& experts = spec.experts;
+    std::vector<LayerPopularity> layers;
+    switch (experts.popularity) {
+        case Popularity::balanced:
+            return layers;
+        case Popularity::uniform:
+            layers.push_back({0, zipf_shares(spec.model.routed_experts, 0), {}});
+            break;
+        case Popularity::zipf:
+            layers.push_back(
+                {0, zipf_shares(spec.model.routed_experts, experts.zipf_exponent), {}});
+            break;
+        case Popularity::histogram:
+            if (experts.counts.empty()) throw StepError("experts.histogram", "counts no layer");
+            for (const ExpertCounts& counted : experts.counts)
+                layers.push_back({counted.layer, counted_shares(spec, counted), {}});
+    }
+    if (!with_drift) return layers;
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+        layers[i].toward = i < experts.toward.size() ? counted_shares(spec, experts.toward[i])
+                                                     : dealt_anew(layers[i].shares);
+    }
+    return layers;
+}
+
+StepSpec draft_spec(const StepSpec& spec) {
+    StepSpec draft = spec;
+    draft.model = *spec.speculation.draft;
+    draft.precision.weights = draft.precision.activations = spec.speculation.draft_weights;
+    draft.mapping.pipeline_parallel = 1;
+    draft.mapping.attention = AttentionSplit::heads;
+    draft.mapping.head_parallel = 1;
+    draft.mapping.expert_parallel = 1;
+    draft.experts = ExpertsSpec();
+    draft.speculation = SpeculationSpec();
+    draft.images.reset();
+    return draft;
+}
 
 ExpertLayout expert_layout(const StepSpec& spec) {
     ExpertLayout layout;

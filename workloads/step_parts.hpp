@@ -41,6 +41,15 @@ Bytes dispatched_token(const ModelSpec& model, DType dtype);
 // counted experts are not the model's.
 ExpertLayout expert_layout(const StepSpec& spec);
 
+// Shares of assignments by expert in one counted layer, or in all: those that experts are placed
+// for, and those that popularity moves to.
+struct LayerPopularity {
+    long layer = 0;
+    std::vector<double> shares, toward;  // toward: where asked for
+};
+// Nothing for balanced experts. Throws StepError for counts that are not the model's.
+std::vector<LayerPopularity> expert_popularity(const StepSpec& spec, bool with_drift);
+
 // Classes of a pool's ranks: all alike; those with the shared expert alone after the others; under
 // uneven load the busiest of each expert-parallel group first. With pipeline stages the same of
 // each stage, one stage after the other.
@@ -78,6 +87,10 @@ std::vector<MemoryNeed> step_memory(const StepSpec& spec, const ExpertLayout& la
 
 // Throws StepError as build_step promises.
 void require_consistent(const StepSpec& spec);
+
+// The step as the model that drafts beside it sees it: its own weights and cache, divided over the
+// same tensor-parallel group, in one stage (the last). Only where speculation.draft is there.
+StepSpec draft_spec(const StepSpec& spec);
 
 // What a rank of a stage holds of the cached prefixes of all sequences (prefill).
 Bytes prefix_bytes(const StepSpec& spec, int stage);

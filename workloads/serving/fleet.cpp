@@ -20,6 +20,13 @@ const std::vector<std::pair<const char*, SchedulingPolicy>>& names_of(const Sche
     return names;
 }
 
+const std::vector<std::pair<const char*, CapacityPolicy>>& names_of(const CapacityPolicy*) {
+    static const std::vector<std::pair<const char*, CapacityPolicy>> names = {
+        {"max_utilization", CapacityPolicy::max_utilization},
+        {"guaranteed_no_evict", CapacityPolicy::guaranteed_no_evict}};
+    return names;
+}
+
 const std::vector<std::pair<const char*, Routing>>& names_of(const Routing*) {
     static const std::vector<std::pair<const char*, Routing>> names = {
         {"round_robin", Routing::round_robin},
@@ -65,11 +72,12 @@ void add(PoolOutcome& sum, const PoolOutcome& one) {
           &PoolOutcome::prefill_tokens, &PoolOutcome::written_tokens, &PoolOutcome::decode_seconds,
           &PoolOutcome::decode_sequences, &PoolOutcome::decode_contexts, &PoolOutcome::decode_steps,
           &PoolOutcome::sequence_seconds, &PoolOutcome::block_seconds, &PoolOutcome::hit_tokens,
-          &PoolOutcome::looked_up_tokens})
+          &PoolOutcome::looked_up_tokens, &PoolOutcome::rebalancing, &PoolOutcome::moved_seconds})
         sum.*field += one.*field;
     sum.peak_blocks = std::max(sum.peak_blocks, one.peak_blocks);
     sum.peak_sequences = std::max(sum.peak_sequences, one.peak_sequences);
     sum.preemptions += one.preemptions;
+    sum.rebalances += one.rebalances;
     add(sum.condition_seconds, one.condition_seconds);
     add(sum.condition_steps, one.condition_steps);
     add(sum.busy_windows, one.busy_windows);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 namespace podsim {
 
@@ -122,6 +123,7 @@ bool Replica::reserve(std::size_t slot) {
     if (down_) return false;
     const long blocks = pages(live(slot).target);
     if (static_cast<long>(sequences()) >= pool_.knobs.max_num_seqs) return false;
+    if (!may_finish(live(slot))) return false;
     const auto fits = [&](long steps) {
         return blocks <= available() - (decoding_.empty() ? 0 : growth(gained_by(steps)));
     };
@@ -130,6 +132,7 @@ bool Replica::reserve(std::size_t slot) {
     if (step_.running) cut();
     if (step_.running && !fits(step_.steps)) return false;
     take(blocks);
+    promise(live(slot));
     ++reserved_;
     live(slot).replica = index_;
     return true;
@@ -224,6 +227,27 @@ void Replica::let_go(Live& one) {
     store_.unpin(one.request, one.reused, now());
     one.reused = 0;
     one.looked_up = false;
+    promised_ -= std::exchange(one.promised, 0);
+}
+
+// Whether it has room to its last token beside all others to theirs, where that is asked for.
+bool Replica::may_finish(const Live& one) const {
+    if (pool_.knobs.capacity_policy == CapacityPolicy::max_utilization) return true;
+    return promised_ + whole(one) <= pool_.kv_blocks;
+}
+
+// Blocks that it takes at most: a prompt's where another pool writes the answer, else all its
+// tokens, and drafts beyond the last one.
+long Replica::whole(const Live& one) const {
+    if (pool_.role == PoolRole::prefill) return pages(one.request.input_tokens + 1);
+    return pages(one.request.input_tokens + one.request.output_tokens +
+                 static_cast<long>(std::ceil(pool_.tokens_per_step)));
+}
+
+void Replica::promise(Live& one) {
+    promised_ -= one.promised;
+    one.promised = whole(one);
+    promised_ += one.promised;
 }
 
 // A prompt that is read is there for others too.
@@ -241,6 +265,7 @@ bool Replica::head_fits() const {
     if (waiting_.empty() || static_cast<long>(sequences()) >= pool_.knobs.max_num_seqs)
         return false;
     const Live& head = lives_[std::get<2>(*waiting_.begin())];
+    if (!may_finish(head)) return false;
     const long budget = pool_.knobs.max_num_batched_tokens -
                         static_cast<long>(decoding_.size()) * pool_.query_tokens;
     return pages(head.swapped ? head.target : first_chunk(head, budget)) <=
@@ -368,6 +393,8 @@ void Replica::record(const Step& step) {
     busy_.add(begin, end, 1);
     blocks_.add(begin, end, static_cast<double>(used_ + store_.pinned_pages()));
     sums_.busy += end - begin;
+    sums_.moved_seconds += (end - begin) * step.load.moved;
+    busy_until_ = end;
     sums_.steps += steps;
     sums_.sequence_seconds +=
         (end - begin) * static_cast<double>(decoding_.size() + prefilling_.size());

@@ -23,6 +23,7 @@ struct Live {
     long generated = 0;      // output tokens before it joined the batch it is in
     long computed = 0;       // tokens in the cache, while it is read
     long target = 0;         // tokens to read: the prompt, and what it had written if preempted
+    long promised = 0;       // blocks of the engine that it may take until its last token
     long reused = 0;         // blocks of the prefix store that it holds on to
     long cached = 0;         // tokens of the prompt that the store had at first
     std::int64_t leave = 0;  // clock at which it ends, while it decodes
@@ -127,6 +128,9 @@ class Replica {
     void poke();
     void cut();
     bool head_fits() const;
+    bool may_finish(const Live& one) const;
+    long whole(const Live& one) const;
+    void promise(Live& one);
     long first_chunk(const Live& one, long budget) const;
     void next_step();
     void take_in_ready();
@@ -138,6 +142,8 @@ class Replica {
     void begin_decode(std::size_t slot);
     void end_decode(std::size_t slot);
     void plan_stretch();
+    void place_experts();
+    double moved(double from_now) const;
     void plan_mixed(std::vector<Chunk> chunks, bool with_decodes);
     Seconds time_of(const StepLoad& load) const;
     void start(double seconds);
@@ -164,7 +170,7 @@ class Replica {
     std::set<std::tuple<std::int64_t, std::uint64_t, std::size_t>> decoding_;  // leave, order, slot
     std::vector<std::size_t> ready_;
     long reserved_ = 0;
-    long used_ = 0;
+    long used_ = 0, promised_ = 0;
     double clock_ = 0;              // tokens that whoever decodes has gained
     std::int64_t whole_clock_ = 0;  // of these the whole ones
     std::int64_t context_ = 0;      // sum of cached tokens less the clock over decoding sequences
@@ -174,6 +180,8 @@ class Replica {
     std::size_t condition_ = 0;
     bool down_ = false;          // failed, or off
     bool begins_ = false;        // a first step is on the calendar
+    double busy_until_ = -1;     // seconds: its last step
+    double placed_at_ = -1;      // seconds: the experts, -1 before the first step
     double moving_seconds_ = 0;  // of caches to and from below, that the next step pays
     PoolOutcome sums_;
     Windows busy_, blocks_;

@@ -85,11 +85,13 @@ std::vector<Replica::Chunk> Replica::choose_chunks(long budget) {
     while (budget > 0 && !waiting_.empty() && static_cast<long>(sequences()) < knobs.max_num_seqs) {
         const std::size_t slot = std::get<2>(*waiting_.begin());
         Live& one = live(slot);
+        if (!may_finish(one)) break;
         if (one.swapped) {
             if (pages(one.target + static_cast<long>(gained_by(1))) > free_blocks()) break;
             waiting_.erase(waiting_.begin());
             waiting_tokens_ -= static_cast<double>(one.target);
             take(pages(one.target));
+            promise(one);
             moving_seconds_ += pool_.swap_each.value() * static_cast<double>(one.target);
             one.swapped = false;
             one.computed = one.target;
@@ -120,6 +122,7 @@ std::vector<Replica::Chunk> Replica::choose_chunks(long budget) {
             break;
         }
         one.looked_up = true;
+        promise(one);
         moving_seconds_ += load;
         waiting_.erase(waiting_.begin());
         waiting_tokens_ -= static_cast<double>(one.target);
@@ -142,6 +145,7 @@ void Replica::next_step() {
     step_.chunks.clear();
     if (down_) return;
     take_in_ready();
+    if (pool_.experts) place_experts();
     make_room_to_decode();
     const long budget = pool_.knobs.max_num_batched_tokens -
                         static_cast<long>(decoding_.size()) * pool_.query_tokens;
@@ -159,6 +163,26 @@ void Replica::next_step() {
     }
 }
 
+// As often as it was to be since the last time; an idle engine did so while it had nothing to do.
+void Replica::place_experts() {
+    const ExpertBalancing& experts = *pool_.experts;
+    const double time = now().value(), every = experts.rebalance_every.value();
+    if (placed_at_ < 0) placed_at_ = time;
+    if (!(every > 0) || time - placed_at_ < every) return;
+    const double times = std::floor((time - placed_at_) / every);
+    placed_at_ += times * every;
+    sums_.rebalances += static_cast<long>(times);
+    if (time - placed_at_ > experts.stall.value() && busy_until_ < placed_at_) return;
+    sums_.rebalancing += experts.stall.value();
+    moving_seconds_ += experts.stall.value();
+}
+
+// Of the experts' popularity, so many seconds from now.
+double Replica::moved(double from_now) const {
+    if (!pool_.experts) return 0;
+    return pool_.experts->moved(now() + Seconds(from_now - placed_at_));
+}
+
 void Replica::plan_mixed(std::vector<Chunk> chunks, bool with_decodes) {
     StepLoad load;
     double seen = 0;
@@ -174,6 +198,7 @@ void Replica::plan_mixed(std::vector<Chunk> chunks, bool with_decodes) {
         load.decode_context =
             static_cast<double>(context_) / load.decodes + static_cast<double>(whole_clock_);
     }
+    load.moved = moved(0);
     step_.begin = calendar_.now();
     step_.condition = condition_;
     step_.steps = 1;
@@ -206,18 +231,29 @@ void Replica::plan_stretch() {
     StepLoad load;
     load.decodes = sequences;
     load.decode_context = context;
+    load.moved = moved(0);
     step_.begin = calendar_.now();
     step_.condition = condition_;
-    step_.steps = steps;
     step_.extra = moving_seconds_;
     moving_seconds_ = 0;
     step_.first = time_of(load).value();
     step_.slope = 0;
+    // Not beyond the next placing, nor a tenth of the drift's time.
+    if (pool_.experts) {
+        const double every = pool_.experts->rebalance_every.value(),
+                     left = placed_at_ + every - now().value();
+        double most = pool_.experts->drift_time.value() / 10;
+        if (every > 0) most = std::min(most, left);
+        steps = std::clamp(static_cast<long>(most / step_.first) + 1, 1L, steps);
+    }
+    step_.steps = steps;
     if (steps > 1) {
         StepLoad last = load;
         last.decode_context += static_cast<double>(steps - 1) * each;
+        last.moved = moved(static_cast<double>(steps - 1) * step_.first);
         step_.slope = (time_of(last).value() - step_.first) / static_cast<double>(steps - 1);
     }
+    load.moved = moved(step_.seconds(steps) / 2);  // halfway
     step_.load = load;
     start(step_.seconds(steps));
 }

@@ -109,6 +109,29 @@ TEST(Audit, SoundResultsPassHoweverTheyAreLaidOut) {
     }
 }
 
+// The audit counts the draft's work, weights and cache from its own config.
+TEST(Audit, AModelThatDrafts) {
+    for (const char* mapping : {"tensor_parallel: 4", "tensor_parallel: 2, pipeline_parallel: 2"}) {
+        const Audited sound = audited_run(fmt::format(R"(
+experiment: a model that drafts
+workload:
+  kind: decode
+  model: llama-3.1-70b
+  context: 4096 tokens
+  batch_per_chip: 4
+  speculation: {{draft_tokens: 3, acceptance_by_position: [0.8, 0.7, 0.5], draft_model: llama-3.1-8b, draft_weights: fp8}}
+alternatives:
+  - name: one
+    system: custom-supernode
+    chips: 4
+    precision: {{weights: fp8, experts: fp8, activations: fp8}}
+    mapping: {{{}}}
+)",
+                                                      mapping));
+        EXPECT_EQ(sound.broken(), Laws{}) << mapping;
+    }
+}
+
 // Twice the mean is possible on 32 ranks of 8 experts, 33 times is not, nor less than once.
 TEST(Audit, BusiestRankBeyondItsSlots) {
     const Audited sound = audited_run(R"(

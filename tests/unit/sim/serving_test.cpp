@@ -407,5 +407,75 @@ TEST(Frontier, PointsThatOthersSurpassAreNotOnIt) {
     EXPECT_FALSE(curve[2].on_frontier);
 }
 
+Node drifting_experiment(const std::string& rebalance) {
+    Node experiment = with(serving_experiment(), "workload.expert_balance",
+                           "{drift_time: 10 s" + rebalance + "}");
+    return with(experiment, "alternatives.A.experts",
+                "{redundant: 32, popularity: zipf, zipf_exponent: 0.6}");
+}
+
+// 288 slots on 32 ranks, 9 each, 58 MoE layers; an expert is 3 x 7,168 x 2,048 INT8 elements and
+// their scales, 44.04 MB; a port of the test's links 196 GB/s.
+TEST(ServingRun, ExpertsThatArePlacedAnewKeepTheirBalanceAndStall) {
+    const AlternativeResult left = run_test(drifting_experiment(""));
+    const AlternativeResult placed = run_test(drifting_experiment(", rebalance_every: 2 s"));
+    EXPECT_THAT(broken_laws(left), ::testing::IsEmpty());
+    EXPECT_THAT(broken_laws(placed), ::testing::IsEmpty());
+    EXPECT_EQ(value_of(left, "rebalances"), 0);
+    EXPECT_GE(value_of(placed, "rebalances"), 4);
+    EXPECT_DOUBLE_EQ(value_of(left, "expert_imbalance_placed"),
+                     value_of(placed, "expert_imbalance_placed"));
+    EXPECT_GT(value_of(left, "expert_imbalance_drifted"),
+              value_of(placed, "expert_imbalance_drifted"));
+    EXPECT_GT(value_of(placed, "expert_imbalance_drifted"),
+              value_of(placed, "expert_imbalance_placed"));
+    EXPECT_GT(value_of(left, "popularity_moved"), value_of(placed, "popularity_moved"));
+    EXPECT_GT(value_of(placed, "rebalance_stall"), 0);
+}
+
+// Bytes over the rank's port, and the pause: by hand from what the busiest rank receives.
+TEST(ServingRun, APlacingMovesExpertsOverThePort) {
+    Catalog catalog = test_catalog();
+    const ResolvedExperiment experiment =
+        resolve(drifting_experiment(", rebalance_every: 2 s, rebalance_pause: 30 ms"), catalog);
+    RunOptions options;
+    ServingFleet fleet(experiment, experiment.alternatives[0], options);
+    const ExpertMigration all = fleet.aged(0)->migration(1.0, Seconds(0.03));
+    const double expert = 3.0 * 7168 * 2048;
+    const ResolvedAlternative& replica = fleet.replica(0);
+    const double port = rank_fabric(replica.system, replica.chip.ranks).scale_up.value();
+    EXPECT_LE(all.received, 9 * 58);
+    EXPECT_GT(all.received, 7 * 58);  // nothing is where it was
+    EXPECT_NEAR(all.stall, 0.03 + all.received * expert / port, 0.01 * all.stall);
+    EXPECT_GT(all.bytes, 0.8 * 32 * all.received * expert * 0.9);
+    EXPECT_LE(all.bytes, 1.01 * 32 * all.received * expert);
+    const ExpertMigration none = fleet.aged(0)->migration(0.0, Seconds(0.03));
+    EXPECT_EQ(none.received, 0);
+    EXPECT_DOUBLE_EQ(none.stall, 0.03);
+}
+
+TEST(ServingRun, WhatCannotDriftIsRefused) {
+    const auto problem = [](const Node& experiment) -> std::string {
+        Catalog catalog = test_catalog();
+        try {
+            (void)resolve(experiment, catalog);
+        } catch (const InputError& error) {
+            return error.what();
+        }
+        return "";
+    };
+    EXPECT_THAT(
+        problem(with(serving_experiment(), "workload.expert_balance", "{drift_time: 10 s}")),
+        HasSubstr("nothing to drift where experts are equally popular"));
+    EXPECT_THAT(
+        problem(with(drifting_experiment(", rebalance_every: 2 s"), "alternatives.A.experts",
+                     "{popularity: zipf, zipf_exponent: 0.6, placement: contiguous}")),
+        HasSubstr("expert_balance.rebalance_every"));
+    EXPECT_THAT(problem(drifting_experiment(", drift_part: domains.c4")),
+                HasSubstr("names a part of a histogram"));
+    EXPECT_THAT(problem(drifting_experiment(", rebalance_every: 0 s")),
+                HasSubstr("rebalance_every"));
+}
+
 }  // namespace
 }  // namespace podsim

@@ -17,6 +17,14 @@ TEST(Speculation, AStepEmitsTheAcceptedDraftsAndOne) {
     EXPECT_DOUBLE_EQ((SpeculationSpec{3, 1.0}.tokens_per_step()), 4.0);
 }
 
+// 1 + a1 + a1 a2 + a1 a2 a3: 1 + 0.8 + 0.8 x 0.5 + 0.8 x 0.5 x 0.25 = 2.3
+TEST(Speculation, ACurveTellsDraftFromDraft) {
+    SpeculationSpec curve{3, 0, {0.8, 0.5, 0.25}};
+    EXPECT_DOUBLE_EQ(curve.tokens_per_step(), 2.3);
+    curve.acceptance_by_position = {0.5, 0.5, 0.5};
+    EXPECT_DOUBLE_EQ(curve.tokens_per_step(), (SpeculationSpec{3, 0.5}.tokens_per_step()));
+}
+
 TEST(Mapping, RanksAreTheProductOfItsDegrees) {
     EXPECT_EQ((MappingSpec{40, 4, 160, 1, 2}.ranks()), 160);
 }

@@ -122,6 +122,25 @@ TEST(Serving, TheYoungerOneLosesItsBlocks) {
     }
 }
 
+// The same with room asked for to the last token: 8 + 12 tokens and one beyond are 6 of 8 blocks,
+// so that the younger one waits until the older has left: 12 steps of 1 ms and 8 x 10 us each.
+TEST(Serving, NobodyIsTakenInWhoMightBeEvicted) {
+    ServingCase serving =
+        one_pool([](const StepLoad& load) { return Seconds(1e-3 + 1e-5 * load.prefill_tokens); });
+    serving.pools[0].knobs.block_size = 4;
+    serving.pools[0].knobs.capacity_policy = CapacityPolicy::guaranteed_no_evict;
+    serving.pools[0].kv_blocks = 8;
+    RequestStream stream = listed({{0.0, 8, 12}, {0.0, 8, 12}});
+    const ServingOutcome out = simulate_serving(serving, stream);
+    EXPECT_EQ(out.finished, 2);
+    EXPECT_EQ(out.pools[0].preemptions, 0);
+    EXPECT_EQ(out.pools[0].peak_sequences, 1);
+    EXPECT_NEAR(out.span, 2 * (12e-3 + 8e-5), 1e-9);
+    serving.pools[0].kv_blocks = 12;  // room for both
+    stream = listed({{0.0, 8, 12}, {0.0, 8, 12}});
+    EXPECT_EQ(simulate_serving(serving, stream).pools[0].peak_sequences, 2);
+}
+
 // Two of three drafts' worth: 1.5 tokens a step. 1 + 9 tokens: the clock needs 9, six steps.
 TEST(Serving, DraftsShortenTheWriting) {
     ServingCase serving =

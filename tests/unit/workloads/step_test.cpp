@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "tests/unit/models/grouped_query_specs.hpp"
 #include "tests/unit/workloads/step_specs.hpp"
 
 namespace podsim {
@@ -147,6 +148,49 @@ TEST(ServingStep, DraftPassesFollowTheHead) {
     EXPECT_THAT(rows, ElementsAre(192, 48, 48, 48));
     // Tasks of drafts belong to no layer of the stack.
     EXPECT_EQ(task(step, tasks_named(step.program, "latent_attention").back()).layer, -1);
+}
+
+// A dense model of 2 layers beside it: the draft module is not run. Its first pass takes the four
+// tokens of each sequence, the others one; each has a head of its own vocabulary.
+TEST(ServingStep, AModelOfItsOwnDrafts) {
+    StepSpec spec = plain_step(128);
+    ModelSpec small = llama_8b();
+    small.layers = dense_then_experts(2, 2);
+    small.hidden = 256;
+    small.vocabulary = 1000;
+    small.attentions = {grouped_query(8, 8, 32)};
+    small.dense_intermediate = 512;
+    spec.speculation = {3, 0.5, {}, "small", DType::bf16, std::make_shared<const ModelSpec>(small)};
+    const ServingStep step = build_step(spec);
+    EXPECT_EQ(tasks_named(step.program, "latent_attention").size(), 61u);
+    std::vector<long> queries;
+    for (const int id : tasks_named(step.program, "grouped_query_attention")) {
+        const auto body = static_cast<std::size_t>(task(step, id).body);
+        queries.push_back(std::get<Attention>(step.program.operators[body].body).query);
+    }
+    EXPECT_THAT(queries, ElementsAre(4, 4, 1, 1, 1, 1));
+    std::vector<std::pair<long, long>> heads;
+    for (const int id : tasks_named(step.program, "head_projection")) {
+        const auto body = static_cast<std::size_t>(task(step, id).body);
+        const Gemm& gemm = std::get<Gemm>(step.program.operators[body].body);
+        heads.emplace_back(gemm.m, gemm.n);
+    }
+    const long own = small.vocabulary;
+    EXPECT_THAT(heads, ElementsAre(std::pair(192L, spec.model.vocabulary), std::pair(48L, own),
+                                   std::pair(48L, own), std::pair(48L, own)));
+    // Its weights: 2 layers of 4 x 256^2 + 3 x 256 x 512 = 655,360, two tables of 1,000 x 256, in
+    // 2 B each. Its cache: 2 layers x 2 x 256 elements x 2 B = 2,048 B a token.
+    StepSpec without = spec;
+    without.speculation = {};
+    const auto part = [](const ServingStep& of, const std::string& name) {
+        for (const auto& [what, size] : of.memory.front().parts)
+            if (what == name) return size.value();
+        return 0.0;
+    };
+    EXPECT_GE(part(step, "draft model"), 2.0 * (2 * 655360 + 2 * 256000));
+    EXPECT_LE(part(step, "draft model"), 1.01 * 2.0 * (2 * 655360 + 2 * 256000));
+    EXPECT_DOUBLE_EQ(part(step, "KV cache") - part(build_step(without), "KV cache"),
+                     48.0 * static_cast<double>(spec.context) * 2048);
 }
 
 // Groups of 4 ranks with 48 sequences: 48 tokens of 14,336 B reduced in dense layers; in MoE
