@@ -142,6 +142,7 @@ Node scaled_experiment() {
     Node experiment = with(with(serving_experiment(), "alternatives.A.chips", "64"),
                            "alternatives.A.replicas", "4");
     experiment = with(experiment, "workload.traffic.requests", "1500");
+    experiment = with(experiment, "workload.traffic.arrivals.rate", "60 req/s");
     return with(experiment, "alternatives.A.autoscaling",
                 "{target_requests: 40, interval: 1 s, look_back: 2 s, scale_down_delay: 5 s, "
                 "start_up: {provision: 2 s, weights_bandwidth: 20 GB/s, warm_up: 1 s}}");
