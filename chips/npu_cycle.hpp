@@ -44,7 +44,8 @@ struct NpuRun {
     std::vector<NpuStatistic> statistics;  // of every module
 };
 
-// Whether there is a pipeline for this operator: products, whole attention, vector work.
+// Whether there is a pipeline for this operator: products, attention but that of grouped heads that
+// choose entries (chips/attention_plan.hpp), vector work.
 bool npu_can_run(const OperatorBody& body);
 
 // Throws std::invalid_argument for an operator it cannot run, a format the matrix unit lacks, a
