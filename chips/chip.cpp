@@ -59,25 +59,29 @@ void describe(Form& form, SustainedSpec& sustained) {
                   "time in which the power controller lowers the clock", positive());
 }
 
+FlopsPerSecond peak_of_cores(const CoresSpec& cores, DType dtype) {
+    return static_cast<double>(cores.matrix.value) *
+           static_cast<double>(cores.macs_per_cycle.at(dtype).value) * 2.0 * Flops(1.0) *
+           cores.clock.value;
+}
+
 // A peak that the cores cannot reach, or fall short of, is somebody's slip.
 template <class Form>
 void require_agreement(Form& form, const CoresSpec& cores, DType dtype, FlopsPerSecond peak) {
-    const auto macs = cores.macs_per_cycle.find(dtype);
-    if (macs == cores.macs_per_cycle.end()) {
+    if (cores.macs_per_cycle.count(dtype) == 0) {
         form.problem("peak_matrix", fmt::format("{} has a peak but cores.macs_per_cycle does not "
                                                 "name it",
                                                 to_string(dtype)));
         return;
     }
-    const FlopsPerSecond of_cores = static_cast<double>(cores.matrix.value) *
-                                    static_cast<double>(macs->second.value) * 2.0 * Flops(1.0) *
-                                    cores.clock.value;
+    const FlopsPerSecond of_cores = peak_of_cores(cores, dtype);
     if (std::abs(peak / of_cores - 1.0) <= 0.02) return;
-    form.problem("peak_matrix",
-                 fmt::format("{} is {}, but {} cores x {} MAC x 2 x {} give {}", to_string(dtype),
-                             to_string(peak), cores.matrix.value, macs->second.value,
-                             to_string(cores.clock.value), to_string(of_cores)),
-                 "correct one of them; they may differ by 2 %");
+    form.problem(
+        "peak_matrix",
+        fmt::format("{} is {}, but {} cores x {} MAC x 2 x {} give {}", to_string(dtype),
+                    to_string(peak), cores.matrix.value, cores.macs_per_cycle.at(dtype).value,
+                    to_string(cores.clock.value), to_string(of_cores)),
+        "correct one of them; they may differ by 2 %; peak_matrix: null follows the cores");
 }
 
 // Sparsity and advertisements only ever add to the dense rate.
@@ -176,8 +180,11 @@ void describe(Form& form, ChipSpec& chip) {
     form.optional("cores", chip.cores,
                   "compute cores and what feeds them; without it only a data sheet is known, and "
                   "the chip runs at the analytic level with a band");
-    form.required("peak_matrix", chip.peak_matrix,
-                  "dense peak of the matrix units alone, by format", positive());
+    form.optional(
+        "peak_matrix", chip.peak_matrix,
+        "dense peak of the matrix units alone, by format; not stated (null under a base): "
+        "matrix cores x macs_per_cycle x 2 x clock",
+        positive());
     form.optional("peak_published", chip.peak_published, "dense peak on the data sheet, by format",
                   positive());
     form.optional("peak_sparse", chip.peak_sparse,
@@ -204,7 +211,17 @@ void describe(Form& form, ChipSpec& chip) {
     if (!form.ok()) return;
     if (!chip.hbm && !chip.sram)
         form.problem("hbm", "is missing (memory)", "a chip without HBM has sram: instead");
-    if (chip.peak_matrix.empty()) form.problem("peak_matrix", "names no format");
+    if (chip.peak_matrix.empty() && chip.cores) {
+        for (const auto& [dtype, macs] : chip.cores->macs_per_cycle)
+            chip.peak_matrix[dtype] = {peak_of_cores(*chip.cores, dtype),
+                                       {},
+                                       {},
+                                       "matrix cores x multiply-accumulates x 2 x clock",
+                                       Confidence::derived,
+                                       ""};
+    }
+    if (chip.peak_matrix.empty())
+        form.problem("peak_matrix", "names no format", "a peak by format, as bf16: 400 TFLOPS");
     if (chip.band && chip.band->value >= 1)
         form.problem("band", "100 % and more off: operators would take no time");
     require_above_dense(form, chip, "peak_sparse", chip.peak_sparse);

@@ -204,7 +204,9 @@ std::vector<CoreProblem> core_problems(const CoreStructureSpec& core,
                              "cores.macs_per_cycle.{} (and with it peak_matrix) says {}",
                              *unit.rows, *unit.columns, *unit.depth, *unit.arrays, shape,
                              to_string(unit.format), *rate->second),
-                 "correct one of them; they may differ by 2 %"});
+                 "correct one of them; they may differ by 2 %. A wider unit has more of them in "
+                 "every "
+                 "format: state cores.macs_per_cycle, and peak_matrix: null follows"});
         }
     }
     check_buffers(core, minimum_rows, problems);

@@ -141,7 +141,7 @@ TEST(Chip, MissingKeysSayWhatTheyAre) {
     EXPECT_THAT(refusal(with("  bandwidth: 2 TB/s\n", "")),
                 HasSubstr("hbm.bandwidth: is missing (data-sheet rate of the package)"));
     EXPECT_THAT(refusal(with("kernels: some-library\n", "")), HasSubstr("kernels: is missing"));
-    for (const char* key : {"ranks", "peak_matrix", "peak_vector", "power"}) {
+    for (const char* key : {"ranks", "peak_vector", "power"}) {
         const std::string text = with(std::string("\n") + key + ":", "\nrenamed:");
         EXPECT_THAT(refusal(text), AllOf(HasSubstr(std::string(key) + ": is missing"),
                                          HasSubstr("renamed: unknown key")));
@@ -284,9 +284,19 @@ TEST(Chip, PeakHasToBeTheCores) {
 TEST(Chip, PeakNeedsItsMacs) {
     EXPECT_THAT(refusal(with("{bf16: 1000, int8: 2000}", "{bf16: 1000}")),
                 HasSubstr("int8 has a peak but cores.macs_per_cycle does not name it"));
-    EXPECT_THAT(
-        refusal(with("peak_matrix:\n  bf16: 40 TFLOPS\n  int8: 80 TOPS\n", "peak_matrix: {}\n")),
-        HasSubstr("peak_matrix: names no format"));
+}
+
+// 20 cores x 1,000 multiply-accumulates x 2 x 1 GHz are 40 TFLOPS; at 2 GHz 80.
+TEST(Chip, PeakFollowsTheCoresUnlessStated) {
+    const std::string stated = "peak_matrix:\n  bf16: 40 TFLOPS\n  int8: 80 TOPS\n";
+    for (const char* nothing : {"peak_matrix: {}\n", ""}) {
+        const ChipSpec chip = chip_of(with(stated, nothing));
+        EXPECT_DOUBLE_EQ(chip.peak_matrix.at(DType::bf16).value.value(), 40e12);
+        EXPECT_DOUBLE_EQ(chip.peak_matrix.at(DType::int8).value.value(), 80e12);
+        EXPECT_EQ(chip.peak_matrix.at(DType::bf16).confidence, Confidence::derived);
+    }
+    const ChipSpec faster = chip_of(replaced(with(stated, ""), "clock: 1 GHz", "clock: 2 GHz"));
+    EXPECT_DOUBLE_EQ(faster.peak_matrix.at(DType::bf16).value.value(), 80e12);
 }
 
 TEST(Chip, RanksDivideTheCores) {
