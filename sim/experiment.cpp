@@ -67,6 +67,9 @@ AlternativeResult run_alternative(const ResolvedExperiment& experiment,
     result.kernels = alternative.kernels.name;
     result.collectives = alternative.collectives.name;
     result.fidelity = to_string(fidelity_of(options, alternative.chip));
+    // Packets are simulated on their own (interconnect/packet); no run is made of them.
+    if (options.fidelity == Fidelity::cycle && result.totals.sent_bytes > 0)
+        result.warnings.emplace_back("transfers take what they take at tile: no packets are run");
     const bool is_serving = !alternative.pools.empty();  // then of all replicas of all pools
     if (!is_serving) result.packages = alternative.packages;
     if (!is_serving) result.ranks = alternative.ranks;

@@ -16,6 +16,7 @@ namespace {
 // Of the first layer that was counted.
 std::vector<double> popularity_of(const ExpertsSpec& experts, long logical) {
     if (experts.popularity == Popularity::zipf) return zipf_shares(logical, experts.zipf_exponent);
+    if (experts.popularity == Popularity::uniform) return zipf_shares(logical, 0);
     std::vector<double> shares = experts.counts.front().counts;
     const double sum = std::accumulate(shares.begin(), shares.end(), 0.0);
     for (double& share : shares) share /= sum;

@@ -186,4 +186,11 @@ inline double value_of(const AlternativeResult& result, const std::string& metri
     return found->value;
 }
 
+inline std::vector<std::string> broken_laws(const AlternativeResult& result) {
+    std::vector<std::string> broken;
+    for (const AuditFinding& finding : result.audit)
+        if (!finding.passed) broken.push_back(finding.law + ": " + finding.detail);
+    return broken;
+}
+
 }  // namespace podsim

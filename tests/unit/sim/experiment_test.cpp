@@ -410,6 +410,23 @@ TEST(Run, StepsRunAtTheSustainedClock) {
     EXPECT_NEAR(alone(capped("0.5", "1 ns")), work / 0.5 * 1e6, 0.01);
 }
 
+// The busiest rank of eight and seven others: the sums of the laws count each once. What is chosen
+// evenly by chance is busier than what is even, and less busy than what a law prefers.
+TEST(Run, ExchangesOfEveryPopularityKeepTheLaws) {
+    const Node even = single("collective",
+                             "{type: dispatch, ranks: 8, tokens_per_rank: 128, hidden: 1024, "
+                             "top_k: 4, experts: 32}");
+    double before = 0;
+    for (const char* experts : {"{popularity: balanced}", "{popularity: uniform}",
+                                "{popularity: zipf, zipf_exponent: 0.6}"}) {
+        const AlternativeResult result = run_test(with(even, "alternatives.A.experts", experts));
+        EXPECT_THAT(broken_laws(result), ::testing::IsEmpty()) << experts;
+        const double time = value_of(result, "collective_time");
+        EXPECT_GT(time, before) << experts;
+        before = time;
+    }
+}
+
 TEST(Run, OperatorsThatCannotRun) {
     EXPECT_THAT(
         problems_of(single("operator", "{type: gemm, m: 8, n: 8, k: 8, dtypes: {a: fp32}}")),

@@ -50,13 +50,6 @@ prices: test-prices
     return experiment;
 }
 
-std::vector<std::string> broken_laws(const AlternativeResult& result) {
-    std::vector<std::string> broken;
-    for (const AuditFinding& finding : result.audit)
-        if (!finding.passed) broken.push_back(finding.law + ": " + finding.detail);
-    return broken;
-}
-
 TEST(ServingRun, EveryRequestIsServedAndEveryLawHolds) {
     const AlternativeResult result = run_test(serving_experiment());
     ASSERT_TRUE(result.served.has_value());
