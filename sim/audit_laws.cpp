@@ -18,7 +18,8 @@ double AuditCase::ranks_of(const std::string& rank_class) const {
     for (const auto& use : result.memory) {
         if (use.rank_class == rank_class) return use.ranks;
     }
-    // Of an expert layer or an exchange whose ranks differ, the busiest stands apart from the others.
+    // Of an expert layer or an exchange whose ranks differ, the busiest stands apart from the
+    // others.
     if (facts.exchanges_layer || kind == "collective") {
         if (rank_class == "busiest rank") return 1;
         if (rank_class == "other ranks") return working_ranks() - 1;
