@@ -120,7 +120,7 @@ std::vector<Diagnostic> check_named(const std::string& kind, const Node& documen
     if (kind == "chip") {
         ChipSpec chip = read_chip(document, path);
         load_process(chip, document, catalog);
-        std::vector<Diagnostic> odd = stale_values(chip, document);
+        std::vector<Diagnostic> odd = doubtful_values(chip, document);
         if (const Node* named = document.find("kernels")) {
             const Node library = catalog.load("kernels", chip.kernels, named->place, "kernels");
             for (Diagnostic& one :

@@ -260,7 +260,7 @@ ExitCode do_characterize(const CharacterizeCommand& command, const Surroundings&
     const std::string name = command.kernels.empty() ? chip.kernels : command.kernels;
     const KernelLibrarySpec library =
         read_kernel_library(catalog.load("kernels", name, at, "kernels"), name);
-    print_warnings(stale_values(chip, document), streams);
+    print_warnings(doubtful_values(chip, document), streams);
     print_warnings(unseen_changes(chip, document, library), streams);
     std::optional<MemoryDevice> device;
     if (chip.memory) {

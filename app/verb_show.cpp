@@ -79,7 +79,7 @@ Shown look_up(const Kind& kind, const std::string& name, const ShowCommand& show
             add_notes(shown, catalog);
             if (shown.chip) {
                 const ShownChip& chip = *shown.chip;
-                for (auto& notes : {stale_values(chip.chip, shown.document),
+                for (auto& notes : {doubtful_values(chip.chip, shown.document),
                                     unseen_changes(chip.chip, shown.document, chip.kernels)})
                     warnings.insert(warnings.end(), notes.begin(), notes.end());
             }

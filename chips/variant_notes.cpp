@@ -194,7 +194,7 @@ std::vector<Diagnostic> contradicted_core(const ChipSpec& chip, const Node& docu
     return found;
 }
 
-std::vector<Diagnostic> stale_values(const ChipSpec& chip, const Node& document) {
+std::vector<Diagnostic> doubtful_values(const ChipSpec& chip, const Node& document) {
     std::vector<Diagnostic> found = stale_peaks(chip, document);
     for (auto& notes : {stale_power(chip, document), contradicted_core(chip, document)})
         found.insert(found.end(), notes.begin(), notes.end());

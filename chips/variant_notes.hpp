@@ -29,7 +29,7 @@ std::vector<Diagnostic> stale_power(const ChipSpec& chip, const Node& document);
 std::vector<Diagnostic> contradicted_core(const ChipSpec& chip, const Node& document);
 
 // All of these.
-std::vector<Diagnostic> stale_values(const ChipSpec& chip, const Node& document);
+std::vector<Diagnostic> doubtful_values(const ChipSpec& chip, const Node& document);
 
 // Changes in `core` that no answer of a fitted library can show, since its habits stand for the
 // core's insides. One warning for all of them; none for a structural library.

@@ -66,7 +66,7 @@ void mark_other_phase(ResolvedAlternative& alternative, WorkloadKind kind) {
 void note_variant(ResolvedAlternative& result, const Node& document, const Node& memory) {
     for (const Diagnostic& odd : unseen_changes(memory, result.chip, result.kernels))
         result.warnings.push_back(fmt::format("{} ({})", odd.what, odd.hint));
-    std::vector<Diagnostic> odd = stale_values(result.chip, document);
+    std::vector<Diagnostic> odd = doubtful_values(result.chip, document);
     for (Diagnostic& one : unseen_changes(result.chip, document, result.kernels))
         odd.push_back(std::move(one));
     for (const Diagnostic& one : odd) {

@@ -14,6 +14,7 @@
 #include "chips/memory_device.hpp"
 #include "chips/npu_cycle.hpp"
 #include "chips/pipeline_cost.hpp"
+#include "tests/support/attentions.hpp"
 #include "tests/support/core_structures.hpp"
 #include "tests/support/shipped_cores.hpp"
 
@@ -31,21 +32,6 @@ Gemm product(long m, long n, long k, DType format = DType::bf16, long groups = 1
     gemm.groups = groups;
     gemm.a = gemm.b = format;
     return gemm;
-}
-
-Attention attention(Phase phase, AttentionForm form, long batch, long query, long context,
-                    long heads, long kv_heads, long depth, long width) {
-    Attention a;
-    a.phase = phase;
-    a.form = form;
-    a.batch = batch;
-    a.query = query;
-    a.context = context;
-    a.heads = heads;
-    a.kv_heads = kv_heads;
-    a.head_dim_qk = depth;
-    a.head_dim_v = width;
-    return a;
 }
 
 // Cell by cell: operands enter row after row, skewed, and move one cell right a cycle; partial sums

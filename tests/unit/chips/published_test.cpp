@@ -5,6 +5,7 @@
 
 #include "base/catalog.hpp"
 #include "chips/cost.hpp"
+#include "tests/support/attentions.hpp"
 
 namespace podsim {
 namespace {
@@ -30,20 +31,6 @@ Gemm fp8(long m, long n, long k) {
     return {m, n, k, 1, DType::fp8, DType::fp8, DType::bf16};
 }
 
-Attention latent(Phase phase, long batch, long query, long context, long heads = 128) {
-    Attention a;
-    a.form = AttentionForm::mla_absorbed;
-    a.phase = phase;
-    a.batch = batch;
-    a.query = query;
-    a.context = context;
-    a.heads = heads;
-    a.kv_heads = 1;
-    a.head_dim_qk = 576;
-    a.head_dim_v = 512;
-    return a;
-}
-
 // DeepGEMM README, first release (February 2025), H800, FP8 with fine-grained scales: dense
 // products of DeepSeek-V3. Times derived from its TFLOPS. The library is fitted on this table.
 TEST(Published, DeepGemmDecodeRowsOnH800) {
@@ -67,10 +54,11 @@ TEST(Published, DeepGemmPrefillRowsOnH800) {
 // InferSim's table of FlashMLA on H800 (alibaba/InferSim): BF16, 128 heads, 576/512.
 TEST(Published, FlashMlaDecodeOnH800) {
     const Bench h800 = bench("h800");
-    EXPECT_NEAR(h800.microseconds_of(latent(Phase::decode, 128, 1, 4096)) / 292, 1, 0.06);
-    EXPECT_NEAR(h800.microseconds_of(latent(Phase::decode, 64, 1, 4096)) / 155, 1, 0.06);
-    EXPECT_NEAR(h800.microseconds_of(latent(Phase::decode, 32, 1, 4096)) / 85.6, 1, 0.10);
-    EXPECT_NEAR(h800.microseconds_of(latent(Phase::decode, 128, 1, 32768)) / 2095, 1, 0.06);
+    EXPECT_NEAR(h800.microseconds_of(latent_attention(Phase::decode, 128, 1, 4096)) / 292, 1, 0.06);
+    EXPECT_NEAR(h800.microseconds_of(latent_attention(Phase::decode, 64, 1, 4096)) / 155, 1, 0.06);
+    EXPECT_NEAR(h800.microseconds_of(latent_attention(Phase::decode, 32, 1, 4096)) / 85.6, 1, 0.10);
+    EXPECT_NEAR(h800.microseconds_of(latent_attention(Phase::decode, 128, 1, 32768)) / 2095, 1,
+                0.06);
 }
 
 // The same table, prefill of one sequence: 128 heads of 192 / 128. The library's efficiency is the
@@ -79,7 +67,7 @@ TEST(Published, FlashMlaDecodeOnH800) {
 TEST(Published, MlaPrefillOnH800) {
     const Bench h800 = bench("h800");
     const auto prompt = [](long tokens) {
-        Attention a = latent(Phase::prefill, 1, tokens, tokens);
+        Attention a = latent_attention(Phase::prefill, 1, tokens, tokens);
         a.form = AttentionForm::gqa;
         a.kv_heads = 128;
         a.head_dim_qk = 192;
@@ -110,10 +98,10 @@ TEST(Published, Int8ProductsOn910C) {
 // FLOP a head for an entry of 1,152 B against 183 FLOP a byte: above 97 heads the cores bind.
 TEST(Published, LatentAttentionOn910C) {
     const Bench die = bench("ascend-910c");
-    const Attention two_queries = latent(Phase::decode, 96, 2, 4096);
+    const Attention two_queries = latent_attention(Phase::decode, 96, 2, 4096);
     const OperatorCost bound_by_cores = die.cost(two_queries);
     EXPECT_NEAR(work_of(two_queries).value() / bound_by_cores.time.value() / 246e12, 1, 0.10);
-    const OperatorCost bound_by_memory = die.cost(latent(Phase::decode, 96, 1, 8192, 16));
+    const OperatorCost bound_by_memory = die.cost(latent_attention(Phase::decode, 96, 1, 8192, 16));
     EXPECT_NEAR(bound_by_memory.hbm.value() / bound_by_memory.time.value() / 1346e9, 1, 0.10);
 }
 

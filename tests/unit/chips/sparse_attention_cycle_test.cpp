@@ -10,6 +10,7 @@
 #include "chips/attention_plan.hpp"
 #include "chips/npu_cycle.hpp"
 #include "chips/pipeline_cost.hpp"
+#include "tests/support/attentions.hpp"
 #include "tests/support/core_structures.hpp"
 #include "tests/support/shipped_cores.hpp"
 
@@ -18,44 +19,22 @@ namespace {
 
 using testing::ElementsAre;
 
-// `heads` query heads of one KV head; entries of 576 values, 512 of which are the value.
-Attention latent(Phase phase, long batch, long query, long context, long heads) {
-    Attention a;
-    a.form = AttentionForm::mla_absorbed;
-    a.phase = phase;
-    a.batch = batch;
-    a.query = query;
-    a.context = context;
-    a.heads = heads;
-    a.kv_heads = 1;
-    a.head_dim_qk = 576;
-    a.head_dim_v = 512;
-    return a;
-}
 Attention chosen(Phase phase, long batch, long query, long context, long heads) {
-    Attention a = latent(phase, batch, query, context, heads);
+    Attention a = latent_attention(phase, batch, query, context, heads);
     a.selected = 2048;
     return a;
 }
 // Compressed entries, `selected` of them or all, beside a window of raw tokens.
 Attention compressed(Phase phase, long batch, long query, long context, long tokens,
                      long selected) {
-    Attention a = latent(phase, batch, query, context, 128);
+    Attention a = latent_attention(phase, batch, query, context, 128);
     a.compression = tokens;
     a.selected = selected;
     a.window = 128;
     return a;
 }
 Attention windowed(Phase phase, long batch, long query, long context, long window) {
-    Attention a;
-    a.form = AttentionForm::gqa;
-    a.phase = phase;
-    a.batch = batch;
-    a.query = query;
-    a.context = context;
-    a.heads = 32;
-    a.kv_heads = 8;
-    a.head_dim_qk = a.head_dim_v = 128;
+    Attention a = attention(phase, AttentionForm::gqa, batch, query, context, 32, 8, 128, 128);
     a.compression = 0;
     a.window = window;
     return a;
@@ -64,7 +43,7 @@ Attention windowed(Phase phase, long batch, long query, long context, long windo
 // Two sequences with three new tokens each that choose 10 of 100 entries: six rows of work, three
 // choosing from one cache of 100 entries.
 TEST(AttentionPieces, OfQueriesThatChoose) {
-    Attention a = latent(Phase::decode, 2, 3, 100, 128);
+    Attention a = latent_attention(Phase::decode, 2, 3, 100, 128);
     a.selected = 10;
     const AttentionWork work = attention_work(a, DType::bf16);
     EXPECT_EQ(work.sequences, 6);
@@ -85,7 +64,7 @@ TEST(AttentionPieces, OfQueriesThatChoose) {
 // A prompt's queries see 1 .. 4 tokens: 10 pairs of 4 queries are 2.5 on average, three whole ones.
 // Of 300 tokens in entries of 4, with a window of 128: 75 entries and 128 raw tokens.
 TEST(AttentionPieces, OfPromptsAndCompressedEntries) {
-    Attention prompt = latent(Phase::prefill, 1, 4, 4, 16);
+    Attention prompt = latent_attention(Phase::prefill, 1, 4, 4, 16);
     prompt.selected = 100;
     EXPECT_EQ(attention_work(prompt, DType::bf16).context, 3);
     const AttentionWork work =
@@ -171,7 +150,7 @@ TEST(SparseAttentionCycle, ChoosingIsNotSlowerThanReadingAll) {
         const CoreStructure core = core_of(name);
         for (const long context : {4096L, 65536L}) {
             const Attention some = chosen(Phase::decode, 32, 1, context, 128);
-            const Attention all = latent(Phase::decode, 32, 1, context, 128);
+            const Attention all = latent_attention(Phase::decode, 32, 1, context, 128);
             const auto seconds = [&](const Attention& a) {
                 return best_tilings(core, attention_work(a, DType::bf16)).front().time.seconds;
             };
