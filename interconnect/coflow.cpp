@@ -99,6 +99,25 @@ Reach reach_of(TransferType type, const Placement& placement) {
     return {};
 }
 
+bool is_exchange(TransferType type) {
+    return type == TransferType::dispatch || type == TransferType::combine ||
+           type == TransferType::all_to_all;
+}
+
+// A hierarchical exchange first gathers, at the member of the domain that has the receiver's place,
+// what the domain has for it: of what leaves the domain (L - 1)/L crosses its own links before.
+// Direct gathers send every part to every member that lacks it.
+Reach reach_of_asked(const Transfer& t, const Placement& p) {
+    Reach reach = reach_of(t.type, p);
+    if (asks(t, Algorithm::hierarchical) && is_exchange(t.type))
+        reach.up += reach.out * (p.largest - 1.0) / p.largest;
+    if (asks(t, Algorithm::direct) && t.type != TransferType::send_recv) {
+        reach = reach_of_exchange(p);
+        if (!is_exchange(t.type)) reach.self = 0;
+    }
+    return reach;
+}
+
 // An all-reduce is a reduce-scatter and an all-gather of the same size.
 double passes(TransferType type) {
     return type == TransferType::all_reduce ? 2.0 : 1.0;
@@ -179,13 +198,18 @@ CoflowShare share_of(const TransferShare& part, const Reach& reach, const PortRa
     return share;
 }
 
+// Software, and the wire's: the level's latency, or that of the farthest members where the topology
+// has them farther apart. The steps of an algorithm that is asked for are a bound from below: what a
+// library was fitted on has the steps of its own in it.
 Seconds latency_of(const Transfer& t, const RankFabric& fabric, const TransferHabits& habits,
-                   const TransferProtocol& protocol, bool leaves_domain) {
+                   const TransferProtocol& protocol, const LinkRatio& links, bool leaves_domain) {
     if (t.group_ranks == 1) return Seconds(0.0);
-    return protocol.base + static_cast<double>(t.group_ranks - 1) * protocol.per_peer +
-           std::max(0.0, std::log2(t.group_ranks / 8.0)) * habits.per_doubling +
-           static_cast<double>(t.experts) * habits.per_expert +
-           (leaves_domain ? fabric.scale_out_latency : fabric.scale_up_latency);
+    const Seconds wire = leaves_domain ? max(fabric.scale_out_latency, links.out_latency)
+                                       : max(fabric.scale_up_latency, links.up_latency);
+    return max(links.steps,
+               protocol.base + static_cast<double>(t.group_ranks - 1) * protocol.per_peer +
+                   std::max(0.0, std::log2(t.group_ranks / 8.0)) * habits.per_doubling +
+                   static_cast<double>(t.experts) * habits.per_expert + wire);
 }
 
 // What cores need for the tokens of a rank that sends `t.size`, beside the ports: each core takes
@@ -217,7 +241,7 @@ Seconds in_chunks(const TransferProtocol& protocol, const Transfer& t, const Pla
 Coflow coflow_by(const TransferProtocol& protocol, const Transfer& t, const RankFabric& fabric,
                  const TransferHabits& habits, const Placement& placement, const LinkRatio& links) {
     Reach reach = habits.merges_copies && t.group_ranks > 1 ? reach_of_merged(t, placement)
-                                                            : reach_of(t.type, placement);
+                                                            : reach_of_asked(t, placement);
     if (habits.local_over_scale_out) reach = {reach.self, 0.0, reach.up + reach.out};
     reach.up *= up_passes(t.type, protocol, placement);
     reach.out *= passes(t.type);
@@ -226,7 +250,7 @@ Coflow coflow_by(const TransferProtocol& protocol, const Transfer& t, const Rank
 
     Coflow coflow;
     coflow.record = &habits.record;
-    coflow.latency = latency_of(t, fabric, habits, protocol,
+    coflow.latency = latency_of(t, fabric, habits, protocol, links,
                                 placement.domains > 1 || habits.local_over_scale_out);
     for (TransferShare part : parts_of(t)) {
         part.send *= factor;
@@ -257,7 +281,16 @@ Seconds alone(const Coflow& coflow) {
 }
 
 bool asks_switches(const Transfer& t) {
-    return t.algorithm == to_string(Algorithm::in_switch);
+    return asks(t, Algorithm::in_switch);
+}
+
+TransferWay way_of(const Transfer& t, const TransferHabits& habits, const Placement& placement) {
+    TransferWay way;
+    way.in_domain = static_cast<long>(placement.largest);
+    if (habits.merges_copies || asks(t, Algorithm::hierarchical))
+        way.path = ExchangePath::equal_places;
+    way.local_over_scale_out = habits.local_over_scale_out;
+    return way;
 }
 
 void require_fits(const Transfer& t, long total_ranks) {
@@ -281,7 +314,7 @@ Coflow make_coflow(const Transfer& t, const RankFabric& fabric,
                         t.name, library.name));
     }
     const Placement placement = placement_of(t, fabric);
-    const LinkRatio links = link_ratio(t, fabric, static_cast<long>(placement.largest));
+    const LinkRatio links = link_ratio(t, fabric, way_of(t, habits, placement));
     std::optional<Coflow> best;
     for (const TransferProtocol& protocol : protocols_of(habits)) {
         if (protocol.in_switch && !fabric.scale_up_reduces) continue;

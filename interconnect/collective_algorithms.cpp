@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <map>
 #include <numeric>
 #include <optional>
+#include <set>
 #include <stdexcept>
 
 #include "interconnect/collective_work.hpp"
@@ -125,33 +128,78 @@ void direct(const CollectiveWork& work, Collective collective, CollectiveTerms& 
     work.exchange(terms, is_gather(collective) ? passes(collective) : 1.0);
 }
 
-// Along each dimension in turn; as many shares as dimensions, each in an order turned by one, so
-// that all dimensions are at work. Rings of n in n - 1 steps both ways round, meshes of n in one.
-void dimension_wise(const CollectiveWork& work, Collective collective, CollectiveTerms& terms) {
+// A group as a box of a torus or mesh: in each dimension `members` chips, every `spacing`-th.
+struct BoxSide {
+    long members = 1, spacing = 1;
+    bool closed = false;        // goes all the way round
+    long sharing = 1;           // siblings whose rings run over the same links
+    std::size_t dimension = 0;  // of the topology
+};
+
+// Sides longer than one chip; none where the group is no box.
+std::vector<BoxSide> box_of(const Topology& topology, const CollectiveWork& work,
+                            const ChipGroup& group) {
+    std::vector<BoxSide> sides;
+    long width = 1, size = 1;
+    for (std::size_t d = 0; d < topology.dimensions.size(); ++d) {
+        const long n = topology.dimensions[d];
+        std::set<long> at;
+        for (const int chip : work.chips()) at.insert(chip / width % n);
+        BoxSide side;
+        side.dimension = d;
+        side.members = static_cast<long>(at.size());
+        size *= side.members;
+        if (side.members > 1) {
+            side.spacing = *std::next(at.begin()) - *at.begin();
+            for (auto one = at.begin(); std::next(one) != at.end(); ++one)
+                if (*std::next(one) - *one != side.spacing) return {};
+            side.closed = side.members * side.spacing == n;
+            side.sharing = std::clamp((group.siblings + width - 1) / width, 1L, side.spacing);
+            sides.push_back(side);
+        }
+        width *= n;
+    }
+    if (size != group.members) return {};
+    return sides;
+}
+
+// Along each side of the box in turn; as many shares as sides, each in an order turned by one, so
+// that all are at work, and as large as lets the first phase end everywhere at a time. Rings of n in
+// n - 1 steps both ways round, rows of a torus that are not closed one way to and one fro, meshes of
+// n in one step.
+void dimension_wise(const CollectiveWork& work, Collective collective,
+                    const std::vector<BoxSide>& sides, CollectiveTerms& terms) {
     const Topology& topology = work.stack().levels.front().topology;
-    std::vector<std::size_t> used;
-    for (std::size_t d = 0; d < topology.dimensions.size(); ++d)
-        if (topology.dimensions[d] > 1) used.push_back(d);
     std::vector<double> link(topology.dimensions.size(), 0.0), latency(link);
     for (const TopologyLink& l : topology.links) {
         link[static_cast<std::size_t>(l.link_class)] = l.bandwidth;
-        latency[static_cast<std::size_t>(l.link_class)] = l.latency + topology.endpoint_latency;
+        latency[static_cast<std::size_t>(l.link_class)] = l.latency;
     }
     const bool is_torus = topology.family == "torus";
-    const double shares = static_cast<double>(used.size());
-    std::vector<double> left(used.size(), 1.0 / shares);  // of each share, a chip's part now
+    // What 1 byte of a chip's puts on each of its links along a side, siblings' bytes as well.
+    const auto on_a_link = [&](const BoxSide& side) {
+        const double n = static_cast<double>(side.members);
+        if (!is_torus) return 1 / n;
+        const bool both = side.closed && topology.dimensions[side.dimension] > 2;
+        return (n - 1) / n / (both ? 2.0 : 1.0) * static_cast<double>(side.sharing);
+    };
+    std::vector<double> left;  // of each share, a chip's part now
+    for (const BoxSide& side : sides) left.push_back(link[side.dimension] / on_a_link(side));
+    const double sum = std::accumulate(left.begin(), left.end(), 0.0);
+    for (double& share : left) share /= sum;
     std::vector<double> bytes(topology.dimensions.size(), 0.0);
-    for (std::size_t phase = 0; phase < used.size(); ++phase) {
+    for (std::size_t phase = 0; phase < sides.size(); ++phase) {
         double seconds = 0, wait = 0, steps = 0;
-        for (std::size_t s = 0; s < used.size(); ++s) {
-            const std::size_t d = used[(s + phase) % used.size()];
-            const double n = static_cast<double>(topology.dimensions[d]);
-            const double ways = is_torus ? (n > 2 ? 2.0 : 1.0) : n - 1;
-            const double each = left[s] * (n - 1) / n / ways;  // over each of the chip's links
+        for (std::size_t s = 0; s < sides.size(); ++s) {
+            const BoxSide& side = sides[(s + phase) % sides.size()];
+            const std::size_t d = side.dimension;
+            const double n = static_cast<double>(side.members);
+            const double each = left[s] * on_a_link(side);
             bytes[d] += each;
             seconds = std::max(seconds, each / link[d]);
             const double count = is_torus ? n - 1 : 1;
-            wait = std::max(wait, count * latency[d]);
+            const double hops = is_torus ? static_cast<double>(side.spacing) : 1;
+            wait = std::max(wait, count * (hops * latency[d] + topology.endpoint_latency));
             steps = std::max(steps, count);
             left[s] /= n;
         }
@@ -248,7 +296,6 @@ std::vector<CollectiveTerms> terms_of(const TopologyStack& stack, Collective col
         all.push_back(std::move(terms));
     };
     const Topology& topology = stack.levels.front().topology;
-    const bool whole = stack.levels.size() == 1 && group.members == topology.chips;
     const auto members = static_cast<std::size_t>(group.members);
     if (collective == Collective::send_recv) {
         attempt(Algorithm::direct, [&](CollectiveTerms& terms) {
@@ -278,9 +325,12 @@ std::vector<CollectiveTerms> terms_of(const TopologyStack& stack, Collective col
         (collective == Collective::all_reduce || collective == Collective::broadcast)) {
         attempt(Algorithm::tree, [&](CollectiveTerms& t) { tree(work, collective, t); });
     }
-    if (is_gather(collective) && whole && topology.symmetric && topology.chips_forward) {
-        attempt(Algorithm::dimension_wise,
-                [&](CollectiveTerms& t) { dimension_wise(work, collective, t); });
+    if (is_gather(collective) && stack.levels.size() == 1 && topology.symmetric &&
+        topology.chips_forward) {
+        if (const auto sides = box_of(topology, work, group); !sides.empty()) {
+            attempt(Algorithm::dimension_wise,
+                    [&](CollectiveTerms& t) { dimension_wise(work, collective, sides, t); });
+        }
     }
     const bool one_tier =
         topology.family == "switched-planes" &&
@@ -315,17 +365,59 @@ std::vector<CollectiveTerms> faster_bytes(const TopologyStack& stack, Collective
     return terms_of(stack, collective, group, reduces_in_switch, {}, seconds_per_byte);
 }
 
-CollectiveTerms shifted_terms(const TopologyStack& stack, const ChipGroup& group, long places) {
+CollectiveTerms shifted_terms(const TopologyStack& stack, const ChipGroup& group) {
+    // A domain of one chip: every message leaves it.
+    return between_domains(stack, Collective::send_recv, group, 1, ExchangePath::pairwise);
+}
+
+CollectiveTerms between_domains(const TopologyStack& stack, Collective collective,
+                                const ChipGroup& group, long domain_chips, ExchangePath path) {
     CollectiveTerms terms;
     const CollectiveWork work(stack, group);
-    std::vector<Flow> flows;
     const std::vector<int>& chips = work.chips();
-    for (std::size_t i = 0; i < chips.size(); ++i) {
-        const std::size_t to = (i + static_cast<std::size_t>(places)) % chips.size();
-        flows.push_back({chips[i], chips[to], 1.0});
+    std::map<long, std::vector<int>> domains;
+    for (const int chip : chips) domains[chip / domain_chips].push_back(chip);
+    if (domains.size() < 2) return terms;
+    const double members = static_cast<double>(chips.size());
+    if (collective == Collective::all_to_all) {
+        const std::size_t each = chips.size() / domains.size();
+        const bool equal = std::all_of(domains.begin(), domains.end(), [each](const auto& domain) {
+            return domain.second.size() == each;
+        });
+        if (path == ExchangePath::pairwise || !equal) {
+            work.exchange(terms, 1, domain_chips);
+            return terms;
+        }
+        // Groups of one place are siblings: each begins at another chip of the first domain.
+        const int step = chips[each] - chips.front();
+        const ChipGroup places{static_cast<int>(domains.size()), step, group.first,
+                               std::min(step, static_cast<int>(domain_chips))};
+        CollectiveWork(stack, places).exchange(terms, 1);
+        return terms;
+    }
+    std::vector<Flow> flows;
+    if (collective == Collective::send_recv) {
+        for (std::size_t i = 0; i < chips.size(); ++i) {
+            const int next = chips[(i + 1) % chips.size()];
+            if (chips[i] / domain_chips != next / domain_chips)
+                flows.push_back({chips[i], next, 1.0});
+        }
+    } else {
+        for (auto from = domains.begin(); from != domains.end(); ++from) {
+            const auto next = std::next(from);
+            const std::vector<int>& to = (next == domains.end() ? domains.begin() : next)->second;
+            const double here = static_cast<double>(to.size());
+            for (std::size_t k = 0; k < to.size(); ++k)
+                flows.push_back({from->second[k % from->second.size()], to[k],
+                                 (members - here) / members / here});
+        }
     }
     work.step(terms, flows, 1);
     return terms;
+}
+
+double farthest_members(const TopologyStack& stack, const ChipGroup& group) {
+    return CollectiveWork(stack, group).farthest_members();
 }
 
 const CollectiveTerms& best_of(const std::vector<CollectiveTerms>& terms, double bytes) {

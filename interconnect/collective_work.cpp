@@ -94,29 +94,25 @@ void CollectiveWork::step(CollectiveTerms& terms, const std::vector<Flow>& flows
     terms.steps += static_cast<int>(std::lround(times));
 }
 
-void CollectiveWork::exchange(CollectiveTerms& terms, double times) const {
+void CollectiveWork::exchange(CollectiveTerms& terms, double times, long domain_chips) const {
     double seconds = 0, latency = 0;
     const double members = static_cast<double>(chips_.size());
-    double inside = 1;  // members of the level below that a member reaches
+    long inside = 1;  // chips that reach each other below this level
     for (std::size_t l = 0; l < stack_.levels.size(); ++l) {
         const TopologyStack::Level& level = stack_.levels[l];
+        const long cell = std::max(inside, domain_chips);
+        inside = level.chips;
         std::vector<int> here;
         for (const int chip : chips_)
             if (chip / level.chips == chips_.front() / level.chips)
                 here.push_back(static_cast<int>(chip % level.chips));
         const double reach = static_cast<double>(here.size());
-        if (here.size() < 2) continue;
-        LinkBytes loads = siblings_loads(level, here);
-        // Pairs of one inner group stay there: take their even part out again.
-        if (l > 0 && inside > 1) {
-            const double part = (reach - inside) / (reach - 1);
-            for (double& load : loads) load *= part;
-        }
+        if (here.back() / cell == here.front() / cell) continue;
+        LinkBytes loads = siblings_loads(level, here, cell);
         for (double& load : loads) load *= reach / members;
         seconds = std::max(seconds, slowest(level.topology, loads));
         add(terms, l, loads, times);
         if (!rates_alone()) latency = std::max(latency, farthest_pair(l, here));
-        inside = reach;
     }
     terms.latency += latency * times;
     terms.seconds_per_byte += seconds * times;
@@ -124,35 +120,49 @@ void CollectiveWork::exchange(CollectiveTerms& terms, double times) const {
 }
 
 LinkBytes CollectiveWork::siblings_loads(const TopologyStack::Level& level,
-                                         const std::vector<int>& here) const {
+                                         const std::vector<int>& here, long cell) const {
     LinkBytes sum(level.topology.links.size(), 0.0);
     for (const int shift : shifts_) {
         std::vector<int> members;
         for (const int chip : here)
             members.push_back((chip + shift) % static_cast<int>(level.chips));
-        const LinkBytes loads =
-            uniform_loads(level.topology, members, stack_.spec.routing, stack_.spec.flows_per_pair);
+        const LinkBytes loads = uniform_loads_between(
+            level.topology, members, cell, stack_.spec.routing, stack_.spec.flows_per_pair);
         for (std::size_t l = 0; l < sum.size(); ++l) sum[l] += loads[l] * each_;
     }
     return sum;
 }
 
+// From the first member to the farthest, and from that one to its farthest: the two ends of a box of
+// a mesh or torus, of a tree, of a row. Paths of one cost are as long: one pair of each is looked at.
 double CollectiveWork::farthest_pair(std::size_t level, const std::vector<int>& members) const {
-    const Topology& topology = stack_.levels[level].topology;
-    Router router(topology);
+    Router router(stack_.levels[level].topology);
     double latency = 0;
-    const std::size_t sources =
-        topology.symmetric && static_cast<int>(members.size()) == topology.chips
-            ? 1
-            : std::min<std::size_t>(members.size(), 64);
-    for (std::size_t s = 0; s < sources; ++s) {
-        const int from = members[s * members.size() / sources];
+    int from = members.front();
+    for (int sweep = 0; sweep < 2; ++sweep) {
         router.search(from, members);
         std::map<int, int> by_cost;
         for (const int member : members)
             if (member != from) by_cost.emplace(router.distance(member), member);
-        for (const auto& [cost, member] : by_cost)
+        for (const auto& [cost, member] : by_cost) {
+            if (cost < 0) no_route(stack_.levels[level].topology, from, member);
             latency = std::max(latency, router.latency(member));
+        }
+        if (by_cost.empty()) break;
+        from = by_cost.rbegin()->second;
+    }
+    return latency;
+}
+
+double CollectiveWork::farthest_members() const {
+    double latency = 0;
+    for (std::size_t l = 0; l < stack_.levels.size(); ++l) {
+        const long chips = stack_.levels[l].chips;
+        std::vector<int> here;
+        for (const int chip : chips_)
+            if (chip / chips == chips_.front() / chips)
+                here.push_back(static_cast<int>(chip % chips));
+        latency = std::max(latency, farthest_pair(l, here));
     }
     return latency;
 }

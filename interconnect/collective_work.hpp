@@ -38,18 +38,23 @@ class CollectiveWork {
     // All flows at once, `times` times one after the other. Both directions round where asked.
     void step(CollectiveTerms& terms, const std::vector<Flow>& flows, double times) const;
 
-    // Every member to every member, 1 byte a member in all, `times` times.
-    void exchange(CollectiveTerms& terms, double times) const;
+    // Every member to every member, 1 byte a member in all, `times` times. What stays within a
+    // domain of `domain_chips` chips goes other ways and is left out.
+    void exchange(CollectiveTerms& terms, double times, long domain_chips = 1) const;
+
+    // Hardware latency of the farthest pair of members.
+    double farthest_members() const;
 
     bool rates_alone() const { return most_ < std::numeric_limits<double>::infinity(); }
     const std::vector<int>& chips() const { return chips_; }
     const TopologyStack& stack() const { return stack_; }
 
   private:
-    // Of the members `here` of a level and of those of the siblings.
-    LinkBytes siblings_loads(const TopologyStack::Level& level, const std::vector<int>& here) const;
+    // Of the members `here` of a level and of those of the siblings, between cells.
+    LinkBytes siblings_loads(const TopologyStack::Level& level, const std::vector<int>& here,
+                             long cell) const;
 
-    // Paths of one cost are as long: one pair of each.
+    // Of one level, whose number the members have there.
     double farthest_pair(std::size_t level, const std::vector<int>& members) const;
 
     const TopologyStack& stack_;

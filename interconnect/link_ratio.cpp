@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <stdexcept>
 #include <utility>
 
@@ -54,13 +55,14 @@ void fit(ChipGroup& group, const TopologyTimes& times) {
     group.siblings = static_cast<int>(std::min<long>(group.stride, chips - last));
 }
 
-// Of the algorithm that is asked for; that of the switches is the library's protocol.
-LinkSeconds seconds_by(const TopologyTimes& times, const Transfer& t, const ChipGroup& group,
-                       double port) {
-    if (t.algorithm == to_string(Algorithm::in_switch)) return {port, {}};
+// Of the algorithm that is asked for; nothing of that of the switches, which is the library's
+// protocol.
+const CollectiveTerms* asked_terms(const TopologyTimes& times, const Transfer& t,
+                                   const ChipGroup& group) {
+    if (t.algorithm.empty() || asks(t, Algorithm::in_switch)) return nullptr;
     if (const auto algorithm = value_named<Algorithm>(t.algorithm)) {
         const auto& asked = times.terms(collective_of(t.type), group, algorithm);
-        if (!asked.empty()) return link_seconds(times.stack(), asked.front());
+        if (!asked.empty()) return &asked.front();
     }
     std::string known;
     for (const CollectiveTerms& terms : times.terms(collective_of(t.type), group))
@@ -89,35 +91,54 @@ Side against(const TopologyTimes& times, const LinkSeconds& links, double port) 
     return side;
 }
 
-// Long transfers at the best algorithm: bytes a second of the links against `rate` of a chip's
-// port.
-Side side_within(const TopologyTimes& times, const Transfer& t, ChipGroup group, double rate) {
-    fit(group, times);
-    if (group.members < 2) return {};
+// Long transfers at the algorithm that is asked for, else the best: bytes a second of the links
+// against `rate` of a chip's port.
+Side side_within(const TopologyTimes& times, const Transfer& t, const ChipGroup& group,
+                 const CollectiveTerms* asked, double rate) {
     const double port = bus_factor(t.type, group.members) / rate;
-    return against(times,
-                   t.algorithm.empty() ? times.seconds_per_byte(collective_of(t.type), group, port)
-                                       : seconds_by(times, t, group, port),
-                   port);
+    LinkSeconds links{port, {}};
+    if (asked) {
+        links = link_seconds(times.stack(), *asked);
+    } else if (t.algorithm.empty()) {
+        links = times.seconds_per_byte(collective_of(t.type), group, port);
+    }
+    return against(times, links, port);
 }
 
+// What crosses the port of the busiest member of a domain, of a size of 1 byte (interconnect/coflow
+// says why).
+double crossing(Collective collective, const ChipGroup& group, long domain_chips) {
+    std::map<long, long> domains;
+    for (int i = 0; i < group.members; ++i)
+        domains[(group.first + static_cast<long>(i) * group.stride) / domain_chips] += 1;
+    if (domains.size() < 2) return 0;
+    if (collective == Collective::send_recv) return 1;
+    double least = group.members;
+    for (const auto& [domain, here] : domains)
+        least = std::min(least, static_cast<double>(here));
+    const double lacks = (group.members - least) / group.members;
+    return collective == Collective::all_to_all ? lacks : lacks / least;
+}
+
+struct SideBetween {
+    Side side;
+    double steps = 0;  // s
+};
+
 // Between domains: rings of equal places go from a domain to the next, exchanges everywhere.
-Side side_between(const TopologyTimes& times, TransferType type, ChipGroup group, long domain_chips,
-                  double rate) {
-    fit(group, times);
-    const long inside = std::max(1L, domain_chips / group.stride);
-    const double members = static_cast<double>(group.members);
-    if (group.members <= inside) return {};
-    if (collective_of(type) != Collective::all_to_all) {
-        return against(times, times.shifted(group, type == TransferType::send_recv ? 1 : inside),
-                       1 / rate);
-    }
-    // What stays in a domain is not there: between switches that is not taken off.
-    const double crossing = (members - static_cast<double>(inside)) / members;
-    const double port = bus_factor(type, group.members) / rate;
-    const LinkSeconds links = times.seconds_per_byte(Collective::all_to_all, group, port);
-    const bool port_decides = links.whole <= port * (1 + 1e-9);
-    return against(times, links, port_decides ? port : crossing / rate);
+SideBetween side_between(const TopologyTimes& times, const Transfer& t, const ChipGroup& group,
+                         long domain_chips, ExchangePath path, double rate) {
+    const Collective collective =
+        asks(t, Algorithm::direct) ? Collective::all_to_all : collective_of(t.type);
+    const double bytes = crossing(collective, group, domain_chips);
+    if (!(bytes > 0)) return {};
+    const LinkSeconds links = times.between(collective, group, domain_chips, path);
+    const double passes = t.type == TransferType::all_reduce ? 2 : 1;
+    const double domains = std::ceil(static_cast<double>(group.members) * group.stride /
+                                     static_cast<double>(domain_chips));
+    const bool one_step = collective == Collective::all_to_all || collective == Collective::send_recv;
+    return {against(times, links, bytes / rate),
+            passes * links.latency * (one_step ? 1 : std::max(1.0, domains - 1))};
 }
 
 int classes_of(const std::shared_ptr<const TopologyTimes>& links) {
@@ -129,39 +150,66 @@ int classes_of(const std::shared_ptr<const TopologyTimes>& links) {
 
 }  // namespace
 
+bool asks(const Transfer& t, Algorithm algorithm) {
+    return t.algorithm == to_string(algorithm);
+}
+
 int link_classes(const RankFabric& fabric) {
     return classes_of(fabric.scale_up_links) + classes_of(fabric.scale_out_links);
 }
 
-LinkRatio link_ratio(const Transfer& t, const RankFabric& fabric, long in_domain) {
+LinkRatio link_ratio(const Transfer& t, const RankFabric& fabric, const TransferWay& way) {
     LinkRatio ratio;
     if (t.group_ranks < 2) return ratio;
-    // A few numbers are all latency: what links make of their bytes is not worth the way through
-    // the fabric.
-    if (t.size < Bytes(64.0) && t.algorithm.empty()) return ratio;
-    const bool links_decide = !t.algorithm.empty() && t.algorithm != to_string(Algorithm::ring) &&
-                              t.algorithm != to_string(Algorithm::in_switch) &&
-                              t.algorithm != to_string(Algorithm::direct);
+    const bool links_decide = !t.algorithm.empty() && !asks(t, Algorithm::ring) &&
+                              !asks(t, Algorithm::in_switch) && !asks(t, Algorithm::direct) &&
+                              !asks(t, Algorithm::hierarchical);
     if (links_decide && !fabric.scale_up_links) {
         throw std::invalid_argument(
             fmt::format("{}: algorithm {} needs a scale-up topology, the system has ports alone",
                         t.name, t.algorithm));
     }
-    if (fabric.scale_up_links && in_domain > 1) {
-        Side up = side_within(*fabric.scale_up_links, t,
-                              chips_of(in_domain, t.stride, fabric.ranks_per_chip),
-                              fabric.scale_up.value() * fabric.ranks_per_chip);
-        ratio.up = up.ratio;
-        ratio.up_uses = std::move(up.uses);
+    // A few numbers are all latency: what links make of their bytes is not worth the way through
+    // the fabric.
+    const bool is_long = t.size >= Bytes(64.0) || !t.algorithm.empty();
+    if (fabric.scale_up_links && way.in_domain > 1 && !way.local_over_scale_out) {
+        const TopologyTimes& times = *fabric.scale_up_links;
+        ChipGroup group = chips_of(way.in_domain, t.stride, fabric.ranks_per_chip);
+        fit(group, times);
+        if (group.members > 1) {
+            // Beyond a domain `hierarchical` is what happens anyway: within it links do their best.
+            Transfer within = t;
+            if (way.in_domain < t.group_ranks && asks(t, Algorithm::hierarchical))
+                within.algorithm = "";
+            const CollectiveTerms* asked = asked_terms(times, within, group);
+            ratio.up_latency = Seconds(times.farthest(group));
+            if (asked) ratio.steps += Seconds(asked->latency);
+            if (is_long) {
+                Side up = side_within(times, within, group, asked,
+                                      fabric.scale_up.value() * fabric.ranks_per_chip);
+                ratio.up = up.ratio;
+                ratio.up_uses = std::move(up.uses);
+            }
+        }
     }
-    if (fabric.scale_out_links) {
-        Side out = side_between(*fabric.scale_out_links, t.type,
-                                chips_of(t.group_ranks, t.stride, fabric.ranks_per_chip),
-                                fabric.domain_ranks / fabric.ranks_per_chip,
-                                fabric.scale_out.value() * fabric.ranks_per_chip);
-        ratio.out = std::max(1.0, out.ratio);
-        ratio.out_uses = std::move(out.uses);
-        for (LinkUse& use : ratio.out_uses) use.link += classes_of(fabric.scale_up_links);
+    if (fabric.scale_out_links && (way.in_domain < t.group_ranks || way.local_over_scale_out)) {
+        const TopologyTimes& times = *fabric.scale_out_links;
+        ChipGroup group = chips_of(t.group_ranks, t.stride, fabric.ranks_per_chip);
+        fit(group, times);
+        if (group.members > 1) {
+            ratio.out_latency = Seconds(times.farthest(group));
+            if (is_long) {
+                const long domain =
+                    way.local_over_scale_out ? 1 : fabric.domain_ranks / fabric.ranks_per_chip;
+                SideBetween out =
+                    side_between(times, t, group, std::max(1L, domain), way.path,
+                                 fabric.scale_out.value() * fabric.ranks_per_chip);
+                ratio.out = out.side.ratio;
+                ratio.out_uses = std::move(out.side.uses);
+                for (LinkUse& use : ratio.out_uses) use.link += classes_of(fabric.scale_up_links);
+                if (!t.algorithm.empty()) ratio.steps += Seconds(out.steps);
+            }
+        }
     }
     return ratio;
 }

@@ -8,6 +8,7 @@
 
 #include <vector>
 
+#include "interconnect/collective_algorithms.hpp"
 #include "interconnect/system.hpp"
 #include "program/transfer.hpp"
 
@@ -23,13 +24,25 @@ struct LinkUse {
 struct LinkRatio {
     double up = 1, out = 1;                  // at least 1
     std::vector<LinkUse> up_uses, out_uses;  // none where ports decide whatever is sent
+    // Between the members that are farthest apart in a domain, and anywhere; 0 of ports alone.
+    Seconds up_latency{0.0}, out_latency{0.0};
+    Seconds steps{0.0};  // of all steps of an algorithm that is asked for, one after the other
 };
 
 // Classes of links inside both fabrics; 0 of ports alone.
 int link_classes(const RankFabric& fabric);
 
-// Of a group that has `in_domain` members in the fullest domain. Throws std::invalid_argument where
-// faults leave no route between two of them, naming the pair.
-LinkRatio link_ratio(const Transfer& transfer, const RankFabric& fabric, long in_domain);
+bool asks(const Transfer& transfer, Algorithm algorithm);
+
+// How a library sends, and a group lies.
+struct TransferWay {
+    long in_domain = 1;  // members in the fullest domain
+    ExchangePath path = ExchangePath::pairwise;
+    bool local_over_scale_out = false;  // to members of the own domain too
+};
+
+// Throws std::invalid_argument where faults leave no route between two members, naming the pair,
+// and of an algorithm that is not there.
+LinkRatio link_ratio(const Transfer& transfer, const RankFabric& fabric, const TransferWay& way);
 
 }  // namespace podsim

@@ -22,32 +22,48 @@ namespace {
 // With fewer sources looking for symmetries is not worth it.
 constexpr std::size_t kFewSources = 16;
 
-// A hashed message chooses one of the links that are equal for it. Of m choices over k links the
-// fullest has more than the mean (plane_imbalance); m and k are those of the node that a group of
-// links of one class leaves, or enters.
+// Of a tier of switches or of what hangs under them.
+int tier_of(const TopologyNode& node) {
+    if (node.kind == NodeKind::tier2) return 2;
+    return node.kind == NodeKind::tier1 ? 1 : 0;
+}
+
+// A hashed message chooses one of the links that are equal for it: those that go up from a node, and
+// with the same choice those that come down to one; among switches of a tier both. Of m choices over
+// k links the fullest has more than the mean (plane_imbalance).
 void add_collisions(const Topology& topology, double bytes_of_flow, LinkBytes& loads) {
+    if (topology.chips_forward) return;
     struct Group {
         double bytes = 0;
         long links = 0;
+        double factor(double bytes_of_flow) const {
+            return links < 2 ? 1.0
+                             : plane_imbalance(PlaneBalance::message, bytes / bytes_of_flow, links);
+        }
     };
     std::map<std::pair<int, int>, Group> out, in;
+    const auto rise = [&](const TopologyLink& link) {
+        return tier_of(topology.nodes[static_cast<std::size_t>(link.to)]) -
+               tier_of(topology.nodes[static_cast<std::size_t>(link.from)]);
+    };
+    const auto groups_of = [&](const TopologyLink& link) {
+        std::vector<Group*> groups;
+        if (rise(link) >= 0) groups.push_back(&out[{link.from, link.link_class}]);
+        if (rise(link) <= 0) groups.push_back(&in[{link.to, link.link_class}]);
+        return groups;
+    };
     for (std::size_t l = 0; l < loads.size(); ++l) {
-        const TopologyLink& link = topology.links[l];
-        for (Group* group : {&out[{link.from, link.link_class}], &in[{link.to, link.link_class}]}) {
+        if (!(loads[l] > 0)) continue;
+        for (Group* group : groups_of(topology.links[l])) {
             group->bytes += loads[l];
-            group->links += loads[l] > 0 ? 1 : 0;
+            group->links += 1;
         }
     }
     for (std::size_t l = 0; l < loads.size(); ++l) {
-        const TopologyLink& link = topology.links[l];
+        if (!(loads[l] > 0)) continue;
         double factor = 1;
-        for (const Group& group :
-             {out[{link.from, link.link_class}], in[{link.to, link.link_class}]}) {
-            // What ends in a chip, or leaves it over its only link, has no choice.
-            if (group.links < 2 || topology.chips_forward) continue;
-            factor = std::max(factor, plane_imbalance(PlaneBalance::message,
-                                                      group.bytes / bytes_of_flow, group.links));
-        }
+        for (const Group* group : groups_of(topology.links[l]))
+            factor = std::max(factor, group->factor(bytes_of_flow));
         loads[l] *= factor;
     }
 }
@@ -167,6 +183,59 @@ LinkBytes shortest_uniform(const Topology& topology, const std::vector<int>& mem
     return loads;
 }
 
+using CellMembers = std::map<long, std::vector<int>>;  // by the number of the cell
+CellMembers cells_of(const std::vector<int>& members, long cell) {
+    CellMembers cells;
+    for (const int member : members) cells[member / cell].push_back(member);
+    return cells;
+}
+
+// Takes out of the loads of shortest_uniform what members of a cell send each other. Above
+// `kMostSources` on a symmetric fabric of switches whose chips all take part, the first cells stand
+// for the others, evenly over each class of links; chips that pass on have links of one class
+// within cells and between them.
+void take_out_cells(const Topology& topology, const std::vector<int>& members,
+                    const CellMembers& cells, LinkBytes& loads) {
+    constexpr std::size_t kMostSources = 512;
+    const bool alike =
+        topology.symmetric && !topology.chips_forward && is_everyone(topology, members);
+    LinkBytes within(loads.size(), 0.0);
+    std::vector<double> bytes(static_cast<std::size_t>(topology.chips), 0.0);
+    Router router(topology);
+    std::size_t sources = 0;
+    for (const auto& [number, here] : cells) {
+        if (alike && sources >= kMostSources) break;
+        sources += here.size();
+        if (here.size() < 2) continue;
+        for (const int member : here)
+            bytes[static_cast<std::size_t>(member)] = 1.0 / static_cast<double>(members.size());
+        for (const int member : here) {
+            router.search(member, here);
+            router.spread(bytes, within);
+        }
+        for (const int member : here) bytes[static_cast<std::size_t>(member)] = 0;
+    }
+    if (sources < members.size()) {
+        std::vector<double> total(topology.link_classes.size(), 0.0), size(total);
+        const double stands_for =
+            static_cast<double>(members.size()) / static_cast<double>(sources);
+        for (std::size_t l = 0; l < within.size(); ++l) {
+            const auto c = static_cast<std::size_t>(topology.links[l].link_class);
+            total[c] += within[l] * stands_for;
+            size[c] += 1;
+        }
+        for (std::size_t l = 0; l < within.size(); ++l) {
+            const auto c = static_cast<std::size_t>(topology.links[l].link_class);
+            within[l] = total[c] / size[c];
+        }
+    }
+    // What is left of a difference of equal sums is rounding.
+    for (std::size_t l = 0; l < loads.size(); ++l) {
+        const double left = loads[l] - within[l];
+        loads[l] = left > 1e-12 * loads[l] ? left : 0;
+    }
+}
+
 // Chip c sends send[c] and takes in receive[c], each over a chip at random.
 LinkBytes valiant_loads(const Topology& topology, const std::vector<double>& send,
                         const std::vector<double>& receive) {
@@ -213,8 +282,15 @@ LinkBytes valiant_loads(const Topology& topology, const std::vector<double>& sen
 
 LinkBytes uniform_loads(const Topology& topology, const std::vector<int>& members,
                         RoutingPolicy routing, long flows_per_pair) {
+    return uniform_loads_between(topology, members, 1, routing, flows_per_pair);
+}
+
+LinkBytes uniform_loads_between(const Topology& topology, const std::vector<int>& members,
+                                long cell, RoutingPolicy routing, long flows_per_pair) {
     // By symmetry one path a pair loads the classes as all its paths do.
     LinkBytes loads = shortest_uniform(topology, members);
+    const CellMembers cells = cells_of(members, cell);
+    if (cell > 1) take_out_cells(topology, members, cells, loads);
     if (routing == RoutingPolicy::hashed) {
         const double flows =
             static_cast<double>(members.size()) * static_cast<double>(flows_per_pair);
@@ -222,14 +298,16 @@ LinkBytes uniform_loads(const Topology& topology, const std::vector<int>& member
     }
     if (routing == RoutingPolicy::valiant || routing == RoutingPolicy::all_paths) {
         LinkBytes far;
-        if (topology.symmetric && is_everyone(topology, members)) {
+        if (cell == 1 && topology.symmetric && is_everyone(topology, members)) {
             far = loads;
             for (double& load : far) load *= 2;
         } else {
+            const double all = static_cast<double>(members.size());
             std::vector<double> bytes(static_cast<std::size_t>(topology.chips), 0.0);
-            for (const int member : members)
-                bytes[static_cast<std::size_t>(member)] =
-                    1.0 - 1.0 / static_cast<double>(members.size());
+            for (const auto& [number, here] : cells)
+                for (const int member : here)
+                    bytes[static_cast<std::size_t>(member)] =
+                        1.0 - static_cast<double>(here.size()) / all;
             far = valiant_loads(topology, bytes, bytes);
         }
         return routing == RoutingPolicy::valiant ? far : best_mix(topology, loads, far);

@@ -27,6 +27,10 @@ struct Flow {
 // link): the load of an all-to-all of 1 byte a chip.
 LinkBytes uniform_loads(const Topology& topology, const std::vector<int>& members,
                         RoutingPolicy routing, long flows_per_pair);
+// The same without what stays within a cell of `cell` chips (numbers 0 to cell - 1, and so on),
+// which goes other ways.
+LinkBytes uniform_loads_between(const Topology& topology, const std::vector<int>& members,
+                                long cell, RoutingPolicy routing, long flows_per_pair);
 // Loads of flows, and the greatest latency of one of them. Flows of nothing and to oneself are left
 // out. Throws std::invalid_argument: no route.
 struct RoutedFlows {

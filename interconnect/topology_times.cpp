@@ -8,6 +8,7 @@ namespace podsim {
 LinkSeconds link_seconds(const TopologyStack& stack, const CollectiveTerms& terms) {
     LinkSeconds seconds;
     seconds.whole = terms.seconds_per_byte;
+    seconds.latency = terms.latency;
     for (std::size_t l = 0; l < stack.levels.size(); ++l) {
         const Topology& topology = stack.levels[l].topology;
         const std::size_t first = seconds.classes.size();
@@ -53,7 +54,7 @@ LinkSeconds TopologyTimes::seconds_per_byte(Collective collective, const ChipGro
     }
     LinkSeconds least;
     if (collective == Collective::send_recv) {
-        least = shifted(group, 1);
+        least = link_seconds(stack_, shifted_terms(stack_, group));
     } else {
         least = link_seconds(stack_, direct_bytes(stack_, collective, group));
     }
@@ -69,11 +70,21 @@ LinkSeconds TopologyTimes::seconds_per_byte(Collective collective, const ChipGro
     return least_.emplace(std::make_pair(collective, group), least).first->second;
 }
 
-LinkSeconds TopologyTimes::shifted(const ChipGroup& group, long places) const {
+LinkSeconds TopologyTimes::between(Collective collective, const ChipGroup& group,
+                                   long domain_chips, ExchangePath path) const {
     const std::lock_guard<std::mutex> lock(mutex_);
-    const auto added = shifts_.emplace(std::make_pair(group, places), LinkSeconds{});
-    if (!added.second) return added.first->second;
-    return added.first->second = link_seconds(stack_, shifted_terms(stack_, group, places));
+    const auto key = std::make_tuple(collective, group, domain_chips, path);
+    const auto known = between_.find(key);
+    if (known != between_.end()) return known->second;
+    const CollectiveTerms terms = between_domains(stack_, collective, group, domain_chips, path);
+    return between_.emplace(key, link_seconds(stack_, terms)).first->second;
+}
+
+double TopologyTimes::farthest(const ChipGroup& group) const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto known = farthest_.find(group);
+    if (known != farthest_.end()) return known->second;
+    return farthest_.emplace(group, farthest_members(stack_, group)).first->second;
 }
 
 }  // namespace podsim

@@ -19,6 +19,7 @@ namespace podsim {
 struct LinkSeconds {
     double whole = 0;
     std::vector<double> classes;
+    double latency = 0;  // s, of all steps; 0 where bytes alone were asked for
 };
 LinkSeconds link_seconds(const TopologyStack& stack, const CollectiveTerms& terms);
 
@@ -40,8 +41,10 @@ class TopologyTimes {
     // direct one are looked at only where that takes more than `enough`.
     LinkSeconds seconds_per_byte(Collective collective, const ChipGroup& group,
                                  double enough) const;
-    // When each member sends 1 byte to the one `places` further on.
-    LinkSeconds shifted(const ChipGroup& group, long places) const;
+    // Of what crosses between domains of `domain_chips` chips.
+    LinkSeconds between(Collective collective, const ChipGroup& group, long domain_chips,
+                        ExchangePath path) const;
+    double farthest(const ChipGroup& group) const;  // hardware latency, s
     bool ports_decide() const { return ports_decide_; }
 
   private:
@@ -51,7 +54,8 @@ class TopologyTimes {
     mutable std::map<std::tuple<Collective, ChipGroup, std::optional<Algorithm>>,
                      std::vector<CollectiveTerms>>
         known_;
-    mutable std::map<std::pair<ChipGroup, long>, LinkSeconds> shifts_;
+    mutable std::map<std::tuple<Collective, ChipGroup, long, ExchangePath>, LinkSeconds> between_;
+    mutable std::map<ChipGroup, double> farthest_;
     mutable std::map<std::pair<Collective, ChipGroup>, LinkSeconds> least_;
 };
 

@@ -39,26 +39,26 @@ double longest(const std::vector<LinkUse>& uses) {
 TEST(LinkRatio, SiblingsShareTheUplinks) {
     const RankFabric fabric =
         fabric_of("{family: fat-tree, node_chips: 8, second_tier: 4, oversubscription: 2}", 32);
-    const LinkRatio stages = link_ratio(every(8, TransferType::send_recv, 2), fabric, 2);
+    const LinkRatio stages = link_ratio(every(8, TransferType::send_recv, 2), fabric, {2});
     EXPECT_NEAR(stages.up, 2, exact);
     EXPECT_NEAR(longest(stages.up_uses), 2, exact);
-    EXPECT_NEAR(link_ratio(every(1, TransferType::send_recv, 2), fabric, 2).up, 1, exact);
+    EXPECT_NEAR(link_ratio(every(1, TransferType::send_recv, 2), fabric, {2}).up, 1, exact);
     // Members a leaf apart: every byte that a chip sends leaves its leaf, at half the speed of its
     // port.
-    EXPECT_NEAR(link_ratio(every(8, TransferType::all_reduce, 4), fabric, 4).up, 2, exact);
-    EXPECT_NEAR(link_ratio(every(8, TransferType::all_to_all, 4), fabric, 4).up, 2, exact);
+    EXPECT_NEAR(link_ratio(every(8, TransferType::all_reduce, 4), fabric, {4}).up, 2, exact);
+    EXPECT_NEAR(link_ratio(every(8, TransferType::all_to_all, 4), fabric, {4}).up, 2, exact);
 }
 
 TEST(LinkRatio, PortsDecideUnderSwitchesWithoutOversubscription) {
     const RankFabric fabric = fabric_of("{family: fat-tree, node_chips: 8, second_tier: 4}", 32);
-    const LinkRatio ratio = link_ratio(every(8, TransferType::send_recv, 2), fabric, 2);
+    const LinkRatio ratio = link_ratio(every(8, TransferType::send_recv, 2), fabric, {2});
     EXPECT_EQ(ratio.up, 1);
     EXPECT_TRUE(ratio.up_uses.empty());
     EXPECT_TRUE(ports_decide(fabric.scale_up_links->stack()));
     // A dead spine is like an oversubscription of 4:3.
     const RankFabric broken = fabric_of(
         "{family: fat-tree, node_chips: 8, second_tier: 4, faults: [{switch: l2.p0.1}]}", 32);
-    EXPECT_NEAR(link_ratio(every(8, TransferType::send_recv, 2), broken, 2).up, 4.0 / 3, exact);
+    EXPECT_NEAR(link_ratio(every(8, TransferType::send_recv, 2), broken, {2}).up, 4.0 / 3, exact);
 }
 
 // 8 x 8 chips with four links of 25 GB/s. A ring of eight along a dimension has two of them:
@@ -67,8 +67,8 @@ TEST(LinkRatio, PortsDecideUnderSwitchesWithoutOversubscription) {
 TEST(LinkRatio, ATorusUsesTheDimensionsThatARingGoesAlong) {
     const RankFabric fabric = fabric_of("{family: torus, dimensions: [8, 8]}", 64);
     ASSERT_EQ(link_classes(fabric), 2);
-    const LinkRatio near = link_ratio(every(1, TransferType::all_reduce, 8), fabric, 8);
-    const LinkRatio far = link_ratio(every(8, TransferType::all_reduce, 8), fabric, 8);
+    const LinkRatio near = link_ratio(every(1, TransferType::all_reduce, 8), fabric, {8});
+    const LinkRatio far = link_ratio(every(8, TransferType::all_reduce, 8), fabric, {8});
     ASSERT_EQ(near.up_uses.size(), 1U);
     ASSERT_EQ(far.up_uses.size(), 1U);
     EXPECT_NE(near.up_uses[0].link, far.up_uses[0].link);
