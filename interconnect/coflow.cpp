@@ -9,118 +9,24 @@
 #include <string>
 #include <utility>
 
-#include "interconnect/collective_algorithms.hpp"
 #include "interconnect/link_ratio.hpp"
+#include "interconnect/reach.hpp"
 
 namespace podsim {
 
 namespace {
 
-// How the members of a group fall into scale-up domains.
-struct Placement {
-    double members = 0, domains = 0;
-    double largest = 0, smallest = 0;  // members in one domain
-};
-
-// Member i of the group that begins at rank 0 is rank i x stride; domains are full one after the
-// other, domain k with the members from ceil(k d / stride) on. Groups that begin elsewhere are
-// taken to fall alike.
-Placement placement_of(const Transfer& t, const RankFabric& fabric) {
-    const long members = t.group_ranks, stride = t.stride;
-    // Domains smaller than the stride hold one member each, and some none.
-    const long width = std::max(stride, fabric.domain_ranks);
-    Placement placement;
-    placement.members = placement.smallest = static_cast<double>(members);
-    long first = 0;
-    while (first < members) {
-        placement.domains += 1;
-        const long next = static_cast<long>(placement.domains) * width;
-        const long end = std::min(members, (next + stride - 1) / stride);
-        const double here = static_cast<double>(end - first);
-        placement.largest = std::max(placement.largest, here);
-        placement.smallest = std::min(placement.smallest, here);
-        first = end;
+// What the mean member sends and receives.
+TransferShare mean_of(const std::vector<TransferShare>& parts) {
+    TransferShare mean;
+    for (const TransferShare& part : parts) {
+        mean.ranks += part.ranks;
+        mean.send += static_cast<double>(part.ranks) * part.send;
+        mean.receive += static_cast<double>(part.ranks) * part.receive;
     }
-    return placement;
-}
-
-// Parts of what a rank sends: to itself, within its domain, beyond it. Where the group fills its
-// domains unevenly the parts are of different ranks: the busiest of each port.
-struct Reach {
-    double self, up, out;
-};
-
-// Spread evenly over the members, the rank itself one of them.
-Reach reach_of_exchange(const Placement& p) {
-    return {1.0 / p.members, (p.largest - 1.0) / p.members, (p.members - p.smallest) / p.members};
-}
-
-// Rings in two levels, for a result (all-gather) or an input (reduce-scatter) of size 1: within a
-// domain of L members each sends (L - 1)/L; a domain takes in what the other members hold,
-// (P - L)/P, through the ports of its L members. Without remainders (D - 1)/D/L over D domains.
-Reach reach_of_gather(const Placement& p) {
-    return {0.0, (p.largest - 1.0) / p.largest, (p.members - p.smallest) / p.members / p.smallest};
-}
-
-// Neighbours in a row: within the domain where all are, else the parted pair decides.
-Reach reach_of_message(const Placement& p) {
-    return p.domains > 1 ? Reach{0, 0, 1} : Reach{0, 1, 0};
-}
-
-// Of a token's k copies, those to one rank travel as one: to a domain once over the network, from
-// the rank there that has the sender's place in the row once to every other rank that is meant. As
-// parts of the payload of k copies, spread evenly over ranks and domains.
-Reach reach_of_merged(const Transfer& t, const Placement& p) {
-    const double copies = static_cast<double>(t.copies);
-    const double share =  // of the domains that one token may go to
-        t.domain_limit > 0 ? std::min(1.0, static_cast<double>(t.domain_limit) / p.domains) : 1.0;
-    const double all = static_cast<double>(t.experts > 0 ? t.experts : t.group_ranks);
-    const double experts = std::max(all * share, copies);
-    const double domains = distinct_places(p.domains * share, experts, t.copies) / copies;
-    const double ranks = distinct_places(p.members * share, experts, t.copies) / copies;
-    return {ranks / p.members, ranks * (p.largest - 1.0) / p.largest,
-            domains * (p.members - p.smallest) / p.members};
-}
-
-Reach reach_of(TransferType type, const Placement& placement) {
-    if (placement.members == 1) return {1, 0, 0};
-    switch (type) {
-        case TransferType::dispatch:
-        case TransferType::combine:
-        case TransferType::all_to_all:
-            return reach_of_exchange(placement);
-        case TransferType::all_reduce:
-        case TransferType::all_gather:
-        case TransferType::reduce_scatter:
-            return reach_of_gather(placement);
-        case TransferType::send_recv:
-            return reach_of_message(placement);
-    }
-    return {};
-}
-
-bool is_exchange(TransferType type) {
-    return type == TransferType::dispatch || type == TransferType::combine ||
-           type == TransferType::all_to_all;
-}
-
-// A hierarchical exchange first gathers, at the member of the domain that has the receiver's place,
-// what the domain has for it: of what leaves the domain (L - 1)/L crosses its own links before.
-// Direct gathers send every part to every member that lacks it.
-Reach reach_of_asked(const Transfer& t, const Placement& p) {
-    Reach reach = reach_of(t.type, p);
-    if (asks(t, Algorithm::hierarchical) && is_exchange(t.type))
-        reach.up += reach.out * (p.largest - 1.0) / p.largest;
-    if (asks(t, Algorithm::direct) && t.type != TransferType::send_recv) {
-        reach = reach_of_exchange(p);
-        if (!is_exchange(t.type)) reach.self = 0;
-    }
-    return reach;
-}
-
-// An all-reduce is a reduce-scatter and an all-gather of the same size.
-double passes(TransferType type) {
-    return type == TransferType::all_reduce ? 2.0 : 1.0;
+    mean.send /= static_cast<double>(mean.ranks);
+    mean.receive /= static_cast<double>(mean.ranks);
+    return mean;
 }
 
 // The classes that take part; one when all ranks are alike.
@@ -165,42 +71,57 @@ PortRates rates_of(const Transfer& t, const RankFabric& fabric, const TransferPr
             rate(fabric.scale_out, protocol.scale_out_efficiency, out_planes)};
 }
 
-CoflowShare share_of(const TransferShare& part, const Reach& reach, const PortRates& rates,
-                     const LinkRatio& links, const std::string& name) {
+// A member's bytes on links inside the fabric that are `ratio` times as full as ports where all
+// members send alike. Links that many share carry what the mean member sends; what a busier one has
+// beyond that crosses the links at its own port, which are as wide as the port.
+Seconds on_links(double ratio, Seconds own, Seconds mean) {
+    if (own <= mean) return ratio * own;
+    return ratio * mean + std::min(1.0, ratio) * (own - mean);
+}
+
+CoflowShare share_of(const TransferShare& part, const TransferShare& mean, const Reach& reach,
+                     const PortRates& rates, const LinkRatio& links, const std::string& name) {
     CoflowShare share;
     share.ranks = part.ranks;
     share.local = reach.self * part.send;
-    const auto put = [&](Port port, Bytes bytes) {
+    Seconds even[kPorts];  // the mean member's port times
+    const auto put = [&](Port port, double crossing, Bytes own, Bytes of_mean) {
         const bool up = port == Port::scale_up_send || port == Port::scale_up_receive;
         const BytesPerSecond rate = up ? rates.up : rates.out;
         const int i = static_cast<int>(port);
-        share.bytes[i] = bytes;
-        if (bytes <= Bytes(0.0)) return;
+        share.bytes[i] = crossing * own;
+        if (share.bytes[i] <= Bytes(0.0)) return;
         if (!(rate > BytesPerSecond(0.0))) {
             throw std::invalid_argument(
                 fmt::format("{}: {} bytes must cross {} links, and there are none", name,
-                            bytes.value(), up ? "scale-up" : "scale-out"));
+                            share.bytes[i].value(), up ? "scale-up" : "scale-out"));
         }
-        share.port_time[i] = bytes / rate;
-        share.wire = max(share.wire, (up ? links.up : links.out) * share.port_time[i]);
+        share.port_time[i] = share.bytes[i] / rate;
+        even[i] = crossing * of_mean / rate;
+        share.wire =
+            max(share.wire, on_links(up ? links.up : links.out, share.port_time[i], even[i]));
     };
-    put(Port::scale_up_send, reach.up * part.send);
-    put(Port::scale_up_receive, reach.up * part.receive);
-    put(Port::scale_out_send, reach.out * part.send);
-    put(Port::scale_out_receive, reach.out * part.receive);
-    const auto time = [&](Port port) { return share.port_time[static_cast<int>(port)]; };
-    const Seconds up = max(time(Port::scale_up_send), time(Port::scale_up_receive));
-    const Seconds out = max(time(Port::scale_out_send), time(Port::scale_out_receive));
-    for (const LinkUse& use : links.up_uses)
-        if (up > Seconds(0.0)) share.links.push_back({use.link, use.ratio * up});
-    for (const LinkUse& use : links.out_uses)
-        if (out > Seconds(0.0)) share.links.push_back({use.link, use.ratio * out});
+    put(Port::scale_up_send, reach.up, part.send, mean.send);
+    put(Port::scale_up_receive, reach.up, part.receive, mean.receive);
+    put(Port::scale_out_send, reach.out, part.send, mean.send);
+    put(Port::scale_out_receive, reach.out, part.receive, mean.receive);
+    const auto put_links = [&](const std::vector<LinkUse>& uses, Port send, Port receive) {
+        const int s = static_cast<int>(send), r = static_cast<int>(receive);
+        if (max(share.port_time[s], share.port_time[r]) <= Seconds(0.0)) return;
+        for (const LinkUse& use : uses) {
+            share.links.push_back(
+                {use.link, max(on_links(use.ratio, share.port_time[s], even[s]),
+                               on_links(use.ratio, share.port_time[r], even[r]))});
+        }
+    };
+    put_links(links.up_uses, Port::scale_up_send, Port::scale_up_receive);
+    put_links(links.out_uses, Port::scale_out_send, Port::scale_out_receive);
     return share;
 }
 
 // Software, and the wire's: the level's latency, or that of the farthest members where the topology
-// has them farther apart. The steps of an algorithm that is asked for are a bound from below: what a
-// library was fitted on has the steps of its own in it.
+// has them farther apart. The steps of an algorithm that is asked for are a bound from below: what
+// a library was fitted on has the steps of its own in it.
 Seconds latency_of(const Transfer& t, const RankFabric& fabric, const TransferHabits& habits,
                    const TransferProtocol& protocol, const LinkRatio& links, bool leaves_domain) {
     if (t.group_ranks == 1) return Seconds(0.0);
@@ -252,10 +173,13 @@ Coflow coflow_by(const TransferProtocol& protocol, const Transfer& t, const Rank
     coflow.record = &habits.record;
     coflow.latency = latency_of(t, fabric, habits, protocol, links,
                                 placement.domains > 1 || habits.local_over_scale_out);
+    TransferShare mean = mean_of(parts_of(t));
+    mean.send *= factor;
+    mean.receive *= factor;
     for (TransferShare part : parts_of(t)) {
         part.send *= factor;
         part.receive *= factor;
-        coflow.shares.push_back(share_of(part, reach, rates, links, t.name));
+        coflow.shares.push_back(share_of(part, mean, reach, rates, links, t.name));
         if (habits.per_token > Seconds(0.0) && t.size > Bytes(0.0)) {
             coflow.shares.back().wire +=
                 max(part.send, part.receive) / (factor * t.size) * sending_time(t, habits);
@@ -334,6 +258,8 @@ Coflow make_coflow(const Transfer& t, const RankFabric& fabric,
     }
     if (t.group_ranks > 1) best->latency += max(Seconds(0.0), habits.least - alone(*best));
     best->outside = outside_fit(t, habits.ranges);
+    if (library.transfers.count(t.type) == 0)
+        best->outside.push_back({t.type, FitQuantity::type, 0, 0, 0});
     return std::move(*best);
 }
 

@@ -2,14 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <iterator>
-#include <map>
 #include <numeric>
 #include <optional>
-#include <set>
 #include <stdexcept>
 
 #include "interconnect/collective_work.hpp"
+#include "interconnect/dimension_wise.hpp"
 #include "interconnect/router.hpp"
 
 namespace podsim {
@@ -42,10 +40,6 @@ std::string to_string(Algorithm algorithm) {
 
 namespace {
 
-// A reduce-scatter and an all-gather of the same bytes, one of them, or none.
-double passes(Collective collective) {
-    return collective == Collective::all_reduce ? 2.0 : 1.0;
-}
 bool is_gather(Collective collective) {
     return collective == Collective::all_reduce || collective == Collective::all_gather ||
            collective == Collective::reduce_scatter;
@@ -126,91 +120,6 @@ void direct(const CollectiveWork& work, Collective collective, CollectiveTerms& 
         return;
     }
     work.exchange(terms, is_gather(collective) ? passes(collective) : 1.0);
-}
-
-// A group as a box of a torus or mesh: in each dimension `members` chips, every `spacing`-th.
-struct BoxSide {
-    long members = 1, spacing = 1;
-    bool closed = false;        // goes all the way round
-    long sharing = 1;           // siblings whose rings run over the same links
-    std::size_t dimension = 0;  // of the topology
-};
-
-// Sides longer than one chip; none where the group is no box.
-std::vector<BoxSide> box_of(const Topology& topology, const CollectiveWork& work,
-                            const ChipGroup& group) {
-    std::vector<BoxSide> sides;
-    long width = 1, size = 1;
-    for (std::size_t d = 0; d < topology.dimensions.size(); ++d) {
-        const long n = topology.dimensions[d];
-        std::set<long> at;
-        for (const int chip : work.chips()) at.insert(chip / width % n);
-        BoxSide side;
-        side.dimension = d;
-        side.members = static_cast<long>(at.size());
-        size *= side.members;
-        if (side.members > 1) {
-            side.spacing = *std::next(at.begin()) - *at.begin();
-            for (auto one = at.begin(); std::next(one) != at.end(); ++one)
-                if (*std::next(one) - *one != side.spacing) return {};
-            side.closed = side.members * side.spacing == n;
-            side.sharing = std::clamp((group.siblings + width - 1) / width, 1L, side.spacing);
-            sides.push_back(side);
-        }
-        width *= n;
-    }
-    if (size != group.members) return {};
-    return sides;
-}
-
-// Along each side of the box in turn; as many shares as sides, each in an order turned by one, so
-// that all are at work, and as large as lets the first phase end everywhere at a time. Rings of n in
-// n - 1 steps both ways round, rows of a torus that are not closed one way to and one fro, meshes of
-// n in one step.
-void dimension_wise(const CollectiveWork& work, Collective collective,
-                    const std::vector<BoxSide>& sides, CollectiveTerms& terms) {
-    const Topology& topology = work.stack().levels.front().topology;
-    std::vector<double> link(topology.dimensions.size(), 0.0), latency(link);
-    for (const TopologyLink& l : topology.links) {
-        link[static_cast<std::size_t>(l.link_class)] = l.bandwidth;
-        latency[static_cast<std::size_t>(l.link_class)] = l.latency;
-    }
-    const bool is_torus = topology.family == "torus";
-    // What 1 byte of a chip's puts on each of its links along a side, siblings' bytes as well.
-    const auto on_a_link = [&](const BoxSide& side) {
-        const double n = static_cast<double>(side.members);
-        if (!is_torus) return 1 / n;
-        const bool both = side.closed && topology.dimensions[side.dimension] > 2;
-        return (n - 1) / n / (both ? 2.0 : 1.0) * static_cast<double>(side.sharing);
-    };
-    std::vector<double> left;  // of each share, a chip's part now
-    for (const BoxSide& side : sides) left.push_back(link[side.dimension] / on_a_link(side));
-    const double sum = std::accumulate(left.begin(), left.end(), 0.0);
-    for (double& share : left) share /= sum;
-    std::vector<double> bytes(topology.dimensions.size(), 0.0);
-    for (std::size_t phase = 0; phase < sides.size(); ++phase) {
-        double seconds = 0, wait = 0, steps = 0;
-        for (std::size_t s = 0; s < sides.size(); ++s) {
-            const BoxSide& side = sides[(s + phase) % sides.size()];
-            const std::size_t d = side.dimension;
-            const double n = static_cast<double>(side.members);
-            const double each = left[s] * on_a_link(side);
-            bytes[d] += each;
-            seconds = std::max(seconds, each / link[d]);
-            const double count = is_torus ? n - 1 : 1;
-            const double hops = is_torus ? static_cast<double>(side.spacing) : 1;
-            wait = std::max(wait, count * (hops * latency[d] + topology.endpoint_latency));
-            steps = std::max(steps, count);
-            left[s] /= n;
-        }
-        terms.seconds_per_byte += passes(collective) * seconds;
-        terms.latency += passes(collective) * wait;
-        terms.steps += static_cast<int>(passes(collective) * steps);
-    }
-    LinkBytes loads;
-    for (const TopologyLink& l : topology.links)
-        loads.push_back(passes(collective) * bytes[static_cast<std::size_t>(l.link_class)]);
-    terms.link_bytes.push_back(std::move(loads));
 }
 
 // Within groups of `inner` members that are near, then between equal places of the groups: S within
@@ -327,9 +236,10 @@ std::vector<CollectiveTerms> terms_of(const TopologyStack& stack, Collective col
     }
     if (is_gather(collective) && stack.levels.size() == 1 && topology.symmetric &&
         topology.chips_forward) {
-        if (const auto sides = box_of(topology, work, group); !sides.empty()) {
-            attempt(Algorithm::dimension_wise,
-                    [&](CollectiveTerms& t) { dimension_wise(work, collective, sides, t); });
+        if (const auto sides = box_of(topology, work.chips(), group.siblings); !sides.empty()) {
+            attempt(Algorithm::dimension_wise, [&](CollectiveTerms& t) {
+                dimension_wise(topology, sides, passes(collective), t);
+            });
         }
     }
     const bool one_tier =
@@ -363,57 +273,6 @@ std::vector<CollectiveTerms> faster_bytes(const TopologyStack& stack, Collective
                                           const ChipGroup& group, bool reduces_in_switch,
                                           double seconds_per_byte) {
     return terms_of(stack, collective, group, reduces_in_switch, {}, seconds_per_byte);
-}
-
-CollectiveTerms shifted_terms(const TopologyStack& stack, const ChipGroup& group) {
-    // A domain of one chip: every message leaves it.
-    return between_domains(stack, Collective::send_recv, group, 1, ExchangePath::pairwise);
-}
-
-CollectiveTerms between_domains(const TopologyStack& stack, Collective collective,
-                                const ChipGroup& group, long domain_chips, ExchangePath path) {
-    CollectiveTerms terms;
-    const CollectiveWork work(stack, group);
-    const std::vector<int>& chips = work.chips();
-    std::map<long, std::vector<int>> domains;
-    for (const int chip : chips) domains[chip / domain_chips].push_back(chip);
-    if (domains.size() < 2) return terms;
-    const double members = static_cast<double>(chips.size());
-    if (collective == Collective::all_to_all) {
-        const std::size_t each = chips.size() / domains.size();
-        const bool equal = std::all_of(domains.begin(), domains.end(), [each](const auto& domain) {
-            return domain.second.size() == each;
-        });
-        if (path == ExchangePath::pairwise || !equal) {
-            work.exchange(terms, 1, domain_chips);
-            return terms;
-        }
-        // Groups of one place are siblings: each begins at another chip of the first domain.
-        const int step = chips[each] - chips.front();
-        const ChipGroup places{static_cast<int>(domains.size()), step, group.first,
-                               std::min(step, static_cast<int>(domain_chips))};
-        CollectiveWork(stack, places).exchange(terms, 1);
-        return terms;
-    }
-    std::vector<Flow> flows;
-    if (collective == Collective::send_recv) {
-        for (std::size_t i = 0; i < chips.size(); ++i) {
-            const int next = chips[(i + 1) % chips.size()];
-            if (chips[i] / domain_chips != next / domain_chips)
-                flows.push_back({chips[i], next, 1.0});
-        }
-    } else {
-        for (auto from = domains.begin(); from != domains.end(); ++from) {
-            const auto next = std::next(from);
-            const std::vector<int>& to = (next == domains.end() ? domains.begin() : next)->second;
-            const double here = static_cast<double>(to.size());
-            for (std::size_t k = 0; k < to.size(); ++k)
-                flows.push_back({from->second[k % from->second.size()], to[k],
-                                 (members - here) / members / here});
-        }
-    }
-    work.step(terms, flows, 1);
-    return terms;
 }
 
 double farthest_members(const TopologyStack& stack, const ChipGroup& group) {

@@ -62,19 +62,6 @@ std::vector<CollectiveTerms> faster_bytes(const TopologyStack& stack, Collective
                                           const ChipGroup& group, bool reduces_in_switch,
                                           double seconds_per_byte);
 
-// When each member sends 1 byte to the next.
-CollectiveTerms shifted_terms(const TopologyStack& stack, const ChipGroup& group);
-
-// Who sends what a domain of chips has for members of others: each member to each of them, or the
-// member that has the receiver's place in the row, once what its domain has for it is there.
-enum class ExchangePath { pairwise, equal_places };
-
-// What crosses from domain to domain of `domain_chips` chips, of a size of 1 byte: exchanges
-// everywhere; all-gathers and reduce-scatters in rings that take in at every member of a domain its
-// part of what the domain lacks; messages to the next member.
-CollectiveTerms between_domains(const TopologyStack& stack, Collective collective,
-                                const ChipGroup& group, long domain_chips, ExchangePath path);
-
 // Hardware latency between the two members that are farthest apart.
 double farthest_members(const TopologyStack& stack, const ChipGroup& group);
 

@@ -147,6 +147,9 @@ std::vector<TransferProtocol> protocols_of(const TransferHabits& habits) {
 const TransferHabits& transfer_habits(const CollectiveLibrarySpec& library, TransferType type) {
     const auto found = library.transfers.find(type);
     if (found != library.transfers.end()) return found->second;
+    // A broadcast is passed on round the ring as an all-gather's parts are.
+    const auto like = library.transfers.find(TransferType::all_gather);
+    if (type == TransferType::broadcast && like != library.transfers.end()) return like->second;
     std::string known;
     for (const auto& [has, habits] : library.transfers)
         known += (known.empty() ? "" : ", ") + to_string(has);

@@ -67,7 +67,8 @@ std::vector<TransferProtocol> protocols_of(const TransferHabits& habits);
 
 CollectiveLibrarySpec read_collective_library(const Node& document, const std::string& name);
 
-// Throws std::invalid_argument naming the library and the types it has.
+// Those of all-gathers for a broadcast that the library says nothing of. Throws
+// std::invalid_argument naming the library and the types it has.
 const TransferHabits& transfer_habits(const CollectiveLibrarySpec& library, TransferType type);
 nlohmann::ordered_json collective_library_schema();
 

@@ -133,8 +133,9 @@ LinkBytes CollectiveWork::siblings_loads(const TopologyStack::Level& level,
     return sum;
 }
 
-// From the first member to the farthest, and from that one to its farthest: the two ends of a box of
-// a mesh or torus, of a tree, of a row. Paths of one cost are as long: one pair of each is looked at.
+// From the first member to the farthest, and from that one to its farthest: the two ends of a box
+// of a mesh or torus, of a tree, of a row. Paths of one cost are as long: one pair of each is
+// looked at.
 double CollectiveWork::farthest_pair(std::size_t level, const std::vector<int>& members) const {
     Router router(stack_.levels[level].topology);
     double latency = 0;

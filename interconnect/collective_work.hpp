@@ -12,6 +12,11 @@
 
 namespace podsim {
 
+// A reduce-scatter and an all-gather of the same bytes, or one pass.
+inline double passes(Collective collective) {
+    return collective == Collective::all_reduce ? 2.0 : 1.0;
+}
+
 // Chips of a stack as chips of one group of a level.
 struct Placed {
     std::size_t level;

@@ -59,6 +59,7 @@ const char* unit_of(FitQuantity quantity) {
         case FitQuantity::tokens:
             return " tokens a rank";
         case FitQuantity::bytes:
+        case FitQuantity::type:
             return "";
     }
     return "";
@@ -139,6 +140,10 @@ std::string to_string(const FittedRange& range) {
 std::vector<std::string> fit_warnings(const std::string& library,
                                       const std::vector<OutsideFit>& outside) {
     std::vector<std::string> warnings;
+    for (const Asked& one : asked_of(FitQuantity::type, outside))
+        warnings.push_back(
+            fmt::format("collective library {} has no {}: as its all_gather, derived", library,
+                        to_string(one.types.front())));
     for (const FitQuantity quantity :
          {FitQuantity::ranks, FitQuantity::tokens, FitQuantity::bytes}) {
         std::string text;

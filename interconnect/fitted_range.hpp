@@ -18,9 +18,10 @@ struct FittedRange {
     std::vector<Bytes> bytes;  // as nccl-tests count a collective's size
 };
 
-enum class FitQuantity { ranks, tokens, bytes };
+enum class FitQuantity { ranks, tokens, bytes, type };
 
-// What was asked of a fit that goes from `low` to `high`, in ranks, tokens a rank or bytes.
+// What was asked of a fit that goes from `low` to `high`, in ranks, tokens a rank or bytes; of
+// `type` that the library's habits are another type's.
 struct OutsideFit {
     TransferType type = TransferType::all_reduce;
     FitQuantity quantity = FitQuantity::ranks;

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/names.hpp"
+#include "interconnect/reach.hpp"
 #include "interconnect/topology_times.hpp"
 
 namespace podsim {
@@ -27,6 +28,8 @@ Collective collective_of(TransferType type) {
             return Collective::all_gather;
         case TransferType::reduce_scatter:
             return Collective::reduce_scatter;
+        case TransferType::broadcast:
+            return Collective::broadcast;
         case TransferType::send_recv:
             return Collective::send_recv;
     }
@@ -114,8 +117,8 @@ double crossing(Collective collective, const ChipGroup& group, long domain_chips
     if (domains.size() < 2) return 0;
     if (collective == Collective::send_recv) return 1;
     double least = group.members;
-    for (const auto& [domain, here] : domains)
-        least = std::min(least, static_cast<double>(here));
+    for (const auto& [domain, here] : domains) least = std::min(least, static_cast<double>(here));
+    if (collective == Collective::broadcast) return 1 / least;
     const double lacks = (group.members - least) / group.members;
     return collective == Collective::all_to_all ? lacks : lacks / least;
 }
@@ -128,17 +131,16 @@ struct SideBetween {
 // Between domains: rings of equal places go from a domain to the next, exchanges everywhere.
 SideBetween side_between(const TopologyTimes& times, const Transfer& t, const ChipGroup& group,
                          long domain_chips, ExchangePath path, double rate) {
-    const Collective collective =
-        asks(t, Algorithm::direct) ? Collective::all_to_all : collective_of(t.type);
+    const Collective collective = sends_pairs(t) ? Collective::all_to_all : collective_of(t.type);
     const double bytes = crossing(collective, group, domain_chips);
     if (!(bytes > 0)) return {};
     const LinkSeconds links = times.between(collective, group, domain_chips, path);
-    const double passes = t.type == TransferType::all_reduce ? 2 : 1;
     const double domains = std::ceil(static_cast<double>(group.members) * group.stride /
                                      static_cast<double>(domain_chips));
-    const bool one_step = collective == Collective::all_to_all || collective == Collective::send_recv;
+    const bool one_step =
+        collective == Collective::all_to_all || collective == Collective::send_recv;
     return {against(times, links, bytes / rate),
-            passes * links.latency * (one_step ? 1 : std::max(1.0, domains - 1))};
+            passes(t.type) * links.latency * (one_step ? 1 : std::max(1.0, domains - 1))};
 }
 
 int classes_of(const std::shared_ptr<const TopologyTimes>& links) {
@@ -154,6 +156,11 @@ bool asks(const Transfer& t, Algorithm algorithm) {
     return t.algorithm == to_string(algorithm);
 }
 
+bool sends_pairs(const Transfer& t) {
+    return asks(t, Algorithm::direct) && t.type != TransferType::broadcast &&
+           t.type != TransferType::send_recv;
+}
+
 int link_classes(const RankFabric& fabric) {
     return classes_of(fabric.scale_up_links) + classes_of(fabric.scale_out_links);
 }
@@ -162,7 +169,7 @@ LinkRatio link_ratio(const Transfer& t, const RankFabric& fabric, const Transfer
     LinkRatio ratio;
     if (t.group_ranks < 2) return ratio;
     const bool links_decide = !t.algorithm.empty() && !asks(t, Algorithm::ring) &&
-                              !asks(t, Algorithm::in_switch) && !asks(t, Algorithm::direct) &&
+                              !asks(t, Algorithm::in_switch) && !sends_pairs(t) &&
                               !asks(t, Algorithm::hierarchical);
     if (links_decide && !fabric.scale_up_links) {
         throw std::invalid_argument(
@@ -201,9 +208,8 @@ LinkRatio link_ratio(const Transfer& t, const RankFabric& fabric, const Transfer
             if (is_long) {
                 const long domain =
                     way.local_over_scale_out ? 1 : fabric.domain_ranks / fabric.ranks_per_chip;
-                SideBetween out =
-                    side_between(times, t, group, std::max(1L, domain), way.path,
-                                 fabric.scale_out.value() * fabric.ranks_per_chip);
+                SideBetween out = side_between(times, t, group, std::max(1L, domain), way.path,
+                                               fabric.scale_out.value() * fabric.ranks_per_chip);
                 ratio.out = out.side.ratio;
                 ratio.out_uses = std::move(out.side.uses);
                 for (LinkUse& use : ratio.out_uses) use.link += classes_of(fabric.scale_up_links);

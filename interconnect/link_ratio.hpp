@@ -8,7 +8,7 @@
 
 #include <vector>
 
-#include "interconnect/collective_algorithms.hpp"
+#include "interconnect/between_domains.hpp"
 #include "interconnect/system.hpp"
 #include "program/transfer.hpp"
 
@@ -33,6 +33,8 @@ struct LinkRatio {
 int link_classes(const RankFabric& fabric);
 
 bool asks(const Transfer& transfer, Algorithm algorithm);
+// Every member sends every other one its part at once.
+bool sends_pairs(const Transfer& transfer);
 
 // How a library sends, and a group lies.
 struct TransferWay {

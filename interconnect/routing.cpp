@@ -28,9 +28,9 @@ int tier_of(const TopologyNode& node) {
     return node.kind == NodeKind::tier1 ? 1 : 0;
 }
 
-// A hashed message chooses one of the links that are equal for it: those that go up from a node, and
-// with the same choice those that come down to one; among switches of a tier both. Of m choices over
-// k links the fullest has more than the mean (plane_imbalance).
+// A hashed message chooses one of the links that are equal for it: those that go up from a node,
+// and with the same choice those that come down to one; among switches of a tier both. Of m choices
+// over k links the fullest has more than the mean (plane_imbalance).
 void add_collisions(const Topology& topology, double bytes_of_flow, LinkBytes& loads) {
     if (topology.chips_forward) return;
     struct Group {

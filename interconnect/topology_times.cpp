@@ -70,8 +70,8 @@ LinkSeconds TopologyTimes::seconds_per_byte(Collective collective, const ChipGro
     return least_.emplace(std::make_pair(collective, group), least).first->second;
 }
 
-LinkSeconds TopologyTimes::between(Collective collective, const ChipGroup& group,
-                                   long domain_chips, ExchangePath path) const {
+LinkSeconds TopologyTimes::between(Collective collective, const ChipGroup& group, long domain_chips,
+                                   ExchangePath path) const {
     const std::lock_guard<std::mutex> lock(mutex_);
     const auto key = std::make_tuple(collective, group, domain_chips, path);
     const auto known = between_.find(key);

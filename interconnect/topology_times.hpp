@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "interconnect/collective_algorithms.hpp"
+#include "interconnect/between_domains.hpp"
 #include "interconnect/topology.hpp"
 
 namespace podsim {

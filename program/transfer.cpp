@@ -15,7 +15,7 @@ const std::vector<std::pair<const char*, TransferType>>& names_of(const Transfer
         {"dispatch", TransferType::dispatch},     {"combine", TransferType::combine},
         {"all_to_all", TransferType::all_to_all}, {"all_reduce", TransferType::all_reduce},
         {"all_gather", TransferType::all_gather}, {"reduce_scatter", TransferType::reduce_scatter},
-        {"send_recv", TransferType::send_recv}};
+        {"broadcast", TransferType::broadcast},   {"send_recv", TransferType::send_recv}};
     return names;
 }
 
@@ -56,6 +56,7 @@ double bus_factor(TransferType type, int ranks) {
         case TransferType::dispatch:
         case TransferType::combine:
             return (n - 1.0) / n;
+        case TransferType::broadcast:
         case TransferType::send_recv:
             return 1.0;
     }

@@ -31,6 +31,8 @@ TraceCollective collective_of(TransferType type) {
             return TraceCollective::all_gather;
         case TransferType::reduce_scatter:
             return TraceCollective::reduce_scatter;
+        case TransferType::broadcast:
+            return TraceCollective::broadcast;
         default:
             return TraceCollective::all_to_all;
     }

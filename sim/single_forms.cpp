@@ -167,8 +167,14 @@ template <class Form>
 void describe(Form& form, CollectiveForm& collective) {
     form.required(
         "type", collective.type,
-        "dispatch, combine, all_to_all, all_reduce, all_gather, reduce_scatter or send_recv");
+        "dispatch, combine, all_to_all, all_reduce, all_gather, reduce_scatter, broadcast or "
+        "send_recv");
     form.required("ranks", collective.ranks, "members of the group", at_least(2));
+    form.optional(
+        "stride", collective.stride,
+        "members are every stride-th rank, and the ranks between do the same in groups of "
+        "their own",
+        count());
     if (!kAllVariants<Form> && !form.ok()) return form.ignore_unknown_keys();
     form.optional("algorithm", collective.algorithm,
                   "the one to take, of those that the links have (docs/fabric.md); the one that is "
@@ -205,6 +211,7 @@ Transfer to_transfer(const CollectiveForm& form) {
     transfer.name = to_string(form.type);
     transfer.type = form.type;
     transfer.group_ranks = form.ranks;
+    transfer.stride = form.stride;
     transfer.size = form.bytes;
     if (form.algorithm) transfer.algorithm = to_string(*form.algorithm);
     if (form.by_tokens()) {

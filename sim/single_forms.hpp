@@ -34,7 +34,7 @@ std::vector<Operator> to_operators(OperatorForm form);
 // `collective:` as written.
 struct CollectiveForm {
     TransferType type = TransferType::all_reduce;
-    int ranks = 0;
+    int ranks = 0, stride = 1;
     Bytes bytes{0.0};
     long tokens_per_rank = 0, hidden = 0, top_k = 0, scale_block = 0, experts = 0, domain_limit = 0;
     double element_bytes = 2;

@@ -72,8 +72,7 @@ Transfer transfer_like(Transfer transfer, TraceCollective collective) {
             transfer.type = TransferType::all_gather;
             break;
         case TraceCollective::broadcast:
-            transfer.type = TransferType::all_gather;
-            if (n > 1) transfer.size *= n / (n - 1);
+            transfer.type = TransferType::broadcast;
             break;
         case TraceCollective::reduce:
             transfer.type = TransferType::reduce_scatter;

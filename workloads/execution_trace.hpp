@@ -116,8 +116,8 @@ struct ExecutionTrace {
 };
 
 // `transfer`, whose size is what the collective names, as one of the kinds that fabrics carry, with
-// the bytes that must cross a rank's port kept: a broadcast or reduction of S bytes passes S
-// through every rank of a ring, as an all-gather or reduce-scatter of S n/(n-1) does; a gather or
+// the bytes that must cross a rank's port kept: a reduction of S bytes passes S through every rank
+// of a ring, as a reduce-scatter of S n/(n-1) does; a gather or
 // scatter is as long as its root, which takes in or gives out what an all-gather does; a barrier is
 // an all-reduce of 8 bytes.
 Transfer transfer_like(Transfer transfer, TraceCollective collective);

@@ -83,6 +83,27 @@ TEST(TopologyProperty, TheOrderOfRanksDoesNotMatter) {
     }));
 }
 
+// What is left between cells is what flows of the pairs between them put on the links.
+TEST(TopologyProperty, BetweenCellsAreThePairsOfDifferentCells) {
+    EXPECT_TRUE(rc::check([] {
+        const Case c = a_topology();
+        const TopologyStack stack = stack_of(c.text, c.chips, 60e9, 2);
+        std::vector<int> chips = everyone(only(stack));
+        chips.resize(static_cast<std::size_t>(*rc::gen::inRange(2L, c.chips + 1)));
+        const int cell = *rc::gen::inRange(1, 9);
+        std::vector<Flow> flows;
+        for (const int from : chips)
+            for (const int to : chips)
+                if (from / cell != to / cell)
+                    flows.push_back({from, to, 1.0 / static_cast<double>(chips.size())});
+        const LinkBytes pairs = flow_loads(only(stack), flows, RoutingPolicy::adaptive, 1);
+        const LinkBytes cells =
+            uniform_loads_between(only(stack), chips, cell, RoutingPolicy::adaptive, 1);
+        for (std::size_t l = 0; l < pairs.size(); ++l)
+            RC_ASSERT(std::abs(pairs[l] - cells[l]) < 1e-9);
+    }));
+}
+
 TEST(TopologyProperty, SymmetryEqualsEveryChip) {
     EXPECT_TRUE(rc::check([] {
         const Case c = a_topology();

@@ -124,6 +124,34 @@ TEST(Coflow, BusBandwidthIsThePortsRate) {
 }
 
 // A message between neighbours; every eighth rank is in a domain of its own.
+// All of it through every member, from domain to domain through all eight ports of one.
+TEST(Coflow, Broadcast) {
+    const Transfer near = collective(TransferType::broadcast, 8, 8e6);
+    EXPECT_NEAR(microseconds_of(make_coflow(near, plain_fabric(), plain_library(), 16)), 21 + 80,
+                1e-6);
+    const Transfer far = collective(TransferType::broadcast, 16, 8e6);
+    const CoflowShare share = make_coflow(far, plain_fabric(), plain_library(), 16).shares[0];
+    EXPECT_EQ(port_bytes(share, Port::scale_up_send), 8e6);
+    EXPECT_EQ(port_bytes(share, Port::scale_out_send), 1e6);
+    EXPECT_NEAR(share.wire.value(), 1e6 / 10e9, 1e-15);
+}
+
+// A library without broadcasts passes them on as its all-gathers, and says so.
+TEST(Coflow, BroadcastAsAnAllGather) {
+    CollectiveLibrarySpec library = plain_library();
+    library.transfers.erase(TransferType::broadcast);
+    library.transfers[TransferType::all_gather].base = microseconds(7);
+    const Transfer t = collective(TransferType::broadcast, 8, 8e6);
+    const Coflow coflow = make_coflow(t, plain_fabric(), library, 8);
+    EXPECT_NEAR(microseconds_of(coflow), 8 + 80, 1e-6);
+    EXPECT_GE(basis_of(coflow), Confidence::derived);
+    EXPECT_EQ(fit_warnings("plain", coflow.outside),
+              std::vector<std::string>{
+                  "collective library plain has no broadcast: as its all_gather, derived"});
+    library.transfers.erase(TransferType::all_gather);
+    EXPECT_THROW((void)make_coflow(t, plain_fabric(), library, 8), std::invalid_argument);
+}
+
 TEST(Coflow, SendReceive) {
     Transfer t = collective(TransferType::send_recv, 2, 1e6);
     EXPECT_NEAR(microseconds_of(coflow_of(t)), 21 + 10, exact);
@@ -293,7 +321,7 @@ TEST(Coflow, RefusesWhatTheLibraryLacks) {
     library.transfers.erase(TransferType::send_recv);
     EXPECT_EQ(refusal(collective(TransferType::all_to_all, 8, 1), plain_fabric(), library, 8),
               "collective library plain has no all_to_all (it has dispatch, combine, all_reduce, "
-              "all_gather, reduce_scatter)");
+              "all_gather, reduce_scatter, broadcast)");
 }
 
 TEST(Coflow, RefusesInvalidTransfersAndMissingLinks) {

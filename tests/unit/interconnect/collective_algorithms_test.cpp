@@ -114,6 +114,29 @@ TEST(CollectiveAlgorithms, DimensionWiseUsesEveryLinkOfATorus) {
 }
 
 // S (1 + 1/P) a port: 9/8 against 14/8 of a ring.
+// 8 x 2 chips of a torus of 8 x 8, links of 25 GB/s: rings of eight both ways, 7/16 of a share a
+// link; rows of two that are not closed, 1/2. Shares of 8/15 and 7/15 begin along one each and end
+// their first phase together, 7/30; of what is left the second, 7/15 / 2 x 7/16, takes longer.
+TEST(CollectiveAlgorithms, ABoxOfATorusGoesAlongItsSides) {
+    const TopologyStack torus = stack_of("{family: torus, dimensions: [8, 8]}", 64, 100e9);
+    const auto terms = terms_of(torus, Collective::all_gather, Algorithm::dimension_wise, 16);
+    EXPECT_NEAR(terms.seconds_per_byte, (7.0 / 30 + 49.0 / 480) / 25e9, 1e-22);
+    EXPECT_EQ(terms.steps, 14);  // seven along the ring in either phase
+    // Nine chips are a row and one of the next: no box.
+    EXPECT_THROW((void)terms_of(torus, Collective::all_gather, Algorithm::dimension_wise, 9),
+                 std::logic_error);
+}
+
+// Every second chip of a ring of eight, and those between in a ring of their own: links carry both,
+// 2 x 3/4 / 2 of the size.
+TEST(CollectiveAlgorithms, SiblingsShareTheLinksOfADimension) {
+    const TopologyStack ring = stack_of("{family: torus, dimensions: [8]}", 8, 100e9);
+    const auto terms = collective_terms(ring, Collective::all_gather, {4, 2, 0, 2}, false,
+                                        Algorithm::dimension_wise);
+    ASSERT_EQ(terms.size(), 1U);
+    EXPECT_NEAR(terms[0].seconds_per_byte, 0.75 / 50e9, 1e-22);
+}
+
 TEST(CollectiveAlgorithms, SwitchesThatAddUpNearlyHalveTheBytes) {
     const auto terms = terms_of(switch_of(8), Collective::all_reduce, Algorithm::in_switch);
     EXPECT_NEAR(terms.seconds_per_byte, 1.125 / kRate, 1e-15);

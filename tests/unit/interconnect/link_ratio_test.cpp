@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "interconnect/coflow.hpp"
 #include "interconnect/topology_times.hpp"
 #include "tests/unit/interconnect/plain_fabric.hpp"
@@ -86,6 +88,102 @@ TEST(LinkRatio, ACoflowHasPortsAndLinksApart) {
     EXPECT_NEAR(share.wire.value(), 1.75e6 / 50e9, exact * 1e-5);
     ASSERT_EQ(share.links.size(), 1U);
     EXPECT_NEAR(share.links[0].time.value(), 1.75e6 / 50e9, exact * 1e-5);
+}
+
+// Domains of eight, one rank a chip, 10 GB/s between them with the links of `yaml`.
+RankFabric between(const std::string& yaml, long chips) {
+    RankFabric fabric = plain_fabric();
+    fabric.scale_out_links =
+        std::make_shared<const TopologyTimes>(stack_of(yaml, chips, 10e9), false);
+    return fabric;
+}
+
+// Wire time of a coflow over `out` of the size on a port of 10 GB/s, in units of size / 10 GB/s.
+double out_time(const RankFabric& fabric, const Transfer& t, long ranks) {
+    const CoflowShare share = make_coflow(t, fabric, plain_library(), ranks).shares[0];
+    return share.wire.value() * 10e9 / t.size.value();
+}
+
+// Leaves of eight at 2:1, a domain under each. Of an exchange half crosses, and the four uplinks of
+// a leaf carry what eight ports could: 2 x 1/2. Counted with what stays within domains, links would
+// carry no more (it does not rise), but ports 15/16.
+TEST(LinkRatio, AnExchangeBetweenDomainsLeavesOutWhatStaysInThem) {
+    const RankFabric fabric =
+        between("{family: fat-tree, node_chips: 8, second_tier: 4, oversubscription: 2}", 32);
+    EXPECT_NEAR(out_time(fabric, every(1, TransferType::all_to_all, 16), 32), 1, exact);
+    // Four domains: 3/4 crosses.
+    EXPECT_NEAR(out_time(fabric, every(1, TransferType::all_to_all, 32), 32), 1.5, exact);
+    // Of nine ranks the last takes in 8/9, at the speed of its port; eight share 4 x 10 GB/s.
+    EXPECT_NEAR(out_time(fabric, every(1, TransferType::all_to_all, 9), 32), 8.0 / 9, exact);
+    // Rings: every byte of the port crosses, 2 x (1/8 - 1/16) of the size, twice the time.
+    EXPECT_NEAR(link_ratio(every(1, TransferType::all_reduce, 16), fabric, {8}).out, 2, exact);
+    // A ninth takes in 8/9 alone and hands on 1/9.
+    EXPECT_NEAR(link_ratio(every(1, TransferType::all_reduce, 9), fabric, {8}).out, 1, exact);
+}
+
+// Rails: equal places of domains of eight sit under one leaf. A library that gathers in the domain
+// first stays below the leaves; pairs cross the spines at 2:1 but for one in eight.
+TEST(LinkRatio, EqualPlacesStayOnTheirRail) {
+    const RankFabric fabric = between(
+        "{family: fat-tree, node_chips: 4, rails: 8, second_tier: 4, oversubscription: 2}", 32);
+    Transfer t = every(1, TransferType::all_to_all, 32);
+    EXPECT_NEAR(link_ratio(t, fabric, {8}).out, 2 * 7.0 / 8, exact);
+    EXPECT_NEAR(link_ratio(t, fabric, {8, ExchangePath::equal_places}).out, 1, exact);
+    t.algorithm = "hierarchical";
+    const CoflowShare share = make_coflow(t, fabric, plain_library(), 32).shares[0];
+    EXPECT_NEAR(share.bytes[2].value(), 0.75e6, exact);
+    // 7/32 for the own domain, 7/8 of the 24/32 that leave it.
+    EXPECT_NEAR(share.bytes[0].value(), (7.0 / 32 + 0.75 * 7 / 8) * 1e6, 1e-3);
+    EXPECT_NEAR(share.wire.value(), 0.75e6 / 10e9, 1e-15);
+}
+
+// A leaf's links to its chips are no choice that a hash could miss: within a leaf nothing is full.
+TEST(LinkRatio, AHashMissesOnlyWhereThereIsAChoice) {
+    const std::string tree = "{family: fat-tree, node_chips: 8, second_tier: 4, routing: hashed}";
+    const RankFabric fabric = fabric_of(tree, 32);
+    EXPECT_NEAR(link_ratio(every(1, TransferType::all_to_all, 8), fabric, {8}).up, 1, exact);
+    // 32 ranks: a leaf sends 8 x 24 messages over four uplinks, 48 each: the fullest has
+    // 1 + sqrt(2 x 48 ln 4) / 48 of the mean, where the mean is half of what uplinks take.
+    const double fullest = 1 + std::sqrt(2 * 48 * std::log(4.0)) / 48;
+    const double uplinks = 8 * 24.0 / 32 / 800e9, port = 31.0 / 32 / 100e9;
+    EXPECT_NEAR(link_ratio(every(1, TransferType::all_to_all, 32), fabric, {32}).up,
+                std::max(1.0, uplinks * fullest / port), 1e-6);
+}
+
+// One of sixteen takes in three times what the others do. By the routing matrix, pair by pair, the
+// fullest link of a 4 x 4 torus; and what the coflow says of it, within 10 %.
+TEST(LinkRatio, TheBusiestMemberIsNotAllMembers) {
+    const RankFabric fabric = fabric_of("{family: torus, dimensions: [4, 4]}", 16);
+    const double each = 16e6 / 18, most = 3 * each;  // mean 1 MB
+    Transfer t = every(1, TransferType::dispatch, 16);
+    t.messages_per_rank = 1000;
+    t.shares = {{1, Bytes(1e6), Bytes(most)}, {15, Bytes(1e6), Bytes(each)}};
+    const Coflow coflow = make_coflow(t, fabric, plain_library(), 16);
+    std::vector<std::vector<double>> bytes(16, std::vector<double>(16, 0.0));
+    for (std::size_t from = 0; from < 16; ++from)
+        for (std::size_t to = 0; to < 16; ++to)
+            if (from != to) bytes[from][to] = (to == 5 ? most : each) / 16;
+    const double exact_time =
+        exchange_terms(fabric.scale_up_links->stack(), {16}, bytes).seconds_per_byte;
+    EXPECT_NEAR(coflow.shares[0].wire.value(), exact_time, 0.1 * exact_time);
+    EXPECT_LT(coflow.shares[1].wire.value(), coflow.shares[0].wire.value());
+}
+
+// A ring of 64 with 100 ns a link and 600 ns at the ends: 32 links away it is 3.8 us.
+TEST(LinkRatio, FarMembersAreLateAndNearOnesAreNot) {
+    const RankFabric fabric = fabric_of(
+        "{family: torus, dimensions: [64], electrical_latency: 100 ns, endpoint_latency: 600 ns}",
+        64);
+    const auto latency = [&](Transfer t) {
+        return make_coflow(t, fabric, plain_library(), 64).latency.value() * 1e6;
+    };
+    EXPECT_NEAR(latency(every(1, TransferType::all_reduce, 64)), 20 + 3.8, exact);
+    EXPECT_NEAR(latency(every(1, TransferType::all_reduce, 4)), 20 + 1, exact);  // 0.9, level's 1
+    // All steps of a ring one after the other, 2 x 63 x 0.7 us, have the library's software in
+    // them.
+    Transfer ring = every(1, TransferType::all_reduce, 64);
+    ring.algorithm = "ring";
+    EXPECT_NEAR(latency(ring), 2 * 63 * 0.7, exact);
 }
 
 }  // namespace
