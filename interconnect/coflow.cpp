@@ -120,17 +120,17 @@ CoflowShare share_of(const TransferShare& part, const TransferShare& mean, const
 }
 
 // Software, and the wire's: the level's latency, or that of the farthest members where the topology
-// has them farther apart. The steps of an algorithm that is asked for are a bound from below: what
-// a library was fitted on has the steps of its own in it.
+// has them farther apart; of an algorithm that is asked for all of its steps, one after the other.
+// What a library was fitted on has the steps of its own in it.
 Seconds latency_of(const Transfer& t, const RankFabric& fabric, const TransferHabits& habits,
                    const TransferProtocol& protocol, const LinkRatio& links, bool leaves_domain) {
     if (t.group_ranks == 1) return Seconds(0.0);
-    const Seconds wire = leaves_domain ? max(fabric.scale_out_latency, links.out_latency)
-                                       : max(fabric.scale_up_latency, links.up_latency);
-    return max(links.steps,
-               protocol.base + static_cast<double>(t.group_ranks - 1) * protocol.per_peer +
-                   std::max(0.0, std::log2(t.group_ranks / 8.0)) * habits.per_doubling +
-                   static_cast<double>(t.experts) * habits.per_expert + wire);
+    const Seconds level = leaves_domain ? fabric.scale_out_latency : fabric.scale_up_latency;
+    Seconds wire = max(level, leaves_domain ? links.out_latency : links.up_latency);
+    if (habits.record.rows == 0) wire = max(wire, links.steps);
+    return protocol.base + static_cast<double>(t.group_ranks - 1) * protocol.per_peer +
+           std::max(0.0, std::log2(t.group_ranks / 8.0)) * habits.per_doubling +
+           static_cast<double>(t.experts) * habits.per_expert + wire;
 }
 
 // What cores need for the tokens of a rank that sends `t.size`, beside the ports: each core takes

@@ -278,6 +278,10 @@ void describe_pool(Form& form, PoolSpec& pool) {
     form.optional("tiling", pool.tiling,
                   "tiles and dataflow to take instead of searching (docs/chips.md)");
     form.optional("collectives", pool.collectives, "collective library instead of the system's");
+    form.optional("slice", pool.slice,
+                  "shape of the part of a torus or mesh that the chips are: [4, 4, 4]; the first "
+                  "ones in a row if left out",
+                  at_least(1));
     form.optional("faults", pool.faults, "what is broken of the system's fabric (docs/fabric.md)");
     describe_batch(form, pool.batch);
     form.optional("replicas", pool.replicas,

@@ -90,6 +90,7 @@ struct PoolSpec {
     ExpertsSpec experts;
     BatchSpec batch;  // instead of the workload's
     std::vector<PoolFault> faults;
+    std::vector<long> slice;            // of a torus or mesh; none: its first chips
     std::optional<TilingRules> tiling;  // instead of the kernel library's
     int replicas = 1;                   // serving: engines, over which the chips are divided
     std::optional<AutoscalingSpec> autoscaling;  // serving: up to `replicas`

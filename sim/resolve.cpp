@@ -20,6 +20,7 @@
 #include "sim/routed_collective.hpp"
 #include "sim/routing_file.hpp"
 #include "sim/serving_faults.hpp"
+#include "sim/slice.hpp"
 #include "sim/serving_run.hpp"
 #include "sim/training_run_step.hpp"
 
@@ -278,6 +279,7 @@ void resolve_alternative(ResolvedAlternative& result, const ResolvedExperiment& 
         attempt(problems, [&] { add_bill(result.system, system, experiment, catalog); });
     if (has_system && has_chip) attempt(problems, [&] { divide_power(result, system, catalog); });
     if (has_system) {
+        if (!pool.slice.empty()) cut_slice(result.system, pool, problems);
         for (const std::string& what : break_parts(result.system, pool.faults, pool.path, problems))
             result.warnings.push_back("broken: " + what);
     }

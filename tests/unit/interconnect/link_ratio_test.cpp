@@ -179,11 +179,13 @@ TEST(LinkRatio, FarMembersAreLateAndNearOnesAreNot) {
     };
     EXPECT_NEAR(latency(every(1, TransferType::all_reduce, 64)), 20 + 3.8, exact);
     EXPECT_NEAR(latency(every(1, TransferType::all_reduce, 4)), 20 + 1, exact);  // 0.9, level's 1
-    // All steps of a ring one after the other, 2 x 63 x 0.7 us, have the library's software in
-    // them.
+    // All steps of a ring one after the other, 2 x 63 x 0.7 us; a fitted library has them in it.
     Transfer ring = every(1, TransferType::all_reduce, 64);
     ring.algorithm = "ring";
-    EXPECT_NEAR(latency(ring), 2 * 63 * 0.7, exact);
+    EXPECT_NEAR(latency(ring), 20 + 2 * 63 * 0.7, exact);
+    CollectiveLibrarySpec fitted = plain_library();
+    fitted.transfers[TransferType::all_reduce].record.rows = 10;
+    EXPECT_NEAR(make_coflow(ring, fabric, fitted, 64).latency.value() * 1e6, 20 + 3.8, exact);
 }
 
 }  // namespace
