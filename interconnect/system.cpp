@@ -16,20 +16,25 @@ const std::vector<std::pair<const char*, PlaneBalance>>& names_of(const PlaneBal
     return names;
 }
 
+// What is beyond these is a slip of the pen (a unit too many), and its times are none of a
+// simulation.
 template <class Form>
 void describe(Form& form, LinkLevelSpec& level) {
     form.required("technology", level.technology, "what the links are");
     form.required("bandwidth", level.bandwidth, "of a chip, per direction, all planes together",
-                  positive());
+                  Check{1e6, 1e18, false, "a rate of 1 MB/s to 1e18 B/s"});
     form.required("domain", level.domain, "chips that reach each other over it", at_least(1));
-    form.optional("planes", level.planes, "parallel switch planes", at_least(1));
+    form.optional("planes", level.planes, "parallel switch planes",
+                  Check{1, 1e6, false, "a whole number of 1 to 1,000,000"});
     form.optional("planes_down", level.planes_down, "failed planes; the rest carry everything",
                   non_negative());
     form.optional("plane_balance", level.plane_balance,
                   "packet: sprayed evenly; message: one plane a message");
-    form.required("latency", level.latency, "one small message end to end", non_negative());
+    form.required("latency", level.latency, "one small message end to end",
+                  Check{0, 10, false, "a latency of 0 to 10 s"});
     form.optional("oversubscription", level.oversubscription,
-                  "of the switches above the first tier; divides the bandwidth", at_least(1));
+                  "of the switches above the first tier; divides the bandwidth",
+                  Check{1, 1000, false, "a ratio of 1 to 1,000, no fabric is built beyond"});
     form.optional("reduces_in_switch", level.reduces_in_switch,
                   "scale-up: its switches can add up and copy what passes (NVLink SHARP)");
     form.optional("topology", level.topology,

@@ -5,12 +5,28 @@
 
 namespace podsim {
 
+namespace {
+
+// What is beyond these is a slip of the pen, and its times are no time of a simulation.
+Check wire_latency() {
+    return {0, 1, false, "a latency of 0 to 1 s"};
+}
+Check link_rate(bool may_be_zero) {
+    return {may_be_zero ? 0 : 1e6, 1e18, false,
+            may_be_zero ? "0 or a rate up to 1e18 B/s" : "a rate of 1 MB/s to 1e18 B/s"};
+}
+Check few() {
+    return {0, 1e6, false, "a whole number of 0 to 1,000,000"};
+}
+
+}  // namespace
+
 template <class Form>
 void describe(Form& form, AttachedSpec& attached) {
     form.required("kind", attached.kind, "host or memory");
     form.optional("per_node", attached.per_node, "of them under each first-tier switch set",
-                  at_least(1));
-    form.required("bandwidth", attached.bandwidth, "of one, per direction", positive());
+                  at_least(1), few());
+    form.required("bandwidth", attached.bandwidth, "of one, per direction", link_rate(false));
 }
 
 namespace {
@@ -53,11 +69,11 @@ void describe_level(Form& form, TopologyLevelSpec& level) {
     form.optional("family", level.family, "switched-planes, fat-tree, full-mesh, torus, dragonfly");
     form.optional("chips", level.chips, "of one group; the last level has all", non_negative());
     form.optional("bandwidth", level.bandwidth, "of a chip in this level, per direction",
-                  non_negative());
+                  link_rate(true));
     form.optional("dimensions", level.dimensions, "torus, full-mesh: chips along each",
                   at_least(1));
     form.optional("link_bandwidth", level.link_bandwidth, "of a link in each dimension",
-                  positive());
+                  link_rate(false));
     form.optional("planes", level.planes, "switched-planes: those of the level if left out",
                   non_negative());
     form.optional("node_chips", level.node_chips, "chips under one first-tier switch or leaf",
@@ -68,23 +84,24 @@ void describe_level(Form& form, TopologyLevelSpec& level) {
     form.optional("rails", level.rails, "fat-tree: chip i of a node is on leaf i modulo rails",
                   non_negative());
     form.optional("oversubscription", level.oversubscription,
-                  "bandwidth down over up at the first tier", at_least(1));
+                  "bandwidth down over up at the first tier",
+                  Check{1, 1000, false, "a ratio of 1 to 1,000, no fabric is built beyond"});
     form.optional("routers_per_group", level.routers_per_group, "dragonfly", non_negative());
     form.optional("chips_per_router", level.chips_per_router, "dragonfly", non_negative());
     form.optional("global_links", level.global_links, "dragonfly: of a router", non_negative());
     form.optional("local_bandwidth", level.local_bandwidth, "dragonfly: of a link in a group",
-                  non_negative());
+                  link_rate(true));
     form.optional("global_bandwidth", level.global_bandwidth, "dragonfly: of a global link",
-                  non_negative());
+                  link_rate(true));
     form.optional("attached", level.attached, "hosts and memory on the first-tier switches");
     form.optional("first_medium", level.first_medium, "of links at a chip");
     form.optional("second_medium", level.second_medium, "of links between switches");
     form.optional("electrical_latency", level.electrical_latency,
-                  "of a backplane or copper link: serialiser to deserialiser", non_negative());
+                  "of a backplane or copper link: serialiser to deserialiser", wire_latency());
     form.optional("optical_latency", level.optical_latency, "of an optical link, fibre included",
-                  non_negative());
+                  wire_latency());
     form.optional("switch_latency", level.switch_latency, "through a switch or a router",
-                  non_negative());
+                  wire_latency());
     form.optional("virtual_channels", level.virtual_channels,
                   "of a link; as many as the routing needs if left out", non_negative());
     form.optional("switch", level.switch_part, "part of a first-tier switch (configs/parts)");
@@ -105,13 +122,13 @@ void describe_topology(Form& form, TopologySpec& topology) {
     form.optional("levels", topology.levels, "levels of their own, from the inside out");
     form.optional("routing", topology.routing, "how messages choose among paths");
     form.optional("flows_per_pair", topology.flows_per_pair,
-                  "hashed: pieces of a message that choose for themselves", at_least(1));
+                  "hashed: pieces of a message that choose for themselves", at_least(1), few());
     form.optional("endpoint_latency", topology.endpoint_latency,
-                  "both ends: issue, translation, on-chip network", non_negative());
+                  "both ends: issue, translation, on-chip network", wire_latency());
     form.optional("memory_latency", topology.memory_latency, "of a read at the far end",
-                  non_negative());
+                  wire_latency());
     form.optional("sync_legs", topology.sync_legs, "ways across of a synchronised write",
-                  at_least(1));
+                  at_least(1), few());
     form.optional("faults", topology.faults, "what is broken");
     if (!form.ok()) return;
     if (topology.levels.empty() == topology.level.family.empty()) {

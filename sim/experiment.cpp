@@ -77,6 +77,20 @@ AlternativeResult run_alternative(const ResolvedExperiment& experiment,
     return result;
 }
 
+// Numbers that are each possible and together last longer than 106 days are the user's, not ours.
+AlternativeResult run_within_time(const ResolvedExperiment& experiment,
+                                  const ResolvedAlternative& alternative, const RunOptions& options,
+                                  RunCounts& counts) {
+    try {
+        return run_alternative(experiment, alternative, options, counts);
+    } catch (const std::range_error& error) {
+        throw InputError(alternative.pool.places.map, "alternatives." + alternative.name,
+                         error.what(),
+                         "a size, a bandwidth, a latency or a ratio of the workload, the system or "
+                         "its libraries is out of proportion");
+    }
+}
+
 // The resolved configuration says what was chosen, and that it was.
 void write_chosen(const ResolvedExperiment& experiment, Node& document) {
     const Place rule{kDefaultRule, 0, 0};
@@ -189,7 +203,7 @@ Result run_experiment(const Node& experiment, Catalog& catalog, const RunOptions
     RunCounts counts;
     for (const auto& alternative : resolved.alternatives) {
         if (options.progress) options.progress(alternative.name);
-        AlternativeResult one = run_alternative(resolved, alternative, options, counts);
+        AlternativeResult one = run_within_time(resolved, alternative, options, counts);
         one.audit = audit(one, result.kind, result.configuration);
         result.alternatives.push_back(std::move(one));
     }

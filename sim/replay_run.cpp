@@ -195,8 +195,11 @@ void add_warnings(AlternativeResult& result, const ResolvedExperiment& experimen
                         "time",
                         replay.count.recorded));
     if (replay.traced().ranks < alternative.ranks)
-        first.push_back(fmt::format("{} of {} ranks have nothing to do",
-                                    alternative.ranks - replay.traced().ranks, alternative.ranks));
+        first.push_back(
+            fmt::format("{} of {} ranks have nothing to do: the trace is of ranks 0 to "
+                        "{}, and what names no group is of all of those",
+                        alternative.ranks - replay.traced().ranks, alternative.ranks,
+                        replay.traced().ranks - 1));
     result.warnings.insert(result.warnings.begin(), first.begin(), first.end());
 }
 

@@ -181,7 +181,7 @@ void describe(Form& form, CollectiveForm& collective) {
                   "done first if left out");
     const bool tokens = collective.by_tokens();
     of_variant(form, !tokens, "bytes", collective.bytes, "buffer, as nccl-tests count it",
-               positive());
+               Check{0, 1e15, true, "a value above 0, at most 1 PB"});
     of_variant(form, tokens, "tokens_per_rank", collective.tokens_per_rank,
                "dispatch, combine: tokens each rank sends", count());
     of_variant(form, tokens, "hidden", collective.hidden, "dispatch, combine: elements of a token",
@@ -189,7 +189,8 @@ void describe(Form& form, CollectiveForm& collective) {
     of_variant(form, tokens, "top_k", collective.top_k,
                "dispatch, combine: experts a token goes to", count());
     optional_of_variant(form, tokens, "element_bytes", collective.element_bytes,
-                        "dispatch, combine: bytes of an element", positive());
+                        "dispatch, combine: bytes of an element",
+                        Check{0.125, 64, false, "a value of 0.125 (a bit) to 64"});
     optional_of_variant(form, tokens, "scale_block", collective.scale_block,
                         "dispatch, combine: elements that share a 4-byte scale, 0 for none",
                         non_negative());

@@ -10,6 +10,7 @@
 #include <tuple>
 
 #include "base/names.hpp"
+#include "workloads/trace/trace_deadlock.hpp"
 #include "workloads/trace/trace_matching.hpp"
 #include "workloads/trace_summary.hpp"
 
@@ -130,6 +131,7 @@ class Builder {
     }
 
     void fold() {
+        folded_ranks_ = true;
         const TraceMatching matching = match_ranks(trace_);
         std::vector<int> class_of = fold_ranks(trace_, matching);
         if (!add_folded(matching, class_of)) {
@@ -204,11 +206,31 @@ class Builder {
                     transfer.shares.push_back(
                         {ranks, Bytes(node_of(key).payload), Bytes(sum / transfer.group_ranks)});
             } else if (!equal) {
-                ++uneven_;
+                note_uneven(matching, event);
             }
         }
         folded_.events.push_back({transfer, keys});
         return true;
+    }
+
+    void note_uneven(const TraceMatching& matching, std::size_t event) {
+        if (uneven_++ > 0) return;
+        // The first by which members differ.
+        const auto& members = matching.events[event];
+        const auto rank_of = [&](const NodeOfRank& one) -> const RankTrace& {
+            return trace_.ranks[static_cast<std::size_t>(one.rank)];
+        };
+        const NodeOfRank& first = members.front();
+        const TraceNode& node = rank_of(first).nodes[first.node];
+        const auto other = std::find_if(members.begin(), members.end(), [&](const auto& one) {
+            return rank_of(one).nodes[one.node].payload != node.payload;
+        });
+        if (other == members.end()) return;
+        const TraceNode& differs = rank_of(*other).nodes[other->node];
+        first_uneven_ = fmt::format(
+            "{}, node {}: {} of {:.0f} bytes on rank {}, of {:.0f} on rank {} (node {})",
+            rank_of(first).file, node.id, name_of(node.collective), node.payload, first.rank,
+            differs.payload, other->rank, differs.id);
     }
 
     const RankTrace& graph_of(const std::pair<int, std::uint32_t>& part) const {
@@ -242,11 +264,19 @@ class Builder {
         try {
             require_valid(program);
         } catch (const std::invalid_argument& error) {
+            require_no_deadlock();
             throw InputError({trace_.ranks.front().file, 0, 0}, "", error.what(),
                              "a send runs with its receive: let both sides begin them in orders "
                              "that fit");
         }
         return std::move(result_);
+    }
+
+    // Says which ranks it is that wait for each other, where the trace has one graph for each.
+    void require_no_deadlock() const {
+        if (!folded_ranks_) return;
+        if (const auto deadlock = find_deadlock(trace_, match_ranks(trace_)))
+            throw InputError({*deadlock});
     }
 
     void intern_transfers() {
@@ -355,7 +385,9 @@ class Builder {
                 "process groups whose ranks are not evenly apart are taken as if they were");
         if (uneven_ > 0)
             result_.warnings.push_back(fmt::format(
-                "{} collectives whose ranks name different sizes: the largest is taken", uneven_));
+                "{} collective{} whose ranks name different sizes, the largest is taken; {}{}",
+                uneven_, uneven_ == 1 ? "" : "s", uneven_ == 1 ? "" : "the first is ",
+                first_uneven_));
         if (lone_messages_ > 0)
             result_.warnings.push_back(
                 fmt::format("{} sends and receives of a trace of one rank: each is taken with a "
@@ -370,8 +402,9 @@ class Builder {
     TraceProgram result_;
     std::map<std::tuple<std::string, double, double, double>, int> operators_;
     std::map<std::string, int> streams_;
-    bool regular_ = true;
+    bool regular_ = true, folded_ranks_ = false;
     long uneven_ = 0, lone_messages_ = 0;
+    std::string first_uneven_;
 };
 
 }  // namespace

@@ -147,7 +147,21 @@ class Matcher {
                                 from, sends.size(), tag, receives.size()),
                     "every receive needs a send with the same peer and tag");
         }
-        for (std::size_t k = 0; k < both; ++k) add({sends[k], receives[k]}, {from, to});
+        for (std::size_t k = 0; k < both; ++k) {
+            require_one_size(sends[k], receives[k]);
+            add({sends[k], receives[k]}, {from, to});
+        }
+    }
+
+    // A side that says no size takes the other's.
+    void require_one_size(const NodeOfRank& send, const NodeOfRank& receive) {
+        const double sent = node_of(send).payload, taken = node_of(receive).payload;
+        if (sent == taken || sent == 0 || taken == 0) return;
+        problem(receive,
+                fmt::format("receives {:.0f} bytes of rank {}, which sends {:.0f} (node {})", taken,
+                            send.rank, sent, node_of(send).id),
+                "comm_size of a send and of its receive are the same; a message more or less on "
+                "one side shifts all that follow");
     }
 
     void add(std::vector<NodeOfRank> event, std::vector<int> members) {

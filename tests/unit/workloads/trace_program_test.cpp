@@ -97,7 +97,41 @@ TEST_F(TracePrograms, WhoWaitsForWhom) {
                            packed_ids(5, {1}) + whole_attribute("comm_dst", 7, peer) +
                                whole_attribute("comm_size", 9, 64));
     };
-    EXPECT_THAT(refusal({crossed(1), crossed(0)}), HasSubstr("wait for each other in a circle"));
+    EXPECT_THAT(refusal({crossed(1), crossed(0)}),
+                HasSubstr("t.0.et: rank 0, node 1: transfers wait for each other in a circle: rank "
+                          "0's receive of rank 1 (node 1) runs with rank 1's send to rank 0 (node "
+                          "2), which comes after rank 1's receive of rank 0 (node 1), which runs "
+                          "with rank 0's send to rank 1 (node 2), which comes after rank 0's "
+                          "receive of rank 1 (node 1)"));
+}
+
+// Two groups that both ranks enter in opposite orders, work in between.
+TEST_F(TracePrograms, CollectivesInOppositeOrdersNameTheirRanks) {
+    const auto rank = [](const char* first, const char* second) {
+        return chakra_collective(1, 0, 64, first) + chakra_compute(2, 10, {1}) +
+               chakra_collective(3, 0, 64, second, {2});
+    };
+    const ExecutionTrace trace =
+        trace_of({rank("a", "b"), rank("b", "a")}, R"({"a": [0, 1], "b": [0, 1]})");
+    EXPECT_THAT(refusal_of([&] { (void)program_of_trace(trace, 0, 1); }),
+                HasSubstr("rank 0's all_reduce (node 1) runs with rank 1's all_reduce (node 3), "
+                          "which comes after rank 1's all_reduce (node 1)"));
+}
+
+TEST_F(TracePrograms, SizesThatDifferAreTold) {
+    EXPECT_THAT(refusal({chakra_message(1, true, 1, 640), chakra_message(4, false, 0, 128)}),
+                HasSubstr("t.1.et: rank 1, node 4: receives 128 bytes of rank 0, which sends 640 "
+                          "(node 1)"));
+    const TraceProgram traced = program_of_trace(
+        trace_of({chakra_collective(1, 0, 64), chakra_collective(7, 0, 32)}), 0, 1);
+    ASSERT_EQ(traced.warnings.size(), 1U);
+    EXPECT_THAT(traced.warnings[0], HasSubstr("node 1: all_reduce of 64 bytes on rank 0, of 32 on "
+                                              "rank 1 (node 7)"));
+    EXPECT_EQ(traced.program.transfers[0].size, Bytes(64));
+    // One side that does not say takes the other's.
+    const TraceProgram told = program_of_trace(
+        trace_of({chakra_message(1, true, 1, 640), chakra_message(1, false, 0, 0)}), 0, 1);
+    EXPECT_EQ(told.program.transfers[0].size, Bytes(640));
 }
 
 TEST_F(TracePrograms, OneRankStandsForMany) {
