@@ -164,6 +164,7 @@ CoflowShare share_of(const TransferShare& part, const Reach& reach, const PortRa
         }
         share.port_time[i] = bytes / rate;
         share.wire = max(share.wire, (up ? links.up : links.out) * share.port_time[i]);
+        share.carried = share.wire;
     };
     put(Port::scale_up_send, reach.up * part.send);
     put(Port::scale_up_receive, reach.up * part.receive);
@@ -226,6 +227,8 @@ Coflow coflow_by(const TransferProtocol& protocol, const Transfer& t, const Rank
 
     Coflow coflow;
     coflow.record = &habits.record;
+    coflow.in_switch = protocol.in_switch;
+    coflow.padding = factor;
     coflow.latency = latency_of(t, fabric, habits, protocol,
                                 placement.domains > 1 || habits.local_over_scale_out);
     for (TransferShare part : parts_of(t)) {
