@@ -352,7 +352,7 @@ Section lifecycle_section(const Alternatives& all) {
 
 std::vector<Section> sections_of(const Alternatives& all) {
     std::vector<Section> sections = {what_runs(all)};
-    for (const char* group : {"throughput", "latency", "achieved", "memory", "energy"}) {
+    for (const char* group : {"throughput", "latency", "achieved", "packets", "memory", "energy"}) {
         Section section{group, {}};
         if (section.title == "achieved") section.title += ", and share of the data sheet's peak";
         add_metrics(section, all, group);

@@ -100,6 +100,7 @@ CoflowShare share_of(const TransferShare& part, const TransferShare& mean, const
         even[i] = crossing * of_mean / rate;
         share.wire =
             max(share.wire, on_links(up ? links.up : links.out, share.port_time[i], even[i]));
+        share.carried = share.wire;
     };
     put(Port::scale_up_send, reach.up, part.send, mean.send);
     put(Port::scale_up_receive, reach.up, part.receive, mean.receive);
@@ -171,6 +172,8 @@ Coflow coflow_by(const TransferProtocol& protocol, const Transfer& t, const Rank
 
     Coflow coflow;
     coflow.record = &habits.record;
+    coflow.in_switch = protocol.in_switch;
+    coflow.padding = factor;
     coflow.latency = latency_of(t, fabric, habits, protocol, links,
                                 placement.domains > 1 || habits.local_over_scale_out);
     TransferShare mean = mean_of(parts_of(t));

@@ -41,7 +41,8 @@ struct CoflowShare {
     Bytes bytes[kPorts];          // what crosses each port of one rank, padding included
     Seconds port_time[kPorts];    // those bytes at the attainable rate of the port
     Bytes local{0.0};             // payload that never leaves the rank
-    Seconds wire{0.0};            // the longest of port_time, and of the links inside the fabric
+    Seconds carried{0.0};         // the longest of port_time, and of the links inside the fabric
+    Seconds wire{0.0};            // that, and what the library's own habits add to it
     std::vector<LinkTime> links;  // where others than ports may be full
 };
 
@@ -50,6 +51,8 @@ struct Coflow {
     std::vector<CoflowShare> shares;
     const FitRecord* record = nullptr;  // of the library, which must outlive the coflow
     std::vector<OutsideFit> outside;    // in what respects the record's rows do not cover it
+    bool in_switch = false;             // by a protocol in which the switches add up
+    double padding = 1;                 // of messages, in the shares' bytes
 };
 
 // Throws std::invalid_argument: a group larger than `total_ranks`, a library without the type.

@@ -31,10 +31,11 @@ TopologyLevelSpec reduced(TopologyLevelSpec level, long& chips, long& planes) {
         const long most = level.routers_per_group * level.global_links + 1;
         chips = std::min(groups, most) * level.routers_per_group;
     } else {
-        level.node_chips = level.node_chips > 0 ? 2 : 0;
+        chips = 8;
+        // Without switches above all chips are under one.
+        if (level.node_chips > 0) level.node_chips = level.second_tier > 0 ? 2 : chips;
         level.second_tier = std::min(level.second_tier, 2L);
         level.rails = std::min(level.rails, 2L);
-        chips = 8;
     }
     return level;
 }

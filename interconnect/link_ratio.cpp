@@ -16,26 +16,6 @@ namespace podsim {
 
 namespace {
 
-Collective collective_of(TransferType type) {
-    switch (type) {
-        case TransferType::dispatch:
-        case TransferType::combine:
-        case TransferType::all_to_all:
-            return Collective::all_to_all;
-        case TransferType::all_reduce:
-            return Collective::all_reduce;
-        case TransferType::all_gather:
-            return Collective::all_gather;
-        case TransferType::reduce_scatter:
-            return Collective::reduce_scatter;
-        case TransferType::broadcast:
-            return Collective::broadcast;
-        case TransferType::send_recv:
-            return Collective::send_recv;
-    }
-    return Collective::all_to_all;
-}
-
 // The chips that `members` ranks, every stride-th, sit on.
 ChipGroup chips_of(long members, long stride, long ranks_per_chip) {
     ChipGroup group;
@@ -151,6 +131,26 @@ int classes_of(const std::shared_ptr<const TopologyTimes>& links) {
 }
 
 }  // namespace
+
+Collective collective_of(TransferType type) {
+    switch (type) {
+        case TransferType::dispatch:
+        case TransferType::combine:
+        case TransferType::all_to_all:
+            return Collective::all_to_all;
+        case TransferType::all_reduce:
+            return Collective::all_reduce;
+        case TransferType::all_gather:
+            return Collective::all_gather;
+        case TransferType::reduce_scatter:
+            return Collective::reduce_scatter;
+        case TransferType::broadcast:
+            return Collective::broadcast;
+        case TransferType::send_recv:
+            return Collective::send_recv;
+    }
+    return Collective::all_to_all;
+}
 
 bool asks(const Transfer& t, Algorithm algorithm) {
     return t.algorithm == to_string(algorithm);

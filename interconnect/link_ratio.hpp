@@ -32,6 +32,9 @@ struct LinkRatio {
 // Classes of links inside both fabrics; 0 of ports alone.
 int link_classes(const RankFabric& fabric);
 
+// Dispatch and combine are exchanges.
+Collective collective_of(TransferType type);
+
 bool asks(const Transfer& transfer, Algorithm algorithm);
 // Every member sends every other one its part at once.
 bool sends_pairs(const Transfer& transfer);

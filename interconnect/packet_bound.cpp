@@ -14,23 +14,62 @@ namespace podsim {
 
 namespace {
 
-// Calls `use(link, share)` for every link on the ways from source to destination, `share` of the
-// packets on it, and gives the longest latency of them.
+using Use = std::function<void(int link, double bytes)>;
+
+// The ways to one destination after the other. Nodes are visited once each, those before others
+// first, so that fabrics with very many equal paths cost no more than their links.
 class Ways {
   public:
     Ways(const PacketNetworkSpec& network, PathChoice at_endpoints)
-        : network_(network), at_endpoints_(at_endpoints), nodes_(network.endpoint_nodes()) {}
+        : network_(network),
+          at_endpoints_(at_endpoints),
+          nodes_(network.endpoint_nodes()),
+          states_(network.nodes.size()) {}
 
-    Seconds walk(int source, int destination,
-                 const std::function<void(int link, double share)>& use) const {
-        const auto given = network_.paths.find({source, destination});
-        if (given == network_.paths.end())
-            return from(nodes_.at(static_cast<std::size_t>(source)), destination, 1.0, 0, use);
+    // What the sources' bytes put on each link; and the longest latency of each of these pairs.
+    std::vector<Seconds> spread(int destination, const std::vector<std::pair<int, double>>& bytes,
+                                const Use& use) {
+        ++stamp_;
+        order_.clear();
+        std::vector<Seconds> longest;
+        for (const auto& [source, size] : bytes) {
+            const auto given = network_.paths.find({source, destination});
+            if (given != network_.paths.end()) {
+                longest.push_back(along(given->second, size, use));
+                continue;
+            }
+            const int from = nodes_.at(static_cast<std::size_t>(source));
+            longest.push_back(visit(from, destination));
+            state_of(from).bytes += size;
+        }
+        for (auto node = order_.rbegin(); node != order_.rend(); ++node) pass_on(*node, use);
+        return longest;
+    }
+
+  private:
+    struct State {
+        std::uint64_t stamp = 0;
+        bool done = false;
+        double bytes = 0;
+        Seconds latency{0.0};  // from here to the destination
+        std::vector<int> next;
+    };
+    State& state_of(int node) { return states_[static_cast<std::size_t>(node)]; }
+    const PacketLink& link_at(int link) const {
+        return network_.links.at(static_cast<std::size_t>(link));
+    }
+
+    Seconds latency_over(int link) const {
+        const PacketNode& to = network_.nodes[static_cast<std::size_t>(link_at(link).to)];
+        return link_at(link).latency + (to.is_switch ? to.switch_spec.latency : Seconds(0.0));
+    }
+
+    Seconds along(const std::vector<std::vector<int>>& paths, double bytes, const Use& use) const {
         Seconds longest(0.0);
-        for (const std::vector<int>& path : given->second) {
+        for (const std::vector<int>& path : paths) {
             Seconds latency(0.0);
             for (const int link : path) {
-                use(link, 1.0 / static_cast<double>(given->second.size()));
+                use(link, bytes / static_cast<double>(paths.size()));
                 latency += latency_over(link);
             }
             longest = max(longest, latency);
@@ -38,52 +77,60 @@ class Ways {
         return longest;
     }
 
-  private:
-    Seconds latency_over(int link) const {
-        const PacketLink& it = network_.links.at(static_cast<std::size_t>(link));
-        const PacketNode& to = network_.nodes[static_cast<std::size_t>(it.to)];
-        return it.latency + (to.is_switch ? to.switch_spec.latency : Seconds(0.0));
+    // Depth first; a node stands in order_ behind all that it leads to.
+    Seconds visit(int node, int destination) {
+        State& state = state_of(node);
+        if (state.stamp == stamp_ && state.done) return state.latency;
+        const int end = nodes_.at(static_cast<std::size_t>(destination));
+        const bool circle = state.stamp == stamp_;
+        state.stamp = stamp_;
+        state.done = false;
+        state.bytes = 0;
+        state.latency = Seconds(0.0);
+        state.next.clear();
+        if (node != end) {
+            const int choice = network_.next_links.at(
+                static_cast<std::size_t>(node))[static_cast<std::size_t>(destination)];
+            if (choice >= 0) state.next = network_.choices[static_cast<std::size_t>(choice)];
+            std::erase_if(state.next, [&](int l) { return link_at(l).dead; });
+            if (state.next.empty() || circle) {
+                throw std::invalid_argument(fmt::format(
+                    "no route to {} at {}", network_.nodes[static_cast<std::size_t>(end)].name,
+                    network_.nodes[static_cast<std::size_t>(node)].name));
+            }
+        }
+        Seconds longest(0.0);
+        for (const int l : state.next)
+            longest = max(longest, latency_over(l) + visit(link_at(l).to, destination));
+        state.latency = longest;
+        state.done = true;
+        order_.push_back(node);
+        return longest;
     }
 
-    Seconds from(int node, int destination, double share, std::size_t depth,
-                 const std::function<void(int, double)>& use) const {
-        if (node == nodes_.at(static_cast<std::size_t>(destination))) return Seconds(0.0);
-        const int choice = network_.next_links.at(
-            static_cast<std::size_t>(node))[static_cast<std::size_t>(destination)];
-        std::vector<int> links;
-        if (choice >= 0) links = network_.choices[static_cast<std::size_t>(choice)];
-        std::erase_if(links,
-                      [&](int l) { return network_.links[static_cast<std::size_t>(l)].dead; });
-        if (links.empty() || depth > network_.nodes.size()) {
-            throw std::invalid_argument(fmt::format(
-                "no route to {} at {}",
-                network_
-                    .nodes[static_cast<std::size_t>(nodes_[static_cast<std::size_t>(destination)])]
-                    .name,
-                network_.nodes[static_cast<std::size_t>(node)].name));
-        }
-        const bool by_bandwidth = !network_.nodes[static_cast<std::size_t>(node)].is_switch &&
-                                  at_endpoints_ == PathChoice::least_queued;
+    void pass_on(int node, const Use& use) {
+        State& state = state_of(node);
+        if (!(state.bytes > 0)) return;
+        const PacketNode& its = network_.nodes[static_cast<std::size_t>(node)];
+        const PathChoice choice = its.is_switch ? its.switch_spec.path_choice : at_endpoints_;
         const auto weight = [&](int l) {
-            return by_bandwidth ? network_.links[static_cast<std::size_t>(l)].bandwidth.value()
-                                : 1.0;
+            return choice == PathChoice::least_queued ? link_at(l).bandwidth.value() : 1.0;
         };
         double sum = 0;
-        for (const int l : links) sum += weight(l);
-        Seconds longest(0.0);
-        for (const int l : links) {
-            const double part = share * weight(l) / sum;
+        for (const int l : state.next) sum += weight(l);
+        for (const int l : state.next) {
+            const double part = state.bytes * weight(l) / sum;
             use(l, part);
-            longest =
-                max(longest, latency_over(l) + from(network_.links[static_cast<std::size_t>(l)].to,
-                                                    destination, part, depth + 1, use));
+            state_of(link_at(l).to).bytes += part;
         }
-        return longest;
     }
 
     const PacketNetworkSpec& network_;
     const PathChoice at_endpoints_;
     const std::vector<int> nodes_;
+    std::uint64_t stamp_ = 0;
+    std::vector<State> states_;
+    std::vector<int> order_;
 };
 
 double wire_of(const PacketMessage& message, const PacketSettings& settings) {
@@ -92,32 +139,68 @@ double wire_of(const PacketMessage& message, const PacketSettings& settings) {
     return size + packets * settings.packet_header.value();
 }
 
+// What goes to each destination, by source.
+std::map<int, std::map<int, double>> by_destination(const PacketTraffic& traffic,
+                                                    const PacketSettings& settings,
+                                                    int collective) {
+    std::map<int, std::map<int, double>> wire;
+    for (const PacketMessage& message : traffic) {
+        if (collective >= 0 && message.collective != collective) continue;
+        wire[message.destination][message.source] += wire_of(message, settings);
+    }
+    return wire;
+}
+
+// Latency of each pair that sends.
+std::map<std::pair<int, int>, Seconds> pair_latencies(const PacketNetworkSpec& network,
+                                                      const PacketTraffic& traffic) {
+    Ways ways(network, PathChoice::round_robin);
+    std::map<std::pair<int, int>, Seconds> known;
+    for (const auto& [destination, sources] : by_destination(traffic, {}, -1)) {
+        const std::vector<std::pair<int, double>> from(sources.begin(), sources.end());
+        const std::vector<Seconds> latencies = ways.spread(destination, from, [](int, double) {});
+        for (std::size_t i = 0; i < from.size(); ++i)
+            known.insert({{from[i].first, destination}, latencies[i]});
+    }
+    return known;
+}
+
 }  // namespace
 
 std::vector<Bytes> link_demands(const PacketNetworkSpec& network, const PacketTraffic& traffic,
                                 const PacketSettings& settings, int collective) {
-    std::map<std::pair<int, int>, double> wire;
-    for (const PacketMessage& message : traffic) {
-        if (collective >= 0 && message.collective != collective) continue;
-        wire[{message.source, message.destination}] += wire_of(message, settings);
-    }
-    const Ways ways(network, settings.endpoint.path_choice);
+    Ways ways(network, settings.endpoint.path_choice);
     std::vector<Bytes> demands(network.links.size());
-    for (const auto& [pair, bytes] : wire) {
-        ways.walk(pair.first, pair.second, [&demands, size = bytes](int link, double share) {
-            demands[static_cast<std::size_t>(link)] += Bytes(size * share);
-        });
+    for (const auto& [destination, sources] : by_destination(traffic, settings, collective)) {
+        (void)ways.spread(destination, {sources.begin(), sources.end()},
+                          [&demands](int link, double bytes) {
+                              demands[static_cast<std::size_t>(link)] += Bytes(bytes);
+                          });
     }
     return demands;
 }
 
 Seconds path_latency(const PacketNetworkSpec& network, const PacketTraffic& traffic) {
-    std::map<std::pair<int, int>, bool> seen;
-    const Ways ways(network, PathChoice::round_robin);
     Seconds longest(0.0);
-    for (const PacketMessage& message : traffic) {
-        if (std::exchange(seen[{message.source, message.destination}], true)) continue;
-        longest = max(longest, ways.walk(message.source, message.destination, [](int, double) {}));
+    for (const auto& [pair, latency] : pair_latencies(network, traffic))
+        longest = max(longest, latency);
+    return longest;
+}
+
+Seconds chain_latency(const PacketNetworkSpec& network, const PacketTraffic& traffic) {
+    const auto latencies = pair_latencies(network, traffic);
+    std::vector<Seconds> end(traffic.size());
+    Seconds longest(0.0);
+    for (std::size_t m = 0; m < traffic.size(); ++m) {
+        const PacketMessage& message = traffic[m];
+        Seconds begin = message.entry;
+        for (const int before : message.after) {
+            if (before >= static_cast<int>(m))
+                throw std::invalid_argument("a message waits for one that stands behind it");
+            begin = max(begin, end[static_cast<std::size_t>(before)]);
+        }
+        end[m] = begin + latencies.at({message.source, message.destination});
+        longest = max(longest, end[m]);
     }
     return longest;
 }
@@ -153,7 +236,7 @@ Seconds coflow_time(const PacketNetworkSpec& network, const PacketTraffic& traff
 
 Seconds walk_time(const PacketNetworkSpec& network, const PacketTraffic& traffic,
                   const PacketSettings& settings) {
-    const Ways ways(network, settings.endpoint.path_choice);
+    Ways ways(network, settings.endpoint.path_choice);
     const std::vector<int> nodes = network.endpoint_nodes();
     std::vector<double> rate(nodes.size(), 0.0), sent(nodes.size(), 0.0);
     for (std::size_t e = 0; e < nodes.size(); ++e) {
@@ -165,8 +248,8 @@ Seconds walk_time(const PacketNetworkSpec& network, const PacketTraffic& traffic
         const auto sender = static_cast<std::size_t>(message.source);
         const double bytes = wire_of(message, settings);
         std::map<int, double> demands;
-        ways.walk(message.source, message.destination,
-                  [&](int link, double share) { demands[link] += bytes * share; });
+        (void)ways.spread(message.destination, {{message.source, bytes}},
+                          [&demands](int link, double part) { demands[link] += part; });
         SharedCoflow coflow;
         SharedCoflow::Class one;
         one.entry = max(message.entry, Seconds(sent[sender]));

@@ -10,7 +10,7 @@
 namespace podsim {
 
 // Bytes, headers included, that the messages put on each link. Where several links lead on, packets
-// take them evenly, or, at endpoints whose free port takes the next packet, by bandwidth.
+// take them evenly, or by bandwidth where the free port or the shortest queue takes the next.
 // Messages of one `collective` alone where it is not below 0.
 std::vector<Bytes> link_demands(const PacketNetworkSpec& network, const PacketTraffic& traffic,
                                 const PacketSettings& settings, int collective = -1);
@@ -18,6 +18,10 @@ std::vector<Bytes> link_demands(const PacketNetworkSpec& network, const PacketTr
 // Of links and switches on the way, the longest of all pairs that send: what a coflow pays beside
 // its bytes.
 Seconds path_latency(const PacketNetworkSpec& network, const PacketTraffic& traffic);
+
+// The same of messages that wait for each other, one after the other: when the last would be there
+// if none had a byte. Messages stand behind those that they wait for.
+Seconds chain_latency(const PacketNetworkSpec& network, const PacketTraffic& traffic);
 
 // The messages of one collective as a coflow of one class, and the links that it runs on, for
 // several at a time (interconnect/shared_coflows).

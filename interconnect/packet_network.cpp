@@ -122,6 +122,8 @@ void require_valid(const PacketNetworkSpec& network) {
             throw std::invalid_argument(where + " has a latency below zero");
         if (!(link.bit_error_rate >= 0 && link.bit_error_rate < 1))
             throw std::invalid_argument(where + " has a bit error rate outside 0 to 1");
+        if (link.ring < 0 || link.ring > 255)
+            throw std::invalid_argument(where + " is of a ring outside 0 to 255");
     }
     for (const auto& row : network.next_links)
         for (const int choice : row)

@@ -50,8 +50,10 @@ struct PacketLink {
     double bit_error_rate = 0;
     bool dead = false;
     // A packet that crosses a dateline changes to its class's second lane, so that a ring of
-    // buffers has an end (Dally and Seitz, IEEE Trans. Computers 36(5), 1987).
+    // buffers has an end (Dally and Seitz, IEEE Trans. Computers 36(5), 1987). Where it turns into
+    // another ring (of another dimension of a torus) it begins in the first lane again.
     bool dateline = false;
+    int ring = 0;
 };
 
 // Endpoints are nodes too and are counted in the order of the nodes: 0, 1, 2...

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <stdexcept>
 #include <vector>
 
 #include "base/units.hpp"
@@ -82,9 +83,14 @@ struct PacketResult {
     PacketLatency latency;  // of packets, from leaving their source to delivery
 };
 
-// Throws std::invalid_argument (bad network, settings or traffic; no route: names the pair) and
-// std::runtime_error: a standstill (who waits for whom), or a law of conservation broken: packets
-// injected = delivered on each channel, bytes alike, credits back to what they were at first.
+// Packets that wait for each other: who for whom.
+class PacketStandstill : public std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+// Throws std::invalid_argument (bad network, settings or traffic; no route: names the pair),
+// PacketStandstill and std::runtime_error: a law of conservation broken: packets injected =
+// delivered on each channel, bytes alike, credits back to what they were at first.
 PacketResult run_packets(const PacketNetworkSpec& network, const PacketTraffic& traffic,
                          const PacketSettings& settings = {});
 

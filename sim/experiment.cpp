@@ -67,8 +67,9 @@ AlternativeResult run_alternative(const ResolvedExperiment& experiment,
     result.kernels = alternative.kernels.name;
     result.collectives = alternative.collectives.name;
     result.fidelity = to_string(fidelity_of(options, alternative.chip));
-    // Packets are simulated on their own (interconnect/packet); no run is made of them.
-    if (options.fidelity == Fidelity::cycle && result.totals.sent_bytes > 0)
+    // Packets are run for one collective by itself (sim/packet_collective).
+    if (options.fidelity == Fidelity::cycle && result.totals.sent_bytes > 0 &&
+        experiment.spec.workload.kind != WorkloadKind::collective)
         result.warnings.emplace_back("transfers take what they take at tile: no packets are run");
     const bool is_serving = !alternative.pools.empty();  // then of all replicas of all pools
     if (!is_serving) result.packages = alternative.packages;
@@ -109,9 +110,12 @@ void write_chosen(const ResolvedExperiment& experiment, Node& document) {
 }
 
 // Throws InputError for a level of detail that what is known of the chip does not carry.
-void require_fidelity(const ResolvedAlternative& alternative, std::optional<Fidelity> asked) {
+void require_fidelity(const WorkloadSpec& workload, const ResolvedAlternative& alternative,
+                      std::optional<Fidelity> asked) {
     const ChipSpec& chip = alternative.chip;
     if (!asked || *asked == Fidelity::analytic) return;
+    // A collective without a kernel's own work asks nothing of the chip's cores.
+    if (workload.collective && !workload.fused_work) return;
     const auto refuse = [&](const std::string& why, const char* hint) {
         throw InputError(
             {at_key(alternative.pool, "chip",
@@ -147,7 +151,7 @@ ResolvedExperiment checked(Node& document, Catalog& catalog, const std::string& 
         }
         const ResolvedAlternative& alternative = cut ? *cut : asked;
         try {
-            require_fidelity(alternative, fidelity);
+            require_fidelity(resolved.spec.workload, alternative, fidelity);
             if (resolved.spec.plan) {
                 check_plan(resolved, alternative);
                 continue;

@@ -234,6 +234,10 @@ void describe(Form& form, WorkloadSpec& workload) {
     CollectiveForm collective;
     of_variant(form, workload.kind == WorkloadKind::collective, "collective", collective,
                "one collective");
+    optional_of_variant(form, workload.kind == WorkloadKind::collective, "packets",
+                        workload.packets,
+                        "collective: knobs of the packet level, at --fidelity cycle "
+                        "(docs/fabric.md)");
     ReplaySpec replay;
     describe_replay(form, workload.kind == WorkloadKind::replay, replay);
     TrainingForm of_training;
@@ -297,6 +301,8 @@ void describe_pool(Form& form, PoolSpec& pool) {
                      "replicas: as many as there may be, chips of them all");
     form.optional("scheduler", pool.scheduler,
                   "serving: knobs of these engines, over those of the workload");
+    form.optional("packets", pool.packets,
+                  "collective: knobs of the packet level, over those of the workload");
 }
 
 template <class Form>
@@ -472,7 +478,9 @@ void require_used(const ExperimentSpec& experiment, std::vector<Diagnostic>& pro
     for (const auto& alternative : experiment.alternatives) {
         for (const auto& pool : alternative.pools) {
             require_exchange(experiment.workload, pool, problems);
-            for (const auto& key : unused_keys(experiment.workload, pool)) {
+            std::vector<std::string> unused = unused_keys(experiment.workload, pool);
+            if (!experiment.workload.collective) unused.emplace_back("packets");
+            for (const auto& key : unused) {
                 if (!pool.places.has(key)) continue;
                 problems.push_back({pool.places.of(key), pool.path + "." + key,
                                     fmt::format("says nothing to a workload of kind {}", kind),

@@ -15,6 +15,7 @@
 #include "sim/autoscaling_spec.hpp"
 #include "sim/faults.hpp"
 #include "sim/moe_operator.hpp"
+#include "sim/packets_form.hpp"
 #include "sim/plan_form.hpp"
 #include "sim/replay_spec.hpp"
 #include "sim/serving_plan_form.hpp"
@@ -74,6 +75,7 @@ struct WorkloadSpec {
     std::optional<MoeLayer> layer;       // that they are the products of, for a whole exchange
     std::optional<Transfer> collective;  // group_ranks and sizes filled in
     std::optional<Operator> fused_work;  // of the collective's kernel, on every rank
+    std::optional<PacketsForm> packets;  // collective: knobs of the packet level
     std::optional<ReplaySpec> replay;
     std::optional<ServingSpec> serving;
     std::optional<TrainingForm> training;
@@ -95,6 +97,7 @@ struct PoolSpec {
     int replicas = 1;                   // serving: engines, over which the chips are divided
     std::optional<AutoscalingSpec> autoscaling;  // serving: up to `replicas`
     SchedulerSettings scheduler;                 // serving: over the workload's
+    std::optional<PacketsForm> packets;          // collective: over the workload's
     KeyPlaces places;
     bool exchanges_layer() const { return places.has("experts.exchange"); }
     std::string path;  // "alternatives.H800"

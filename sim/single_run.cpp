@@ -8,6 +8,7 @@
 #include "sim/cost_metrics.hpp"
 #include "sim/energy_use.hpp"
 #include "sim/expert_exchange.hpp"
+#include "sim/packet_collective.hpp"
 #include "sim/routed_collective.hpp"
 
 namespace podsim {
@@ -56,16 +57,53 @@ struct SingleRun {
     Program program;
     ProgramCosts costs;
     RunRecord record;
+    std::optional<PacketCollectiveRun> packets;  // of a collective at cycle
 };
 
+// Packets that wait for each other are the doing of whoever gave them buffers.
+PacketCollectiveRun packets_of(const SingleRun& run, const ResolvedExperiment& experiment,
+                               const ResolvedAlternative& alternative, const RankFabric& fabric,
+                               std::uint64_t seed) {
+    const WorkloadSpec& workload = experiment.spec.workload;
+    const PoolSpec& pool = alternative.pool;
+    try {
+        return run_packet_collective(run.program.transfers.front(), run.costs.coflows.front(),
+                                     fabric, alternative.collectives,
+                                     packet_knobs(workload.packets, pool.packets), pool.experts,
+                                     seed);
+    } catch (const PacketStandstill& error) {
+        const char* hint = "a larger packets.input_buffer, or none";
+        throw InputError({pool.packets ? at_key(pool, "packets", error.what(), hint)
+                                       : at_key(workload, "packets", error.what(), hint)});
+    }
+}
+
 SingleRun simulate(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative,
-                   CostCache& cache, const RankFabric& fabric, Driver driver) {
+                   CostCache& cache, const RankFabric& fabric, const RunOptions& options) {
     SingleRun run;
     run.program = program_of(experiment.spec.workload, alternative);
     run.costs =
         cost_program(run.program, cache, fabric, alternative.collectives, alternative.ranks);
-    run.record = run_program(run.program, run.costs, cache.hardware(), driver);
+    if (experiment.spec.workload.collective && cache.fidelity() == Fidelity::cycle) {
+        run.packets = packets_of(run, experiment, alternative, fabric, options.seed);
+        take_wire(*run.packets, run.costs.coflows.front());
+    }
+    run.record = run_program(run.program, run.costs, cache.hardware(), options.driver);
     return run;
+}
+
+// What the packets of a collective met.
+template <class Add>
+void add_packet_metrics(const PacketCollectiveRun& packets, Add&& add) {
+    add("packet_time", packets.time.value() * 1e6, "us");
+    add("packet_over_coflow", packets.time / packets.coflow, "ratio");
+    add("packet_latency_median", packets.latency.median.value() * 1e6, "us");
+    add("packet_latency_p99", packets.latency.percentile_99.value() * 1e6, "us");
+    add("packet_fullest_link", packets.fullest_link, "share");
+    add("packet_deepest_queue", packets.deepest_queue.value() / 1e3, "kB");
+    add("packet_retries", packets.retries, "packets");
+    add("packet_marked_share", packets.marked, "share");
+    add("packet_hops", packets.packet_hops, "packet-hops");
 }
 
 // Of the time of a layer with its exchange, the sum of each token's results at the end.
@@ -97,6 +135,19 @@ Seconds held_back(const SingleRun& run) {
         longer = longer + (cost.sustained - cost.time);
     }
     return longer;
+}
+
+void add_packet_warnings(const WorkloadSpec& workload, const ResolvedAlternative& alternative,
+                         const SingleRun& run, std::vector<std::string>& warnings) {
+    if (!workload.collective) return;
+    if (run.packets && !run.packets->stays.empty()) {
+        warnings.push_back(
+            fmt::format("the transfer takes what it takes at tile, no packets are "
+                        "run: {}",
+                        run.packets->stays));
+    } else if (!run.packets && (workload.packets || alternative.pool.packets)) {
+        warnings.emplace_back("packets: has no effect here: --fidelity cycle runs packets");
+    }
 }
 
 // What a run says, but for what is odd about it.
@@ -145,6 +196,7 @@ AlternativeResult answer_of(const SingleRun& run, const ResolvedExperiment& expe
     add("collective_time", time * 1e6, "us");
     add("algorithm_bandwidth", algorithm / 1e9, "GB/s");
     add("bus_bandwidth", algorithm * bus_factor(transfer.type, transfer.group_ranks) / 1e9, "GB/s");
+    if (run.packets && run.packets->stays.empty()) add_packet_metrics(*run.packets, add);
     add_power(result);
     return result;
 }
@@ -159,7 +211,7 @@ AlternativeResult run_single(const ResolvedExperiment& experiment,
     const Fidelity fidelity = fidelity_of(options, alternative.chip);
     CostCache cache(hardware, alternative.kernels, fidelity, options.cache);
     const CostFile file(options.cache_folder, cache);
-    const SingleRun run = simulate(experiment, alternative, cache, fabric, options.driver);
+    const SingleRun run = simulate(experiment, alternative, cache, fabric, options);
     counts.add(run.record, cache);
     file.keep(cache);
     if (options.program) options.program({alternative.name, run.program, run.costs, run.record});
@@ -169,11 +221,12 @@ AlternativeResult run_single(const ResolvedExperiment& experiment,
     };
     AlternativeResult result = answer(run, options.timeline);
     std::vector<std::string> warnings = alternative.warnings;
+    add_packet_warnings(experiment.spec.workload, alternative, run, warnings);
     const bool kernels = !experiment.spec.workload.kernels.empty();
     if (const auto band = error_band(alternative.chip, alternative.kernels);
         band && !run.program.operators.empty()) {
         const auto with = [&](double factor) {
-            SingleRun other{run.program, scaled(run.costs, factor, hardware), {}};
+            SingleRun other{run.program, scaled(run.costs, factor, hardware), {}, run.packets};
             other.record = run_program(other.program, other.costs, hardware, Driver::plain);
             return answer(other, false);
         };
@@ -181,13 +234,15 @@ AlternativeResult run_single(const ResolvedExperiment& experiment,
         warnings.push_back(band_warning(alternative.chip, *band));
     }
     result.warnings.insert(result.warnings.begin(), warnings.begin(), warnings.end());
-    if (kernels && options.neighbour && alternative.chip.cores) {
+    const bool by_packets = run.packets && run.packets->stays.empty();
+    if (options.neighbour && ((kernels && alternative.chip.cores) || by_packets)) {
         const Fidelity other = neighbour_of(fidelity);
         CostCache neighbour(hardware, alternative.kernels, other, true);
+        RunOptions plain = options;
+        plain.driver = Driver::plain;
         result.neighbour = to_string(other);
         result.neighbour_gap =
-            to_seconds(
-                simulate(experiment, alternative, neighbour, fabric, Driver::plain).record.end)
+            to_seconds(simulate(experiment, alternative, neighbour, fabric, plain).record.end)
                     .value() /
                 result.iteration_seconds -
             1.0;
@@ -223,11 +278,12 @@ void check_single(const ResolvedExperiment& experiment, const ResolvedAlternativ
     CostCache cache(hardware_of(alternative), alternative.kernels,
                     finest_fidelity(alternative.chip), true);
     require_group(experiment.spec.workload, alternative);
+    std::vector<Diagnostic> problems;
+    check_packets(experiment.spec.workload, alternative.pool, problems);
     const Program program = program_of(experiment.spec.workload, alternative);
     const CostProblems costs =
         cost_problems(program, cache, rank_fabric(alternative.system, alternative.chip.ranks),
                       alternative.collectives, alternative.ranks);
-    std::vector<Diagnostic> problems;
     // A library that the user did not name is nothing to point at: the operator is.
     const bool named = alternative.pool.places.has("kernels");
     const std::string hint = fmt::format(

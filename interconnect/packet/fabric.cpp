@@ -191,7 +191,7 @@ PacketFabric::PacketFabric(const PacketNetworkSpec& network, const PacketTraffic
         transmit.socket.bind(links_[l]->in);
         links_[l]->out.bind(receive.socket);
         transmits_.push_back(&transmit);
-        if (link.dateline) transmit.set_dateline(context_->lanes);
+        transmit.set_ring(context_->lanes, link.ring, link.dateline);
         const PacketNode& to = network.nodes[static_cast<std::size_t>(link.to)];
         const Bytes buffer = to.is_switch ? to.switch_spec.input_buffer : e.input_buffer;
         if (buffer > Bytes(0.0)) {
@@ -243,7 +243,7 @@ void PacketFabric::require_delivered() const {
     std::uint32_t first = 0;
     while (board_->remaining(first) == 0) ++first;
     const PacketMessage& message = board_->message(first);
-    throw std::runtime_error(fmt::format(
+    throw PacketStandstill(fmt::format(
         "the network stands still with {} messages undelivered: message {} from endpoint {} to "
         "endpoint {} misses {} of {} bytes; {}",
         board_->undelivered(), first, message.source, message.destination, board_->remaining(first),

@@ -148,7 +148,7 @@ void PacketSwitch::try_output(int output) {
         const int input = choose_input(output, channel);
         if (input < 0) continue;
         const Packet& packet = rows_[row(input, channel, output)].front();
-        if (!ports_[o]->has_credit(packet.channel, packet.wire)) continue;
+        if (!ports_[o]->has_credit(packet.channel, packet.ring, packet.wire)) continue;
         out.next_channel = (channel + 1) % channels_;
         out.next_input[static_cast<std::size_t>(channel)] =
             (input + 1) % static_cast<int>(inputs_.size());

@@ -20,7 +20,8 @@ TransmitPort::TransmitPort(const std::string& name, PacketEngine& engine, PortOw
 }
 
 Picoseconds TransmitPort::send(Packet& packet) {
-    packet.channel = channel_after(packet.channel);
+    packet.channel = channel_after(packet.channel, packet.ring);
+    packet.ring = ring_;
     if (!credits_.empty()) credits_[packet.channel] -= packet.wire;
     busy_ = true;
     PacketPhase phase = PacketPhase::send;

@@ -33,12 +33,17 @@ class TransmitPort final : public PacketBackward, public EventTarget {
 
     // As many bytes for each channel; none: without end.
     void set_credits(const std::vector<std::int64_t>& bytes) { credits_ = full_ = bytes; }
-    // Packets change to their class's second lane of `lanes` here.
-    void set_dateline(int lanes) { dateline_lanes_ = lanes; }
+    // Of the link: packets of another ring begin in the first of their class's `lanes`; all change
+    // to the second at a dateline.
+    void set_ring(int lanes, int ring, bool dateline) {
+        lanes_ = static_cast<std::uint8_t>(lanes);
+        ring_ = static_cast<std::uint8_t>(ring);
+        dateline_ = dateline;
+    }
 
     bool free() const { return !busy_; }
-    bool has_credit(std::uint8_t channel, std::uint32_t wire) const {
-        return credits_.empty() || credits_[channel_after(channel)] >= wire;
+    bool has_credit(std::uint8_t channel, std::uint8_t ring, std::uint32_t wire) const {
+        return credits_.empty() || credits_[channel_after(channel, ring)] >= wire;
     }
     // Wants free() and has_credit(). Returns the time until the link is free.
     Picoseconds send(Packet& packet);
@@ -47,10 +52,9 @@ class TransmitPort final : public PacketBackward, public EventTarget {
     bool credits_complete() const { return credits_ == full_; }
 
   private:
-    std::uint8_t channel_after(std::uint8_t channel) const {
-        return dateline_lanes_ > 1
-                   ? static_cast<std::uint8_t>(channel / dateline_lanes_ * dateline_lanes_ + 1)
-                   : channel;
+    std::uint8_t channel_after(std::uint8_t channel, std::uint8_t ring) const {
+        if (lanes_ < 2 || (!dateline_ && ring == ring_)) return channel;
+        return static_cast<std::uint8_t>(channel / lanes_ * lanes_ + (dateline_ ? 1 : 0));
     }
     tlm::tlm_sync_enum nb_transport_bw(Packet& packet, PacketPhase& phase,
                                        sc_core::sc_time& time) override;
@@ -59,7 +63,8 @@ class TransmitPort final : public PacketBackward, public EventTarget {
     PacketEngine& engine_;
     PortOwner& owner_;
     const int port_;
-    int dateline_lanes_ = 0;
+    std::uint8_t lanes_ = 1, ring_ = 0;
+    bool dateline_ = false;
     bool busy_ = false;
     tlm::tlm_fw_transport_if<PacketProtocol>* behind_ = nullptr;  // the socket, once it is bound
     std::vector<std::int64_t> credits_, full_;

@@ -27,6 +27,7 @@ struct Packet {
     std::uint16_t hop = 0;                // links behind it
     std::uint16_t output = 0;             // of the switch in which it waits
     std::uint8_t channel = 0;
+    std::uint8_t ring = 0;     // of the last link (PacketLink::ring)
     bool marked = false;       // met a long queue
     Picoseconds injected = 0;  // left its source
     Picoseconds arrived = 0;   // where it is now

@@ -123,7 +123,7 @@ bool PacketSource::may_go(int port, const Part& part, std::uint32_t payload) {
     const std::uint32_t destination = context_.board.destination(part.message);
     const std::uint32_t wire = payload + header_;
     const std::uint8_t channel = context_.channel_of(context_.board.message_class(part.message));
-    if (!ports_[static_cast<std::size_t>(port)]->has_credit(channel, wire)) return false;
+    if (!ports_[static_cast<std::size_t>(port)]->has_credit(channel, 0, wire)) return false;
     if (rates_.on() && rates_.next_time(destination) > context_.engine.now()) {
         const Picoseconds next = rates_.next_time(destination);
         if (wake_at_ < 0 || next < wake_at_) {

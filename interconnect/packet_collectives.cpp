@@ -1,0 +1,393 @@
+#include "interconnect/packet_collectives.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace podsim {
+
+namespace {
+
+struct Send {
+    int from, to;
+    double bytes;
+};
+using Step = std::vector<Send>;
+using Chain = std::vector<Step>;
+
+// Messages of chains of steps: those of one chain wait for each other, chains for nothing.
+PacketTraffic messages_of(const std::vector<Chain>& chains, int ranks, int collective) {
+    PacketTraffic traffic;
+    std::size_t most = 0;
+    for (const Chain& chain : chains) most = std::max(most, chain.size());
+    std::vector<std::vector<std::vector<int>>> last(  // [chain][rank]: came in its last step
+        chains.size(), std::vector<std::vector<int>>(static_cast<std::size_t>(ranks)));
+    for (std::size_t s = 0; s < most; ++s) {
+        for (std::size_t c = 0; c < chains.size(); ++c) {
+            if (s >= chains[c].size()) continue;
+            std::vector<std::pair<int, int>> came;
+            for (const Send& send : chains[c][s]) {
+                if (send.from == send.to || !(send.bytes > 0)) continue;
+                PacketMessage message;
+                message.source = send.from;
+                message.destination = send.to;
+                message.size = Bytes(send.bytes);
+                message.collective = collective;
+                message.after = last[c][static_cast<std::size_t>(send.from)];
+                came.emplace_back(send.to, static_cast<int>(traffic.size()));
+                traffic.push_back(std::move(message));
+            }
+            for (const auto& [rank, message] : came)
+                last[c][static_cast<std::size_t>(rank)].clear();
+            for (const auto& [rank, message] : came)
+                last[c][static_cast<std::size_t>(rank)].push_back(message);
+        }
+    }
+    return traffic;
+}
+
+bool is_gather(Collective collective) {
+    return collective == Collective::all_reduce || collective == Collective::all_gather ||
+           collective == Collective::reduce_scatter;
+}
+bool scatters(Collective collective) {
+    return collective == Collective::all_reduce || collective == Collective::reduce_scatter;
+}
+bool gathers(Collective collective) {
+    return collective == Collective::all_reduce || collective == Collective::all_gather;
+}
+
+class StepMaker {
+  public:
+    explicit StepMaker(const PacketCollectiveSpec& spec)
+        : spec_(spec), ranks_(spec.ranks), size_(spec.size.value()) {}
+
+    std::vector<Chain> chains() const {
+        switch (spec_.algorithm) {
+            case Algorithm::ring:
+                return ring();
+            case Algorithm::tree:
+                return tree();
+            case Algorithm::halving_doubling:
+                return {halving_doubling()};
+            case Algorithm::direct:
+                return {direct()};
+            case Algorithm::dimension_wise:
+                return dimension_wise();
+            case Algorithm::hierarchical:
+                return {hierarchical()};
+            case Algorithm::in_switch:
+                break;
+        }
+        return {};
+    }
+
+  private:
+    // All of `members` to each other, in the order that is asked for.
+    void exchange(const std::vector<int>& members, const ByteMatrix& bytes, Step& step) const {
+        AllToAllSpec how = spec_.exchange;
+        how.members = members;
+        how.entries.clear();
+        for (const PacketMessage& message : all_to_all(bytes, how))
+            step.push_back({message.source, message.destination, message.size.value()});
+    }
+
+    std::vector<int> near_order() const {
+        if (!spec_.layout.near_order.empty()) return spec_.layout.near_order;
+        std::vector<int> order;
+        for (int i = 0; i < ranks_; ++i) order.push_back(i);
+        return order;
+    }
+
+    // P - 1 steps of a part of `bytes` to the next in each ring.
+    static void turn(const std::vector<std::vector<int>>& rings, double bytes, bool back,
+                     Chain& chain) {
+        const std::size_t steps = rings.front().size() - 1;
+        for (std::size_t s = 0; s < steps; ++s) {
+            Step step;
+            for (const std::vector<int>& ring : rings) {
+                const std::size_t n = ring.size();
+                for (std::size_t i = 0; i < n; ++i)
+                    step.push_back({ring[i], ring[(i + (back ? n - 1 : 1)) % n],
+                                    bytes / static_cast<double>(n)});
+            }
+            chain.push_back(std::move(step));
+        }
+    }
+
+    // A reduce-scatter and an all-gather of S, as far as they are asked for, in one ring; on a
+    // torus half of it each way round. Within groups first where there are groups of near members,
+    // of what is left then between equal places.
+    std::vector<Chain> ring() const {
+        if (spec_.collective == Collective::send_recv) return {neighbours()};
+        if (spec_.layout.inner > 1) return {two_levels()};
+        const bool both = spec_.layout.is_torus && ranks_ > 2;
+        std::vector<Chain> chains;
+        for (const bool back : {false, true}) {
+            if (back && !both) break;
+            Chain chain;
+            const double part = both ? size_ / 2 : size_;
+            if (scatters(spec_.collective)) turn({near_order()}, part, back, chain);
+            if (gathers(spec_.collective)) turn({near_order()}, part, back, chain);
+            chains.push_back(std::move(chain));
+        }
+        return chains;
+    }
+
+    Chain two_levels() const {
+        const auto inner = static_cast<std::size_t>(spec_.layout.inner);
+        const std::vector<int> order = near_order();
+        std::vector<std::vector<int>> within(order.size() / inner), between(inner);
+        for (std::size_t i = 0; i < order.size(); ++i) {
+            within[i / inner].push_back(order[i]);
+            between[i % inner].push_back(order[i]);
+        }
+        Chain chain;
+        const double left = size_ / static_cast<double>(inner);
+        if (scatters(spec_.collective)) {
+            turn(within, size_, false, chain);
+            turn(between, left, false, chain);
+        }
+        if (gathers(spec_.collective)) {
+            turn(between, left, false, chain);
+            turn(within, size_, false, chain);
+        }
+        return chain;
+    }
+
+    // Each its S to the next, all at once.
+    Chain neighbours() const {
+        const std::vector<int> order = near_order();
+        Step step;
+        for (std::size_t i = 0; i < order.size(); ++i)
+            step.push_back({order[i], order[(i + 1) % order.size()], size_});
+        return {step};
+    }
+
+    // With the partner half the ranks away, a quarter... and back (Thakur, Rabenseifner and Gropp
+    // 2005): the long messages go to the nearest.
+    Chain halving_doubling() const {
+        Chain halving;
+        double bytes = size_ / 2;
+        for (int far = 1; far < ranks_; far *= 2, bytes /= 2) {
+            Step step;
+            for (int i = 0; i < ranks_; ++i) step.push_back({i, i ^ far, bytes});
+            halving.push_back(std::move(step));
+        }
+        Chain chain;
+        if (scatters(spec_.collective)) chain = halving;
+        if (gathers(spec_.collective)) chain.insert(chain.end(), halving.rbegin(), halving.rend());
+        return chain;
+    }
+
+    ByteMatrix even(std::size_t members, double each) const {
+        return ByteMatrix(members, std::vector<double>(members, each));
+    }
+
+    Chain direct() const {
+        if (spec_.collective == Collective::send_recv) return neighbours();
+        Chain chain;
+        std::vector<int> all(static_cast<std::size_t>(ranks_));
+        for (int i = 0; i < ranks_; ++i) all[static_cast<std::size_t>(i)] = i;
+        if (spec_.collective == Collective::broadcast) {
+            Step step;
+            for (int i = 1; i < ranks_; ++i) step.push_back({0, i, size_});
+            return {step};
+        }
+        const int passes = spec_.collective == Collective::all_reduce ? 2 : 1;
+        for (int pass = 0; pass < passes; ++pass) {
+            Step step;
+            exchange(all, spec_.bytes.empty() ? even(all.size(), size_ / ranks_) : spec_.bytes,
+                     step);
+            chain.push_back(std::move(step));
+        }
+        return chain;
+    }
+
+    // Within groups, then between equal places of groups; an all-gather the other way round.
+    Chain hierarchical() const {
+        const auto inner = static_cast<std::size_t>(spec_.layout.inner);
+        const std::size_t groups = static_cast<std::size_t>(ranks_) / inner;
+        const double n = static_cast<double>(inner), g = static_cast<double>(groups);
+        const bool all = spec_.collective == Collective::all_to_all;
+        Step within, between;
+        for (std::size_t k = 0; k < groups; ++k) {
+            std::vector<int> members;
+            for (std::size_t i = 0; i < inner; ++i)
+                members.push_back(static_cast<int>(k * inner + i));
+            exchange(members, even(inner, size_ / n), within);
+        }
+        for (std::size_t i = 0; i < inner; ++i) {
+            std::vector<int> members;
+            for (std::size_t k = 0; k < groups; ++k)
+                members.push_back(static_cast<int>(k * inner + i));
+            exchange(members, even(groups, all ? size_ / g : size_ / n / g), between);
+        }
+        if (all || spec_.collective == Collective::reduce_scatter) return {within, between};
+        if (spec_.collective == Collective::all_gather) return {between, within};
+        return {within, between, between, within};
+    }
+
+    // Two binary trees with half of the bytes each, of which one counts from the end; in pieces
+    // that follow each other, up and down again.
+    std::vector<Chain> tree() const {
+        const int pieces = std::clamp(static_cast<int>(size_ / 2 / spec_.least_piece.value()), 1,
+                                      std::max(1, spec_.most_pieces));
+        const double bytes = size_ / 2 / pieces;
+        int depth = 0;
+        while ((2 << depth) - 1 < ranks_) ++depth;  // of the last rank's level
+        std::vector<Chain> chains;
+        for (int piece = 0; piece < pieces; ++piece) {
+            for (const bool second : {false, true}) {
+                const auto at = [&](int k) { return second ? ranks_ - 1 - k : k; };
+                const auto level = [&](int depth_of, bool up) {
+                    Step step;
+                    const int first = (1 << depth_of) - 1;
+                    for (int i = first; i < std::min(ranks_, 2 * first + 1); ++i) {
+                        const int child = at(i), parent = at((i - 1) / 2);
+                        step.push_back(up ? Send{child, parent, bytes}
+                                          : Send{parent, child, bytes});
+                    }
+                    return step;
+                };
+                Chain chain;
+                for (int d = depth; d > 0 && spec_.collective == Collective::all_reduce; --d)
+                    chain.push_back(level(d, true));
+                for (int d = 1; d <= depth; ++d) chain.push_back(level(d, false));
+                chains.push_back(std::move(chain));
+            }
+        }
+        return chains;
+    }
+
+    // Along each dimension in turn, as many shares as dimensions, each in an order turned by one:
+    // rings both ways round, or all of a line of a mesh at once; and back.
+    std::vector<Chain> dimension_wise() const {
+        const std::vector<long>& sizes = spec_.layout.dimensions;
+        std::vector<std::size_t> used;
+        for (std::size_t d = 0; d < sizes.size(); ++d)
+            if (sizes[d] > 1) used.push_back(d);
+        std::vector<Chain> chains;
+        for (std::size_t share = 0; share < used.size(); ++share) {
+            for (const bool back : {false, true}) {
+                if (back && !spec_.layout.is_torus) break;
+                std::vector<Chain> phases;
+                double left =
+                    size_ / static_cast<double>(used.size()) / (spec_.layout.is_torus ? 2.0 : 1.0);
+                for (std::size_t phase = 0; phase < used.size(); ++phase) {
+                    const std::size_t d = used[(share + phase) % used.size()];
+                    phases.push_back(along(d, left, back));
+                    left /= static_cast<double>(sizes[d]);
+                }
+                Chain chain;
+                if (scatters(spec_.collective))
+                    for (const Chain& phase : phases)
+                        chain.insert(chain.end(), phase.begin(), phase.end());
+                if (gathers(spec_.collective))
+                    for (auto phase = phases.rbegin(); phase != phases.rend(); ++phase)
+                        chain.insert(chain.end(), phase->begin(), phase->end());
+                chains.push_back(std::move(chain));
+            }
+        }
+        return chains;
+    }
+
+    Chain along(std::size_t d, double left, bool back) const {
+        long stride = 1;
+        for (std::size_t k = 0; k < d; ++k) stride *= spec_.layout.dimensions[k];
+        const long n = spec_.layout.dimensions[d];
+        std::vector<std::vector<int>> lines;
+        for (int rank = 0; rank < ranks_; ++rank) {
+            if (rank / stride % n != 0) continue;
+            lines.emplace_back();
+            for (long k = 0; k < n; ++k)
+                lines.back().push_back(static_cast<int>(rank + k * stride));
+        }
+        Chain chain;
+        if (spec_.layout.is_torus) {
+            turn(lines, left, back, chain);
+            return chain;
+        }
+        Step step;
+        for (const std::vector<int>& line : lines)
+            exchange(line, even(line.size(), left / static_cast<double>(n)), step);
+        return {step};
+    }
+
+    const PacketCollectiveSpec& spec_;
+    const int ranks_;
+    const double size_;
+};
+
+}  // namespace
+
+std::string without_messages(const PacketCollectiveSpec& spec) {
+    const bool gather = is_gather(spec.collective);
+    const auto of = [&](const char* what) {
+        return fmt::format("algorithm {} {}", to_string(spec.algorithm), what);
+    };
+    long product = 1;
+    for (const long n : spec.layout.dimensions) product *= n;
+    switch (spec.algorithm) {
+        case Algorithm::in_switch:
+            return "the switches add up, and packets' switches do not";
+        case Algorithm::direct:
+            // Every message of the second pass waits for P - 1 of the first.
+            return spec.collective == Collective::all_reduce && spec.ranks > 256
+                       ? of("of more than 256 ranks has too many messages that wait for others")
+                       : "";
+        case Algorithm::halving_doubling:
+            if (!gather) return of("is of all_reduce, all_gather and reduce_scatter");
+            return (spec.ranks & (spec.ranks - 1)) != 0 ? of("wants a power of two of ranks") : "";
+        case Algorithm::tree:
+            return spec.collective == Collective::all_reduce ||
+                           spec.collective == Collective::broadcast
+                       ? ""
+                       : of("is of all_reduce and broadcast");
+        case Algorithm::dimension_wise:
+            return gather && product == spec.ranks && spec.layout.dimensions.size() > 0
+                       ? ""
+                       : of("wants ranks that fill a torus or a mesh");
+        case Algorithm::hierarchical:
+            return (gather || spec.collective == Collective::all_to_all) && spec.layout.inner > 1 &&
+                           spec.ranks % spec.layout.inner == 0 && spec.bytes.empty()
+                       ? ""
+                       : of("wants equal groups of ranks that are near");
+        case Algorithm::ring:
+            return gather || spec.collective == Collective::send_recv ? "" : of("is of gathers");
+    }
+    return "";
+}
+
+PacketTraffic collective_traffic(const PacketCollectiveSpec& spec) {
+    if (spec.ranks < 2) throw std::invalid_argument("a collective wants two ranks at least");
+    if (const std::string why = without_messages(spec); !why.empty())
+        throw std::invalid_argument(why);
+    return messages_of(StepMaker(spec).chains(), spec.ranks, spec.exchange.collective);
+}
+
+PacketTraffic in_pieces(const PacketTraffic& traffic, long pieces, Bytes most) {
+    std::vector<std::pair<int, int>> made;  // first piece of each message, and how many
+    PacketTraffic result;
+    for (const PacketMessage& message : traffic) {
+        long count = std::max(pieces, static_cast<long>(std::ceil(message.size / most)));
+        count = std::clamp(count, 1L, std::max(1L, static_cast<long>(message.size.value())));
+        PacketMessage piece = message;
+        piece.size = message.size / static_cast<double>(count);
+        piece.after.clear();
+        for (const int before : message.after) {
+            const auto& [first, number] = made.at(static_cast<std::size_t>(before));
+            for (int i = 0; i < number; ++i) piece.after.push_back(first + i);
+        }
+        made.emplace_back(static_cast<int>(result.size()), static_cast<int>(count));
+        for (long i = 0; i < count; ++i) result.push_back(piece);
+    }
+    return result;
+}
+
+}  // namespace podsim

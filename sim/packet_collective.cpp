@@ -1,0 +1,296 @@
+#include "sim/packet_collective.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <optional>
+#include <stdexcept>
+#include <utility>
+
+#include "base/names.hpp"
+#include "interconnect/link_ratio.hpp"
+#include "interconnect/packet_bound.hpp"
+#include "interconnect/packet_collectives.hpp"
+#include "interconnect/topology_times.hpp"
+
+namespace podsim {
+
+namespace {
+
+// What a library does with the bytes that packets know nothing of.
+std::string not_as_packets(const Coflow& coflow, const CollectiveLibrarySpec& library,
+                           TransferType type) {
+    const TransferHabits& habits = transfer_habits(library, type);
+    if (habits.merges_copies)
+        return fmt::format("{} sends the copies of a token as one on part of their way",
+                           library.name);
+    if (habits.local_over_scale_out)
+        return fmt::format("{} reaches neighbours over the scale-out links", library.name);
+    if (coflow.in_switch)
+        return fmt::format("{} lets the switches add up, and packets' switches do not",
+                           library.name);
+    return "";
+}
+
+// Of the links' bandwidth, what the library attains: bytes over time of a port, at its rate.
+double attained(const Coflow& coflow, Port send, BytesPerSecond rate) {
+    for (const CoflowShare& share : coflow.shares) {
+        for (const int port : {static_cast<int>(send), static_cast<int>(send) + 1}) {
+            if (share.port_time[port] > Seconds(0.0))
+                return share.bytes[port] / share.port_time[port] / rate;
+        }
+    }
+    return 1;
+}
+
+// Ranks of each domain, where all have as many; 0 where they have not.
+int domain_members(const Transfer& t, const RankFabric& fabric) {
+    const long width = std::max<long>(1, fabric.domain_ranks);
+    std::vector<int> counts;
+    for (long i = 0; i < t.group_ranks; ++i) {
+        const auto domain = static_cast<std::size_t>(i * t.stride / width);
+        if (counts.size() <= domain) counts.resize(domain + 1, 0);
+        ++counts[domain];
+    }
+    std::erase(counts, 0);
+    const bool even = std::all_of(counts.begin(), counts.end(),
+                                  [&](int count) { return count == counts.front(); });
+    return even ? counts.front() : 0;
+}
+
+bool one_domain(const Transfer& t, const RankFabric& fabric) {
+    return static_cast<long>(t.group_ranks - 1) * t.stride < std::max<long>(1, fabric.domain_ranks);
+}
+
+RankLayout layout_of(const Transfer& t, const RankFabric& fabric) {
+    RankLayout layout;
+    const int per_chip = std::max(1, fabric.ranks_per_chip);
+    if (!one_domain(t, fabric)) {
+        layout.inner = std::max(1, domain_members(t, fabric));
+        if (layout.inner == t.group_ranks) layout.inner = 1;
+        return layout;
+    }
+    if (!fabric.scale_up_links) return layout;
+    const TopologyStack& stack = fabric.scale_up_links->stack();
+    const Topology& topology = stack.levels.front().topology;
+    if (stack.levels.size() == 1) {
+        std::vector<int> place(topology.nodes.size(), 0);
+        for (std::size_t i = 0; i < topology.ring_order.size(); ++i)
+            place[static_cast<std::size_t>(topology.ring_order[i])] = static_cast<int>(i);
+        layout.near_order.resize(static_cast<std::size_t>(t.group_ranks));
+        std::iota(layout.near_order.begin(), layout.near_order.end(), 0);
+        std::stable_sort(layout.near_order.begin(), layout.near_order.end(), [&](int a, int b) {
+            return place[static_cast<std::size_t>(a * t.stride / per_chip)] <
+                   place[static_cast<std::size_t>(b * t.stride / per_chip)];
+        });
+        layout.is_torus = topology.family == "torus";
+        if (per_chip == 1 && t.stride == 1 && t.group_ranks == topology.chips)
+            layout.dimensions = topology.dimensions;
+    }
+    return layout;
+}
+
+// Ranks of one node, or of one inner level.
+int node_ranks(const Transfer& t, const RankFabric& fabric) {
+    if (!fabric.scale_up_links || t.stride != 1) return 1;
+    const TopologyStack& stack = fabric.scale_up_links->stack();
+    long chips = stack.levels.front().chips;
+    if (stack.levels.size() == 1) {
+        const TopologyLevelSpec& level =
+            stack.spec.levels.empty() ? stack.spec.level : stack.spec.levels.front();
+        chips = std::max({1L, level.node_chips, level.rails});
+    }
+    const long ranks = chips * std::max(1, fabric.ranks_per_chip);
+    return ranks < t.group_ranks && t.group_ranks % ranks == 0 ? static_cast<int>(ranks) : 1;
+}
+
+// The one that is asked for; else, of gathers, what libraries do where ports decide (rings), and
+// the one whose links take the shortest for long transfers where links do.
+Algorithm algorithm_of(const Transfer& t, const RankFabric& fabric, PacketCollectiveSpec spec) {
+    if (const auto asked = value_named<Algorithm>(t.algorithm)) return *asked;
+    const bool gather =
+        spec.collective != Collective::all_to_all && spec.collective != Collective::send_recv;
+    if (!gather) return Algorithm::direct;
+    const int per_chip = std::max(1, fabric.ranks_per_chip);
+    if (!one_domain(t, fabric) || !fabric.scale_up_links || fabric.scale_up_links->ports_decide() ||
+        (t.stride > 1 && t.stride % per_chip != 0))
+        return Algorithm::ring;
+    ChipGroup group;
+    group.stride = std::max(1, t.stride / per_chip);
+    group.members = t.stride > 1 ? t.group_ranks : (t.group_ranks + per_chip - 1) / per_chip;
+    if (group.members < 2) return Algorithm::ring;
+    std::optional<CollectiveTerms> best;
+    for (const CollectiveTerms& terms : fabric.scale_up_links->terms(spec.collective, group)) {
+        spec.algorithm = terms.algorithm;
+        if (!without_messages(spec).empty()) continue;
+        if (!best || terms.seconds_per_byte < best->seconds_per_byte * (1 - 1e-9)) best = terms;
+    }
+    return best ? best->algorithm : Algorithm::ring;
+}
+
+// Bytes of each pair, padding included: by shares send_i x receive_j / all, or tokens as they fall.
+ByteMatrix matrix_of(const Transfer& t, double padding, const PacketKnobs& knobs,
+                     const ExpertsSpec& experts, std::uint64_t seed) {
+    const auto ranks = static_cast<std::size_t>(t.group_ranks);
+    if (knobs.loads == PacketLoads::drawn) {
+        TokenMatrixSpec tokens;
+        tokens.ranks = t.group_ranks;
+        tokens.top_k = static_cast<int>(t.copies);
+        tokens.tokens =
+            static_cast<int>(std::lround(t.messages_per_rank / static_cast<double>(t.copies)));
+        tokens.experts = static_cast<int>(t.experts);
+        tokens.zipf = experts.popularity == Popularity::zipf ? experts.zipf_exponent : 0;
+        tokens.token = padding * t.size / t.messages_per_rank;
+        tokens.seed = seed;
+        tokens.placement = knobs.placement;
+        ByteMatrix drawn = token_matrix(tokens);
+        if (t.type != TransferType::combine) return drawn;
+        ByteMatrix back = drawn;
+        for (std::size_t i = 0; i < ranks; ++i)
+            for (std::size_t j = 0; j < ranks; ++j) back[i][j] = drawn[j][i];
+        return back;
+    }
+    std::vector<double> send, receive;
+    for (const TransferShare& share : t.shares) {
+        for (int i = 0; i < share.ranks; ++i) {
+            send.push_back(padding * share.send.value());
+            receive.push_back(padding * share.receive.value());
+        }
+    }
+    if (send.empty()) send.assign(ranks, padding * t.size.value());
+    if (receive.empty()) receive = send;
+    const double all = std::accumulate(receive.begin(), receive.end(), 0.0);
+    ByteMatrix matrix(ranks, std::vector<double>(ranks, 0.0));
+    for (std::size_t i = 0; i < ranks && all > 0; ++i)
+        for (std::size_t j = 0; j < ranks; ++j) matrix[i][j] = send[i] * receive[j] / all;
+    return matrix;
+}
+
+long pieces_of(const std::shared_ptr<const TopologyTimes>& links) {
+    if (!links || links->stack().spec.routing != RoutingPolicy::hashed) return 1;
+    return std::max(1L, links->stack().spec.flows_per_pair);
+}
+
+std::string too_many(double hops) {
+    return fmt::format(
+        "{:.3g} million packet-hops, and {:.0f} million are the most that a run takes (larger "
+        "packets.payload, fewer bytes or ranks)",
+        hops / 1e6, kMostPacketHops / 1e6);
+}
+
+// Of the busiest rank and of the others where the coflow tells them apart.
+std::vector<Seconds> wires_of(const PacketResult& packets, Seconds chain, const Coflow& coflow) {
+    std::vector<Seconds> ends = packets.endpoints;
+    std::sort(ends.begin(), ends.end(), [](Seconds a, Seconds b) { return a > b; });
+    std::vector<Seconds> wires;
+    std::size_t first = 0;
+    for (const CoflowShare& share : coflow.shares) {
+        const Seconds last = ends[std::min(first, ends.size() - 1)];
+        first += static_cast<std::size_t>(std::max(0, share.ranks));
+        const Seconds habits = share.wire - share.carried;
+        wires.push_back(max(Seconds(0.0), last - chain) + max(Seconds(0.0), habits));
+    }
+    return wires;
+}
+
+void measure(const PacketResult& packets, const PacketNetworkSpec& network,
+             PacketCollectiveRun& run) {
+    run.time = packets.time;
+    run.latency = packets.latency;
+    run.packet_hops = static_cast<double>(packets.packet_hops);
+    run.packets = static_cast<double>(packets.packets);
+    run.marked = static_cast<double>(packets.marked) / std::max(1.0, run.packets);
+    for (std::size_t l = 0; l < packets.links.size(); ++l) {
+        const PacketLinkUse& use = packets.links[l];
+        run.retries += static_cast<double>(use.retries);
+        run.deepest_queue = max(run.deepest_queue, use.deepest_queue);
+        const Seconds busy = (use.wire + use.replayed) / network.links[l].bandwidth;
+        run.fullest_link = std::max(run.fullest_link, busy / packets.time);
+    }
+}
+
+}  // namespace
+
+PacketCollectiveRun run_packet_collective(const Transfer& transfer, const Coflow& coflow,
+                                          const RankFabric& fabric,
+                                          const CollectiveLibrarySpec& library,
+                                          const PacketKnobs& knobs, const ExpertsSpec& experts,
+                                          std::uint64_t seed) {
+    PacketCollectiveRun run;
+    run.stays = not_as_packets(coflow, library, transfer.type);
+    if (!run.stays.empty()) return run;
+    const double ranks = transfer.group_ranks;
+    // A packet for each pair, over two links.
+    if (const double least = 2 * ranks * ranks * knobs.walks; least > kMostPacketHops) {
+        run.stays = too_many(least);
+        return run;
+    }
+    PacketCollectiveSpec spec;
+    spec.collective = collective_of(transfer.type);
+    spec.ranks = transfer.group_ranks;
+    spec.size = transfer.size;
+    spec.layout = layout_of(transfer, fabric);
+    spec.exchange.order = knobs.order;
+    spec.exchange.walks = knobs.walks;
+    spec.exchange.seed = seed;
+    if (spec.collective == Collective::all_to_all && transfer.algorithm != "hierarchical")
+        spec.bytes = matrix_of(transfer, coflow.padding, knobs, experts, seed);
+    spec.algorithm = algorithm_of(transfer, fabric, spec);
+    if (spec.algorithm == Algorithm::hierarchical && spec.layout.inner == 1)
+        spec.layout.inner = node_ranks(transfer, fabric);
+    run.algorithm = to_string(spec.algorithm);
+    run.stays = without_messages(spec);
+    if (!run.stays.empty()) return run;
+
+    PacketFabricSpec links = knobs.fabric;
+    links.scale_up_share = attained(coflow, Port::scale_up_send, fabric.scale_up);
+    links.scale_out_share = attained(coflow, Port::scale_out_send, fabric.scale_out);
+    TopologyNetwork made;
+    PacketTraffic traffic;
+    try {
+        made = packet_network(fabric, {transfer.group_ranks, transfer.stride}, links);
+        traffic =
+            in_pieces(collective_traffic(spec),
+                      std::max(pieces_of(fabric.scale_up_links), pieces_of(fabric.scale_out_links)),
+                      Bytes(1e9));
+    } catch (const std::invalid_argument& error) {
+        run.stays = error.what();
+        return run;
+    }
+    if (traffic.empty()) {
+        run.stays = "nothing leaves a rank";
+        return run;
+    }
+    PacketSettings settings = knobs.settings;
+    settings.endpoint.path_choice = links.path_choice.value_or(made.endpoint_choice);
+    settings.endpoint.input_buffer = links.switches.input_buffer;
+    settings.seed = seed;
+    const double hops = packet_hops(made.network, traffic, settings.packet_payload);
+    if (hops > kMostPacketHops) {
+        run.stays = too_many(hops);
+        return run;
+    }
+    const Seconds chain = chain_latency(made.network, traffic);
+    const std::vector<Bytes> demands = link_demands(made.network, traffic, settings);
+    for (std::size_t l = 0; l < demands.size(); ++l)
+        run.coflow = max(run.coflow, demands[l] / made.network.links[l].bandwidth);
+    run.coflow += chain;
+    const PacketResult packets = run_packets(made.network, traffic, settings);
+    measure(packets, made.network, run);
+    run.wire = wires_of(packets, chain, coflow);
+    return run;
+}
+
+void take_wire(const PacketCollectiveRun& run, Coflow& coflow) {
+    if (!run.stays.empty()) return;
+    for (std::size_t i = 0; i < coflow.shares.size(); ++i) {
+        CoflowShare& share = coflow.shares[i];
+        share.wire = run.wire.at(i);
+        for (Seconds& port : share.port_time) port = min(port, share.wire);
+        for (LinkTime& link : share.links) link.time = min(link.time, share.wire);
+    }
+}
+
+}  // namespace podsim

@@ -1,0 +1,46 @@
+// One collective packet by packet, at `--fidelity cycle`.
+//
+// Packets stand for what ports and links take for the bytes; the latency in front and what else a
+// library adds to the wire stay its habits, as at tile. Links run at the share of their bandwidth
+// that the library attains.
+//
+//   wire = packets' time - (latency of the longest chain of messages) + the habits' own part
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "interconnect/coflow.hpp"
+#include "interconnect/packet_run.hpp"
+#include "sim/packet_knobs.hpp"
+
+namespace podsim {
+
+// Packets times links of a run, above which a transfer stays as at tile: some 20 s of a core.
+inline constexpr double kMostPacketHops = 6e7;
+
+struct PacketCollectiveRun {
+    std::string stays;  // why it is not run; "" where it is
+    std::string algorithm;
+    std::vector<Seconds> wire;  // of each share of the coflow
+    Seconds time{0.0};          // of the last delivery
+    // Of the same bytes on the same links: the longest chain's latency, and the fullest link.
+    Seconds coflow{0.0};
+    PacketLatency latency;
+    Bytes deepest_queue{0.0};
+    double packet_hops = 0, packets = 0, retries = 0;
+    double marked = 0, fullest_link = 0;  // shares: of packets, of the time
+};
+
+// Throws std::runtime_error: packets that wait for each other in a circle.
+PacketCollectiveRun run_packet_collective(const Transfer& transfer, const Coflow& coflow,
+                                          const RankFabric& fabric,
+                                          const CollectiveLibrarySpec& library,
+                                          const PacketKnobs& knobs, const ExpertsSpec& experts,
+                                          std::uint64_t seed);
+
+// The coflow with the packets' wire; as it is where none were run.
+void take_wire(const PacketCollectiveRun& run, Coflow& coflow);
+
+}  // namespace podsim

@@ -1,0 +1,158 @@
+// The messages of collectives by algorithm: bytes of each rank, and times of closed forms.
+#include "interconnect/packet_collectives.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "interconnect/packet_bound.hpp"
+#include "interconnect/packet_topology.hpp"
+#include "interconnect/topology_times.hpp"
+#include "tests/unit/interconnect/packet_scenes.hpp"
+#include "tests/unit/interconnect/plain_fabric.hpp"
+#include "tests/unit/interconnect/topology_text.hpp"
+
+namespace podsim {
+namespace {
+
+PacketCollectiveSpec of(Collective collective, Algorithm algorithm, int ranks, double size) {
+    PacketCollectiveSpec spec;
+    spec.collective = collective;
+    spec.algorithm = algorithm;
+    spec.ranks = ranks;
+    spec.size = Bytes(size);
+    return spec;
+}
+
+std::vector<double> sent(const PacketTraffic& traffic, int ranks) {
+    std::vector<double> bytes(static_cast<std::size_t>(ranks), 0.0);
+    for (const PacketMessage& message : traffic)
+        bytes[static_cast<std::size_t>(message.source)] += message.size.value();
+    return bytes;
+}
+
+// Every rank of 8 sends 2 x 7/8 of an all-reduce by every algorithm but trees, half of it for
+// either half; 7/8 of an all-to-all; S to its neighbour.
+TEST(PacketCollectives, BytesOfARank) {
+    for (const Algorithm algorithm :
+         {Algorithm::ring, Algorithm::halving_doubling, Algorithm::direct, Algorithm::hierarchical,
+          Algorithm::dimension_wise}) {
+        for (const auto& [collective, share] : {std::pair{Collective::all_reduce, 1.75},
+                                                {Collective::all_gather, 0.875},
+                                                {Collective::reduce_scatter, 0.875}}) {
+            PacketCollectiveSpec spec = of(collective, algorithm, 8, 8000);
+            if (algorithm == Algorithm::hierarchical) spec.layout.inner = 4;
+            if (algorithm == Algorithm::dimension_wise) spec.layout.dimensions = {4, 2};
+            for (const bool torus : {false, true}) {
+                spec.layout.is_torus = torus;
+                for (const double bytes : sent(collective_traffic(spec), 8))
+                    EXPECT_NEAR(bytes, share * 8000, 1e-6) << to_string(algorithm);
+            }
+        }
+    }
+    for (const double bytes :
+         sent(collective_traffic(of(Collective::all_to_all, Algorithm::direct, 8, 8000)), 8))
+        EXPECT_NEAR(bytes, 7000, 1e-6);
+    for (const double bytes :
+         sent(collective_traffic(of(Collective::send_recv, Algorithm::direct, 8, 8000)), 8))
+        EXPECT_NEAR(bytes, 8000, 1e-6);
+    // Rings in two levels: 2 x 3/4 within four, 2 x 1/2 of a quarter between two of them.
+    PacketCollectiveSpec two = of(Collective::all_reduce, Algorithm::ring, 8, 8000);
+    two.layout.inner = 4;
+    for (const double bytes : sent(collective_traffic(two), 8)) EXPECT_NEAR(bytes, 14000, 1e-6);
+    // A tree: each of P - 1 edges carries S up and S down, in pieces.
+    const auto tree = collective_traffic(of(Collective::all_reduce, Algorithm::tree, 8, 1e6));
+    double all = 0;
+    for (const double bytes : sent(tree, 8)) all += bytes;
+    EXPECT_NEAR(all, 2 * 7 * 1e6, 1e-3);
+    EXPECT_EQ(tree.size(), 2U * 7 * 2 * 7);  // of 500 kB seven pieces
+}
+
+// What waits for what: as the rings and halvings that stand alone.
+TEST(PacketCollectives, SameAsByHand) {
+    const auto network = switched_planes(8, 1, plain_port(), plain_switch());
+    const auto time = [&](const PacketTraffic& traffic) {
+        return run_packets(network, traffic, plain_packets()).time.value();
+    };
+    EXPECT_EQ(time(collective_traffic(of(Collective::all_reduce, Algorithm::ring, 8, 8e4))),
+              time(ring_all_reduce(8, Bytes(8e4))));
+    EXPECT_NEAR(
+        time(collective_traffic(of(Collective::all_reduce, Algorithm::halving_doubling, 8, 8e4))) /
+            time(halving_doubling_all_reduce(8, Bytes(8e4))),
+        1, 1e-9);
+    // Binary trees of seven edges, one piece: two ways up and two down at 40,000 B, 40 packets and
+    // one more for the switch each, both trees at once. A root's two children meet at its port.
+    PacketCollectiveSpec tree = of(Collective::broadcast, Algorithm::tree, 3, 2000);
+    tree.most_pieces = 1;
+    // Each tree: the root sends 1,000 B to both others. Rank 1 is no root, 0 and 2 are.
+    EXPECT_NEAR(time(collective_traffic(tree)) * 1e9, 2 * 1000 + 1000 + 250, 1e-3);
+}
+
+// An algorithm's bytes on the links of a torus or mesh take what collective_algorithms says, once
+// chains of messages are many packets long.
+TEST(PacketCollectives, SecondsAByteOfTheLinks) {
+    struct Case {
+        const char* yaml;
+        int ranks;
+        Algorithm algorithm;
+        double within;
+    };
+    for (const Case& one :
+         {Case{"family: torus\ndimensions: [4, 4]\n", 16, Algorithm::ring, 0.03},
+          Case{"family: torus\ndimensions: [4, 4]\n", 16, Algorithm::dimension_wise, 0.03},
+          Case{"family: full-mesh\ndimensions: [4, 4]\n", 16, Algorithm::dimension_wise, 0.03},
+          Case{"family: full-mesh\ndimensions: [8]\n", 8, Algorithm::direct, 0.03},
+          Case{"family: torus\ndimensions: [8]\n", 8, Algorithm::halving_doubling, 0.05}}) {
+        RankFabric fabric;
+        fabric.scale_up = BytesPerSecond(40e9);
+        fabric.domain_ranks = one.ranks;
+        fabric.scale_up_links =
+            std::make_shared<const TopologyTimes>(stack_of(one.yaml, one.ranks, 40e9), false);
+        const TopologyStack& stack = fabric.scale_up_links->stack();
+        PacketCollectiveSpec spec = of(Collective::all_reduce, one.algorithm, one.ranks, 16e6);
+        spec.layout.dimensions = only(stack).dimensions;
+        spec.layout.is_torus = only(stack).family == "torus";
+        spec.layout.near_order = only(stack).ring_order;
+        const auto made = packet_network(fabric, {one.ranks, 1});
+        PacketSettings settings;
+        settings.packet_header = Bytes(0);
+        const auto packets = run_packets(made.network, collective_traffic(spec), settings);
+        const double expected =
+            16e6 * terms_of(stack, Collective::all_reduce, one.algorithm).seconds_per_byte;
+        std::printf("  %s, %s: %.4f\n", one.yaml, to_string(one.algorithm).c_str(),
+                    packets.time.value() / expected);
+        EXPECT_NEAR(packets.time.value() / expected, 1, one.within) << to_string(one.algorithm);
+    }
+}
+
+TEST(PacketCollectives, Refused) {
+    const auto why = [](Collective collective, Algorithm algorithm, int ranks) {
+        return without_messages(of(collective, algorithm, ranks, 1e3));
+    };
+    EXPECT_THAT(why(Collective::all_reduce, Algorithm::in_switch, 8), testing::HasSubstr("add up"));
+    EXPECT_THAT(why(Collective::all_reduce, Algorithm::halving_doubling, 6),
+                testing::HasSubstr("power of two"));
+    EXPECT_THAT(why(Collective::all_reduce, Algorithm::direct, 257), testing::HasSubstr("256"));
+    EXPECT_THAT(why(Collective::all_to_all, Algorithm::tree, 8), testing::HasSubstr("broadcast"));
+    EXPECT_THAT(why(Collective::all_to_all, Algorithm::hierarchical, 8),
+                testing::HasSubstr("groups"));
+    EXPECT_THAT(why(Collective::all_reduce, Algorithm::dimension_wise, 8),
+                testing::HasSubstr("torus"));
+    EXPECT_THROW(collective_traffic(of(Collective::all_to_all, Algorithm::tree, 8, 1e3)),
+                 std::invalid_argument);
+}
+
+// Pieces of a message wait for all pieces of those that it waited for.
+TEST(PacketCollectives, Pieces) {
+    PacketTraffic traffic = {message(0, 1, 1000), message(1, 2, 5000)};
+    traffic[1].after = {0};
+    const PacketTraffic cut = in_pieces(traffic, 2, Bytes(2000));
+    ASSERT_EQ(cut.size(), 5U);
+    EXPECT_EQ(cut[0].size, Bytes(500));
+    EXPECT_EQ(cut[4].after, (std::vector<int>{0, 1}));
+    EXPECT_EQ(in_pieces({message(0, 1, 3)}, 8, Bytes(1e9)).size(), 3U);
+}
+
+}  // namespace
+}  // namespace podsim
