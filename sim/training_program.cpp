@@ -20,8 +20,16 @@ using Ids = std::vector<int>;
 struct Copied {
     int operators = 0, pipelines = 0, transfers = 0;  // where its own begin
     std::vector<int> streams;
-    std::vector<Ids> ends;  // by class: tasks that none of it waits for
+    // By class: tasks that none of it waits for; those of data-parallel transfers apart, which go
+    // on beside the passes that follow.
+    std::vector<Ids> ends, beside;
 };
+
+// Gathers of parameters and reductions of gradients. What follows a pass does not wait for them.
+bool goes_beside(const Program& program, const Task& task) {
+    return task.kind == TaskKind::transfer &&
+           at(program.streams, task.stream).name == "data-parallel transfers";
+}
 
 class Joiner {
   public:
@@ -51,6 +59,7 @@ class Joiner {
             }
         }
         front_.resize(result_.program.classes.size());
+        beside_.resize(result_.program.classes.size());
         find_ends(runs);
         for (const PassRun* run : runs) add(*run);
         for (int stage = 0; stage < step_.schedule.stages; ++stage) finish(stage);
@@ -122,13 +131,22 @@ class Joiner {
             for (int& op : to.pipelines[i].operators) op += copy.operators;
         copy.transfers = append(to.transfers, pass.program.transfers);
         for (const Stream& one : pass.program.streams) copy.streams.push_back(stream(one));
-        std::vector<bool> waited(pass.program.tasks.size());
-        for (const Task& task : pass.program.tasks)
-            for (const int before : task.after) waited[static_cast<std::size_t>(before)] = true;
+        // By those of a pass, and by any.
+        std::vector<bool> waited(pass.program.tasks.size()), waited_at_all(waited);
+        for (const Task& task : pass.program.tasks) {
+            for (const int before : task.after) {
+                waited_at_all[static_cast<std::size_t>(before)] = true;
+                if (!goes_beside(pass.program, task))
+                    waited[static_cast<std::size_t>(before)] = true;
+            }
+        }
         copy.ends.resize(pass.program.classes.size());
+        copy.beside.resize(pass.program.classes.size());
         for (std::size_t i = 0; i < waited.size(); ++i) {
-            if (!waited[i])
-                at(copy.ends, pass.program.tasks[i].rank_class).push_back(static_cast<int>(i));
+            const Task& task = pass.program.tasks[i];
+            const bool beside = goes_beside(pass.program, task);
+            if (beside ? waited_at_all[i] : waited[i]) continue;
+            at(beside ? copy.beside : copy.ends, task.rank_class).push_back(static_cast<int>(i));
         }
         return copy;
     }
@@ -137,8 +155,9 @@ class Joiner {
         return stage * static_cast<int>(of_stage_) + of_pass;
     }
 
-    // After what the stage did before, and what it waits for.
-    void append(const TrainingPass& pass, int stage, long micro_batch) {
+    // After what the stage did before, and what it waits for. Parameters are fetched ahead of the
+    // forward passes that need them.
+    void append(const TrainingPass& pass, int stage, long micro_batch, bool fetches_ahead) {
         if (pass.program.tasks.empty()) return;
         const Copied& copy = copied(pass);
         Program& to = result_.program;
@@ -154,7 +173,8 @@ class Joiner {
             if (task.kind == TaskKind::pipeline) task.body += copy.pipelines;
             if (task.kind == TaskKind::transfer) task.body += instances;
             if (task.after.empty()) {
-                task.after = at(front_, own);
+                if (!fetches_ahead || !goes_beside(pass.program, pass.program.tasks[i]))
+                    task.after = at(front_, own);
             } else {
                 for (int& before : task.after) before += first;
             }
@@ -170,6 +190,18 @@ class Joiner {
             Ids& front = at(front_, class_of(stage, static_cast<int>(c)));
             if (!copy.ends[c].empty()) front.clear();
             for (const int end : copy.ends[c]) front.push_back(end + first);
+            for (const int end : copy.beside[c])
+                at(beside_, class_of(stage, static_cast<int>(c))).push_back(end + first);
+        }
+    }
+
+    // Whatever went on beside passes has ended.
+    void wait_for_all(int stage) {
+        for (std::size_t c = 0; c < of_stage_; ++c) {
+            const int own = class_of(stage, static_cast<int>(c));
+            Ids& beside = at(beside_, own);
+            at(front_, own).insert(at(front_, own).end(), beside.begin(), beside.end());
+            beside.clear();
         }
     }
 
@@ -225,13 +257,15 @@ class Joiner {
         if (forward) receive(pass.cell, pass.cell.position - 1, run.stage);
         if (backward) receive(back, back.position + 1, run.stage);
         for (const TrainingPassPtr& one : passes_of(run))
-            append(*one, run.stage, pass.cell.micro_batch);
+            append(*one, run.stage, pass.cell.micro_batch, forward);
         if (forward) hand_on(pass.cell, pass.cell.position + 1);
         if (backward) hand_on(back, back.position - 1);
     }
 
     void finish(int stage) {
-        append(*step_.optimizers[at(step_.kind_of_stage, stage)], stage, 0);
+        wait_for_all(stage);
+        append(*step_.optimizers[at(step_.kind_of_stage, stage)], stage, 0, false);
+        wait_for_all(stage);
         if (!(step_.host > Seconds(0.0))) return;
         for (std::size_t c = 0; c < of_stage_; ++c) {
             Task task;
@@ -252,6 +286,7 @@ class Joiner {
     const Transfer& send_;
     std::size_t of_stage_ = 1;  // classes of a stage
     std::vector<Ids> front_;    // by class: what its next task waits for
+    std::vector<Ids> beside_;   // by class: data-parallel transfers that it does not wait for
     std::map<std::pair<int, int>, const PassRun*> first_, last_;  // of a position on a stage
     std::map<const TrainingPass*, Copied> copied_;
     std::map<Way, Ids> received_;  // by class of a stage
