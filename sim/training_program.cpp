@@ -60,6 +60,8 @@ class Joiner {
         }
         front_.resize(result_.program.classes.size());
         beside_.resize(result_.program.classes.size());
+        // 0 is of sends between stages, which nothing computes for.
+        first_of_pass_.assign(static_cast<std::size_t>(step_.schedule.stages), 1);
         find_ends(runs);
         for (const PassRun* run : runs) add(*run);
         for (int stage = 0; stage < step_.schedule.stages; ++stage) finish(stage);
@@ -157,17 +159,21 @@ class Joiner {
 
     // After what the stage did before, and what it waits for. Parameters are fetched ahead of the
     // forward passes that need them.
-    void append(const TrainingPass& pass, int stage, long micro_batch, bool fetches_ahead) {
+    void append(const TrainingPass& pass, int stage, bool fetches_ahead) {
         if (pass.program.tasks.empty()) return;
         const Copied& copy = copied(pass);
         Program& to = result_.program;
         const auto first = static_cast<int>(to.tasks.size());
         const auto instances = static_cast<int>(to.instances.size());
+        int halves = 0;
         for (std::size_t i = 0; i < pass.program.tasks.size(); ++i) {
             Task task = pass.program.tasks[i];
             const int own = class_of(stage, task.rank_class);
             task.rank_class = own;
-            task.micro_batch = static_cast<int>(micro_batch);
+            // Each pass waits for the slowest rank by what it computed itself, each of its halves
+            // by its own.
+            task.micro_batch += at(first_of_pass_, stage);
+            halves = std::max(halves, task.micro_batch + 1);
             task.stream = at(copy.streams, task.stream);
             if (task.kind == TaskKind::compute) task.body += copy.operators;
             if (task.kind == TaskKind::pipeline) task.body += copy.pipelines;
@@ -181,6 +187,7 @@ class Joiner {
             to.tasks.push_back(std::move(task));
             result_.record.tasks.push_back(pass.record.tasks[i]);
         }
+        at(first_of_pass_, stage) = halves;
         for (TransferInstance instance : pass.program.instances) {
             instance.transfer += copy.transfers;
             for (int& task : instance.tasks) task += first;
@@ -229,7 +236,6 @@ class Joiner {
                 task.rank_class = class_of(stage, static_cast<int>(c));
                 task.stream =
                     stream({stage == from ? "sends to stages" : "receives of stages", 1.0});
-                task.micro_batch = static_cast<int>(cell.micro_batch);
                 if (stage == from) task.after = at(front_, task.rank_class);
                 instance.tasks.push_back(static_cast<int>(program.tasks.size()));
                 program.tasks.push_back(std::move(task));
@@ -256,15 +262,14 @@ class Joiner {
             pass.kind != PassKind::forward && pass.kind != PassKind::weight_gradient;
         if (forward) receive(pass.cell, pass.cell.position - 1, run.stage);
         if (backward) receive(back, back.position + 1, run.stage);
-        for (const TrainingPassPtr& one : passes_of(run))
-            append(*one, run.stage, pass.cell.micro_batch, forward);
+        for (const TrainingPassPtr& one : passes_of(run)) append(*one, run.stage, forward);
         if (forward) hand_on(pass.cell, pass.cell.position + 1);
         if (backward) hand_on(back, back.position - 1);
     }
 
     void finish(int stage) {
         wait_for_all(stage);
-        append(*step_.optimizers[at(step_.kind_of_stage, stage)], stage, 0, false);
+        append(*step_.optimizers[at(step_.kind_of_stage, stage)], stage, false);
         wait_for_all(stage);
         if (!(step_.host > Seconds(0.0))) return;
         for (std::size_t c = 0; c < of_stage_; ++c) {
@@ -284,9 +289,10 @@ class Joiner {
     const TrainingStep& step_;
     const TrainingPlan& plan_;
     const Transfer& send_;
-    std::size_t of_stage_ = 1;  // classes of a stage
-    std::vector<Ids> front_;    // by class: what its next task waits for
-    std::vector<Ids> beside_;   // by class: data-parallel transfers that it does not wait for
+    std::size_t of_stage_ = 1;        // classes of a stage
+    std::vector<Ids> front_;          // by class: what its next task waits for
+    std::vector<int> first_of_pass_;  // by stage: number that tells the next pass's micro-batches
+    std::vector<Ids> beside_;         // by class: data-parallel transfers that it does not wait for
     std::map<std::pair<int, int>, const PassRun*> first_, last_;  // of a position on a stage
     std::map<const TrainingPass*, Copied> copied_;
     std::map<Way, Ids> received_;  // by class of a stage
