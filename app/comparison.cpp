@@ -350,6 +350,29 @@ Section lifecycle_section(const Alternatives& all) {
     return section;
 }
 
+// Jobs that were replayed side by side: what each takes, and how much longer than by itself.
+Section jobs_section(const Alternatives& all) {
+    Section section{"jobs: ms / longer than alone, %", {}};
+    std::vector<std::string> names;
+    for (const AlternativeResult& a : all)
+        for (const ReplayedJob& job : a.jobs)
+            if (std::find(names.begin(), names.end(), job.name) == names.end())
+                names.push_back(job.name);
+    for (const std::string& name : names) {
+        add(section, name, all, [&](const AlternativeResult& a) {
+            for (const ReplayedJob& job : a.jobs) {
+                if (job.name != name) continue;
+                const double longer =
+                    job.alone_seconds > 0 ? job.iteration_seconds / job.alone_seconds - 1 : 0;
+                return significant(job.iteration_seconds * 1e3) + " / " +
+                       significant(longer * 100, 3);
+            }
+            return std::string();
+        });
+    }
+    return section;
+}
+
 std::vector<Section> sections_of(const Alternatives& all) {
     std::vector<Section> sections = {what_runs(all)};
     for (const char* group : {"throughput", "latency", "achieved", "packets", "memory", "energy"}) {
@@ -366,6 +389,7 @@ std::vector<Section> sections_of(const Alternatives& all) {
     Section other{"other", {}};
     add_metrics(other, all, "other");
     sections.push_back(std::move(other));
+    sections.push_back(jobs_section(all));
     sections.push_back(load_section(all));
     sections.push_back(lifecycle_section(all));
     sections.push_back(bounds_section(all));

@@ -155,6 +155,15 @@ Json alternative() {
     neighbour["type"] = {"object", "null"};
     Json served = served_traffic_schema();
     served["description"] = "of kind serving: requests, tokens, pools, curve over load";
+    const Json job = object({{"name", text("of the job")},
+                             {"ranks", whole("of its trace")},
+                             {"first_rank", whole("of the pool")},
+                             {"stride", whole("its rank i is first_rank + i x stride")},
+                             {"start_seconds", number("when it begins")},
+                             {"iteration_seconds", number("from there on")},
+                             {"alone_seconds", number("the same without the other jobs")},
+                             {"communication_seconds", number("mean over its ranks")},
+                             {"waiting_seconds", number("for its other ranks, the same")}});
     return object({{"name", text("column of the comparison")},
                    {"system", text("of configs/systems")},
                    {"chip", text("of configs/chips")},
@@ -178,8 +187,9 @@ Json alternative() {
                    {"audit", list(audit, "every law, held or broken")},
                    {"warnings", list(text(""), "")},
                    {"served", served},
+                   {"jobs", list(job, "of a replay of several jobs")},
                    {"neighbour", neighbour}},
-                  {"served"});
+                  {"served", "jobs"});
 }
 
 }  // namespace

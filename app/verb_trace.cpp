@@ -37,6 +37,11 @@ ExitCode write_program(const TraceCommand& command, const Surroundings& surround
         written = ran.alternative;
     };
     const Result result = run_experiment(experiment.document, catalog, options);
+    if (names.empty())
+        throw InputError({command.files.front(), 0, 0}, "workload.kind",
+                         result.kind + " runs no one program that a trace could hold",
+                         "write a decode or prefill step at the mean batch of what is served "
+                         "(served.pools of its result.json)");
     if (!trace)
         throw InputError({unknown_name({"podsim trace", 0, 0}, "--alternative", "alternative",
                                        command.alternative, names)});

@@ -220,6 +220,13 @@ TransferWay way_of(const Transfer& t, const TransferHabits& habits, const Placem
     return way;
 }
 
+void put_links(const LinkRatio& placed, LinkRatio& links) {
+    links.up = placed.up;
+    links.out = placed.out;
+    links.up_uses = placed.up_uses;
+    links.out_uses = placed.out_uses;
+}
+
 void require_fits(const Transfer& t, long total_ranks) {
     require_valid(t);
     const long span = static_cast<long>(t.group_ranks - 1) * t.stride + 1;
@@ -231,8 +238,10 @@ void require_fits(const Transfer& t, long total_ranks) {
 
 }  // namespace
 
-Coflow make_coflow(const Transfer& t, const RankFabric& fabric,
-                   const CollectiveLibrarySpec& library, long total_ranks) {
+namespace {
+
+Coflow coflow_of(const Transfer& t, const RankFabric& fabric, const CollectiveLibrarySpec& library,
+                 long total_ranks, const LinkRatio* placed) {
     require_fits(t, total_ranks);
     const TransferHabits& habits = transfer_habits(library, t.type);
     if (habits.merges_copies && t.copies == 0 && t.group_ranks > 1) {
@@ -241,7 +250,8 @@ Coflow make_coflow(const Transfer& t, const RankFabric& fabric,
                         t.name, library.name));
     }
     const Placement placement = placement_of(t, fabric);
-    const LinkRatio links = link_ratio(t, fabric, way_of(t, habits, placement));
+    LinkRatio links = link_ratio(t, fabric, way_of(t, habits, placement));
+    if (placed != nullptr) put_links(*placed, links);
     std::optional<Coflow> best;
     for (const TransferProtocol& protocol : protocols_of(habits)) {
         if (protocol.in_switch && !fabric.scale_up_reduces) continue;
@@ -264,6 +274,18 @@ Coflow make_coflow(const Transfer& t, const RankFabric& fabric,
     if (library.transfers.count(t.type) == 0)
         best->outside.push_back({t.type, FitQuantity::type, 0, 0, 0});
     return std::move(*best);
+}
+
+}  // namespace
+
+Coflow make_coflow(const Transfer& t, const RankFabric& fabric,
+                   const CollectiveLibrarySpec& library, long total_ranks) {
+    return coflow_of(t, fabric, library, total_ranks, nullptr);
+}
+Coflow make_coflow(const Transfer& t, const RankFabric& fabric,
+                   const CollectiveLibrarySpec& library, long total_ranks,
+                   const LinkRatio& placed) {
+    return coflow_of(t, fabric, library, total_ranks, &placed);
 }
 
 Confidence basis_of(const Coflow& coflow) {

@@ -21,6 +21,7 @@
 #include "base/fit_record.hpp"
 #include "base/units.hpp"
 #include "interconnect/collective_library.hpp"
+#include "interconnect/link_ratio.hpp"
 #include "interconnect/system.hpp"
 #include "program/transfer.hpp"
 
@@ -58,6 +59,11 @@ struct Coflow {
 // Throws std::invalid_argument: a group larger than `total_ranks`, a library without the type.
 Coflow make_coflow(const Transfer& transfer, const RankFabric& fabric,
                    const CollectiveLibrarySpec& library, long total_ranks);
+
+// The same between members that sit where somebody says (interconnect/placed_links.hpp): their
+// links, and not those of classes of links.
+Coflow make_coflow(const Transfer& transfer, const RankFabric& fabric,
+                   const CollectiveLibrarySpec& library, long total_ranks, const LinkRatio& placed);
 
 // The record's; of a transfer that it does not cover derived at best.
 Confidence basis_of(const Coflow& coflow);

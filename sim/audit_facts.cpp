@@ -272,13 +272,12 @@ namespace {
 // Of any collective a rank sends at least what is not its own, (n - 1)/n of the buffer; switches
 // that add up spare the second pass of an all-reduce. A message is sent by one of two. Exchanges of
 // experts may merge copies: no bound.
-AuditTrace read_trace_facts(const Tree& tree) {
-    AuditTrace trace;
+void add_trace_facts(const Tree& tree, AuditTrace& trace) {
     for (const Json& one : *tree.get("classes").json) {
         trace.ranks[one.at("name").get<std::string>()] += one.at("ranks").get<double>();
         trace.tasks += one.at("tasks").get<double>();
     }
-    trace.flops = tree.get("flops").json->get<double>();
+    trace.flops += tree.get("flops").json->get<double>();
     for (const Json& one : *tree.get("transfers").json) {
         const std::string type = one.at("type").get<std::string>();
         if (type == "dispatch" || type == "combine") continue;
@@ -286,6 +285,18 @@ AuditTrace read_trace_facts(const Tree& tree) {
         const double parts = type == "send_recv" ? 1 : n - 1;
         trace.moved_bytes += times * parts * one.at("sent").get<double>();
     }
+}
+
+// Of one trace, or of all jobs together.
+AuditTrace read_trace_facts(const Json& configuration, const Tree& workload) {
+    AuditTrace trace;
+    const auto jobs = workload.find("jobs");
+    if (!jobs) {
+        add_trace_facts(document(configuration, "trace", workload.get("trace").text()), trace);
+        return trace;
+    }
+    for (const Json& job : *jobs->json)
+        add_trace_facts(document(configuration, "trace", job.at("name").get<std::string>()), trace);
     return trace;
 }
 
@@ -314,9 +325,7 @@ AuditFacts read_audit_facts(const Json& configuration, const std::string& altern
         facts.training = read_training(configuration, workload, pool);
         leave_standing(pool, facts);
     }
-    if (kind == "replay")
-        facts.trace =
-            read_trace_facts(document(configuration, "trace", workload.get("trace").text()));
+    if (kind == "replay") facts.trace = read_trace_facts(configuration, workload);
     if (kind == "operator") {
         facts.the_operator = *workload.get("operator").json;
         const auto experts = pool.find("experts");

@@ -2,7 +2,9 @@
 // streams of all its participants), passes its fixed delays, and then works at the speed that the
 // other tasks at work on its rank leave it. Speeds change only when some task begins or ends its
 // work; between two changes everything is linear, and one event per class, for the next end of
-// work, is pending.
+// work, is pending. Where classes share links (ProgramCosts::shared_links), those that meet on one
+// are worked out together, by the sharing of interconnect/shared_coflows: weighted max-min fair
+// over coflows, a transfer's classes each with their part of what it puts on a link.
 //
 // Left out: tasks that are taken off a stream before their end; a speed that changes a task's
 // demand; ranks of one class that drift apart (rank_skew stands for what that costs).
@@ -15,6 +17,7 @@
 #include <limits>
 #include <set>
 #include <stdexcept>
+#include <utility>
 
 #include "base/at.hpp"
 #include "base/systemc_driver.hpp"
@@ -83,6 +86,7 @@ class Machine {
             rank.compute_since_transfer.assign(static_cast<std::size_t>(micro_batches), 0.0);
         }
         unfinished_ = static_cast<int>(tasks);
+        if (costs.shared_links > 0) return;
         const auto count = [this](const std::vector<LinkTime>& links) {
             for (const LinkTime& link : links)
                 resources_ = std::max(resources_, kResources + link.link + 1);
@@ -252,9 +256,14 @@ class Machine {
             }
             const CoflowShare& share = share_of(coflow, part);
             r.alone = to_picoseconds(demand_of(share, hardware_).duration);
-            calendar_.at(r.start + r.latency + r.skew, EventClass::completion, [this, id, &share] {
-                begin(id, demand_of(share, hardware_, transfer_cores_));
-            });
+            const double of_links = links_shared() ? part_of_links(instance, coflow, part) : 1;
+            calendar_.at(r.start + r.latency + r.skew, EventClass::completion,
+                         [this, id, &share, of_links] {
+                             Demand demand = demand_of(share, hardware_, transfer_cores_);
+                             for (auto& [resource, use] : demand.shares.usage)
+                                 if (resource >= kResources) use *= of_links;
+                             begin(id, std::move(demand));
+                         });
         }
         explain_starts(instance.tasks, last_entered);
     }
@@ -303,6 +312,28 @@ class Machine {
         return coflow.shares[std::min(part, coflow.shares.size() - 1)];
     }
 
+    bool links_shared() const { return costs_.shared_links > 0; }
+
+    // Of the bytes that a transfer puts on links, those of the ranks of one class. Both ends of a
+    // message are as slow as its links.
+    double part_of_links(const TransferInstance& instance, const Coflow& coflow,
+                         std::size_t part) const {
+        double all = 0, own = 0;
+        for (std::size_t p = 0; p < instance.tasks.size(); ++p) {
+            const CoflowShare& share = share_of(coflow, p);
+            const auto crossing = [&](Port a, Port b) {
+                return max(share.bytes[static_cast<int>(a)], share.bytes[static_cast<int>(b)]);
+            };
+            const Bytes bytes = crossing(Port::scale_up_send, Port::scale_up_receive) +
+                                crossing(Port::scale_out_send, Port::scale_out_receive);
+            const double its =
+                bytes.value() * at(program_.classes, task(instance.tasks[p]).rank_class).count;
+            all += its;
+            if (p == part) own = its;
+        }
+        return all > 0 ? own / all : 1;
+    }
+
     void begin(int id, Demand demand) {
         const int rank_class = task(id).rank_class;
         settle(rank_class);
@@ -310,7 +341,33 @@ class Machine {
         const double duration = demand.duration.value();
         rank.active.push_back({id, duration, duration, 0.0, demand.amounts});
         rank.demands.push_back(std::move(demand.shares));
-        replan(rank_class);
+        links_shared() ? replan(connected(rank_class)) : replan(rank_class);
+    }
+
+    // The classes that meet this one on links that all share, directly or over others, and itself.
+    std::vector<int> connected(int rank_class) const {
+        std::vector<int> found = {rank_class};
+        std::vector<std::vector<int>> on_link(static_cast<std::size_t>(costs_.shared_links));
+        for (std::size_t c = 0; c < ranks_.size(); ++c) {
+            for (const FluidActivity& demand : ranks_[c].demands)
+                for (const auto& use : demand.usage)
+                    if (use.first >= kResources && use.second > 0)
+                        at(on_link, use.first - kResources).push_back(static_cast<int>(c));
+        }
+        std::vector<char> reached(ranks_.size(), 0), looked(on_link.size(), 0);
+        at(reached, rank_class) = 1;
+        for (std::size_t i = 0; i < found.size(); ++i) {
+            for (const FluidActivity& demand : at(ranks_, found[i]).demands) {
+                for (const auto& use : demand.usage) {
+                    if (use.first < kResources) continue;
+                    if (std::exchange(at(looked, use.first - kResources), 1) != 0) continue;
+                    for (const int other : at(on_link, use.first - kResources))
+                        if (std::exchange(at(reached, other), 1) == 0) found.push_back(other);
+                }
+            }
+        }
+        std::sort(found.begin(), found.end());
+        return found;
     }
 
     // Accounts progress and use since the last change of speed.
@@ -335,12 +392,38 @@ class Machine {
         rank.settled = now;
     }
 
-    // New speeds, and one event for the next completion among them.
     void replan(int rank_class) {
+        plan(rank_class, max_min_speeds(at(ranks_, rank_class).demands, resources_));
+    }
+
+    // New speeds for classes that meet on no link with any other.
+    void replan(const std::vector<int>& classes) {
+        // Each class has its resources for itself, behind those of the one before, links are last.
+        const int links = static_cast<int>(classes.size()) * kResources;
+        std::vector<FluidActivity> demands;
+        for (std::size_t i = 0; i < classes.size(); ++i) {
+            settle(classes[i]);
+            for (FluidActivity demand : at(ranks_, classes[i]).demands) {
+                for (auto& use : demand.usage)
+                    use.first += use.first < kResources ? static_cast<int>(i) * kResources
+                                                        : links - kResources;
+                demands.push_back(std::move(demand));
+            }
+        }
+        const std::vector<double> speeds = max_min_speeds(demands, links + costs_.shared_links);
+        auto next = speeds.begin();
+        for (const int one : classes) {
+            const auto count = static_cast<std::ptrdiff_t>(at(ranks_, one).demands.size());
+            plan(one, {next, next + count});
+            next += count;
+        }
+    }
+
+    // One event for the next completion of a class.
+    void plan(int rank_class, const std::vector<double>& speeds) {
         Rank& rank = at(ranks_, rank_class);
         const std::uint32_t generation = ++rank.generation;
         if (rank.active.empty()) return;
-        const std::vector<double> speeds = max_min_speeds(rank.demands, resources_);
         double next = std::numeric_limits<double>::infinity();
         for (std::size_t i = 0; i < rank.active.size(); ++i) {
             rank.active[i].speed = speeds[i];
@@ -357,6 +440,9 @@ class Machine {
         Rank& rank = at(ranks_, rank_class);
         if (generation != rank.generation) return;  // speeds changed since it was planned
         settle(rank_class);
+        // Who met it on a link may go on faster.
+        std::vector<int> others;
+        if (links_shared()) others = connected(rank_class);
         std::vector<int> ended;
         for (std::size_t i = 0; i < rank.active.size();) {
             if (rank.active[i].remaining <= 1e-12 * rank.active[i].speed) {
@@ -367,7 +453,7 @@ class Machine {
                 ++i;
             }
         }
-        replan(rank_class);
+        links_shared() ? replan(others) : replan(rank_class);
         for (const int id : ended) finish(id);
     }
 

@@ -81,6 +81,9 @@ struct ProgramCosts {
     std::vector<std::vector<OperatorCost>> operators, pipelines;
     std::vector<Coflow> coflows;
     std::vector<FusedCost> fused;
+    // Above 0: links of the coflows are numbers below it, of links that ranks of all classes share;
+    // 0: each rank has its part of each class of links for itself.
+    int shared_links = 0;
     std::vector<std::string> warnings;  // formats that do not multiply, transfers outside a fit
 };
 

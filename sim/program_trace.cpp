@@ -1,5 +1,7 @@
 #include "sim/program_trace.hpp"
 
+#include <algorithm>
+
 #include "base/at.hpp"
 
 namespace podsim {
@@ -81,6 +83,7 @@ ExecutionTrace trace_of_program(const RanProgram& ran) {
     ExecutionTrace trace;
     trace.streams = program.streams;
     trace.transfers = program.transfers;
+    trace.rank_skew = program.rank_skew;
     trace.ranks.resize(program.classes.size());
     int first = 0;
     for (std::size_t c = 0; c < program.classes.size(); ++c) {
@@ -100,13 +103,16 @@ ExecutionTrace trace_of_program(const RanProgram& ran) {
             node.stream = task.stream;
             node.priority = task.priority;
             node.continues = task.continues;
+            node.micro_batch = task.micro_batch;
             node.on_host = task.kind == TaskKind::host;
             if (task.kind == TaskKind::transfer) {
                 set_transfer(program, task, id, node);
             } else {
                 node.kind = TraceKind::compute;
                 const TaskRecord& r = at(ran.record.tasks, id);
-                node.duration = to_seconds(r.gap + r.launch + r.alone).value();
+                // What others took of the chip meanwhile is in it: a replay runs it as long.
+                node.duration =
+                    to_seconds(std::max(r.end - r.start, r.gap + r.launch + r.alone)).value();
                 if (!node.on_host) set_work(program, id, node);
             }
             const std::vector<std::uint64_t> before(task.after.begin(), task.after.end());

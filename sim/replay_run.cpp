@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
@@ -26,6 +27,8 @@ const std::vector<std::pair<const char*, ReplayCompute>>& names_of(const ReplayC
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr int kMostRank = 1'000'000'000;
 
 // What took how long by which evidence.
 struct WorkCount {
@@ -101,6 +104,14 @@ Replay prepare(const ResolvedExperiment& experiment, const ResolvedAlternative& 
     Replay replay;
     replay.trace = experiment.trace;
     const int ranks = replay.traced().ranks;
+    for (const PlacedJob& job : replay.trace->jobs) {
+        if (job.last_rank() < alternative.ranks) continue;
+        throw InputError({at_key(
+            experiment.spec.workload, "jobs",
+            fmt::format("the last of {}'s {} ranks is rank {} of the pool, {} has {}", job.name,
+                        job.ranks, job.last_rank(), alternative.name, alternative.ranks),
+            "more chips, or another first_rank or stride")});
+    }
     if (ranks > alternative.ranks) {
         const long chips = (ranks + alternative.chip.ranks - 1) / alternative.chip.ranks;
         throw InputError({at_key(alternative.pool, "chips",
@@ -109,11 +120,17 @@ Replay prepare(const ResolvedExperiment& experiment, const ResolvedAlternative& 
                                  fmt::format("chips: {} would do", chips))});
     }
     const Program& program = replay.traced().program;
+    const bool jobs = !replay.trace->jobs.empty();
     try {
+        if (jobs)
+            cost_transfers(replay.traced(), fabric, alternative.collectives, alternative.ranks,
+                           replay.costs);
         for (const auto& transfer : program.transfers)
-            replay.costs.coflows.push_back(
-                make_coflow(transfer, fabric, alternative.collectives, alternative.ranks));
+            if (!jobs)
+                replay.costs.coflows.push_back(
+                    make_coflow(transfer, fabric, alternative.collectives, alternative.ranks));
     } catch (const std::invalid_argument& error) {
+        if (jobs) throw InputError({at_key(experiment.spec.workload, "jobs", error.what())});
         throw InputError({at_key(alternative.pool, "chips", error.what())});
     }
     std::vector<OutsideFit> outside;
@@ -194,7 +211,12 @@ void add_warnings(AlternativeResult& result, const ResolvedExperiment& experimen
             fmt::format("{} kinds of compute nodes do not say their work: they take their recorded "
                         "time",
                         replay.count.recorded));
-    if (replay.traced().ranks < alternative.ranks)
+    double working = 0;
+    for (const RankClass& one : replay.traced().program.classes) working += one.count;
+    if (!replay.trace->jobs.empty() && working < alternative.ranks)
+        first.push_back(fmt::format("{} of {} ranks have no job", alternative.ranks - working,
+                                    alternative.ranks));
+    if (replay.trace->jobs.empty() && replay.traced().ranks < alternative.ranks)
         first.push_back(
             fmt::format("{} of {} ranks have nothing to do: the trace is of ranks 0 to "
                         "{}, and what names no group is of all of those",
@@ -204,13 +226,13 @@ void add_warnings(AlternativeResult& result, const ResolvedExperiment& experimen
 }
 
 // Beside the experiment, else from the working directory.
-std::string trace_path(const WorkloadSpec& workload) {
-    const std::string& name = workload.replay->trace;
-    const fs::path beside = fs::path(workload.places.of("trace").file).parent_path() / name;
+std::string trace_path(const WorkloadSpec& workload, const std::string& key,
+                       const std::string& name) {
+    const fs::path beside = fs::path(workload.places.of(key).file).parent_path() / name;
     std::error_code none;
     if (fs::path(name).is_relative() && fs::exists(beside, none)) return beside.string();
     if (fs::exists(name, none)) return name;
-    throw InputError({at_key(workload, "trace", "there is no file or folder " + name,
+    throw InputError({at_key(workload, key, "there is no file or folder " + name,
                              "a path from this file's folder, or from the working directory")});
 }
 
@@ -263,39 +285,132 @@ nlohmann::ordered_json document_of(const TraceSummary& summary, const TraceProgr
     return json;
 }
 
+// The document of what is replayed, in the result; one that a result carries has to be of the same.
+void keep_document(const WorkloadSpec& workload, const std::string& key, const std::string& name,
+                   const Node& document, const std::string& path, Catalog& catalog) {
+    const auto load = [&] {
+        return catalog.load("trace", name, workload.places.of(key), "workload." + key);
+    };
+    if (!catalog.holds("trace", name)) {
+        catalog.embed("trace", name, document);
+        (void)load();
+        return;
+    }
+    const Node carried = load();
+    for (const char* part : {"format", "nodes", "dependencies"}) {
+        const Node *one = carried.find(part), *other = document.find(part);
+        if (one != nullptr && one->text == other->text) continue;
+        throw InputError({at_key(workload, key,
+                                 fmt::format("{} is another trace than the result's: {} of it "
+                                             "differ",
+                                             path, part),
+                                 "run the experiment anew, or put the trace back")});
+    }
+}
+
+// Where each job sits. No two may have a rank in common.
+std::vector<PlacedJob> place_jobs(const WorkloadSpec& workload,
+                                  const std::vector<TraceProgram>& programs) {
+    std::vector<PlacedJob> placed;
+    std::map<int, std::string> taken;
+    int next = 0;
+    for (std::size_t j = 0; j < programs.size(); ++j) {
+        const ReplayJobSpec& spec = workload.replay->jobs[j];
+        PlacedJob job;
+        job.name = spec.name;
+        job.ranks = programs[j].ranks;
+        job.first_rank = spec.first_rank >= 0 ? spec.first_rank : next;
+        job.stride = spec.stride;
+        job.start = spec.start;
+        const double last = job.first_rank + static_cast<double>(job.ranks - 1) * job.stride;
+        if (last > kMostRank)
+            throw InputError({at_key(workload, "jobs",
+                                     fmt::format("{} ends at rank {:.0f} of the pool, beyond {}",
+                                                 job.name, last, kMostRank),
+                                     "a smaller first_rank or stride")});
+        for (int i = 0; i < job.ranks; ++i) {
+            const int rank = job.first_rank + i * job.stride;
+            const auto [other, free] = taken.emplace(rank, job.name);
+            if (free) continue;
+            throw InputError({at_key(workload, "jobs",
+                                     fmt::format("{} and {} both have rank {} of the pool",
+                                                 other->second, job.name, rank),
+                                     "first_rank and stride say where a job sits")});
+        }
+        next = job.last_rank() + 1;
+        placed.push_back(job);
+    }
+    return placed;
+}
+
+ReplayedTrace read_jobs(const WorkloadSpec& workload, Catalog& catalog) {
+    ReplayedTrace replayed;
+    std::vector<TraceProgram> programs;
+    for (const ReplayJobSpec& job : workload.replay->jobs) {
+        const std::string path = trace_path(workload, "jobs", job.trace);
+        const ExecutionTrace trace = read_trace({path});
+        TraceProgram program =
+            program_of_trace(trace, job.ranks, workload.replay->host_scale, true);
+        for (const std::string& warning : trace.warnings)
+            replayed.warnings.push_back(job.name + ": " + warning);
+        programs.push_back(named_job(std::move(program), job.name, job.start));
+        keep_document(workload, "jobs", job.name,
+                      from_json(document_of(summarise(trace), programs.back()), path), path,
+                      catalog);
+    }
+    replayed.jobs = place_jobs(workload, programs);
+    replayed.traced = join_jobs(programs, replayed.jobs);
+    return replayed;
+}
+
+// Of each job its time among the others and by itself. No order of all is slower than job after
+// job, each serially.
+void add_jobs(AlternativeResult& result, const Replay& replay, const AssemblyInput& together,
+              const RunOptions& options) {
+    if (!replay.trace->jobs.empty()) result.bounds.serial = 0;
+    for (const PlacedJob& job : replay.trace->jobs) {
+        const LoneJob lone = alone(replay.traced().program, replay.costs, job);
+        RunRecord own;
+        const auto& tasks = together.record.tasks;
+        own.tasks = {tasks.begin() + static_cast<std::ptrdiff_t>(job.tasks.begin),
+                     tasks.begin() + static_cast<std::ptrdiff_t>(job.tasks.end)};
+        Picoseconds end = 0;
+        for (const TaskRecord& task : own.tasks) end = std::max(end, task.end);
+        const RunRecord by_itself =
+            run_program(lone.program, lone.costs, together.hardware, options.driver);
+        result.bounds.serial +=
+            bounds_of({lone.program, lone.costs, by_itself, together.hardware, together.fabric,
+                       together.total_ranks, together.evidence})
+                .serial;
+        const ReplayTimes times = replay_times(lone.program, own);
+        result.jobs.push_back({job.name, job.ranks, job.first_rank, job.stride, job.start.value(),
+                               (to_seconds(end) - job.start).value(),
+                               (to_seconds(by_itself.end) - job.start).value(), times.communication,
+                               times.waiting});
+    }
+}
+
 }  // namespace
 
 void load_trace(ResolvedExperiment& experiment, Catalog& catalog) {
     const WorkloadSpec& workload = experiment.spec.workload;
-    const std::string path = trace_path(workload);
+    const ReplaySpec& spec = *workload.replay;
+    if (!spec.jobs.empty()) {
+        experiment.trace = std::make_shared<const ReplayedTrace>(read_jobs(workload, catalog));
+        return;
+    }
+    const std::string path = trace_path(workload, "trace", spec.trace);
     TraceSummary summary;
     {
         ReplayedTrace replayed;
         const ExecutionTrace trace = read_trace({path});
         summary = summarise(trace);
-        const ReplaySpec& spec = *workload.replay;
         replayed.traced = program_of_trace(trace, spec.ranks, spec.host_scale);
         replayed.warnings = trace.warnings;
         experiment.trace = std::make_shared<const ReplayedTrace>(std::move(replayed));
     }
-    const std::string& name = workload.replay->trace;
-    const Node document = from_json(document_of(summary, experiment.trace->traced), path);
-    if (catalog.holds("trace", name)) {
-        const Node carried =
-            catalog.load("trace", name, workload.places.of("trace"), "workload.trace");
-        for (const char* key : {"format", "nodes", "dependencies"}) {
-            const Node *one = carried.find(key), *other = document.find(key);
-            if (one != nullptr && one->text == other->text) continue;
-            throw InputError({at_key(workload, "trace",
-                                     fmt::format("{} is another trace than the result's: {} of it "
-                                                 "differ",
-                                                 path, key),
-                                     "run the experiment anew, or put the trace back")});
-        }
-        return;
-    }
-    catalog.embed("trace", name, document);
-    (void)catalog.load("trace", name, workload.places.of("trace"), "workload.trace");
+    keep_document(workload, "trace", spec.trace,
+                  from_json(document_of(summary, experiment.trace->traced), path), path, catalog);
 }
 
 ReplayTimes replay_times(const Program& program, const RunRecord& record) {
@@ -375,6 +490,7 @@ AlternativeResult run_replay(const ResolvedExperiment& experiment,
     add("communication_time", times.communication * 1e3, "ms");
     add("exposed_communication_time", times.exposed * 1e3, "ms");
     add("waiting_time", times.waiting * 1e3, "ms");
+    add_jobs(result, replay, input, options);
     if (result.totals.flops > 0)
         add("achieved_flops",
             result.totals.flops / result.iteration_seconds / alternative.packages / 1e12, "TFLOPS");

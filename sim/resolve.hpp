@@ -16,6 +16,7 @@
 #include "models/model.hpp"
 #include "sim/experiment_spec.hpp"
 #include "sim/price.hpp"
+#include "sim/replay_jobs.hpp"
 #include "workloads/mapping.hpp"
 #include "workloads/step.hpp"
 #include "workloads/trace_program.hpp"
@@ -46,6 +47,7 @@ struct ResolvedAlternative {
 // large one weighs as much as the run.
 struct ReplayedTrace {
     TraceProgram traced;
+    std::vector<PlacedJob> jobs;        // where it is of several
     std::vector<std::string> warnings;  // of reading it
 };
 

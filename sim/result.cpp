@@ -132,6 +132,18 @@ Json to_json(const AuditFinding& finding) {
     return {{"law", finding.law}, {"passed", finding.passed}, {"detail", finding.detail}};
 }
 
+Json to_json(const ReplayedJob& job) {
+    return {{"name", job.name},
+            {"ranks", job.ranks},
+            {"first_rank", job.first_rank},
+            {"stride", job.stride},
+            {"start_seconds", number(job.start_seconds)},
+            {"iteration_seconds", number(job.iteration_seconds)},
+            {"alone_seconds", number(job.alone_seconds)},
+            {"communication_seconds", number(job.communication_seconds)},
+            {"waiting_seconds", number(job.waiting_seconds)}};
+}
+
 Json to_json(const AlternativeResult& alternative);
 
 template <class T>
@@ -173,6 +185,7 @@ Json to_json(const AlternativeResult& alternative) {
                  {"warnings", alternative.warnings},
                  {"neighbour", neighbour}};
     if (alternative.served) json["served"] = to_json(*alternative.served);
+    if (!alternative.jobs.empty()) json["jobs"] = list(alternative.jobs);
     return json;
 }
 

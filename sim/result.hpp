@@ -136,6 +136,15 @@ struct CostBasis {
     std::vector<std::pair<std::string, double>> parts;  // "chip", "system", "power", ... USD/h
 };
 
+// One of several jobs that a replay ran side by side; times as means over its ranks.
+struct ReplayedJob {
+    std::string name;
+    int ranks = 0, first_rank = 0, stride = 1;
+    double start_seconds = 0;                         // when it begins
+    double iteration_seconds = 0, alone_seconds = 0;  // from there on; the same without the others
+    double communication_seconds = 0, waiting_seconds = 0;
+};
+
 struct AlternativeResult {
     std::string name, system, chip, engine, kernels, collectives, fidelity;
     int packages = 0, ranks = 0, ranks_per_chip = 1;
@@ -152,6 +161,7 @@ struct AlternativeResult {
     std::vector<AuditFinding> audit;
     std::vector<std::string> warnings;
     std::optional<ServedTraffic> served;  // of kind serving
+    std::vector<ReplayedJob> jobs;        // of a replay of several
     std::vector<TimelineEvent> timeline;  // filled when asked for; not part of result.json
     double neighbour_gap = 0;             // time at the neighbouring fidelity / this one - 1
     std::string neighbour;                // "analytic"

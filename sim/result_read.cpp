@@ -198,6 +198,18 @@ AuditFinding audit_finding(const Value& value) {
     return {value.text("law"), passed.json.get<bool>(), value.text("detail")};
 }
 
+ReplayedJob replayed_job(const Value& value) {
+    return {value.text("name"),
+            value.count("ranks"),
+            value.count("first_rank"),
+            value.count("stride"),
+            value.number("start_seconds"),
+            value.number("iteration_seconds"),
+            value.number("alone_seconds"),
+            value.number("communication_seconds"),
+            value.number("waiting_seconds")};
+}
+
 AlternativeResult alternative_result(const Value& value) {
     AlternativeResult result;
     result.name = value.text("name");
@@ -227,6 +239,7 @@ AlternativeResult alternative_result(const Value& value) {
     result.warnings = value.list("warnings", [](const Value& warning) { return warning.text(); });
     if (value.json.contains("served"))
         result.served = served_traffic_of(value.at("served").json, value.below("served"));
+    if (value.json.contains("jobs")) result.jobs = value.list("jobs", replayed_job);
     const Value neighbour = value.at("neighbour");
     if (!neighbour.json.is_null()) {
         result.neighbour = neighbour.text("fidelity");

@@ -20,8 +20,16 @@ using Ids = std::vector<int>;
 struct Copied {
     int operators = 0, pipelines = 0, transfers = 0;  // where its own begin
     std::vector<int> streams;
-    std::vector<Ids> ends;  // by class: tasks that none of it waits for
+    // By class: tasks that none of it waits for; those of data-parallel transfers apart, which go
+    // on beside the passes that follow.
+    std::vector<Ids> ends, beside;
 };
+
+// Gathers of parameters and reductions of gradients. What follows a pass does not wait for them.
+bool goes_beside(const Program& program, const Task& task) {
+    return task.kind == TaskKind::transfer &&
+           at(program.streams, task.stream).name == "data-parallel transfers";
+}
 
 class Joiner {
   public:
@@ -51,6 +59,9 @@ class Joiner {
             }
         }
         front_.resize(result_.program.classes.size());
+        beside_.resize(result_.program.classes.size());
+        // 0 is of sends between stages, which nothing computes for.
+        first_of_pass_.assign(static_cast<std::size_t>(step_.schedule.stages), 1);
         find_ends(runs);
         for (const PassRun* run : runs) add(*run);
         for (int stage = 0; stage < step_.schedule.stages; ++stage) finish(stage);
@@ -122,13 +133,22 @@ class Joiner {
             for (int& op : to.pipelines[i].operators) op += copy.operators;
         copy.transfers = append(to.transfers, pass.program.transfers);
         for (const Stream& one : pass.program.streams) copy.streams.push_back(stream(one));
-        std::vector<bool> waited(pass.program.tasks.size());
-        for (const Task& task : pass.program.tasks)
-            for (const int before : task.after) waited[static_cast<std::size_t>(before)] = true;
+        // By those of a pass, and by any.
+        std::vector<bool> waited(pass.program.tasks.size()), waited_at_all(waited);
+        for (const Task& task : pass.program.tasks) {
+            for (const int before : task.after) {
+                waited_at_all[static_cast<std::size_t>(before)] = true;
+                if (!goes_beside(pass.program, task))
+                    waited[static_cast<std::size_t>(before)] = true;
+            }
+        }
         copy.ends.resize(pass.program.classes.size());
+        copy.beside.resize(pass.program.classes.size());
         for (std::size_t i = 0; i < waited.size(); ++i) {
-            if (!waited[i])
-                at(copy.ends, pass.program.tasks[i].rank_class).push_back(static_cast<int>(i));
+            const Task& task = pass.program.tasks[i];
+            const bool beside = goes_beside(pass.program, task);
+            if (beside ? waited_at_all[i] : waited[i]) continue;
+            at(beside ? copy.beside : copy.ends, task.rank_class).push_back(static_cast<int>(i));
         }
         return copy;
     }
@@ -137,30 +157,37 @@ class Joiner {
         return stage * static_cast<int>(of_stage_) + of_pass;
     }
 
-    // After what the stage did before, and what it waits for.
-    void append(const TrainingPass& pass, int stage, long micro_batch) {
+    // After what the stage did before, and what it waits for. Parameters are fetched ahead of the
+    // forward passes that need them.
+    void append(const TrainingPass& pass, int stage, bool fetches_ahead) {
         if (pass.program.tasks.empty()) return;
         const Copied& copy = copied(pass);
         Program& to = result_.program;
         const auto first = static_cast<int>(to.tasks.size());
         const auto instances = static_cast<int>(to.instances.size());
+        int halves = 0;
         for (std::size_t i = 0; i < pass.program.tasks.size(); ++i) {
             Task task = pass.program.tasks[i];
             const int own = class_of(stage, task.rank_class);
             task.rank_class = own;
-            task.micro_batch = static_cast<int>(micro_batch);
+            // Each pass waits for the slowest rank by what it computed itself, each of its halves
+            // by its own.
+            task.micro_batch += at(first_of_pass_, stage);
+            halves = std::max(halves, task.micro_batch + 1);
             task.stream = at(copy.streams, task.stream);
             if (task.kind == TaskKind::compute) task.body += copy.operators;
             if (task.kind == TaskKind::pipeline) task.body += copy.pipelines;
             if (task.kind == TaskKind::transfer) task.body += instances;
             if (task.after.empty()) {
-                task.after = at(front_, own);
+                if (!fetches_ahead || !goes_beside(pass.program, pass.program.tasks[i]))
+                    task.after = at(front_, own);
             } else {
                 for (int& before : task.after) before += first;
             }
             to.tasks.push_back(std::move(task));
             result_.record.tasks.push_back(pass.record.tasks[i]);
         }
+        at(first_of_pass_, stage) = halves;
         for (TransferInstance instance : pass.program.instances) {
             instance.transfer += copy.transfers;
             for (int& task : instance.tasks) task += first;
@@ -170,6 +197,18 @@ class Joiner {
             Ids& front = at(front_, class_of(stage, static_cast<int>(c)));
             if (!copy.ends[c].empty()) front.clear();
             for (const int end : copy.ends[c]) front.push_back(end + first);
+            for (const int end : copy.beside[c])
+                at(beside_, class_of(stage, static_cast<int>(c))).push_back(end + first);
+        }
+    }
+
+    // Whatever went on beside passes has ended.
+    void wait_for_all(int stage) {
+        for (std::size_t c = 0; c < of_stage_; ++c) {
+            const int own = class_of(stage, static_cast<int>(c));
+            Ids& beside = at(beside_, own);
+            at(front_, own).insert(at(front_, own).end(), beside.begin(), beside.end());
+            beside.clear();
         }
     }
 
@@ -197,7 +236,6 @@ class Joiner {
                 task.rank_class = class_of(stage, static_cast<int>(c));
                 task.stream =
                     stream({stage == from ? "sends to stages" : "receives of stages", 1.0});
-                task.micro_batch = static_cast<int>(cell.micro_batch);
                 if (stage == from) task.after = at(front_, task.rank_class);
                 instance.tasks.push_back(static_cast<int>(program.tasks.size()));
                 program.tasks.push_back(std::move(task));
@@ -224,14 +262,15 @@ class Joiner {
             pass.kind != PassKind::forward && pass.kind != PassKind::weight_gradient;
         if (forward) receive(pass.cell, pass.cell.position - 1, run.stage);
         if (backward) receive(back, back.position + 1, run.stage);
-        for (const TrainingPassPtr& one : passes_of(run))
-            append(*one, run.stage, pass.cell.micro_batch);
+        for (const TrainingPassPtr& one : passes_of(run)) append(*one, run.stage, forward);
         if (forward) hand_on(pass.cell, pass.cell.position + 1);
         if (backward) hand_on(back, back.position - 1);
     }
 
     void finish(int stage) {
-        append(*step_.optimizers[at(step_.kind_of_stage, stage)], stage, 0);
+        wait_for_all(stage);
+        append(*step_.optimizers[at(step_.kind_of_stage, stage)], stage, false);
+        wait_for_all(stage);
         if (!(step_.host > Seconds(0.0))) return;
         for (std::size_t c = 0; c < of_stage_; ++c) {
             Task task;
@@ -250,8 +289,10 @@ class Joiner {
     const TrainingStep& step_;
     const TrainingPlan& plan_;
     const Transfer& send_;
-    std::size_t of_stage_ = 1;  // classes of a stage
-    std::vector<Ids> front_;    // by class: what its next task waits for
+    std::size_t of_stage_ = 1;        // classes of a stage
+    std::vector<Ids> front_;          // by class: what its next task waits for
+    std::vector<int> first_of_pass_;  // by stage: number that tells the next pass's micro-batches
+    std::vector<Ids> beside_;         // by class: data-parallel transfers that it does not wait for
     std::map<std::pair<int, int>, const PassRun*> first_, last_;  // of a position on a stage
     std::map<const TrainingPass*, Copied> copied_;
     std::map<Way, Ids> received_;  // by class of a stage

@@ -57,12 +57,13 @@ struct TraceNode {
     std::int32_t tag = 0;
     std::int32_t stream = -1;  // thread of a host operation, stream of a device's; -1: not said
     std::int32_t priority = 0;
-    std::int32_t transfer = -1;   // index into ExecutionTrace::transfers, where podsim wrote it
-    std::int32_t instance = -1;   // which execution of it: the tasks that are one
-    double start = -1;            // recorded; below zero: not
-    double duration = -1;         // recorded; below zero: not
-    double flops = 0, bytes = 0;  // of compute and memory nodes
-    double payload = 0;           // of send, receive and collective
+    std::int32_t transfer = -1;  // index into ExecutionTrace::transfers, where podsim wrote it
+    std::int32_t instance = -1;  // which execution of it: the tasks that are one
+    std::int32_t micro_batch = 0;
+    double start = -1;                  // recorded; below zero: not
+    double duration = -1;               // recorded; below zero: not
+    double flops = 0, bytes = 0;        // of compute and memory nodes
+    double payload = 0;                 // of send, receive and collective
     std::uint32_t first = 0, last = 0;  // its dependencies: RankTrace::dependencies[first .. last)
     TraceKind kind = TraceKind::metadata;
     TraceCollective collective = TraceCollective::all_reduce;
@@ -111,6 +112,7 @@ struct ExecutionTrace {
     std::vector<Transfer> transfers;           // of nodes that podsim wrote
     std::vector<std::string> warnings;
     std::vector<Stream> streams;  // that nodes number, where podsim wrote it
+    double rank_skew = 0;         // of the program (program/program.hpp), where podsim wrote it
 
     int rank_count() const;
 };

@@ -42,11 +42,12 @@ int stride_of(const std::vector<int>& members, bool& regular) {
 
 class Builder {
   public:
-    Builder(const ExecutionTrace& trace, double host_scale)
-        : trace_(trace), host_scale_(host_scale) {}
+    Builder(const ExecutionTrace& trace, double host_scale, bool with_groups)
+        : trace_(trace), host_scale_(host_scale), with_groups_(with_groups) {}
 
     TraceProgram build(int ranks) {
         const bool explicit_events =
+            !trace_.streams.empty() ||
             std::any_of(trace_.ranks.begin(), trace_.ranks.end(), [](const RankTrace& rank) {
                 return std::any_of(rank.nodes.begin(), rank.nodes.end(),
                                    [](const TraceNode& node) { return node.instance >= 0; });
@@ -139,6 +140,56 @@ class Builder {
             folded_ = {};
             std::iota(class_of.begin(), class_of.end(), 0);
             (void)add_folded(matching, class_of);
+        }
+        if (with_groups_) gather_groups(matching, class_of);
+    }
+
+    // Every event that a class event stands for has members of its own.
+    void gather_groups(const TraceMatching& matching, const std::vector<int>& class_of) {
+        std::map<std::vector<std::pair<int, std::uint32_t>>, std::size_t> index;
+        for (std::size_t e = 0; e < folded_.events.size(); ++e)
+            index.emplace(folded_.events[e].parts, e);
+        result_.groups.resize(folded_.events.size());
+        for (std::size_t e = 0; e < matching.events.size(); ++e) {
+            std::set<std::pair<int, std::uint32_t>> parts;
+            for (const NodeOfRank& one : matching.events[e])
+                parts.insert({class_of[static_cast<std::size_t>(one.rank)], one.node});
+            const auto found = index.find({parts.begin(), parts.end()});
+            if (found != index.end()) result_.groups[found->second].push_back(matching.members[e]);
+        }
+    }
+
+    // Where no one says who meets whom: the ranks of the classes that take part, cut into groups of
+    // the transfer's size and stride, what is left over one after the other.
+    void tile_groups() {
+        std::vector<int> first;
+        int ranks = 0;
+        for (const RankClass& one : folded_.classes) {
+            first.push_back(ranks);
+            ranks += one.count;
+        }
+        result_.groups.resize(folded_.events.size());
+        for (std::size_t e = 0; e < folded_.events.size(); ++e) {
+            const ClassEvent& event = folded_.events[e];
+            std::set<int> left;
+            for (const auto& [c, node] : event.parts) {
+                const int count = folded_.classes[static_cast<std::size_t>(c)].count;
+                for (int i = 0; i < count; ++i) left.insert(first[static_cast<std::size_t>(c)] + i);
+            }
+            const auto size = static_cast<std::size_t>(event.transfer.group_ranks);
+            while (left.size() >= size && size > 0) {
+                std::vector<int> group;
+                for (std::size_t i = 0; i < size; ++i) {
+                    const int next = *left.begin() + static_cast<int>(i) * event.transfer.stride;
+                    if (left.count(next) != 0) group.push_back(next);
+                }
+                if (group.size() < size) {
+                    group.assign(left.begin(), left.end());
+                    group.resize(size);
+                }
+                for (const int rank : group) left.erase(rank);
+                result_.groups[e].push_back(std::move(group));
+            }
         }
     }
 
@@ -253,6 +304,7 @@ class Builder {
         Program& program = result_.program;
         program.classes = folded_.classes;
         program.streams = trace_.streams;
+        program.rank_skew = trace_.rank_skew;
         for (const RankClass& one : folded_.classes) result_.ranks += one.count;
         std::map<std::pair<int, std::uint32_t>, int> event_of;
         for (std::size_t e = 0; e < folded_.events.size(); ++e)
@@ -260,6 +312,7 @@ class Builder {
         intern_transfers();
         for (std::size_t c = 0; c < folded_.graphs.size(); ++c)
             add_tasks(static_cast<int>(c), event_of);
+        if (with_groups_ && result_.groups.empty()) tile_groups();
         add_warnings();
         try {
             require_valid(program);
@@ -311,6 +364,7 @@ class Builder {
             task.stream = stream_of(node);
             task.priority = node.priority;
             task.continues = node.continues;
+            task.micro_batch = node.micro_batch;
             for (const std::uint32_t before : graph.dependencies_of(node))
                 task.after.push_back(task_of[before]);
             if (node.communicates()) {
@@ -398,6 +452,7 @@ class Builder {
 
     const ExecutionTrace& trace_;
     double host_scale_;
+    bool with_groups_;
     Folded folded_;
     TraceProgram result_;
     std::map<std::tuple<std::string, double, double, double>, int> operators_;
@@ -409,8 +464,9 @@ class Builder {
 
 }  // namespace
 
-TraceProgram program_of_trace(const ExecutionTrace& trace, int ranks, double host_scale) {
-    return Builder(trace, host_scale).build(ranks);
+TraceProgram program_of_trace(const ExecutionTrace& trace, int ranks, double host_scale,
+                              bool with_groups) {
+    return Builder(trace, host_scale, with_groups).build(ranks);
 }
 
 }  // namespace podsim

@@ -21,6 +21,9 @@ struct TraceProgram {
     std::vector<TracedWork> work;  // of program.operators
     int ranks = 0;
     std::vector<std::string> warnings;
+    // Where asked for: by program.instances, the ranks of each group that it stands for, a
+    // message's sender before its receiver.
+    std::vector<std::vector<std::vector<int>>> groups;
 };
 
 // Streams: those that the nodes name, else one each for the host, compute, memory, collectives,
@@ -36,6 +39,7 @@ struct TraceProgram {
 // `ranks` above 0: a trace of one rank stands for so many. Throws InputError: a trace of one rank
 // that communicates, and no number of ranks; ranks that enter different collectives; a message that
 // no one receives or sends (who waits for whom); transfers that wait for each other in a circle.
-TraceProgram program_of_trace(const ExecutionTrace& trace, int ranks, double host_scale);
+TraceProgram program_of_trace(const ExecutionTrace& trace, int ranks, double host_scale,
+                              bool with_groups = false);
 
 }  // namespace podsim

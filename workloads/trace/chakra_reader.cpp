@@ -11,6 +11,7 @@
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <google/protobuf/wire_format_lite.h>
 
+#include <algorithm>
 #include <exception>
 #include <optional>
 
@@ -342,6 +343,8 @@ class ChakraReader {
             node_.duration = size_of_attribute() * 1e-12;
         } else if (name == "podsim_continues") {
             node_.continues = attribute_.whole != 0;
+        } else if (name == "podsim_micro_batch") {
+            node_.micro_batch = std::clamp(small_number(), 0, 65535);
         } else if (name == "podsim_transfer") {
             node_.transfer = small_number();
         } else if (name == "podsim_instance") {

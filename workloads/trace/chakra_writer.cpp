@@ -137,6 +137,7 @@ std::string node_message(const RankTrace& rank, const TraceNode& node,
     message.whole("is_cpu_op", chakra::kBool, node.on_host ? 1 : 0);
     if (node.stream >= 0) message.whole("stream", chakra::kInt64, node.stream);
     if (node.priority != 0) message.whole("comm_priority", chakra::kInt32, node.priority);
+    if (node.micro_batch > 0) message.whole("podsim_micro_batch", chakra::kInt32, node.micro_batch);
     if (node.continues) message.whole("podsim_continues", chakra::kBool, 1);
     if (node.flops > 0) message.whole("num_ops", chakra::kInt64, std::llround(node.flops));
     if (node.bytes > 0) message.whole("tensor_size", chakra::kUint64, std::llround(node.bytes));

@@ -87,6 +87,10 @@ ExecutionTrace read_indexed_trace(const std::string& index_path) {
         if (version != kIndexVersion)
             throw std::invalid_argument(
                 fmt::format("version {}, {} is read", version, kIndexVersion));
+        trace.rank_skew = json.value("rank_skew", 0.0);
+        if (!(trace.rank_skew >= 0 && trace.rank_skew <= 1))
+            throw std::invalid_argument(
+                fmt::format("rank_skew {}, expected 0 to 1", trace.rank_skew));
         for (const Json& stream : json.at("streams"))
             trace.streams.push_back(
                 {stream.at("name").get<std::string>(), stream.at("core_share").get<double>()});
@@ -123,6 +127,7 @@ std::string index_text(const ExecutionTrace& trace, const std::string& title) {
     json["podsim_trace"] = kIndexVersion;
     json["program"] = title;
     json["ranks"] = trace.rank_count();
+    json["rank_skew"] = trace.rank_skew;
     json["files"] = Json::array();
     for (std::size_t i = 0; i < trace.ranks.size(); ++i) {
         const RankTrace& rank = trace.ranks[i];

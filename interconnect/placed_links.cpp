@@ -1,0 +1,266 @@
+#include "interconnect/placed_links.hpp"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "interconnect/collective_algorithms.hpp"
+#include "interconnect/collective_work.hpp"
+#include "interconnect/topology_times.hpp"
+
+namespace podsim {
+
+namespace {
+
+using Groups = std::vector<std::vector<int>>;
+
+Collective collective_of(TransferType type) {
+    switch (type) {
+        case TransferType::dispatch:
+        case TransferType::combine:
+        case TransferType::all_to_all:
+            return Collective::all_to_all;
+        case TransferType::all_reduce:
+            return Collective::all_reduce;
+        case TransferType::all_gather:
+            return Collective::all_gather;
+        case TransferType::reduce_scatter:
+            return Collective::reduce_scatter;
+        case TransferType::send_recv:
+            return Collective::send_recv;
+    }
+    return Collective::all_to_all;
+}
+
+// Seconds a byte of every link of one copy of a stack, inner levels group by group.
+class LinkLoads {
+  public:
+    explicit LinkLoads(const TopologyStack& stack) : stack_(stack) {
+        for (const TopologyStack::Level& level : stack.levels) {
+            begin_.push_back(links_);
+            const long copies = (stack.levels.back().chips + level.chips - 1) / level.chips;
+            links_ += copies * static_cast<long>(level.topology.links.size());
+        }
+    }
+    long links() const { return links_; }
+    const std::map<long, double>& seconds() const { return seconds_; }
+
+    void add(std::size_t level, long copy, const LinkBytes& loads, double weight) {
+        const auto& links = stack_.levels[level].topology.links;
+        const long first = begin_[level] + copy * static_cast<long>(links.size());
+        for (std::size_t l = 0; l < loads.size(); ++l)
+            if (loads[l] > 0)
+                seconds_[first + static_cast<long>(l)] += weight * loads[l] / links[l].bandwidth;
+    }
+
+    // Flows between chips of the whole stack, each at the innermost level that has both ends.
+    void add(const std::vector<Flow>& flows) {
+        std::map<std::pair<std::size_t, long>, std::vector<Flow>> parts;
+        for (const Flow& flow : flows) {
+            if (flow.from == flow.to) continue;
+            const Placed at = place_of(stack_, flow.from, flow.to);
+            const long copy = flow.from / stack_.levels[at.level].chips;
+            parts[{at.level, copy}].push_back({at.from, at.to, flow.bytes});
+        }
+        for (const auto& [where, some] : parts)
+            add(where.first, where.second,
+                flow_loads(stack_.levels[where.first].topology, some, stack_.spec.routing,
+                           stack_.spec.flows_per_pair),
+                1);
+    }
+
+    double slowest() const {
+        double most = 0;
+        for (const auto& [link, seconds] : seconds_) most = std::max(most, seconds);
+        return most;
+    }
+
+  private:
+    const TopologyStack& stack_;
+    std::vector<long> begin_;
+    long links_ = 0;
+    std::map<long, double> seconds_;
+};
+
+void put_uses(const std::map<long, double>& seconds, double port, double most, long first,
+              std::vector<LinkUse>& uses) {
+    for (const auto& [link, time] : seconds)
+        if (time > 1e-6 * port)
+            uses.push_back({static_cast<int>(first + link), std::min(time / port, most)});
+}
+
+// Groups of chips of one shape with how much of each chip's port their ranks have.
+using Shapes = std::map<ChipGroup, double>;
+
+// Groups that begin at the chips from one on and move alike go as siblings.
+std::vector<std::pair<ChipGroup, double>> joined(const Shapes& shapes) {
+    std::vector<std::pair<ChipGroup, double>> result;
+    for (const auto& [group, weight] : shapes) {
+        if (!result.empty()) {
+            auto& [last, its] = result.back();
+            const bool next = group.members == last.members && group.stride == last.stride &&
+                              group.first == last.first + last.siblings && its == weight;
+            if (next && last.siblings < last.stride) {
+                ++last.siblings;
+                continue;
+            }
+        }
+        result.emplace_back(group, weight);
+    }
+    return result;
+}
+
+// The least time by the links of all algorithms for long transfers; those beside the direct one
+// only where that takes longer than the port.
+CollectiveTerms best_terms(const TopologyStack& stack, Collective collective,
+                           const ChipGroup& group, double port) {
+    // The steps of a reduce-scatter are those of an all-gather.
+    if (collective == Collective::reduce_scatter) collective = Collective::all_gather;
+    CollectiveTerms least = direct_bytes(stack, collective, group);
+    if (least.seconds_per_byte <= port * (1 + 1e-9)) return least;
+    for (CollectiveTerms& other :
+         faster_bytes(stack, collective, group, false, least.seconds_per_byte))
+        if (other.seconds_per_byte < least.seconds_per_byte) least = std::move(other);
+    return least;
+}
+
+class Placing {
+  public:
+    Placing(const Transfer& transfer, const RankFabric& fabric)
+        : collective_(collective_of(transfer.type)), transfer_(transfer), fabric_(fabric) {}
+
+    LinkRatio ratio(const Groups& groups) const {
+        LinkRatio result;
+        const long of_domain =
+            fabric_.scale_up_links ? LinkLoads(fabric_.scale_up_links->stack()).links() : 0;
+        if (fabric_.scale_up_links && !fabric_.scale_up_links->ports_decide())
+            within(groups, of_domain, result);
+        if (fabric_.scale_out_links && !fabric_.scale_out_links->ports_decide()) {
+            const long chips = fabric_.scale_out_links->stack().levels.back().chips;
+            between(groups, of_domain * ((chips + domain_chips() - 1) / domain_chips()), result);
+        }
+        return result;
+    }
+
+  private:
+    long domain_of(int rank) const { return rank / fabric_.domain_ranks; }
+    long domain_chips() const {
+        return std::max(1L, fabric_.domain_ranks / fabric_.ranks_per_chip);
+    }
+    int chip_of(int rank) const { return rank / fabric_.ranks_per_chip; }
+
+    void within(const Groups& groups, long links, LinkRatio& result) const {
+        std::map<long, Shapes> shapes;
+        std::map<long, std::vector<Flow>> messages;
+        int most = 0;
+        for (const auto& group : groups) {
+            std::map<long, std::vector<int>> parts;
+            for (const int rank : group) parts[domain_of(rank)].push_back(rank);
+            for (const auto& [domain, ranks] : parts) {
+                std::set<int> chips;
+                const int origin = static_cast<int>(domain * domain_chips());
+                for (const int rank : ranks) chips.insert(chip_of(rank) - origin);
+                if (chips.size() < 2) continue;
+                most = std::max(most, static_cast<int>(chips.size()));
+                const double share = static_cast<double>(ranks.size()) /
+                                     static_cast<double>(chips.size()) / fabric_.ranks_per_chip;
+                if (collective_ == Collective::send_recv) {
+                    messages[domain].push_back(
+                        {chip_of(ranks[0]) - origin, chip_of(ranks[1]) - origin, share});
+                    continue;
+                }
+                ChipGroup shape;
+                shape.members = static_cast<int>(chips.size());
+                shape.first = *chips.begin();
+                shape.stride = std::max(1, (*chips.rbegin() - shape.first) / (shape.members - 1));
+                shapes[domain][shape] += share;
+            }
+        }
+        if (most < 2) return;
+        const TopologyStack& stack = fabric_.scale_up_links->stack();
+        const double rate = fabric_.scale_up.value() * fabric_.ranks_per_chip;
+        const double port = bus_factor(transfer_.type, most) / rate;
+        double whole = 0;
+        std::vector<std::pair<long, LinkLoads>> all;
+        for (const auto& [domain, flows] : messages) {
+            all.emplace_back(domain, LinkLoads(stack));
+            all.back().second.add(flows);
+        }
+        for (const auto& [domain, its] : shapes) {
+            all.emplace_back(domain, LinkLoads(stack));
+            for (const auto& [group, weight] : joined(its)) {
+                const CollectiveTerms terms = best_terms(stack, collective_, group, port);
+                whole = std::max(whole, weight * terms.seconds_per_byte);
+                for (std::size_t level = 0; level < terms.link_bytes.size(); ++level)
+                    for (const long copy : copies(stack.levels[level], group))
+                        all.back().second.add(level, copy, terms.link_bytes[level], weight);
+            }
+        }
+        for (const auto& [domain, loads] : all) whole = std::max(whole, loads.slowest());
+        result.up = std::max(1.0, whole / port);
+        for (const auto& [domain, loads] : all)
+            put_uses(loads.seconds(), port, result.up, domain * links, result.up_uses);
+    }
+
+    // Inner groups of a level that members sit in.
+    static std::set<long> copies(const TopologyStack::Level& level, const ChipGroup& group) {
+        std::set<long> found;
+        for (int i = 0; i < group.members; ++i)
+            found.insert((group.first + static_cast<long>(i) * group.stride) / level.chips);
+        return found;
+    }
+
+    // Rings go from a domain to the next between members of equal place, exchanges everywhere.
+    void between(const Groups& groups, long first, LinkRatio& result) const {
+        std::vector<Flow> flows;
+        double port_bytes = 0;
+        const double share = 1.0 / fabric_.ranks_per_chip;
+        for (const auto& group : groups) {
+            const auto members = static_cast<double>(group.size());
+            const auto inside =
+                static_cast<std::size_t>(std::count_if(group.begin(), group.end(), [&](int rank) {
+                    return domain_of(rank) == domain_of(group.front());
+                }));
+            if (inside == group.size()) continue;
+            const auto send = [&](int from, int to, double bytes) {
+                if (domain_of(from) == domain_of(to)) return;
+                flows.push_back({chip_of(from), chip_of(to), bytes * share});
+            };
+            if (collective_ == Collective::send_recv) {
+                send(group[0], group[1], 1);
+                port_bytes = 1;
+            } else if (collective_ == Collective::all_to_all) {
+                for (const int from : group)
+                    for (const int to : group) send(from, to, 1 / members);
+                port_bytes =
+                    std::max(port_bytes, (members - static_cast<double>(inside)) / members);
+            } else {
+                for (std::size_t i = 0; i < group.size(); ++i)
+                    send(group[i], group[(i + inside) % group.size()], 1);
+                port_bytes = 1;
+            }
+        }
+        if (flows.empty()) return;
+        LinkLoads loads(fabric_.scale_out_links->stack());
+        loads.add(flows);
+        const double port = port_bytes / (fabric_.scale_out.value() * fabric_.ranks_per_chip);
+        result.out = std::max(1.0, loads.slowest() / port);
+        put_uses(loads.seconds(), port, result.out, first, result.out_uses);
+    }
+
+    Collective collective_;
+    const Transfer& transfer_;
+    const RankFabric& fabric_;
+};
+
+}  // namespace
+
+LinkRatio placed_link_ratio(const Transfer& transfer, const RankFabric& fabric,
+                            const Groups& groups) {
+    // As in link_ratio: a few numbers are all latency.
+    if (transfer.group_ranks < 2 || transfer.size < Bytes(64.0)) return {};
+    return Placing(transfer, fabric).ratio(groups);
+}
+
+}  // namespace podsim

@@ -1,0 +1,217 @@
+#include "sim/replay_jobs.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <stdexcept>
+#include <utility>
+
+#include "base/at.hpp"
+#include "interconnect/coflow.hpp"
+#include "interconnect/placed_links.hpp"
+
+namespace podsim {
+
+namespace {
+
+void shift(std::vector<int>& list, int by) {
+    for (int& one : list) one += by;
+}
+
+int size_of(std::size_t size) {
+    return static_cast<int>(size);
+}
+
+// Behind what is there.
+void append(Program& all, const Program& one) {
+    const int classes = size_of(all.classes.size()), streams = size_of(all.streams.size()),
+              operators = size_of(all.operators.size()), transfers = size_of(all.transfers.size()),
+              instances = size_of(all.instances.size()), tasks = size_of(all.tasks.size());
+    all.classes.insert(all.classes.end(), one.classes.begin(), one.classes.end());
+    all.streams.insert(all.streams.end(), one.streams.begin(), one.streams.end());
+    all.operators.insert(all.operators.end(), one.operators.begin(), one.operators.end());
+    all.transfers.insert(all.transfers.end(), one.transfers.begin(), one.transfers.end());
+    for (TransferInstance instance : one.instances) {
+        instance.transfer += transfers;
+        shift(instance.tasks, tasks);
+        all.instances.push_back(std::move(instance));
+    }
+    for (Task task : one.tasks) {
+        task.rank_class += classes;
+        task.stream += streams;
+        if (task.kind == TaskKind::compute) task.body += operators;
+        if (task.kind == TaskKind::transfer) task.body += instances;
+        shift(task.after, tasks);
+        all.tasks.push_back(std::move(task));
+    }
+}
+
+// A transfer for each set of groups, since links depend on where they sit.
+void part_by_groups(TraceProgram& job) {
+    std::map<std::pair<int, std::vector<std::vector<int>>>, int> known;
+    std::vector<Transfer> transfers;
+    for (std::size_t i = 0; i < job.program.instances.size(); ++i) {
+        TransferInstance& instance = job.program.instances[i];
+        const auto [found, fresh] = known.try_emplace({instance.transfer, job.groups.at(i)},
+                                                      static_cast<int>(transfers.size()));
+        if (fresh) transfers.push_back(at(job.program.transfers, instance.transfer));
+        instance.transfer = found->second;
+    }
+    job.program.transfers = std::move(transfers);
+}
+
+// Links that always carry the same are one: most of a fabric's links are like many others.
+class LinkNumbers {
+  public:
+    void see(int transfer, const LinkRatio& ratio) {
+        for (const auto* uses : {&ratio.up_uses, &ratio.out_uses})
+            for (const LinkUse& use : *uses)
+                carries_[use.link].emplace_back(transfer, std::llround(use.ratio * 1e9));
+    }
+    void number() {
+        for (const auto& [link, what] : carries_)
+            numbers_[link] = alike_.try_emplace(what, size_of(alike_.size())).first->second;
+    }
+    void renumber(std::vector<LinkUse>& uses) const {
+        std::map<int, double> kept;
+        for (const LinkUse& use : uses) kept[numbers_.at(use.link)] = use.ratio;
+        uses.clear();
+        for (const auto& [link, ratio] : kept) uses.push_back({link, ratio});
+    }
+    int count() const { return size_of(alike_.size()); }
+
+  private:
+    using Carried = std::vector<std::pair<int, long long>>;
+    std::map<int, Carried> carries_;
+    std::map<Carried, int> alike_;
+    std::map<int, int> numbers_;
+};
+
+// Members in each domain, of a group that begins where it does or with a domain: what crosses ports
+// is worked out for the latter (interconnect/coflow).
+void require_domains(const std::string& name, const std::vector<int>& group, long domain) {
+    const auto counts = [&](long from) {
+        std::map<long, int> members;
+        for (const int rank : group) ++members[(rank - from) / domain];
+        std::vector<int> sorted;
+        for (const auto& [which, count] : members) sorted.push_back(count);
+        std::sort(sorted.begin(), sorted.end());
+        return sorted;
+    };
+    const int first = *std::min_element(group.begin(), group.end());
+    const auto here = counts(0), aligned = counts(first);
+    if (here == aligned) return;
+    throw std::invalid_argument(fmt::format(
+        "{} of {} ranks from rank {} on: {} scale-up domain{} of {} ranks cut{} the group, from a "
+        "domain's first rank on it would be {}",
+        name, group.size(), first, here.size(), here.size() == 1 ? "" : "s", domain,
+        here.size() == 1 ? "s" : "", aligned.size()));
+}
+
+}  // namespace
+
+TraceProgram named_job(TraceProgram job, const std::string& name, Seconds start) {
+    Program& program = job.program;
+    for (RankClass& one : program.classes) one.name = name + ": " + one.name;
+    if (!(start > Seconds(0.0))) return job;
+    const int stream = size_of(program.streams.size());
+    program.streams.push_back({"start", 1.0});
+    const int classes = size_of(program.classes.size());
+    std::vector<Task> tasks;
+    for (int c = 0; c < classes; ++c) {
+        Task wait;
+        wait.kind = TaskKind::host;
+        wait.name = "start";
+        wait.rank_class = c;
+        wait.stream = stream;
+        wait.host_time = start;
+        tasks.push_back(std::move(wait));
+    }
+    for (Task& task : program.tasks) {
+        shift(task.after, classes);
+        if (task.after.empty()) task.after = {task.rank_class};
+        tasks.push_back(std::move(task));
+    }
+    program.tasks = std::move(tasks);
+    for (TransferInstance& instance : program.instances) shift(instance.tasks, classes);
+    return job;
+}
+
+TraceProgram join_jobs(const std::vector<TraceProgram>& programs, std::vector<PlacedJob>& jobs) {
+    TraceProgram all;
+    for (std::size_t j = 0; j < programs.size(); ++j) {
+        TraceProgram job = programs[j];
+        PlacedJob& place = jobs[j];
+        part_by_groups(job);
+        for (Transfer& transfer : job.program.transfers) transfer.stride *= place.stride;
+        place.classes = {all.program.classes.size(),
+                         all.program.classes.size() + job.program.classes.size()};
+        place.tasks = {all.program.tasks.size(),
+                       all.program.tasks.size() + job.program.tasks.size()};
+        append(all.program, job.program);
+        all.work.insert(all.work.end(), job.work.begin(), job.work.end());
+        all.ranks = std::max(all.ranks, place.last_rank() + 1);
+        for (const std::string& warning : job.warnings)
+            all.warnings.push_back(place.name + ": " + warning);
+        for (auto& groups : job.groups) {
+            for (auto& group : groups)
+                for (int& rank : group) rank = place.first_rank + rank * place.stride;
+            all.groups.push_back(std::move(groups));
+        }
+    }
+    return all;
+}
+
+void cost_transfers(const TraceProgram& joined, const RankFabric& fabric,
+                    const CollectiveLibrarySpec& library, long total_ranks, ProgramCosts& costs) {
+    const Program& all = joined.program;
+    std::vector<const std::vector<std::vector<int>>*> groups(all.transfers.size(), nullptr);
+    for (std::size_t i = 0; i < all.instances.size(); ++i)
+        at(groups, all.instances[i].transfer) = &joined.groups.at(i);
+    std::vector<LinkRatio> ratios;
+    LinkNumbers numbers;
+    for (std::size_t t = 0; t < all.transfers.size(); ++t) {
+        for (const auto& group : *groups[t])
+            require_domains(all.transfers[t].name, group, fabric.domain_ranks);
+        ratios.push_back(placed_link_ratio(all.transfers[t], fabric, *groups[t]));
+        numbers.see(size_of(t), ratios.back());
+    }
+    numbers.number();
+    costs.shared_links = numbers.count();
+    for (std::size_t t = 0; t < all.transfers.size(); ++t) {
+        numbers.renumber(ratios[t].up_uses);
+        numbers.renumber(ratios[t].out_uses);
+        costs.coflows.push_back(
+            make_coflow(all.transfers[t], fabric, library, total_ranks, ratios[t]));
+    }
+}
+
+LoneJob alone(const Program& all, const ProgramCosts& costs, const PlacedJob& place) {
+    const int first_class = size_of(place.classes.begin), first_task = size_of(place.tasks.begin);
+    LoneJob lone{{}, costs};
+    lone.program.streams = all.streams;
+    lone.program.operators = all.operators;
+    lone.program.transfers = all.transfers;
+    lone.program.classes = {all.classes.begin() + static_cast<std::ptrdiff_t>(place.classes.begin),
+                            all.classes.begin() + static_cast<std::ptrdiff_t>(place.classes.end)};
+    int before = 0;  // instances of other jobs in front
+    for (const TransferInstance& instance : all.instances) {
+        const auto task = static_cast<std::size_t>(instance.tasks.front());
+        if (task < place.tasks.begin) ++before;
+        if (task < place.tasks.begin || task >= place.tasks.end) continue;
+        lone.program.instances.push_back(instance);
+        shift(lone.program.instances.back().tasks, -first_task);
+    }
+    for (std::size_t i = place.tasks.begin; i < place.tasks.end; ++i) {
+        Task task = all.tasks[i];
+        task.rank_class -= first_class;
+        if (task.kind == TaskKind::transfer) task.body -= before;
+        shift(task.after, -first_task);
+        lone.program.tasks.push_back(std::move(task));
+    }
+    return lone;
+}
+
+}  // namespace podsim
