@@ -35,7 +35,8 @@ class Joiner {
         // A task waits for tasks in front of it.
         std::stable_sort(runs.begin(), runs.end(),
                          [](const PassRun* a, const PassRun* b) { return a->begin < b->begin; });
-        const Program& first = step_.optimizers.front()->program;
+        // Experts part a stage's ranks in two, the optimiser takes them as one.
+        const Program& first = step_.passes.front().forward->program;
         of_stage_ = first.classes.size();
         result_.program.kernel_gap = first.kernel_gap;
         result_.program.rank_skew = first.rank_skew;
@@ -137,16 +138,23 @@ class Joiner {
         return stage * static_cast<int>(of_stage_) + of_pass;
     }
 
-    // After what the stage did before, and what it waits for.
+    // After what the stage did before, and what it waits for. What takes all ranks as one is done
+    // by each of their classes.
     void append(const TrainingPass& pass, int stage, long micro_batch) {
         if (pass.program.tasks.empty()) return;
+        const std::size_t own = pass.program.classes.size();
+        for (std::size_t c = 0; c + own <= of_stage_; c += own)
+            append(pass, stage, micro_batch, static_cast<int>(c));
+    }
+
+    void append(const TrainingPass& pass, int stage, long micro_batch, int first_class) {
         const Copied& copy = copied(pass);
         Program& to = result_.program;
         const auto first = static_cast<int>(to.tasks.size());
         const auto instances = static_cast<int>(to.instances.size());
         for (std::size_t i = 0; i < pass.program.tasks.size(); ++i) {
             Task task = pass.program.tasks[i];
-            const int own = class_of(stage, task.rank_class);
+            const int own = class_of(stage, first_class + task.rank_class);
             task.rank_class = own;
             task.micro_batch = static_cast<int>(micro_batch);
             task.stream = at(copy.streams, task.stream);
@@ -167,7 +175,7 @@ class Joiner {
             to.instances.push_back(std::move(instance));
         }
         for (std::size_t c = 0; c < copy.ends.size(); ++c) {
-            Ids& front = at(front_, class_of(stage, static_cast<int>(c)));
+            Ids& front = at(front_, class_of(stage, first_class + static_cast<int>(c)));
             if (!copy.ends[c].empty()) front.clear();
             for (const int end : copy.ends[c]) front.push_back(end + first);
         }
