@@ -233,7 +233,7 @@ const std::vector<MetricInfo>& metric_table() {
         {"goodput_drawn", "goodput, drawn", "share", "run", "mean of twenty seeded runs"},
         {"goodput", "goodput", "share", "run", "work over time, closed form"},
         {"interruptions", "interruptions", "failures", "run", "expected number of failures"},
-        {"checkpoint_interval", "checkpoint interval", "s", "run", "of work between two"},
+        {"checkpoint_interval", "checkpoint interval", "h", "run", "of work between two"},
         {"usd_per_eflop_hour_peak", "EFLOP-hour at peak", "USD/EFLOP-h", "cost",
          "chip-hour over published peak: 1e18 FLOP/s for an hour"},
         {"usd_per_eflop_hour_achieved", "EFLOP-hour achieved", "USD/EFLOP-h", "cost",

@@ -21,7 +21,53 @@ bool is_one_of(std::string_view op, std::initializer_list<std::string_view> name
 }
 
 bool is_conversion(const VectorWork& work) {
-    return is_one_of(work.op, {"quantise", "dequantise"});
+    return is_one_of(work.op, {"quantise", "dequantise", "maximum"});
+}
+
+// What an operand of so many bytes an element asks for before a product.
+struct Casts {
+    bool maximum = false;     // of the whole tensor, before anything is converted
+    int orders = 1;           // written by the conversion
+    bool turns = false;       // the other order is made later, from the narrow one
+    int gradient_orders = 1;  // of what comes back
+};
+
+Casts casts_of(NarrowScaling scaling, double element_bytes) {
+    switch (scaling) {
+        case NarrowScaling::blocks:
+            return {false, 1, true, 2};
+        case NarrowScaling::tensor:
+            return {true, 2, false, 2};
+        case NarrowScaling::tensor_as_is:
+            return {true, 1, false, 1};
+        case NarrowScaling::micro:
+            return {element_bytes < 0.75, 2, false, 2};
+    }
+    return {};
+}
+
+// The largest magnitude of a tensor in the stream's format.
+Operator maximum(const std::string& name, double elements) {
+    return {name, VectorWork{"maximum", elements, 2, elements * bytes_of(stream_format), 0}};
+}
+
+// What comes out of 16 bits for a product to read; not what is sent, nor what an indexer or the
+// attention kernel reads.
+bool feeds_products(const Operator& op, const VectorWork& work) {
+    return work.op == "quantise" && work.read > 1.5 * work.elements &&
+           op.name.rfind("index_", 0) != 0 &&
+           !is_one_of(op.name,
+                      {"attention_query_quantise", "dispatch_quantise", "expert_combine_quantise"});
+}
+
+void add_conversion(const Operator& op, double narrow_bytes, NarrowScaling scaling,
+                    std::vector<Operator>& list) {
+    const auto& work = std::get<VectorWork>(op.body);
+    const Casts casts = casts_of(scaling, narrow_bytes / work.elements);
+    if (casts.maximum) list.push_back(maximum(op.name + "_maximum", work.elements));
+    VectorWork made{"quantise", work.elements, 4, work.elements * bytes_of(stream_format),
+                    casts.orders * narrow_bytes};
+    list.push_back({op.name, made});
 }
 
 // Gradients are BF16 where the forward pass is narrower.
@@ -36,8 +82,9 @@ double product(long a, long b, long c) {
 // Of operators in forward order, taken from the last to the first.
 class BackwardPass {
   public:
-    BackwardPass(const ModelSpec& model, const std::vector<Operator>& forward)
-        : model_(model), forward_(forward) {}
+    BackwardPass(const ModelSpec& model, const std::vector<Operator>& forward,
+                 NarrowScaling scaling)
+        : model_(model), forward_(forward), scaling_(scaling) {}
 
     Backward run() {
         for (auto op = forward_.rbegin(); op != forward_.rend(); ++op) {
@@ -59,9 +106,14 @@ class BackwardPass {
     void add(const std::string& name, const Gemm& g) {
         const bool narrow = is_quantised(g.a);
         const long rows = g.m * g.groups;
+        const Casts casts = casts_of(scaling_, bytes_of(g.a));
         if (narrow) {
-            const auto both = 2 * activation_bytes(model_, g.a, g.n);
-            result_.input.push_back(quantise(name + "_gradient_quantise", rows, g.n, Bytes(both)));
+            const std::string conversion = name + "_gradient_quantise";
+            if (casts.maximum)
+                result_.input.push_back(
+                    maximum(conversion + "_maximum", product(g.m, g.groups, g.n)));
+            const auto row = casts.gradient_orders * activation_bytes(model_, g.a, g.n);
+            result_.input.push_back(quantise(conversion, rows, g.n, Bytes(row)));
         }
         // The indexer learns from a loss of its own.
         if (!name.starts_with("index_")) {
@@ -70,7 +122,7 @@ class BackwardPass {
             dx.c = gradient_format(g.a);
             input(name, dx);
         }
-        if (narrow) {
+        if (narrow && casts.turns) {
             const double bytes = static_cast<double>(rows) * activation_bytes(model_, g.a, g.k);
             const double elements = product(g.m, g.groups, g.k);
             result_.weight.push_back(
@@ -162,6 +214,7 @@ class BackwardPass {
 
     const ModelSpec& model_;
     const std::vector<Operator>& forward_;
+    const NarrowScaling scaling_;
     Backward result_;
 };
 
@@ -225,6 +278,7 @@ const std::vector<std::pair<const char*, RecomputePolicy>>& names_of(const Recom
         {"none", RecomputePolicy::none},
         {"selective", RecomputePolicy::selective},
         {"norms-and-activations", RecomputePolicy::norms_and_activations},
+        {"up-projections", RecomputePolicy::up_projections},
         {"deepseek-v3", RecomputePolicy::deepseek_v3},
         {"full", RecomputePolicy::full}};
     return names;
@@ -236,15 +290,41 @@ Recompute parts_of(RecomputePolicy policy) {
     parts.layer = policy == RecomputePolicy::full;
     parts.attention = policy == RecomputePolicy::selective;
     parts.norms = parts.activations = v3 || policy == RecomputePolicy::norms_and_activations;
-    parts.up_projections = v3;
+    parts.up_projections = v3 || policy == RecomputePolicy::up_projections;
     return parts;
 }
 
-std::vector<Operator> training_forward(const std::vector<Operator>& block) {
+const std::vector<std::pair<const char*, NarrowScaling>>& names_of(const NarrowScaling*) {
+    static const std::vector<std::pair<const char*, NarrowScaling>> names = {
+        {"blocks", NarrowScaling::blocks},
+        {"tensor", NarrowScaling::tensor},
+        {"tensor-as-is", NarrowScaling::tensor_as_is},
+        {"micro", NarrowScaling::micro}};
+    return names;
+}
+
+std::vector<Operator> training_forward(const std::vector<Operator>& block, NarrowScaling scaling) {
     std::vector<Operator> forward;
     for (const Operator& op : block) {
         const auto* work = std::get_if<VectorWork>(&op.body);
         if (work != nullptr && work->op == "cache_append") continue;
+        if (work != nullptr && scaling != NarrowScaling::blocks) {
+            if (feeds_products(op, *work)) {
+                add_conversion(op, work->write, scaling, forward);
+                continue;
+            }
+            if (is_one_of(work->op, {"swiglu_quantise", "gelu_quantise"})) {
+                const double wide = work->elements * bytes_of(stream_format);
+                const std::string plain = work->op.substr(0, work->op.find('_'));
+                forward.push_back(
+                    {op.name, VectorWork{plain, work->elements, work->flops_per_element - 4,
+                                         work->read, wide}});
+                Operator conversion = op;
+                conversion.name += "_quantise";
+                add_conversion(conversion, work->write, scaling, forward);
+                continue;
+            }
+        }
         forward.push_back(op);
         if (work == nullptr || work->op != "sampling") continue;
         forward.back().name = "cross_entropy";
@@ -253,8 +333,9 @@ std::vector<Operator> training_forward(const std::vector<Operator>& block) {
     return forward;
 }
 
-Backward backward_of(const ModelSpec& model, const std::vector<Operator>& forward) {
-    return BackwardPass(model, forward).run();
+Backward backward_of(const ModelSpec& model, const std::vector<Operator>& forward,
+                     NarrowScaling scaling) {
+    return BackwardPass(model, forward, scaling).run();
 }
 
 std::vector<Operator> recomputed(const std::vector<Operator>& forward, const Recompute& parts) {

@@ -26,13 +26,38 @@ struct Recompute {
 
 // selective: Korthikanti et al. (arXiv 2205.05198, section 5). deepseek_v3: RMSNorm, the
 // up-projections of latent attention and SwiGLU (arXiv 2412.19437, section 3.2.3).
-enum class RecomputePolicy { none, selective, norms_and_activations, deepseek_v3, full };
+enum class RecomputePolicy {
+    none,
+    selective,
+    norms_and_activations,
+    up_projections,
+    deepseek_v3,
+    full
+};
 const std::vector<std::pair<const char*, RecomputePolicy>>& names_of(const RecomputePolicy*);
 Recompute parts_of(RecomputePolicy policy);
 
+// Which elements of 8 bits and fewer share a scale, which decides what conversions read and write
+// of an operand of n elements, and how often:
+//
+//   blocks         rows of 128: 2n -> n along rows; n -> n to turn it for the gradient of the
+//                  weights; gradients 2n -> 2n, in both orders (DeepSeek-V3, arXiv 2412.19437,
+//                  section 3.3)
+//   tensor         all: 2n for the largest, then 2n -> 2n in both orders, as Hopper's products of 8
+//                  bits sum along rows alone (Transformer Engine, Float8CurrentScaling)
+//   tensor-as-is   the same on cores that take either order, as Blackwell's: 2n, then 2n -> n
+//   micro          16 or 32 along rows and, apart, along columns: 2n -> 2n (MXFP8); of 4 bits the
+//                  tensor has a scale too, 2n before that (NVFP4)
+//
+// What has a scale for its tensor, or in two orders, is converted by a kernel of its own, apart
+// from the activation function in front of it.
+enum class NarrowScaling { blocks, tensor, tensor_as_is, micro };
+const std::vector<std::pair<const char*, NarrowScaling>>& names_of(const NarrowScaling*);
+
 // A forward block (models/blocks.hpp) as training runs it: nothing is appended to a cache, and
 // sampling is the cross-entropy of the logits. What follows takes blocks of this form.
-std::vector<Operator> training_forward(const std::vector<Operator>& block);
+std::vector<Operator> training_forward(const std::vector<Operator>& block,
+                                       NarrowScaling scaling = NarrowScaling::blocks);
 
 // Apart, as schedules with a split backward pass run them apart. The last operator comes first.
 struct Backward {
@@ -43,8 +68,8 @@ struct Backward {
 // Of one forward block in prefill over its own tokens alone.
 //
 // Product [m, n, k]: dX = dY W is [m, k, n], dW = dY^T X is [n, k, m] in FP32, an operator of no
-// written bytes beside it reads the sum that it is added to. Operands of 8 bits or fewer: dY is
-// quantised along rows and along columns, X turned from rows to columns (DeepSeek-V3, section 3.3).
+// written bytes beside it reads the sum that it is added to. Operands of 8 bits or fewer are
+// converted as NarrowScaling says.
 //
 // Attention with head dimensions q and v: the scores again, then dV, dP, dQ, dK, 2 (3 q + 2 v) a
 // head and pair, where the two forward products are 2 (q + v) (FlashAttention-2, arXiv 2307.08691,
@@ -62,7 +87,8 @@ struct Backward {
 // scatter-add in FP32; conversions between formats have none; all others read what forward read
 // and the gradient of what it wrote, write the gradient of what it read, with twice the arithmetic.
 // Gradients of norms' weights and of biases come with kernels that hold the rows anyway.
-Backward backward_of(const ModelSpec& model, const std::vector<Operator>& forward);
+Backward backward_of(const ModelSpec& model, const std::vector<Operator>& forward,
+                     NarrowScaling scaling = NarrowScaling::blocks);
 
 // Those of a layer's forward operators that run again before its backward pass. A conversion, a
 // rotary embedding or an assembly of keys runs again with the operator in front of it.

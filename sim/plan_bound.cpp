@@ -58,7 +58,7 @@ const PlanBound::Part& PlanBound::part(const TrainingPlan& plan, const TrainingP
 }
 
 PlanBound::Part PlanBound::position(const TrainingPlan& plan, const TrainingPosition& position) {
-    const bool busy = overlaps_passes(plan.schedule);
+    const bool busy = overlaps_passes(plan.request(job_));
     Part sum;
     const auto add = [&](const Part& one, double count) {
         sum.forward += count * one.forward;

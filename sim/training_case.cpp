@@ -23,10 +23,6 @@ bool splits_backward(ScheduleKind kind) {
     }
 }
 
-bool overlaps_passes(ScheduleKind kind) {
-    return kind == ScheduleKind::dual_pipe || kind == ScheduleKind::dual_pipe_v;
-}
-
 namespace {
 
 // Products of 8 bits whose both operands have scales along the sum, and attention on its way back
@@ -41,6 +37,21 @@ double slower(const Operator& op, const TrainingHabits& habits) {
                                                                            : 1;
     const bool back = op.name.find("_input_gradient") != std::string::npos;
     return back && std::holds_alternative<Attention>(op.body) ? habits.attention_backward : 1;
+}
+
+// Scales of few elements hold up the products themselves, at whatever clock.
+void slow_micro_scaled(const Program& program, const TrainingJob& job, ProgramCosts& costs) {
+    const double factor = job.habits().micro_scaled_products;
+    if (job.scaling != NarrowScaling::micro || factor == 1) return;
+    for (std::size_t i = 0; i < program.operators.size(); ++i) {
+        const auto* gemm = std::get_if<Gemm>(&program.operators[i].body);
+        if (gemm == nullptr || bytes_of(gemm->a) != 1.0) continue;
+        for (auto& of_stream : costs.operators) {
+            OperatorCost& cost = of_stream[i];
+            cost.time = cost.launch + factor * (cost.time - cost.launch);
+            cost.sustained = cost.launch + factor * (cost.sustained - cost.launch);
+        }
+    }
 }
 
 void slow_gradients(const Program& program, const TrainingHabits& habits, ProgramCosts& costs) {
@@ -100,6 +111,7 @@ TrainingPassPtr TrainingCase::run(Program program) {
     require_valid(ran->program);
     ran->costs =
         cost_program(ran->program, cache_, machine_.fabric, machine_.collectives, machine_.ranks);
+    slow_micro_scaled(ran->program, job_, ran->costs);
     slow_gradients(ran->program, job_.habits(), ran->costs);
     if (machine_.operator_time != 1)
         ran->costs = scaled(std::move(ran->costs), machine_.operator_time, machine_.hardware);
@@ -190,7 +202,7 @@ PositionPasses TrainingCase::passes_of(const TrainingPlan& plan,
     } else {
         passes.backward = made(PassKind::backward, each, reduces_each);
     }
-    if (overlaps_passes(plan.schedule)) {
+    if (overlaps_passes(plan.request(job_))) {
         request.backward = all[position];
         passes.overlapped = made(PassKind::overlapped, false, false);
     }

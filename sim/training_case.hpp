@@ -76,10 +76,8 @@ struct TrainingMachine {
     double operator_time = 1;  // all operators take so many times as long (sim/band.hpp)
 };
 
-// Whether the halves of a backward pass are passes of their own, and whether a forward and a
-// backward pass run as one.
+// Whether the halves of a backward pass are passes of their own.
 bool splits_backward(ScheduleKind kind);
-bool overlaps_passes(ScheduleKind kind);
 
 class TrainingCase {
   public:

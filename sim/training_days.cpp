@@ -101,7 +101,7 @@ void add_days(AlternativeResult& result, const ResolvedExperiment& experiment,
     add("goodput", run.goodput, "share");
     if (!form.failures.empty()) add("interruptions", run.interruptions, "failures");
     if (run.storage_interval < run.wall)
-        add("checkpoint_interval", run.storage_interval.value(), "s");
+        add("checkpoint_interval", run.storage_interval.value() / hour, "h");
     add("run_chip_hours", wall / hour * paid, "h");
     for (std::size_t i = 0; i < result.cost.size(); ++i) {
         const CostBasis& basis = result.cost[i];

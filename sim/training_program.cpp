@@ -43,7 +43,8 @@ class Joiner {
         // A task waits for tasks in front of it.
         std::stable_sort(runs.begin(), runs.end(),
                          [](const PassRun* a, const PassRun* b) { return a->begin < b->begin; });
-        const Program& first = step_.optimizers.front()->program;
+        // Experts part a stage's ranks in two, the optimiser takes them as one.
+        const Program& first = step_.passes.front().forward->program;
         of_stage_ = first.classes.size();
         result_.program.kernel_gap = first.kernel_gap;
         result_.program.rank_skew = first.rank_skew;
@@ -158,9 +159,18 @@ class Joiner {
     }
 
     // After what the stage did before, and what it waits for. Parameters are fetched ahead of the
-    // forward passes that need them.
+    // forward passes that need them. What takes all ranks as one is done by each of their classes.
     void append(const TrainingPass& pass, int stage, bool fetches_ahead) {
         if (pass.program.tasks.empty()) return;
+        const std::size_t own = pass.program.classes.size();
+        int halves = 0;
+        for (std::size_t c = 0; c + own <= of_stage_; c += own)
+            halves = append(pass, stage, fetches_ahead, static_cast<int>(c));
+        at(first_of_pass_, stage) = halves;
+    }
+
+    // For classes from `first_class` on. Returns the number after its last half.
+    int append(const TrainingPass& pass, int stage, bool fetches_ahead, int first_class) {
         const Copied& copy = copied(pass);
         Program& to = result_.program;
         const auto first = static_cast<int>(to.tasks.size());
@@ -168,7 +178,7 @@ class Joiner {
         int halves = 0;
         for (std::size_t i = 0; i < pass.program.tasks.size(); ++i) {
             Task task = pass.program.tasks[i];
-            const int own = class_of(stage, task.rank_class);
+            const int own = class_of(stage, first_class + task.rank_class);
             task.rank_class = own;
             // Each pass waits for the slowest rank by what it computed itself, each of its halves
             // by its own.
@@ -187,19 +197,20 @@ class Joiner {
             to.tasks.push_back(std::move(task));
             result_.record.tasks.push_back(pass.record.tasks[i]);
         }
-        at(first_of_pass_, stage) = halves;
         for (TransferInstance instance : pass.program.instances) {
             instance.transfer += copy.transfers;
             for (int& task : instance.tasks) task += first;
             to.instances.push_back(std::move(instance));
         }
         for (std::size_t c = 0; c < copy.ends.size(); ++c) {
-            Ids& front = at(front_, class_of(stage, static_cast<int>(c)));
+            Ids& front = at(front_, class_of(stage, first_class + static_cast<int>(c)));
             if (!copy.ends[c].empty()) front.clear();
             for (const int end : copy.ends[c]) front.push_back(end + first);
             for (const int end : copy.beside[c])
-                at(beside_, class_of(stage, static_cast<int>(c))).push_back(end + first);
+                at(beside_, class_of(stage, first_class + static_cast<int>(c)))
+                    .push_back(end + first);
         }
+        return halves;
     }
 
     // Whatever went on beside passes has ended.

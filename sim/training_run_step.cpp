@@ -31,6 +31,7 @@ TrainingJob training_job(const ResolvedExperiment& experiment,
     job.global_batch = static_cast<long>(form.global_batch());
     job.drafts = form.drafts;
     job.dropout = form.dropout;
+    job.scaling = form.scaling;
     job.optimizer = form.optimizer.formats;
     job.gradient_reduction = form.optimizer.reduction;
     job.domain_ranks =
@@ -51,6 +52,7 @@ TrainingPlan training_plan(const ResolvedExperiment& experiment,
     plan.zero_stage = form.zero_stage;
     plan.micro_batch = form.micro_batch;
     plan.schedule = form.schedule;
+    plan.overlap_passes = form.overlap_passes;
     plan.recompute = form.recompute;
     plan.offload = form.offload;
     return plan;

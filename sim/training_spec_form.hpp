@@ -41,11 +41,13 @@ struct TrainingForm {
     long micro_batch = 1;
     Tokens sequence{0.0};
     ScheduleKind schedule = ScheduleKind::one_forward_one_backward;
+    bool overlap_passes = false;
     RecomputePolicy recompute = RecomputePolicy::none;
     TrainingOptimizerForm optimizer;
     int zero_stage = 1;
     TrainingOffload offload;
     bool drafts = true, dropout = false;
+    NarrowScaling scaling = NarrowScaling::blocks;
     bool fold = true;  // else ranks are drawn one by one too (sim/training_unfolded.hpp)
     std::optional<TrainingRunForm> run;
     double global_batch() const;  // sequences
@@ -111,6 +113,9 @@ void describe_training(Form& form, bool training, TrainingForm& spec) {
                         count());
     optional_of_variant(form, training, "schedule", spec.schedule,
                         "training: order of passes in the pipeline");
+    optional_of_variant(form, training, "overlap_passes", spec.overlap_passes,
+                        "training: 1f1b and interleaved run a forward and a backward pass as one, "
+                        "each hiding what the other sends");
     optional_of_variant(form, training, "recompute", spec.recompute,
                         "training: what is computed again in the backward pass");
     optional_of_variant(form, training, "optimizer", spec.optimizer, "training: kind and formats");
@@ -124,6 +129,8 @@ void describe_training(Form& form, bool training, TrainingForm& spec) {
                         "training: with the model's modules of multi-token prediction");
     optional_of_variant(form, training, "dropout", spec.dropout,
                         "training: as models of 2022 had it");
+    optional_of_variant(form, training, "scaling", spec.scaling,
+                        "training: which elements of 8 bits and fewer share a scale");
     optional_of_variant(form, training, "fold", spec.fold,
                         "training: take ranks as equal; false: also draw the experts' load of "
                         "every rank, micro-batch and layer");
@@ -178,16 +185,22 @@ void describe_training_mapping(Form& form, TrainingMapping& mapping) {
     form.optional("unequal_groups", mapping.unequal_groups,
                   "training: data-parallel groups of different size and batch; ranks that make no "
                   "group stand by");
+    form.optional(
+        "last_block_micro_batches", mapping.last_block_micro_batches,
+        "training: of the groups that are too few for a block of their own; as the others' "
+        "if absent",
+        at_least(1));
     form.optional("layers", mapping.layers, "training: layers of each part of the model");
 }
 
 // Dotted keys of a pool that say something to training alone.
 inline const std::vector<const char*>& training_mapping_keys() {
     static const std::vector<const char*> keys = {
-        "mapping.context_parallel",    "mapping.context_exchange",
-        "mapping.sequence_parallel",   "mapping.expert_tensor_parallel",
-        "mapping.positions_per_stage", "mapping.layers",
-        "mapping.unequal_groups",      "mapping.placement"};
+        "mapping.context_parallel",        "mapping.context_exchange",
+        "mapping.sequence_parallel",       "mapping.expert_tensor_parallel",
+        "mapping.positions_per_stage",     "mapping.layers",
+        "mapping.unequal_groups",          "mapping.placement",
+        "mapping.last_block_micro_batches"};
     return keys;
 }
 

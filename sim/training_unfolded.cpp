@@ -171,7 +171,7 @@ class Unfolder {
         } else {
             times.input = time(PassKind::backward);
         }
-        if (overlaps_passes(plan_.schedule)) times.overlapped = time(PassKind::overlapped);
+        if (overlaps_passes(plan_.request(job_))) times.overlapped = time(PassKind::overlapped);
         return times;
     }
 

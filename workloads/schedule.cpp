@@ -41,6 +41,11 @@ int positions_per_stage(const ScheduleRequest& request) {
     }
 }
 
+bool overlaps_passes(const ScheduleRequest& request) {
+    return request.overlaps || request.kind == ScheduleKind::dual_pipe ||
+           request.kind == ScheduleKind::dual_pipe_v;
+}
+
 std::optional<std::string> schedule_problem(const ScheduleRequest& request) {
     const std::string name = name_of(request.kind);
     const long count = request.micro_batches;
@@ -54,7 +59,9 @@ std::optional<std::string> schedule_problem(const ScheduleRequest& request) {
     }
     if (request.kind == ScheduleKind::interleaved) {
         if (request.positions_per_stage < 2)
-            return "interleaved needs at least 2 parts of the model a stage; with 1 it is 1f1b";
+            return "interleaved needs at least 2 parts of the model a stage "
+                   "(mapping.positions_per_stage); "
+                   "with 1 it is 1f1b";
         if (count % stages != 0) {
             return fmt::format(
                 "interleaved takes micro-batches in groups of {} stages: {} or {}, "
@@ -62,6 +69,14 @@ std::optional<std::string> schedule_problem(const ScheduleRequest& request) {
                 stages, std::max(1L, count / stages) * stages, (count / stages + 1) * stages,
                 count);
         }
+    }
+    const bool alternates = request.kind == ScheduleKind::one_forward_one_backward ||
+                            request.kind == ScheduleKind::interleaved;
+    if (request.overlaps && !alternates) {
+        return fmt::format("overlap_passes is of 1f1b and interleaved; {} {}", name,
+                           overlaps_passes({request.kind})
+                               ? "overlaps its passes by itself"
+                               : "has no forward and backward pass side by side");
     }
     if (request.kind == ScheduleKind::dual_pipe) {
         if (stages % 2 != 0)

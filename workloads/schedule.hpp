@@ -84,10 +84,16 @@ struct ScheduleRequest {
     int stages = 1;
     int positions_per_stage = 1;  // of interleaved; zb-v and dualpipe-v always have two
     long micro_batches = 1;
+    // Of 1f1b and interleaved: a forward and the backward pass after it are one, each hiding what
+    // the other sends, as Megatron Core does with experts; dualpipe and dualpipe-v always do.
+    bool overlaps = false;
 };
 
 // Positions that a stage holds under this kind of schedule, of one pipe.
 int positions_per_stage(const ScheduleRequest& request);
+
+// Whether some of its passes are a forward and a backward pass as one.
+bool overlaps_passes(const ScheduleRequest& request);
 
 // Why the request cannot be met, with the nearest number that can; nothing where it can.
 std::optional<std::string> schedule_problem(const ScheduleRequest& request);

@@ -26,6 +26,7 @@ struct Cut {
     long fewer = 0;         // that every group does
     long more = 0;          // groups that do one more
     long last = 0;          // groups of the last block, where it is smaller
+    long of_last = 0;       // micro-batches that each of those does
     long last_experts = 0;  // ranks that share its experts
     long last_redundant = 0;
 };
@@ -34,9 +35,13 @@ Cut cut_of(const TrainingJob& job, const TrainingPlan& plan, long block) {
     Cut cut;
     cut.block = block;
     cut.rows = job.global_batch / plan.micro_batch;
-    cut.fewer = cut.rows / plan.data_parallel;
-    cut.more = cut.rows % plan.data_parallel;
     cut.last = plan.data_parallel % block;
+    const long told = cut.last > 0 ? plan.more.last_block_micro_batches : 0;
+    const long sharing = told > 0 ? plan.data_parallel - cut.last : plan.data_parallel;
+    const long shared = std::max(0L, cut.rows - told * cut.last);
+    cut.fewer = sharing > 0 ? shared / sharing : 0;
+    cut.more = sharing > 0 ? shared % sharing : 0;
+    cut.of_last = told > 0 ? told : cut.fewer;
     if (cut.last == 0) return cut;
     cut.last_experts = cut.last * ranks_of_group(plan) / plan.more.expert_tensor_parallel;
     const long slots = job.model.routed_experts + job.experts.redundant;
@@ -66,7 +71,7 @@ std::vector<GroupPart> group_parts(const TrainingJob& job, const TrainingPlan& p
     add(cut.more, cut.fewer + 1);
     add(plan.data_parallel - cut.more - cut.last, cut.fewer);
     if (cut.last == 0) return parts;
-    add(cut.last, cut.fewer);
+    add(cut.last, cut.of_last);
     GroupPart& last = parts.back();
     last.last_block = true;
     last.redundant = cut.last_redundant;
@@ -97,6 +102,24 @@ std::vector<StepError> group_problems(const TrainingJob& job, const TrainingPlan
         return found;
     }
     const Cut cut = cut_of(job, plan, groups_of_block(job, plan));
+    const long told = plan.more.last_block_micro_batches;
+    if (told > 0 && (cut.last == 0 || cut.last == groups)) {
+        found.emplace_back("mapping.last_block_micro_batches",
+                           fmt::format("is {}, but {} data-parallel groups in blocks of {} leave "
+                                       "{}; leave it away",
+                                       told, groups, cut.block,
+                                       cut.last == 0 ? "no last block" : "no other block"));
+        return found;
+    }
+    if (told > 0 && told * cut.last >= cut.rows) {
+        found.emplace_back(
+            "mapping.last_block_micro_batches",
+            fmt::format("{} for each of the last block's {} groups leave none of {} to the other "
+                        "{}; {} is as many for all",
+                        told, cut.last, cut.rows, groups - cut.last,
+                        std::max(1L, cut.rows / groups)));
+        return found;
+    }
     const auto sequences = [&](long rows) { return rows * plan.micro_batch; };
     if (cut.fewer == 0) {
         found.emplace_back("global_batch",

@@ -10,8 +10,9 @@
 //
 // What D leaves over g is a last block of its own, D mod g groups: its r = (D mod g) t / expert
 // tensor ranks hold all E experts among them, ceil(E / r) a rank, copies where that is more than E,
-// and the fewer micro-batches. Replicas of an expert are then ceil(D / g), those of the last block
-// g t ranks from the others', as all neighbours are.
+// and the fewer micro-batches, or as many as they are told (mapping.last_block_micro_batches): M
+// less theirs is then what the other groups share. Replicas of an expert are then ceil(D / g),
+// those of the last block g t ranks from the others', as all neighbours are.
 //
 //   step = max over parts of the step of its groups
 //

@@ -46,6 +46,8 @@ struct TrainingMapping {
     // Data-parallel groups need not be alike, and ranks that make no group stand by
     // (workloads/training_groups.hpp).
     bool unequal_groups = false;
+    long last_block_micro_batches =
+        0;                     // of the groups that the blocks leave over; 0: as the others
     std::vector<long> layers;  // of each position; empty: as even as they go, the ends with fewer
 };
 
@@ -70,6 +72,9 @@ struct TrainingHabits {
     // scales along rows and along columns, those turned round. What is in 8 bits is turned as fast
     // as other bytes are.
     double narrow_casts = 1;
+    // Time of products of 8 bits whose operands have a scale for each 32 elements, over that of
+    // products with one for the tensor.
+    double micro_scaled_products = 1;
     // Gradients go to the experts in the format of dispatch, not in that of combine.
     bool narrow_gradient_dispatch = false;
 };
@@ -98,6 +103,10 @@ void describe(Form& form, TrainingHabits& habits) {
                   at_least(1));
     form.optional("narrow_casts", habits.narrow_casts,
                   "time of conversions to 8 bits over that of their bytes", at_least(1));
+    form.optional("micro_scaled_products", habits.micro_scaled_products,
+                  "time of products in 8 bits with a scale for each 32 elements over that of "
+                  "others",
+                  at_least(1));
     form.optional("narrow_gradient_dispatch", habits.narrow_gradient_dispatch,
                   "gradients go to the experts in the format of dispatch, else in that of combine");
 }

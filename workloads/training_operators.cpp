@@ -106,7 +106,7 @@ class BlockMaker {
 
     // `divided`: index of the first operator on all tokens of the group.
     TrainingBlock make(const Operators& block, std::size_t divided, bool recomputes) const {
-        const Operators forward = training_forward(block);
+        const Operators forward = training_forward(block, job_.scaling);
         Operators again = recomputes ? recomputed(forward, parts()) : Operators{};
         TrainingBlock made;
         const long ranks = plan_.more.sequence_parallel ? plan_.tensor_parallel : 1;
@@ -208,7 +208,7 @@ class BlockMaker {
                 if (chooser != nullptr && chooser->selected > 0) alone.push_back(other);
             }
         }
-        Backward both = backward_of(job_.model, alone);
+        Backward both = backward_of(job_.model, alone, job_.scaling);
         if (alone.size() > 1) both.input.erase(both.input.begin(), both.input.end() - 1);
         if (job_.habits().reads_rows_again) read_again(op, both.weight);
         return {std::move(both.input), std::move(both.weight)};

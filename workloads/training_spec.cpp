@@ -90,6 +90,7 @@ ScheduleRequest TrainingPlan::request(const TrainingJob& job) const {
         request.positions_per_stage = podsim::positions_per_stage(request);
     }
     request.micro_batches = micro_batches(job);
+    request.overlaps = overlap_passes;
     return request;
 }
 
@@ -251,6 +252,12 @@ class Checker {
             job_.optimizer.optimizer == Optimizer::muon) {
             add("offload.host_memory",
                 "is of Adam alone: Muon's products are the chip's; without it the chip steps");
+        }
+        if (job_.scaling != NarrowScaling::blocks && bytes_of(job_.precision.activations) > 1) {
+            add("scaling",
+                fmt::format("{} is of operands of 8 bits and fewer, activations are {}; "
+                            "precision.activations: fp8 would, or leave it away",
+                            name_of(job_.scaling), to_string(job_.precision.activations)));
         }
         if (plan_.zero_stage == 3 && plan_.pipeline_parallel > 1) {
             add("zero_stage",

@@ -25,6 +25,7 @@ struct TrainingJob {
     long global_batch = 0;  // sequences of a step
     bool drafts = true;     // modules of multi-token prediction, where the model has them
     bool dropout = false;   // as in models of 2022
+    NarrowScaling scaling = NarrowScaling::blocks;  // of operands of 8 bits and fewer
     OptimizerFormats optimizer;
     DType gradient_reduction = DType::fp32;  // format in which gradients cross the network
     long domain_ranks = 0;                   // that scale-up connects; 0: not known
@@ -51,6 +52,7 @@ struct TrainingPlan {
     int zero_stage = 1;
     long micro_batch = 1;  // sequences
     ScheduleKind schedule = ScheduleKind::one_forward_one_backward;
+    bool overlap_passes = false;  // ScheduleRequest::overlaps
     RecomputePolicy recompute = RecomputePolicy::none;
     TrainingOffload offload;
     // As chosen_order() and routed_load() have it; filled in by who makes the plan.

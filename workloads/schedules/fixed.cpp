@@ -5,6 +5,10 @@
 //                (PipeDream-flush; Narayanan et al., arXiv 2006.09503)
 //   interleaved  the same over several positions a stage, in groups of S micro-batches (Narayanan
 //                et al., arXiv 2104.04473, section 2.2): 2 (S - s - 1) + (V - 1) S warm up
+//   both with passes that overlap: a pair waits for all that either of its passes waits for, so
+//   that
+//                stage s is 2 (S - s - 1) + 1 forward passes ahead, where interleaved is one more
+//                ahead than it was (Megatron Core, overlap_moe_expert_parallel_comm)
 //   zb-h1        1f1b with the backward pass in halves; weight gradients of stage s lag s behind,
 //                so that no stage holds more than with 1f1b
 //   zb-h2        twice the warm-up, weight gradients lag 2 s behind, twice the memory (both: Qi et
@@ -51,18 +55,32 @@ Schedule gpipe(const ScheduleRequest& request) {
     return schedule;
 }
 
+namespace {
+
+// A forward and a backward pass, one after the other or as one.
+void push_pair(const ScheduleRequest& request, const Cell& forward, const Cell& backward,
+               std::vector<Pass>& program) {
+    if (request.overlaps) {
+        program.push_back(overlapped(forward, backward));
+    } else {
+        program.push_back(forward_of(forward));
+        program.push_back(backward_of(backward));
+    }
+}
+
+}  // namespace
+
 Schedule one_forward_one_backward(const ScheduleRequest& request) {
     Schedule schedule = straight_layout(request);
     const long count = request.micro_batches;
     for (int s = 0; s < request.stages; ++s) {
         auto& program = schedule.programs[static_cast<std::size_t>(s)];
-        const long warm_up = std::min<long>(request.stages - 1 - s, count);
+        const long after = request.stages - 1 - s;
+        const long warm_up = std::min<long>(request.overlaps ? 2 * after + 1 : after, count);
         long done = 0;
         for (long m = 0; m < warm_up; ++m) program.push_back(forward_of({0, s, m}));
-        for (long m = warm_up; m < count; ++m) {
-            program.push_back(forward_of({0, s, m}));
-            program.push_back(backward_of({0, s, done++}));
-        }
+        for (long m = warm_up; m < count; ++m, ++done)
+            push_pair(request, {0, s, m}, {0, s, done}, program);
         while (done < count) program.push_back(backward_of({0, s, done++}));
     }
     return schedule;
@@ -80,13 +98,12 @@ Schedule interleaved(const ScheduleRequest& request) {
     };
     for (long s = 0; s < stages; ++s) {
         auto& program = schedule.programs[static_cast<std::size_t>(s)];
-        const long warm_up = std::min(2 * (stages - s - 1) + (parts - 1) * stages, total);
+        const long ahead = request.overlaps ? 1 : 0;
+        const long warm_up = std::min(2 * (stages - s - 1) + (parts - 1) * stages + ahead, total);
         long done = 0;
         for (long k = 0; k < warm_up; ++k) program.push_back(forward_of(cell(k, s, true)));
-        for (long k = warm_up; k < total; ++k) {
-            program.push_back(forward_of(cell(k, s, true)));
-            program.push_back(backward_of(cell(done++, s, false)));
-        }
+        for (long k = warm_up; k < total; ++k, ++done)
+            push_pair(request, cell(k, s, true), cell(done, s, false), program);
         while (done < total) program.push_back(backward_of(cell(done++, s, false)));
     }
     return schedule;

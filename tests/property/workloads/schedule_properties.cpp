@@ -31,6 +31,9 @@ Drawn draw() {
     drawn.request.micro_batches = *rc::gen::inRange(1, 24);
     if (drawn.request.kind == ScheduleKind::interleaved)
         drawn.request.positions_per_stage = *rc::gen::inRange(2, 4);
+    if (drawn.request.kind == ScheduleKind::interleaved ||
+        drawn.request.kind == ScheduleKind::one_forward_one_backward)
+        drawn.request.overlaps = *rc::gen::arbitrary<bool>();
     if (drawn.request.kind == ScheduleKind::zero_bubble_v ||
         drawn.request.kind == ScheduleKind::dual_pipe_v)
         drawn.request.positions_per_stage = 2;

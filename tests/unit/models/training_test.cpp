@@ -67,6 +67,82 @@ TEST(TrainingFlops, OtherModelsAsPublished) {
     EXPECT_NEAR(llama, 6 * 403.747e9 + 3 * 126.0 * 128 * 512 * 2048.5, 1e8);
 }
 
+// 1,000 elements of 16 bits, 2,000 B, become 1,000 B of FP8 or 500 B of FP4 (scales left out):
+// blocks of 128 read once and write along rows; a scale a tensor is looked for first, and both
+// orders are written where products take one alone; scales of 32 are written in both orders, those
+// of FP4 after the tensor's own.
+TEST(NarrowScaling, WhatAConversionReadsAndWrites) {
+    struct Bytes {
+        double read, write;
+        bool operator==(const Bytes&) const = default;
+    };
+    const auto bytes = [](NarrowScaling scaling, double narrow) {
+        const Operator one{"ffn_quantise", VectorWork{"quantise", 1000, 4, 2000, narrow}};
+        std::vector<Bytes> list;
+        for (const Operator& op : training_forward({one}, scaling)) {
+            const auto& work = std::get<VectorWork>(op.body);
+            list.push_back({work.read, work.write});
+        }
+        return list;
+    };
+    using List = std::vector<Bytes>;
+    EXPECT_EQ(bytes(NarrowScaling::blocks, 1000), (List{{2000, 1000}}));
+    EXPECT_EQ(bytes(NarrowScaling::tensor, 1000), (List{{2000, 0}, {2000, 2000}}));
+    EXPECT_EQ(bytes(NarrowScaling::tensor_as_is, 1000), (List{{2000, 0}, {2000, 1000}}));
+    EXPECT_EQ(bytes(NarrowScaling::micro, 1000), (List{{2000, 2000}}));
+    EXPECT_EQ(bytes(NarrowScaling::micro, 500), (List{{2000, 0}, {2000, 1000}}));
+}
+
+// SwiGLU of 1,000 elements reads 4,000 B and, with blocks, writes FP8 at once; a scale a tensor has
+// to wait for all of it, so that 16 bits are written and read twice. What is sent is left alone.
+TEST(NarrowScaling, WaitsForTheWholeTensor) {
+    const Operator fused{"ffn_swiglu", VectorWork{"swiglu_quantise", 1000, 9, 4000, 1000}};
+    const Operator sent{"dispatch_quantise", VectorWork{"quantise", 1000, 4, 2000, 1000}};
+    EXPECT_EQ(training_forward({fused}).size(), 1U);
+    const auto apart = training_forward({fused, sent}, NarrowScaling::tensor_as_is);
+    ASSERT_EQ(apart.size(), 4U);
+    EXPECT_EQ(apart[0].name, "ffn_swiglu");
+    EXPECT_EQ(std::get<VectorWork>(apart[0].body), (VectorWork{"swiglu", 1000, 5, 4000, 2000}));
+    EXPECT_EQ(apart[1].name, "ffn_swiglu_quantise_maximum");
+    EXPECT_EQ(std::get<VectorWork>(apart[2].body), (VectorWork{"quantise", 1000, 4, 2000, 1000}));
+    EXPECT_EQ(apart[3], sent);
+    // All of it runs again with the activation.
+    Recompute parts;
+    parts.activations = true;
+    EXPECT_EQ(recomputed(training_forward({fused}, NarrowScaling::tensor), parts).size(), 3U);
+}
+
+// Gradients of a product of 10 rows, 20 columns and 30 deep in FP8: dY of 200 elements is
+// converted, X of 300 turned with blocks alone.
+TEST(NarrowScaling, GradientsOfAProduct) {
+    const ModelSpec llama = shipped_model("llama-3.1-8b");
+    const Operator product{"up", Gemm{10, 20, 30, 1, DType::fp8, DType::fp8, DType::bf16}};
+    const auto vectors = [&](NarrowScaling scaling) {
+        const Backward back = backward_of(llama, {product}, scaling);
+        std::vector<std::string> names;
+        for (const auto* list : {&back.input, &back.weight}) {
+            for (const Operator& op : *list)
+                if (std::holds_alternative<VectorWork>(op.body)) names.push_back(op.name);
+        }
+        return names;
+    };
+    using Names = std::vector<std::string>;
+    EXPECT_EQ(vectors(NarrowScaling::blocks),
+              (Names{"up_gradient_quantise", "up_input_turn", "up_weight_accumulate"}));
+    EXPECT_EQ(
+        vectors(NarrowScaling::tensor_as_is),
+        (Names{"up_gradient_quantise_maximum", "up_gradient_quantise", "up_weight_accumulate"}));
+    EXPECT_EQ(vectors(NarrowScaling::micro),
+              (Names{"up_gradient_quantise", "up_weight_accumulate"}));
+    const auto written = [&](NarrowScaling scaling) {
+        for (const Operator& op : backward_of(llama, {product}, scaling).input)
+            if (op.name == "up_gradient_quantise") return std::get<VectorWork>(op.body).write;
+        return 0.0;
+    };
+    EXPECT_DOUBLE_EQ(written(NarrowScaling::tensor), 2 * written(NarrowScaling::tensor_as_is));
+    EXPECT_DOUBLE_EQ(written(NarrowScaling::micro), written(NarrowScaling::blocks));
+}
+
 TEST(TrainingFlops, GrowWithTheSequenceAndNeedOne) {
     const ModelSpec v3 = shipped_model("deepseek-v3");
     EXPECT_GT(training_flops_per_token(v3, 8192, false).value(),

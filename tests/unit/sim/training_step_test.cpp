@@ -204,6 +204,49 @@ TEST(TrainingProgram, IsTheStepInTasks) {
     }
 }
 
+// Uneven experts make two classes of a stage's ranks, which the optimiser takes as one; a forward
+// and a backward pass as one are a task list like any other.
+TEST(TrainingProgram, UnevenExpertsPartAStagesRanks) {
+    for (const bool overlaps : {false, true}) {
+        TrainingBench bench;
+        bench.job = small_moe();
+        bench.job.global_batch = 64;
+        bench.job.experts.popularity = Popularity::zipf;
+        bench.job.experts.zipf_exponent = 0.5;
+        TrainingPlan plan;
+        plan.overlap_passes = overlaps;
+        plan.pipeline_parallel = 2;
+        plan.data_parallel = plan.expert_parallel = 4;
+        const TrainingStep step = bench.step(plan);
+        const StepProgram whole = program_of_step(step, plan, stage_send(bench.job, plan));
+        require_valid(whole.program);
+        ASSERT_EQ(whole.program.classes.size(), 4U);
+        EXPECT_EQ(whole.program.classes[0].count, 1);
+        EXPECT_EQ(whole.program.classes[1].count, 3);
+        CostCache cache(bench.hardware, plain_kernels(), Fidelity::analytic, true, RankState::busy);
+        const ProgramCosts costs =
+            cost_program(whole.program, cache, bench.fabric, bench.collectives, plan.ranks());
+        const RunRecord ran = run_program(whole.program, costs, bench.hardware, Driver::plain);
+        EXPECT_EQ(ran.unfinished, 0);
+        EXPECT_GT(to_seconds(ran.end) / step.total, 1 - 0.05);
+        EXPECT_LT(to_seconds(ran.end) / step.total, 1 + 0.05);
+    }
+}
+
+// Passes that overlap hide what they send: no slower, and faster where experts are exchanged.
+TEST(TrainingStep, PassesThatOverlapHideTheExchange) {
+    TrainingBench bench;
+    bench.job = small_moe();
+    bench.job.global_batch = 64;
+    TrainingPlan plan;
+    plan.data_parallel = plan.expert_parallel = 4;
+    const TrainingStep apart = bench.step(plan);
+    plan.overlap_passes = true;
+    const TrainingStep overlapped = bench.step(plan);
+    EXPECT_LT(overlapped.total, apart.total);
+    EXPECT_GT(overlapped.needs.front().need.total(), apart.needs.front().need.total());
+}
+
 Node training_experiment() {
     return parse_yaml(R"(experiment: a test
 workload:

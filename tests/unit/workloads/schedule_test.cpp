@@ -194,7 +194,39 @@ TEST(Schedule, ZeroBubbleVIsTight) {
     EXPECT_DOUBLE_EQ(peak_activation(timing), 16);
 }
 
+// One stage, four micro-batches, F 1 and B 2: a forward pass, three pairs, a backward pass. Of two
+// stages the first is three forward passes ahead, the second one: with pairs of 3 (nothing hidden)
+//   stage 0  F0 F1 F2 (F3 B0) B1 B2 B3     0-3   6-9        12-...  as pairs of stage 1 end at 5, 8
+//   stage 1     F0 (F1 B0) (F2 B1) (F3 B2) B3   1-2 2-5 5-8 9-12 12-14
+TEST(Schedule, PassesThatOverlapByHand) {
+    PipelineTimes times = equal_times(1, 1, 1);
+    times.positions.front().overlapped = Seconds(2.5);
+    const auto timing = [&](int stages, ScheduleKind kind, int parts, long micro_batches) {
+        return time_schedule(make_schedule({kind, stages, parts, micro_batches, true}, times),
+                             times, true);
+    };
+    const auto one = ScheduleKind::one_forward_one_backward;
+    EXPECT_DOUBLE_EQ(timing(1, one, 1, 4).makespan.value(), 1 + 3 * 2.5 + 2);
+    EXPECT_EQ(timing(1, one, 1, 4).stages[0].peak_in_flight, 2);
+
+    times.positions.front().overlapped = Seconds(3.0);
+    const ScheduleTiming two = timing(2, one, 1, 4);
+    EXPECT_EQ(two.stages[0].peak_in_flight, 4);
+    EXPECT_EQ(two.stages[1].peak_in_flight, 2);
+    // Stage 0: F0 F1 F2 end at 3, F3 with B0, which ends on stage 1 at 5, at 8; B3 of stage 1 needs
+    // F3 from there: F3 with B2 8-11, B3 11-13, and B3 of stage 0 follows at 15.
+    EXPECT_DOUBLE_EQ(two.makespan.value(), 15);
+    // What is long enough hides all but the ends: a stage's own work.
+    EXPECT_NEAR(timing(4, one, 1, 400).bubble_fraction, 0, 0.03);
+    EXPECT_NEAR(timing(4, ScheduleKind::interleaved, 4, 400).bubble_fraction, 0, 0.02);
+}
+
 TEST(Schedule, SaysWhatItCannotRun) {
+    EXPECT_THAT(schedule_problem({ScheduleKind::zero_bubble_h1, 2, 1, 4, true}).value_or(""),
+                HasSubstr("has no forward and backward pass side by side"));
+    EXPECT_THAT(schedule_problem({ScheduleKind::dual_pipe, 2, 1, 4, true}).value_or(""),
+                HasSubstr("by itself"));
+
     const auto problem = [](ScheduleKind kind, int stages, int parts, long count) {
         return schedule_problem({kind, stages, parts, count}).value_or("");
     };

@@ -64,6 +64,29 @@ TEST(TrainingGroups, ABlockThatExchangesTokensDoesAsManyAll) {
               "would do");
 }
 
+// 11 groups in blocks of four leave three: told to do 3 micro-batches each they leave 57 - 9 = 48
+// to eight groups, 6 each. More than there are is said, and that there is no last block.
+TEST(TrainingGroups, TheLastBlockMayBeToldToDoLess) {
+    TrainingJob job = small_moe();
+    job.global_batch = 57;
+    TrainingPlan plan = unequal(11, 4);
+    plan.more.last_block_micro_batches = 3;
+    EXPECT_EQ(problem(job, plan), "");
+    const auto parts = group_parts(job, plan);
+    ASSERT_EQ(parts.size(), 2U);
+    EXPECT_EQ(parts[0].groups, 8);
+    EXPECT_EQ(parts[0].plan.micro_batches(job), 6);
+    EXPECT_TRUE(parts[1].last_block);
+    EXPECT_EQ(parts[1].plan.micro_batches(job), 3);
+    plan.more.last_block_micro_batches = 19;
+    EXPECT_EQ(problem(job, plan),
+              "mapping.last_block_micro_batches: 19 for each of the last block's 3 groups leave "
+              "none of 57 to the other 8; 5 is as many for all");
+    TrainingPlan whole = unequal(12, 4);
+    whole.more.last_block_micro_batches = 3;
+    EXPECT_THAT(problem(small_moe(), whole), HasSubstr("leave no last block; leave it away"));
+}
+
 // 11 groups, experts over 4 ranks: two whole blocks, and 3 ranks that hold the 8 experts as 3
 // each, one of them twice. An expert has three replicas, four ranks apart.
 TEST(TrainingGroups, TheLastBlockMayBeSmaller) {

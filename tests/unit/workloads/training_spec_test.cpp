@@ -55,6 +55,13 @@ TEST(TrainingProblems, EachIsSaidWithWhatWouldDo) {
     EXPECT_THAT(problem(job, plan, 12), HasSubstr("63 or 66 would"));
     plan = stages(12);
     EXPECT_THAT(problem(job, plan, 12), HasSubstr("at most 10 would do"));
+    TrainingJob wide = job;
+    wide.scaling = NarrowScaling::micro;
+    EXPECT_EQ(problem(wide, stages(4), 4),
+              "scaling: micro is of operands of 8 bits and fewer, activations are bf16; "
+              "precision.activations: fp8 would, or leave it away");
+    wide.precision.activations = DType::fp8;
+    EXPECT_EQ(problem(wide, stages(4), 4), "");
     TrainingJob odd = job;
     odd.experts.capacity_factor = 1.25;
     EXPECT_EQ(problem(odd, stages(4), 4), "experts.capacity_factor: is of experts; small has none");
