@@ -10,6 +10,7 @@
 
 #include "base/names.hpp"
 #include "sim/metrics.hpp"
+#include "sim/pool_links.hpp"
 #include "sim/serving_faults.hpp"
 #include "sim/serving_run.hpp"
 
@@ -17,19 +18,13 @@ namespace podsim {
 
 namespace {
 
-// Between pools: what the ranks of a replica send together, over the network beyond the scale-up
-// domain where there is one.
+// Nothing where parts that are broken leave no route, which the steps' check says.
 BytesPerSecond link_of(const ResolvedAlternative& replica) {
-    const RankFabric fabric = rank_fabric(replica.system, replica.chip.ranks);
-    const BytesPerSecond each =
-        fabric.scale_out > BytesPerSecond(0.0) ? fabric.scale_out : fabric.scale_up;
-    return each * static_cast<double>(replica.ranks);
-}
-
-Seconds latency_of(const ResolvedAlternative& replica) {
-    const RankFabric fabric = rank_fabric(replica.system, replica.chip.ranks);
-    return fabric.scale_out > BytesPerSecond(0.0) ? fabric.scale_out_latency
-                                                  : fabric.scale_up_latency;
+    try {
+        return pool_link(replica);
+    } catch (const std::invalid_argument&) {
+        return BytesPerSecond(0.0);
+    }
 }
 
 // What a rank loads before it serves.
@@ -73,7 +68,8 @@ ServingFleet::ServingFleet(const ResolvedExperiment& experiment,
         }
         pools_[i].table = std::move(tables[i]);
         case_.pools.push_back(pool_of(i, options));
-        case_.transfer_latency = max(case_.transfer_latency, latency_of(alternative.pools[i]));
+        case_.transfer_latency =
+            max(case_.transfer_latency, pool_link_latency(alternative.pools[i]));
     }
     case_.kv_per_token =
         cache_per_token(*experiment.model).bytes(alternative.pools.front().pool.precision);
@@ -248,10 +244,20 @@ void ServingFleet::age(std::size_t index, const RunOptions& options, ServingPool
     }
     ExpertBalancing balancing;
     balancing.drift_time = spec.drift_time;
-    if (spec.rebalance_every) {
-        balancing.rebalance_every = *spec.rebalance_every;
-        own.migration =
-            own.aged->migration(balancing.moved(*spec.rebalance_every), spec.rebalance_pause);
+    std::optional<Seconds> period = spec.rebalance_every;
+    if (spec.rebalance_above) {
+        try {
+            period = own.aged->first_above(*spec.rebalance_above, spec.drift_time,
+                                           spec.rebalance_every.value_or(Seconds(0.0)));
+        } catch (const std::invalid_argument& error) {
+            throw InputError({at_key(workload, "expert_balance.rebalance_above",
+                                     fmt::format("{}: {}", *spec.rebalance_above, error.what()),
+                                     "a larger one, more redundant experts, or rebalance_every")});
+        }
+    }
+    if (period) {
+        balancing.rebalance_every = *period;
+        own.migration = own.aged->migration(balancing.moved(*period), spec.rebalance_pause);
         balancing.stall = Seconds(own.migration.stall);
     }
     pool.experts = balancing;
@@ -271,6 +277,7 @@ void ServingFleet::add_faults(std::size_t index, ServingPool& pool, const RunOpt
         degraded->table = table_of(index, degraded->replica, options);
         StepTable& table = *degraded->table;
         pool.degraded.emplace_back([&table](const StepLoad& load) { return table.time(load); });
+        pool.degraded_links.push_back(link_of(degraded->replica));
         pools_[index].degraded.push_back(std::move(degraded));
     }
     pool.changes = std::move(timeline.changes);

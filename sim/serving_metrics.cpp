@@ -15,7 +15,8 @@ namespace {
 // How uneven experts are just placed and just before they are placed anew (or at the end of the
 // run), in the mean decode step; what placing them costs.
 void add_expert_balance(const ServingMetrics& add, const ServingOutcome& out, ServingFleet& fleet) {
-    double fresh = 1, stale = 1, rebalances = 0, waited = 0, busy = 0, bytes = 0, moved = 0;
+    double fresh = 1, stale = 1, period = 0, rebalances = 0, waited = 0, busy = 0, bytes = 0,
+           moved = 0;
     bool drifts = false;
     for (std::size_t i = 0; i < fleet.size(); ++i) {
         AgedSteps* aged = fleet.aged(i);
@@ -24,6 +25,7 @@ void add_expert_balance(const ServingMetrics& add, const ServingOutcome& out, Se
         const PoolOutcome& pool = out.pools[i];
         const ExpertBalancing& experts = *fleet.engine(i).experts;
         const bool placed = experts.rebalance_every > Seconds(0.0);
+        if (placed) period = std::max(period, experts.rebalance_every.value());
         const Seconds age = placed ? experts.rebalance_every : Seconds(out.span);
         const double groups = fleet.replica(i).pool.mapping.data_parallel;
         const double batch =
@@ -42,6 +44,7 @@ void add_expert_balance(const ServingMetrics& add, const ServingOutcome& out, Se
     add("expert_imbalance_drifted", stale, "ratio");
     add("popularity_moved", ratio(moved, busy), "share");
     add("rebalances", rebalances, "rebalances");
+    if (period > 0) add("rebalance_period", period, "s");
     add("rebalance_bytes", bytes / 1e9, "GB");
     add("rebalance_stall", ratio(waited, busy), "share");
 }

@@ -93,9 +93,9 @@ void check_serving_plan(const ResolvedExperiment& experiment,
     }
     for (const ResolvedAlternative& pool : alternative.pools) {
         if (pool.pool.role == "ffn")
-            problems.push_back(at_key(pool.pool, "role",
-                                      "says nothing to podsim plan, which sizes each pool by itself",
-                                      "pools of role prefill and decode, or one of role serve"));
+            problems.push_back(at_key(
+                pool.pool, "role", "says nothing to podsim plan, which sizes each pool by itself",
+                "pools of role prefill and decode, or one of role serve"));
     }
     for (const ResolvedAlternative& pool : alternative.pools) {
         const auto& faults = pool.pool.faults;

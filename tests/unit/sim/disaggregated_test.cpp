@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "sim/audit.hpp"
+#include "sim/pool_links.hpp"
 #include "tests/unit/sim/experiment_cases.hpp"
 
 namespace podsim {
@@ -152,6 +153,27 @@ TEST(Disaggregated, TheAuditSeesBothPools) {
                 Contains("steps take at least what the data sheet allows"));
     EXPECT_THAT(bent([](ServedTraffic& served) { served.pools[2].chips *= 2; }),
                 Contains("chips counted as packages"));
+}
+
+// Twelve leaves of 32 chips under six spines. Of what is spread evenly over 384 chips 352 of 383
+// parts leave their leaf; with one spine left they have a sixth of the way.
+TEST(PoolLink, SpinesThatAreDeadAreMissed) {
+    const auto link = [](const std::string& faults) {
+        Node experiment =
+            with(with(serving_experiment(), "alternatives.A.system", "cloudmatrix384"),
+                 "alternatives.A.faults", faults);
+        Catalog catalog = test_catalog();
+        return pool_link(resolve(experiment, catalog).alternatives[0].pools[0]).value();
+    };
+    const double whole = 32 * 25e9;  // 16 packages of two dies, 400 Gb/s a package
+    EXPECT_DOUBLE_EQ(link("[]"), whole);
+    std::string five;
+    for (int spine = 0; spine < 5; ++spine)
+        five += (spine > 0 ? ", " : "") + ("{switch: l2.p0." + std::to_string(spine)) +
+                ", level: scale_out}";
+    EXPECT_NEAR(link("[" + five + "]"), whole / (6 * 352.0 / 383), 0.01 * whole);
+    // Planes of the supernode are another network.
+    EXPECT_DOUBLE_EQ(link("[{plane: 3}]"), whole);
 }
 
 TEST(Disaggregated, SaysWhatIsWrongWithThePair) {
