@@ -62,6 +62,45 @@ double AgedSteps::imbalance(double sequences, double context, double moved) {
     return table.expert_imbalance(sequences, context);
 }
 
+double AgedSteps::expected_imbalance(double moved) const {
+    StepSpec spec;
+    spec.model = model_;
+    spec.precision = replica_.pool.precision;
+    spec.mapping = replica_.pool.mapping;
+    spec.experts = replica_.pool.experts;
+    spec.experts.moved = moved;
+    const ExpertLayout layout = expert_layout(spec);
+    double sum = 0;
+    for (const SlotChances& slots : layout.balances) sum += podsim::expected_imbalance(slots);
+    return layout.balances.empty() ? 1 : sum / static_cast<double>(layout.balances.size());
+}
+
+//   moved(a) = 1 - exp(-a / t),   a = -t ln(1 - moved)
+std::optional<Seconds> AgedSteps::first_above(double above, Seconds drift_time,
+                                              Seconds every) const {
+    constexpr int steps = 64, halvings = 30;
+    double low = 0, high = 0;
+    bool found = expected_imbalance(0) > above;
+    for (int i = 1; i <= steps && !found; ++i) {
+        low = high;
+        high = static_cast<double>(i) / steps;
+        found = expected_imbalance(high) > above;
+    }
+    if (!found) return {};
+    if (high == 0 && !(every > Seconds(0.0)))
+        throw std::invalid_argument(
+            fmt::format("the busiest rank has {:.3g} times the mean just after placing",
+                        expected_imbalance(0)));
+    for (int i = 0; i < halvings && high > 0; ++i) {
+        const double middle = (low + high) / 2;
+        (expected_imbalance(middle) > above ? high : low) = middle;
+    }
+    if (high >= 1) return {};  // not in any time
+    const Seconds at = drift_time * -std::log1p(-high);
+    if (!(every > Seconds(0.0))) return at;
+    return every * std::max(1.0, std::ceil(at / every));
+}
+
 ExpertMigration AgedSteps::migration(double moved, Seconds pause) const {
     StepSpec spec;
     spec.model = model_;
@@ -113,11 +152,14 @@ void load_drift(const ExpertBalanceSpec& spec, const WorkloadSpec& workload, Poo
                                   "expert_balance: there is nothing to drift where experts are "
                                   "equally popular",
                                   "popularity: zipf or histogram"));
-    if (spec.rebalance_every && experts.placement != ExpertPlacement::eplb)
-        problems.push_back(at_key(pool, "experts.placement",
-                                  "expert_balance.rebalance_every: experts that lie in order are "
-                                  "not placed by their popularity",
-                                  "placement: eplb"));
+    if ((spec.rebalance_every || spec.rebalance_above) &&
+        experts.placement != ExpertPlacement::eplb)
+        problems.push_back(
+            at_key(pool, "experts.placement",
+                   fmt::format("expert_balance.{}: experts that lie in order are "
+                               "not placed by their popularity",
+                               spec.rebalance_every ? "rebalance_every" : "rebalance_above"),
+                   "placement: eplb"));
     if (!spec.drift_part.empty() && !counted)
         problems.push_back(at_key(workload, "expert_balance.drift_part",
                                   "names a part of a histogram, popularity is none",

@@ -12,6 +12,7 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,14 @@ class AgedSteps {
     double imbalance(double sequences, double context, double moved);
 
     ExpertMigration migration(double moved, Seconds pause) const;
+
+    // The same of many tokens, mean over the layers: what a balancer that counts them sees.
+    double expected_imbalance(double moved) const;
+
+    // The first look, every `every` (0: all the time), at which that is above `above`; nothing
+    // where it never comes to that. Throws std::invalid_argument where experts just placed are
+    // above it already and there is no time between two looks.
+    std::optional<Seconds> first_above(double above, Seconds drift_time, Seconds every) const;
 
   private:
     StepTable& at_level(std::size_t level);

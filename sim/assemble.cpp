@@ -241,6 +241,21 @@ Provenance provenance_of(const AssemblyInput& in) {
     return provenance;
 }
 
+Provenance merged(const std::vector<std::pair<Provenance, double>>& parts) {
+    Provenance all;
+    double sum = 0, measured = 0;
+    for (const auto& [one, weight] : parts) sum += weight;
+    for (const auto& [one, weight] : parts) {
+        for (const auto& [what, share] : one.shares) all.shares[what] += share * weight / sum;
+        const auto found = one.shares.find("measured");
+        if (found == one.shares.end()) continue;
+        measured += found->second * weight;
+        all.measured_error += one.measured_error * found->second * weight;
+    }
+    if (measured > 0) all.measured_error /= measured;
+    return all;
+}
+
 std::vector<OperatorRow> operator_rows(const AssemblyInput& in) {
     std::map<std::array<int, 4>, std::size_t> index;
     std::vector<OperatorRow> rows;

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "chips/chip.hpp"
 #include "interconnect/system.hpp"
@@ -29,6 +31,8 @@ struct AssemblyInput {
 
 std::vector<BreakdownPart> breakdown_of(const AssemblyInput& input);
 Provenance provenance_of(const AssemblyInput& input);
+// Of several times, each with its weight; they must not all be 0.
+Provenance merged(const std::vector<std::pair<Provenance, double>>& parts);
 std::vector<OperatorRow> operator_rows(const AssemblyInput& input);
 std::vector<ResourceUse> resource_use(const AssemblyInput& input);
 Bounds bounds_of(const AssemblyInput& input);

@@ -139,6 +139,51 @@ void conditions_sum(const ServedPool& pool, AuditFindings& findings) {
                     time_text(pool.busy_seconds), steps, pool.steps));
 }
 
+// Attention and feed-forward blocks on pools of their own: a step of both is no shorter than all
+// its bytes and work on all their chips, and together they do the model's work, no less.
+void steps_of_both(const AlternativeResult& result, const Json& configuration, std::size_t index,
+                   AuditFindings& findings) {
+    const ServedPool& own = result.served->pools[index];
+    const std::size_t last = result.served->pools.size() - 1;
+    const ServedPool& other = result.served->pools[last];
+    const auto facts_of = [&](std::size_t i, const ServedPool& pool) {
+        ServedPool of_loads = pool;
+        of_loads.mean_context = own.mean_context;
+        return read_audit_facts(replica_configuration(configuration, result.name, i, of_loads),
+                                result.name, "decode");
+    };
+    AuditFacts facts = facts_of(index, own);
+    const AuditFacts experts = facts_of(last, other);
+    const char* law = "steps take at least what the data sheet allows";
+    if (other.role != "ffn" || !facts.step || !facts.step->model || !(own.decode_steps > 0)) {
+        findings.not_checked(law, own.name + ": a family without closed forms, or no step");
+        return;
+    }
+    facts.formats.experts = experts.formats.experts;
+    if (experts.formats.weights.bytes < facts.formats.weights.bytes)
+        facts.formats.weights = experts.formats.weights;
+    const ClosedForm form = closed_form(facts, *facts.step->model, own.mean_batch);
+    const double peak = facts.hardware.fastest_matrix_peak() * facts.chips +
+                        experts.hardware.fastest_matrix_peak() * experts.chips,
+                 bandwidth = facts.hardware.hbm_bandwidth * facts.chips +
+                             experts.hardware.hbm_bandwidth * experts.chips;
+    const double floor = std::max(form.matrix_flops / peak, form.memory_bytes / bandwidth);
+    const double mean = own.decode_step_seconds / own.decode_steps;
+    findings.check(law, mean >= floor * (1 - 1e-3),
+                   fmt::format("{} and {}: {} a step of {:.4g} sequences with {:.4g} tokens each, "
+                               "the roofline is {}",
+                               own.name, other.name, time_text(mean), own.mean_batch,
+                               own.mean_context, time_text(floor)));
+    // Whole tokens may be worked on where an equal share is none; the interpolation is off by as
+    // much as the table says.
+    const double least = own.decode_steps * form.matrix_flops, done = own.flops + other.flops;
+    findings.check(
+        "both pools do the model's work",
+        own.prefill_tokens > 0 || done >= least * (1 - std::max(0.01, own.step_error_worst)),
+        fmt::format("{} and {}: {}, the model's are {}", own.name, other.name, work_text(done),
+                    work_text(least)));
+}
+
 void pool_laws(const AlternativeResult& result, const Json& configuration, std::size_t index,
                AuditFindings& findings) {
     const ServedPool& pool = result.served->pools[index];
@@ -173,6 +218,8 @@ void pool_laws(const AlternativeResult& result, const Json& configuration, std::
                     pool.peak_blocks, pool.kv_blocks));
     // The mean of a convex bound is above the bound of the mean load.
     const char* law = "steps take at least what the data sheet allows";
+    if (pool.role == "attention") return steps_of_both(result, configuration, index, findings);
+    if (pool.role == "ffn") return;  // looked at with the attention pool
     if (!facts.step || !facts.step->model || !(pool.decode_steps > 0)) {
         findings.not_checked(law, pool.name + ": a family without closed forms, or no step");
         return;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <set>
 
 #include "base/form.hpp"
@@ -19,6 +20,12 @@ const std::vector<std::pair<const char*, WorkloadKind>>& names_of(const Workload
         {"decode", WorkloadKind::decode},     {"prefill", WorkloadKind::prefill},
         {"training", WorkloadKind::training}, {"serving", WorkloadKind::serving},
         {"replay", WorkloadKind::replay}};
+    return names;
+}
+
+const std::vector<std::pair<const char*, PoolLink>>& names_of(const PoolLink*) {
+    static const std::vector<std::pair<const char*, PoolLink>> names = {
+        {"scale_up", PoolLink::scale_up}, {"scale_out", PoolLink::scale_out}};
     return names;
 }
 
@@ -308,13 +315,18 @@ void describe_pool(Form& form, PoolSpec& pool) {
 template <class Form>
 void describe(Form& form, PoolSpec& pool) {
     form.required("name", pool.name, "of the pool");
-    form.optional("role", pool.role, "what it does");
+    form.optional("role", pool.role,
+                  "what it does: decode, prefill, train; of a workload of kind serving also serve, "
+                  "or attention and ffn, which decode together (docs/serving.md)");
     describe_pool(form, pool);
-    const bool known = pool.role.empty() || pool.role == "decode" || pool.role == "prefill" ||
-                       pool.role == "serve" || pool.role == "train";
+    form.optional("exchange_over", pool.exchange_over,
+                  "role ffn: links to the attention pool and back; scale_up if absent where both "
+                  "pools are in one domain of one system, else scale_out");
+    const char* const roles[] = {"", "decode", "prefill", "serve", "train", "attention", "ffn"};
+    const bool known = std::find(std::begin(roles), std::end(roles), pool.role) != std::end(roles);
     if (form.ok() && !known) {
         form.problem("role", fmt::format("{} is not modelled yet, expected decode, prefill, train, "
-                                         "or serve of a workload of kind serving",
+                                         "or serve, attention or ffn of a workload of kind serving",
                                          pool.role));
     }
 }
@@ -490,6 +502,60 @@ void require_used(const ExperimentSpec& experiment, std::vector<Diagnostic>& pro
     }
 }
 
+// Attention and feed-forward blocks on pools of their own: one of each, the latter last, as many
+// replicas of both, which come and go together.
+void require_disaggregated(const WorkloadSpec& workload, const AlternativeSpec& alternative,
+                           std::vector<Diagnostic>& problems) {
+    const PoolSpec* attention = nullptr;
+    int attentions = 0, feed_forwards = 0;
+    for (const PoolSpec& pool : alternative.pools) {
+        if (pool.role == "attention") {
+            ++attentions;
+            attention = &pool;
+        }
+        if (pool.role == "ffn") ++feed_forwards;
+        if (pool.exchange_over && pool.role != "ffn")
+            problems.push_back({pool.places.of("exchange_over"), pool.path + ".exchange_over",
+                                "is of a pool of role ffn", "remove it"});
+    }
+    if (attentions == 0 && feed_forwards == 0) return;
+    const PoolSpec& last = alternative.pools.back();
+    if (attentions != 1 || feed_forwards != 1 || last.role != "ffn") {
+        problems.push_back(
+            {alternative.pools_place, "alternatives." + alternative.name + ".pools",
+             fmt::format("{} pools of role attention and {} of role ffn: they come as a pair",
+                         attentions, feed_forwards),
+             "one of each, that of role ffn last"});
+        return;
+    }
+    const auto refuse = [&](const PoolSpec& pool, const char* key, std::string what,
+                            std::string hint) {
+        problems.push_back(
+            {pool.places.of(key), pool.path + "." + key, std::move(what), std::move(hint)});
+    };
+    if (last.replicas != attention->replicas)
+        refuse(last, "replicas",
+               fmt::format("{} beside {} of the attention pool: each has a part of its own of the "
+                           "feed-forward pool",
+                           last.replicas, attention->replicas),
+               fmt::format("replicas: {}", attention->replicas));
+    for (const char* key : {"mapping.expert_parallel", "experts"})
+        if (attention->places.has(key))
+            refuse(*attention, key, "is the feed-forward pool's to say: it holds the experts",
+                   "remove it");
+    for (const char* key : {"faults", "autoscaling", "scheduler"})
+        if (last.places.has(key))
+            refuse(last, key, "is the attention pool's to say: both work as one", "remove it");
+    if (workload.serving->expert_balance)
+        problems.push_back({workload.places.of("expert_balance"), "workload.expert_balance",
+                            "is not modelled where experts are on a pool of their own",
+                            "remove it, or pools of role decode"});
+    if (workload.speculation.draft_tokens > 0)
+        problems.push_back({workload.places.of("speculation"), "workload.speculation",
+                            "is not modelled where attention and feed-forward blocks are apart",
+                            "remove it, or pools of role decode"});
+}
+
 // One pool, but for serving; and of that every part of the work.
 void require_pools(const ExperimentSpec& experiment, std::vector<Diagnostic>& problems) {
     const bool serving = experiment.workload.kind == WorkloadKind::serving;
@@ -503,16 +569,19 @@ void require_pools(const ExperimentSpec& experiment, std::vector<Diagnostic>& pr
                                                 alternative.pools.size()),
                                     ""});
             for (const auto& pool : alternative.pools) {
-                if (pool.role == "serve")
+                if (pool.role == "serve" || pool.role == "attention" || pool.role == "ffn")
                     problems.push_back({pool.places.of("role"), pool.path + ".role",
-                                        "serve is of a workload of kind serving",
+                                        pool.role + " is of a workload of kind serving",
                                         "decode or prefill"});
             }
             continue;
         }
         int reads = 0, writes = 0, both = 0;
         for (const auto& pool : alternative.pools) {
-            ++(pool.role == "prefill" ? reads : pool.role == "decode" ? writes : both);
+            if (pool.role != "ffn")
+                ++(pool.role == "prefill"                              ? reads
+                   : pool.role == "decode" || pool.role == "attention" ? writes
+                                                                       : both);
             if (pool.chips % pool.replicas != 0)
                 problems.push_back({pool.places.of("replicas"), pool.path + ".replicas",
                                     fmt::format("{} chips do not divide over {} replicas",
@@ -528,6 +597,7 @@ void require_pools(const ExperimentSpec& experiment, std::vector<Diagnostic>& pr
                                 reads > 0 ? "no pool of role decode takes over from prefill"
                                           : "no pool of role prefill feeds the decode pool",
                                 "prefill and decode come together"});
+        require_disaggregated(experiment.workload, alternative, problems);
     }
 }
 

@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/document.hpp"
@@ -82,6 +83,10 @@ struct WorkloadSpec {
     KeyPlaces places;
 };
 
+// Over which links attention and feed-forward pools exchange tokens.
+enum class PoolLink { scale_up, scale_out };
+const std::vector<std::pair<const char*, PoolLink>>& names_of(const PoolLink*);
+
 struct PoolSpec {
     std::string name, role;
     std::string system, chip, engine, kernels,
@@ -98,6 +103,7 @@ struct PoolSpec {
     std::optional<AutoscalingSpec> autoscaling;  // serving: up to `replicas`
     SchedulerSettings scheduler;                 // serving: over the workload's
     std::optional<PacketsForm> packets;          // collective: over the workload's
+    std::optional<PoolLink> exchange_over;       // role ffn: to the attention pool and back
     KeyPlaces places;
     bool exchanges_layer() const { return places.has("experts.exchange"); }
     std::string path;  // "alternatives.H800"

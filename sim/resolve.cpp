@@ -350,9 +350,12 @@ void resolve_alternative(ResolvedAlternative& result, const ResolvedExperiment& 
     result.batch = pool.batch.given() ? pool.batch : workload.batch;
     if (is_step(workload.kind)) {
         const std::size_t known = problems.size();
-        if (experiment.model && result.engine) choose_mapping(experiment, result);
+        // Pools that hold half a model say how; the rule sees whole ones.
+        const bool whole = pool.role != "attention" && pool.role != "ffn";
+        if (whole && experiment.model && result.engine) choose_mapping(experiment, result);
         fill_mapping(result, problems);
-        if (problems.size() == known && experiment.model) note_chosen(*experiment.model, result);
+        if (whole && problems.size() == known && experiment.model)
+            note_chosen(*experiment.model, result);
         check_batch(result, workload, problems);
     }
     if (trains) fill_training_mapping(experiment, result);

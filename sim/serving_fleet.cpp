@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <cmath>
 #include <set>
+#include <stdexcept>
 
 #include "base/names.hpp"
 #include "sim/metrics.hpp"
+#include "sim/pool_links.hpp"
 #include "sim/serving_faults.hpp"
 #include "sim/serving_run.hpp"
 
@@ -16,19 +18,13 @@ namespace podsim {
 
 namespace {
 
-// Between pools: what the ranks of a replica send together, over the network beyond the scale-up
-// domain where there is one.
+// Nothing where parts that are broken leave no route, which the steps' check says.
 BytesPerSecond link_of(const ResolvedAlternative& replica) {
-    const RankFabric fabric = rank_fabric(replica.system, replica.chip.ranks);
-    const BytesPerSecond each =
-        fabric.scale_out > BytesPerSecond(0.0) ? fabric.scale_out : fabric.scale_up;
-    return each * static_cast<double>(replica.ranks);
-}
-
-Seconds latency_of(const ResolvedAlternative& replica) {
-    const RankFabric fabric = rank_fabric(replica.system, replica.chip.ranks);
-    return fabric.scale_out > BytesPerSecond(0.0) ? fabric.scale_out_latency
-                                                  : fabric.scale_up_latency;
+    try {
+        return pool_link(replica);
+    } catch (const std::invalid_argument&) {
+        return BytesPerSecond(0.0);
+    }
 }
 
 // What a rank loads before it serves.
@@ -45,6 +41,7 @@ Bytes weights_of(const KvCapacity& capacity) {
 }  // namespace
 
 PoolRole role_of(const PoolSpec& pool) {
+    if (pool.role == "attention") return PoolRole::decode;
     return value_named<PoolRole>(pool.role).value_or(PoolRole::serve);
 }
 
@@ -65,9 +62,14 @@ ServingFleet::ServingFleet(const ResolvedExperiment& experiment,
     case_.objective = serving.slo;
     pools_.resize(alternative.pools.size());
     for (std::size_t i = 0; i < pools_.size(); ++i) {
+        if (alternative.pools[i].pool.role == "ffn") {
+            add_beside(i);
+            continue;
+        }
         pools_[i].table = std::move(tables[i]);
         case_.pools.push_back(pool_of(i, options));
-        case_.transfer_latency = max(case_.transfer_latency, latency_of(alternative.pools[i]));
+        case_.transfer_latency =
+            max(case_.transfer_latency, pool_link_latency(alternative.pools[i]));
     }
     case_.kv_per_token =
         cache_per_token(*experiment.model).bytes(alternative.pools.front().pool.precision);
@@ -79,6 +81,12 @@ ServingFleet::ServingFleet(const ResolvedExperiment& experiment,
         PoolWork& work = pools_[index].work;
         const StepCost cost = this->cost(index, condition, load);
         work.cost = work.cost + steps * cost;
+        if (beside_ && index == attention_pool()) {
+            const PoolCost& other = cost.feed_forward;
+            StepCost& sum = pools_.back().work.cost;
+            sum = sum + steps * StepCost{cost.seconds, other.joules, other.flops,
+                                         other.matrix_flops, other.memory_bytes};
+        }
         if (load.prefill_tokens > 0) {
             // What prompts and answers would have taken by themselves divides a step of both.
             StepLoad alone = load;
@@ -107,10 +115,7 @@ ServingPool ServingFleet::pool_of(std::size_t index, const RunOptions& options) 
     const ResolvedAlternative& replica = alternative_.pools[index];
     const WorkloadSpec& workload = experiment_.spec.workload;
     Pool& own = pools_[index];
-    if (!own.table)
-        own.table =
-            std::make_shared<StepTable>(*experiment_.model, workload.speculation, replica,
-                                        fidelity_of(options, replica.chip), options.cache_folder);
+    if (!own.table) own.table = table_of(index, replica, options);
     const ReplicaKnobs knobs = knobs_of(workload.serving->scheduler, replica.pool.scheduler);
     own.capacity =
         own.table->capacity(knobs.scheduler, knobs.gpu_memory_utilization, longest_of(experiment_));
@@ -133,7 +138,7 @@ ServingPool ServingFleet::pool_of(std::size_t index, const RunOptions& options) 
         pool.swap_each = Bytes(own.capacity.bytes_per_token) / host / static_cast<double>(groups);
     }
     if (const auto& failures = workload.serving->failures)
-        pool.failures = {failures->mean_time_between / static_cast<double>(replica.packages),
+        pool.failures = {failures->mean_time_between / static_cast<double>(packages_of(index)),
                          failures->repair};
     if (replica.pool.autoscaling)
         pool.autoscaling = replica.pool.autoscaling->rule(weights_of(own.capacity));
@@ -143,6 +148,72 @@ ServingPool ServingFleet::pool_of(std::size_t index, const RunOptions& options) 
     add_faults(index, pool, options);
     if (workload.serving->expert_balance) age(index, options, pool);
     return pool;
+}
+
+std::shared_ptr<StepTable> ServingFleet::table_of(std::size_t index,
+                                                  const ResolvedAlternative& replica,
+                                                  const RunOptions& options) const {
+    const Fidelity fidelity = fidelity_of(options, replica.chip);
+    std::shared_ptr<DisaggregatedSteps> beside;
+    if (alternative_.pools[index].pool.role == "attention")
+        beside = std::make_shared<DisaggregatedSteps>(replica, alternative_.pools.back(), fidelity,
+                                                      options.cache_folder);
+    return std::make_shared<StepTable>(*experiment_.model, experiment_.spec.workload.speculation,
+                                       replica, fidelity, options.cache_folder, std::move(beside));
+}
+
+std::size_t ServingFleet::attention_pool() const {
+    for (std::size_t i = 0; i < case_.pools.size(); ++i) {
+        if (alternative_.pools[i].pool.role == "attention") return i;
+    }
+    throw std::logic_error("a feed-forward pool without an attention pool");
+}
+
+// Packages that a replica stops without: its own, and those of a pool beside it.
+int ServingFleet::packages_of(std::size_t index) const {
+    const ResolvedAlternative& own = alternative_.pools[index];
+    return own.packages + (own.pool.role == "attention" ? alternative_.pools.back().packages : 0);
+}
+
+// A pool of feed-forward blocks has no requests: what it does is the attention pool's steps.
+void ServingFleet::add_beside(std::size_t index) {
+    const ServingPool& attention = case_.pools[attention_pool()];
+    ServingPool pool;
+    pool.name = alternative_.pools[index].pool.name;
+    pool.role = attention.role;
+    pool.replicas = attention.replicas;
+    pool.knobs = attention.knobs;
+    pool.autoscaling = attention.autoscaling;
+    beside_ = std::move(pool);
+    SchedulerKnobs of_group = attention.knobs;
+    const long groups = alternative_.pools[attention_pool()].pool.mapping.data_parallel;
+    of_group.max_num_seqs /= groups;
+    if (disaggregated_problems(pools_[attention_pool()].table->beside()->spec_of(
+                                   pools_[attention_pool()].table->smallest()))
+            .empty())
+        pools_[index].capacity = pools_[attention_pool()].table->memory_beside(of_group);
+}
+
+// It is paid for as long as the attention pool, and under way in the same steps.
+void ServingFleet::count_beside(ServingOutcome& out) const {
+    if (!beside_) return;
+    const PoolOutcome& attention = out.pools[attention_pool()];
+    PoolOutcome own;
+    own.busy = attention.busy;
+    own.steps = attention.steps;
+    own.mixed_steps = attention.mixed_steps;
+    own.busy_windows = attention.busy_windows;
+    own.condition_seconds = attention.condition_seconds;
+    own.condition_steps = attention.condition_steps;
+    own.paid = attention.paid;
+    own.paid_windows = attention.paid_windows;
+    own.starts = attention.starts;
+    own.stops = attention.stops;
+    out.pools.push_back(std::move(own));
+}
+
+RestPower ServingFleet::at_rest(std::size_t pool) {
+    return is_beside(pool) ? rest_power(alternative_.pools[pool]) : pools_[pool].table->at_rest();
 }
 
 StepCost ServingFleet::cost(std::size_t pool, std::size_t condition, const StepLoad& load) {
@@ -173,10 +244,20 @@ void ServingFleet::age(std::size_t index, const RunOptions& options, ServingPool
     }
     ExpertBalancing balancing;
     balancing.drift_time = spec.drift_time;
-    if (spec.rebalance_every) {
-        balancing.rebalance_every = *spec.rebalance_every;
-        own.migration =
-            own.aged->migration(balancing.moved(*spec.rebalance_every), spec.rebalance_pause);
+    std::optional<Seconds> period = spec.rebalance_every;
+    if (spec.rebalance_above) {
+        try {
+            period = own.aged->first_above(*spec.rebalance_above, spec.drift_time,
+                                           spec.rebalance_every.value_or(Seconds(0.0)));
+        } catch (const std::invalid_argument& error) {
+            throw InputError({at_key(workload, "expert_balance.rebalance_above",
+                                     fmt::format("{}: {}", *spec.rebalance_above, error.what()),
+                                     "a larger one, more redundant experts, or rebalance_every")});
+        }
+    }
+    if (period) {
+        balancing.rebalance_every = *period;
+        own.migration = own.aged->migration(balancing.moved(*period), spec.rebalance_pause);
         balancing.stall = Seconds(own.migration.stall);
     }
     pool.experts = balancing;
@@ -193,11 +274,10 @@ void ServingFleet::add_faults(std::size_t index, ServingPool& pool, const RunOpt
         degraded->broken = break_timed(degraded->replica.system, replica.pool.faults,
                                        timeline.conditions[i], replica.pool.path, problems);
         if (!problems.empty()) throw InputError(std::move(problems));
-        degraded->table = std::make_shared<StepTable>(
-            *experiment_.model, experiment_.spec.workload.speculation, degraded->replica,
-            fidelity_of(options, replica.chip), options.cache_folder);
+        degraded->table = table_of(index, degraded->replica, options);
         StepTable& table = *degraded->table;
         pool.degraded.emplace_back([&table](const StepLoad& load) { return table.time(load); });
+        pool.degraded_links.push_back(link_of(degraded->replica));
         pools_[index].degraded.push_back(std::move(degraded));
     }
     pool.changes = std::move(timeline.changes);
@@ -257,10 +337,11 @@ double ServingFleet::chips() const {
 
 void ServingFleet::check() {
     std::vector<Diagnostic> problems;
-    for (std::size_t i = 0; i < pools_.size(); ++i) {
+    for (std::size_t i = 0; i < case_.pools.size(); ++i) {
         const ResolvedAlternative& replica = alternative_.pools[i];
         try {
-            pools_[i].table->check();
+            pools_[i].table->check(case_.pools[i].knobs.max_num_seqs /
+                                   replica.pool.mapping.data_parallel);
         } catch (const InputError& error) {
             problems.insert(problems.end(), error.diagnostics().begin(), error.diagnostics().end());
             continue;
@@ -293,7 +374,7 @@ void ServingFleet::require_objective() {
     const WorkloadSpec& workload = experiment_.spec.workload;
     const ServiceObjective& slo = workload.serving->slo;
     std::vector<Diagnostic> problems;
-    for (std::size_t i = 0; i < pools_.size(); ++i) {
+    for (std::size_t i = 0; i < case_.pools.size(); ++i) {
         const PoolRole role = case_.pools[i].role;
         if (slo.time_per_output_token && role != PoolRole::prefill) {
             const Seconds fastest = time_per_output_token(pools_[i].table->time({1, 1, 0, 0}),
@@ -324,7 +405,7 @@ ServingOutcome ServingFleet::run(const TrafficSpec& traffic, std::uint64_t seed,
     for (Pool& pool : pools_) pool.work = PoolWork();
     stream_ = make_stream(traffic, seed);
     const Bytes block = static_cast<double>(stream_.block_tokens) * case_.kv_per_token;
-    for (std::size_t i = 0; i < pools_.size(); ++i) {
+    for (std::size_t i = 0; i < case_.pools.size(); ++i) {
         case_.pools[i].tiers.clear();
         for (const CacheTierSetting& setting : pools_[i].tiers) {
             if (!(block > Bytes(0.0))) break;
@@ -339,7 +420,9 @@ ServingOutcome ServingFleet::run(const TrafficSpec& traffic, std::uint64_t seed,
     }
     case_.stop = stop;
     case_.seed = seed;
-    return simulate_serving(case_, stream_);
+    ServingOutcome out = simulate_serving(case_, stream_);
+    count_beside(out);
+    return out;
 }
 
 }  // namespace podsim

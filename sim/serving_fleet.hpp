@@ -3,6 +3,7 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "sim/aged_steps.hpp"
@@ -44,7 +45,11 @@ class ServingFleet {
 
     std::size_t size() const { return pools_.size(); }
     const ResolvedAlternative& replica(std::size_t pool) const { return alternative_.pools[pool]; }
-    const ServingPool& engine(std::size_t pool) const { return case_.pools[pool]; }
+    const ServingPool& engine(std::size_t pool) const {
+        return is_beside(pool) ? *beside_ : case_.pools[pool];
+    }
+    // A pool of feed-forward blocks, which works with the attention pool and takes no requests.
+    bool is_beside(std::size_t pool) const { return pool == case_.pools.size(); }
     StepTable& table(std::size_t pool) { return *pools_[pool].table; }
     // Null where the popularity of experts stays.
     AgedSteps* aged(std::size_t pool) { return pools_[pool].aged.get(); }
@@ -54,7 +59,10 @@ class ServingFleet {
     // What is broken under each condition of a pool's fabric; the first is whole.
     std::vector<std::vector<std::string>> conditions(std::size_t pool) const;
     Bytes kv_per_token() const { return case_.kv_per_token; }
-    int replicas(std::size_t pool) const { return case_.pools[pool].replicas; }
+    int replicas(std::size_t pool) const { return engine(pool).replicas; }
+    RestPower at_rest(std::size_t pool);
+    // The attention pool of one that is beside it.
+    std::size_t attention_pool() const;
     double chips(std::size_t pool) const;
     double chips() const;
     // Paid for in a run: packages times seconds.
@@ -82,6 +90,11 @@ class ServingFleet {
     };
     void age(std::size_t index, const RunOptions& options, ServingPool& pool);
     ServingPool pool_of(std::size_t index, const RunOptions& options);
+    void add_beside(std::size_t index);
+    int packages_of(std::size_t index) const;
+    void count_beside(ServingOutcome& out) const;
+    std::shared_ptr<StepTable> table_of(std::size_t index, const ResolvedAlternative& replica,
+                                        const RunOptions& options) const;
     void add_faults(std::size_t index, ServingPool& pool, const RunOptions& options);
     void check_faults(std::size_t index, std::vector<Diagnostic>& problems);
     StepCost cost(std::size_t pool, std::size_t condition, const StepLoad& load);
@@ -93,7 +106,8 @@ class ServingFleet {
     const ResolvedExperiment& experiment_;
     const ResolvedAlternative& alternative_;
     std::vector<Pool> pools_;
-    ServingCase case_;
+    ServingCase case_;  // of the pools that take requests, the first ones
+    std::optional<ServingPool> beside_;
     RequestStream stream_;
 };
 

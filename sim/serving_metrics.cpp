@@ -15,7 +15,8 @@ namespace {
 // How uneven experts are just placed and just before they are placed anew (or at the end of the
 // run), in the mean decode step; what placing them costs.
 void add_expert_balance(const ServingMetrics& add, const ServingOutcome& out, ServingFleet& fleet) {
-    double fresh = 1, stale = 1, rebalances = 0, waited = 0, busy = 0, bytes = 0, moved = 0;
+    double fresh = 1, stale = 1, period = 0, rebalances = 0, waited = 0, busy = 0, bytes = 0,
+           moved = 0;
     bool drifts = false;
     for (std::size_t i = 0; i < fleet.size(); ++i) {
         AgedSteps* aged = fleet.aged(i);
@@ -24,6 +25,7 @@ void add_expert_balance(const ServingMetrics& add, const ServingOutcome& out, Se
         const PoolOutcome& pool = out.pools[i];
         const ExpertBalancing& experts = *fleet.engine(i).experts;
         const bool placed = experts.rebalance_every > Seconds(0.0);
+        if (placed) period = std::max(period, experts.rebalance_every.value());
         const Seconds age = placed ? experts.rebalance_every : Seconds(out.span);
         const double groups = fleet.replica(i).pool.mapping.data_parallel;
         const double batch =
@@ -42,8 +44,36 @@ void add_expert_balance(const ServingMetrics& add, const ServingOutcome& out, Se
     add("expert_imbalance_drifted", stale, "ratio");
     add("popularity_moved", ratio(moved, busy), "share");
     add("rebalances", rebalances, "rebalances");
+    if (period > 0) add("rebalance_period", period, "s");
     add("rebalance_bytes", bytes / 1e9, "GB");
     add("rebalance_stall", ratio(waited, busy), "share");
+}
+
+// How attention and feed-forward pools share the mean decode step: who works how much of it, what a
+// layer of one micro-batch takes on each and on the way, what a token sends there and back.
+void add_disaggregated(const ServingMetrics& add, ServingFleet& fleet) {
+    for (std::size_t i = 0; i < fleet.size(); ++i) {
+        if (fleet.is_beside(i) || fleet.table(i).beside() == nullptr) continue;
+        const PoolWork& work = fleet.work(i);
+        if (!(work.decode_steps > 0)) continue;
+        const StepLoad load{work.decode_sequences / work.decode_steps,
+                            work.decode_contexts / work.decode_sequences, 0, 0};
+        const DisaggregatedCost cost = fleet.table(i).disaggregated(load);
+        const double each = cost.layers * cost.batches;
+        add("attention_busy", cost.times.attention.value() / cost.seconds, "share");
+        add("feed_forward_busy", cost.times.feed_forward.value() / cost.seconds, "share");
+        add("exchange_busy",
+            max(cost.times.wire_there, cost.times.wire_back).value() / cost.seconds, "share");
+        add("attention_time_per_layer", cost.times.attention.value() / each * 1e6, "us");
+        add("feed_forward_time_per_layer",
+            cost.times.feed_forward.value() * cost.stages / each * 1e6, "us");
+        add("exchange_time_per_layer",
+            (cost.times.wire_there + cost.times.wire_back + 2.0 * each * cost.latency).value() /
+                each * 1e6,
+            "us");
+        add("exchanged_bytes_per_token_and_layer",
+            cost.moved_bytes / cost.layers / cost.tokens / 1e3, "kB");
+    }
 }
 
 }  // namespace
@@ -116,6 +146,7 @@ void add_rates(const ServingMetrics& add, const ServingOutcome& out, ServingFlee
     if (hits > 0) add("prefix_hit_rate", ratio(hits, looked), "share");
     add("preemptions", preempted, "sequences");
     add_expert_balance(add, out, fleet);
+    add_disaggregated(add, fleet);
     add("achieved_flops", ratio(flops, chip_seconds) / 1e12, "TFLOPS");
     add("achieved_bandwidth", ratio(bytes, chip_seconds) / 1e9, "GB/s");
 }
@@ -159,7 +190,7 @@ void add_resources(AlternativeResult& result, const ServingOutcome& out, Serving
                           blocks,
                           pool.block_windows};
         result.resources.push_back(std::move(busy));
-        result.resources.push_back(std::move(cache));
+        if (!fleet.is_beside(i)) result.resources.push_back(std::move(cache));
         if (fleet.engine(i).autoscaling) {
             std::vector<double> shares = pool.paid_windows;
             for (double& share : shares) share /= replicas;
@@ -181,7 +212,7 @@ double add_energy(AlternativeResult& result, const ServingOutcome& out, ServingF
     double work = 0, package = 0, beside = 0;
     for (std::size_t i = 0; i < fleet.size(); ++i) {
         work += fleet.work(i).cost.joules;
-        const RestPower rest = fleet.table(i).at_rest();
+        const RestPower rest = fleet.at_rest(i);
         package += rest.package * out.pools[i].paid;
         beside += rest.beside * out.pools[i].paid;
     }

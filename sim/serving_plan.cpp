@@ -92,6 +92,12 @@ void check_serving_plan(const ResolvedExperiment& experiment,
                        "remove it; podsim run has replicas come and go"));
     }
     for (const ResolvedAlternative& pool : alternative.pools) {
+        if (pool.pool.role == "ffn")
+            problems.push_back(at_key(
+                pool.pool, "role", "says nothing to podsim plan, which sizes each pool by itself",
+                "pools of role prefill and decode, or one of role serve"));
+    }
+    for (const ResolvedAlternative& pool : alternative.pools) {
         const auto& faults = pool.pool.faults;
         if (std::any_of(faults.begin(), faults.end(),
                         [](const auto& one) { return one.is_timed(); }))

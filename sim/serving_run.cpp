@@ -15,25 +15,11 @@ namespace {
 
 constexpr int kErrorSamples = 24;
 
-Provenance merged(const std::vector<std::pair<Provenance, double>>& parts) {
-    Provenance all;
-    double sum = 0, measured = 0;
-    for (const auto& [one, weight] : parts) sum += weight;
-    for (const auto& [one, weight] : parts) {
-        for (const auto& [what, share] : one.shares) all.shares[what] += share * weight / sum;
-        const auto found = one.shares.find("measured");
-        if (found == one.shares.end()) continue;
-        measured += found->second * weight;
-        all.measured_error += one.measured_error * found->second * weight;
-    }
-    if (measured > 0) all.measured_error /= measured;
-    return all;
-}
-
 // What the time rests on, asked at the mean loads of each pool.
 Provenance provenance_of(ServingFleet& fleet, std::vector<std::string>& warnings) {
     std::vector<std::pair<Provenance, double>> parts;
     for (std::size_t i = 0; i < fleet.size(); ++i) {
+        if (fleet.is_beside(i)) continue;  // in the attention pool's steps
         const PoolWork& work = fleet.work(i);
         const double reading = work.prefill_seconds,
                      writing = work.cost.seconds - work.prefill_seconds;
@@ -59,7 +45,7 @@ ServedPool served_pool(ServingFleet& fleet, std::size_t i, const PoolOutcome& ou
     const PoolWork& work = fleet.work(i);
     ServedPool pool;
     pool.name = engine.name;
-    pool.role = name_of(engine.role);
+    pool.role = replica.pool.role.empty() ? name_of(engine.role) : replica.pool.role;
     pool.system = replica.system.name;
     pool.chip = replica.chip.name;
     pool.replicas = engine.replicas;
@@ -84,7 +70,8 @@ ServedPool served_pool(ServingFleet& fleet, std::size_t i, const PoolOutcome& ou
     pool.memory_bytes = work.cost.memory_bytes;
     pool.failures = out.failures;
     pool.down_seconds = out.down;
-    const std::vector<std::vector<std::string>> conditions = fleet.conditions(i);
+    const std::vector<std::vector<std::string>> conditions =
+        fleet.conditions(fleet.is_beside(i) ? fleet.attention_pool() : i);
     for (std::size_t c = 0; c < conditions.size() && conditions.size() > 1; ++c)
         pool.conditions.push_back(
             {conditions[c], out.condition_seconds[c], out.condition_steps[c]});
@@ -100,6 +87,7 @@ ServedPool served_pool(ServingFleet& fleet, std::size_t i, const PoolOutcome& ou
     pool.peak_sequences = out.peak_sequences;
     pool.hit_tokens = out.hit_tokens;
     pool.looked_up_tokens = out.looked_up_tokens;
+    if (fleet.is_beside(i)) return pool;  // of one table with the attention pool's
     pool.step_points = fleet.table(i).points();
     const InterpolationError error = fleet.table(i).error(kErrorSamples, seed);
     pool.step_error_mean = error.mean;
@@ -286,11 +274,18 @@ AlternativeResult run_serving(const ResolvedExperiment& experiment,
         curve.push_back(load_point(scale, other, fleet, usd_per_chip_second));
     }
     mark_frontier(curve);
-    for (std::size_t i = 0; i < fleet.size(); ++i) {
-        const CostCache& cache = fleet.table(i).cache();
+    const auto count = [&](const CostCache& cache) {
         counts.cache_hits += cache.hits();
         counts.cache_misses += cache.misses();
         counts.stored_hits += cache.stored_hits();
+    };
+    for (std::size_t i = 0; i < fleet.size(); ++i) {
+        if (fleet.is_beside(i)) continue;
+        count(fleet.table(i).cache());
+        if (const DisaggregatedSteps* beside = fleet.table(i).beside()) {
+            count(beside->cache_of_attention());
+            count(beside->cache_of_feed_forward());
+        }
     }
     return result;
 }

@@ -90,13 +90,17 @@ double part_of(const MemoryNeed& need, const std::string& name) {
 }  // namespace
 
 StepCost operator+(const StepCost& a, const StepCost& b) {
-    return {a.seconds + b.seconds, a.joules + b.joules, a.flops + b.flops,
-            a.matrix_flops + b.matrix_flops, a.memory_bytes + b.memory_bytes};
+    return {a.seconds + b.seconds,
+            a.joules + b.joules,
+            a.flops + b.flops,
+            a.matrix_flops + b.matrix_flops,
+            a.memory_bytes + b.memory_bytes,
+            a.feed_forward + b.feed_forward};
 }
 
 StepCost operator*(double factor, const StepCost& cost) {
-    return {factor * cost.seconds, factor * cost.joules, factor * cost.flops,
-            factor * cost.matrix_flops, factor * cost.memory_bytes};
+    return {factor * cost.seconds,      factor * cost.joules,       factor * cost.flops,
+            factor * cost.matrix_flops, factor * cost.memory_bytes, factor * cost.feed_forward};
 }
 
 double KvCapacity::total() const {
@@ -132,7 +136,7 @@ StepCost StepTable::Grid::at(double row, double column, const Work& work) {
 
 StepTable::StepTable(const ModelSpec& model, const SpeculationSpec& speculation,
                      const ResolvedAlternative& replica, Fidelity fidelity,
-                     const std::string& cache_folder)
+                     const std::string& cache_folder, std::shared_ptr<DisaggregatedSteps> beside)
     : model_(model),
       speculation_(speculation),
       replica_(replica),
@@ -143,7 +147,9 @@ StepTable::StepTable(const ModelSpec& model, const SpeculationSpec& speculation,
       decode_(half_octaves(1 << 17), octaves(kShortest, 1 << 21)),
       prefill_(half_octaves(1 << 20), octaves(kShortest, 1 << 21)),
       alone_(stairs(1 << 20), {0, 1}),
+      beside_(std::move(beside)),
       groups_(replica.pool.mapping.data_parallel) {
+    if (beside_) return;
     // Layers of their own popularity, and stages, are all different.
     if (replica.pool.experts.counts.size() <= 1 && replica.pool.mapping.pipeline_parallel == 1)
         fold_ = fold_layers(model, replica.pool.mapping.micro_batches > 1);
@@ -232,6 +238,13 @@ AssemblyInput StepTable::input_of(const StepRun& ran) const {
 
 StepCost StepTable::work_out(const StepSpec& spec, double scale) {
     ++points_;
+    if (beside_) {
+        const DisaggregatedCost both = beside_->cost(spec);
+        if (!at_rest_) at_rest_ = rest_power(replica_);
+        const PoolCost& own = both.attention;
+        return scale * StepCost{both.seconds,     own.joules,       own.flops,
+                                own.matrix_flops, own.memory_bytes, both.feed_forward};
+    }
     RestPower rest, more_rest;
     StepCost cost;
     if (fold_) {
@@ -340,6 +353,7 @@ StepCost StepTable::exact(const StepLoad& load) {
 
 Provenance StepTable::provenance(const StepLoad& load, std::vector<std::string>& warnings) {
     double scale = 1;
+    if (beside_) return beside_->provenance(spec_of(load, scale), warnings);
     const StepRun step = run(spec_of(load, scale));
     const AssemblyInput input = input_of(step);
     for (const std::string& warning : assemble(input, false).warnings) {
@@ -387,7 +401,26 @@ InterpolationError StepTable::error(int samples, std::uint64_t seed) {
 }
 
 double StepTable::expert_imbalance(double sequences, double context) const {
+    if (beside_) return beside_->cost(decode_spec(sequences, context)).imbalance;
     return build_step(decode_spec(sequences, context)).expert_imbalance.value_or(1.0);
+}
+
+StepSpec StepTable::smallest() const {
+    return decode_spec(1, kShortest);
+}
+
+DisaggregatedCost StepTable::disaggregated(const StepLoad& load) {
+    double scale = 1;
+    return beside_->cost(spec_of(load, scale));
+}
+
+KvCapacity StepTable::memory_beside(const SchedulerKnobs& knobs) const {
+    KvCapacity result;
+    result.capacity = beside_->feed_forward_capacity();
+    const StepSpec largest = decode_spec(static_cast<double>(knobs.max_num_seqs), kShortest);
+    for (const auto& [part, size] : beside_->memory_of_feed_forward(largest).parts)
+        if (size > Bytes(0.0)) result.parts.push_back({part, size.value()});
+    return result;
 }
 
 RestPower StepTable::at_rest() {
@@ -402,7 +435,8 @@ KvCapacity StepTable::capacity(const SchedulerKnobs& knobs, double utilization,
                                long max_model_len) const {
     KvCapacity result;
     const auto memory = [&](const StepSpec& spec) {
-        return fullest(step_memory(spec, expert_layout(spec)));
+        return beside_ ? beside_->memory_of_attention(spec)
+                       : fullest(step_memory(spec, expert_layout(spec)));
     };
     const long longest = std::max(max_model_len, 2L);
     StepSpec one = decode_spec(1, static_cast<double>(longest));
@@ -451,9 +485,10 @@ KvCapacity StepTable::capacity(const SchedulerKnobs& knobs, double utilization,
     return result;
 }
 
-void StepTable::check() {
+void StepTable::check(long most) {
     std::vector<Diagnostic> problems;
     const StepSpec smallest = decode_spec(1, kShortest);
+    if (beside_) return beside_->check(smallest, decode_spec(static_cast<double>(most), kShortest));
     for (const StepError& problem : step_problems(smallest))
         problems.push_back(at_key(replica_.pool, problem.key, problem.reason));
     if (!problems.empty()) throw InputError(std::move(problems));

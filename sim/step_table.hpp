@@ -18,12 +18,14 @@
 #pragma once
 
 #include <array>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "sim/assemble.hpp"
 #include "sim/cost_file.hpp"
+#include "sim/disaggregated_steps.hpp"
 #include "sim/resolve.hpp"
 #include "sim/step_case.hpp"
 #include "sim/step_fold.hpp"
@@ -34,6 +36,8 @@ namespace podsim {
 // Of all ranks of a replica together; joules without what is drawn at rest.
 struct StepCost {
     double seconds = 0, joules = 0, flops = 0, matrix_flops = 0, memory_bytes = 0;
+    // Of a feed-forward pool beside the replica, where it has one; not in the sums above.
+    PoolCost feed_forward{};
 };
 StepCost operator+(const StepCost& a, const StepCost& b);
 StepCost operator*(double factor, const StepCost& cost);
@@ -42,11 +46,6 @@ StepCost operator*(double factor, const StepCost& cost);
 struct InterpolationError {
     double mean = 0, worst = 0;
     long samples = 0;
-};
-
-// What a replica draws whether it works or not, watts.
-struct RestPower {
-    double package = 0, beside = 0;  // its chips; hosts, network and fans
 };
 
 // What a rank has room for, in the counts of an engine.
@@ -61,10 +60,12 @@ struct KvCapacity {
 
 class StepTable {
   public:
-    // All must outlive it. `replica` is one replica of a pool.
+    // All must outlive it. `replica` is one replica of a pool, `beside` the steps of an attention
+    // pool with the pool that has its feed-forward blocks.
     StepTable(const ModelSpec& model, const SpeculationSpec& speculation,
               const ResolvedAlternative& replica, Fidelity fidelity,
-              const std::string& cache_folder);
+              const std::string& cache_folder,
+              std::shared_ptr<DisaggregatedSteps> beside = nullptr);
     ~StepTable();
     StepTable(const StepTable&) = delete;
     StepTable& operator=(const StepTable&) = delete;
@@ -86,13 +87,22 @@ class StepTable {
     InterpolationError error(int samples, std::uint64_t seed);
 
     RestPower at_rest();
+    // Of the feed-forward pool beside it; null where there is none.
+    DisaggregatedSteps* beside() { return beside_.get(); }
+    // One sequence of the shortest context.
+    StepSpec smallest() const;
+    // A load's step, both pools'.
+    DisaggregatedCost disaggregated(const StepLoad& load);
+    // Of the feed-forward pool, at the largest batch.
+    KvCapacity memory_beside(const SchedulerKnobs& knobs) const;
 
     // Room for the KV cache with `utilization` of the memory taken; not more than 0 blocks where
     // weights and work leave none.
     KvCapacity capacity(const SchedulerKnobs& knobs, double utilization, long max_model_len) const;
 
-    // Throws InputError where the smallest step cannot be laid out or has no cost.
-    void check();
+    // Throws InputError where the smallest step cannot be laid out or has no cost, or a
+    // feed-forward pool no room for its part of one of `most` sequences of a group.
+    void check(long most = 1);
 
     long points() const { return points_; }
     const CostCache& cache() const { return cache_; }
@@ -135,6 +145,7 @@ class StepTable {
     CostFile file_;
     Grid decode_, prefill_, alone_;
     std::optional<StepFold> fold_;
+    std::shared_ptr<DisaggregatedSteps> beside_;
     double groups_ = 1;
     long points_ = 0;
     std::optional<RestPower> at_rest_;

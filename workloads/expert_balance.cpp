@@ -252,6 +252,18 @@ double drawn_count(const CountLaw& count, double z) {
     return std::max(0.0, count.mean + count.deviation * (z + count.skewness * (z * z - 1) / 6));
 }
 
+double expected_imbalance(const SlotChances& slots) {
+    const auto each =
+        static_cast<std::ptrdiff_t>(slots.chances.size() / static_cast<std::size_t>(slots.ranks));
+    double all = 0, most = 0;
+    for (auto first = slots.chances.begin(); first != slots.chances.end(); first += each) {
+        const double own = std::accumulate(first, first + each, 0.0);
+        most = std::max(most, own);
+        all += own;
+    }
+    return all > 0 ? most * slots.ranks / all : 1;
+}
+
 GroupLoad group_load(const SlotChances& slots, double tokens, const SenderLimit& limit) {
     const auto ranks = static_cast<std::size_t>(slots.ranks);
     const std::size_t each = slots.chances.size() / ranks;

@@ -55,6 +55,10 @@ SlotChances slot_chances(const std::vector<double>& expert_chances, const std::v
                          int ranks);
 
 // Expected assignments of a rank, and how many of its slots any token reaches.
+// What the busiest rank is asked over the mean, of many tokens: shares of the assignments alone,
+// without the chance in a step.
+double expected_imbalance(const SlotChances& slots);
+
 struct RankLoad {
     double tokens = 0, active_slots = 0;
 };

@@ -109,6 +109,7 @@ struct ServingPool {
     Seconds swap_each{0.0};  // of one token's cache between the chips and their host
     // KV transfer: what a replica sends, or takes in, at most.
     BytesPerSecond link{0.0};
+    std::vector<BytesPerSecond> degraded_links;  // under condition 1 and so on; empty: as whole
     ReplicaFailures failures;
     std::optional<ExpertBalancing> experts;      // whose popularity drifts
     std::optional<AutoscalingRule> autoscaling;  // between its least and `replicas`

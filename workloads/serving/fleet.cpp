@@ -106,6 +106,8 @@ void require(const ServingCase& serving) {
         }
         if (lost.size() >= static_cast<std::size_t>(pool.replicas))
             throw std::invalid_argument("pool " + pool.name + " loses all its replicas for good");
+        if (!pool.degraded_links.empty() && pool.degraded_links.size() != pool.degraded.size())
+            throw std::invalid_argument("pool " + pool.name + " has links of other conditions");
         for (const ConditionChange& change : pool.changes) {
             if (change.condition > pool.degraded.size() || change.replica >= pool.replicas)
                 throw std::invalid_argument("pool " + pool.name + " changes what it does not have");
@@ -364,12 +366,20 @@ void Fleet::admit_waiting_caches(std::size_t replica) {
 }
 
 // A cache goes through the port of its replica and the one of the other, each one cache at a time:
-//   end = max(both free) + bytes / min(rates), and the latency on top.
+//   end = max(both free) + bytes / min(rates), and the latency on top,
+//
+// at the rates of the two fabrics as they are when it begins.
+BytesPerSecond Fleet::link_of(std::size_t replica) const {
+    const ServingPool& pool = serving_.pools[pool_of_[replica]];
+    const std::size_t condition = replicas_[replica]->condition();
+    return condition == 0 || pool.degraded_links.empty() ? pool.link
+                                                         : pool.degraded_links[condition - 1];
+}
+
 void Fleet::transfer(std::size_t slot, std::size_t to) {
     const std::size_t from = lives_[slot].replica;
     const double tokens = static_cast<double>(lives_[slot].target);
-    const BytesPerSecond rate =
-        min(serving_.pools[pool_of_[from]].link, serving_.pools[pool_of_[to]].link);
+    const BytesPerSecond rate = min(link_of(from), link_of(to));
     const Seconds wire =
         rate > BytesPerSecond(0.0) ? tokens * serving_.kv_per_token / rate : Seconds(0.0);
     const Picoseconds begin = std::max({calendar_.now(), port_free_[from], port_free_[to]});

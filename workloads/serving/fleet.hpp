@@ -45,6 +45,7 @@ class Fleet {
     bool first_token(std::size_t slot);
     void admit_waiting_caches(std::size_t replica);
     void transfer(std::size_t slot, std::size_t to);
+    BytesPerSecond link_of(std::size_t replica) const;
     void finish(std::size_t slot);
     void time_out(std::size_t slot, std::uint32_t visit);
     void leave(std::size_t slot);

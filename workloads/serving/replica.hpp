@@ -80,6 +80,7 @@ class Replica {
     bool is_empty() const;
     // Of its fabric, from the end of the step under way on.
     void set_condition(std::size_t condition);
+    std::size_t condition() const { return condition_; }
     bool is_down() const { return down_; }
 
     // Tokens of prompts that wait and tokens in the cache: what routing balances.

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 
 #include "sim/audit.hpp"
@@ -446,6 +447,44 @@ TEST(ServingRun, APlacingMovesExpertsOverThePort) {
     const ExpertMigration none = fleet.aged(0)->migration(0.0, Seconds(0.03));
     EXPECT_EQ(none.received, 0);
     EXPECT_DOUBLE_EQ(none.stall, 0.03);
+}
+
+// Placed anew once the busiest rank is asked 1.5 times the mean: at the age a at which what has
+// moved, 1 - exp(-a / 10 s), makes it so; and at whole looks.
+TEST(ServingRun, APlacingMayWaitForAnImbalance) {
+    Catalog catalog = test_catalog();
+    const ResolvedExperiment experiment = resolve(drifting_experiment(""), catalog);
+    RunOptions options;
+    ServingFleet fleet(experiment, experiment.alternatives[0], options);
+    AgedSteps& aged = *fleet.aged(0);
+    EXPECT_LT(aged.expected_imbalance(0), 1.1);
+    EXPECT_GT(aged.expected_imbalance(1), 2);
+    const Seconds drift(10.0), at = *aged.first_above(1.5, drift, Seconds(0.0));
+    EXPECT_NEAR(aged.expected_imbalance(1 - std::exp(-at.value() / 10)), 1.5, 1e-6);
+    const double looks = aged.first_above(1.5, drift, Seconds(0.7))->value() / 0.7;
+    EXPECT_NEAR(looks, std::ceil(at.value() / 0.7), 1e-9);
+    // So uneven they never are.
+    EXPECT_FALSE(aged.first_above(50, drift, Seconds(0.0)).has_value());
+
+    const AlternativeResult result = run_test(drifting_experiment(", rebalance_above: 1.5"));
+    EXPECT_THAT(broken_laws(result), ::testing::IsEmpty());
+    EXPECT_NEAR(value_of(result, "rebalance_period"), at.value(), 1e-9);
+    EXPECT_GE(value_of(result, "rebalances"),
+              std::floor(result.served->span_seconds / at.value()) - 1);
+    EXPECT_EQ(value_of(run_test(drifting_experiment(", rebalance_above: 50")), "rebalances"), 0);
+    Catalog again = test_catalog();
+    const auto refusal = [&](const std::string& more) -> std::string {
+        try {
+            check_experiment(drifting_experiment(more), again);
+        } catch (const InputError& error) {
+            return error.what();
+        }
+        return "";
+    };
+    EXPECT_THAT(refusal(", rebalance_above: 1.0001"),
+                HasSubstr("times the mean just after placing"));
+    EXPECT_EQ(refusal(", rebalance_above: 1.0001, rebalance_every: 3 s"), "");
+    EXPECT_THAT(refusal(", rebalance_above: 1"), HasSubstr("rebalance_above"));
 }
 
 TEST(ServingRun, WhatCannotDriftIsRefused) {

@@ -48,6 +48,17 @@ TEST(ExpertDrift, ARankReceivesWhatItDidNotHold) {
     EXPECT_THROW((void)received_experts({0, 1, 2}, {0, 1, 2}, 2), std::invalid_argument);
 }
 
+// Two ranks of two slots, 0.8 and 0.2 of 1: 1.6 times the mean of 0.5.
+TEST(ExpertDrift, WhatABalancerCounts) {
+    SlotChances slots;
+    slots.ranks = 2;
+    slots.chances = {0.6, 0.2, 0.1, 0.1};
+    slots.copies = {1, 1, 1, 1};
+    EXPECT_DOUBLE_EQ(expected_imbalance(slots), 1.6);
+    slots.chances = {0.5, 0.5, 0.5, 0.5};
+    EXPECT_DOUBLE_EQ(expected_imbalance(slots), 1);
+}
+
 // The load of the busiest rank over the mean grows from just placed to all moved, and ends where
 // experts that were placed for another popularity are: beyond 2 in place of 1.1.
 TEST(ExpertDrift, ImbalanceGrowsWithWhatHasMoved) {

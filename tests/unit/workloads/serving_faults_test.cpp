@@ -30,6 +30,32 @@ TEST(ServingFaults, ASlowStretchByHand) {
     EXPECT_EQ(told, 3);
 }
 
+// 100 tokens of 1 B at 10 B/s, 10 s; at half that rate from 5 s on, of the writer's side. The first
+// request's cache leaves at 1 s and keeps the rate that it began with, the second's, which leaves
+// at 11 s, takes 20: its decode of a second ends at 32.
+TEST(ServingFaults, ACacheOverABrokenFabricByHand) {
+    ServingCase serving = one_pool([](const StepLoad&) { return Seconds(1.0); });
+    serving.kv_per_token = Bytes(1.0);
+    serving.pools.push_back(serving.pools[0]);
+    serving.pools[0].name = "readers";
+    serving.pools[0].role = PoolRole::prefill;
+    serving.pools[1].name = "writers";
+    serving.pools[1].role = PoolRole::decode;
+    for (ServingPool& pool : serving.pools) pool.link = BytesPerSecond(10.0);
+    ServingPool& writers = serving.pools[1];
+    writers.degraded = {[](const StepLoad&) { return Seconds(1.0); }};
+    writers.changes = {{Seconds(5.0), 0, 1}};
+    const auto span = [&] {
+        RequestStream stream = listed({{0, 100, 2}, {10, 100, 2}});
+        return simulate_serving(serving, stream).span;
+    };
+    EXPECT_NEAR(span(), 11 + 10 + 1, 1e-9);
+    writers.degraded_links = {BytesPerSecond(5.0)};
+    EXPECT_NEAR(span(), 11 + 20 + 1, 1e-9);
+    writers.degraded_links.emplace_back(1.0);
+    EXPECT_THROW((void)span(), std::invalid_argument);
+}
+
 // The same where the trace's clock begins at 100 s: faults are on that clock.
 TEST(ServingFaults, OnTheClockOfTheTraffic) {
     ServingCase serving = one_pool([](const StepLoad&) { return Seconds(1.0); });
