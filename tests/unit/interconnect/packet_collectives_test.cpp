@@ -81,12 +81,11 @@ TEST(PacketCollectives, SameAsByHand) {
         time(collective_traffic(of(Collective::all_reduce, Algorithm::halving_doubling, 8, 8e4))) /
             time(halving_doubling_all_reduce(8, Bytes(8e4))),
         1, 1e-9);
-    // Binary trees of seven edges, one piece: two ways up and two down at 40,000 B, 40 packets and
-    // one more for the switch each, both trees at once. A root's two children meet at its port.
+    // Two trees of 1,000 B: 0 to 1 and 2, 2 to 1 and 0. What meets at 1 holds up one of the inputs,
+    // and what that one sends next: two packets of its source, one more at the switch twice.
     PacketCollectiveSpec tree = of(Collective::broadcast, Algorithm::tree, 3, 2000);
     tree.most_pieces = 1;
-    // Each tree: the root sends 1,000 B to both others. Rank 1 is no root, 0 and 2 are.
-    EXPECT_NEAR(time(collective_traffic(tree)) * 1e9, 2 * 1000 + 1000 + 250, 1e-3);
+    EXPECT_NEAR(time(collective_traffic(tree)) * 1e9, 2 * 1000 + 2 * 1000 + 250, 1e-3);
 }
 
 // An algorithm's bytes on the links of a torus or mesh take what collective_algorithms says, once

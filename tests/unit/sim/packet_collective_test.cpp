@@ -86,8 +86,10 @@ TEST(PacketCollective, AgainstTileByHand) {
 // are rotated.
 TEST(PacketCollective, WithinTwoPercentAlone) {
     for (const char* type : {"all_reduce", "all_gather", "reduce_scatter"}) {
-        const Result result =
-            run({fmt::format("{{type: {}, ranks: 16, bytes: 64 MB, algorithm: ring}}", type)});
+        Asked asked;
+        asked.collective =
+            fmt::format("{{type: {}, ranks: 16, bytes: 64 MB, algorithm: ring}}", type);
+        const Result result = run(asked);
         EXPECT_NEAR(result.alternatives.front().neighbour_gap, 0, 0.02) << type;
         EXPECT_NEAR(metric(result, "packet_over_coflow"), 1, 0.02) << type;
     }
