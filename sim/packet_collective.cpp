@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/names.hpp"
+#include "base/random.hpp"
 #include "interconnect/packet_bound.hpp"
 #include "interconnect/packet_collectives.hpp"
 #include "interconnect/topology_times.hpp"
@@ -190,6 +191,20 @@ long pieces_of(const std::shared_ptr<const TopologyTimes>& links) {
     return std::max(1L, links->stack().spec.flows_per_pair);
 }
 
+// Ranks enter one after the other, evenly over the time, in an order drawn.
+void enter(PacketTraffic& traffic, int ranks, Seconds spread, std::uint64_t seed) {
+    std::vector<int> order(static_cast<std::size_t>(ranks));
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(),
+                     [seed](int a, int b) { return random_bits(seed, a) < random_bits(seed, b); });
+    std::vector<Seconds> entries(order.size());
+    for (std::size_t i = 0; i < order.size(); ++i)
+        entries[static_cast<std::size_t>(order[i])] =
+            static_cast<double>(i) / static_cast<double>(ranks - 1) * spread;
+    for (PacketMessage& message : traffic)
+        message.entry = entries[static_cast<std::size_t>(message.source)];
+}
+
 std::string too_many(double hops) {
     return fmt::format(
         "{:.3g} million packet-hops, and {:.0f} million are the most that a run takes (larger "
@@ -280,6 +295,8 @@ PacketCollectiveRun run_packet_collective(const Transfer& transfer, const Coflow
         run.stays = "nothing leaves a rank";
         return run;
     }
+    if (knobs.entry_spread > Seconds(0.0))
+        enter(traffic, transfer.group_ranks, knobs.entry_spread, seed);
     PacketSettings settings = knobs.settings;
     settings.endpoint.path_choice = links.path_choice.value_or(made.endpoint_choice);
     settings.endpoint.input_buffer = links.switches.input_buffer;

@@ -69,6 +69,21 @@ TEST(PacketCollectives, BytesOfARank) {
     EXPECT_EQ(tree.size(), 2U * 7 * 2 * 7);  // of 500 kB seven pieces
 }
 
+// Two domains of two: from one's own place on, one's own domain first, so that what leaves it does
+// not begin with the same rank for all of it.
+TEST(PacketCollectives, RotatedOverDomains) {
+    PacketCollectiveSpec spec = of(Collective::all_to_all, Algorithm::direct, 4, 4000);
+    spec.layout.inner = 2;
+    spec.exchange.walks = 2;
+    std::vector<int> of_zero, of_one;
+    for (const PacketMessage& message : collective_traffic(spec)) {
+        if (message.source == 0) of_zero.push_back(message.destination);
+        if (message.source == 1) of_one.push_back(message.destination);
+    }
+    EXPECT_THAT(of_zero, testing::ElementsAre(1, 2, 3, 1, 2, 3));
+    EXPECT_THAT(of_one, testing::ElementsAre(0, 3, 2, 0, 3, 2));
+}
+
 // What waits for what: as the rings and halvings that stand alone.
 TEST(PacketCollectives, SameAsByHand) {
     const auto network = switched_planes(8, 1, plain_port(), plain_switch());

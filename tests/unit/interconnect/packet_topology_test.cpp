@@ -81,7 +81,7 @@ const Family kFamilies[] = {
     {"one tier", "family: switched-planes\n", 16, 1.02},
     {"two tiers", "family: switched-planes\nnode_chips: 4\nsecond_tier: 2\n", 16, 1.03},
     {"2:1", "family: fat-tree\nnode_chips: 4\nsecond_tier: 4\noversubscription: 2\n", 16, 1.03},
-    {"mesh", "family: full-mesh\ndimensions: [4, 4]\n", 16, 1.03},
+    {"mesh", "family: full-mesh\ndimensions: [4, 4]\n", 16, 1.04},
     {"torus", "family: torus\ndimensions: [4, 4]\n", 16, 1.06},
     {"odd torus", "family: torus\ndimensions: [3, 5]\n", 15, 1.03},
     {"dragonfly", "family: dragonfly\nrouters_per_group: 2\nchips_per_router: 2\nglobal_links: 2\n",
