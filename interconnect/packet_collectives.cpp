@@ -409,18 +409,45 @@ std::string without_messages(const PacketCollectiveSpec& spec) {
                        ? ""
                        : of("is of all_reduce and broadcast");
         case Algorithm::dimension_wise:
-            return gather && product == spec.ranks && spec.layout.dimensions.size() > 0
+            return gather && product == spec.ranks && !spec.layout.dimensions.empty()
                        ? ""
                        : of("wants ranks that fill a torus or a mesh");
         case Algorithm::hierarchical:
             return (gather || spec.collective == Collective::all_to_all) && spec.layout.inner > 1 &&
-                           spec.ranks % spec.layout.inner == 0 && spec.bytes.empty()
+                           spec.ranks % spec.layout.inner == 0
                        ? ""
                        : of("wants equal groups of ranks that are near");
         case Algorithm::ring:
             return gather || spec.collective == Collective::send_recv ? "" : of("is of gathers");
     }
     return "";
+}
+
+double most_messages(const PacketCollectiveSpec& spec) {
+    const double ranks = spec.ranks, inner = std::max(1, spec.layout.inner),
+                 walks = std::max(1, spec.exchange.walks), pieces = std::max(1, spec.most_pieces);
+    const double passes = spec.collective == Collective::all_reduce ? 2 : 1;
+    double sides = 0;
+    for (const long n : spec.layout.dimensions) sides += static_cast<double>(n);
+    switch (spec.algorithm) {
+        case Algorithm::direct:
+            return passes * ranks * ranks * walks;
+        case Algorithm::hierarchical:
+            return passes * ranks * (inner + ranks / inner) * walks;
+        case Algorithm::ring:
+            return inner > 1 ? passes * ranks * (inner + ranks / inner) * pieces
+                             : passes * ranks * ranks * (spec.layout.is_torus ? 2 : 1);
+        case Algorithm::halving_doubling:
+            return passes * ranks * std::log2(ranks);
+        case Algorithm::tree:
+            return passes * 2 * ranks * pieces;
+        case Algorithm::dimension_wise:
+            return passes * ranks * sides * 2 * static_cast<double>(spec.layout.dimensions.size()) *
+                   walks;
+        case Algorithm::in_switch:
+            break;
+    }
+    return 0;
 }
 
 PacketTraffic collective_traffic(const PacketCollectiveSpec& spec) {

@@ -36,6 +36,9 @@ struct PacketCollectiveSpec {
 // What of it no messages are made of, in words; "" where they are.
 std::string without_messages(const PacketCollectiveSpec& spec);
 
+// How many messages it is of, at most.
+double most_messages(const PacketCollectiveSpec& spec);
+
 // Throws std::invalid_argument with those words.
 PacketTraffic collective_traffic(const PacketCollectiveSpec& spec);
 

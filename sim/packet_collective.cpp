@@ -253,12 +253,6 @@ PacketCollectiveRun run_packet_collective(const Transfer& transfer, const Coflow
     PacketCollectiveRun run;
     run.stays = not_as_packets(coflow, library, transfer.type);
     if (!run.stays.empty()) return run;
-    const double ranks = transfer.group_ranks;
-    // A packet for each pair, over two links.
-    if (const double least = 2 * ranks * ranks * knobs.walks; least > kMostPacketHops) {
-        run.stays = too_many(least);
-        return run;
-    }
     PacketCollectiveSpec spec;
     spec.collective = collective_of(transfer.type);
     spec.ranks = transfer.group_ranks;
@@ -267,14 +261,24 @@ PacketCollectiveRun run_packet_collective(const Transfer& transfer, const Coflow
     spec.exchange.order = knobs.order;
     spec.exchange.walks = knobs.walks;
     spec.exchange.seed = seed;
-    if (spec.collective == Collective::all_to_all && transfer.algorithm != "hierarchical")
-        spec.bytes = matrix_of(transfer, coflow.padding, knobs, experts, seed);
     spec.algorithm = algorithm_of(transfer, fabric, spec);
     if (spec.algorithm == Algorithm::hierarchical && spec.layout.inner == 1)
         spec.layout.inner = node_ranks(transfer, fabric);
     run.algorithm = to_string(spec.algorithm);
     run.stays = without_messages(spec);
+    const bool exchange = spec.collective == Collective::all_to_all;
+    const bool uneven = !transfer.shares.empty() || knobs.loads == PacketLoads::drawn;
+    if (exchange && uneven && spec.algorithm != Algorithm::direct)
+        run.stays = fmt::format("algorithm {} is of equal loads", run.algorithm);
+    if (const double messages = most_messages(spec); messages > kMostMessages) {
+        run.stays = fmt::format(
+            "{:.3g} million messages, and {:.0f} million are the most that a run "
+            "takes (fewer ranks)",
+            messages / 1e6, kMostMessages / 1e6);
+    }
     if (!run.stays.empty()) return run;
+    if (exchange && spec.algorithm == Algorithm::direct)
+        spec.bytes = matrix_of(transfer, coflow.padding, knobs, experts, seed);
 
     PacketFabricSpec links = knobs.fabric;
     links.scale_up_share = attained(coflow, Port::scale_up_send, fabric.scale_up);

@@ -84,6 +84,27 @@ TEST(PacketCollectives, RotatedOverDomains) {
     EXPECT_THAT(of_one, testing::ElementsAre(0, 3, 2, 0, 3, 2));
 }
 
+// The count that bounds a run is not below what there is.
+TEST(PacketCollectives, MostMessages) {
+    for (const Algorithm algorithm :
+         {Algorithm::ring, Algorithm::halving_doubling, Algorithm::direct, Algorithm::hierarchical,
+          Algorithm::dimension_wise, Algorithm::tree}) {
+        PacketCollectiveSpec spec = of(Collective::all_reduce, algorithm, 16, 64e6);
+        spec.exchange.walks = 3;
+        spec.layout.inner = algorithm == Algorithm::hierarchical ? 4 : 1;
+        spec.layout.dimensions = {4, 4};
+        for (const bool torus : {false, true}) {
+            spec.layout.is_torus = torus;
+            const auto count = static_cast<double>(collective_traffic(spec).size());
+            EXPECT_LE(count, most_messages(spec)) << to_string(algorithm);
+            EXPECT_GE(count, 0.2 * most_messages(spec)) << to_string(algorithm);
+        }
+    }
+    PacketCollectiveSpec two = of(Collective::all_reduce, Algorithm::ring, 16, 64e6);
+    two.layout.inner = 4;
+    EXPECT_LE(static_cast<double>(collective_traffic(two).size()), most_messages(two));
+}
+
 // What waits for what: as the rings and halvings that stand alone.
 TEST(PacketCollectives, SameAsByHand) {
     const auto network = switched_planes(8, 1, plain_port(), plain_switch());

@@ -197,6 +197,12 @@ TEST(PacketCollective, WhereItStaysAtTile) {
     EXPECT_EQ(large.alternatives.front().neighbour, "");
     EXPECT_EQ(metric(large, "collective_time"),
               metric(run(asked, Fidelity::tile), "collective_time"));
+    // A message for each pair of 2,560 ranks.
+    asked.collective = "{type: all_to_all, ranks: 2560, bytes: 1 MB}";
+    asked.system = "h100-roce-16k";
+    asked.library = "nominal";
+    asked.chips = 2560;
+    EXPECT_TRUE(warns(run(asked), "6.55 million messages, and 4 million are the most"));
     // The switches of NVLink add up.
     asked = {};
     asked.collective = "{type: all_reduce, ranks: 8, bytes: 1 GB}";
