@@ -20,18 +20,36 @@ struct Send {
 using Step = std::vector<Send>;
 using Chain = std::vector<Step>;
 
-// Messages of chains of steps: those of one chain wait for each other, chains for nothing.
-PacketTraffic messages_of(const std::vector<Chain>& chains, int ranks, int collective) {
+// Chains wait for nothing of each other; or the first step of each waits for what came to its
+// senders in the first `steps` steps of the chain `behind` places before it, so that the pieces of
+// a pipeline do not all stand in its first stage.
+struct Pipeline {
+    std::size_t behind = 0, steps = 0;
+};
+
+// Messages of chains of steps: those of one chain wait for those of its step before.
+PacketTraffic messages_of(const std::vector<Chain>& chains, const Pipeline& pipeline, int ranks,
+                          int collective) {
     PacketTraffic traffic;
-    std::size_t most = 0;
-    for (const Chain& chain : chains) most = std::max(most, chain.size());
+    std::vector<std::size_t> start(chains.size(), 0);
+    std::size_t rounds = 0;
+    for (std::size_t c = 0; c < chains.size(); ++c) {
+        if (pipeline.behind > 0 && c >= pipeline.behind)
+            start[c] = start[c - pipeline.behind] + pipeline.steps;
+        rounds = std::max(rounds, start[c] + chains[c].size());
+    }
+    struct Came {
+        std::size_t chain;
+        int rank, message;
+    };
     std::vector<std::vector<std::vector<int>>> last(  // [chain][rank]: came in its last step
         chains.size(), std::vector<std::vector<int>>(static_cast<std::size_t>(ranks)));
-    for (std::size_t s = 0; s < most; ++s) {
+    for (std::size_t round = 0; round < rounds; ++round) {
+        std::vector<Came> came;
         for (std::size_t c = 0; c < chains.size(); ++c) {
-            if (s >= chains[c].size()) continue;
-            std::vector<std::pair<int, int>> came;
-            for (const Send& send : chains[c][s]) {
+            if (round < start[c] || round >= start[c] + chains[c].size()) continue;
+            if (round == start[c] && start[c] > 0) last[c] = last[c - pipeline.behind];
+            for (const Send& send : chains[c][round - start[c]]) {
                 if (send.from == send.to || !(send.bytes > 0)) continue;
                 PacketMessage message;
                 message.source = send.from;
@@ -39,14 +57,13 @@ PacketTraffic messages_of(const std::vector<Chain>& chains, int ranks, int colle
                 message.size = Bytes(send.bytes);
                 message.collective = collective;
                 message.after = last[c][static_cast<std::size_t>(send.from)];
-                came.emplace_back(send.to, static_cast<int>(traffic.size()));
+                came.push_back({c, send.to, static_cast<int>(traffic.size())});
                 traffic.push_back(std::move(message));
             }
-            for (const auto& [rank, message] : came)
-                last[c][static_cast<std::size_t>(rank)].clear();
-            for (const auto& [rank, message] : came)
-                last[c][static_cast<std::size_t>(rank)].push_back(message);
         }
+        for (const Came& one : came) last[one.chain][static_cast<std::size_t>(one.rank)].clear();
+        for (const Came& one : came)
+            last[one.chain][static_cast<std::size_t>(one.rank)].push_back(one.message);
     }
     return traffic;
 }
@@ -66,6 +83,14 @@ class StepMaker {
   public:
     explicit StepMaker(const PacketCollectiveSpec& spec)
         : spec_(spec), ranks_(spec.ranks), size_(spec.size.value()) {}
+
+    // Of rings in two levels: two pieces within groups at a time.
+    Pipeline pipeline() const {
+        if (spec_.algorithm != Algorithm::ring || spec_.layout.inner < 2) return {};
+        const auto inner = static_cast<std::size_t>(spec_.layout.inner);
+        const std::size_t groups = static_cast<std::size_t>(ranks_) / inner;
+        return {2, scatters(spec_.collective) ? inner - 1 : groups - 1};
+    }
 
     std::vector<Chain> chains() const {
         switch (spec_.algorithm) {
@@ -93,8 +118,35 @@ class StepMaker {
         AllToAllSpec how = spec_.exchange;
         how.members = members;
         how.entries.clear();
+        const auto inner = static_cast<std::size_t>(std::max(1, spec_.layout.inner));
+        const std::size_t first = step.size();
         for (const PacketMessage& message : all_to_all(bytes, how))
             step.push_back({message.source, message.destination, message.size.value()});
+        if (how.order != SendOrder::rotated || inner < 2 || members.size() % inner != 0 ||
+            members.size() <= inner)
+            return;
+        // A group after the other and within it a place after the other, from one's own on: with
+        // ports of their own for what leaves the group, a walk by rank would begin with the same
+        // one for all of a group.
+        const std::size_t groups = members.size() / inner;
+        std::vector<std::size_t> place(static_cast<std::size_t>(ranks_), 0);
+        for (std::size_t i = 0; i < members.size(); ++i)
+            place[static_cast<std::size_t>(members[i])] = i;
+        const auto turn_of = [&](const Send& send) {
+            const std::size_t from = place[static_cast<std::size_t>(send.from)];
+            const std::size_t to = place[static_cast<std::size_t>(send.to)];
+            return std::pair{(to / inner + groups - from / inner) % groups,
+                             (to % inner + inner - from % inner) % inner};
+        };
+        const auto begin = step.begin() + static_cast<std::ptrdiff_t>(first);
+        for (auto at = begin; at != step.end();) {
+            // To one sender's next walk, which begins where the first destination comes again.
+            auto end = at + 1;
+            while (end != step.end() && end->from == at->from && end->to != at->to) ++end;
+            std::stable_sort(at, end,
+                             [&](const Send& x, const Send& y) { return turn_of(x) < turn_of(y); });
+            at = end;
+        }
     }
 
     std::vector<int> near_order() const {
@@ -125,7 +177,7 @@ class StepMaker {
     // of what is left then between equal places.
     std::vector<Chain> ring() const {
         if (spec_.collective == Collective::send_recv) return {neighbours()};
-        if (spec_.layout.inner > 1) return {two_levels()};
+        if (spec_.layout.inner > 1) return two_levels();
         const bool both = spec_.layout.is_torus && ranks_ > 2;
         std::vector<Chain> chains;
         for (const bool back : {false, true}) {
@@ -139,7 +191,8 @@ class StepMaker {
         return chains;
     }
 
-    Chain two_levels() const {
+    // In pieces that follow each other, so that both levels are at work.
+    std::vector<Chain> two_levels() const {
         const auto inner = static_cast<std::size_t>(spec_.layout.inner);
         const std::vector<int> order = near_order();
         std::vector<std::vector<int>> within(order.size() / inner), between(inner);
@@ -147,17 +200,24 @@ class StepMaker {
             within[i / inner].push_back(order[i]);
             between[i % inner].push_back(order[i]);
         }
+        const int pieces = pieces_of(size_ / static_cast<double>(order.size()));
+        const double piece = size_ / pieces, left = piece / static_cast<double>(inner);
         Chain chain;
-        const double left = size_ / static_cast<double>(inner);
         if (scatters(spec_.collective)) {
-            turn(within, size_, false, chain);
+            turn(within, piece, false, chain);
             turn(between, left, false, chain);
         }
         if (gathers(spec_.collective)) {
             turn(between, left, false, chain);
-            turn(within, size_, false, chain);
+            turn(within, piece, false, chain);
         }
-        return chain;
+        return std::vector<Chain>(static_cast<std::size_t>(pieces), chain);
+    }
+
+    // Of messages of so many bytes.
+    int pieces_of(double bytes) const {
+        const double most = bytes / spec_.least_piece.value();
+        return std::clamp(static_cast<int>(std::min(most, 1e6)), 1, std::max(1, spec_.most_pieces));
     }
 
     // Each its S to the next, all at once.
@@ -236,8 +296,7 @@ class StepMaker {
     // Two binary trees with half of the bytes each, of which one counts from the end; in pieces
     // that follow each other, up and down again.
     std::vector<Chain> tree() const {
-        const int pieces = std::clamp(static_cast<int>(size_ / 2 / spec_.least_piece.value()), 1,
-                                      std::max(1, spec_.most_pieces));
+        const int pieces = pieces_of(size_ / 2);
         const double bytes = size_ / 2 / pieces;
         int depth = 0;
         while ((2 << depth) - 1 < ranks_) ++depth;  // of the last rank's level
@@ -350,12 +409,12 @@ std::string without_messages(const PacketCollectiveSpec& spec) {
                        ? ""
                        : of("is of all_reduce and broadcast");
         case Algorithm::dimension_wise:
-            return gather && product == spec.ranks && spec.layout.dimensions.size() > 0
+            return gather && product == spec.ranks && !spec.layout.dimensions.empty()
                        ? ""
                        : of("wants ranks that fill a torus or a mesh");
         case Algorithm::hierarchical:
             return (gather || spec.collective == Collective::all_to_all) && spec.layout.inner > 1 &&
-                           spec.ranks % spec.layout.inner == 0 && spec.bytes.empty()
+                           spec.ranks % spec.layout.inner == 0
                        ? ""
                        : of("wants equal groups of ranks that are near");
         case Algorithm::ring:
@@ -364,11 +423,39 @@ std::string without_messages(const PacketCollectiveSpec& spec) {
     return "";
 }
 
+double most_messages(const PacketCollectiveSpec& spec) {
+    const double ranks = spec.ranks, inner = std::max(1, spec.layout.inner),
+                 walks = std::max(1, spec.exchange.walks), pieces = std::max(1, spec.most_pieces);
+    const double passes = spec.collective == Collective::all_reduce ? 2 : 1;
+    double sides = 0;
+    for (const long n : spec.layout.dimensions) sides += static_cast<double>(n);
+    switch (spec.algorithm) {
+        case Algorithm::direct:
+            return passes * ranks * ranks * walks;
+        case Algorithm::hierarchical:
+            return passes * ranks * (inner + ranks / inner) * walks;
+        case Algorithm::ring:
+            return inner > 1 ? passes * ranks * (inner + ranks / inner) * pieces
+                             : passes * ranks * ranks * (spec.layout.is_torus ? 2 : 1);
+        case Algorithm::halving_doubling:
+            return passes * ranks * std::log2(ranks);
+        case Algorithm::tree:
+            return passes * 2 * ranks * pieces;
+        case Algorithm::dimension_wise:
+            return passes * ranks * sides * 2 * static_cast<double>(spec.layout.dimensions.size()) *
+                   walks;
+        case Algorithm::in_switch:
+            break;
+    }
+    return 0;
+}
+
 PacketTraffic collective_traffic(const PacketCollectiveSpec& spec) {
     if (spec.ranks < 2) throw std::invalid_argument("a collective wants two ranks at least");
     if (const std::string why = without_messages(spec); !why.empty())
         throw std::invalid_argument(why);
-    return messages_of(StepMaker(spec).chains(), spec.ranks, spec.exchange.collective);
+    const StepMaker maker(spec);
+    return messages_of(maker.chains(), maker.pipeline(), spec.ranks, spec.exchange.collective);
 }
 
 PacketTraffic in_pieces(const PacketTraffic& traffic, long pieces, Bytes most) {

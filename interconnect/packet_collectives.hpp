@@ -28,13 +28,16 @@ struct PacketCollectiveSpec {
     RankLayout layout;
     AllToAllSpec exchange;  // order and walks, wherever all send to all
     ByteMatrix bytes;       // of an exchange whose pairs are unequal, instead of the size
-    // Of trees: pieces that follow each other, of so many bytes at least.
+    // Of trees and of rings in two levels: pieces that follow each other, so long at least.
     int most_pieces = 16;
     Bytes least_piece{65536.0};
 };
 
 // What of it no messages are made of, in words; "" where they are.
 std::string without_messages(const PacketCollectiveSpec& spec);
+
+// How many messages it is of, at most.
+double most_messages(const PacketCollectiveSpec& spec);
 
 // Throws std::invalid_argument with those words.
 PacketTraffic collective_traffic(const PacketCollectiveSpec& spec);

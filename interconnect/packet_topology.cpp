@@ -85,6 +85,8 @@ class WaysTo {
         }
     }
 
+    int to() const { return to_; }
+
     // Links that lead on from `node`. Where chips forward, those of the lowest dimension: both ways
     // round where both are as short. From a chip that passes nothing on, also to a rank beside it.
     std::vector<int> next(int node, RoutingPolicy routing) const {
@@ -276,12 +278,15 @@ class NetworkMaker {
                      std::vector<int>& stamp) {
         const Topology& topology = *tier.topology;
         const int place = tier.place_of(chip_of(from));
+        std::vector<int> next;
         if (topology.chips_forward) {
-            lead(from, to, {local_link(tier, place, from, true)});
+            std::vector<int> onward = ways.next(place, tier.routing);
+            if (ways.to() == place) onward = {topology.first_link[static_cast<std::size_t>(place)]};
+            for (const int l : onward) next.push_back(entry_link(tier, place, l, from));
             enter(place, row, stamp);
+            lead(from, to, next);
             return;
         }
-        std::vector<int> next;
         for (const int l : ways.next(place, tier.routing)) {
             next.push_back(rank_link(tier, l, from));
             enter(topology.links[static_cast<std::size_t>(l)].to, row, stamp);
@@ -304,7 +309,7 @@ class NetworkMaker {
         const Topology& topology = *tier.topology;
         const int at = switch_at(tier, node);
         if (node == place) {  // its router
-            for (const int to : ranks) lead(at, to, {local_link(tier, place, to, false)});
+            for (const int to : ranks) lead(at, to, {exit_link(tier, place, to)});
             return;
         }
         std::vector<int> onward;
@@ -332,7 +337,12 @@ class NetworkMaker {
         PacketSwitchSpec spec = spec_.switches;
         spec.latency = Seconds(tier.switch_latency);
         spec.path_choice = spec_.path_choice.value_or(choice_of(tier.routing));
-        if (router) spec.queues = SwitchQueues::shared_memory;
+        // A router gives its rank what comes over several links at a time, each packet whole: one
+        // that cuts through would hold that way for as long as its own link takes.
+        if (router) {
+            spec.queues = SwitchQueues::shared_memory;
+            spec.forwarding = PacketForwarding::store_and_forward;
+        }
         const std::string name =
             router ? fmt::format("{}.router{}", group_.name, its.index)
                    : fmt::format("{}.plane{}.tier{}_switch{}", group_.name, its.plane,
@@ -390,9 +400,23 @@ class NetworkMaker {
         return made;
     }
 
-    // A rank and its chip's router: as fast as the rank's part of all that leaves the chip.
-    int local_link(const Tier& tier, int place, int rank, bool leaves) {
-        const auto [known, is_new] = group_.local.try_emplace({rank, leaves}, -1);
+    // Into its chip's router a rank has a queue for each link that leaves it, as fast as its part
+    // of that link.
+    int entry_link(const Tier& tier, int place, int l, int rank) {
+        const auto [known, is_new] = group_.entries.try_emplace({l, rank}, -1);
+        if (!is_new) return known->second;
+        const TopologyLink& link = tier.topology->links[static_cast<std::size_t>(l)];
+        const int router = switch_at(tier, place);
+        return known->second =
+                   made_.network.add_link(rank, router,
+                                          BytesPerSecond(link.bandwidth * tier.share /
+                                                         static_cast<double>(ranks_per_chip_)),
+                                          Seconds(0.0));
+    }
+
+    // From the router to a rank: its part of all that may come.
+    int exit_link(const Tier& tier, int place, int rank) {
+        const auto [known, is_new] = group_.exits.try_emplace(rank, -1);
         if (!is_new) return known->second;
         const Topology& topology = *tier.topology;
         double rate = 0;
@@ -401,7 +425,7 @@ class NetworkMaker {
             rate += topology.links[static_cast<std::size_t>(l)].bandwidth;
         const int router = switch_at(tier, place);
         return known->second = made_.network.add_link(
-                   leaves ? rank : router, leaves ? router : rank,
+                   router, rank,
                    BytesPerSecond(rate * tier.share / static_cast<double>(ranks_per_chip_)),
                    Seconds(0.0));
     }
@@ -444,9 +468,9 @@ class NetworkMaker {
     int group_count_ = 0;
     struct Group {
         std::string name;
-        std::map<int, int> switches, inner;          // by node, by link of the topology
-        std::map<std::pair<int, int>, int> of_rank;  // by (link, rank)
-        std::map<std::pair<int, bool>, int> local;   // by (rank, whether it leaves it)
+        std::map<int, int> switches, inner;                   // by node, by link of the topology
+        std::map<std::pair<int, int>, int> of_rank, entries;  // by (link, rank)
+        std::map<int, int> exits;                             // by rank
     } group_;
 };
 

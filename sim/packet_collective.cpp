@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/names.hpp"
+#include "base/random.hpp"
 #include "interconnect/link_ratio.hpp"
 #include "interconnect/packet_bound.hpp"
 #include "interconnect/packet_collectives.hpp"
@@ -173,6 +174,20 @@ long pieces_of(const std::shared_ptr<const TopologyTimes>& links) {
     return std::max(1L, links->stack().spec.flows_per_pair);
 }
 
+// Ranks enter one after the other, evenly over the time, in an order drawn.
+void enter(PacketTraffic& traffic, int ranks, Seconds spread, std::uint64_t seed) {
+    std::vector<int> order(static_cast<std::size_t>(ranks));
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(),
+                     [seed](int a, int b) { return random_bits(seed, a) < random_bits(seed, b); });
+    std::vector<Seconds> entries(order.size());
+    for (std::size_t i = 0; i < order.size(); ++i)
+        entries[static_cast<std::size_t>(order[i])] =
+            static_cast<double>(i) / static_cast<double>(ranks - 1) * spread;
+    for (PacketMessage& message : traffic)
+        message.entry = entries[static_cast<std::size_t>(message.source)];
+}
+
 std::string too_many(double hops) {
     return fmt::format(
         "{:.3g} million packet-hops, and {:.0f} million are the most that a run takes (larger "
@@ -221,12 +236,6 @@ PacketCollectiveRun run_packet_collective(const Transfer& transfer, const Coflow
     PacketCollectiveRun run;
     run.stays = not_as_packets(coflow, library, transfer.type);
     if (!run.stays.empty()) return run;
-    const double ranks = transfer.group_ranks;
-    // A packet for each pair, over two links.
-    if (const double least = 2 * ranks * ranks * knobs.walks; least > kMostPacketHops) {
-        run.stays = too_many(least);
-        return run;
-    }
     PacketCollectiveSpec spec;
     spec.collective = collective_of(transfer.type);
     spec.ranks = transfer.group_ranks;
@@ -235,14 +244,24 @@ PacketCollectiveRun run_packet_collective(const Transfer& transfer, const Coflow
     spec.exchange.order = knobs.order;
     spec.exchange.walks = knobs.walks;
     spec.exchange.seed = seed;
-    if (spec.collective == Collective::all_to_all && transfer.algorithm != "hierarchical")
-        spec.bytes = matrix_of(transfer, coflow.padding, knobs, experts, seed);
     spec.algorithm = algorithm_of(transfer, fabric, spec);
     if (spec.algorithm == Algorithm::hierarchical && spec.layout.inner == 1)
         spec.layout.inner = node_ranks(transfer, fabric);
     run.algorithm = to_string(spec.algorithm);
     run.stays = without_messages(spec);
+    const bool exchange = spec.collective == Collective::all_to_all;
+    const bool uneven = !transfer.shares.empty() || knobs.loads == PacketLoads::drawn;
+    if (exchange && uneven && spec.algorithm != Algorithm::direct)
+        run.stays = fmt::format("algorithm {} is of equal loads", run.algorithm);
+    if (const double messages = most_messages(spec); messages > kMostMessages) {
+        run.stays = fmt::format(
+            "{:.3g} million messages, and {:.0f} million are the most that a run "
+            "takes (fewer ranks)",
+            messages / 1e6, kMostMessages / 1e6);
+    }
     if (!run.stays.empty()) return run;
+    if (exchange && spec.algorithm == Algorithm::direct)
+        spec.bytes = matrix_of(transfer, coflow.padding, knobs, experts, seed);
 
     PacketFabricSpec links = knobs.fabric;
     links.scale_up_share = attained(coflow, Port::scale_up_send, fabric.scale_up);
@@ -263,6 +282,8 @@ PacketCollectiveRun run_packet_collective(const Transfer& transfer, const Coflow
         run.stays = "nothing leaves a rank";
         return run;
     }
+    if (knobs.entry_spread > Seconds(0.0))
+        enter(traffic, transfer.group_ranks, knobs.entry_spread, seed);
     PacketSettings settings = knobs.settings;
     settings.endpoint.path_choice = links.path_choice.value_or(made.endpoint_choice);
     settings.endpoint.input_buffer = links.switches.input_buffer;

@@ -19,6 +19,7 @@ namespace podsim {
 
 // Packets times links of a run, above which a transfer stays as at tile: some 20 s of a core.
 inline constexpr double kMostPacketHops = 6e7;
+inline constexpr double kMostMessages = 4e6;  // some 600 MB of them
 
 struct PacketCollectiveRun {
     std::string stays;  // why it is not run; "" where it is

@@ -27,6 +27,7 @@ PacketKnobs packet_knobs(const std::optional<PacketsForm>& workload,
         turn(its.header, knobs.settings.packet_header);
         turn(its.order, knobs.order);
         turn(its.walks, knobs.walks);
+        turn(its.entry_spread, knobs.entry_spread);
         turn(its.loads, knobs.loads);
         turn(its.placement, knobs.placement);
         turn(its.credits, ends.pool);

@@ -17,6 +17,7 @@ struct PacketKnobs {
     PacketFabricSpec fabric;
     SendOrder order = SendOrder::rotated;
     int walks = 1;
+    Seconds entry_spread{0.0};
     PacketLoads loads = PacketLoads::expected;
     std::uint64_t placement = 1;
 };

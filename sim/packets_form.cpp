@@ -81,6 +81,10 @@ void describe(Form& form, PacketsForm& packets) {
                   "the seed of the run)");
     form.optional("placement", packets.placement,
                   "of drawn loads: which of the random places of experts on ranks (1)", count());
+    form.optional("entry_spread", packets.entry_spread,
+                  "time over which ranks enter one after the other, in an order drawn by the seed; "
+                  "the collective's time counts from the last (0)",
+                  non_negative());
     form.optional("credits", packets.credits,
                   "pool for packets on their way to a rank, of all its senders; 0: without end",
                   non_negative());

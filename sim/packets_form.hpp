@@ -32,6 +32,7 @@ struct PacketsForm {
     std::optional<long> walks;
     std::optional<PacketLoads> loads;
     std::optional<long> placement;
+    std::optional<Seconds> entry_spread;
     std::optional<Bytes> credits;
     std::optional<Seconds> credit_return;
     std::optional<Bytes> input_buffer;

@@ -139,16 +139,33 @@ int PacketSwitch::choose_input(int output, int channel) const {
     }
 }
 
+// The first from `first` on whose packet has room behind the link; -1: none. Those of one channel
+// may want different lanes there, and who waits for one must not hold up the other.
+int PacketSwitch::with_credit(int output, int channel, int first) const {
+    if (first < 0) return -1;
+    const auto o = static_cast<std::size_t>(output);
+    const auto has = [&](int input) {
+        const Packet& packet = rows_[row(input, channel, output)].front();
+        return ports_[o]->has_credit(packet.channel, packet.ring, packet.wire);
+    };
+    if (has(first)) return first;
+    if (!ports_[o]->has_lanes()) return -1;
+    const NumberSet& wanted = outputs_[o].wanted_by[static_cast<std::size_t>(channel)];
+    for (int at = first;;) {
+        at = NumberSet::next_in_both(wanted, free_inputs_, at + 1);
+        if (at == first || at < 0) return -1;
+        if (has(at)) return at;
+    }
+}
+
 void PacketSwitch::try_output(int output) {
     const auto o = static_cast<std::size_t>(output);
     if (!ports_[o]->free()) return;
     Output& out = outputs_[o];
     for (int i = 0; i < channels_; ++i) {
         const int channel = (out.next_channel + i) % channels_;
-        const int input = choose_input(output, channel);
+        const int input = with_credit(output, channel, choose_input(output, channel));
         if (input < 0) continue;
-        const Packet& packet = rows_[row(input, channel, output)].front();
-        if (!ports_[o]->has_credit(packet.channel, packet.ring, packet.wire)) continue;
         out.next_channel = (channel + 1) % channels_;
         out.next_input[static_cast<std::size_t>(channel)] =
             (input + 1) % static_cast<int>(inputs_.size());

@@ -59,6 +59,7 @@ class PacketSwitch final : public sc_core::sc_module, public PortOwner {
     void try_output(int output);
     void try_input(int input);
     int choose_input(int output, int channel) const;
+    int with_credit(int output, int channel, int first) const;
     void forward(int input, int channel, int output);
     std::size_t row(int input, int channel, int output) const;
 

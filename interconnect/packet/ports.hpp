@@ -41,6 +41,7 @@ class TransmitPort final : public PacketBackward, public EventTarget {
         dateline_ = dateline;
     }
 
+    bool has_lanes() const { return lanes_ > 1; }
     bool free() const { return !busy_; }
     bool has_credit(std::uint8_t channel, std::uint8_t ring, std::uint32_t wire) const {
         return credits_.empty() || credits_[channel_after(channel, ring)] >= wire;

@@ -69,6 +69,42 @@ TEST(PacketCollectives, BytesOfARank) {
     EXPECT_EQ(tree.size(), 2U * 7 * 2 * 7);  // of 500 kB seven pieces
 }
 
+// Two domains of two: from one's own place on, one's own domain first, so that what leaves it does
+// not begin with the same rank for all of it.
+TEST(PacketCollectives, RotatedOverDomains) {
+    PacketCollectiveSpec spec = of(Collective::all_to_all, Algorithm::direct, 4, 4000);
+    spec.layout.inner = 2;
+    spec.exchange.walks = 2;
+    std::vector<int> of_zero, of_one;
+    for (const PacketMessage& message : collective_traffic(spec)) {
+        if (message.source == 0) of_zero.push_back(message.destination);
+        if (message.source == 1) of_one.push_back(message.destination);
+    }
+    EXPECT_THAT(of_zero, testing::ElementsAre(1, 2, 3, 1, 2, 3));
+    EXPECT_THAT(of_one, testing::ElementsAre(0, 3, 2, 0, 3, 2));
+}
+
+// The count that bounds a run is not below what there is.
+TEST(PacketCollectives, MostMessages) {
+    for (const Algorithm algorithm :
+         {Algorithm::ring, Algorithm::halving_doubling, Algorithm::direct, Algorithm::hierarchical,
+          Algorithm::dimension_wise, Algorithm::tree}) {
+        PacketCollectiveSpec spec = of(Collective::all_reduce, algorithm, 16, 64e6);
+        spec.exchange.walks = 3;
+        spec.layout.inner = algorithm == Algorithm::hierarchical ? 4 : 1;
+        spec.layout.dimensions = {4, 4};
+        for (const bool torus : {false, true}) {
+            spec.layout.is_torus = torus;
+            const auto count = static_cast<double>(collective_traffic(spec).size());
+            EXPECT_LE(count, most_messages(spec)) << to_string(algorithm);
+            EXPECT_GE(count, 0.2 * most_messages(spec)) << to_string(algorithm);
+        }
+    }
+    PacketCollectiveSpec two = of(Collective::all_reduce, Algorithm::ring, 16, 64e6);
+    two.layout.inner = 4;
+    EXPECT_LE(static_cast<double>(collective_traffic(two).size()), most_messages(two));
+}
+
 // What waits for what: as the rings and halvings that stand alone.
 TEST(PacketCollectives, SameAsByHand) {
     const auto network = switched_planes(8, 1, plain_port(), plain_switch());
@@ -81,12 +117,11 @@ TEST(PacketCollectives, SameAsByHand) {
         time(collective_traffic(of(Collective::all_reduce, Algorithm::halving_doubling, 8, 8e4))) /
             time(halving_doubling_all_reduce(8, Bytes(8e4))),
         1, 1e-9);
-    // Binary trees of seven edges, one piece: two ways up and two down at 40,000 B, 40 packets and
-    // one more for the switch each, both trees at once. A root's two children meet at its port.
+    // Two trees of 1,000 B: 0 to 1 and 2, 2 to 1 and 0. What meets at 1 holds up one of the inputs,
+    // and what that one sends next: two packets of its source, one more at the switch twice.
     PacketCollectiveSpec tree = of(Collective::broadcast, Algorithm::tree, 3, 2000);
     tree.most_pieces = 1;
-    // Each tree: the root sends 1,000 B to both others. Rank 1 is no root, 0 and 2 are.
-    EXPECT_NEAR(time(collective_traffic(tree)) * 1e9, 2 * 1000 + 1000 + 250, 1e-3);
+    EXPECT_NEAR(time(collective_traffic(tree)) * 1e9, 2 * 1000 + 2 * 1000 + 250, 1e-3);
 }
 
 // An algorithm's bytes on the links of a torus or mesh take what collective_algorithms says, once
