@@ -238,7 +238,8 @@ std::vector<CollectiveTerms> terms_of(const TopologyStack& stack, Collective col
         topology.chips_forward) {
         if (const auto sides = box_of(topology, work.chips(), group.siblings); !sides.empty()) {
             attempt(Algorithm::dimension_wise, [&](CollectiveTerms& t) {
-                dimension_wise(topology, sides, passes(collective), t);
+                dimension_wise(topology, sides, work.chips(), group.siblings, passes(collective),
+                               t);
             });
         }
     }

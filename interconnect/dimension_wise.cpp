@@ -4,6 +4,7 @@
 #include <iterator>
 #include <numeric>
 #include <set>
+#include <utility>
 
 namespace podsim {
 
@@ -33,12 +34,74 @@ std::vector<BoxSide> box_of(const Topology& topology, const std::vector<int>& ch
     return sides;
 }
 
-void dimension_wise(const Topology& topology, const std::vector<BoxSide>& sides, double passes,
+namespace {
+
+// In which its ends differ.
+std::size_t dimension_of(const Topology& topology, const TopologyLink& link) {
+    long width = 1;
+    for (std::size_t d = 0; d < topology.dimensions.size(); ++d) {
+        const long n = topology.dimensions[d];
+        if (link.from / width % n != link.to / width % n) return d;
+        width *= n;
+    }
+    return 0;
+}
+
+// Links between neighbours of the box along its sides, those of the siblings' boxes too: from each
+// member to the next one along a side, over the chips between, and back; in a mesh to all.
+std::vector<int> links_of(const Topology& topology, const std::vector<BoxSide>& sides,
+                          const std::vector<int>& chips, long siblings) {
+    std::vector<char> used(topology.links.size(), 0);
+    const auto mark = [&](int from, int to) {
+        for (int l = topology.first_link[static_cast<std::size_t>(from)];
+             l < topology.first_link[static_cast<std::size_t>(from) + 1]; ++l)
+            if (topology.links[static_cast<std::size_t>(l)].to == to)
+                used[static_cast<std::size_t>(l)] = 1;
+    };
+    const bool is_torus = topology.family == "torus";
+    for (const BoxSide& side : sides) {
+        long width = 1;
+        for (std::size_t d = 0; d < side.dimension; ++d) width *= topology.dimensions[d];
+        const long n = topology.dimensions[side.dimension];
+        const auto moved = [&](long chip, long by) {
+            const long at = chip / width % n;
+            return static_cast<int>(chip + ((at + by) % n - at) * width);
+        };
+        const long last = chips.back() / width % n;
+        for (const int first : chips) {
+            const long at = first / width % n;
+            for (long sibling = 0; sibling < std::max(1L, siblings); ++sibling) {
+                const long chip = first + sibling;
+                if (chip >= topology.chips) break;
+                if (is_torus && (side.closed || at != last)) {
+                    for (long hop = 0; hop < side.spacing; ++hop) {
+                        mark(moved(chip, hop), moved(chip, hop + 1));
+                        mark(moved(chip, hop + 1), moved(chip, hop));
+                    }
+                }
+                for (long k = 0; !is_torus && k < side.members; ++k) {
+                    const long other = last - k * side.spacing;
+                    if (other != at) mark(static_cast<int>(chip), moved(chip, other - at));
+                }
+            }
+        }
+    }
+    std::vector<int> links;
+    for (std::size_t l = 0; l < used.size(); ++l)
+        if (used[l] != 0) links.push_back(static_cast<int>(l));
+    return links;
+}
+
+}  // namespace
+
+void dimension_wise(const Topology& topology, const std::vector<BoxSide>& sides,
+                    const std::vector<int>& chips, long siblings, double passes,
                     CollectiveTerms& terms) {
     std::vector<double> link(topology.dimensions.size(), 0.0), latency(link);
     for (const TopologyLink& l : topology.links) {
-        link[static_cast<std::size_t>(l.link_class)] = l.bandwidth;
-        latency[static_cast<std::size_t>(l.link_class)] = l.latency;
+        const std::size_t d = dimension_of(topology, l);
+        link[d] = l.bandwidth;
+        latency[d] = l.latency;
     }
     const bool is_torus = topology.family == "torus";
     // What 1 byte of a chip's puts on each of its links along a side, siblings' bytes as well.
@@ -72,9 +135,11 @@ void dimension_wise(const Topology& topology, const std::vector<BoxSide>& sides,
         terms.latency += passes * wait;
         terms.steps += static_cast<int>(passes * steps);
     }
-    LinkBytes loads;
-    for (const TopologyLink& l : topology.links)
-        loads.push_back(passes * bytes[static_cast<std::size_t>(l.link_class)]);
+    LinkBytes loads(topology.links.size(), 0.0);
+    for (const int l : links_of(topology, sides, chips, siblings)) {
+        const auto i = static_cast<std::size_t>(l);
+        loads[i] = passes * bytes[dimension_of(topology, topology.links[i])];
+    }
     terms.link_bytes.push_back(std::move(loads));
 }
 

@@ -25,7 +25,8 @@ std::vector<BoxSide> box_of(const Topology& topology, const std::vector<int>& ch
 // that all are at work, and as large as lets the first phase end everywhere at a time. Rings of n
 // in n - 1 steps both ways round, rows of a torus that are not closed one way to and one fro,
 // meshes of n in one step.
-void dimension_wise(const Topology& topology, const std::vector<BoxSide>& sides, double passes,
+void dimension_wise(const Topology& topology, const std::vector<BoxSide>& sides,
+                    const std::vector<int>& chips, long siblings, double passes,
                     CollectiveTerms& terms);
 
 }  // namespace podsim

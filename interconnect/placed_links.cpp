@@ -15,24 +15,6 @@ namespace {
 
 using Groups = std::vector<std::vector<int>>;
 
-Collective collective_of(TransferType type) {
-    switch (type) {
-        case TransferType::dispatch:
-        case TransferType::combine:
-        case TransferType::all_to_all:
-            return Collective::all_to_all;
-        case TransferType::all_reduce:
-            return Collective::all_reduce;
-        case TransferType::all_gather:
-            return Collective::all_gather;
-        case TransferType::reduce_scatter:
-            return Collective::reduce_scatter;
-        case TransferType::send_recv:
-            return Collective::send_recv;
-    }
-    return Collective::all_to_all;
-}
-
 // Seconds a byte of every link of one copy of a stack, inner levels group by group.
 class LinkLoads {
   public:

@@ -25,7 +25,7 @@ void set_work(const Program& program, int id, TraceNode& node) {
 }
 
 // The nearest of Chakra's types; the transfer itself is in the index.
-TraceCollective collective_of(TransferType type) {
+TraceCollective trace_type_of(TransferType type) {
     switch (type) {
         case TransferType::all_reduce:
             return TraceCollective::all_reduce;
@@ -47,7 +47,7 @@ void set_transfer(const Program& program, const Task& task, int id, TraceNode& n
     node.transfer = instance.transfer;
     node.instance = task.body;
     node.kind = TraceKind::collective;
-    node.collective = collective_of(transfer.type);
+    node.collective = trace_type_of(transfer.type);
     node.payload = transfer.size.value();
     if (transfer.shares.empty()) return;
     std::size_t part = 0;

@@ -1,6 +1,8 @@
 // Closed forms of collectives at zero software latency, against the routes of the graph.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include <chrono>
 #include <cmath>
 
@@ -122,6 +124,9 @@ TEST(CollectiveAlgorithms, ABoxOfATorusGoesAlongItsSides) {
     const auto terms = terms_of(torus, Collective::all_gather, Algorithm::dimension_wise, 16);
     EXPECT_NEAR(terms.seconds_per_byte, (7.0 / 30 + 49.0 / 480) / 25e9, 1e-22);
     EXPECT_EQ(terms.steps, 14);  // seven along the ring in either phase
+    // 2 x 16 links of two rings both ways, 2 x 8 between them; the rest of the torus is free.
+    const LinkBytes& loads = terms.link_bytes.at(0);
+    EXPECT_EQ(std::count_if(loads.begin(), loads.end(), [](double b) { return b > 0; }), 48);
     // Nine chips are a row and one of the next: no box.
     EXPECT_THROW((void)terms_of(torus, Collective::all_gather, Algorithm::dimension_wise, 9),
                  std::logic_error);
