@@ -46,6 +46,6 @@ struct LoneJob {
     Program program;
     ProgramCosts costs;
 };
-LoneJob alone(const Program& joined, const ProgramCosts& costs, const PlacedJob& job);
+LoneJob alone(const Program& all, const ProgramCosts& costs, const PlacedJob& place);
 
 }  // namespace podsim

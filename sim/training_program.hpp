@@ -4,7 +4,8 @@
 // A stage's ranks are one class, or two where experts have a busiest rank: the program has as many
 // classes as stages and not as ranks, each micro-batch its tasks. The first forward pass of a
 // position gathers parameters and its last backward pass reduces gradients where the engine does
-// so beside passes. Times of tasks are those of the pass as it ran by itself.
+// so beside passes: what follows waits for neither, the optimiser for all. Times of tasks are those
+// of the pass as it ran by itself.
 #pragma once
 
 #include "sim/training_case.hpp"

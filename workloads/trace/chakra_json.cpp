@@ -2,6 +2,8 @@
 // `ctrlDeps` are PyTorch's parents, which end after their children and give no order.
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "workloads/trace/json_elements.hpp"
 
 namespace podsim {
@@ -31,8 +33,8 @@ class ChakraJson {
             node.bytes = size(*bytes, "tensor_size");
         if (const Json* flops = find(json, {"num_ops"})) node.flops = size(*flops, "num_ops");
         if (const Json* priority = find(json, {"comm_priority"}))
-            node.priority = priority->get<int>();
-        if (const Json* tag = find(json, {"comm_tag"})) node.tag = tag->get<int>();
+            node.priority = whole(*priority, "comm_priority");
+        if (const Json* tag = find(json, {"comm_tag"})) node.tag = whole(*tag, "comm_tag");
         if (const Json* group = find(json, {"pg_name"}))
             node.group =
                 builder_.group(group->is_string() ? group->get<std::string>() : group->dump());
@@ -71,6 +73,13 @@ class ChakraJson {
             fail(fmt::format("{} is {}", key, json.dump()), "expected a size of at least 0");
         return value;
     }
+    int whole(const Json& json, const char* key) const {
+        const double value = json.get<double>();
+        if (!(std::abs(value) < 2e9) || value != std::floor(value))
+            fail(fmt::format("{} is {}", key, json.dump()),
+                 "expected a whole number below 2,000,000,000");
+        return static_cast<int>(value);
+    }
     std::vector<std::uint64_t> ids(const Json& json, const char* key) const {
         std::vector<std::uint64_t> list;
         if (!json.is_array()) fail(fmt::format("{} is no list", key), "expected ids of nodes");
@@ -84,7 +93,7 @@ class ChakraJson {
 
     void settle_kind(const Json& json, TraceNode& node) {
         const Json* type = find(json, {"NodeType", "type"});
-        const int number = type != nullptr ? type->get<int>() : 0;
+        const int number = type != nullptr ? whole(*type, "NodeType") : 0;
         if (number < 1 || number > 7)
             fail(fmt::format("has the type {}", number), "types of nodes are 1 to 7");
         node.kind = static_cast<TraceKind>(number == 4   ? 1
@@ -95,15 +104,16 @@ class ChakraJson {
         if (payload != nullptr) node.payload = size(*payload, "comm_size");
         const bool sends = node.kind == TraceKind::send;
         if (sends || node.kind == TraceKind::receive) {
-            const Json* peer = find(json, {sends ? "comm_dst" : "comm_src"});
-            if (peer == nullptr || peer->get<int>() < 0)
+            const char* key = sends ? "comm_dst" : "comm_src";
+            const Json* peer = find(json, {key});
+            if (peer == nullptr || whole(*peer, key) < 0)
                 fail(sends ? "is sent to no one" : "is received of no one",
                      sends ? "comm_dst says to whom" : "comm_src says of whom");
-            node.peer = peer->get<int>();
+            node.peer = whole(*peer, key);
         }
         if (node.kind != TraceKind::collective) return;
         const Json* collective = find(json, {"comm_type"});
-        const int which = collective != nullptr ? collective->get<int>() : -1;
+        const int which = collective != nullptr ? whole(*collective, "comm_type") : -1;
         if (payload == nullptr && (node.on_host || node.duration >= 0)) {
             untold_ += node.on_host ? 0 : 1;
             node.kind = TraceKind::compute;

@@ -81,7 +81,8 @@ class SimAi {
     long degree(const std::string& text, const std::string& key) const {
         const double value = number(text, 1, key.c_str());
         if (value < 1 || value > 1e7 || value != static_cast<double>(static_cast<long>(value)))
-            fail(1, key, fmt::format("{} is no number of ranks", text), "expected at least 1");
+            fail(1, key, fmt::format("{} is no number of ranks", text),
+                 "expected a whole number of 1 to 10,000,000");
         return static_cast<long>(value);
     }
 

@@ -108,7 +108,7 @@ TEST_F(ReplayJobs, SharesDoNotHangOnFolding) {
 
 // One job by itself is what its trace is without jobs.
 TEST_F(ReplayJobs, OneJobIsItsTrace) {
-    for (const std::uint64_t type : {0, 2, 6}) {
+    for (const std::uint64_t type : {0, 2}) {
         write("a", std::vector<std::string>(64, chakra_collective(1, type, 1 << 26)));
         for (const char* system : {"custom-fat-tree", "custom-nvswitch", "custom-mesh"}) {
             const double plain = run("trace: a", system, 64).iteration_seconds;

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/names.hpp"
 #include "sim/audit.hpp"
 #include "sim/training_case.hpp"
 #include "sim/training_program.hpp"
@@ -186,12 +187,10 @@ TEST(TrainingProgram, IsTheStepInTasks) {
             cost_program(whole.program, cache, bench.fabric, bench.collectives, plan.ranks());
         const RunRecord ran = run_program(whole.program, costs, bench.hardware, Driver::plain);
         EXPECT_EQ(ran.unfinished, 0);
-        // The tasks wait at the end of a pass for what it reduces; of the two positions that
-        // DualPipe has on a stage, and sums over two stages, the step hides one's reduction under
-        // the other's last pass.
-        const double later = schedule == ScheduleKind::dual_pipe ? 0.1 : 0.03;
-        EXPECT_GT(to_seconds(ran.end) / step.total, 1 - 0.03);
-        EXPECT_LT(to_seconds(ran.end) / step.total, 1 + later);
+        // Reductions of gradients go on beside the passes that follow, as the step has it.
+        // DualPipe sums over two stages what comes to both of its positions on one.
+        const double gap = schedule == ScheduleKind::dual_pipe ? 0.07 : 0.04;
+        EXPECT_NEAR(to_seconds(ran.end) / step.total, 1, gap) << name_of(schedule);
 
         // Twice the replicas are the same classes.
         TrainingPlan wide = plan;
