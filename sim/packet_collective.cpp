@@ -310,7 +310,13 @@ PacketCollectiveRun run_packet_collective(const Transfer& transfer, const Coflow
         run.stays = too_many(hops);
         return run;
     }
-    const Seconds chain = chain_latency(made.network, traffic);
+    // Of one piece: those behind it in a pipeline hide their latency.
+    PacketCollectiveSpec whole = spec;
+    whole.most_pieces = 1;
+    PacketTraffic alone = collective_traffic(whole);
+    if (knobs.entry_spread > Seconds(0.0))
+        enter(alone, transfer.group_ranks, knobs.entry_spread, seed);
+    const Seconds chain = chain_latency(made.network, alone);
     const std::vector<Bytes> demands = link_demands(made.network, traffic, settings);
     for (std::size_t l = 0; l < demands.size(); ++l)
         run.coflow = max(run.coflow, demands[l] / made.network.links[l].bandwidth);
