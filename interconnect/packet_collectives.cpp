@@ -95,7 +95,8 @@ class StepMaker {
         if (spec_.algorithm != Algorithm::ring || spec_.layout.inner < 2) return {};
         const auto inner = static_cast<std::size_t>(spec_.layout.inner);
         const std::size_t groups = static_cast<std::size_t>(ranks_) / inner;
-        return {2, scatters(spec_.collective) ? inner - 1 : groups - 1};
+        const std::size_t within = spec_.layout.direct_within ? 1 : inner - 1;
+        return {2, scatters(spec_.collective) ? within : groups - 1};
     }
 
     std::vector<Chain> chains() const {
@@ -197,6 +198,15 @@ class StepMaker {
         return chains;
     }
 
+    // Within near groups: in rings, or all at once.
+    void meet(const std::vector<std::vector<int>>& groups, double bytes, Chain& chain) const {
+        if (!spec_.layout.direct_within) return turn(groups, bytes, false, chain);
+        Step step;
+        for (const std::vector<int>& group : groups)
+            exchange(group, even(group.size(), bytes / static_cast<double>(group.size())), step);
+        chain.push_back(std::move(step));
+    }
+
     // In pieces that follow each other, so that both levels are at work.
     std::vector<Chain> two_levels() const {
         const auto inner = static_cast<std::size_t>(spec_.layout.inner);
@@ -210,12 +220,12 @@ class StepMaker {
         const double piece = size_ / pieces, left = piece / static_cast<double>(inner);
         Chain chain;
         if (scatters(spec_.collective)) {
-            turn(within, piece, false, chain);
+            meet(within, piece, chain);
             turn(between, left, false, chain);
         }
         if (gathers(spec_.collective)) {
             turn(between, left, false, chain);
-            turn(within, piece, false, chain);
+            meet(within, piece, chain);
         }
         return std::vector<Chain>(static_cast<std::size_t>(pieces), chain);
     }

@@ -120,6 +120,16 @@ TEST(PacketCollective, AcrossDomains) {
     }
 }
 
+// Nodes of eight in direct meshes: all links of a chip are at work, not one of seven.
+TEST(PacketCollective, MeshesInsideDomains) {
+    Asked asked;
+    asked.collective = "{type: all_reduce, ranks: 16, bytes: 64 MB}";
+    asked.system = "atlas-800t-a2-cluster";
+    asked.library = "nominal";
+    asked.chips = 16;
+    EXPECT_NEAR(run(asked).alternatives.front().neighbour_gap, 0, 0.05);
+}
+
 // Knobs of an alternative stand over those of the workload.
 TEST(PacketCollective, KnobsShow) {
     Asked asked;
