@@ -79,6 +79,12 @@ bool gathers(Collective collective) {
     return collective == Collective::all_reduce || collective == Collective::all_gather;
 }
 
+// Of messages of so many bytes.
+int pieces_of(const PacketCollectiveSpec& spec, double bytes) {
+    const double most = bytes / spec.least_piece.value();
+    return std::clamp(static_cast<int>(std::min(most, 1e6)), 1, std::max(1, spec.most_pieces));
+}
+
 class StepMaker {
   public:
     explicit StepMaker(const PacketCollectiveSpec& spec)
@@ -89,7 +95,8 @@ class StepMaker {
         if (spec_.algorithm != Algorithm::ring || spec_.layout.inner < 2) return {};
         const auto inner = static_cast<std::size_t>(spec_.layout.inner);
         const std::size_t groups = static_cast<std::size_t>(ranks_) / inner;
-        return {2, scatters(spec_.collective) ? inner - 1 : groups - 1};
+        const std::size_t within = spec_.layout.direct_within ? 1 : inner - 1;
+        return {2, scatters(spec_.collective) ? within : groups - 1};
     }
 
     std::vector<Chain> chains() const {
@@ -191,6 +198,15 @@ class StepMaker {
         return chains;
     }
 
+    // Within near groups: in rings, or all at once.
+    void meet(const std::vector<std::vector<int>>& groups, double bytes, Chain& chain) const {
+        if (!spec_.layout.direct_within) return turn(groups, bytes, false, chain);
+        Step step;
+        for (const std::vector<int>& group : groups)
+            exchange(group, even(group.size(), bytes / static_cast<double>(group.size())), step);
+        chain.push_back(std::move(step));
+    }
+
     // In pieces that follow each other, so that both levels are at work.
     std::vector<Chain> two_levels() const {
         const auto inner = static_cast<std::size_t>(spec_.layout.inner);
@@ -200,24 +216,18 @@ class StepMaker {
             within[i / inner].push_back(order[i]);
             between[i % inner].push_back(order[i]);
         }
-        const int pieces = pieces_of(size_ / static_cast<double>(order.size()));
+        const int pieces = pieces_of(spec_, size_ / ranks_);
         const double piece = size_ / pieces, left = piece / static_cast<double>(inner);
         Chain chain;
         if (scatters(spec_.collective)) {
-            turn(within, piece, false, chain);
+            meet(within, piece, chain);
             turn(between, left, false, chain);
         }
         if (gathers(spec_.collective)) {
             turn(between, left, false, chain);
-            turn(within, piece, false, chain);
+            meet(within, piece, chain);
         }
         return std::vector<Chain>(static_cast<std::size_t>(pieces), chain);
-    }
-
-    // Of messages of so many bytes.
-    int pieces_of(double bytes) const {
-        const double most = bytes / spec_.least_piece.value();
-        return std::clamp(static_cast<int>(std::min(most, 1e6)), 1, std::max(1, spec_.most_pieces));
     }
 
     // Each its S to the next, all at once.
@@ -296,7 +306,7 @@ class StepMaker {
     // Two binary trees with half of the bytes each, of which one counts from the end; in pieces
     // that follow each other, up and down again.
     std::vector<Chain> tree() const {
-        const int pieces = pieces_of(size_ / 2);
+        const int pieces = pieces_of(spec_, size_ / 2);
         const double bytes = size_ / 2 / pieces;
         int depth = 0;
         while ((2 << depth) - 1 < ranks_) ++depth;  // of the last rank's level
@@ -425,7 +435,7 @@ std::string without_messages(const PacketCollectiveSpec& spec) {
 
 double most_messages(const PacketCollectiveSpec& spec) {
     const double ranks = spec.ranks, inner = std::max(1, spec.layout.inner),
-                 walks = std::max(1, spec.exchange.walks), pieces = std::max(1, spec.most_pieces);
+                 walks = std::max(1, spec.exchange.walks), size = spec.size.value();
     const double passes = spec.collective == Collective::all_reduce ? 2 : 1;
     double sides = 0;
     for (const long n : spec.layout.dimensions) sides += static_cast<double>(n);
@@ -435,12 +445,13 @@ double most_messages(const PacketCollectiveSpec& spec) {
         case Algorithm::hierarchical:
             return passes * ranks * (inner + ranks / inner) * walks;
         case Algorithm::ring:
-            return inner > 1 ? passes * ranks * (inner + ranks / inner) * pieces
-                             : passes * ranks * ranks * (spec.layout.is_torus ? 2 : 1);
+            return inner > 1
+                       ? passes * ranks * (inner + ranks / inner) * pieces_of(spec, size / ranks)
+                       : passes * ranks * ranks * (spec.layout.is_torus ? 2 : 1);
         case Algorithm::halving_doubling:
             return passes * ranks * std::log2(ranks);
         case Algorithm::tree:
-            return passes * 2 * ranks * pieces;
+            return passes * 2 * ranks * pieces_of(spec, size / 2);
         case Algorithm::dimension_wise:
             return passes * ranks * sides * 2 * static_cast<double>(spec.layout.dimensions.size()) *
                    walks;

@@ -16,6 +16,7 @@ namespace podsim {
 struct RankLayout {
     std::vector<int> near_order;
     int inner = 1;
+    bool direct_within = false;  // these groups: all at once instead of rings (meshes)
     std::vector<long> dimensions;
     bool is_torus = false;
 };

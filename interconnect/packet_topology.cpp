@@ -4,15 +4,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <map>
 #include <memory>
-#include <queue>
 #include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "interconnect/packet_ways.hpp"
 #include "interconnect/topology_times.hpp"
 
 namespace podsim {
@@ -53,84 +52,6 @@ void require_routing(RoutingPolicy routing) {
                         routing == RoutingPolicy::valiant ? "valiant" : "all-paths"));
     }
 }
-
-// Shortest ways to one node, and which links lead on from the others.
-class WaysTo {
-  public:
-    explicit WaysTo(const Topology& topology)
-        : topology_(topology), into_(topology.nodes.size()), distance_(topology.nodes.size()) {
-        for (std::size_t l = 0; l < topology.links.size(); ++l)
-            into_[static_cast<std::size_t>(topology.links[l].to)].push_back(static_cast<int>(l));
-    }
-
-    void search(int to) {
-        to_ = to;
-        std::fill(distance_.begin(), distance_.end(), kFar);
-        distance_[static_cast<std::size_t>(to)] = 0;
-        using Reached = std::pair<long, int>;
-        std::priority_queue<Reached, std::vector<Reached>, std::greater<>> row;
-        row.push({0, to});
-        while (!row.empty()) {
-            const auto [far, node] = row.top();
-            row.pop();
-            if (far > distance_[static_cast<std::size_t>(node)]) continue;
-            if (node != to && !passes_on(node)) continue;
-            for (const int l : into_[static_cast<std::size_t>(node)]) {
-                const TopologyLink& link = topology_.links[static_cast<std::size_t>(l)];
-                long& there = distance_[static_cast<std::size_t>(link.from)];
-                if (far + link.cost >= there) continue;
-                there = far + link.cost;
-                row.push({there, link.from});
-            }
-        }
-    }
-
-    int to() const { return to_; }
-
-    // Links that lead on from `node`. Where chips forward, those of the lowest dimension: both ways
-    // round where both are as short. From a chip that passes nothing on, also to a rank beside it.
-    std::vector<int> next(int node, RoutingPolicy routing) const {
-        const auto n = static_cast<std::size_t>(node);
-        std::vector<int> found;
-        long least = kFar;
-        for (int l = topology_.first_link[n]; l < topology_.first_link[n + 1]; ++l) {
-            const TopologyLink& link = topology_.links[static_cast<std::size_t>(l)];
-            if (link.to != to_ && !passes_on(link.to)) continue;
-            const long beyond = distance_[static_cast<std::size_t>(link.to)];
-            if (beyond == kFar || beyond + link.cost > least) continue;
-            if (beyond + link.cost < least) found.clear();
-            least = beyond + link.cost;
-            found.push_back(l);
-        }
-        if (found.size() < 2) return found;
-        const auto class_of = [&](int l) {
-            return topology_.links[static_cast<std::size_t>(l)].link_class;
-        };
-        if (topology_.chips_forward) {
-            int lowest = class_of(found.front());
-            for (const int l : found) lowest = std::min(lowest, class_of(l));
-            std::erase_if(found, [&](int l) { return class_of(l) != lowest; });
-            if (routing == RoutingPolicy::minimal) return {found[n % found.size()]};
-        } else if (routing == RoutingPolicy::minimal) {
-            return {found[static_cast<std::size_t>(to_) % found.size()]};
-        }
-        return found;
-    }
-
-  private:
-    static constexpr long kFar = std::numeric_limits<long>::max();
-
-    bool passes_on(int node) const {
-        const NodeKind kind = topology_.nodes[static_cast<std::size_t>(node)].kind;
-        return kind == NodeKind::tier1 || kind == NodeKind::tier2 ||
-               (kind == NodeKind::chip && topology_.chips_forward);
-    }
-
-    const Topology& topology_;
-    std::vector<std::vector<int>> into_;
-    std::vector<long> distance_;
-    int to_ = 0;
-};
 
 PathChoice choice_of(RoutingPolicy routing) {
     return routing == RoutingPolicy::adaptive ? PathChoice::least_queued : PathChoice::hash_message;
@@ -244,7 +165,7 @@ class NetworkMaker {
         const Topology& topology = *tier.topology;
         group_ = {};
         group_.name = name;
-        WaysTo ways(topology);
+        PacketWays ways(topology);
         std::map<int, std::vector<int>> ranks;  // of the group, on each chip
         for (const int m : members) {
             const int place = tier.place_of(chip_of(m));
@@ -274,8 +195,8 @@ class NetworkMaker {
     }
 
     // From a rank to the first switches, or into its chip's router.
-    void first_steps(const Tier& tier, const WaysTo& ways, int from, int to, std::vector<int>& row,
-                     std::vector<int>& stamp) {
+    void first_steps(const Tier& tier, const PacketWays& ways, int from, int to,
+                     std::vector<int>& row, std::vector<int>& stamp) {
         const Topology& topology = *tier.topology;
         const int place = tier.place_of(chip_of(from));
         std::vector<int> next;
@@ -304,7 +225,7 @@ class NetworkMaker {
     }
 
     // From a switch or a router on, to each of the ranks on the chip at `place`.
-    void steps(const Tier& tier, const WaysTo& ways, int node, int place,
+    void steps(const Tier& tier, const PacketWays& ways, int node, int place,
                const std::vector<int>& ranks, std::vector<int>& row, std::vector<int>& stamp) {
         const Topology& topology = *tier.topology;
         const int at = switch_at(tier, node);

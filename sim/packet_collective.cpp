@@ -107,20 +107,16 @@ int node_ranks(const Transfer& t, const RankFabric& fabric) {
     return ranks < t.group_ranks && t.group_ranks % ranks == 0 ? static_cast<int>(ranks) : 1;
 }
 
-// The one that is asked for; else, of gathers, what libraries do where ports decide (rings), and
-// the one whose links take the shortest for long transfers where links do.
-Algorithm algorithm_of(const Transfer& t, const RankFabric& fabric, PacketCollectiveSpec spec) {
-    if (const auto asked = value_named<Algorithm>(t.algorithm)) return *asked;
-    const bool gather =
-        spec.collective != Collective::all_to_all && spec.collective != Collective::send_recv;
-    if (!gather) return Algorithm::direct;
+// Of those that messages are made of, the one whose links take the shortest within scale-up; rings
+// where ports decide.
+Algorithm of_the_links(const Transfer& t, int ranks, const RankFabric& fabric,
+                       PacketCollectiveSpec spec) {
     const int per_chip = std::max(1, fabric.ranks_per_chip);
-    if (!one_domain(t, fabric) || !fabric.scale_up_links || fabric.scale_up_links->ports_decide() ||
-        (t.stride > 1 && t.stride % per_chip != 0))
+    if (fabric.scale_up_links->ports_decide() || (t.stride > 1 && t.stride % per_chip != 0))
         return Algorithm::ring;
     ChipGroup group;
     group.stride = std::max(1, t.stride / per_chip);
-    group.members = t.stride > 1 ? t.group_ranks : (t.group_ranks + per_chip - 1) / per_chip;
+    group.members = t.stride > 1 ? ranks : (ranks + per_chip - 1) / per_chip;
     if (group.members < 2) return Algorithm::ring;
     std::optional<CollectiveTerms> best;
     for (const CollectiveTerms& terms : fabric.scale_up_links->terms(spec.collective, group)) {
@@ -129,6 +125,17 @@ Algorithm algorithm_of(const Transfer& t, const RankFabric& fabric, PacketCollec
         if (!best || terms.seconds_per_byte < best->seconds_per_byte * (1 - 1e-9)) best = terms;
     }
     return best ? best->algorithm : Algorithm::ring;
+}
+
+// The one that is asked for; else, of gathers, what libraries do where ports decide (rings), and
+// the one whose links take the shortest for long transfers where links do.
+Algorithm algorithm_of(const Transfer& t, const RankFabric& fabric, PacketCollectiveSpec spec) {
+    if (const auto asked = value_named<Algorithm>(t.algorithm)) return *asked;
+    const bool gather =
+        spec.collective != Collective::all_to_all && spec.collective != Collective::send_recv;
+    if (!gather) return Algorithm::direct;
+    if (!one_domain(t, fabric) || !fabric.scale_up_links) return Algorithm::ring;
+    return of_the_links(t, t.group_ranks, fabric, std::move(spec));
 }
 
 // Bytes of each pair, padding included: by shares send_i x receive_j / all, or tokens as they fall.
@@ -245,6 +252,13 @@ PacketCollectiveRun run_packet_collective(const Transfer& transfer, const Coflow
     spec.exchange.walks = knobs.walks;
     spec.exchange.seed = seed;
     spec.algorithm = algorithm_of(transfer, fabric, spec);
+    if (spec.algorithm == Algorithm::ring && spec.layout.inner > 1 && fabric.scale_up_links) {
+        PacketCollectiveSpec within = spec;
+        within.ranks = spec.layout.inner;
+        within.layout = {};
+        spec.layout.direct_within =
+            of_the_links(transfer, spec.layout.inner, fabric, within) == Algorithm::direct;
+    }
     if (spec.algorithm == Algorithm::hierarchical && spec.layout.inner == 1)
         spec.layout.inner = node_ranks(transfer, fabric);
     run.algorithm = to_string(spec.algorithm);
@@ -293,7 +307,13 @@ PacketCollectiveRun run_packet_collective(const Transfer& transfer, const Coflow
         run.stays = too_many(hops);
         return run;
     }
-    const Seconds chain = chain_latency(made.network, traffic);
+    // Of one piece: those behind it in a pipeline hide their latency.
+    PacketCollectiveSpec whole = spec;
+    whole.most_pieces = 1;
+    PacketTraffic alone = collective_traffic(whole);
+    if (knobs.entry_spread > Seconds(0.0))
+        enter(alone, transfer.group_ranks, knobs.entry_spread, seed);
+    const Seconds chain = chain_latency(made.network, alone);
     const std::vector<Bytes> demands = link_demands(made.network, traffic, settings);
     for (std::size_t l = 0; l < demands.size(); ++l)
         run.coflow = max(run.coflow, demands[l] / made.network.links[l].bandwidth);

@@ -60,7 +60,10 @@ TEST(PacketCollectives, BytesOfARank) {
     // Rings in two levels: 2 x 3/4 within four, 2 x 1/2 of a quarter between two of them.
     PacketCollectiveSpec two = of(Collective::all_reduce, Algorithm::ring, 8, 8000);
     two.layout.inner = 4;
-    for (const double bytes : sent(collective_traffic(two), 8)) EXPECT_NEAR(bytes, 14000, 1e-6);
+    for (const bool direct : {false, true}) {
+        two.layout.direct_within = direct;
+        for (const double bytes : sent(collective_traffic(two), 8)) EXPECT_NEAR(bytes, 14000, 1e-6);
+    }
     // A tree: each of P - 1 edges carries S up and S down, in pieces.
     const auto tree = collective_traffic(of(Collective::all_reduce, Algorithm::tree, 8, 1e6));
     double all = 0;

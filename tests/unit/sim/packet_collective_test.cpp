@@ -120,6 +120,16 @@ TEST(PacketCollective, AcrossDomains) {
     }
 }
 
+// Nodes of eight in direct meshes: all links of a chip are at work, not one of seven.
+TEST(PacketCollective, MeshesInsideDomains) {
+    Asked asked;
+    asked.collective = "{type: all_reduce, ranks: 16, bytes: 64 MB}";
+    asked.system = "atlas-800t-a2-cluster";
+    asked.library = "nominal";
+    asked.chips = 16;
+    EXPECT_NEAR(run(asked).alternatives.front().neighbour_gap, 0, 0.05);
+}
+
 // Knobs of an alternative stand over those of the workload.
 TEST(PacketCollective, KnobsShow) {
     Asked asked;
@@ -147,7 +157,11 @@ TEST(PacketCollective, WithinFivePercentElsewhere) {
     const auto gap = [](const Asked& asked) {
         const Result result = run(asked);
         EXPECT_TRUE(result.audit_passed());
-        EXPECT_NEAR(metric(result, "packet_over_coflow"), 1, 0.05);
+        const double factor = metric(result, "packet_over_coflow");
+        std::printf("  %s %s %s: %.4f of the coflow, tile %+.4f\n", asked.alternative.c_str(),
+                    asked.packets.c_str(), asked.setting.c_str(), factor,
+                    result.alternatives.front().neighbour_gap);
+        EXPECT_NEAR(factor, 1, 0.05);
         return result.alternatives.front().neighbour_gap;
     };
     Asked asked;
@@ -163,7 +177,7 @@ TEST(PacketCollective, WithinFivePercentElsewhere) {
     asked.alternative = "    faults: [{plane: 3}]\n";
     EXPECT_NEAR(gap(asked), 0, 0.05);
     asked.alternative = "";
-    asked.packets = "{entry_spread: 20 us}";
+    asked.packets = "{entry_spread: 20 us, walks: 4}";
     EXPECT_NEAR(gap(asked), 0, 0.05);
     asked.packets = "{walks: 16, lookahead: 64}";
     asked.setting = "system:cloudmatrix384.scale_up.topology.oversubscription=2";

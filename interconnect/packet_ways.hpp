@@ -1,0 +1,33 @@
+// Which links of a topology's node lead a packet on to a destination: the tables of its switches.
+#pragma once
+
+#include <vector>
+
+#include "interconnect/topology.hpp"
+
+namespace podsim {
+
+// Shortest ways, by the links' cost, to one node after the other.
+class PacketWays {
+  public:
+    explicit PacketWays(const Topology& topology);
+
+    void search(int to);
+    int to() const { return to_; }
+
+    // Links that lead on from `node`: those behind which the rest is shortest (so that a chip that
+    // passes nothing on also has a way out and back to itself). Where chips forward, of them those
+    // of the lowest dimension: both ways round where both are as short. One where routing is
+    // minimal.
+    std::vector<int> next(int node, RoutingPolicy routing) const;
+
+  private:
+    bool passes_on(int node) const;
+
+    const Topology& topology_;
+    std::vector<std::vector<int>> into_;  // links, by their end
+    std::vector<long> distance_;
+    int to_ = 0;
+};
+
+}  // namespace podsim
