@@ -135,7 +135,7 @@ ExpertMigration AgedSteps::migration(double moved, Seconds pause) const {
     result.received = busiest / counted * own;
     result.bytes =
         all / counted * static_cast<double>(layers) * each * static_cast<double>(layout.groups);
-    result.stall = result.received * each / port + pause.value();
+    result.stall = result.received * each / layout.width_ranks / port + pause.value();
     return result;
 }
 

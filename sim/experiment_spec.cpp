@@ -91,6 +91,11 @@ void describe(Form& form, ExpertsSpec& experts) {
         "rank has all tokens of the expert group); of one operator of type moe, which without it "
         "is its products alone: all_to_all, or fused (dispatch, products and combine as one "
         "kernel)");
+    form.optional(
+        "tensor_parallel", experts.tensor_parallel,
+        "exchange gather: of the expert_parallel ranks so many share each expert's width, "
+        "and whole experts are spread over the groups of them",
+        at_least(1));
     form.optional("capacity_factor", experts.capacity_factor,
                   "training: tokens that an expert takes of each rank at most, over an even share; "
                   "what comes above is dropped; all are taken if absent",
@@ -438,14 +443,23 @@ std::vector<std::string> unused_keys(const WorkloadSpec& workload, const PoolSpe
         return of_training;
     }
     if (workload.kind == WorkloadKind::training)
-        return {"batch_per_chip",        "batch_per_rank",
-                "batch_per_group",       "tokens_per_rank",
-                "latency_target",        "mapping.micro_batches",
-                "mapping.attention",     "mapping.head_parallel",
-                "mapping.engram_tables", "experts.shared_ranks",
-                "experts.exchange",      "precision.kv_cache",
-                "precision.indexer",     "replicas",
-                "autoscaling",           "scheduler"};
+        return {"experts.tensor_parallel",
+                "batch_per_chip",
+                "batch_per_rank",
+                "batch_per_group",
+                "tokens_per_rank",
+                "latency_target",
+                "mapping.micro_batches",
+                "mapping.attention",
+                "mapping.head_parallel",
+                "mapping.engram_tables",
+                "experts.shared_ranks",
+                "experts.exchange",
+                "precision.kv_cache",
+                "precision.indexer",
+                "replicas",
+                "autoscaling",
+                "scheduler"};
     if (workload.kind == WorkloadKind::replay)
         return {"precision",      "mapping",        "experts",         "engine",
                 "batch_per_chip", "batch_per_rank", "batch_per_group", "tokens_per_rank",
@@ -461,8 +475,9 @@ std::vector<std::string> unused_keys(const WorkloadSpec& workload, const PoolSpe
     }
     keys.emplace_back("engine");
     if (workload.collective && workload.collective->copies > 0) {
-        for (const char* key : {"experts.exchange", "experts.shared_ranks",
-                                "experts.capacity_factor", "experts.node_limited"})
+        for (const char* key :
+             {"experts.exchange", "experts.shared_ranks", "experts.tensor_parallel",
+              "experts.capacity_factor", "experts.node_limited"})
             if (pool.places.has(key)) keys.emplace_back(key);
     } else {
         keys.emplace_back("experts");

@@ -48,6 +48,36 @@ std::vector<double> stairs(double most) {
     return values;
 }
 
+// Sequences of a group beyond which each expert's rows need another tile, of 16, 32, 64 and so on:
+// a decode step climbs there by a tenth and more at once. With T tokens in an expert group, k
+// experts a token and E of them with their copies each has T k / E rows. `groups`: data-parallel
+// ones whose tokens meet in one set of experts.
+std::vector<double> expert_steps(const StepSpec& one, double groups, const ExpertsSpec& experts) {
+    if (!has_experts(one.model)) return {};
+    const double tokens = static_cast<double>(one.passes().front().query) * groups;
+    const double rows = tokens * static_cast<double>(one.model.experts_per_token) /
+                        static_cast<double>(one.model.routed_experts + experts.redundant);
+    std::vector<double> last;
+    for (double tile = 16; tile <= 1024 && tile / rows < (1 << 17); tile *= 2) {
+        const double sequences = std::floor(tile / rows + 1e-9);
+        if (sequences >= 4) last.push_back(sequences);
+    }
+    return last;
+}
+
+// The half octaves, and both sides of such steps where none of them is near.
+std::vector<double> decode_rows(const std::vector<double>& steps, long parts) {
+    std::vector<double> values = half_octaves(1 << 17);
+    for (const double last : steps) {
+        const double whole = last * static_cast<double>(parts);
+        values.push_back(whole);
+        values.push_back(whole + static_cast<double>(parts));
+    }
+    std::sort(values.begin(), values.end());
+    values.erase(std::unique(values.begin(), values.end()), values.end());
+    return values;
+}
+
 // Of `sequences` equal prompts that make about so many tokens: the length whose product ends on the
 // same step of the stair, else the nearest.
 long even_prompt(double tokens, long sequences) {
@@ -149,6 +179,14 @@ StepTable::StepTable(const ModelSpec& model, const SpeculationSpec& speculation,
       alone_(stairs(1 << 20), {0, 1}),
       beside_(std::move(beside)),
       groups_(replica.pool.mapping.data_parallel) {
+    const StepSpec one = decode_spec(1, kShortest);
+    const PoolSpec& holder = beside_ ? beside_->feed_forward().pool : replica.pool;
+    const MappingSpec& mapping = holder.mapping;
+    const double sets = std::max(
+        1.0, static_cast<double>(mapping.stage_ranks()) / std::max(1, mapping.expert_parallel));
+    decode_ = Grid(decode_rows(expert_steps(one, groups_ / sets, holder.experts),
+                               replica.pool.mapping.micro_batches),
+                   decode_.columns());
     if (beside_) return;
     // Layers of their own popularity, and stages, are all different.
     if (replica.pool.experts.counts.size() <= 1 && replica.pool.mapping.pipeline_parallel == 1)

@@ -83,6 +83,9 @@ struct ExpertsSpec {
     double moved = 0;
     std::vector<ExpertCounts> toward{};
     ExpertExchange exchange = ExpertExchange::all_to_all;
+    // Serving, exchange gather: so many ranks of an expert group share each expert's width, and
+    // whole experts are spread over the groups of them.
+    int tensor_parallel = 1;
     // Training: tokens that a rank sends an expert at most, over their even share; what comes above
     // is dropped (workloads/expert_capacity). 0: everything is taken.
     double capacity_factor = 0;

@@ -125,6 +125,24 @@ void require_gather(const StepSpec& spec) {
     }
 }
 
+void require_shared_widths(const StepSpec& spec) {
+    const int ranks = spec.experts.tensor_parallel;
+    const auto refuse = [&](const std::string& why) {
+        throw StepError("experts.tensor_parallel", fmt::format("is {}: {}", ranks, why));
+    };
+    if (ranks < 1) refuse("expected at least 1");
+    if (ranks == 1) return;
+    if (!has_experts(spec.model)) refuse(spec.model.name + " has no experts");
+    if (spec.experts.exchange != ExpertExchange::gather)
+        refuse("ranks that share an expert's width all have its tokens, expected exchange gather");
+    if (spec.mapping.expert_parallel % ranks != 0)
+        refuse(
+            fmt::format("expected a divisor of expert_parallel {}", spec.mapping.expert_parallel));
+    if (spec.model.expert_intermediate % ranks != 0)
+        refuse(fmt::format("the experts of {} are {} wide, expected a divisor of that",
+                           spec.model.name, spec.model.expert_intermediate));
+}
+
 void require_micro_batches(const StepSpec& spec) {
     const auto& m = spec.mapping;
     if (m.micro_batches > 2) {
@@ -223,12 +241,13 @@ std::vector<StepError> step_problems(const StepSpec& spec) {
     if (!passes(spec, require_degrees, problems)) return problems;
     for (const auto check :
          {require_shared_heads, require_stages, require_expert_groups, require_heads_divide,
-          require_shared_ranks, require_gather, require_micro_batches, require_split_attention,
-          require_lengths, require_tables, require_drafts})
+          require_shared_ranks, require_gather, require_shared_widths, require_micro_batches,
+          require_split_attention, require_lengths, require_tables, require_drafts})
         passes(spec, check, problems);
     // Experts are laid over the ranks of a group, which have to be right.
     const bool groups = std::none_of(problems.begin(), problems.end(), [](const auto& problem) {
         return problem.key == "mapping.expert_parallel" || problem.key == "experts.shared_ranks" ||
+               problem.key == "experts.tensor_parallel" ||
                problem.key == "mapping.pipeline_parallel";
     });
     if (groups) passes(spec, require_layout, problems);

@@ -147,7 +147,8 @@ void StepLayers::add_sums(StepLayer& layer, long own, bool beside) {
 
 std::vector<Operator> StepLayers::routed_experts(const ExpertRows& asked) const {
     const ModelSpec& model = spec_.model;
-    std::vector<Operator> operators = expert_block(model, spec_.precision, asked, "expert");
+    std::vector<Operator> operators =
+        expert_block(model, spec_.precision, asked, "expert", layout_.width_ranks);
     if (!spec_.engine.sorts_tokens || operators.empty()) return operators;
     const long rows = asked.rows();
     const auto before = expert_permute_block(model, spec_.precision, rows);

@@ -142,7 +142,8 @@ std::vector<MemoryNeed> stage_memory(const StepSpec& spec, const ExpertLayout& l
         busiest = std::max(busiest, load.here.rows());
         elsewhere = std::max(elsewhere, load.elsewhere.rows());
     }
-    const Bytes routed = static_cast<double>(layout.slots_per_rank) * weights.routed_expert;
+    const Bytes routed =
+        static_cast<double>(layout.slots_per_rank) * weights.routed_expert / layout.width_ranks;
     const Bytes beside =
         apart ? Bytes(0.0) : weights.shared_expert / (sees_group(spec) ? tensor : 1);
     add(routed, beside, static_cast<double>(busiest));

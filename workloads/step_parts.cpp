@@ -191,7 +191,8 @@ ExpertLayout expert_layout(const StepSpec& spec) {
     layout.stages = spec.mapping.pipeline_parallel;
     layout.groups = spec.mapping.stage_ranks() / layout.group_ranks;
     layout.shared_ranks = spec.experts.shared_ranks;
-    layout.routed_ranks = layout.group_ranks - layout.shared_ranks;
+    layout.width_ranks = spec.experts.tensor_parallel;
+    layout.routed_ranks = (layout.group_ranks - layout.shared_ranks) / layout.width_ranks;
     if (layout.shared_ranks > 0 &&
         (!has_experts(spec.model) || spec.model.shared_intermediate == 0)) {
         throw StepError("experts.shared_ranks",
@@ -211,10 +212,14 @@ ExpertLayout expert_layout(const StepSpec& spec) {
             (slots / layout.routed_ranks + 1) * layout.routed_ranks - spec.model.routed_experts;
         throw StepError(
             "experts.redundant",
-            fmt::format("is {}: {} routed + {} redundant experts do not divide over {} ranks "
-                        "(expert_parallel {} less {} shared-expert ranks); {} redundant would",
-                        spec.experts.redundant, spec.model.routed_experts, spec.experts.redundant,
-                        layout.routed_ranks, layout.group_ranks, layout.shared_ranks, up));
+            fmt::format(
+                "is {}: {} routed + {} redundant experts do not divide over {} {} "
+                "(expert_parallel {} less {} shared-expert ranks{}); {} redundant would",
+                spec.experts.redundant, spec.model.routed_experts, spec.experts.redundant,
+                layout.routed_ranks, layout.width_ranks > 1 ? "groups" : "ranks",
+                layout.group_ranks, layout.shared_ranks,
+                layout.width_ranks > 1 ? fmt::format(", {} to a group", layout.width_ranks) : "",
+                up));
     }
     layout.slots_per_rank = slots / layout.routed_ranks;
     layout.copies_per_token = spec.model.experts_per_token + (layout.shared_ranks > 0 ? 1 : 0);
@@ -234,11 +239,13 @@ std::vector<RankClass> rank_classes(const ExpertLayout& layout) {
     const bool apart = layout.shared_ranks > 0;
     std::vector<RankClass> classes;
     if (layout.uneven()) {
-        classes = {{apart ? "busiest routed-expert rank" : "busiest rank", layout.groups},
+        classes = {{apart ? "busiest routed-expert rank" : "busiest rank",
+                    layout.groups * layout.width_ranks},
                    {apart ? "other routed-expert ranks" : "other ranks",
-                    layout.groups * (layout.routed_ranks - 1)}};
+                    layout.groups * (layout.routed_ranks - 1) * layout.width_ranks}};
     } else {
-        classes = {{apart ? "routed-expert ranks" : "ranks", layout.groups * layout.routed_ranks}};
+        classes = {{apart ? "routed-expert ranks" : "ranks",
+                    layout.groups * layout.routed_ranks * layout.width_ranks}};
     }
     if (apart) classes.push_back({"shared-expert ranks", layout.groups * layout.shared_ranks});
     if (layout.stages == 1) return classes;

@@ -15,9 +15,11 @@ struct ExpertLayout {
     int stages = 1;  // of the pipeline, each with its own layers' experts
     int groups = 1;  // expert-parallel groups in a stage
     int group_ranks = 1;
-    int routed_ranks = 1;     // of a group, holding routed experts
+    int routed_ranks = 1;     // of a group, holding routed experts; where ranks share the width of
+                              // each expert, so many of them count as one
+    int width_ranks = 1;      // that share it
     int shared_ranks = 0;     // of a group, holding the shared expert alone
-    long slots_per_rank = 0;  // routed experts and copies a rank holds
+    long slots_per_rank = 0;  // routed experts and copies a rank holds, or its part of them
     // Destinations of a token: top-k, and the shared expert's rank if apart.
     long copies_per_token = 0;
     // Where experts are not equally loaded: how tokens reach the slots, one entry for each counted

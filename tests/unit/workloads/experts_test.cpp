@@ -2,6 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "tests/unit/workloads/step_specs.hpp"
 #include "workloads/step_parts.hpp"
 
@@ -196,6 +199,73 @@ TEST(ExpertLayout, RefusesCountsOfAnotherModel) {
     EXPECT_THAT(refusal_of(spec).text, HasSubstr("layer 3 counts nothing"));
     spec.experts.counts[0].counts[9] = 1;
     EXPECT_THAT(refusal_of(spec).text, HasSubstr("each at most once: 12.5 % is the most"));
+}
+
+// One group of eight ranks that all have all 64 tokens.
+StepSpec gathering(int width_ranks) {
+    StepSpec spec = plain_step(8);
+    spec.mapping = {1, 8, 8, 1, 1};
+    spec.sequences_per_group = 64;
+    spec.experts.exchange = ExpertExchange::gather;
+    spec.experts.tensor_parallel = width_ranks;
+    return spec;
+}
+
+// 256 experts on eight ranks: 32 whole ones each; or 128 on each group of four, a quarter each; or
+// an eighth of all. What a rank holds, reads and multiplies is the same: 512 assignments are 2 rows
+// for each expert.
+TEST(ExpertWidths, MayBeSharedInTheGroup) {
+    const ServingStep whole = build_step(gathering(1));
+    const long slots[] = {32, 128, 256};
+    const int ranks[] = {1, 4, 8}, groups[] = {8, 2, 1};
+    for (int i = 0; i < 3; ++i) {
+        const StepSpec spec = gathering(ranks[i]);
+        const ExpertLayout layout = expert_layout(spec);
+        EXPECT_EQ(layout.slots_per_rank, slots[i]);
+        EXPECT_EQ(layout.routed_ranks, groups[i]);
+        const ServingStep step = build_step(spec);
+        EXPECT_EQ(step.program.classes.front().count, 8);
+        EXPECT_NEAR(matrix_work(step), matrix_work(whole), 1e-9 * matrix_work(whole));
+        EXPECT_NEAR(step.memory.front().total().value(), whole.memory.front().total().value(),
+                    0.02 * whole.memory.front().total().value());
+        const auto down = std::find_if(step.program.operators.begin(), step.program.operators.end(),
+                                       [](const Operator& op) { return op.name == "expert_down"; });
+        ASSERT_NE(down, step.program.operators.end());
+        const Gemm& product = std::get<Gemm>(down->body);
+        EXPECT_EQ(product.k, 2048 / ranks[i]);
+        EXPECT_EQ(product.groups, slots[i]);
+        EXPECT_EQ(product.m, 2);
+    }
+}
+
+// Where every rank has its part of every expert none is busier than the others.
+TEST(ExpertWidths, SharedByAllLeaveNobodyBusier) {
+    for (const auto& [ranks, uneven] :
+         {std::pair{1, true}, std::pair{4, true}, std::pair{8, false}}) {
+        StepSpec spec = gathering(ranks);
+        spec.experts.popularity = Popularity::zipf;
+        spec.experts.zipf_exponent = 0.6;
+        EXPECT_EQ(expert_layout(spec).uneven(), uneven);
+        const ServingStep step = build_step(spec);
+        int count = 0;
+        for (const RankClass& one : step.program.classes) count += one.count;
+        EXPECT_EQ(count, 8);
+        EXPECT_EQ(step.program.classes.front().count, uneven ? ranks : 8);
+        EXPECT_EQ(step.expert_imbalance.value_or(1) > 1 + 1e-9, uneven);
+    }
+}
+
+TEST(ExpertWidths, SaysWhatCannotBeShared) {
+    EXPECT_THAT(refusal_of(gathering(3)).text,
+                HasSubstr("expected a divisor of expert_parallel 8"));
+    StepSpec exchanged = plain_step(8);
+    exchanged.experts.tensor_parallel = 2;
+    EXPECT_EQ(refusal_of(exchanged).key, "experts.tensor_parallel");
+    EXPECT_THAT(refusal_of(exchanged).text, HasSubstr("expected exchange gather"));
+    StepSpec odd = gathering(8);
+    odd.model.expert_intermediate = 2044;
+    EXPECT_THAT(refusal_of(odd).text, HasSubstr("are 2044 wide"));
+    EXPECT_THAT(refusal_of(gathering(0)).text, HasSubstr("expected at least 1"));
 }
 
 // Scales travel along: 4 B a block of 128 in FP8, 4 B a token in INT8, 1 B for 32 in FP4.
