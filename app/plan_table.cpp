@@ -31,6 +31,7 @@ const char* heading_of(PlanObjective objective) {
 // Names that are too long for a column.
 std::string short_name(RecomputePolicy policy) {
     if (policy == RecomputePolicy::norms_and_activations) return "norms+act";
+    if (policy == RecomputePolicy::up_projections) return "up-proj";
     return name_of(policy);
 }
 std::string short_name(const TrainingPlan& plan) {

@@ -350,8 +350,11 @@ PlanForm filled_form(const PlanGround& ground, const PlanForm& form, const Given
     if (full.micro_batch.empty()) full.micro_batch = {start.micro_batch};
     if (full.schedule.empty()) full.schedule = {start.schedule};
     if (full.recompute.empty()) {
-        for (const auto& [name, policy] : names_of(static_cast<const RecomputePolicy*>(nullptr)))
-            full.recompute.push_back(policy);
+        // Up-projections alone are between the others, and the start's where it has them.
+        for (const auto& [name, policy] : names_of(static_cast<const RecomputePolicy*>(nullptr))) {
+            if (policy != RecomputePolicy::up_projections || policy == start.recompute)
+                full.recompute.push_back(policy);
+        }
     }
     if (full.zero_stage.empty()) full.zero_stage = {1, 2, 3};
     return full;

@@ -206,17 +206,22 @@ class Answer {
                     const auto owner =
                         std::find_if(classes.begin(), classes.end(),
                                      [&](const auto& c) { return c.name == one.rank_class; });
-                    const std::string name = class_name(kind, *owner);
-                    const auto [it, fresh] = sums.try_emplace(name + "|" + one.resource, one);
-                    if (fresh) {
-                        it->second.rank_class = name;
-                        it->second.amount = 0;
-                        it->second.peak = 0;
-                        it->second.windows.clear();
-                        order.push_back(it->first);
+                    // What takes all ranks as one is each class's, where experts part them.
+                    const auto& parted = kind.steps.front()->passes.front().forward->program;
+                    const bool all = classes.size() < parted.classes.size();
+                    for (const RankClass& of_class : all ? parted.classes : std::vector{*owner}) {
+                        const std::string name = class_name(kind, of_class);
+                        const auto [it, fresh] = sums.try_emplace(name + "|" + one.resource, one);
+                        if (fresh) {
+                            it->second.rank_class = name;
+                            it->second.amount = 0;
+                            it->second.peak = 0;
+                            it->second.windows.clear();
+                            order.push_back(it->first);
+                        }
+                        it->second.amount += use.times * one.amount;
+                        it->second.peak = std::max(it->second.peak, one.peak);
                     }
-                    it->second.amount += use.times * one.amount;
-                    it->second.peak = std::max(it->second.peak, one.peak);
                 }
             }
             for (const std::string& key : order) {

@@ -247,6 +247,10 @@ class Checker {
             const auto more = group_problems(job_, plan_);
             found_.insert(found_.end(), more.begin(), more.end());
         }
+        if (plan_.more.last_block_micro_batches > 0 && !plan_.more.unequal_groups) {
+            add("mapping.last_block_micro_batches",
+                "is of groups that are not alike; mapping.unequal_groups: true, or leave it away");
+        }
         if (found_.empty()) placement();
         if (plan_.offload.optimizer > 0 && plan_.offload.host_memory > BytesPerSecond(0.0) &&
             job_.optimizer.optimizer == Optimizer::muon) {

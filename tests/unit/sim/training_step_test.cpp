@@ -355,6 +355,29 @@ TEST(TrainingExperiment, StepAddsUpAndPassesTheAudit) {
                 HasSubstr("ranks hold their weights"));
 }
 
+// Uneven experts in two stages, a busiest rank and others in each: what memories carry is what the
+// operators ask, the optimiser's part once for each rank.
+TEST(TrainingExperiment, UnevenExpertsInStagesPassTheAudit) {
+    const Node experiment = parse_yaml(R"(experiment: a test
+workload: {kind: training, model: qwen3-30b-a3b, global_batch: 256, micro_batch: 1, sequence: 4096 tokens, schedule: 1f1b, overlap_passes: true}
+alternatives:
+  - name: A
+    system: h100-ib
+    chips: 64
+    engine: megatron
+    collectives: deepep-normal
+    mapping: {placement: flat, pipeline_parallel: 2, data_parallel: 32, expert_parallel: 32}
+    experts: {popularity: zipf, zipf_exponent: 0.3}
+prices: default
+)",
+                                       "test.yaml");
+    const AlternativeResult one = run_test(experiment);
+    for (const AuditFinding& finding : one.audit)
+        EXPECT_TRUE(finding.passed) << finding.law << ": " << finding.detail;
+    EXPECT_GT(value_of(one, "expert_imbalance"), 1.1);
+    EXPECT_GT(value_of(one, "overlapped_time"), 0);
+}
+
 // What a budget buys at 1.30 USD an hour (the price list): hours / (time of a step / its tokens).
 TEST(TrainingExperiment, BudgetBuysTokens) {
     const Node experiment = with(training_experiment(), "workload.run.budget", "1 MUSD");

@@ -85,6 +85,9 @@ TEST(TrainingGroups, TheLastBlockMayBeToldToDoLess) {
     TrainingPlan whole = unequal(12, 4);
     whole.more.last_block_micro_batches = 3;
     EXPECT_THAT(problem(small_moe(), whole), HasSubstr("leave no last block; leave it away"));
+    whole.more.unequal_groups = false;
+    whole.data_parallel = 8;
+    EXPECT_THAT(problem(small_moe(), whole), HasSubstr("mapping.unequal_groups: true, or leave"));
 }
 
 // 11 groups, experts over 4 ranks: two whole blocks, and 3 ranks that hold the 8 experts as 3
