@@ -105,6 +105,10 @@ std::string fleet_text(const ServingPlanReport& report, const ServingAnswer& ans
     std::string text = fmt::format("{} chips", answer.chips);
     if (answer.watts > 0) text += ", " + to_string(Watts(answer.watts)) + " with cooling";
     if (answer.usd_per_month > 0) text += ", " + money(answer.usd_per_month) + " a month";
+    if (answer.scaled_usd_per_month)
+        text +=
+            fmt::format(", {} as replicas come and go ({} on the mean)",
+                        money(*answer.scaled_usd_per_month), significant(answer.mean_replicas, 3));
     text += fmt::format("; bound {} chips", answer.bound_chips);
     if (answer.bound_usd_per_month > 0) text += ", " + money(answer.bound_usd_per_month);
     return text + fmt::format("; {} % good{}", significant(answer.good * 100),
@@ -238,6 +242,10 @@ Json json_of(const ServingAnswer& answer) {
                  {"next_bottleneck", answer.next.what},
                  {"pools", Json::array()},
                  {"metrics", Json::object()}};
+    if (answer.scaled_usd_per_month) {
+        json["scaled_usd_per_month"] = *answer.scaled_usd_per_month;
+        json["mean_replicas"] = answer.mean_replicas;
+    }
     for (const PlannedPool& pool : answer.pools) json["pools"].push_back(json_of(pool));
     for (const Metric& metric : answer.result.metrics) {
         json["metrics"][metric.name] = {{"value", metric.value}, {"unit", metric.unit}};

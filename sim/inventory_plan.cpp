@@ -17,6 +17,21 @@ namespace podsim {
 
 namespace {
 
+// Chips that are owned stand whether replicas use them or not.
+void require_standing(const ResolvedExperiment& experiment) {
+    std::vector<Diagnostic> problems;
+    for (const ResolvedAlternative& alternative : experiment.alternatives) {
+        for (const ResolvedAlternative& pool : alternative.pools) {
+            if (pool.pool.autoscaling)
+                problems.push_back(at_key(pool.pool, "autoscaling",
+                                          "says nothing to podsim plan --inventory, whose chips "
+                                          "stand",
+                                          "remove it"));
+        }
+    }
+    if (!problems.empty()) throw InputError(std::move(problems));
+}
+
 class InventoryPlan {
   public:
     InventoryPlan(const Node& inventory, const std::vector<Node>& experiments, Catalog& catalog,
@@ -92,6 +107,7 @@ class InventoryPlan {
         grounds_.push_back(std::make_unique<ServingPlanGround>(
             serving_plan_ground(experiment, catalog_, options_)));
         const ResolvedExperiment& resolved = grounds_.back()->resolved;
+        require_standing(resolved);
         InventoryService service;
         service.name = resolved.spec.name;
         service.model = resolved.spec.workload.model;

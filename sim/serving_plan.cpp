@@ -85,13 +85,6 @@ void check_serving_plan(const ResolvedExperiment& experiment,
                                   "is missing: a fleet is planned for what is promised",
                                   "slo: {ttft: 2 s, tpot: 50 ms}"));
     for (const ResolvedAlternative& pool : alternative.pools) {
-        if (pool.pool.autoscaling)
-            problems.push_back(
-                at_key(pool.pool, "autoscaling",
-                       "says nothing to podsim plan, which seeks a fleet that stands",
-                       "remove it; podsim run has replicas come and go"));
-    }
-    for (const ResolvedAlternative& pool : alternative.pools) {
         if (pool.pool.role == "ffn")
             problems.push_back(at_key(
                 pool.pool, "role", "says nothing to podsim plan, which sizes each pool by itself",

@@ -8,7 +8,8 @@
 //
 // The planned rate is the traffic grown by plan.growth. The fleet, its spares left out, keeps the
 // objective for plan.good of the requests at plan.burst times that rate; what it costs, spares
-// paid, is said at the planned rate.
+// paid, is said at the planned rate. Where a pool has `autoscaling` the fleet that is sought
+// stands, and its replicas are the most that there may be when it runs.
 #pragma once
 
 #include <functional>
@@ -55,6 +56,9 @@ struct ServingAnswer {
     int chips = 0;
     double watts = 0;          // of all chips at what the system is built for, cooling included
     double usd_per_month = 0;  // of the first basis; 0: no price
+    // Where replicas of a pool come and go, up to these: of the hours that are paid for.
+    std::optional<double> scaled_usd_per_month;
+    double mean_replicas = 0;  // of all pools, paid for
     double good = 0;           // share of the requests, at burst without spares
     double bound_usd_per_month = 0;
     int bound_chips = 0;

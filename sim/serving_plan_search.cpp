@@ -60,6 +60,7 @@ class AlternativeSearch {
     NextBottleneck next_bottleneck(const Combination& combination, const Counts& counts);
     ServingAnswer answer(const Combination& combination, const Counts& counts);
     Node winner_document(const Combination& combination, const Counts& counts) const;
+    void count_paid_hours(const Combination& combination, ServingAnswer& answer) const;
     void explain();
     double planned() const { return form_.growth.factor(); }
 
@@ -169,6 +170,7 @@ Trial AlternativeSearch::run(const Combination& combination, const Counts& count
     for (std::size_t i = 0; i < counts.size(); ++i) {
         fleet_of.pools.push_back(combination[i]->replica);
         fleet_of.pools.back().pool.replicas = counts[i];
+        fleet_of.pools.back().pool.autoscaling.reset();
         const std::shared_ptr<ReplicaGround>& ground = combination[i]->ground;
         tables.emplace_back(ground, ground->table.get());
     }
@@ -380,8 +382,27 @@ ServingAnswer AlternativeSearch::answer(const Combination& combination, const Co
     RunCounts told;
     answer.result = run_serving(resolved, resolved.alternatives.front(), run, told);
     answer.result.name = written_.name;
+    count_paid_hours(combination, answer);
     ++result_.counts.runs;
     return answer;
+}
+
+// What a month costs where replicas come and go: hours paid in the run, over its span.
+void AlternativeSearch::count_paid_hours(const Combination& combination,
+                                         ServingAnswer& answer) const {
+    const auto& pools = written_.pools;
+    if (std::none_of(pools.begin(), pools.end(),
+                     [](const auto& pool) { return pool.pool.autoscaling.has_value(); }) ||
+        !answer.result.served || !(answer.result.served->span_seconds > 0))
+        return;
+    double usd_per_hour = 0;
+    for (std::size_t i = 0; i < combination.size(); ++i) {
+        const double mean =
+            answer.result.served->pools[i].paid_seconds / answer.result.served->span_seconds;
+        answer.mean_replicas += mean;
+        if (combination[i]->priced) usd_per_hour += combination[i]->usd_per_hour * mean;
+    }
+    if (usd_per_hour > 0) answer.scaled_usd_per_month = usd_per_hour * kHoursOfMonth;
 }
 
 // Why there is no fleet.

@@ -132,6 +132,30 @@ TEST(ServingPlan, GrowthBurstAndSparesMakeRoom) {
     EXPECT_THAT(b.next.what, HasSubstr("engines of A at work"));
 }
 
+// The fleet that stands is the most there may be; what is paid for when its replicas come and go
+// are the hours of the run, at the price of an hour.
+TEST(ServingPlan, ReplicasThatComeAndGoArePaidByTheHour) {
+    const Node stands =
+        with(plan_of_fleet(), "workload.traffic.arrivals", "{law: constant, rate: 400 req/s}");
+    const Node scaled =
+        with(stands, "alternatives.A.autoscaling",
+             "{min_replicas: 1, target_requests: 100, interval: 1 s, look_back: 2 s, "
+             "start_up: {provision: 1 s, weights_bandwidth: 100 GB/s}}");
+    const ServingAnswer fleet = *planned(stands).alternatives[0].answer;
+    const ServingAnswer by_hour = *planned(scaled).alternatives[0].answer;
+    EXPECT_FALSE(fleet.scaled_usd_per_month.has_value());
+    EXPECT_EQ(by_hour.pools[0].replicas, fleet.pools[0].replicas);
+    EXPECT_EQ(by_hour.usd_per_month, fleet.usd_per_month);
+    ASSERT_TRUE(by_hour.scaled_usd_per_month.has_value());
+    const ServedPool& pool = by_hour.result.served->pools[0];
+    EXPECT_NEAR(by_hour.mean_replicas, pool.paid_seconds / by_hour.result.served->span_seconds,
+                1e-9);
+    EXPECT_GT(by_hour.mean_replicas, 1);
+    EXPECT_LT(by_hour.mean_replicas, pool.replicas);
+    EXPECT_NEAR(*by_hour.scaled_usd_per_month / by_hour.usd_per_month,
+                by_hour.mean_replicas / pool.replicas, 1e-9);
+}
+
 TEST(ServingPlan, WhatCannotBeIsSaidWithTheBestThatCan) {
     Catalog catalog = test_catalog();
     const auto said = [&](const Node& experiment) {
