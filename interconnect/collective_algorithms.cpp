@@ -226,11 +226,13 @@ std::vector<CollectiveTerms> terms_of(const TopologyStack& stack, Collective col
     if (collective == Collective::all_to_all) return all;
     if (members <= 2 * kMostFlows)
         attempt(Algorithm::ring, [&](CollectiveTerms& t) { ring(work, collective, t); });
-    if (is_gather(collective) && is_power_of_two(members) && members <= kMostFlows) {
+    // For long messages a ring of near members crosses every cut with the fewest bytes.
+    const bool steps_count = !less_than;
+    if (steps_count && is_gather(collective) && is_power_of_two(members) && members <= kMostFlows) {
         attempt(Algorithm::halving_doubling,
                 [&](CollectiveTerms& t) { halving_doubling(work, collective, t); });
     }
-    if (members <= kMostFlows &&
+    if ((steps_count || collective == Collective::broadcast) && members <= kMostFlows &&
         (collective == Collective::all_reduce || collective == Collective::broadcast)) {
         attempt(Algorithm::tree, [&](CollectiveTerms& t) { tree(work, collective, t); });
     }
