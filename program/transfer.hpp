@@ -36,8 +36,9 @@ struct TransferShare {
 // A collective over a group of `group_ranks` members, every `stride`-th rank, placed one after
 // the other. Sizes follow nccl-tests: `size` is the buffer an all-reduce reduces, the result of
 // an all-gather, the input of a reduce-scatter, what the root of a broadcast holds, the send buffer
-// of an all-to-all, the message of a send. Dispatch and combine give what each class sends and receives in `shares`; `size` is then
-// the payload behind `messages_per_rank` messages, from which a message's length follows.
+// of an all-to-all, the message of a send. Dispatch and combine give what each class sends and
+// receives in `shares`; `size` is then the payload behind `messages_per_rank` messages, from which
+// a message's length follows.
 struct Transfer {
     std::string name;
     TransferType type = TransferType::all_reduce;
@@ -70,7 +71,8 @@ double distinct_places(double places, double experts, long copies);
 Bytes token_bytes(long hidden, double element_bytes, long scale_block);
 
 // nccl-tests: algorithm bandwidth = size / time; bus bandwidth corrects it to what a link must
-// carry: all-reduce 2(n-1)/n, all-gather, reduce-scatter and all-to-all (n-1)/n, broadcast and send 1.
+// carry: all-reduce 2(n-1)/n, all-gather, reduce-scatter and all-to-all (n-1)/n, broadcast and
+// send 1.
 double bus_factor(TransferType type, int ranks);
 
 // Throws std::invalid_argument: a group below 1, bytes or messages below zero or without end,
