@@ -38,13 +38,18 @@ ShownLevel shown_level(const SystemSpec& system, bool up) {
         return shown;
     }
     double out = 0;
+    int near_from = 0, near_to = 0;
     for (const TopologyStack::Level& part : stack->levels) {
         shown.topology += (shown.topology.empty() ? "" : ", ") + part.topology.family;
         for (const long n : part.topology.dimensions)
             shown.topology +=
                 (&n == part.topology.dimensions.data() ? " " : "x") + std::to_string(n);
         const TopologyFigures figures = figures_of(part.topology);
-        if (!shown.near || figures.near < *shown.near) shown.near = figures.near;
+        if (!shown.near || figures.near < *shown.near) {
+            shown.near = figures.near;
+            near_from = figures.near_from;
+            near_to = figures.near_to;
+        }
         if (!shown.far || figures.far > *shown.far) shown.far = figures.far;
         shown.figures = figures;
         out = figures.bisection;
@@ -52,7 +57,7 @@ ShownLevel shown_level(const SystemSpec& system, bool up) {
     shown.bisection = out;
     const TopologyFigures& last = *shown.figures;
     if (shown.chips > 1) {
-        shown.near_read = pair_operations(*stack, 0, 1, 512).read;
+        shown.near_read = pair_operations(*stack, near_from, near_to, 512).read;
         shown.far_read = pair_operations(*stack, last.far_from, last.far_to, 512).read;
     }
     return shown;

@@ -72,11 +72,13 @@ PortRates rates_of(const Transfer& t, const RankFabric& fabric, const TransferPr
 }
 
 // A member's bytes on links inside the fabric that are `ratio` times as full as ports where all
-// members send alike. Links that many share carry what the mean member sends; what a busier one has
-// beyond that crosses the links at its own port, which are as wide as the port.
-Seconds on_links(double ratio, Seconds own, Seconds mean) {
+// members send alike. Links that many share carry what the mean member sends, and of what a busier
+// one has beyond that a part each; where chips pass on for each other, its own links, as wide as
+// its port, carry the others' bytes beside it.
+Seconds on_links(double ratio, double shared, Seconds own, Seconds mean) {
     if (own <= mean) return ratio * own;
-    return ratio * mean + std::min(1.0, ratio) * (own - mean);
+    if (shared <= 1) return ratio * mean + std::min(1.0, ratio) * (own - mean);
+    return max(std::min(1.0, ratio) * own, ratio * (mean + (own - mean) / shared));
 }
 
 CoflowShare share_of(const TransferShare& part, const TransferShare& mean, const Reach& reach,
@@ -98,25 +100,27 @@ CoflowShare share_of(const TransferShare& part, const TransferShare& mean, const
         }
         share.port_time[i] = share.bytes[i] / rate;
         even[i] = crossing * of_mean / rate;
-        share.wire =
-            max(share.wire, on_links(up ? links.up : links.out, share.port_time[i], even[i]));
+        share.wire = max(
+            share.wire, on_links(up ? links.up : links.out, up ? links.up_shared : links.out_shared,
+                                 share.port_time[i], even[i]));
         share.carried = share.wire;
     };
     put(Port::scale_up_send, reach.up, part.send, mean.send);
     put(Port::scale_up_receive, reach.up, part.receive, mean.receive);
     put(Port::scale_out_send, reach.out, part.send, mean.send);
     put(Port::scale_out_receive, reach.out, part.receive, mean.receive);
-    const auto put_links = [&](const std::vector<LinkUse>& uses, Port send, Port receive) {
+    const auto put_links = [&](const std::vector<LinkUse>& uses, double shared, Port send,
+                               Port receive) {
         const int s = static_cast<int>(send), r = static_cast<int>(receive);
         if (max(share.port_time[s], share.port_time[r]) <= Seconds(0.0)) return;
         for (const LinkUse& use : uses) {
             share.links.push_back(
-                {use.link, max(on_links(use.ratio, share.port_time[s], even[s]),
-                               on_links(use.ratio, share.port_time[r], even[r]))});
+                {use.link, max(on_links(use.ratio, shared, share.port_time[s], even[s]),
+                               on_links(use.ratio, shared, share.port_time[r], even[r]))});
         }
     };
-    put_links(links.up_uses, Port::scale_up_send, Port::scale_up_receive);
-    put_links(links.out_uses, Port::scale_out_send, Port::scale_out_receive);
+    put_links(links.up_uses, links.up_shared, Port::scale_up_send, Port::scale_up_receive);
+    put_links(links.out_uses, links.out_shared, Port::scale_out_send, Port::scale_out_receive);
     return share;
 }
 

@@ -55,6 +55,31 @@ const CollectiveTerms* asked_terms(const TopologyTimes& times, const Transfer& t
                     times.stack().levels.back().topology.family, t.algorithm, known));
 }
 
+// Chips of a group under one leaf, or one router's.
+double shared_by(const TopologyTimes& times, const ChipGroup& group) {
+    const TopologyStack& stack = times.stack();
+    if (stack.levels.back().topology.chips_forward) return 1;
+    const TopologyLevelSpec& level =
+        stack.spec.levels.empty() ? stack.spec.level : stack.spec.levels.back();
+    const long leaf = std::max(
+        {1L, level.node_chips, level.chips_per_router * std::max(1L, level.routers_per_group)});
+    return static_cast<double>(
+        std::clamp<long>(leaf / group.stride * std::max(1, group.siblings), 1, group.members));
+}
+
+// Of an algorithm that is asked for, on levels that are ports alone: a ring's steps to the next,
+// each of the level's latency.
+Seconds steps_of_ports(const Transfer& t, const RankFabric& fabric, const TransferWay& way) {
+    const bool ring = asks(t, Algorithm::ring) && bus_factor(t.type, t.group_ranks) != 1.0;
+    const auto steps = [&](double members) { return passes(t.type) * (ring ? members - 1 : 1.0); };
+    const double domains = std::ceil(t.group_ranks / static_cast<double>(way.in_domain));
+    Seconds sum(0.0);
+    if (!fabric.scale_up_links && way.in_domain > 1)
+        sum += steps(static_cast<double>(way.in_domain)) * fabric.scale_up_latency;
+    if (!fabric.scale_out_links && domains > 1) sum += steps(domains) * fabric.scale_out_latency;
+    return sum;
+}
+
 struct Side {
     double ratio = 1;
     std::vector<LinkUse> uses;
@@ -191,6 +216,7 @@ LinkRatio link_ratio(const Transfer& t, const RankFabric& fabric, const Transfer
             const CollectiveTerms* asked = asked_terms(times, within, group);
             ratio.up_latency = Seconds(times.farthest(group));
             if (asked) ratio.steps += Seconds(asked->latency);
+            ratio.up_shared = shared_by(times, group);
             if (is_long) {
                 Side up = side_within(times, within, group, asked,
                                       fabric.scale_up.value() * fabric.ranks_per_chip);
@@ -205,6 +231,7 @@ LinkRatio link_ratio(const Transfer& t, const RankFabric& fabric, const Transfer
         fit(group, times);
         if (group.members > 1) {
             ratio.out_latency = Seconds(times.farthest(group));
+            ratio.out_shared = shared_by(times, group);
             if (is_long) {
                 const long domain =
                     way.local_over_scale_out ? 1 : fabric.domain_ranks / fabric.ranks_per_chip;
@@ -217,6 +244,7 @@ LinkRatio link_ratio(const Transfer& t, const RankFabric& fabric, const Transfer
             }
         }
     }
+    if (!t.algorithm.empty()) ratio.steps += steps_of_ports(t, fabric, way);
     return ratio;
 }
 

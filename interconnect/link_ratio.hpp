@@ -27,6 +27,8 @@ struct LinkRatio {
     // Between the members that are farthest apart in a domain, and anywhere; 0 of ports alone.
     Seconds up_latency{0.0}, out_latency{0.0};
     Seconds steps{0.0};  // of all steps of an algorithm that is asked for, one after the other
+    // Chips that share the fullest links: those of a leaf; 1 where chips pass on for each other.
+    double up_shared = 1, out_shared = 1;
 };
 
 // Classes of links inside both fabrics; 0 of ports alone.

@@ -146,7 +146,11 @@ TopologyFigures figures_of(const Topology& topology) {
         }
         for (const auto& [distance, other] : at_distance) {
             const double latency = router.latency(other);
-            figures.near = std::min(figures.near, latency);
+            if (latency < figures.near) {
+                figures.near = latency;
+                figures.near_from = chip;
+                figures.near_to = other;
+            }
             if (latency > figures.far) {
                 figures.far = latency;
                 figures.far_from = chip;

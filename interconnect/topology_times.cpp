@@ -66,6 +66,14 @@ LinkSeconds TopologyTimes::seconds_per_byte(Collective collective, const ChipGro
                 least = link_seconds(stack_, other);
         }
     }
+    // A broadcast may scatter, the way back of a reduce-scatter, and gather at all (Thakur,
+    // Rabenseifner and Gropp 2005).
+    if (collective == Collective::broadcast && least.whole > enough * (1 + 1e-9)) {
+        LinkSeconds pass = seconds_per_byte(Collective::all_gather, group, enough / 2);
+        pass.whole *= 2;
+        for (double& fullest : pass.classes) fullest *= 2;
+        if (pass.whole < least.whole) least = std::move(pass);
+    }
     const std::lock_guard<std::mutex> lock(mutex_);
     return least_.emplace(std::make_pair(collective, group), least).first->second;
 }

@@ -263,6 +263,14 @@ PacketCollectiveRun run_packet_collective(const Transfer& transfer, const Coflow
         spec.layout.inner = node_ranks(transfer, fabric);
     run.algorithm = to_string(spec.algorithm);
     run.stays = without_messages(spec);
+    if (spec.collective == Collective::broadcast)
+        run.stays = "a broadcast's pieces are not made into messages";
+    if (!one_domain(transfer, fabric) &&
+        (spec.algorithm == Algorithm::tree || spec.algorithm == Algorithm::halving_doubling)) {
+        run.stays = fmt::format(
+            "over several domains algorithm {} is that within each, and packets have it over all",
+            run.algorithm);
+    }
     const bool exchange = spec.collective == Collective::all_to_all;
     const bool uneven = !transfer.shares.empty() || knobs.loads == PacketLoads::drawn;
     if (exchange && uneven && spec.algorithm != Algorithm::direct)

@@ -66,9 +66,13 @@ void part_by_groups(TraceProgram& job) {
 class LinkNumbers {
   public:
     void see(int transfer, const LinkRatio& ratio) {
-        for (const auto* uses : {&ratio.up_uses, &ratio.out_uses})
+        // A ratio is of the port of its side: equal ones of two sides are not equal bytes.
+        int side = 0;
+        for (const auto* uses : {&ratio.up_uses, &ratio.out_uses}) {
             for (const LinkUse& use : *uses)
-                carries_[use.link].emplace_back(transfer, std::llround(use.ratio * 1e9));
+                carries_[use.link].emplace_back(2 * transfer + side, std::llround(use.ratio * 1e9));
+            ++side;
+        }
     }
     void number() {
         for (const auto& [link, what] : carries_)

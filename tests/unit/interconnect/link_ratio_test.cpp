@@ -121,6 +121,14 @@ TEST(LinkRatio, AnExchangeBetweenDomainsLeavesOutWhatStaysInThem) {
     EXPECT_NEAR(link_ratio(every(1, TransferType::all_reduce, 9), fabric, {8}).out, 1, exact);
 }
 
+// On a mesh of eight a scatter and an all-gather use all links of each chip, 2 x 7/8 of the size
+// over the port; a chain one of seven.
+TEST(LinkRatio, ABroadcastScattersAndGathersWhereThatIsQuicker) {
+    const RankFabric fabric = fabric_of("{family: full-mesh, dimensions: [8]}", 8);
+    EXPECT_NEAR(link_ratio(every(1, TransferType::broadcast, 8), fabric, {8}).up, 2 * 7.0 / 8,
+                exact);
+}
+
 // Rails: equal places of domains of eight sit under one leaf. A library that gathers in the domain
 // first stays below the leaves; pairs cross the spines at 2:1 but for one in eight.
 TEST(LinkRatio, EqualPlacesStayOnTheirRail) {
@@ -174,7 +182,7 @@ TEST(LinkRatio, FarMembersAreLateAndNearOnesAreNot) {
     const RankFabric fabric = fabric_of(
         "{family: torus, dimensions: [64], electrical_latency: 100 ns, endpoint_latency: 600 ns}",
         64);
-    const auto latency = [&](Transfer t) {
+    const auto latency = [&](const Transfer& t) {
         return make_coflow(t, fabric, plain_library(), 64).latency.value() * 1e6;
     };
     EXPECT_NEAR(latency(every(1, TransferType::all_reduce, 64)), 20 + 3.8, exact);

@@ -40,7 +40,9 @@ TEST(TransferType, Names) {
         EXPECT_EQ(to_string(type), name);
         all += std::string(name) + " ";
     }
-    EXPECT_EQ(all, "dispatch combine all_to_all all_reduce all_gather reduce_scatter send_recv ");
+    EXPECT_EQ(
+        all,
+        "dispatch combine all_to_all all_reduce all_gather reduce_scatter broadcast send_recv ");
 }
 
 // 7168 FP8 elements and a 4-byte scale for each 128 of them: 7168 + 4 x 56 = 7392 B; a last block

@@ -143,15 +143,16 @@ TEST_F(TracePrograms, OneRankStandsForMany) {
     EXPECT_EQ(traced.program.transfers[0].group_ranks, 16);
 }
 
-// A broadcast of S bytes passes S through each rank of a ring, an all-gather of S' passes
+// A reduction of S bytes passes S through each rank of a ring, a reduce-scatter of S' passes
 // (n - 1)/n S': S' = 4/3 x 96 = 128 for four ranks.
 TEST_F(TracePrograms, CollectivesThatTheFabricHasOtherWordsFor) {
     Transfer transfer;
     transfer.group_ranks = 4;
     transfer.size = Bytes(96);
-    EXPECT_EQ(transfer_like(transfer, TraceCollective::broadcast).type, TransferType::all_gather);
-    EXPECT_DOUBLE_EQ(transfer_like(transfer, TraceCollective::broadcast).size.value(), 128);
+    EXPECT_EQ(transfer_like(transfer, TraceCollective::broadcast).type, TransferType::broadcast);
+    EXPECT_DOUBLE_EQ(transfer_like(transfer, TraceCollective::broadcast).size.value(), 96);
     EXPECT_EQ(transfer_like(transfer, TraceCollective::reduce).type, TransferType::reduce_scatter);
+    EXPECT_DOUBLE_EQ(transfer_like(transfer, TraceCollective::reduce).size.value(), 128);
     EXPECT_EQ(transfer_like(transfer, TraceCollective::barrier).size, Bytes(8));
     EXPECT_EQ(transfer_like(transfer, TraceCollective::all_to_all).size, Bytes(96));
 }
