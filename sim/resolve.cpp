@@ -20,8 +20,8 @@
 #include "sim/routed_collective.hpp"
 #include "sim/routing_file.hpp"
 #include "sim/serving_faults.hpp"
-#include "sim/slice.hpp"
 #include "sim/serving_run.hpp"
+#include "sim/slice.hpp"
 #include "sim/training_run_step.hpp"
 
 namespace podsim {
