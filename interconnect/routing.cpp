@@ -190,6 +190,15 @@ CellMembers cells_of(const std::vector<int>& members, long cell) {
     return cells;
 }
 
+bool alone_in_cells(const std::vector<int>& members, long cell) {
+    if (cell == 1) return true;
+    std::vector<long> cells;
+    cells.reserve(members.size());
+    for (const int member : members) cells.push_back(member / cell);
+    std::sort(cells.begin(), cells.end());
+    return std::adjacent_find(cells.begin(), cells.end()) == cells.end();
+}
+
 // Takes out of the loads of shortest_uniform what members of a cell send each other. Above
 // `kMostSources` on a symmetric fabric of switches whose chips all take part, the first cells stand
 // for the others, evenly over each class of links; chips that pass on have links of one class
@@ -289,8 +298,8 @@ LinkBytes uniform_loads_between(const Topology& topology, const std::vector<int>
                                 long cell, RoutingPolicy routing, long flows_per_pair) {
     // By symmetry one path a pair loads the classes as all its paths do.
     LinkBytes loads = shortest_uniform(topology, members);
-    const CellMembers cells = cells_of(members, cell);
-    if (cell > 1) take_out_cells(topology, members, cells, loads);
+    const bool are_alone = alone_in_cells(members, cell);
+    if (!are_alone) take_out_cells(topology, members, cells_of(members, cell), loads);
     if (routing == RoutingPolicy::hashed) {
         const double flows =
             static_cast<double>(members.size()) * static_cast<double>(flows_per_pair);
@@ -298,13 +307,13 @@ LinkBytes uniform_loads_between(const Topology& topology, const std::vector<int>
     }
     if (routing == RoutingPolicy::valiant || routing == RoutingPolicy::all_paths) {
         LinkBytes far;
-        if (cell == 1 && topology.symmetric && is_everyone(topology, members)) {
+        if (are_alone && topology.symmetric && is_everyone(topology, members)) {
             far = loads;
             for (double& load : far) load *= 2;
         } else {
             const double all = static_cast<double>(members.size());
             std::vector<double> bytes(static_cast<std::size_t>(topology.chips), 0.0);
-            for (const auto& [number, here] : cells)
+            for (const auto& [number, here] : cells_of(members, cell))
                 for (const int member : here)
                     bytes[static_cast<std::size_t>(member)] =
                         1.0 - static_cast<double>(here.size()) / all;
