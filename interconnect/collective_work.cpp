@@ -42,7 +42,15 @@ CollectiveWork::CollectiveWork(const TopologyStack& stack, const ChipGroup& grou
     }
     for (int i = 0; i < group.members; ++i) chips_.push_back(group.first + i * group.stride);
     const std::size_t siblings = static_cast<std::size_t>(std::max(1, group.siblings));
-    const std::size_t looked_at = std::clamp<std::size_t>(kMostFlows / chips_.size(), 1, siblings);
+    // Where chips pass on for each other, links between them are of several siblings: all are
+    // looked at.
+    const bool meet = std::any_of(
+        stack.levels.begin(), stack.levels.end(), [&](const TopologyStack::Level& level) {
+            return level.topology.chips_forward && group.stride < level.chips;
+        });
+    const bool all = meet || siblings * chips_.size() <= kMostFlows;
+    const std::size_t looked_at =
+        all ? siblings : std::clamp<std::size_t>(kSampledFlows / chips_.size(), 1, siblings);
     for (std::size_t i = 0; i < looked_at; ++i)
         shifts_.push_back(static_cast<int>(i * siblings / looked_at));
     each_ = static_cast<double>(siblings) / static_cast<double>(looked_at);
@@ -72,7 +80,7 @@ void CollectiveWork::step(CollectiveTerms& terms, const std::vector<Flow>& flows
             const bool inner = at.level + 1 < stack_.levels.size();
             const long chips = stack_.levels[at.level].chips;
             if (inner && (flow.from + shift) / chips != chips_.front() / chips) continue;
-            by_level[at.level].push_back({at.from, at.to, flow.bytes * each_});
+            by_level[at.level].push_back({at.from, at.to, flow.bytes});
         }
         if (shift == 0) own = by_level;
     }
@@ -83,7 +91,8 @@ void CollectiveWork::step(CollectiveTerms& terms, const std::vector<Flow>& flows
         const auto route = [&](const std::vector<Flow>& some) {
             return route_flows(topology, some, stack_.spec.routing, stack_.spec.flows_per_pair);
         };
-        const RoutedFlows routed = route(by_level[l]);
+        RoutedFlows routed = route(by_level[l]);
+        stand_for_all(topology, routed.loads);
         seconds = std::max(seconds, slowest(topology, routed.loads));
         add(terms, l, routed.loads, times);
         if (rates_alone()) continue;
@@ -128,9 +137,30 @@ LinkBytes CollectiveWork::siblings_loads(const TopologyStack::Level& level,
             members.push_back((chip + shift) % static_cast<int>(level.chips));
         const LinkBytes loads = uniform_loads_between(
             level.topology, members, cell, stack_.spec.routing, stack_.spec.flows_per_pair);
-        for (std::size_t l = 0; l < sum.size(); ++l) sum[l] += loads[l] * each_;
+        for (std::size_t l = 0; l < sum.size(); ++l) sum[l] += loads[l];
     }
+    stand_for_all(level.topology, sum);
     return sum;
+}
+
+void CollectiveWork::stand_for_all(const Topology& topology, LinkBytes& loads) const {
+    if (each_ == 1) return;
+    const auto is_own = [&](const TopologyLink& link) {
+        return std::min(link.from, link.to) < topology.chips;
+    };
+    const long taking_part = static_cast<long>(chips_.size()) * group_.siblings;
+    const bool everyone = topology.symmetric && taking_part == stack_.levels.back().chips;
+    std::vector<double> sum(topology.link_classes.size(), 0.0), links(sum);
+    for (std::size_t l = 0; l < loads.size(); ++l) {
+        const auto c = static_cast<std::size_t>(topology.links[l].link_class);
+        sum[c] += loads[l];
+        links[c] += 1;
+    }
+    for (std::size_t l = 0; l < loads.size(); ++l) {
+        if (is_own(topology.links[l])) continue;
+        const auto c = static_cast<std::size_t>(topology.links[l].link_class);
+        loads[l] = each_ * (everyone ? sum[c] / links[c] : loads[l]);
+    }
 }
 
 // From the first member to the farthest, and from that one to its farthest: the two ends of a box

@@ -26,6 +26,7 @@ Placed place_of(const TopologyStack& stack, int from, int to);
 
 // Above, patterns of pairs are left out, and of siblings a part stands for all.
 inline constexpr std::size_t kMostFlows = 4096;
+inline constexpr std::size_t kSampledFlows = 512;  // of those that stand for more
 
 // Works out one algorithm after the other for one group and its siblings. Loads of inner groups are
 // those of the group that has the first member; groups are alike.
@@ -58,6 +59,11 @@ class CollectiveWork {
     // Of the members `here` of a level and of those of the siblings, between cells.
     LinkBytes siblings_loads(const TopologyStack::Level& level, const std::vector<int>& here,
                              long cell) const;
+
+    // Makes what the siblings that are looked at put on links what all do: a chip's own links carry
+    // what it sends, those between switches the others' bytes too, evenly where all chips take
+    // part.
+    void stand_for_all(const Topology& topology, LinkBytes& loads) const;
 
     // Of one level, whose number the members have there.
     double farthest_pair(std::size_t level, const std::vector<int>& members) const;

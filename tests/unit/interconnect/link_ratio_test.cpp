@@ -51,6 +51,25 @@ TEST(LinkRatio, SiblingsShareTheUplinks) {
     EXPECT_NEAR(link_ratio(every(8, TransferType::all_to_all, 4), fabric, {4}).up, 2, exact);
 }
 
+// 16 leaves of 512 at 2:1, a member in each: of 512 siblings, 8,192 flows, a part is looked at, and
+// neither ports nor uplinks carry more for it than with eight leaves, where all are.
+TEST(LinkRatio, ASampleOfSiblingsStandsForAll) {
+    const auto ratio = [](long leaves, TransferType type) {
+        const RankFabric fabric =
+            fabric_of("{family: fat-tree, node_chips: 512, second_tier: 64, oversubscription: 2}",
+                      leaves * 512);
+        return link_ratio(every(512, type, static_cast<int>(leaves)), fabric, {leaves}).up;
+    };
+    for (const TransferType type :
+         {TransferType::all_to_all, TransferType::all_gather, TransferType::send_recv}) {
+        EXPECT_NEAR(ratio(8, type), 2, exact);
+        EXPECT_NEAR(ratio(16, type), 2, exact);
+    }
+    // Without oversubscription ports decide.
+    const RankFabric even = fabric_of("{family: fat-tree, node_chips: 512, second_tier: 64}", 8192);
+    EXPECT_NEAR(link_ratio(every(512, TransferType::all_gather, 16), even, {16}).up, 1, exact);
+}
+
 TEST(LinkRatio, PortsDecideUnderSwitchesWithoutOversubscription) {
     const RankFabric fabric = fabric_of("{family: fat-tree, node_chips: 8, second_tier: 4}", 32);
     const LinkRatio ratio = link_ratio(every(8, TransferType::send_recv, 2), fabric, {2});
