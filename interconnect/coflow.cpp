@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "interconnect/fullest_link.hpp"
 #include "interconnect/link_ratio.hpp"
 #include "interconnect/reach.hpp"
 
@@ -60,10 +61,14 @@ BytesPerSecond with_messages(BytesPerSecond rate, Seconds per_message, const Tra
 
 PortRates rates_of(const Transfer& t, const RankFabric& fabric, const TransferProtocol& protocol,
                    Seconds per_message) {
-    const double up_planes =
-        plane_imbalance(fabric.scale_up_balance, t.messages_per_rank, fabric.scale_up_planes);
-    const double out_planes =
-        plane_imbalance(fabric.scale_out_balance, t.messages_per_rank, fabric.scale_out_planes);
+    // All wait for the fullest plane of any member's port, out or in.
+    const auto fullest = [&](PlaneBalance balance, long planes) {
+        return balance == PlaneBalance::packet
+                   ? 1.0
+                   : fullest_link(t.messages_per_rank, planes, 2.0 * t.group_ranks);
+    };
+    const double up_planes = fullest(fabric.scale_up_balance, fabric.scale_up_planes);
+    const double out_planes = fullest(fabric.scale_out_balance, fabric.scale_out_planes);
     const auto rate = [&](BytesPerSecond port, double efficiency, double planes) {
         return with_messages(port * efficiency / planes, per_message, t);
     };

@@ -6,6 +6,7 @@
 #include <optional>
 #include <stdexcept>
 
+#include "interconnect/binary_trees.hpp"
 #include "interconnect/collective_work.hpp"
 #include "interconnect/dimension_wise.hpp"
 #include "interconnect/router.hpp"
@@ -90,25 +91,45 @@ void halving_doubling(const CollectiveWork& work, Collective collective, Collect
     }
 }
 
-// Two binary trees, each with half of the bytes, in a pipeline: up (reduce), down (broadcast).
+// Two binary trees, each with half of the bytes, in a pipeline: up (reduce), down (broadcast). The
+// first piece takes the longest way there is from a root to a leaf.
 void tree(const CollectiveWork& work, Collective collective, CollectiveTerms& terms) {
     const std::vector<int>& chips = work.chips();
-    const std::size_t members = chips.size();
-    std::vector<Flow> flows;
     const bool up = collective == Collective::all_reduce;
-    for (std::size_t i = 1; i < members; ++i) {
-        for (const bool second : {false, true}) {
-            // The other tree counts from the end: leaves of one are inner chips of the other.
-            const auto at = [&](std::size_t k) { return chips[second ? members - 1 - k : k]; };
-            const int child = at(i), parent = at((i - 1) / 2);
-            flows.push_back({parent, child, 0.5});
-            if (up) flows.push_back({child, parent, 0.5});
+    std::vector<Flow> flows, down;
+    double longest = 0;
+    int deepest = 0;
+    for (const bool second : {false, true}) {
+        const int members = static_cast<int>(chips.size());
+        const std::vector<int> parents =
+            up ? binary_tree(members, second) : broadcast_tree(members, second);
+        const std::vector<int> order = from_the_root(parents);
+        down.clear();
+        for (const int place : order) {
+            const int parent = parents[static_cast<std::size_t>(place)];
+            if (parent >= 0)
+                down.push_back({chips[static_cast<std::size_t>(parent)],
+                                chips[static_cast<std::size_t>(place)], 0.5});
+        }
+        const std::vector<double> edges = work.latencies(down);
+        std::vector<double> latency(chips.size(), 0.0);
+        std::vector<int> depth(chips.size(), 0);
+        for (std::size_t k = 1; k < order.size(); ++k) {
+            const auto place = static_cast<std::size_t>(order[k]);
+            const auto parent = static_cast<std::size_t>(parents[place]);
+            latency[place] = latency[parent] + edges[k - 1];
+            depth[place] = depth[parent] + 1;
+            longest = std::max(longest, latency[place]);
+            deepest = std::max(deepest, depth[place]);
+        }
+        for (const Flow& flow : down) {
+            flows.push_back(flow);
+            if (up) flows.push_back({flow.to, flow.from, flow.bytes});
         }
     }
     work.step(terms, flows, 1);
-    const double depth = std::floor(std::log2(static_cast<double>(members)));
-    terms.latency *= (up ? 2 : 1) * depth;
-    terms.steps = static_cast<int>((up ? 2 : 1) * depth);
+    terms.latency = (up ? 2 : 1) * longest;
+    terms.steps = (up ? 2 : 1) * deepest;
 }
 
 // All pairs at once: a part of S to each.
@@ -236,8 +257,7 @@ std::vector<CollectiveTerms> terms_of(const TopologyStack& stack, Collective col
         (collective == Collective::all_reduce || collective == Collective::broadcast)) {
         attempt(Algorithm::tree, [&](CollectiveTerms& t) { tree(work, collective, t); });
     }
-    if (is_gather(collective) && stack.levels.size() == 1 && topology.symmetric &&
-        topology.chips_forward) {
+    if (is_gather(collective) && stack.levels.size() == 1 && topology.chips_forward) {
         if (const auto sides = box_of(topology, work.chips(), group.siblings); !sides.empty()) {
             attempt(Algorithm::dimension_wise, [&](CollectiveTerms& t) {
                 dimension_wise(topology, sides, work.chips(), group.siblings, passes(collective),

@@ -163,6 +163,21 @@ void CollectiveWork::stand_for_all(const Topology& topology, LinkBytes& loads) c
     }
 }
 
+std::vector<double> CollectiveWork::latencies(const std::vector<Flow>& flows) const {
+    std::vector<double> result(flows.size(), 0.0);
+    if (rates_alone()) return result;
+    std::vector<Router> routers;
+    for (const TopologyStack::Level& level : stack_.levels) routers.emplace_back(level.topology);
+    for (std::size_t i = 0; i < flows.size(); ++i) {
+        const Placed at = place_of(stack_, flows[i].from, flows[i].to);
+        routers[at.level].search(at.from, at.to);
+        if (routers[at.level].distance(at.to) < 0)
+            no_route(stack_.levels[at.level].topology, at.from, at.to);
+        result[i] = routers[at.level].latency(at.to);
+    }
+    return result;
+}
+
 // From the first member to the farthest, and from that one to its farthest: the two ends of a box
 // of a mesh or torus, of a tree, of a row. Paths of one cost are as long: one pair of each is
 // looked at.

@@ -48,6 +48,9 @@ class CollectiveWork {
     // domain of `domain_chips` chips goes other ways and is left out.
     void exchange(CollectiveTerms& terms, double times, long domain_chips = 1) const;
 
+    // Hardware latency of each flow; zeros where only rates are asked for.
+    std::vector<double> latencies(const std::vector<Flow>& flows) const;
+
     // Hardware latency of the farthest pair of members.
     double farthest_members() const;
 

@@ -2,11 +2,81 @@
 
 #include <algorithm>
 #include <iterator>
+#include <limits>
+#include <map>
 #include <numeric>
 #include <set>
 #include <utility>
 
 namespace podsim {
+
+namespace {
+
+long width_of(const Topology& topology, std::size_t dimension) {
+    long width = 1;
+    for (std::size_t d = 0; d < dimension; ++d) width *= topology.dimensions[d];
+    return width;
+}
+
+// `by` places along a dimension.
+int moved(const Topology& topology, long chip, std::size_t dimension, long by) {
+    const long width = width_of(topology, dimension), n = topology.dimensions[dimension];
+    const long at = chip / width % n;
+    return static_cast<int>(chip + ((at + by) % n - at) * width);
+}
+
+// Calls `use(ring, from, to)` for neighbours along a side of the group and of its siblings, each
+// pair once from either end: chips next to each other of a torus, all of a line of a mesh. `ring`
+// is a number of the ring, row or line.
+template <class Use>
+void along(const Topology& topology, const BoxSide& side, const std::vector<int>& chips,
+           long siblings, const Use& use) {
+    const bool is_torus = topology.family == "torus";
+    const long width = width_of(topology, side.dimension), n = topology.dimensions[side.dimension];
+    const long last = chips.back() / width % n;
+    for (const int first : chips) {
+        const long at = first / width % n;
+        for (long sibling = 0; sibling < std::max(1L, siblings); ++sibling) {
+            const long chip = first + sibling;
+            if (chip >= topology.chips) break;
+            const long ring = (first - at * width) * std::max(1L, siblings) + sibling;
+            const auto to = [&](long by) { return moved(topology, chip, side.dimension, by); };
+            if (is_torus && (side.closed || at != last)) {
+                for (long hop = 0; hop < side.spacing; ++hop) {
+                    use(ring, to(hop), to(hop + 1));
+                    use(ring, to(hop + 1), to(hop));
+                }
+            }
+            for (long k = 0; !is_torus && k < side.members; ++k) {
+                const long other = last - k * side.spacing;
+                if (other != at) use(ring, static_cast<int>(chip), to(other - at));
+            }
+        }
+    }
+}
+
+int link_between(const Topology& topology, int from, int to) {
+    for (int l = topology.first_link[static_cast<std::size_t>(from)];
+         l < topology.first_link[static_cast<std::size_t>(from) + 1]; ++l)
+        if (topology.links[static_cast<std::size_t>(l)].to == to) return l;
+    return -1;
+}
+
+// Whether what faults left can go along the side; a ring that lacks one link is a row.
+bool is_open(const Topology& topology, BoxSide& side, const std::vector<int>& chips,
+             long siblings) {
+    std::map<long, std::set<std::pair<int, int>>> gaps;
+    along(topology, side, chips, siblings, [&](long ring, int from, int to) {
+        if (link_between(topology, from, to) < 0)
+            gaps[ring].insert({std::min(from, to), std::max(from, to)});
+    });
+    side.has_gap = !gaps.empty();
+    return std::all_of(gaps.begin(), gaps.end(), [&](const auto& ring) {
+        return side.closed && side.members > 2 && ring.second.size() < 2;
+    });
+}
+
+}  // namespace
 
 std::vector<BoxSide> box_of(const Topology& topology, const std::vector<int>& chips,
                             long siblings) {
@@ -31,6 +101,9 @@ std::vector<BoxSide> box_of(const Topology& topology, const std::vector<int>& ch
         width *= n;
     }
     if (size != static_cast<long>(chips.size())) return {};
+    if (topology.symmetric) return sides;
+    for (BoxSide& side : sides)
+        if (!is_open(topology, side, chips, siblings)) return {};
     return sides;
 }
 
@@ -47,44 +120,15 @@ std::size_t dimension_of(const Topology& topology, const TopologyLink& link) {
     return 0;
 }
 
-// Links between neighbours of the box along its sides, those of the siblings' boxes too: from each
-// member to the next one along a side, over the chips between, and back; in a mesh to all.
+// Links between neighbours of the box along its sides, those of the siblings' boxes too.
 std::vector<int> links_of(const Topology& topology, const std::vector<BoxSide>& sides,
                           const std::vector<int>& chips, long siblings) {
     std::vector<char> used(topology.links.size(), 0);
-    const auto mark = [&](int from, int to) {
-        for (int l = topology.first_link[static_cast<std::size_t>(from)];
-             l < topology.first_link[static_cast<std::size_t>(from) + 1]; ++l)
-            if (topology.links[static_cast<std::size_t>(l)].to == to)
-                used[static_cast<std::size_t>(l)] = 1;
-    };
-    const bool is_torus = topology.family == "torus";
     for (const BoxSide& side : sides) {
-        long width = 1;
-        for (std::size_t d = 0; d < side.dimension; ++d) width *= topology.dimensions[d];
-        const long n = topology.dimensions[side.dimension];
-        const auto moved = [&](long chip, long by) {
-            const long at = chip / width % n;
-            return static_cast<int>(chip + ((at + by) % n - at) * width);
-        };
-        const long last = chips.back() / width % n;
-        for (const int first : chips) {
-            const long at = first / width % n;
-            for (long sibling = 0; sibling < std::max(1L, siblings); ++sibling) {
-                const long chip = first + sibling;
-                if (chip >= topology.chips) break;
-                if (is_torus && (side.closed || at != last)) {
-                    for (long hop = 0; hop < side.spacing; ++hop) {
-                        mark(moved(chip, hop), moved(chip, hop + 1));
-                        mark(moved(chip, hop + 1), moved(chip, hop));
-                    }
-                }
-                for (long k = 0; !is_torus && k < side.members; ++k) {
-                    const long other = last - k * side.spacing;
-                    if (other != at) mark(static_cast<int>(chip), moved(chip, other - at));
-                }
-            }
-        }
+        along(topology, side, chips, siblings, [&](long /*ring*/, int from, int to) {
+            const int l = link_between(topology, from, to);
+            if (l >= 0) used[static_cast<std::size_t>(l)] = 1;
+        });
     }
     std::vector<int> links;
     for (std::size_t l = 0; l < used.size(); ++l)
@@ -97,18 +141,22 @@ std::vector<int> links_of(const Topology& topology, const std::vector<BoxSide>& 
 void dimension_wise(const Topology& topology, const std::vector<BoxSide>& sides,
                     const std::vector<int>& chips, long siblings, double passes,
                     CollectiveTerms& terms) {
-    std::vector<double> link(topology.dimensions.size(), 0.0), latency(link);
-    for (const TopologyLink& l : topology.links) {
-        const std::size_t d = dimension_of(topology, l);
-        link[d] = l.bandwidth;
-        latency[d] = l.latency;
+    // The slowest link of each dimension holds up the others of its phase.
+    std::vector<double> link(topology.dimensions.size(), std::numeric_limits<double>::infinity());
+    std::vector<double> latency(topology.dimensions.size(), 0.0);
+    const std::vector<int> used = links_of(topology, sides, chips, siblings);
+    for (const int l : used) {
+        const TopologyLink& one = topology.links[static_cast<std::size_t>(l)];
+        const std::size_t d = dimension_of(topology, one);
+        link[d] = std::min(link[d], one.bandwidth);
+        latency[d] = std::max(latency[d], one.latency);
     }
     const bool is_torus = topology.family == "torus";
     // What 1 byte of a chip's puts on each of its links along a side, siblings' bytes as well.
     const auto on_a_link = [&](const BoxSide& side) {
         const double n = static_cast<double>(side.members);
         if (!is_torus) return 1 / n;
-        const bool both = side.closed && topology.dimensions[side.dimension] > 2;
+        const bool both = side.closed && !side.has_gap && topology.dimensions[side.dimension] > 2;
         return (n - 1) / n / (both ? 2.0 : 1.0) * static_cast<double>(side.sharing);
     };
     std::vector<double> left;  // of each share, a chip's part now
@@ -136,7 +184,7 @@ void dimension_wise(const Topology& topology, const std::vector<BoxSide>& sides,
         terms.steps += static_cast<int>(passes * steps);
     }
     LinkBytes loads(topology.links.size(), 0.0);
-    for (const int l : links_of(topology, sides, chips, siblings)) {
+    for (const int l : used) {
         const auto i = static_cast<std::size_t>(l);
         loads[i] = passes * bytes[dimension_of(topology, topology.links[i])];
     }

@@ -13,12 +13,14 @@ namespace podsim {
 struct BoxSide {
     long members = 1, spacing = 1;
     bool closed = false;        // goes all the way round
+    bool has_gap = false;       // a fault took a link of one of its rings: rows are left
     long sharing = 1;           // siblings whose rings run over the same links
     std::size_t dimension = 0;  // of the topology
 };
 
-// Sides longer than one chip of a group of these chips; none where it is no box. `siblings` groups
-// that begin at the chips from the first on do the same.
+// Sides longer than one chip of a group of these chips; none where it is no box, or where faults
+// took more than one link of a ring or any of a row or mesh. `siblings` groups that begin at the
+// chips from the first on do the same.
 std::vector<BoxSide> box_of(const Topology& topology, const std::vector<int>& chips, long siblings);
 
 // Along each side of the box in turn; as many shares as sides, each in an order turned by one, so

@@ -11,6 +11,7 @@
 #include <set>
 #include <stdexcept>
 
+#include "interconnect/fullest_link.hpp"
 #include "interconnect/router.hpp"
 #include "interconnect/symmetry.hpp"
 #include "interconnect/system.hpp"
@@ -29,41 +30,58 @@ int tier_of(const TopologyNode& node) {
 }
 
 // A hashed message chooses one of the links that are equal for it: those that go up from a node,
-// and with the same choice those that come down to one; among switches of a tier both. Of m choices
-// over k links the fullest has more than the mean (plane_imbalance).
+// and with the same choice those that come down to one; among switches of a tier both. The fullest
+// of all decides, and all such sets draw: as many as would be as full as the fullest set.
 void add_collisions(const Topology& topology, double bytes_of_flow, LinkBytes& loads) {
     if (topology.chips_forward) return;
-    struct Group {
-        double bytes = 0;
+    struct Choice {
+        double bytes = 0, seconds = 0;  // seconds: of all its links one after the other
         long links = 0;
-        double factor(double bytes_of_flow) const {
-            return links < 2 ? 1.0
-                             : plane_imbalance(PlaneBalance::message, bytes / bytes_of_flow, links);
-        }
+        double factor = 1;
+        double mean() const { return seconds / static_cast<double>(links); }
     };
-    std::map<std::pair<int, int>, Group> out, in;
+    std::map<std::pair<int, int>, Choice> out, in;
     const auto rise = [&](const TopologyLink& link) {
         return tier_of(topology.nodes[static_cast<std::size_t>(link.to)]) -
                tier_of(topology.nodes[static_cast<std::size_t>(link.from)]);
     };
-    const auto groups_of = [&](const TopologyLink& link) {
-        std::vector<Group*> groups;
-        if (rise(link) >= 0) groups.push_back(&out[{link.from, link.link_class}]);
-        if (rise(link) <= 0) groups.push_back(&in[{link.to, link.link_class}]);
-        return groups;
+    const auto choices_of = [&](const TopologyLink& link) {
+        std::vector<Choice*> choices;
+        if (rise(link) >= 0) choices.push_back(&out[{link.from, link.link_class}]);
+        if (rise(link) <= 0) choices.push_back(&in[{link.to, link.link_class}]);
+        return choices;
     };
     for (std::size_t l = 0; l < loads.size(); ++l) {
         if (!(loads[l] > 0)) continue;
-        for (Group* group : groups_of(topology.links[l])) {
-            group->bytes += loads[l];
-            group->links += 1;
+        for (Choice* choice : choices_of(topology.links[l])) {
+            choice->bytes += loads[l];
+            choice->seconds += loads[l] / topology.links[l].bandwidth;
+            choice->links += 1;
         }
     }
+    double sum = 0, most = 0;
+    const auto over_all = [&](const auto& act) {
+        for (auto* choices : {&out, &in})
+            for (auto& [where, choice] : *choices)
+                if (choice.links > 1) act(choice);
+    };
+    over_all([&](const Choice& choice) {
+        sum += choice.mean();
+        most = std::max(most, choice.mean());
+    });
+    if (!(most > 0)) return;
+    std::map<std::pair<long, long>, double> known;  // most choices are alike
+    over_all([&](Choice& choice) {
+        const double messages = choice.bytes / bytes_of_flow;
+        const auto [at, is_new] = known.try_emplace({std::lround(1024 * messages), choice.links});
+        if (is_new) at->second = fullest_link(messages, choice.links, sum / most);
+        choice.factor = at->second;
+    });
     for (std::size_t l = 0; l < loads.size(); ++l) {
         if (!(loads[l] > 0)) continue;
         double factor = 1;
-        for (const Group* group : groups_of(topology.links[l]))
-            factor = std::max(factor, group->factor(bytes_of_flow));
+        for (const Choice* choice : choices_of(topology.links[l]))
+            factor = std::max(factor, choice->factor);
         loads[l] *= factor;
     }
 }

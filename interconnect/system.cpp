@@ -154,14 +154,6 @@ RankFabric rank_fabric(const SystemSpec& system, int ranks_per_chip) {
     return fabric;
 }
 
-double plane_imbalance(PlaneBalance balance, double messages, long planes) {
-    if (balance == PlaneBalance::packet || planes <= 1 || messages <= 0) return 1.0;
-    const double k = static_cast<double>(planes);
-    const double mean = messages / k;
-    // Few messages can at worst all meet on one plane.
-    return std::min(k, 1.0 + std::sqrt(2.0 * mean * std::log(k)) / mean);
-}
-
 nlohmann::ordered_json system_schema() {
     return schema<SystemSpec>("podsim system");
 }

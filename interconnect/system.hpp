@@ -78,9 +78,4 @@ long chips_fed(Watts supply, Watts each);
 RankFabric rank_fabric(const SystemSpec& system, int ranks_per_chip);
 nlohmann::ordered_json system_schema();
 
-// Load of the fullest of k planes over the mean, for m messages that each take one plane at
-// random: 1 + sqrt(2 (m/k) ln k) / (m/k) (balls into bins, the heavily loaded case); 1 when
-// sprayed or for a single plane.
-double plane_imbalance(PlaneBalance balance, double messages, long planes);
-
 }  // namespace podsim

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "interconnect/coflow.hpp"
+#include "interconnect/fullest_link.hpp"
 
 namespace podsim {
 namespace {
@@ -346,15 +347,18 @@ TEST(SystemProperty, DeadPlanesTakeTheirShare) {
     }));
 }
 
-// Between even and everything on one plane, and never worse for more messages.
-TEST(SystemProperty, ImbalanceOfPlanes) {
+// Between even and everything on one link, less for more messages, more where more sets draw.
+TEST(FullestLinkProperty, BoundsAndOrder) {
     EXPECT_TRUE(rc::check([] {
-        const long planes = any(1, 32);
+        const long links = any(1, 32);
         const double messages = any_scale(0.1, 1e6);
-        const double imbalance = plane_imbalance(PlaneBalance::message, messages, planes);
-        RC_ASSERT(imbalance >= 1);
-        RC_ASSERT(imbalance <= static_cast<double>(planes));
-        RC_ASSERT(at_most(plane_imbalance(PlaneBalance::message, 2 * messages, planes), imbalance));
+        const double groups = static_cast<double>(any(1, 1000));
+        const double fullest = fullest_link(messages, links, groups);
+        RC_ASSERT(fullest >= 1);
+        RC_ASSERT(fullest <= static_cast<double>(links));
+        // Three ways of working it out meet within 3 %.
+        RC_ASSERT(fullest_link(2 * messages, links, groups) <= 1.03 * fullest);
+        RC_ASSERT(fullest <= 1.03 * fullest_link(messages, links, 2 * groups));
     }));
 }
 

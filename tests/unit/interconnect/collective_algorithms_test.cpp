@@ -132,6 +132,30 @@ TEST(CollectiveAlgorithms, ABoxOfATorusGoesAlongItsSides) {
                  std::logic_error);
 }
 
+// A ring of a torus of 8 x 8 lacks a link: rows are left along that dimension, which hold up the
+// other rings, 7/8 of a share one way where 7/16 went both; the shares 1 : 2 end their first phase
+// together, 7/24 of S, and of what is left, an eighth, 2/3 take the row and 1/3 the rings. A second
+// link of the same ring would cut it.
+TEST(CollectiveAlgorithms, ARingThatLacksALinkIsARow) {
+    const std::string torus = "family: torus\ndimensions: [8, 8]\nfaults:\n";
+    const TopologyStack one = stack_of(torus + "  - {link: [chip3, chip4]}\n", 64, 100e9);
+    const auto terms = terms_of(one, Collective::all_gather, Algorithm::dimension_wise, 64);
+    EXPECT_NEAR(terms.seconds_per_byte, (7.0 / 24 + 2.0 / 3 / 8 * 7 / 8) / 25e9, 1e-22);
+    const TopologyStack slow =
+        stack_of(torus + "  - {link: [chip3, chip4], capacity: 0.5}\n", 64, 100e9);
+    const auto held_up = terms_of(slow, Collective::all_gather, Algorithm::dimension_wise, 64);
+    EXPECT_NEAR(held_up.seconds_per_byte, terms.seconds_per_byte, 1e-22);  // half the rate instead
+    const TopologyStack two =
+        stack_of(torus + "  - {link: [chip3, chip4]}\n  - {link: [chip5, chip6]}\n", 64, 100e9);
+    EXPECT_THROW((void)terms_of(two, Collective::all_gather, Algorithm::dimension_wise, 64),
+                 std::logic_error);
+    const TopologyStack apart =
+        stack_of(torus + "  - {link: [chip3, chip4]}\n  - {link: [chip13, chip14]}\n", 64, 100e9);
+    EXPECT_NEAR(
+        terms_of(apart, Collective::all_gather, Algorithm::dimension_wise, 64).seconds_per_byte,
+        terms.seconds_per_byte, 1e-22);
+}
+
 // Every second chip of a ring of eight, and those between in a ring of their own: links carry both,
 // 2 x 3/4 / 2 of the size.
 TEST(CollectiveAlgorithms, SiblingsShareTheLinksOfADimension) {

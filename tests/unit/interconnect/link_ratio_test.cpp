@@ -1,5 +1,6 @@
 // Links inside a fabric beside ports, by hand.
 #include "interconnect/link_ratio.hpp"
+#include "interconnect/fullest_link.hpp"
 
 #include <gtest/gtest.h>
 
@@ -169,9 +170,9 @@ TEST(LinkRatio, AHashMissesOnlyWhereThereIsAChoice) {
     const std::string tree = "{family: fat-tree, node_chips: 8, second_tier: 4, routing: hashed}";
     const RankFabric fabric = fabric_of(tree, 32);
     EXPECT_NEAR(link_ratio(every(1, TransferType::all_to_all, 8), fabric, {8}).up, 1, exact);
-    // 32 ranks: a leaf sends 8 x 24 messages over four uplinks, 48 each: the fullest has
-    // 1 + sqrt(2 x 48 ln 4) / 48 of the mean, where the mean is half of what uplinks take.
-    const double fullest = 1 + std::sqrt(2 * 48 * std::log(4.0)) / 48;
+    // 32 ranks: a leaf sends 8 x 24 messages over four uplinks, 48 each, as many come down, and the
+    // fullest of eight such sets decides, where the mean is half of what uplinks take.
+    const double fullest = fullest_link(8 * 24, 4, 8);
     const double uplinks = 8 * 24.0 / 32 / 800e9, port = 31.0 / 32 / 100e9;
     EXPECT_NEAR(link_ratio(every(1, TransferType::all_to_all, 32), fabric, {32}).up,
                 std::max(1.0, uplinks * fullest / port), 1e-6);

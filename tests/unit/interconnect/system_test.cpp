@@ -4,7 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/diagnostic.hpp"
@@ -81,22 +80,6 @@ TEST(RankFabric, OfOneRank) {
     EXPECT_EQ(fabric.scale_up_latency.value(), 1e-6);
     EXPECT_EQ(fabric.scale_out_latency.value(), 5e-6);
     EXPECT_EQ(rank_fabric(system_of(system_text), 1).domain_ranks, 8);
-}
-
-// 1 + sqrt(2 (m/k) ln k) / (m/k): 64 messages over 4 planes, 16 each, 1 + sqrt(32 ln 4) / 16.
-TEST(PlaneImbalance, ByHand) {
-    EXPECT_NEAR(plane_imbalance(PlaneBalance::message, 64, 4), 1.416277, 1e-6);
-    EXPECT_NEAR(plane_imbalance(PlaneBalance::message, 1024, 7),
-                1 + std::sqrt(2 * std::log(7) * 7 / 1024), 1e-12);
-    // Many messages even out.
-    EXPECT_NEAR(plane_imbalance(PlaneBalance::message, 1e9, 7), 1.0, 1e-3);
-    // One message takes one plane of four: four times the even share, and no more.
-    EXPECT_EQ(plane_imbalance(PlaneBalance::message, 1, 4), 4);
-    EXPECT_EQ(plane_imbalance(PlaneBalance::message, 0.01, 4), 4);
-    // Sprayed, a single plane, or nothing known of the messages.
-    EXPECT_EQ(plane_imbalance(PlaneBalance::packet, 64, 4), 1);
-    EXPECT_EQ(plane_imbalance(PlaneBalance::message, 64, 1), 1);
-    EXPECT_EQ(plane_imbalance(PlaneBalance::message, 0, 4), 1);
 }
 
 TEST(System, MissingKeys) {
