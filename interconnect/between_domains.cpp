@@ -15,6 +15,22 @@ CollectiveTerms shifted_terms(const TopologyStack& stack, const ChipGroup& group
     return between_domains(stack, Collective::send_recv, group, 1, ExchangePath::pairwise);
 }
 
+std::vector<Flow> to_next_domains(const std::map<long, std::vector<int>>& domains, bool is_chain) {
+    double members = 0;
+    for (const auto& [number, here] : domains) members += static_cast<double>(here.size());
+    std::vector<Flow> flows;
+    for (auto from = domains.begin(); from != domains.end(); ++from) {
+        const auto next = std::next(from);
+        if (is_chain && next == domains.end()) break;
+        const std::vector<int>& to = (next == domains.end() ? domains.begin() : next)->second;
+        const double here = static_cast<double>(to.size());
+        for (std::size_t k = 0; k < to.size(); ++k)
+            flows.push_back({from->second[k % from->second.size()], to[k],
+                             (is_chain ? 1 : (members - here) / members) / here});
+    }
+    return flows;
+}
+
 CollectiveTerms between_domains(const TopologyStack& stack, Collective collective,
                                 const ChipGroup& group, long domain_chips, ExchangePath path) {
     CollectiveTerms terms;
@@ -23,7 +39,6 @@ CollectiveTerms between_domains(const TopologyStack& stack, Collective collectiv
     std::map<long, std::vector<int>> domains;
     for (const int chip : chips) domains[chip / domain_chips].push_back(chip);
     if (domains.size() < 2) return terms;
-    const double members = static_cast<double>(chips.size());
     if (collective == Collective::all_to_all) {
         const std::size_t each = chips.size() / domains.size();
         const bool equal = std::all_of(domains.begin(), domains.end(), [each](const auto& domain) {
@@ -48,16 +63,7 @@ CollectiveTerms between_domains(const TopologyStack& stack, Collective collectiv
                 flows.push_back({chips[i], next, 1.0});
         }
     } else {
-        const bool chain = collective == Collective::broadcast;  // which does not close
-        for (auto from = domains.begin(); from != domains.end(); ++from) {
-            const auto next = std::next(from);
-            if (chain && next == domains.end()) break;
-            const std::vector<int>& to = (next == domains.end() ? domains.begin() : next)->second;
-            const double here = static_cast<double>(to.size());
-            for (std::size_t k = 0; k < to.size(); ++k)
-                flows.push_back({from->second[k % from->second.size()], to[k],
-                                 (chain ? 1 : (members - here) / members) / here});
-        }
+        flows = to_next_domains(domains, collective == Collective::broadcast);
     }
     work.step(terms, flows, 1);
     return terms;

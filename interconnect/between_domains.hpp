@@ -2,6 +2,9 @@
 // over links of its own and is left out.
 #pragma once
 
+#include <map>
+#include <vector>
+
 #include "interconnect/collective_algorithms.hpp"
 
 namespace podsim {
@@ -12,6 +15,10 @@ CollectiveTerms shifted_terms(const TopologyStack& stack, const ChipGroup& group
 // Who sends what a domain of chips has for members of others: each member to each of them, or the
 // member that has the receiver's place in the row, once what its domain has for it is there.
 enum class ExchangePath { pairwise, equal_places };
+
+// From each domain to the next, of a size of 1 byte: every member takes in its part of what its
+// domain lacks; in a chain, which does not close, of the whole.
+std::vector<Flow> to_next_domains(const std::map<long, std::vector<int>>& domains, bool is_chain);
 
 // What crosses from domain to domain of `domain_chips` chips, of a size of 1 byte: exchanges
 // everywhere; all-gathers and reduce-scatters in rings that take in at every member of a domain its

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
+#include <limits>
 #include <optional>
 #include <stdexcept>
 
@@ -282,20 +282,18 @@ std::vector<CollectiveTerms> collective_terms(const TopologyStack& stack, Collec
     return terms_of(stack, collective, group, reduces_in_switch, only, {});
 }
 
-CollectiveTerms direct_bytes(const TopologyStack& stack, Collective collective,
-                             const ChipGroup& group) {
-    CollectiveTerms terms;
-    terms.algorithm = Algorithm::direct;
+CollectiveTerms least_bytes(const TopologyStack& stack, Collective collective,
+                            const ChipGroup& group, double enough) {
+    CollectiveTerms least;
+    least.algorithm = Algorithm::direct;
     CollectiveWork work(stack, group);
     work.look_for_less_than(std::numeric_limits<double>::max());
-    direct(work, collective, terms);
-    return terms;
-}
-
-std::vector<CollectiveTerms> faster_bytes(const TopologyStack& stack, Collective collective,
-                                          const ChipGroup& group, bool reduces_in_switch,
-                                          double seconds_per_byte) {
-    return terms_of(stack, collective, group, reduces_in_switch, {}, seconds_per_byte);
+    direct(work, collective, least);
+    if (least.seconds_per_byte <= enough * (1 + 1e-9)) return least;
+    for (CollectiveTerms& other :
+         terms_of(stack, collective, group, false, {}, least.seconds_per_byte))
+        if (other.seconds_per_byte < least.seconds_per_byte) least = std::move(other);
+    return least;
 }
 
 double farthest_members(const TopologyStack& stack, const ChipGroup& group) {

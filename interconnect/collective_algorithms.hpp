@@ -55,12 +55,11 @@ std::vector<CollectiveTerms> collective_terms(const TopologyStack& stack, Collec
                                               const ChipGroup& group, bool reduces_in_switch,
                                               std::optional<Algorithm> only = {});
 
-// Bytes alone, no latency: of the direct one, and of those beside it that take less than this.
-CollectiveTerms direct_bytes(const TopologyStack& stack, Collective collective,
-                             const ChipGroup& group);
-std::vector<CollectiveTerms> faster_bytes(const TopologyStack& stack, Collective collective,
-                                          const ChipGroup& group, bool reduces_in_switch,
-                                          double seconds_per_byte);
+// The least seconds a byte of all algorithms without switches that add up, for long transfers;
+// bytes alone, no latency. Those beside the direct one are looked at only where that takes more
+// than `enough`.
+CollectiveTerms least_bytes(const TopologyStack& stack, Collective collective,
+                            const ChipGroup& group, double enough);
 
 // Hardware latency between the two members that are farthest apart.
 double farthest_members(const TopologyStack& stack, const ChipGroup& group);

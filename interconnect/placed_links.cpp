@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "interconnect/between_domains.hpp"
 #include "interconnect/collective_algorithms.hpp"
 #include "interconnect/collective_work.hpp"
 #include "interconnect/topology_times.hpp"
@@ -93,24 +94,13 @@ std::vector<std::pair<ChipGroup, double>> joined(const Shapes& shapes) {
     return result;
 }
 
-// The least time by the links of all algorithms for long transfers; those beside the direct one
-// only where that takes longer than the port.
-CollectiveTerms best_terms(const TopologyStack& stack, Collective collective,
-                           const ChipGroup& group, double port) {
-    // The steps of a reduce-scatter are those of an all-gather.
-    if (collective == Collective::reduce_scatter) collective = Collective::all_gather;
-    CollectiveTerms least = direct_bytes(stack, collective, group);
-    if (least.seconds_per_byte <= port * (1 + 1e-9)) return least;
-    for (CollectiveTerms& other :
-         faster_bytes(stack, collective, group, false, least.seconds_per_byte))
-        if (other.seconds_per_byte < least.seconds_per_byte) least = std::move(other);
-    return least;
-}
-
 class Placing {
   public:
     Placing(const Transfer& transfer, const RankFabric& fabric)
-        : collective_(collective_of(transfer.type)), transfer_(transfer), fabric_(fabric) {}
+        : collective_(collective_of(transfer.type)), transfer_(transfer), fabric_(fabric) {
+        // The steps of a reduce-scatter are those of an all-gather.
+        if (collective_ == Collective::reduce_scatter) collective_ = Collective::all_gather;
+    }
 
     LinkRatio ratio(const Groups& groups) const {
         LinkRatio result;
@@ -172,7 +162,7 @@ class Placing {
         for (const auto& [domain, its] : shapes) {
             all.emplace_back(domain, LinkLoads(stack));
             for (const auto& [group, weight] : joined(its)) {
-                const CollectiveTerms terms = best_terms(stack, collective_, group, port);
+                const CollectiveTerms terms = least_bytes(stack, collective_, group, port);
                 whole = std::max(whole, weight * terms.seconds_per_byte);
                 for (std::size_t level = 0; level < terms.link_bytes.size(); ++level)
                     for (const long copy : copies(stack.levels[level], group))
@@ -193,34 +183,19 @@ class Placing {
         return found;
     }
 
-    // Rings go from a domain to the next between members of equal place, exchanges everywhere.
+    // Rings go from a domain to the next, exchanges everywhere.
     void between(const Groups& groups, long first, LinkRatio& result) const {
         std::vector<Flow> flows;
-        double port_bytes = 0;
-        const double share = 1.0 / fabric_.ranks_per_chip;
+        double port_bytes = 0;  // of the busiest member
         for (const auto& group : groups) {
-            const auto members = static_cast<double>(group.size());
-            const auto inside =
-                static_cast<std::size_t>(std::count_if(group.begin(), group.end(), [&](int rank) {
-                    return domain_of(rank) == domain_of(group.front());
-                }));
-            if (inside == group.size()) continue;
-            const auto send = [&](int from, int to, double bytes) {
-                if (domain_of(from) == domain_of(to)) return;
-                flows.push_back({chip_of(from), chip_of(to), bytes * share});
-            };
-            if (collective_ == Collective::send_recv) {
-                send(group[0], group[1], 1);
-                port_bytes = 1;
-            } else if (collective_ == Collective::all_to_all) {
-                for (const int from : group)
-                    for (const int to : group) send(from, to, 1 / members);
-                port_bytes =
-                    std::max(port_bytes, (members - static_cast<double>(inside)) / members);
-            } else {
-                for (std::size_t i = 0; i < group.size(); ++i)
-                    send(group[i], group[(i + inside) % group.size()], 1);
-                port_bytes = 1;
+            std::map<long, std::vector<int>> domains;
+            for (const int rank : group) domains[domain_of(rank)].push_back(rank);
+            if (domains.size() < 2) continue;
+            std::map<int, double> taken;
+            for (const Flow& flow : between_ranks(group, domains)) {
+                flows.push_back({chip_of(flow.from), chip_of(flow.to),
+                                 flow.bytes / static_cast<double>(fabric_.ranks_per_chip)});
+                port_bytes = std::max(port_bytes, taken[flow.to] += flow.bytes);
             }
         }
         if (flows.empty()) return;
@@ -229,6 +204,19 @@ class Placing {
         const double port = port_bytes / (fabric_.scale_out.value() * fabric_.ranks_per_chip);
         result.out = std::max(1.0, loads.slowest() / port);
         put_uses(loads.seconds(), port, result.out, first, result.out_uses);
+    }
+
+    std::vector<Flow> between_ranks(const std::vector<int>& group,
+                                    const std::map<long, std::vector<int>>& domains) const {
+        if (collective_ == Collective::send_recv) return {{group[0], group[1], 1.0}};
+        if (collective_ != Collective::all_to_all)
+            return to_next_domains(domains, collective_ == Collective::broadcast);
+        const double each = 1.0 / static_cast<double>(group.size());
+        std::vector<Flow> flows;
+        for (const int from : group)
+            for (const int to : group)
+                if (domain_of(from) != domain_of(to)) flows.push_back({from, to, each});
+        return flows;
     }
 
     Collective collective_;

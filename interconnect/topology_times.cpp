@@ -52,20 +52,9 @@ LinkSeconds TopologyTimes::seconds_per_byte(Collective collective, const ChipGro
         const auto known = least_.find({collective, group});
         if (known != least_.end()) return known->second;
     }
-    LinkSeconds least;
-    if (collective == Collective::send_recv) {
-        least = link_seconds(stack_, shifted_terms(stack_, group));
-    } else {
-        least = link_seconds(stack_, direct_bytes(stack_, collective, group));
-    }
-    if (least.whole > enough * (1 + 1e-9)) {
-        for (const CollectiveTerms& other :
-             faster_bytes(stack_, collective, group, reduces_, least.whole)) {
-            // What switches add up has bytes of its own.
-            if (other.algorithm != Algorithm::in_switch && other.seconds_per_byte < least.whole)
-                least = link_seconds(stack_, other);
-        }
-    }
+    LinkSeconds least = link_seconds(stack_, collective == Collective::send_recv
+                                                 ? shifted_terms(stack_, group)
+                                                 : least_bytes(stack_, collective, group, enough));
     // A broadcast may scatter, the way back of a reduce-scatter, and gather at all (Thakur,
     // Rabenseifner and Gropp 2005).
     if (collective == Collective::broadcast && least.whole > enough * (1 + 1e-9)) {

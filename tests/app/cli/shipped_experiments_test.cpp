@@ -77,6 +77,20 @@ TEST(ShippedExperiments, ThePageSaysWhatAFasterSupernodeBrings) {
     }
 }
 
+TEST(ShippedExperiments, ThePageSaysWhatAFasterSupernodeBringsToTraining) {
+    const Folder folder;
+    for (const auto& one : run(folder, "scale-up-bandwidth-training").at("alternatives")) {
+        const double step = metric(one, "step_time");
+        const std::string row = fmt::format(
+            "| {} | {:.0f} | {:.1f} | {:.0f} | {:.1f} | {:.2f} |",
+            one.at("name").get<std::string>(), metric(one, "training_tokens_per_second_per_chip"),
+            step, metric(one, "exposed_communication_time") / 10 / step,
+            100 * metric(one, "model_flops_utilization"),
+            metric(one, "usd_per_trillion_tokens_owned"));
+        EXPECT_TRUE(page_has_row(row)) << "put this into docs/fabric.md:\n" << row;
+    }
+}
+
 TEST(ShippedExperiments, ThePageSaysWhatTheFabricsDo) {
     const Folder folder;
     const auto decode = run(folder, "fabrics-decode").at("alternatives");
