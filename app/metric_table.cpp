@@ -110,6 +110,8 @@ const std::vector<MetricInfo>& metric_table() {
          "work the model needs, recomputation not counted, over time and packages"},
         {"model_flops_utilization", "model FLOPs utilization (MFU)", "share", "achieved",
          "model work over the published peak"},
+        {"model_flops_utilization_whole_attention", "MFU with attention's whole square", "share",
+         "achieved", "as papers count that take no causal mask off"},
         {"hardware_flops_utilization", "hardware FLOPs utilization (HFU)", "share", "achieved",
          "work done, recomputation counted, over the published peak"},
         {"bubble_fraction", "bubble between passes", "share", "achieved",

@@ -41,19 +41,22 @@ CollectiveWork::CollectiveWork(const TopologyStack& stack, const ChipGroup& grou
                                                 group.members, group.stride, chips));
     }
     for (int i = 0; i < group.members; ++i) chips_.push_back(group.first + i * group.stride);
-    const std::size_t siblings = static_cast<std::size_t>(std::max(1, group.siblings));
-    // Where chips pass on for each other, links between them are of several siblings: all are
-    // looked at.
-    const bool meet = std::any_of(
-        stack.levels.begin(), stack.levels.end(), [&](const TopologyStack::Level& level) {
-            return level.topology.chips_forward && group.stride < level.chips;
-        });
-    const bool all = meet || siblings * chips_.size() <= kMostFlows;
+    for (const TopologyStack::Level& level : stack.levels) samples_.push_back(sample_on(level));
+}
+
+// Where chips pass on for each other, links between them are of several siblings: all are looked
+// at.
+CollectiveWork::Sample CollectiveWork::sample_on(const TopologyStack::Level& level) const {
+    const std::size_t siblings = static_cast<std::size_t>(std::max(1, group_.siblings));
+    const bool meet = level.topology.chips_forward && group_.stride < level.chips;
+    const bool all = meet || siblings * chips_.size() <= kMostSources;
     const std::size_t looked_at =
-        all ? siblings : std::clamp<std::size_t>(kSampledFlows / chips_.size(), 1, siblings);
+        all ? siblings : std::clamp<std::size_t>(kSampledSources / chips_.size(), 1, siblings);
+    Sample sample;
     for (std::size_t i = 0; i < looked_at; ++i)
-        shifts_.push_back(static_cast<int>(i * siblings / looked_at));
-    each_ = static_cast<double>(siblings) / static_cast<double>(looked_at);
+        sample.shifts.push_back(static_cast<int>(i * siblings / looked_at));
+    sample.each = static_cast<double>(siblings) / static_cast<double>(looked_at);
+    return sample;
 }
 
 std::vector<int> CollectiveWork::near_order() const {
@@ -70,33 +73,38 @@ std::vector<int> CollectiveWork::near_order() const {
 void CollectiveWork::step(CollectiveTerms& terms, const std::vector<Flow>& flows,
                           double times) const {
     if (terms.seconds_per_byte >= most_) return;
-    std::vector<std::vector<Flow>> by_level(stack_.levels.size()), own(by_level);
-    double latency = 0;
-    for (const int shift : shifts_) {
+    // Flows of a sibling that meet on a level.
+    const auto meeting = [&](std::size_t level, int shift, std::vector<Flow>& some) {
+        // One inner group stands for all; the outer level has everyone's.
+        const bool inner = level + 1 < stack_.levels.size();
+        const long chips = stack_.levels[level].chips;
         for (const Flow& flow : flows) {
             if (flow.from == flow.to) continue;
             const Placed at = place_of(stack_, flow.from + shift, flow.to + shift);
-            // One inner group stands for all; the outer level has everyone's.
-            const bool inner = at.level + 1 < stack_.levels.size();
-            const long chips = stack_.levels[at.level].chips;
+            if (at.level != level) continue;
             if (inner && (flow.from + shift) / chips != chips_.front() / chips) continue;
-            by_level[at.level].push_back({at.from, at.to, flow.bytes});
+            some.push_back({at.from, at.to, flow.bytes});
         }
-        if (shift == 0) own = by_level;
-    }
-    double seconds = 0;
-    for (std::size_t l = 0; l < by_level.size(); ++l) {
-        if (by_level[l].empty()) continue;
+    };
+    double seconds = 0, latency = 0;
+    for (std::size_t l = 0; l < stack_.levels.size(); ++l) {
+        std::vector<Flow> all, own;
+        for (const int shift : samples_[l].shifts) {
+            meeting(l, shift, all);
+            if (shift == 0) own = all;
+        }
+        if (all.empty()) continue;
         const Topology& topology = stack_.levels[l].topology;
         const auto route = [&](const std::vector<Flow>& some) {
             return route_flows(topology, some, stack_.spec.routing, stack_.spec.flows_per_pair);
         };
-        RoutedFlows routed = route(by_level[l]);
-        stand_for_all(topology, routed.loads);
+        RoutedFlows routed = route(all);
+        stand_for_all(l, routed.loads);
         seconds = std::max(seconds, slowest(topology, routed.loads));
         add(terms, l, routed.loads, times);
         if (rates_alone()) continue;
-        latency = std::max(latency, shifts_.size() == 1 ? routed.latency : route(own[l]).latency);
+        const bool alone = samples_[l].shifts.size() == 1;
+        latency = std::max(latency, alone ? routed.latency : route(own).latency);
     }
     terms.latency += latency * times;
     terms.seconds_per_byte += seconds * times;
@@ -117,7 +125,7 @@ void CollectiveWork::exchange(CollectiveTerms& terms, double times, long domain_
                 here.push_back(static_cast<int>(chip % level.chips));
         const double reach = static_cast<double>(here.size());
         if (here.back() / cell == here.front() / cell) continue;
-        LinkBytes loads = siblings_loads(level, here, cell);
+        LinkBytes loads = siblings_loads(l, here, cell);
         for (double& load : loads) load *= reach / members;
         seconds = std::max(seconds, slowest(level.topology, loads));
         add(terms, l, loads, times);
@@ -128,10 +136,11 @@ void CollectiveWork::exchange(CollectiveTerms& terms, double times, long domain_
     terms.steps += static_cast<int>(std::lround(times));
 }
 
-LinkBytes CollectiveWork::siblings_loads(const TopologyStack::Level& level,
-                                         const std::vector<int>& here, long cell) const {
+LinkBytes CollectiveWork::siblings_loads(std::size_t of_level, const std::vector<int>& here,
+                                         long cell) const {
+    const TopologyStack::Level& level = stack_.levels[of_level];
     LinkBytes sum(level.topology.links.size(), 0.0);
-    for (const int shift : shifts_) {
+    for (const int shift : samples_[of_level].shifts) {
         std::vector<int> members;
         for (const int chip : here)
             members.push_back((chip + shift) % static_cast<int>(level.chips));
@@ -139,12 +148,14 @@ LinkBytes CollectiveWork::siblings_loads(const TopologyStack::Level& level,
             level.topology, members, cell, stack_.spec.routing, stack_.spec.flows_per_pair);
         for (std::size_t l = 0; l < sum.size(); ++l) sum[l] += loads[l];
     }
-    stand_for_all(level.topology, sum);
+    stand_for_all(of_level, sum);
     return sum;
 }
 
-void CollectiveWork::stand_for_all(const Topology& topology, LinkBytes& loads) const {
-    if (each_ == 1) return;
+void CollectiveWork::stand_for_all(std::size_t level, LinkBytes& loads) const {
+    const double each = samples_[level].each;
+    if (each == 1) return;
+    const Topology& topology = stack_.levels[level].topology;
     const auto is_own = [&](const TopologyLink& link) {
         return std::min(link.from, link.to) < topology.chips;
     };
@@ -159,7 +170,7 @@ void CollectiveWork::stand_for_all(const Topology& topology, LinkBytes& loads) c
     for (std::size_t l = 0; l < loads.size(); ++l) {
         if (is_own(topology.links[l])) continue;
         const auto c = static_cast<std::size_t>(topology.links[l].link_class);
-        loads[l] = each_ * (everyone ? sum[c] / links[c] : loads[l]);
+        loads[l] = each * (everyone ? sum[c] / links[c] : loads[l]);
     }
 }
 

@@ -24,9 +24,11 @@ struct Placed {
 };
 Placed place_of(const TopologyStack& stack, int from, int to);
 
-// Above, patterns of pairs are left out, and of siblings a part stands for all.
+// Above, patterns of pairs are left out.
 inline constexpr std::size_t kMostFlows = 4096;
-inline constexpr std::size_t kSampledFlows = 512;  // of those that stand for more
+// Above, of siblings a part stands for all: a fabric is searched from each of their members.
+inline constexpr std::size_t kMostSources = 1024;
+inline constexpr std::size_t kSampledSources = 512;  // of those that stand for more
 
 // Works out one algorithm after the other for one group and its siblings. Loads of inner groups are
 // those of the group that has the first member; groups are alike.
@@ -59,14 +61,20 @@ class CollectiveWork {
     const TopologyStack& stack() const { return stack_; }
 
   private:
+    // Siblings that are looked at on a level.
+    struct Sample {
+        std::vector<int> shifts;  // from the group to them, 0 the first
+        double each = 1;          // of them stands for so many
+    };
+    Sample sample_on(const TopologyStack::Level& level) const;
+
     // Of the members `here` of a level and of those of the siblings, between cells.
-    LinkBytes siblings_loads(const TopologyStack::Level& level, const std::vector<int>& here,
-                             long cell) const;
+    LinkBytes siblings_loads(std::size_t level, const std::vector<int>& here, long cell) const;
 
     // Makes what the siblings that are looked at put on links what all do: a chip's own links carry
     // what it sends, those between switches the others' bytes too, evenly where all chips take
     // part.
-    void stand_for_all(const Topology& topology, LinkBytes& loads) const;
+    void stand_for_all(std::size_t level, LinkBytes& loads) const;
 
     // Of one level, whose number the members have there.
     double farthest_pair(std::size_t level, const std::vector<int>& members) const;
@@ -74,8 +82,7 @@ class CollectiveWork {
     const TopologyStack& stack_;
     ChipGroup group_;
     std::vector<int> chips_;
-    std::vector<int> shifts_;  // to the siblings that are looked at, 0 the first
-    double each_ = 1;          // of them stands for so many
+    std::vector<Sample> samples_;  // by level
     double most_ = std::numeric_limits<double>::infinity();
 };
 

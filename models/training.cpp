@@ -75,6 +75,11 @@ DType gradient_format(DType forward) {
     return is_quantised(forward) ? stream_format : forward;
 }
 
+// Attention in FP8 goes back in FP8 too, as Transformer Engine's and cuDNN's do.
+DType attention_gradient_format(DType forward) {
+    return forward == DType::fp8 ? forward : gradient_format(forward);
+}
+
 double product(long a, long b, long c) {
     return static_cast<double>(a) * static_cast<double>(b) * static_cast<double>(c);
 }
@@ -138,8 +143,8 @@ class BackwardPass {
         Attention a = forward;
         a.head_dim_qk = 3 * forward.head_dim_qk;
         a.head_dim_v = 2 * forward.head_dim_v;
-        a.compute = gradient_format(forward.compute);
-        a.kv = gradient_format(forward.kv);
+        a.compute = attention_gradient_format(forward.compute);
+        a.kv = attention_gradient_format(forward.kv);
         input(name, a);
     }
 
@@ -271,6 +276,21 @@ double layer_work(const ModelSpec& model, const LayerKind& kind, long sequence) 
            matrix_work(expert_block(model, precision, {1, sequence}, "shared_expert"));
 }
 
+// Of one sequence, forward.
+double masked_work(const ModelSpec& model, const LayerKind& kind, long sequence) {
+    const StepShape shape{Phase::prefill, 1, sequence, sequence, 1, AttentionSplit::heads};
+    double masked = 0;
+    for (const Operator& op : attention_block(model, Precision{}, shape, kind)) {
+        const auto* a = std::get_if<Attention>(&op.body);
+        if (a == nullptr || a->window > 0 || a->selected > 0 || a->compression > 1) continue;
+        const auto pairs = static_cast<double>(a->batch * a->heads) *
+                           static_cast<double>(a->query) * static_cast<double>(a->context);
+        masked += 2.0 * static_cast<double>(a->head_dim_qk + a->head_dim_v) * pairs -
+                  matrix_work_of(op.body).value();
+    }
+    return masked;
+}
+
 }  // namespace
 
 const std::vector<std::pair<const char*, RecomputePolicy>>& names_of(const RecomputePolicy*) {
@@ -375,6 +395,17 @@ Flops training_flops_per_token(const ModelSpec& model, long sequence, bool with_
     ++more.experts_per_token;
     const Flops each = training_flops_per_token(more, sequence, with_drafts) - all;
     return all - dropped * static_cast<double>(model.experts_per_token) * each;
+}
+
+Flops masked_flops_per_token(const ModelSpec& model, long sequence, bool with_drafts) {
+    require_at_least_one("sequence", sequence);
+    double forward = 0;
+    for (const LayerCount& alike : layer_kinds(model))
+        forward += static_cast<double>(alike.count) * masked_work(model, alike.kind, sequence);
+    if (with_drafts && model.draft_layers > 0)
+        forward += static_cast<double>(model.draft_layers) *
+                   masked_work(model, model.draft_layer, sequence);
+    return Flops(3 * forward / static_cast<double>(sequence));
 }
 
 }  // namespace podsim

@@ -105,4 +105,9 @@ Flops training_flops_per_token(const ModelSpec& model, long sequence, bool with_
 Flops training_flops_per_token(const ModelSpec& model, long sequence, bool with_drafts,
                                double dropped);
 
+// What a causal mask takes from that, which papers count all the same that give attention its whole
+// square (Chowdhery et al., PaLM, arXiv 2204.02311, appendix B): 3 x 2 (q + v) FLOP a head for each
+// pair of a token and a later one. Attention over windows or chosen entries has no such square.
+Flops masked_flops_per_token(const ModelSpec& model, long sequence, bool with_drafts);
+
 }  // namespace podsim

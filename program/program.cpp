@@ -20,11 +20,19 @@ int size_of(const auto& container) {
     throw std::invalid_argument(who + ": " + what);
 }
 
+// Written out only where something is refused: programs have thousands of tasks.
+struct Numbered {
+    const char* kind;
+    int id;
+    operator std::string() const { return fmt::format("{} {}", kind, id); }
+};
+
 std::string task_name(int id) {
-    return fmt::format("task {}", id);
+    return Numbered{"task", id};
 }
 
-void require_index(const std::string& who, const char* what, int index, int size) {
+template <class Who>
+void require_index(const Who& who, const char* what, int index, int size) {
     if (index < 0 || index >= size) refuse(who, fmt::format("{} {} of {}", what, index, size));
 }
 
@@ -84,7 +92,7 @@ void require_valid_tables(const Program& program) {
     if (!(program.rank_skew >= 0)) refuse("rank skew", "below zero");
 }
 
-void require_valid_body(const Program& program, const Task& task, const std::string& who) {
+void require_valid_body(const Program& program, const Task& task, const Numbered& who) {
     switch (task.kind) {
         case TaskKind::compute:
             require_index(who, "operator", task.body, size_of(program.operators));
@@ -108,15 +116,16 @@ void require_valid_body(const Program& program, const Task& task, const std::str
 
 void require_valid_task(const Program& program, int id) {
     const Task& task = at(program.tasks, id);
-    const std::string who = task_name(id);
+    const Numbered who{"task", id};
     require_index(who, "class", task.rank_class, size_of(program.classes));
     require_index(who, "stream", task.stream, size_of(program.streams));
     require_valid_body(program, task, who);
     for (const int before : task.after) {
         require_index(who, "dependency", before, id);
         if (at(program.tasks, before).rank_class != task.rank_class) {
-            throw std::invalid_argument(fmt::format(
-                "{} waits for task {} of another class: only transfers join classes", who, before));
+            throw std::invalid_argument(
+                fmt::format("{} waits for task {} of another class: only transfers join classes",
+                            std::string(who), before));
         }
     }
 }
@@ -137,7 +146,7 @@ void require_named(const Program& program, const std::vector<int>& tasks, TaskKi
 // The instance and its tasks name each other, each once. `named` marks the tasks it names.
 void require_valid_instance(const Program& program, int id, std::vector<bool>& named) {
     const TransferInstance& instance = at(program.instances, id);
-    require_index(fmt::format("instance {}", id), "transfer", instance.transfer,
+    require_index(Numbered{"instance", id}, "transfer", instance.transfer,
                   size_of(program.transfers));
     const Transfer& transfer = at(program.transfers, instance.transfer);
     if (instance.tasks.empty()) refuse(transfer.name, "no task takes part");

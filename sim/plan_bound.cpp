@@ -8,24 +8,6 @@
 
 namespace podsim {
 
-namespace {
-
-// What keeps the cores of the busiest class at work, alone.
-double busy_seconds(const TrainingPass& pass) {
-    std::vector<Picoseconds> sums(pass.program.classes.size());
-    for (std::size_t i = 0; i < pass.program.tasks.size(); ++i) {
-        const Task& task = pass.program.tasks[i];
-        if (task.kind == TaskKind::transfer) continue;
-        const TaskRecord& record = pass.record.tasks[i];
-        sums[static_cast<std::size_t>(task.rank_class)] +=
-            record.gap + record.launch + record.alone;
-    }
-    const auto most = std::max_element(sums.begin(), sums.end());
-    return most == sums.end() ? 0 : to_seconds(*most).value();
-}
-
-}  // namespace
-
 const PlanBound::Part& PlanBound::part(const TrainingPlan& plan, const TrainingPosition& part,
                                        bool busy) {
     const bool apart = splits_backward(plan.schedule);
@@ -44,7 +26,7 @@ const PlanBound::Part& PlanBound::part(const TrainingPlan& plan, const TrainingP
     if (!fresh) return it->second;
     const auto seconds = [&](PassKind kind) {
         const TrainingPassPtr pass = training_.part(asked, part, kind);
-        return busy ? busy_seconds(*pass) : pass->time().value();
+        return (busy ? pass->busy : pass->time()).value();
     };
     Part& times = it->second;
     times.forward = seconds(PassKind::forward);

@@ -43,8 +43,8 @@ class Search {
           plain_(without_links(question.machine.fabric)),
           on_ports_{question.machine.hardware, plain_, question.machine.collectives,
                     question.machine.ranks, question.machine.driver},
-          training_(question.job, question.machine, question.cache),
-          ports_(question.job, on_ports_, question.cache),
+          training_(question.job, question.machine, question.cache, PassDetail::times),
+          ports_(question.job, on_ports_, question.cache, PassDetail::times),
           memory_(question.job),
           bound_(question.job, ports_),
           room_(question.machine.hardware.hbm_capacity * question.form.memory) {}
@@ -327,8 +327,8 @@ class Search {
         TrainingMachine fast = question_.machine, slow = question_.machine;
         fast.operator_time = 1 / (1 + question_.band->share);
         slow.operator_time = 1 + question_.band->share;
-        TrainingCase faster(question_.job, fast, question_.cache),
-            slower(question_.job, slow, question_.cache);
+        TrainingCase faster(question_.job, fast, question_.cache, PassDetail::times),
+            slower(question_.job, slow, question_.cache, PassDetail::times);
         PlanBandEffect effect{*question_.band, list.front(), list.front()};
         double best_fast = 0, best_slow = 0;
         for (std::size_t i = 0; i < list.size() && !stopped(); ++i) {

@@ -73,6 +73,27 @@ std::string directions(const TrainingPlan& plan) {
     return two_directions(plan) ? fmt::format("|two, {}", plan.pipeline_parallel) : "";
 }
 
+Seconds busy_seconds(const Program& program, const RunRecord& record) {
+    std::vector<Picoseconds> sums(program.classes.size());
+    for (std::size_t i = 0; i < program.tasks.size(); ++i) {
+        const Task& task = program.tasks[i];
+        if (task.kind == TaskKind::transfer) continue;
+        const TaskRecord& of = record.tasks[i];
+        at(sums, task.rank_class) += of.gap + of.launch + of.alone;
+    }
+    const auto most = std::max_element(sums.begin(), sums.end());
+    return most == sums.end() ? Seconds(0.0) : to_seconds(*most);
+}
+
+Seconds transfers_on_chain(const Program& program, const RunRecord& record) {
+    Picoseconds sum = 0;
+    for (const int id : record.critical_path) {
+        const TaskRecord& of = at(record.tasks, id);
+        if (at(program.tasks, id).kind == TaskKind::transfer) sum += of.end - of.start;
+    }
+    return to_seconds(sum);
+}
+
 const StageNeed& fullest_of(const std::vector<StageNeed>& needs) {
     return *std::max_element(needs.begin(), needs.end(), [](const auto& a, const auto& b) {
         return a.need.total() < b.need.total();
@@ -83,6 +104,21 @@ const StageNeed& fullest_of(const std::vector<StageNeed>& needs) {
 
 const StageNeed& TrainingStep::fullest() const {
     return fullest_of(needs);
+}
+
+Seconds TrainingStep::own_norm(int stage) const {
+    const std::size_t kind = at(kind_of_stage, stage);
+    return at(timing.stages, stage).last + reductions[kind] + norms[kind]->time();
+}
+
+Seconds TrainingStep::wait_for_others() const {
+    const std::size_t kind = at(kind_of_stage, critical_stage);
+    return norm_known - own_norm(critical_stage) + optimizer - optimizers[kind]->time();
+}
+
+Seconds TrainingStep::optimizer_time() const {
+    const std::size_t kind = at(kind_of_stage, critical_stage);
+    return norms[kind]->time() + wait_for_others() + optimizers[kind]->time();
 }
 
 std::vector<StageNeed> TrainingCase::memory(const TrainingPlan& plan) const {
@@ -119,6 +155,13 @@ TrainingPassPtr TrainingCase::run(Program program) {
     ran->record = run_on_shared_cores(ran->program, ran->costs, machine_.hardware, machine_.driver,
                                       parted ? 0 : job_.engine.transfer_core_share);
     events_ += static_cast<long>(ran->record.events);
+    ran->busy = busy_seconds(ran->program, ran->record);
+    ran->transfers = transfers_on_chain(ran->program, ran->record);
+    if (detail_ == PassDetail::times) {
+        const Picoseconds end = ran->record.end;
+        *ran = {{}, {}, {}, ran->busy, ran->transfers};
+        ran->record.end = end;
+    }
     return ran;
 }
 
@@ -141,13 +184,36 @@ TrainingPassPtr TrainingCase::pass(const TrainingPlan& plan, const PassRequest& 
     return known_[key] = run(build_pass(job_, plan, request));
 }
 
-TrainingPassPtr TrainingCase::optimizer(const TrainingPlan& plan,
-                                        const std::vector<TrainingPosition>& positions) {
-    std::string key = "optimizer|" + plan_key(plan) + "|" + placement_key(plan) + directions(plan);
+TrainingPassPtr TrainingCase::after_passes(const char* name, PassMaker make,
+                                           const TrainingPlan& plan,
+                                           const std::vector<TrainingPosition>& positions) {
+    std::string key = name + ("|" + plan_key(plan)) + "|" + placement_key(plan) + directions(plan);
     for (const TrainingPosition& one : positions) key += "|" + work_of(job_, one);
     const auto found = known_.find(key);
     if (found != known_.end()) return found->second;
-    return known_[key] = run(build_optimizer(job_, plan, positions));
+    return known_[key] = run(make(job_, plan, positions));
+}
+
+Seconds TrainingCase::norm_sum_time(const TrainingPlan& plan) const {
+    if (plan.pipeline_parallel == 1) return Seconds(0.0);
+    const Coflow sum =
+        make_coflow(norm_sum(plan), machine_.fabric, machine_.collectives, machine_.ranks);
+    return sum.latency + sum.shares.front().wire;
+}
+
+// The norm is known when the last stage's sums are; then all of them step.
+void TrainingCase::finish(const TrainingPlan& plan, TrainingStep& step) {
+    for (int stage = 0; stage < step.schedule.stages; ++stage) {
+        const Seconds own = step.own_norm(stage);
+        if (own > step.norm_known) {
+            step.norm_known = own;
+            step.critical_stage = stage;
+        }
+        const std::size_t kind = at(step.kind_of_stage, stage);
+        step.optimizer = max(step.optimizer, step.optimizers[kind]->time());
+    }
+    step.norm_known += norm_sum_time(plan);
+    step.total = step.gather + step.norm_known + step.optimizer + step.host;
 }
 
 TrainingPassPtr TrainingCase::layer(const TrainingPlan& plan, long layer, PassKind kind) {
@@ -253,19 +319,13 @@ TrainingStep TrainingCase::step(const TrainingPlan& plan) {
             reduction = max(reduction, passes.reducing->time() - without);
         }
         step.reductions.push_back(reduction);
-        step.optimizers.push_back(optimizer(plan, held));
+        step.norms.push_back(after_passes("norm", build_reduction, plan, held));
+        step.optimizers.push_back(after_passes("optimizer", build_optimizer, plan, held));
         for (const int stage : step.needs[kind].stages)
             step.kind_of_stage[static_cast<std::size_t>(stage)] = kind;
     }
-    Seconds last(0.0);
     for (int stage = 0; stage < step.schedule.stages; ++stage) {
         const StageTiming& timing = at(step.timing.stages, stage);
-        const std::size_t kind = at(step.kind_of_stage, stage);
-        const Seconds end = timing.last + step.reductions[kind] + step.optimizers[kind]->time();
-        if (end > last) {
-            last = end;
-            step.critical_stage = stage;
-        }
         for (const int p : positions_of_stage(step.schedule, stage)) {
             const PositionPasses& passes = at(step.passes, p);
             if (!passes.gathering) continue;
@@ -274,7 +334,7 @@ TrainingStep TrainingCase::step(const TrainingPlan& plan) {
         }
     }
     step.host = job_.engine.host_step.value;
-    step.total = step.gather + last + step.host;
+    finish(plan, step);
     return step;
 }
 

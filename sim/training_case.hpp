@@ -3,9 +3,12 @@
 // Each distinct pass (workloads/training_pass.hpp) runs once on the machine; the schedule's order
 // and these times give when every pass of every stage runs; then
 //
-//   step = gather + max over stages (end of its last pass + reduction + optimiser) + host
+//   step = gather + max over stages (end of its last pass + reduction + norm) + sum of the norm
+//          + max over stages (optimiser) + host
 //
 //   reduction  what reducing gradients adds to the last backward pass of a stage,
+//   norm       of a stage's gradients, with reductions that no pass hides: gradients are clipped by
+//              the norm over all stages, so that no stage steps before the last one has its sums,
 //   gather     what gathering parameters adds to the first forward pass of the first stages, as far
 //              as they do not wait for their first micro-batch anyway.
 //
@@ -35,11 +38,13 @@
 
 namespace podsim {
 
-// A pass as it ran, on ranks of one stage.
+// A pass as it ran, on ranks of one stage. A search over plans keeps its times alone.
 struct TrainingPass {
     Program program;
     ProgramCosts costs;
     RunRecord record;
+    Seconds busy{0.0};       // what keeps the cores of the busiest class at work
+    Seconds transfers{0.0};  // on the chain that it is as long as
     Seconds time() const { return to_seconds(record.end); }
 };
 using TrainingPassPtr = std::shared_ptr<const TrainingPass>;
@@ -59,11 +64,19 @@ struct TrainingStep {
     ScheduleTiming timing;
     std::vector<StageNeed> needs;             // by kind of stage
     std::vector<std::size_t> kind_of_stage;   // index into needs
+    std::vector<TrainingPassPtr> norms;       // by kind of stage
     std::vector<TrainingPassPtr> optimizers;  // by kind of stage
     std::vector<Seconds> reductions;          // by kind of stage
+    Seconds norm_known{0.0};  // from the first pass of all until all stages know the norm
+    Seconds optimizer{0.0};   // the longest of the stages'
     Seconds gather{0.0}, host{0.0}, total{0.0};
-    int critical_stage = 0;
+    int critical_stage = 0;  // its part of the norm is known last
     const StageNeed& fullest() const;
+    Seconds own_norm(int stage) const;  // when a stage's own part of the norm is known
+    // Of the stage whose norm is known last: how long it waits for the others, and all that follows
+    // its last pass but for reductions beside passes.
+    Seconds wait_for_others() const;
+    Seconds optimizer_time() const;
 };
 
 // What a job runs on. All of it must outlive the case.
@@ -79,10 +92,13 @@ struct TrainingMachine {
 // Whether the halves of a backward pass are passes of their own.
 bool splits_backward(ScheduleKind kind);
 
+enum class PassDetail { all, times };
+
 class TrainingCase {
   public:
-    TrainingCase(const TrainingJob& job, const TrainingMachine& machine, CostCache& cache)
-        : job_(job), machine_(machine), cache_(cache) {}
+    TrainingCase(const TrainingJob& job, const TrainingMachine& machine, CostCache& cache,
+                 PassDetail detail = PassDetail::all)
+        : job_(job), machine_(machine), cache_(cache), detail_(detail) {}
 
     // By kind of stage; nothing runs. Of automatic schedules with passes of equal length.
     std::vector<StageNeed> memory(const TrainingPlan& plan) const;
@@ -109,8 +125,13 @@ class TrainingCase {
 
   private:
     TrainingPassPtr pass(const TrainingPlan& plan, const PassRequest& request);
-    TrainingPassPtr optimizer(const TrainingPlan& plan,
-                              const std::vector<TrainingPosition>& positions);
+    using PassMaker = Program (*)(const TrainingJob&, const TrainingPlan&,
+                                  const std::vector<TrainingPosition>&);
+    // Of what follows the last pass.
+    TrainingPassPtr after_passes(const char* name, PassMaker make, const TrainingPlan& plan,
+                                 const std::vector<TrainingPosition>& positions);
+    Seconds norm_sum_time(const TrainingPlan& plan) const;
+    void finish(const TrainingPlan& plan, TrainingStep& step);
     TrainingPassPtr run(Program program);
     PositionPasses passes_of(const TrainingPlan& plan, const std::vector<TrainingPosition>& all,
                              std::size_t position);
@@ -119,6 +140,7 @@ class TrainingCase {
     const TrainingJob& job_;
     TrainingMachine machine_;
     CostCache& cache_;
+    PassDetail detail_;
     std::map<std::string, TrainingPassPtr> known_;
     long events_ = 0;
 };

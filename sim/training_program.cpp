@@ -65,6 +65,8 @@ class Joiner {
         first_of_pass_.assign(static_cast<std::size_t>(step_.schedule.stages), 1);
         find_ends(runs);
         for (const PassRun* run : runs) add(*run);
+        for (int stage = 0; stage < step_.schedule.stages; ++stage) sum_norm(stage);
+        if (step_.schedule.stages > 1) share_norm();
         for (int stage = 0; stage < step_.schedule.stages; ++stage) finish(stage);
         return std::move(result_);
     }
@@ -278,8 +280,38 @@ class Joiner {
         if (backward) hand_on(back, back.position - 1);
     }
 
-    void finish(int stage) {
+    void sum_norm(int stage) {
         wait_for_all(stage);
+        append(*step_.norms[at(step_.kind_of_stage, stage)], stage, false);
+        wait_for_all(stage);
+    }
+
+    // All stages meet.
+    void share_norm() {
+        Program& program = result_.program;
+        Transfer sum = norm_sum(plan_);
+        sum.shares.assign(static_cast<std::size_t>(step_.schedule.stages), {1, sum.size, sum.size});
+        const auto transfer = static_cast<int>(program.transfers.size());
+        program.transfers.push_back(std::move(sum));
+        for (std::size_t c = 0; c < of_stage_; ++c) {
+            TransferInstance instance{transfer, {}};
+            for (int stage = 0; stage < step_.schedule.stages; ++stage) {
+                Task task;
+                task.kind = TaskKind::transfer;
+                task.body = static_cast<int>(program.instances.size());
+                task.rank_class = class_of(stage, static_cast<int>(c));
+                task.stream = stream({"norm over stages", 1.0});
+                task.after = at(front_, task.rank_class);
+                instance.tasks.push_back(static_cast<int>(program.tasks.size()));
+                at(front_, task.rank_class) = {instance.tasks.back()};
+                program.tasks.push_back(std::move(task));
+                result_.record.tasks.emplace_back();
+            }
+            program.instances.push_back(std::move(instance));
+        }
+    }
+
+    void finish(int stage) {
         append(*step_.optimizers[at(step_.kind_of_stage, stage)], stage, false);
         wait_for_all(stage);
         if (!(step_.host > Seconds(0.0))) return;

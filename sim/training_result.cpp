@@ -80,6 +80,7 @@ class Answer {
         }
         parts["pipeline bubble"] += bubble();
         parts["gradient reduction, exposed"] += step_.reductions[critical_kind()].value();
+        parts["wait for other stages"] += step_.wait_for_others().value();
         parts["parameter gather, exposed"] += step_.gather.value();
         parts["host"] += step_.host.value();
         for (const auto& [part, time] : parts) {
@@ -147,6 +148,7 @@ class Answer {
         };
         rest("pipeline bubble", bubble());
         rest("gradient reduction, exposed", step_.reductions[critical_kind()].value());
+        rest("wait for other stages", step_.wait_for_others().value());
         rest("parameter gather, exposed", step_.gather.value());
         rest("host step", step_.host.value());
     }
@@ -383,6 +385,10 @@ class Answer {
         add("model_flops_utilization", rate * per_token / peak.value(), "share");
         if (peak.value() > bf16)
             add("model_flops_utilization_bf16_peak", rate * per_token / bf16, "share");
+        const double masked =
+            masked_flops_per_token(in_.job.model, in_.job.sequence, in_.job.has_drafts()).value();
+        add("model_flops_utilization_whole_attention", rate * (per_token + masked) / peak.value(),
+            "share");
         add("hardware_flops_utilization", totals.matrix_flops / time / chips / peak.value(),
             "share");
         add("bubble_fraction", step_.timing.bubble_fraction, "share");
@@ -392,7 +398,7 @@ class Answer {
             add("dropped_share", in_.plan.routed.dropped, "share");
         add("exposed_communication_time", exposed_communication(step_).value() * 1e3, "ms");
         for (const auto& [name, of] : times_of_passes()) add(name.c_str(), of, "s");
-        add("optimizer_time", step_.optimizers[critical_kind()]->time().value(), "s");
+        add("optimizer_time", step_.optimizer_time().value(), "s");
         add("bubble_time", bubble(), "s");
         if (in_.layer_forward) {
             add("layer_forward_time", in_.layer_forward->time().value() * 1e3, "ms");

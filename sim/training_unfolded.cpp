@@ -98,13 +98,15 @@ class Unfolder {
             return Seconds(0.5 * (of(pass.cell).overlapped + of(pass.backward).overlapped));
         };
         const ScheduleTiming timing = time_schedule(folded_.schedule, folded_.times, false, delay);
-        Seconds last(0.0);
+        // Each stage's norm comes later by as much as its last pass ends later.
+        Seconds later(0.0), own(0.0);
         for (int stage = 0; stage < folded_.schedule.stages; ++stage) {
-            const std::size_t kind = at(folded_.kind_of_stage, stage);
-            last = max(last, at(timing.stages, stage).last + folded_.reductions[kind] +
-                                 folded_.optimizers[kind]->time());
+            const Seconds more =
+                at(timing.stages, stage).last - at(folded_.timing.stages, stage).last;
+            later = max(later, folded_.own_norm(stage) + more);
+            own = max(own, folded_.own_norm(stage));
         }
-        return last;
+        return folded_.total - folded_.gather - folded_.host + later - own;
     }
 
     // Of all layers of a position.

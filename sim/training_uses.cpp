@@ -10,7 +10,7 @@ namespace {
 
 void add(std::vector<PassUse>& uses, const TrainingPassPtr& pass, double times,
          StagePart part = StagePart::pass) {
-    if (!pass || pass->program.tasks.empty()) return;
+    if (!pass || pass->record.end == 0) return;
     const auto known = std::find_if(uses.begin(), uses.end(),
                                     [&](const PassUse& use) { return use.pass == pass; });
     if (known != uses.end()) {
@@ -45,7 +45,9 @@ void add_stage(const TrainingStep& step, int stage, double weight, std::vector<P
                 break;
         }
     }
-    add(uses, step.optimizers[at(step.kind_of_stage, stage)], weight, StagePart::optimizer);
+    const std::size_t kind = at(step.kind_of_stage, stage);
+    add(uses, step.norms[kind], weight, StagePart::optimizer);
+    add(uses, step.optimizers[kind], weight, StagePart::optimizer);
 }
 
 void add_replicas(const TrainingStep& step, int stage, double weight, std::vector<PassUse>& uses) {
@@ -60,16 +62,6 @@ void add_replicas(const TrainingStep& step, int stage, double weight, std::vecto
             add(uses, of.backward ? of.backward : of.weight_gradient, -weight);
         }
     }
-}
-
-double on_chain(const TrainingPass& pass) {
-    double sum = 0;
-    for (const int id : pass.record.critical_path) {
-        if (at(pass.program.tasks, id).kind != TaskKind::transfer) continue;
-        const TaskRecord& record = at(pass.record.tasks, id);
-        sum += to_seconds(record.end - record.start).value();
-    }
-    return sum;
 }
 
 }  // namespace
@@ -95,7 +87,7 @@ Seconds exposed_communication(const TrainingStep& step) {
     double sum =
         step.gather.value() + step.reductions[at(step.kind_of_stage, step.critical_stage)].value();
     for (const PassUse& use : uses_of_stage(step, step.critical_stage))
-        sum += use.times * on_chain(*use.pass);
+        sum += use.times * use.pass->transfers.value();
     return Seconds(sum);
 }
 

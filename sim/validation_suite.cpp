@@ -73,6 +73,7 @@ const std::map<std::string, Dimension>& metric_dimensions() {
         {"model_flops_utilization", share},
         {"hardware_flops_utilization", share},
         {"model_flops_utilization_bf16_peak", share},
+        {"model_flops_utilization_whole_attention", share},
         {"bubble_fraction", share},
         {"forward_time", time},
         {"backward_time", time},

@@ -19,8 +19,30 @@ class OptimizerBuilder {
         chain_.set_classes({{"ranks", static_cast<int>(plan.stage_ranks())}});
     }
 
+    Program reduce(const std::vector<TrainingPosition>& positions) {
+        const HeldParameters held = held_of(positions);
+        const bool each = job_.habits().gradients_with_each_micro_batch || plan_.zero_stage == 3;
+        if (!job_.habits().overlap_gradients && !each) transfers_.reduce(shared(held), false);
+        const double own = own_of(held);
+        const double read = bytes_of(job_.optimizer.gradients) * own;
+        chain_.run({{"gradient_norm", VectorWork{"square_sum", own, 2, read, 0}}});
+        return chain_.take();
+    }
+
     Program build(const std::vector<TrainingPosition>& positions) {
-        Shared held;
+        const HeldParameters held = held_of(positions);
+        step(held);
+        clear(held);
+        if (plan_.zero_stage >= 1 && plan_.zero_stage < 3 && !job_.habits().overlap_parameters)
+            transfers_.gather(shared(held), false);
+        narrow(held);
+        return chain_.take();
+    }
+
+  private:
+    using Ids = TaskIds;
+
+    HeldParameters held_of(const std::vector<TrainingPosition>& positions) const {
         HeldParameters sum;
         for (const TrainingPosition& p : positions) {
             const HeldParameters one = held_by(job_, plan_, p);
@@ -29,32 +51,48 @@ class OptimizerBuilder {
             sum.tables += one.tables;
             sum.experts += one.experts;
         }
-        held.dense = sum.matrices + sum.vectors + sum.tables;
-        held.experts = sum.experts;
-        const bool each = job_.habits().gradients_with_each_micro_batch || plan_.zero_stage == 3;
-        if (!job_.habits().overlap_gradients && !each) transfers_.reduce(held, false);
-        step(sum);
-        if (plan_.zero_stage >= 1 && plan_.zero_stage < 3 && !job_.habits().overlap_parameters)
-            transfers_.gather(held, false);
-        return chain_.take();
+        return sum;
     }
 
-  private:
-    using Ids = TaskIds;
+    static Shared shared(const HeldParameters& held) {
+        return {held.total() - held.experts, held.experts};
+    }
+
+    // What data-parallel ranks divide among them.
+    bool divides() const { return plan_.zero_stage >= 1; }
+    double ranks_of_dense() const { return divides() ? static_cast<double>(plan_.replicas()) : 1; }
+    double ranks_of_experts() const {
+        return divides() ? static_cast<double>(plan_.expert_replicas()) : 1;
+    }
+    double own_of(const HeldParameters& held) const {
+        return (held.total() - held.experts) / ranks_of_dense() + held.experts / ranks_of_experts();
+    }
+
+    // Sums that micro-batches add to; where they are divided, of a rank's part of them alone.
+    void clear(const HeldParameters& held) {
+        const double sums = plan_.zero_stage >= 2 ? own_of(held) : held.total();
+        const double bytes = bytes_of(job_.optimizer.gradients) * sums;
+        chain_.run({{"gradients_to_zero", VectorWork{"fill", sums, 0, 0, bytes}}});
+    }
+
+    // Weights of matrices that products read narrower than they are gathered, in both orders.
+    void narrow(const HeldParameters& held) {
+        const double to = bytes_of(job_.precision.weights);
+        if (to > 1 || plan_.zero_stage == 3) return;
+        const double weights = held.matrices + held.experts;
+        chain_.run({{"weight_conversion",
+                     VectorWork{"quantise", weights, 4, kWide * weights, 2 * to * weights}}});
+    }
 
     // Of so many parameters of one rank, its share of the optimiser's step.
     void step(const HeldParameters& held) {
-        const double dense = held.matrices + held.vectors + held.tables;
-        const bool divides = plan_.zero_stage >= 1;
-        const double of_dense = divides ? static_cast<double>(plan_.replicas()) : 1;
-        const double of_experts = divides ? static_cast<double>(plan_.expert_replicas()) : 1;
-        const double own = dense / of_dense + held.experts / of_experts;
+        const double own = own_of(held);
         const OptimizerFormats& formats = job_.optimizer;
         const double gradient = bytes_of(formats.gradients), master = bytes_of(formats.master),
                      moment = bytes_of(formats.moments), weight = bytes_of(job_.precision.weights);
         const bool muon = formats.optimizer == Optimizer::muon;
-        chain_.run({{"gradient_norm", VectorWork{"square_sum", own, 2, gradient * own, 0}}});
-        if (muon) orthogonalize(held.matrices / of_dense + held.experts / of_experts);
+        if (muon)
+            orthogonalize(held.matrices / ranks_of_dense() + held.experts / ranks_of_experts());
         const double moments = (muon ? 1 : 2) * moment;
         const auto stepped = [&](double parameters) {
             return Operator{
@@ -132,9 +170,24 @@ class OptimizerBuilder {
 
 }  // namespace
 
+Program build_reduction(const TrainingJob& job, const TrainingPlan& plan,
+                        const std::vector<TrainingPosition>& positions) {
+    return OptimizerBuilder(job, plan).reduce(positions);
+}
+
 Program build_optimizer(const TrainingJob& job, const TrainingPlan& plan,
                         const std::vector<TrainingPosition>& positions) {
     return OptimizerBuilder(job, plan).build(positions);
+}
+
+Transfer norm_sum(const TrainingPlan& plan) {
+    Transfer transfer;
+    transfer.name = "gradient norm";
+    transfer.type = TransferType::all_reduce;
+    transfer.group_ranks = plan.pipeline_parallel;
+    transfer.stride = group_stride(plan, RankGroup::stages);
+    transfer.size = Bytes(bytes_of(DType::fp32));
+    return transfer;
 }
 
 }  // namespace podsim

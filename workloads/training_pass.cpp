@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
+#include <optional>
+#include <utility>
 
 #include "base/at.hpp"
 #include "models/sizes.hpp"
@@ -253,7 +256,7 @@ class PassBuilder {
     }
 
     void forward_experts(long layer, const LayerKind& kind) {
-        chain_.run(router_training(job_, plan_, kind).before);
+        chain_.run(blocks_of(kind).router.before);
         const ExpertLoad load = load_of(layer, false);
         const std::vector<Ids> routed = chain_.front;
         chain_.exchange(strided(load.dispatch, "dispatch", TransferType::dispatch));
@@ -262,26 +265,24 @@ class PassBuilder {
         std::vector<Ids> shared(chain_.front.size());
         if (job_.model.shared_intermediate > 0) {
             chain_.front = routed;
-            forward(shared_expert_training(job_, plan_));
+            forward(shared_expert());
             shared = chain_.front;
         }
         chain_.front = arrived;
-        for (int c = 0; c < classes(); ++c)
-            chain_.run(expert_training(job_, plan_, rows_of(load, c)).divided, c);
+        for (int c = 0; c < classes(); ++c) chain_.run(experts_of(rows_of(load, c)).divided, c);
         expert_tensor(TransferType::reduce_scatter, load);
         chain_.exchange(strided(load.combine, "combine", TransferType::combine));
         for (std::size_t c = 0; c < chain_.front.size(); ++c)
             chain_.front[c].insert(chain_.front[c].end(), shared[c].begin(), shared[c].end());
-        chain_.run(combine_training(job_, plan_).before);
+        chain_.run(combine().before);
     }
 
     void backward_experts(long layer, const LayerKind& kind, bool input, bool weight) {
         const ExpertLoad load = load_of(layer, true);
-        std::vector<TrainingBlock> experts;
-        for (int c = 0; c < classes(); ++c)
-            experts.push_back(expert_training(job_, plan_, rows_of(load, c)));
-        const TrainingBlock sum = combine_training(job_, plan_);
-        const TrainingBlock router = router_training(job_, plan_, kind);
+        std::vector<const TrainingBlock*> experts;
+        for (int c = 0; c < classes(); ++c) experts.push_back(&experts_of(rows_of(load, c)));
+        const TrainingBlock& sum = combine();
+        const TrainingBlock& router = blocks_of(kind).router;
         if (input) {
             for (const auto& one : sum.before_gradients) run_gradients(one, true, false);
             chain_.run(router.before_again);
@@ -294,12 +295,12 @@ class PassBuilder {
         const std::vector<Ids> arrived = chain_.front;
         if (job_.model.shared_intermediate > 0) {
             chain_.front = began;
-            backward(shared_expert_training(job_, plan_), input, weight);
+            backward(shared_expert(), input, weight);
             shared = chain_.front;
         }
         chain_.front = arrived;
         for (int c = 0; c < classes(); ++c) {
-            const TrainingBlock& of = at(experts, c);
+            const TrainingBlock& of = *at(experts, c);
             if (input) chain_.run(of.divided_again, c);
             for (const OperatorGradients& one : of.divided_gradients) {
                 if (input) chain_.run(one.input, c);
@@ -316,7 +317,7 @@ class PassBuilder {
             if (weight) {
                 chain_.front = done;
                 for (int c = 0; c < classes(); ++c) {
-                    for (const OperatorGradients& one : at(experts, c).divided_gradients)
+                    for (const OperatorGradients& one : at(experts, c)->divided_gradients)
                         run_weights(one.weight, c);
                 }
                 if (!weights_aside_) {
@@ -347,14 +348,44 @@ class PassBuilder {
             "from the host", host_copy("host_link_activations_in", offloaded_bytes(kind)), after);
     }
 
+    // Layers of a kind have the same blocks, which are made once.
+    struct KindBlocks {
+        LayerKind kind;
+        TrainingBlock attention, router;
+    };
+    const KindBlocks& blocks_of(const LayerKind& kind) {
+        for (const KindBlocks& known : blocks_)
+            if (known.kind == kind) return known;
+        blocks_.push_back({kind, attention_training(job_, plan_, kind), {}});
+        if (kind.experts) blocks_.back().router = router_training(job_, plan_, kind);
+        return blocks_.back();
+    }
+    const TrainingBlock& dense() {
+        if (!dense_) dense_ = dense_training(job_, plan_);
+        return *dense_;
+    }
+    const TrainingBlock& shared_expert() {
+        if (!shared_expert_) shared_expert_ = shared_expert_training(job_, plan_);
+        return *shared_expert_;
+    }
+    const TrainingBlock& combine() {
+        if (!combine_) combine_ = combine_training(job_, plan_);
+        return *combine_;
+    }
+    const TrainingBlock& experts_of(const ExpertRows& rows) {
+        for (const auto& [known, block] : experts_)
+            if (known == rows) return block;
+        return experts_.emplace_back(rows, expert_training(job_, plan_, rows)).second;
+    }
+
     void forward_layer(long layer, const LayerKind& kind) {
         chain_.layer = static_cast<int>(layer);
         if (kind.engram) chain_.run(engram_block(job_.model, plan_.tokens(job_)));
-        with_context(kind, false, [&] { forward(attention_training(job_, plan_, kind)); });
+        with_context(kind, false, [&] { forward(blocks_of(kind).attention); });
         if (kind.experts) {
             forward_experts(layer, kind);
         } else {
-            forward(dense_training(job_, plan_));
+            forward(dense());
         }
     }
 
@@ -363,9 +394,9 @@ class PassBuilder {
         if (kind.experts) {
             backward_experts(layer, kind, input, weight);
         } else {
-            backward(dense_training(job_, plan_), input, weight);
+            backward(dense(), input, weight);
         }
-        const TrainingBlock attention = attention_training(job_, plan_, kind);
+        const TrainingBlock& attention = blocks_of(kind).attention;
         if (input) {
             with_context(kind, true, [&] { backward(attention, input, weight); });
         } else {
@@ -516,6 +547,10 @@ class PassBuilder {
     ExpertLayout layout_;
     TaskChain chain_;
     RankTransfers transfers_;
+    // What has been made of blocks; what is there stays where it is.
+    std::deque<KindBlocks> blocks_;
+    std::deque<std::pair<ExpertRows, TrainingBlock>> experts_;
+    std::optional<TrainingBlock> dense_, shared_expert_, combine_;
     double busiest_ = 0;  // assignments of the busiest rank, where they are asked for
     bool weights_aside_ = false, gathers_ = false, reduces_ = false;
 };

@@ -56,9 +56,14 @@ std::vector<GroupTransfer> traffic_of(const TrainingJob& job, const TrainingPlan
 
 Program build_pass(const TrainingJob& job, const TrainingPlan& plan, const PassRequest& request);
 
-// What follows the last pass on a stage that holds these positions: gradients that were not reduced
-// beside a pass, their norm, the optimiser's step, parameters that are not gathered beside the next
-// forward pass.
+// What follows the last pass on a stage that holds these positions, up to what all stages wait for:
+// gradients that were not reduced beside a pass, and their norm, by which gradients are clipped.
+Program build_reduction(const TrainingJob& job, const TrainingPlan& plan,
+                        const std::vector<TrainingPosition>& positions);
+
+// What is left once the norm of all stages is known: the optimiser's step, sums of gradients set to
+// zero for the next one, parameters that are not gathered beside the next forward pass, weights
+// converted where products read them in 8 bits and fewer, in the orders of both passes.
 //
 // Adam reads gradients, master weights and moments and writes master weights, moments and weights.
 // Muon orthogonalises the momentum of each matrix by five Newton-Schulz iterations, 5 (4 m^2 n + 2
@@ -66,6 +71,9 @@ Program build_pass(const TrainingJob& job, const TrainingPlan& plan, const PassR
 // hidden, as many as the parameters make, a data-parallel rank its share of them.
 Program build_optimizer(const TrainingJob& job, const TrainingPlan& plan,
                         const std::vector<TrainingPosition>& positions);
+
+// The norm's sum over the stages of a pipeline: a number of each.
+Transfer norm_sum(const TrainingPlan& plan);
 
 // Hidden states of a micro-batch on their way to another stage, of one rank.
 Transfer stage_send(const TrainingJob& job, const TrainingPlan& plan);

@@ -53,6 +53,11 @@ TEST(TrainingFlops, DeepseekV3ByHandAndAsPublished) {
                 by_hand - 6 * 58 * 0.8 * 44'040'192.0, 1);
     EXPECT_DOUBLE_EQ(training_flops_per_token(v3, 4096, false, 0).value(),
                      training_flops_per_token(v3, 4096, false).value());
+
+    // A token sees 2,048.5 of 4,096 on the mean; the square has the other 2,047.5, of 61 layers'
+    // 128 heads with 2 x (192 + 128) FLOP a pair, three times.
+    EXPECT_NEAR(masked_flops_per_token(v3, 4096, false).value(), 3 * 61.0 * 128 * 640 * 2047.5, 1);
+    EXPECT_NEAR(masked_flops_per_token(v3, 4096, true).value(), 3 * 62.0 * 128 * 640 * 2047.5, 1);
 }
 
 // Insights into DeepSeek-V3 (arXiv 2505.09343), table 2, at 4,096 tokens: 155 GFLOP for

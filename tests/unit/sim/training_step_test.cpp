@@ -22,9 +22,34 @@ TEST(TrainingStep, OneRankIsTheSumOfItsPasses) {
     const TrainingStep step = bench.step({});
     const PositionPasses& passes = step.passes.front();
     const double sum = 64 * (passes.forward->time() + passes.backward->time()).value() +
+                       step.norms.front()->time().value() +
                        step.optimizers.front()->time().value() + 0.005;
     EXPECT_NEAR(step.total.value(), sum, 1e-9);
     EXPECT_DOUBLE_EQ(step.timing.bubble_fraction, 0);
+    EXPECT_DOUBLE_EQ(step.wait_for_others().value(), 0);
+}
+
+// Gradients are clipped by their norm over all stages: none steps before the last one has its sums.
+// Of two stages with seven and one layers over replicas, whose gradients are reduced after the
+// passes, the first has seven times as many to sum and to step.
+TEST(TrainingStep, StagesWaitForTheNormOfAll) {
+    TrainingBench bench;
+    bench.job.engine.training->overlap_gradients = false;
+    TrainingPlan plan;
+    plan.pipeline_parallel = 2;
+    plan.data_parallel = 2;
+    plan.more.layers = {7, 1};
+    const TrainingStep step = bench.step(plan);
+    const double last = std::max(step.own_norm(0).value(), step.own_norm(1).value());
+    EXPECT_GE(step.norm_known.value(), last);
+    EXPECT_LE(step.norm_known.value(), last + 1e-3);  // four bytes between two stages
+    const double longest = std::max(step.optimizers[0]->time(), step.optimizers[1]->time()).value();
+    EXPECT_NEAR(step.total.value(),
+                step.gather.value() + step.norm_known.value() + longest + step.host.value(), 1e-12);
+    EXPECT_DOUBLE_EQ(step.own_norm(step.critical_stage).value(), last);
+    const std::size_t kind = step.kind_of_stage[static_cast<std::size_t>(step.critical_stage)];
+    EXPECT_NEAR(step.optimizer_time().value(),
+                step.norm_known.value() - last + step.norms[kind]->time().value() + longest, 1e-12);
 }
 
 // 1F1B with p equal stages and m micro-batches takes (m + p - 1)(F + B) where stages are equal;

@@ -252,7 +252,7 @@ TEST(TrainingOptimizer, TwoDirectionsSumTheirGradients) {
     const std::vector<TrainingPosition> held = {all[1], all[2]};
     const auto summed = [&] {
         double sum = 0;
-        for (const Transfer& one : build_optimizer(job, plan, held).transfers) {
+        for (const Transfer& one : build_reduction(job, plan, held).transfers) {
             if (one.name != "gradients of the other direction") continue;
             EXPECT_EQ(one.group_ranks, 2);
             EXPECT_EQ(one.stride, 2 * 4);  // two stages of four ranks on
@@ -268,6 +268,31 @@ TEST(TrainingOptimizer, TwoDirectionsSumTheirGradients) {
     EXPECT_DOUBLE_EQ(summed(), parameters * 4);
     plan.schedule = ScheduleKind::one_forward_one_backward;
     EXPECT_DOUBLE_EQ(summed(), 0);
+}
+
+// Of P parameters over 4 replicas a rank steps P / 4 and sets all P sums to zero, 4 bytes each,
+// with ZeRO 2 those that it keeps. Weights that products read in FP8 are converted from BF16, one
+// byte in each of two orders.
+TEST(TrainingOptimizer, SumsAreSetToZeroAndWeightsConverted) {
+    TrainingJob job = small_gpt();
+    TrainingPlan plan;
+    plan.data_parallel = 4;
+    plan.zero_stage = 1;
+    const auto held = positions_of(job, plan);
+    const HeldParameters parameters = held_by(job, plan, held.front());
+    const auto work = [&](const std::string& name) {
+        for (const Operator& one : build_optimizer(job, plan, held).operators)
+            if (one.name == name) return std::get<VectorWork>(one.body);
+        return VectorWork{};
+    };
+    EXPECT_DOUBLE_EQ(work("gradients_to_zero").write, 4 * parameters.total());
+    EXPECT_DOUBLE_EQ(work("adam_step").elements, parameters.total() / 4);
+    EXPECT_DOUBLE_EQ(work("weight_conversion").read, 0);
+    plan.zero_stage = 2;
+    EXPECT_DOUBLE_EQ(work("gradients_to_zero").write, parameters.total());
+    job.precision.weights = DType::fp8;
+    EXPECT_DOUBLE_EQ(work("weight_conversion").read, 2 * parameters.matrices);
+    EXPECT_DOUBLE_EQ(work("weight_conversion").write, 2 * parameters.matrices);
 }
 
 }  // namespace
