@@ -90,19 +90,31 @@ void halving_doubling(const CollectiveWork& work, Collective collective, Collect
     }
 }
 
-// Two binary trees, each with half of the bytes, in a pipeline: up (reduce), down (broadcast).
-void tree(const CollectiveWork& work, Collective collective, CollectiveTerms& terms) {
+constexpr std::size_t kMostPairs = 200000;
+
+// Two binary trees, each with half of the bytes, in a pipeline: up (reduce), down (broadcast). With
+// several roots two from each, turned on by one place after the other; above `kMostPairs` some of
+// them stand for all.
+void tree(const CollectiveWork& work, Collective collective, std::size_t roots,
+          CollectiveTerms& terms) {
     const std::vector<int>& chips = work.chips();
     const std::size_t members = chips.size();
     std::vector<Flow> flows;
     const bool up = collective == Collective::all_reduce;
-    for (std::size_t i = 1; i < members; ++i) {
-        for (const bool second : {false, true}) {
-            // The other tree counts from the end: leaves of one are inner chips of the other.
-            const auto at = [&](std::size_t k) { return chips[second ? members - 1 - k : k]; };
-            const int child = at(i), parent = at((i - 1) / 2);
-            flows.push_back({parent, child, 0.5});
-            if (up) flows.push_back({child, parent, 0.5});
+    const std::size_t looked_at = std::clamp<std::size_t>(kMostPairs / members, 1, roots);
+    const double bytes = 0.5 / static_cast<double>(looked_at);
+    for (std::size_t r = 0; r < looked_at; ++r) {
+        const std::size_t turned = r * roots / looked_at;
+        for (std::size_t i = 1; i < members; ++i) {
+            for (const bool second : {false, true}) {
+                // The other tree counts from the end: leaves of one are inner chips of the other.
+                const auto at = [&](std::size_t k) {
+                    return chips[((second ? members - 1 - k : k) + turned) % members];
+                };
+                const int child = at(i), parent = at((i - 1) / 2);
+                flows.push_back({parent, child, bytes});
+                if (up) flows.push_back({child, parent, bytes});
+            }
         }
     }
     work.step(terms, flows, 1);
@@ -182,7 +194,6 @@ std::size_t node_of(const TopologyStack& stack, const ChipGroup& group) {
     return static_cast<std::size_t>(size);
 }
 
-constexpr std::size_t kMostPairs = 200000;
 }  // namespace
 
 namespace {
@@ -234,7 +245,8 @@ std::vector<CollectiveTerms> terms_of(const TopologyStack& stack, Collective col
     }
     if ((steps_count || collective == Collective::broadcast) && members <= kMostFlows &&
         (collective == Collective::all_reduce || collective == Collective::broadcast)) {
-        attempt(Algorithm::tree, [&](CollectiveTerms& t) { tree(work, collective, t); });
+        const auto roots = static_cast<std::size_t>(std::clamp(group.roots, 1, group.members));
+        attempt(Algorithm::tree, [&](CollectiveTerms& t) { tree(work, collective, roots, t); });
     }
     if (is_gather(collective) && stack.levels.size() == 1 && topology.symmetric &&
         topology.chips_forward) {

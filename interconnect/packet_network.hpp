@@ -22,9 +22,9 @@ enum class SwitchArbitration { round_robin, oldest_first };
 // Does a packet go on when it is here whole, or when its header is?
 enum class PacketForwarding { store_and_forward, cut_through };
 
-// Of several ways to a destination: one for each message by a hash, one for each packet in turn,
-// one for each packet by the shortest queue. (At an endpoint the last means: whichever port is
-// free takes the next packet.)
+// Of several ways to a destination: one for each pair of endpoints, and piece of what they send, by
+// a hash; one for each packet in turn; one for each packet by the shortest queue. (At an endpoint
+// the last means: whichever port is free takes the next packet.)
 enum class PathChoice { hash_message, round_robin, least_queued };
 
 struct PacketSwitchSpec {

@@ -172,9 +172,6 @@ TEST(PacketTopology, Refused) {
     const RankFabric ring = fabric_of("family: torus\ndimensions: [6]\n", 6, 20e9);
     EXPECT_THAT(refused(ring, {8, 1}), testing::HasSubstr("no route from rank0 to rank6"));
     EXPECT_THAT(refused(ring, {1, 1}), testing::HasSubstr("two ranks"));
-    const RankFabric random =
-        fabric_of("family: torus\ndimensions: [6]\nrouting: valiant\n", 6, 1e9);
-    EXPECT_THAT(refused(random, {6, 1}), testing::HasSubstr("valiant"));
 }
 
 // The longest chain of messages that wait for each other: three steps of a ring of two links.
