@@ -16,8 +16,9 @@ namespace podsim {
 // number.
 enum class SwitchQueues { input_queued, virtual_output_queued, shared_memory };
 
-// Which of the inputs that want an output is next: in turn, or whose packet has waited longest.
-enum class SwitchArbitration { round_robin, oldest_first };
+// Which of the inputs that want an output is next: in turn; whose packet has waited longest; in
+// turn those from other switches before those from endpoints.
+enum class SwitchArbitration { round_robin, oldest_first, transit_first };
 
 // Does a packet go on when it is here whole, or when its header is?
 enum class PacketForwarding { store_and_forward, cut_through };

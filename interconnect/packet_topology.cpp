@@ -258,8 +258,14 @@ class NetworkMaker {
         PacketSwitchSpec spec = spec_.switches;
         spec.latency = Seconds(tier.switch_latency);
         spec.path_choice = spec_.path_choice.value_or(choice_of(tier.routing));
-        // A router gives its rank what comes over several links at a time.
-        if (router) spec.queues = SwitchQueues::shared_memory;
+        // A router gives its rank what comes over several links at a time, and what passes goes
+        // before what its rank begins: the other way round links idle in the end, when what was
+        // held up on its first ways is still to go its last.
+        if (router) {
+            spec.queues = SwitchQueues::shared_memory;
+            if (spec.arbitration == SwitchArbitration::round_robin)
+                spec.arbitration = SwitchArbitration::transit_first;
+        }
         const std::string name =
             router ? fmt::format("{}.router{}", group_.name, its.index)
                    : fmt::format("{}.plane{}.tier{}_switch{}", group_.name, its.plane,

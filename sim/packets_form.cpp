@@ -80,8 +80,8 @@ void describe(Form& form, PacketsForm& packets) {
     form.optional(
         "source_queues", packets.source_queues,
         "of a sender: one (a message after the other, in its order), or per-destination "
-        "(each in turn a packet); one if absent where order, walks or lookahead are given, "
-        "else per-destination");
+        "(all at a time, in proportion to their bytes); one if absent where order, walks or "
+        "lookahead are given, else per-destination");
     form.optional("order", packets.order,
                   "in which a sender walks its destinations: rotated (from the one after itself "
                   "on), same (all from the first on), random");

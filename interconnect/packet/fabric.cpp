@@ -198,6 +198,10 @@ PacketFabric::PacketFabric(const PacketNetworkSpec& network, const PacketTraffic
         transmit.socket.bind(links_[l]->in);
         links_[l]->out.bind(receive.socket);
         transmits_.push_back(&transmit);
+        if (switches_[static_cast<std::size_t>(link.from)] != nullptr &&
+            switches_[static_cast<std::size_t>(link.to)] != nullptr)
+            switches_[static_cast<std::size_t>(link.to)]->set_transit(
+                static_cast<int>(place_in[l]));
         transmit.set_ring(context_->lanes, link.ring, link.dateline);
         const PacketNode& to = network.nodes[static_cast<std::size_t>(link.to)];
         const Bytes buffer = to.is_switch ? to.switch_spec.input_buffer : e.input_buffer;

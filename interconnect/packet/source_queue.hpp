@@ -1,6 +1,8 @@
 // Messages of one class that a source has for one set of its ports, in the order in which their
-// packets leave: one message after the other, or a queue for each destination and piece, which take
-// turns packet by packet, as the queue pairs of a network card do.
+// packets leave: one message after the other, or a queue for each destination and piece, served
+// packet by packet in proportion to their messages' bytes (start-time fair queueing, Goyal, Vin and
+// Cheng, SIGCOMM 1996): what a kernel makes that sends token by token, or queue pairs in turn whose
+// messages are as long.
 //
 // Kept in one vector of nodes: a source may have a queue for each of hundreds of destinations, and
 // most are empty most of the time.
@@ -36,11 +38,11 @@ class SourceQueue {
             known_.try_emplace(line, static_cast<std::uint32_t>(lines_.size()));
         if (is_new) lines_.emplace_back();
         const std::uint32_t node = take_node();
-        nodes_[node] = {{message, bytes}, kNone};
+        nodes_[node] = {{message, bytes}, bytes, kNone};
         Line& its = lines_[known->second];
         if (its.first == kNone) {
             its.first = node;
-            turns_.push_back(known->second);
+            push({std::max(now_, its.end), order_++, known->second});
         } else {
             nodes_[its.last].next = node;
         }
@@ -64,23 +66,30 @@ class SourceQueue {
             }
             return false;
         }
-        for (std::size_t i = turns_.size(); i > 0; --i) {
-            const std::uint32_t line = turns_.front();
-            turns_.pop_front();
-            Line& its = lines_[line];
-            Part& part = nodes_[its.first].part;
-            const bool goes = cut(part, full, may_go, message, bytes);
-            if (part.remaining == 0) {
+        held_.clear();
+        bool goes = false;
+        while (!goes && !turns_.empty()) {
+            const Turn turn = pop();
+            Line& its = lines_[turn.line];
+            Node& node = nodes_[its.first];
+            goes = cut(node.part, full, may_go, message, bytes);
+            if (!goes) {
+                held_.push_back(turn);
+                continue;
+            }
+            now_ = turn.at;
+            its.end = turn.at + static_cast<double>(bytes) / node.size;
+            if (node.part.remaining == 0) {
                 const std::uint32_t done = its.first;
-                its.first = nodes_[done].next;
-                nodes_[done].next = free_;
+                its.first = node.next;
+                node.next = free_;
                 free_ = done;
                 --waiting_;
             }
-            if (its.first != kNone) turns_.push_back(line);
-            if (goes) return true;
+            if (its.first != kNone) push({its.end, order_++, turn.line});
         }
-        return false;
+        for (const Turn& turn : held_) push(turn);
+        return goes;
     }
 
   private:
@@ -90,11 +99,32 @@ class SourceQueue {
     };
     struct Node {
         Part part;
+        std::uint32_t size = 0;  // of the message
         std::uint32_t next = kNone;
     };
+    // A message takes one unit of the queues' time, whatever its size.
     struct Line {
         std::uint32_t first = kNone, last = kNone;
+        double end = 0;  // of its last packet
     };
+    struct Turn {
+        double at;
+        std::uint64_t order;
+        std::uint32_t line;
+        bool operator<(const Turn& o) const {  // std::push_heap puts the greatest first
+            return at != o.at ? at > o.at : order > o.order;
+        }
+    };
+    void push(const Turn& turn) {
+        turns_.push_back(turn);
+        std::push_heap(turns_.begin(), turns_.end());
+    }
+    Turn pop() {
+        std::pop_heap(turns_.begin(), turns_.end());
+        const Turn first = turns_.back();
+        turns_.pop_back();
+        return first;
+    }
 
     template <class MayGo>
     static bool cut(Part& part, std::uint32_t full, const MayGo& may_go, std::uint32_t& message,
@@ -125,7 +155,9 @@ class SourceQueue {
     std::uint32_t free_ = kNone;
     std::vector<Line> lines_;
     std::unordered_map<std::uint64_t, std::uint32_t> known_;  // lines
-    std::deque<std::uint32_t> turns_;                         // lines that have messages
+    std::vector<Turn> turns_, held_;                          // of lines that have messages
+    double now_ = 0;
+    std::uint64_t order_ = 0;
 };
 
 }  // namespace podsim

@@ -43,6 +43,16 @@ TEST(PacketSourceQueue, DestinationsTakeTurns) {
     EXPECT_THAT(drain(queue), ElementsAre(Pair(3, 1000)));
 }
 
+// 3,000 B to one and 1,000 B to the other: three packets of one beside one of the other.
+TEST(PacketSourceQueue, InProportionToTheBytes) {
+    SourceQueue queue(SourceQueues::per_destination, 1);
+    queue.put(7, 0, 6000);
+    queue.put(9, 1, 2000);
+    EXPECT_THAT(drain(queue),
+                ElementsAre(Pair(0, 1000), Pair(1, 1000), Pair(0, 1000), Pair(0, 1000),
+                            Pair(1, 1000), Pair(0, 1000), Pair(0, 1000), Pair(0, 1000)));
+}
+
 TEST(PacketSourceQueue, OneAfterTheOther) {
     SourceQueue queue(SourceQueues::one, 2);
     queue.put(7, 0, 1500);
@@ -105,9 +115,10 @@ TEST(PacketSource, HashesOfPairs) {
     EXPECT_NEAR(parted, 32, 12);
 }
 
-// Hashed pieces of eight flows over eight uplinks against the factor that routes put on the fullest
-// (plane_imbalance), mean of seeds: with 1, 4 and 16 pieces a flow 3.0, 2.0 and 1.5, which is what
-// balls in bins come to where they are many, and over where they are few (2.6 for 8 in 8).
+// Hashed pieces of eight flows over eight uplinks: with 1, 4 and 16 pieces a flow the fullest of
+// eight has 2.595, 1.759 and 1.371 of the mean (multinomial, counted over 20,000 draws), the mean
+// of seeds as much. The factor that routes put on the fullest link (plane_imbalance, the heavily
+// loaded case) is 17, 15 and 10 % above.
 TEST(PacketSource, CollisionsOverSeeds) {
     PacketSwitchSpec spec = plain_switch();
     spec.queues = SwitchQueues::shared_memory;
@@ -115,10 +126,10 @@ TEST(PacketSource, CollisionsOverSeeds) {
     const auto network = leaf_spine(16, 8, 8, plain_port(), plain_port(), spec);
     PacketTraffic flows;
     for (int i = 0; i < 8; ++i) flows.push_back(message(i, 8 + i, 160e3));
-    for (const auto& [pieces, within] : {std::pair{1L, 0.25}, {4L, 0.12}, {16L, 0.08}}) {
+    for (const auto& [pieces, fullest] : {std::pair{1L, 2.595}, {4L, 1.759}, {16L, 1.371}}) {
         const PacketTraffic traffic = in_pieces(flows, pieces, Bytes(1e9));
         double sum = 0;
-        constexpr int kSeeds = 24;
+        constexpr int kSeeds = 48;
         for (int seed = 1; seed <= kSeeds; ++seed) {
             PacketSettings settings = plain_packets();
             settings.endpoint.queues = SourceQueues::per_destination;
@@ -128,7 +139,8 @@ TEST(PacketSource, CollisionsOverSeeds) {
         const double factor =
             plane_imbalance(PlaneBalance::message, static_cast<double>(8 * pieces), 8);
         std::printf("  %ld pieces: %.3f, by the factor %.3f\n", pieces, sum / kSeeds, factor);
-        EXPECT_NEAR(sum / kSeeds / factor, 1, within) << pieces;
+        EXPECT_NEAR(sum / kSeeds / fullest, 1, 0.06) << pieces;
+        EXPECT_NEAR(factor / fullest, 1.14, 0.04) << pieces;
     }
 }
 
