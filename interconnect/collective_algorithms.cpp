@@ -91,45 +91,66 @@ void halving_doubling(const CollectiveWork& work, Collective collective, Collect
     }
 }
 
+constexpr std::size_t kMostPairs = 200000;
+
+// The longest way from the root to a leaf of a tree whose edges come in the order of their
+// children.
+struct TreeDepth {
+    double latency = 0;
+    int edges = 0;
+};
+TreeDepth deepest(const std::vector<int>& parents, const std::vector<int>& order,
+                  const std::vector<double>& edges) {
+    std::vector<TreeDepth> at(parents.size());
+    TreeDepth most;
+    for (std::size_t k = 1; k < order.size(); ++k) {
+        const auto place = static_cast<std::size_t>(order[k]);
+        const TreeDepth& parent = at[static_cast<std::size_t>(parents[place])];
+        at[place] = {parent.latency + edges[k - 1], parent.edges + 1};
+        most = {std::max(most.latency, at[place].latency), std::max(most.edges, at[place].edges)};
+    }
+    return most;
+}
+
 // Two binary trees, each with half of the bytes, in a pipeline: up (reduce), down (broadcast). The
-// first piece takes the longest way there is from a root to a leaf.
-void tree(const CollectiveWork& work, Collective collective, CollectiveTerms& terms) {
+// first piece takes the longest way there is from a root to a leaf. With several roots two trees
+// from each, turned on by one place after the other; above `kMostPairs` some of them stand for all.
+void tree(const CollectiveWork& work, Collective collective, std::size_t roots,
+          CollectiveTerms& terms) {
     const std::vector<int>& chips = work.chips();
+    const std::size_t members = chips.size();
     const bool up = collective == Collective::all_reduce;
-    std::vector<Flow> flows, down;
-    double longest = 0;
-    int deepest = 0;
+    const std::size_t looked_at = std::clamp<std::size_t>(kMostPairs / members, 1, roots);
+    const double bytes = 0.5 / static_cast<double>(looked_at);
+    std::vector<Flow> flows;
+    TreeDepth most;
     for (const bool second : {false, true}) {
-        const int members = static_cast<int>(chips.size());
+        const int places = static_cast<int>(members);
         const std::vector<int> parents =
-            up ? binary_tree(members, second) : broadcast_tree(members, second);
+            up ? binary_tree(places, second) : broadcast_tree(places, second);
         const std::vector<int> order = from_the_root(parents);
-        down.clear();
-        for (const int place : order) {
-            const int parent = parents[static_cast<std::size_t>(place)];
-            if (parent >= 0)
-                down.push_back({chips[static_cast<std::size_t>(parent)],
-                                chips[static_cast<std::size_t>(place)], 0.5});
-        }
-        const std::vector<double> edges = work.latencies(down);
-        std::vector<double> latency(chips.size(), 0.0);
-        std::vector<int> depth(chips.size(), 0);
-        for (std::size_t k = 1; k < order.size(); ++k) {
-            const auto place = static_cast<std::size_t>(order[k]);
-            const auto parent = static_cast<std::size_t>(parents[place]);
-            latency[place] = latency[parent] + edges[k - 1];
-            depth[place] = depth[parent] + 1;
-            longest = std::max(longest, latency[place]);
-            deepest = std::max(deepest, depth[place]);
-        }
-        for (const Flow& flow : down) {
-            flows.push_back(flow);
-            if (up) flows.push_back({flow.to, flow.from, flow.bytes});
+        for (std::size_t r = 0; r < looked_at; ++r) {
+            const std::size_t turned = r * roots / looked_at;
+            const auto chip = [&](int place) {
+                return chips[(static_cast<std::size_t>(place) + turned) % members];
+            };
+            std::vector<Flow> down;
+            for (std::size_t k = 1; k < order.size(); ++k)
+                down.push_back(
+                    {chip(parents[static_cast<std::size_t>(order[k])]), chip(order[k]), bytes});
+            if (r == 0) {
+                const TreeDepth depth = deepest(parents, order, work.latencies(down));
+                most = {std::max(most.latency, depth.latency), std::max(most.edges, depth.edges)};
+            }
+            for (const Flow& flow : down) {
+                flows.push_back(flow);
+                if (up) flows.push_back({flow.to, flow.from, flow.bytes});
+            }
         }
     }
     work.step(terms, flows, 1);
-    terms.latency = (up ? 2 : 1) * longest;
-    terms.steps = (up ? 2 : 1) * deepest;
+    terms.latency = (up ? 2 : 1) * most.latency;
+    terms.steps = (up ? 2 : 1) * most.edges;
 }
 
 // All pairs at once: a part of S to each.
@@ -203,7 +224,6 @@ std::size_t node_of(const TopologyStack& stack, const ChipGroup& group) {
     return static_cast<std::size_t>(size);
 }
 
-constexpr std::size_t kMostPairs = 200000;
 }  // namespace
 
 namespace {
@@ -255,7 +275,8 @@ std::vector<CollectiveTerms> terms_of(const TopologyStack& stack, Collective col
     }
     if ((steps_count || collective == Collective::broadcast) && members <= kMostFlows &&
         (collective == Collective::all_reduce || collective == Collective::broadcast)) {
-        attempt(Algorithm::tree, [&](CollectiveTerms& t) { tree(work, collective, t); });
+        const auto roots = static_cast<std::size_t>(std::clamp(group.roots, 1, group.members));
+        attempt(Algorithm::tree, [&](CollectiveTerms& t) { tree(work, collective, roots, t); });
     }
     if (is_gather(collective) && stack.levels.size() == 1 && topology.chips_forward) {
         if (const auto sides = box_of(topology, work.chips(), group.siblings); !sides.empty()) {

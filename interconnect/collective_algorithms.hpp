@@ -40,13 +40,14 @@ struct CollectiveTerms {
 };
 
 // Members are every stride-th chip from `first`; `siblings` groups that begin at the chips from
-// `first` on do the same at the same time, and links carry the bytes of all of them. Throws
-// std::invalid_argument: members beyond the chips, no route.
+// `first` on do the same at the same time, and links carry the bytes of all of them. Trees have
+// their roots at so many members, a part of the bytes at each. Throws std::invalid_argument:
+// members beyond the chips, no route.
 struct ChipGroup {
-    int members = 1, stride = 1, first = 0, siblings = 1;
+    int members = 1, stride = 1, first = 0, siblings = 1, roots = 1;
     bool operator<(const ChipGroup& o) const {
-        return std::tie(members, stride, first, siblings) <
-               std::tie(o.members, o.stride, o.first, o.siblings);
+        return std::tie(members, stride, first, siblings, roots) <
+               std::tie(o.members, o.stride, o.first, o.siblings, o.roots);
     }
 };
 

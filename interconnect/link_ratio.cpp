@@ -213,6 +213,10 @@ LinkRatio link_ratio(const Transfer& t, const RankFabric& fabric, const Transfer
             Transfer within = t;
             if (way.in_domain < t.group_ranks && asks(t, Algorithm::hierarchical))
                 within.algorithm = "";
+            // Between domains all ports are at work: every member is a root of trees.
+            if (way.in_domain < t.group_ranks && t.type == TransferType::all_reduce &&
+                asks(t, Algorithm::tree))
+                group.roots = group.members;
             const CollectiveTerms* asked = asked_terms(times, within, group);
             ratio.up_latency = Seconds(times.farthest(group));
             if (asked) ratio.steps += Seconds(asked->latency);

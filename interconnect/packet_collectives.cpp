@@ -4,10 +4,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "base/random.hpp"
+
+#include "interconnect/binary_trees.hpp"
 
 namespace podsim {
 
@@ -92,14 +98,27 @@ class StepMaker {
 
     // Of rings in two levels: two pieces within groups at a time.
     Pipeline pipeline() const {
-        if (spec_.algorithm != Algorithm::ring || spec_.layout.inner < 2) return {};
+        if (spec_.algorithm != Algorithm::ring || spec_.layout.inner < 2 ||
+            !is_gather(spec_.collective))
+            return {};
         const auto inner = static_cast<std::size_t>(spec_.layout.inner);
         const std::size_t groups = static_cast<std::size_t>(ranks_) / inner;
-        const std::size_t within = spec_.layout.direct_within ? 1 : inner - 1;
-        return {2, scatters(spec_.collective) ? within : groups - 1};
+        return {2, scatters(spec_.collective) ? within(size_, true).size() : groups - 1};
     }
 
     std::vector<Chain> chains() const {
+        std::vector<Chain> made = by_algorithm();
+        if (!spec_.scatters_first) return made;
+        // Of the share of each chain a part to everybody, before it is gathered.
+        const double part = size_ / static_cast<double>(made.size()) / ranks_;
+        Step scatter;
+        for (int i = 1; i < ranks_; ++i) scatter.push_back({0, i, part});
+        for (Chain& chain : made) chain.insert(chain.begin(), scatter);
+        return made;
+    }
+
+  private:
+    std::vector<Chain> by_algorithm() const {
         switch (spec_.algorithm) {
             case Algorithm::ring:
                 return ring();
@@ -119,7 +138,8 @@ class StepMaker {
         return {};
     }
 
-  private:
+    bool gathers_all() const { return gathers(spec_.collective) || spec_.scatters_first; }
+
     // All of `members` to each other, in the order that is asked for.
     void exchange(const std::vector<int>& members, const ByteMatrix& bytes, Step& step) const {
         AllToAllSpec how = spec_.exchange;
@@ -184,6 +204,7 @@ class StepMaker {
     // of what is left then between equal places.
     std::vector<Chain> ring() const {
         if (spec_.collective == Collective::send_recv) return {neighbours()};
+        if (spec_.collective == Collective::broadcast && !spec_.scatters_first) return rows();
         if (spec_.layout.inner > 1) return two_levels();
         const bool both = spec_.layout.is_torus && ranks_ > 2;
         std::vector<Chain> chains;
@@ -192,42 +213,118 @@ class StepMaker {
             Chain chain;
             const double part = both ? size_ / 2 : size_;
             if (scatters(spec_.collective)) turn({near_order()}, part, back, chain);
-            if (gathers(spec_.collective)) turn({near_order()}, part, back, chain);
+            if (gathers_all()) turn({near_order()}, part, back, chain);
             chains.push_back(std::move(chain));
         }
         return chains;
     }
 
-    // Within near groups: in rings, or all at once.
-    void meet(const std::vector<std::vector<int>>& groups, double bytes, Chain& chain) const {
-        if (!spec_.layout.direct_within) return turn(groups, bytes, false, chain);
-        Step step;
-        for (const std::vector<int>& group : groups)
-            exchange(group, even(group.size(), bytes / static_cast<double>(group.size())), step);
-        chain.push_back(std::move(step));
+    // What each near group does with `bytes` of its own: adds them up, a part at each member, or
+    // gathers the parts. Where its algorithm is of several chains, step by step of all of them.
+    Chain within(double bytes, bool adding) const {
+        const RankLayout& layout = spec_.layout;
+        Chain inner;
+        if (layout.within == Algorithm::tree) {
+            inner = trees_with_all_roots(bytes, adding);
+        } else {
+            PacketCollectiveSpec part;
+            part.collective = adding ? Collective::reduce_scatter : Collective::all_gather;
+            part.algorithm = layout.within;
+            part.ranks = layout.inner;
+            part.size = Bytes(bytes);
+            part.exchange = spec_.exchange;
+            if (!layout.group.empty()) part.layout = layout.group.front();
+            for (const Chain& chain : StepMaker(part).chains()) {
+                if (inner.size() < chain.size()) inner.resize(chain.size());
+                for (std::size_t s = 0; s < chain.size(); ++s)
+                    inner[s].insert(inner[s].end(), chain[s].begin(), chain[s].end());
+            }
+        }
+        const std::vector<int> order = near_order();
+        Chain all(inner.size());
+        for (std::size_t s = 0; s < inner.size(); ++s) {
+            for (std::size_t first = 0; first < order.size();
+                 first += static_cast<std::size_t>(layout.inner)) {
+                for (const Send& send : inner[s])
+                    all[s].push_back({order[first + static_cast<std::size_t>(send.from)],
+                                      order[first + static_cast<std::size_t>(send.to)],
+                                      send.bytes});
+            }
+        }
+        return all;
+    }
+
+    // Two trees from each member of a group, so that a part of the sum is at every port: up, or
+    // down again.
+    Chain trees_with_all_roots(double bytes, bool up) const {
+        const int n = spec_.layout.inner;
+        const double each = bytes / n / 2;
+        Chain chain;
+        for (int root = 0; root < n; ++root) {
+            for (const bool second : {false, true}) {
+                const Chain one = tree_steps(binary_tree(n, second), each, up);
+                if (chain.size() < one.size()) chain.resize(one.size());
+                for (std::size_t s = 0; s < one.size(); ++s)
+                    for (const Send& send : one[s])
+                        chain[s].push_back(
+                            {(send.from + root) % n, (send.to + root) % n, send.bytes});
+            }
+        }
+        return chain;
     }
 
     // In pieces that follow each other, so that both levels are at work.
     std::vector<Chain> two_levels() const {
         const auto inner = static_cast<std::size_t>(spec_.layout.inner);
         const std::vector<int> order = near_order();
-        std::vector<std::vector<int>> within(order.size() / inner), between(inner);
-        for (std::size_t i = 0; i < order.size(); ++i) {
-            within[i / inner].push_back(order[i]);
-            between[i % inner].push_back(order[i]);
-        }
+        std::vector<std::vector<int>> between(inner);
+        for (std::size_t i = 0; i < order.size(); ++i) between[i % inner].push_back(order[i]);
         const int pieces = pieces_of(spec_, size_ / ranks_);
         const double piece = size_ / pieces, left = piece / static_cast<double>(inner);
         Chain chain;
+        const auto meet = [&](bool adding) {
+            const Chain steps = within(piece, adding);
+            chain.insert(chain.end(), steps.begin(), steps.end());
+        };
         if (scatters(spec_.collective)) {
-            meet(within, piece, chain);
+            meet(true);
             turn(between, left, false, chain);
         }
         if (gathers(spec_.collective)) {
             turn(between, left, false, chain);
-            meet(within, piece, chain);
+            meet(false);
         }
         return std::vector<Chain>(static_cast<std::size_t>(pieces), chain);
+    }
+
+    // A broadcast from the first rank to the next and on, in pieces. Where there are near groups
+    // each of their members passes a part on to its place in the next group, where it goes round.
+    std::vector<Chain> rows() const {
+        const std::vector<int> order = near_order();
+        const auto inner = static_cast<std::size_t>(std::max(1, spec_.layout.inner));
+        const bool one_row = inner == 1;
+        const std::size_t n = one_row ? order.size() : inner, groups = order.size() / n;
+        const std::size_t parts = one_row ? 1 : inner;
+        const double most = size_ / spec_.least_link.value() / static_cast<double>(parts);
+        const int pieces = std::clamp(static_cast<int>(std::min(most, 1e6)), 1,
+                                      std::max(1, spec_.most_links / static_cast<int>(parts)));
+        const double bytes = size_ / pieces / static_cast<double>(parts);
+        std::vector<Chain> chains;
+        for (int piece = 0; piece < pieces; ++piece) {
+            for (std::size_t k = 0; k < parts; ++k) {
+                Chain chain(n - 1 + (groups > 1 ? k + groups - 1 : 0));
+                for (std::size_t j = 0; j + 1 < n; ++j)
+                    chain[j].push_back({order[j], order[j + 1], bytes});
+                for (std::size_t g = 1; g < groups; ++g) {
+                    chain[k + g - 1].push_back({order[(g - 1) * n + k], order[g * n + k], bytes});
+                    for (std::size_t j = 0; j + 1 < n; ++j)
+                        chain[k + g + j].push_back(
+                            {order[g * n + (k + j) % n], order[g * n + (k + j + 1) % n], bytes});
+                }
+                chains.push_back(std::move(chain));
+            }
+        }
+        return chains;
     }
 
     // Each its S to the next, all at once.
@@ -251,7 +348,7 @@ class StepMaker {
         }
         Chain chain;
         if (scatters(spec_.collective)) chain = halving;
-        if (gathers(spec_.collective)) chain.insert(chain.end(), halving.rbegin(), halving.rend());
+        if (gathers_all()) chain.insert(chain.end(), halving.rbegin(), halving.rend());
         return chain;
     }
 
@@ -264,7 +361,7 @@ class StepMaker {
         Chain chain;
         std::vector<int> all(static_cast<std::size_t>(ranks_));
         for (int i = 0; i < ranks_; ++i) all[static_cast<std::size_t>(i)] = i;
-        if (spec_.collective == Collective::broadcast) {
+        if (spec_.collective == Collective::broadcast && !spec_.scatters_first) {
             Step step;
             for (int i = 1; i < ranks_; ++i) step.push_back({0, i, size_});
             return {step};
@@ -299,35 +396,42 @@ class StepMaker {
             exchange(members, even(groups, all ? size_ / g : size_ / n / g), between);
         }
         if (all || spec_.collective == Collective::reduce_scatter) return {within, between};
-        if (spec_.collective == Collective::all_gather) return {between, within};
+        if (spec_.collective == Collective::all_gather || spec_.scatters_first)
+            return {between, within};
         return {within, between, between, within};
     }
 
-    // Two binary trees with half of the bytes each, of which one counts from the end; in pieces
-    // that follow each other, up and down again.
+    // A binary tree level by level, up or down.
+    static Chain tree_steps(const std::vector<int>& parents, double bytes, bool up) {
+        std::vector<std::size_t> depth(parents.size(), 0);
+        Chain chain;
+        for (const int child : from_the_root(parents)) {
+            const int parent = parents[static_cast<std::size_t>(child)];
+            if (parent < 0) continue;
+            const std::size_t above = depth[static_cast<std::size_t>(parent)];
+            depth[static_cast<std::size_t>(child)] = above + 1;
+            if (chain.size() <= above) chain.resize(above + 1);
+            chain[above].push_back(up ? Send{child, parent, bytes} : Send{parent, child, bytes});
+        }
+        if (up) std::reverse(chain.begin(), chain.end());
+        return chain;
+    }
+
+    // Two binary trees with half of the bytes each, in pieces that follow each other, up and down
+    // again.
     std::vector<Chain> tree() const {
         const int pieces = pieces_of(spec_, size_ / 2);
         const double bytes = size_ / 2 / pieces;
-        int depth = 0;
-        while ((2 << depth) - 1 < ranks_) ++depth;  // of the last rank's level
+        const bool up = spec_.collective == Collective::all_reduce;
         std::vector<Chain> chains;
         for (int piece = 0; piece < pieces; ++piece) {
             for (const bool second : {false, true}) {
-                const auto at = [&](int k) { return second ? ranks_ - 1 - k : k; };
-                const auto level = [&](int depth_of, bool up) {
-                    Step step;
-                    const int first = (1 << depth_of) - 1;
-                    for (int i = first; i < std::min(ranks_, 2 * first + 1); ++i) {
-                        const int child = at(i), parent = at((i - 1) / 2);
-                        step.push_back(up ? Send{child, parent, bytes}
-                                          : Send{parent, child, bytes});
-                    }
-                    return step;
-                };
+                const std::vector<int> parents =
+                    up ? binary_tree(ranks_, second) : broadcast_tree(ranks_, second);
                 Chain chain;
-                for (int d = depth; d > 0 && spec_.collective == Collective::all_reduce; --d)
-                    chain.push_back(level(d, true));
-                for (int d = 1; d <= depth; ++d) chain.push_back(level(d, false));
+                if (up) chain = tree_steps(parents, bytes, true);
+                const Chain down = tree_steps(parents, bytes, false);
+                chain.insert(chain.end(), down.begin(), down.end());
                 chains.push_back(std::move(chain));
             }
         }
@@ -357,7 +461,7 @@ class StepMaker {
                 if (scatters(spec_.collective))
                     for (const Chain& phase : phases)
                         chain.insert(chain.end(), phase.begin(), phase.end());
-                if (gathers(spec_.collective))
+                if (gathers_all())
                     for (auto phase = phases.rbegin(); phase != phases.rend(); ++phase)
                         chain.insert(chain.end(), phase->begin(), phase->end());
                 chains.push_back(std::move(chain));
@@ -395,8 +499,30 @@ class StepMaker {
 
 }  // namespace
 
+namespace {
+
+// Of what near groups do before or after the rings between them.
+std::string without_messages_within(const PacketCollectiveSpec& spec) {
+    PacketCollectiveSpec part = spec;
+    part.algorithm = spec.layout.within;
+    part.ranks = spec.layout.inner;
+    part.layout = spec.layout.group.empty() ? RankLayout{} : spec.layout.group.front();
+    const bool tree = part.algorithm == Algorithm::tree;
+    if (!tree && part.collective == Collective::all_reduce)  // a part at each member in between
+        part.collective = Collective::reduce_scatter;
+    return without_messages(part);
+}
+
+// Messages of a chain, and of the pieces of its rows.
+double links_of_chain(const PacketCollectiveSpec& spec) {
+    return std::min<double>(spec.most_links + spec.layout.inner,
+                            spec.size / spec.least_link + spec.layout.inner);
+}
+
+}  // namespace
+
 std::string without_messages(const PacketCollectiveSpec& spec) {
-    const bool gather = is_gather(spec.collective);
+    const bool gather = is_gather(spec.collective) || spec.scatters_first;
     const auto of = [&](const char* what) {
         return fmt::format("algorithm {} {}", to_string(spec.algorithm), what);
     };
@@ -415,7 +541,7 @@ std::string without_messages(const PacketCollectiveSpec& spec) {
             return (spec.ranks & (spec.ranks - 1)) != 0 ? of("wants a power of two of ranks") : "";
         case Algorithm::tree:
             return spec.collective == Collective::all_reduce ||
-                           spec.collective == Collective::broadcast
+                           (spec.collective == Collective::broadcast && !spec.scatters_first)
                        ? ""
                        : of("is of all_reduce and broadcast");
         case Algorithm::dimension_wise:
@@ -428,7 +554,10 @@ std::string without_messages(const PacketCollectiveSpec& spec) {
                        ? ""
                        : of("wants equal groups of ranks that are near");
         case Algorithm::ring:
-            return gather || spec.collective == Collective::send_recv ? "" : of("is of gathers");
+            if (spec.collective == Collective::all_to_all) return of("is of gathers");
+            return is_gather(spec.collective) && spec.layout.inner > 1
+                       ? without_messages_within(spec)
+                       : "";
     }
     return "";
 }
@@ -439,15 +568,27 @@ double most_messages(const PacketCollectiveSpec& spec) {
     const double passes = spec.collective == Collective::all_reduce ? 2 : 1;
     double sides = 0;
     for (const long n : spec.layout.dimensions) sides += static_cast<double>(n);
+    if (spec.scatters_first) {
+        PacketCollectiveSpec gather = spec;
+        gather.scatters_first = false;
+        gather.collective = Collective::all_gather;
+        return most_messages(gather) +
+               2 * ranks *
+                   static_cast<double>(std::max<std::size_t>(1, spec.layout.dimensions.size()));
+    }
+    if (spec.collective == Collective::broadcast && spec.algorithm == Algorithm::direct)
+        return ranks;
+    if (spec.collective == Collective::broadcast && spec.algorithm == Algorithm::ring)
+        return ranks * links_of_chain(spec);
     switch (spec.algorithm) {
         case Algorithm::direct:
             return passes * ranks * ranks * walks;
         case Algorithm::hierarchical:
             return passes * ranks * (inner + ranks / inner) * walks;
         case Algorithm::ring:
-            return inner > 1
-                       ? passes * ranks * (inner + ranks / inner) * pieces_of(spec, size / ranks)
-                       : passes * ranks * ranks * (spec.layout.is_torus ? 2 : 1);
+            return inner > 1 ? passes * ranks * (2 * inner * walks + ranks / inner) *
+                                   pieces_of(spec, size / ranks)
+                             : passes * ranks * ranks * (spec.layout.is_torus ? 2 : 1);
         case Algorithm::halving_doubling:
             return passes * ranks * std::log2(ranks);
         case Algorithm::tree:
@@ -483,7 +624,68 @@ PacketTraffic in_pieces(const PacketTraffic& traffic, long pieces, Bytes most) {
             for (int i = 0; i < number; ++i) piece.after.push_back(first + i);
         }
         made.emplace_back(static_cast<int>(result.size()), static_cast<int>(count));
-        for (long i = 0; i < count; ++i) result.push_back(piece);
+        for (long i = 0; i < count; ++i) {
+            piece.piece = static_cast<int>(i % std::max(1L, pieces));
+            result.push_back(piece);
+        }
+    }
+    return result;
+}
+
+namespace {
+
+// Steps through 0 to n - 1 that leave no large gap wherever they end: of about the golden section.
+std::uint64_t even_stride(int n) {
+    auto stride = static_cast<std::uint64_t>(std::lround(0.618 * n));
+    while (stride > 1 && std::gcd(stride, static_cast<std::uint64_t>(n)) != 1) --stride;
+    return std::max<std::uint64_t>(1, stride);
+}
+
+}  // namespace
+
+PacketTraffic over_thirds(const PacketTraffic& traffic, int endpoints, const DetourSpec& spec) {
+    if (endpoints < 3 || !(spec.share > 0)) return traffic;
+    const auto n = static_cast<std::uint64_t>(endpoints);
+    const std::uint64_t stride = even_stride(endpoints);
+    const double most =
+        std::max(1.0, std::min(static_cast<double>(spec.most_pieces),
+                               spec.most_messages / 2 / static_cast<double>(traffic.size())));
+    std::vector<std::vector<int>> ends;  // of each message: what brings its parts
+    PacketTraffic result;
+    const auto add = [&](const PacketMessage& like, int from, int to, double bytes,
+                         std::vector<int> after) {
+        PacketMessage part = like;
+        part.source = from;
+        part.destination = to;
+        part.size = Bytes(bytes);
+        part.after = std::move(after);
+        result.push_back(std::move(part));
+        return static_cast<int>(result.size()) - 1;
+    };
+    for (std::size_t m = 0; m < traffic.size(); ++m) {
+        const PacketMessage& message = traffic[m];
+        std::vector<int> after;
+        for (const int before : message.after) {
+            const std::vector<int>& parts = ends.at(static_cast<std::size_t>(before));
+            after.insert(after.end(), parts.begin(), parts.end());
+        }
+        std::vector<int>& here = ends.emplace_back();
+        const double far = spec.share * message.size.value(), near = message.size.value() - far;
+        if (near >= 1)
+            here.push_back(add(message, message.source, message.destination, near, after));
+        const auto pieces =
+            static_cast<std::uint64_t>(std::clamp(far / spec.least_piece.value(), 1.0, most));
+        const std::uint64_t first = random_bits(spec.seed, m);
+        for (std::uint64_t i = 0; i < pieces && far >= 1; ++i) {
+            const auto third = static_cast<int>((first % n + i * stride) % n);
+            const double bytes = far / static_cast<double>(pieces);
+            if (third == message.source || third == message.destination) {
+                here.push_back(add(message, message.source, message.destination, bytes, after));
+                continue;
+            }
+            const int half = add(message, message.source, third, bytes, after);
+            here.push_back(add(message, third, message.destination, bytes, {half}));
+        }
     }
     return result;
 }

@@ -10,15 +10,16 @@
 
 namespace podsim {
 
-// How ranks lie, for algorithms that ask: members in an order in which neighbours are near; groups
-// of `inner` of them, one after the other, that are near (1: none); sizes of a torus or mesh that
-// they fill.
+// How ranks lie, for algorithms that ask: members in an order in which neighbours are near; sizes
+// of a torus or mesh that they fill; groups of `inner` of them, one after the other, that are near
+// (1: none), what is done within each and how its members lie.
 struct RankLayout {
     std::vector<int> near_order;
-    int inner = 1;
-    bool direct_within = false;  // these groups: all at once instead of rings (meshes)
     std::vector<long> dimensions;
     bool is_torus = false;
+    int inner = 1;
+    Algorithm within = Algorithm::ring;
+    std::vector<RankLayout> group;  // one or none
 };
 
 struct PacketCollectiveSpec {
@@ -29,9 +30,14 @@ struct PacketCollectiveSpec {
     RankLayout layout;
     AllToAllSpec exchange;  // order and walks, wherever all send to all
     ByteMatrix bytes;       // of an exchange whose pairs are unequal, instead of the size
+    // A broadcast: a part to each, then an all-gather by the algorithm, instead of all to the next.
+    bool scatters_first = false;
     // Of trees and of rings in two levels: pieces that follow each other, so long at least.
     int most_pieces = 16;
     Bytes least_piece{65536.0};
+    // The same of a chain: the last of P ranks waits for P - 2 of them.
+    int most_links = 4096;
+    Bytes least_link{16384.0};
 };
 
 // What of it no messages are made of, in words; "" where they are.
@@ -46,5 +52,17 @@ PacketTraffic collective_traffic(const PacketCollectiveSpec& spec);
 // Messages above `most` in pieces that follow each other at once; each message in `pieces` at
 // least.
 PacketTraffic in_pieces(const PacketTraffic& traffic, long pieces, Bytes most);
+
+// A `share` of each message's bytes goes over third endpoints (Valiant, SIAM J. Computing 11(2),
+// 1982): in pieces, each over another one, which passes a piece on when it has it whole; they start
+// at a place drawn by the seed. Without the third being an end itself the way is two messages.
+struct DetourSpec {
+    double share = 1;
+    int most_pieces = 64;
+    Bytes least_piece{16384.0};
+    double most_messages = 2e6;
+    std::uint64_t seed = 1;
+};
+PacketTraffic over_thirds(const PacketTraffic& traffic, int endpoints, const DetourSpec& spec);
 
 }  // namespace podsim

@@ -16,15 +16,16 @@ namespace podsim {
 // number.
 enum class SwitchQueues { input_queued, virtual_output_queued, shared_memory };
 
-// Which of the inputs that want an output is next: in turn, or whose packet has waited longest.
-enum class SwitchArbitration { round_robin, oldest_first };
+// Which of the inputs that want an output is next: in turn; whose packet has waited longest; in
+// turn those from other switches before those from endpoints.
+enum class SwitchArbitration { round_robin, oldest_first, transit_first };
 
 // Does a packet go on when it is here whole, or when its header is?
 enum class PacketForwarding { store_and_forward, cut_through };
 
-// Of several ways to a destination: one for each message by a hash, one for each packet in turn,
-// one for each packet by the shortest queue. (At an endpoint the last means: whichever port is
-// free takes the next packet.)
+// Of several ways to a destination: one for each pair of endpoints, and piece of what they send, by
+// a hash; one for each packet in turn; one for each packet by the shortest queue. (At an endpoint
+// the last means: whichever port is free takes the next packet.)
 enum class PathChoice { hash_message, round_robin, least_queued };
 
 struct PacketSwitchSpec {

@@ -16,6 +16,10 @@ namespace podsim {
 // longest, or whose number is lowest.
 enum class CreditGrant { first_come, lowest_source };
 
+// How messages of a source wait for a port: one after the other, or in a queue for each destination
+// (and piece), of which each in turn sends a packet, as queue pairs do.
+enum class SourceQueues { one, per_destination };
+
 // Additive increase, multiplicative decrease by marked packets (as DCTCP, SIGCOMM 2010, and DCQCN,
 // SIGCOMM 2015, but with one constant cut): a source's rate to a destination, as a share of its
 // ports', is cut to (1 - cut) of itself by a mark, at most once an interval, and grows by `growth`
@@ -30,8 +34,9 @@ struct CongestionControlSpec {
 
 struct PacketEndpointSpec {
     PathChoice path_choice = PathChoice::least_queued;
-    // How many messages of its list a source looks at for one that may go: 1 is a plain queue,
-    // whose head holds up the rest; all of them is a queue for each destination.
+    SourceQueues queues = SourceQueues::one;
+    // How many messages of one queue a source looks at for one that may go: 1 is a plain queue,
+    // whose head holds up the rest.
     int lookahead = 1;
     // For packets in flight to an endpoint, shared by all senders: taken before a packet leaves
     // its source, back there `pool_return` after it is delivered. 0: without end.
@@ -52,7 +57,7 @@ struct PacketSettings {
     // Else both classes share one channel, and a protocol may lock itself up.
     bool separate_classes = true;
     PacketEndpointSpec endpoint;
-    std::uint64_t seed = 1;  // of bit errors
+    std::uint64_t seed = 1;  // of bit errors and hashes
     // The kernel's clock may lag behind the network's by so much; results do not depend on it.
     Seconds quantum{1e-6};
 };

@@ -45,16 +45,10 @@ Topology ideal_planes(long chips, double bandwidth, long planes, Seconds latency
     throw std::logic_error("no family of switched planes");
 }
 
-void require_routing(RoutingPolicy routing) {
-    if (routing == RoutingPolicy::valiant || routing == RoutingPolicy::all_paths) {
-        throw std::invalid_argument(
-            fmt::format("packets go by shortest paths, and the topology's routing is {}",
-                        routing == RoutingPolicy::valiant ? "valiant" : "all-paths"));
-    }
-}
-
 PathChoice choice_of(RoutingPolicy routing) {
-    return routing == RoutingPolicy::adaptive ? PathChoice::least_queued : PathChoice::hash_message;
+    return routing == RoutingPolicy::hashed || routing == RoutingPolicy::minimal
+               ? PathChoice::hash_message
+               : PathChoice::least_queued;
 }
 
 // Makes the network of all levels, one group of a level after the other.
@@ -101,6 +95,13 @@ class NetworkMaker {
 
     long chip_of(int member) const { return chips_[static_cast<std::size_t>(member)]; }
 
+    // Adaptive routers take any dimension next. With buffers of an end that would want channels to
+    // escape to (Duato, IEEE Trans. Parallel and Distributed Systems 4(12), 1993), which packets do
+    // not have: they go dimension after dimension then.
+    bool free_turns(const Tier& tier) const {
+        return tier.routing == RoutingPolicy::adaptive && spec_.switches.input_buffer <= Bytes(0.0);
+    }
+
     void add_tiers() {
         const long domain = std::max(1L, fabric_.domain_ranks / ranks_per_chip_);
         const bool one_domain = chips_.back() / domain == 0;
@@ -122,7 +123,6 @@ class NetworkMaker {
     }
 
     void add_stack(const TopologyStack& stack, const std::string& name, long all, double share) {
-        require_routing(stack.spec.routing);
         for (std::size_t l = 0; l < stack.levels.size(); ++l) {
             Tier tier;
             tier.topology = &stack.levels[l].topology;
@@ -201,14 +201,14 @@ class NetworkMaker {
         const int place = tier.place_of(chip_of(from));
         std::vector<int> next;
         if (topology.chips_forward) {
-            std::vector<int> onward = ways.next(place, tier.routing);
+            std::vector<int> onward = ways.next(place, tier.routing, free_turns(tier));
             if (ways.to() == place) onward = {topology.first_link[static_cast<std::size_t>(place)]};
             for (const int l : onward) next.push_back(entry_link(tier, place, l, from));
             enter(place, row, stamp);
             lead(from, to, next);
             return;
         }
-        for (const int l : ways.next(place, tier.routing)) {
+        for (const int l : ways.next(place, tier.routing, free_turns(tier))) {
             next.push_back(rank_link(tier, l, from));
             enter(topology.links[static_cast<std::size_t>(l)].to, row, stamp);
         }
@@ -235,7 +235,7 @@ class NetworkMaker {
         }
         std::vector<int> onward;
         bool arrives = false;
-        for (const int l : ways.next(node, tier.routing)) {
+        for (const int l : ways.next(node, tier.routing, free_turns(tier))) {
             const int end = topology.links[static_cast<std::size_t>(l)].to;
             if (end == place && !topology.chips_forward) {
                 arrives = true;
@@ -258,11 +258,13 @@ class NetworkMaker {
         PacketSwitchSpec spec = spec_.switches;
         spec.latency = Seconds(tier.switch_latency);
         spec.path_choice = spec_.path_choice.value_or(choice_of(tier.routing));
-        // A router gives its rank what comes over several links at a time, each packet whole: one
-        // that cuts through would hold that way for as long as its own link takes.
+        // A router gives its rank what comes over several links at a time, and what passes goes
+        // before what its rank begins: the other way round links idle in the end, when what was
+        // held up on its first ways is still to go its last.
         if (router) {
             spec.queues = SwitchQueues::shared_memory;
-            spec.forwarding = PacketForwarding::store_and_forward;
+            if (spec.arbitration == SwitchArbitration::round_robin)
+                spec.arbitration = SwitchArbitration::transit_first;
         }
         const std::string name =
             router ? fmt::format("{}.router{}", group_.name, its.index)

@@ -4,8 +4,9 @@
 // Endpoints are the ranks of a group. Each has its share of its chip's links to switches; where
 // chips pass on for each other, ranks hang on their chip's router. Pairs of one group of a level
 // meet there, others on the levels outside, those of different domains over scale-out. Routes are
-// shortest by the links' cost, as in router.hpp; where chips forward they go dimension after
-// dimension, rings with a dateline, as deadlock.hpp takes it.
+// shortest by the links' cost, as in router.hpp. Where chips forward, adaptive routers without an
+// end to their buffers take any dimension next; else packets go dimension after dimension, rings
+// with a dateline, as deadlock.hpp takes it. Detours over third chips are messages (over_thirds).
 #pragma once
 
 #include <optional>
@@ -23,8 +24,10 @@ struct PacketMembers {
 
 struct PacketFabricSpec {
     // Of all switches; latency is the topology's. A shared memory by default: in a crossbar an
-    // input stands still for as long as a slower output takes.
-    PacketSwitchSpec switches{SwitchQueues::shared_memory};
+    // input stands still for as long as a slower output takes. They cut through, as those of
+    // NVLink, UB and InfiniBand do.
+    PacketSwitchSpec switches{SwitchQueues::shared_memory, SwitchArbitration::round_robin,
+                              PacketForwarding::cut_through};
     // Instead of what the topology's routing says: a hash of each message (hashed), the shortest
     // queue (adaptive).
     std::optional<PathChoice> path_choice;
@@ -38,8 +41,7 @@ struct TopologyNetwork {
 };
 
 // Nodes and links that no pair of the group uses are left out. Throws std::invalid_argument: ranks
-// that the fabric does not have, no route (names the pair), a routing that packets have none of
-// (valiant, all-paths).
+// that the fabric does not have, no route (names the pair).
 TopologyNetwork packet_network(const RankFabric& fabric, const PacketMembers& group,
                                const PacketFabricSpec& spec = {});
 

@@ -14,6 +14,7 @@ enum class MessageClass { request, response };
 struct PacketMessage {
     int source = 0, destination = 0;  // endpoints
     Bytes size{0.0};
+    int piece = 0;  // of what its pair sends: pieces are hashed, and queued, apart
     int collective = 0;
     MessageClass message_class = MessageClass::request;
     Seconds entry{0.0};      // not before

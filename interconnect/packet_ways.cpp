@@ -48,7 +48,7 @@ void PacketWays::search(int to) {
     }
 }
 
-std::vector<int> PacketWays::next(int node, RoutingPolicy routing) const {
+std::vector<int> PacketWays::next(int node, RoutingPolicy routing, bool free_turns) const {
     const auto n = static_cast<std::size_t>(node);
     std::vector<int> found;
     long least = kFar;
@@ -65,7 +65,7 @@ std::vector<int> PacketWays::next(int node, RoutingPolicy routing) const {
     const auto class_of = [&](int l) {
         return topology_.links[static_cast<std::size_t>(l)].link_class;
     };
-    if (topology_.chips_forward) {
+    if (topology_.chips_forward && !free_turns) {
         int lowest = class_of(found.front());
         for (const int l : found) lowest = std::min(lowest, class_of(l));
         std::erase_if(found, [&](int l) { return class_of(l) != lowest; });

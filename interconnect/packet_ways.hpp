@@ -16,10 +16,10 @@ class PacketWays {
     int to() const { return to_; }
 
     // Links that lead on from `node`: those behind which the rest is shortest (so that a chip that
-    // passes nothing on also has a way out and back to itself). Where chips forward, of them those
-    // of the lowest dimension: both ways round where both are as short. One where routing is
-    // minimal.
-    std::vector<int> next(int node, RoutingPolicy routing) const;
+    // passes nothing on also has a way out and back to itself). Where chips forward and turns are
+    // not free, of them those of the lowest dimension: both ways round where both are as short. One
+    // where routing is minimal.
+    std::vector<int> next(int node, RoutingPolicy routing, bool free_turns) const;
 
   private:
     bool passes_on(int node) const;

@@ -65,31 +65,35 @@ bool one_domain(const Transfer& t, const RankFabric& fabric) {
     return static_cast<long>(t.group_ranks - 1) * t.stride < std::max<long>(1, fabric.domain_ranks);
 }
 
-RankLayout layout_of(const Transfer& t, const RankFabric& fabric) {
+// Of the first `ranks` of a group, which share a domain.
+RankLayout layout_within(const Transfer& t, int ranks, const RankFabric& fabric) {
     RankLayout layout;
-    const int per_chip = std::max(1, fabric.ranks_per_chip);
-    if (!one_domain(t, fabric)) {
-        layout.inner = std::max(1, domain_members(t, fabric));
-        if (layout.inner == t.group_ranks) layout.inner = 1;
-        return layout;
-    }
     if (!fabric.scale_up_links) return layout;
+    const int per_chip = std::max(1, fabric.ranks_per_chip);
     const TopologyStack& stack = fabric.scale_up_links->stack();
     const Topology& topology = stack.levels.front().topology;
-    if (stack.levels.size() == 1) {
-        std::vector<int> place(topology.nodes.size(), 0);
-        for (std::size_t i = 0; i < topology.ring_order.size(); ++i)
-            place[static_cast<std::size_t>(topology.ring_order[i])] = static_cast<int>(i);
-        layout.near_order.resize(static_cast<std::size_t>(t.group_ranks));
-        std::iota(layout.near_order.begin(), layout.near_order.end(), 0);
-        std::stable_sort(layout.near_order.begin(), layout.near_order.end(), [&](int a, int b) {
-            return place[static_cast<std::size_t>(a * t.stride / per_chip)] <
-                   place[static_cast<std::size_t>(b * t.stride / per_chip)];
-        });
-        layout.is_torus = topology.family == "torus";
-        if (per_chip == 1 && t.stride == 1 && t.group_ranks == topology.chips)
-            layout.dimensions = topology.dimensions;
-    }
+    if (stack.levels.size() > 1) return layout;
+    std::vector<int> place(topology.nodes.size(), 0);
+    for (std::size_t i = 0; i < topology.ring_order.size(); ++i)
+        place[static_cast<std::size_t>(topology.ring_order[i])] = static_cast<int>(i);
+    layout.near_order.resize(static_cast<std::size_t>(ranks));
+    std::iota(layout.near_order.begin(), layout.near_order.end(), 0);
+    std::stable_sort(layout.near_order.begin(), layout.near_order.end(), [&](int a, int b) {
+        return place[static_cast<std::size_t>(a * t.stride / per_chip)] <
+               place[static_cast<std::size_t>(b * t.stride / per_chip)];
+    });
+    layout.is_torus = topology.family == "torus";
+    if (per_chip == 1 && t.stride == 1 && ranks == topology.chips)
+        layout.dimensions = topology.dimensions;
+    return layout;
+}
+
+RankLayout layout_of(const Transfer& t, const RankFabric& fabric) {
+    if (one_domain(t, fabric)) return layout_within(t, t.group_ranks, fabric);
+    RankLayout layout;
+    layout.inner = std::max(1, domain_members(t, fabric));
+    if (layout.inner == t.group_ranks) layout.inner = 1;
+    if (layout.inner > 1) layout.group = {layout_within(t, layout.inner, fabric)};
     return layout;
 }
 
@@ -109,33 +113,63 @@ int node_ranks(const Transfer& t, const RankFabric& fabric) {
 
 // Of those that messages are made of, the one whose links take the shortest within scale-up; rings
 // where ports decide.
-Algorithm of_the_links(const Transfer& t, int ranks, const RankFabric& fabric,
-                       PacketCollectiveSpec spec) {
+std::optional<CollectiveTerms> best_on_links(const Transfer& t, const RankFabric& fabric,
+                                             PacketCollectiveSpec spec) {
     const int per_chip = std::max(1, fabric.ranks_per_chip);
-    if (fabric.scale_up_links->ports_decide() || (t.stride > 1 && t.stride % per_chip != 0))
-        return Algorithm::ring;
+    if (!fabric.scale_up_links || fabric.scale_up_links->ports_decide() ||
+        (t.stride > 1 && t.stride % per_chip != 0))
+        return {};
     ChipGroup group;
     group.stride = std::max(1, t.stride / per_chip);
-    group.members = t.stride > 1 ? ranks : (ranks + per_chip - 1) / per_chip;
-    if (group.members < 2) return Algorithm::ring;
+    group.members = t.stride > 1 ? spec.ranks : (spec.ranks + per_chip - 1) / per_chip;
+    if (group.members < 2) return {};
     std::optional<CollectiveTerms> best;
     for (const CollectiveTerms& terms : fabric.scale_up_links->terms(spec.collective, group)) {
         spec.algorithm = terms.algorithm;
         if (!without_messages(spec).empty()) continue;
         if (!best || terms.seconds_per_byte < best->seconds_per_byte * (1 - 1e-9)) best = terms;
     }
+    return best;
+}
+
+Algorithm algorithm_within(const Transfer& t, const RankFabric& fabric,
+                           const PacketCollectiveSpec& spec) {
+    const auto best = best_on_links(t, fabric, spec);
     return best ? best->algorithm : Algorithm::ring;
 }
 
-// The one that is asked for; else, of gathers, what libraries do where ports decide (rings), and
-// the one whose links take the shortest for long transfers where links do.
-Algorithm algorithm_of(const Transfer& t, const RankFabric& fabric, PacketCollectiveSpec spec) {
-    if (const auto asked = value_named<Algorithm>(t.algorithm)) return *asked;
+// What is asked for; else, of gathers, what libraries do where ports decide (rings), and what takes
+// the links the shortest for long transfers where links do: a broadcast may be a scatter and an
+// all-gather. Over several domains an algorithm is that within each, with rings between them.
+void choose_algorithm(const Transfer& t, const RankFabric& fabric, PacketCollectiveSpec& spec) {
+    const auto asked = value_named<Algorithm>(t.algorithm);
     const bool gather =
         spec.collective != Collective::all_to_all && spec.collective != Collective::send_recv;
-    if (!gather) return Algorithm::direct;
-    if (!one_domain(t, fabric) || !fabric.scale_up_links) return Algorithm::ring;
-    return of_the_links(t, t.group_ranks, fabric, std::move(spec));
+    if (!gather || asked == Algorithm::direct || asked == Algorithm::in_switch) {
+        spec.algorithm = asked.value_or(Algorithm::direct);
+        return;
+    }
+    if (one_domain(t, fabric)) {
+        spec.algorithm = asked ? *asked : algorithm_within(t, fabric, spec);
+        if (asked || spec.collective != Collective::broadcast) return;
+        PacketCollectiveSpec both = spec;
+        both.collective = Collective::all_gather;
+        const auto pass = best_on_links(t, fabric, both), whole = best_on_links(t, fabric, spec);
+        if (!pass || (whole && whole->seconds_per_byte <= 2 * pass->seconds_per_byte)) return;
+        spec.algorithm = pass->algorithm;
+        spec.scatters_first = true;
+        return;
+    }
+    spec.algorithm = Algorithm::ring;
+    if (spec.layout.inner < 2) return;
+    if (asked && *asked != Algorithm::hierarchical) {
+        spec.layout.within = *asked;
+        return;
+    }
+    PacketCollectiveSpec part = spec;
+    part.ranks = spec.layout.inner;
+    part.layout = spec.layout.group.front();
+    spec.layout.within = algorithm_within(t, fabric, part);
 }
 
 // Bytes of each pair, padding included: by shares send_i x receive_j / all, or tokens as they fall.
@@ -195,6 +229,60 @@ void enter(PacketTraffic& traffic, int ranks, Seconds spread, std::uint64_t seed
         message.entry = entries[static_cast<std::size_t>(message.source)];
 }
 
+bool goes_over_thirds(const std::shared_ptr<const TopologyTimes>& links) {
+    if (!links) return false;
+    const RoutingPolicy routing = links->stack().spec.routing;
+    return routing == RoutingPolicy::valiant || routing == RoutingPolicy::all_paths;
+}
+
+// Thirds are ranks, and may be any chip.
+std::string without_detours(const Transfer& t, const RankFabric& fabric) {
+    const bool within = one_domain(t, fabric);
+    if (!within && goes_over_thirds(fabric.scale_out_links))
+        return "packets take no detours between domains";
+    if (!goes_over_thirds(fabric.scale_up_links)) return "";
+    const TopologyStack& stack = fabric.scale_up_links->stack();
+    if (stack.levels.size() > 1) return "packets take no detours where levels are several";
+    return within && fabric.ranks_per_chip <= 1 && t.group_ranks == stack.levels.back().chips
+               ? ""
+               : "packets take detours where every chip is a rank of the group";
+}
+
+// The share of bytes over thirds that leaves the fullest link least full: its load is convex in it.
+double best_share(const PacketNetworkSpec& network, const PacketTraffic& traffic,
+                  const PacketSettings& settings, const DetourSpec& all) {
+    const std::vector<Bytes> near = link_demands(network, traffic, settings);
+    const std::vector<Bytes> far =
+        link_demands(network, over_thirds(traffic, network.endpoints(), all), settings);
+    const auto slowest = [&](double share) {
+        Seconds longest(0.0);
+        for (std::size_t l = 0; l < near.size(); ++l)
+            longest =
+                max(longest, ((1 - share) * near[l] + share * far[l]) / network.links[l].bandwidth);
+        return longest;
+    };
+    double low = 0, high = 1;
+    while (high - low > 1e-4) {
+        const double a = low + (high - low) / 3, b = high - (high - low) / 3;
+        if (slowest(a) <= slowest(b)) {
+            high = b;
+        } else {
+            low = a;
+        }
+    }
+    return low < 1e-3 ? 0 : (low + high) / 2;
+}
+
+std::optional<DetourSpec> detours_of(const RankFabric& fabric, const PacketNetworkSpec& network,
+                                     const PacketTraffic& traffic, const PacketSettings& settings) {
+    if (!goes_over_thirds(fabric.scale_up_links)) return {};
+    DetourSpec detour;
+    detour.seed = settings.seed;
+    if (fabric.scale_up_links->stack().spec.routing == RoutingPolicy::all_paths)
+        detour.share = best_share(network, traffic, settings, detour);
+    return detour;
+}
+
 std::string too_many(double hops) {
     return fmt::format(
         "{:.3g} million packet-hops, and {:.0f} million are the most that a run takes (larger "
@@ -251,25 +339,17 @@ PacketCollectiveRun run_packet_collective(const Transfer& transfer, const Coflow
     spec.exchange.order = knobs.order;
     spec.exchange.walks = knobs.walks;
     spec.exchange.seed = seed;
-    spec.algorithm = algorithm_of(transfer, fabric, spec);
-    if (spec.algorithm == Algorithm::ring && spec.layout.inner > 1 && fabric.scale_up_links) {
-        PacketCollectiveSpec within = spec;
-        within.ranks = spec.layout.inner;
-        within.layout = {};
-        spec.layout.direct_within =
-            of_the_links(transfer, spec.layout.inner, fabric, within) == Algorithm::direct;
-    }
+    choose_algorithm(transfer, fabric, spec);
     if (spec.algorithm == Algorithm::hierarchical && spec.layout.inner == 1)
         spec.layout.inner = node_ranks(transfer, fabric);
-    run.algorithm = to_string(spec.algorithm);
+    const bool rings = spec.algorithm == Algorithm::ring;
+    run.algorithm = to_string(rings ? spec.layout.within : spec.algorithm);
     run.stays = without_messages(spec);
-    if (spec.collective == Collective::broadcast)
-        run.stays = "a broadcast's pieces are not made into messages";
-    if (!one_domain(transfer, fabric) &&
-        (spec.algorithm == Algorithm::tree || spec.algorithm == Algorithm::halving_doubling)) {
+    if (run.stays.empty()) run.stays = without_detours(transfer, fabric);
+    if (spec.collective == Collective::broadcast && rings &&
+        spec.layout.within != Algorithm::ring) {
         run.stays = fmt::format(
-            "over several domains algorithm {} is that within each, and packets have it over all",
-            run.algorithm);
+            "over several domains a broadcast goes in rows, and {} is asked for", run.algorithm);
     }
     const bool exchange = spec.collective == Collective::all_to_all;
     const bool uneven = !transfer.shares.empty() || knobs.loads == PacketLoads::drawn;
@@ -288,14 +368,16 @@ PacketCollectiveRun run_packet_collective(const Transfer& transfer, const Coflow
     PacketFabricSpec links = knobs.fabric;
     links.scale_up_share = attained(coflow, Port::scale_up_send, fabric.scale_up);
     links.scale_out_share = attained(coflow, Port::scale_out_send, fabric.scale_out);
+    // Of one piece: those behind it in a pipeline hide their latency.
+    PacketCollectiveSpec whole = spec;
+    whole.most_pieces = whole.most_links = 1;
     TopologyNetwork made;
-    PacketTraffic traffic;
+    PacketTraffic traffic, alone;
+    PacketSettings settings = knobs.settings;
     try {
         made = packet_network(fabric, {transfer.group_ranks, transfer.stride}, links);
-        traffic =
-            in_pieces(collective_traffic(spec),
-                      std::max(pieces_of(fabric.scale_up_links), pieces_of(fabric.scale_out_links)),
-                      Bytes(1e9));
+        traffic = collective_traffic(spec);
+        alone = collective_traffic(whole);
     } catch (const std::invalid_argument& error) {
         run.stays = error.what();
         return run;
@@ -304,30 +386,35 @@ PacketCollectiveRun run_packet_collective(const Transfer& transfer, const Coflow
         run.stays = "nothing leaves a rank";
         return run;
     }
-    if (knobs.entry_spread > Seconds(0.0))
-        enter(traffic, transfer.group_ranks, knobs.entry_spread, seed);
-    PacketSettings settings = knobs.settings;
+    const bool pipelined = traffic.size() > alone.size();
     settings.endpoint.path_choice = links.path_choice.value_or(made.endpoint_choice);
     settings.endpoint.input_buffer = links.switches.input_buffer;
     settings.seed = seed;
+    if (const auto detours = detours_of(fabric, made.network, traffic, settings)) {
+        traffic = over_thirds(traffic, transfer.group_ranks, *detours);
+        alone = over_thirds(alone, transfer.group_ranks, *detours);
+    }
+    traffic = in_pieces(
+        traffic, std::max(pieces_of(fabric.scale_up_links), pieces_of(fabric.scale_out_links)),
+        Bytes(1e9));
+    if (knobs.entry_spread > Seconds(0.0)) {
+        enter(traffic, transfer.group_ranks, knobs.entry_spread, seed);
+        enter(alone, transfer.group_ranks, knobs.entry_spread, seed);
+    }
     const double hops = packet_hops(made.network, traffic, settings.packet_payload);
     if (hops > kMostPacketHops) {
         run.stays = too_many(hops);
         return run;
     }
-    // Of one piece: those behind it in a pipeline hide their latency.
-    PacketCollectiveSpec whole = spec;
-    whole.most_pieces = 1;
-    PacketTraffic alone = collective_traffic(whole);
-    if (knobs.entry_spread > Seconds(0.0))
-        enter(alone, transfer.group_ranks, knobs.entry_spread, seed);
-    const Seconds chain = chain_latency(made.network, alone);
+    Seconds chain = chain_latency(made.network, alone), bytes(0.0);
     const std::vector<Bytes> demands = link_demands(made.network, traffic, settings);
     for (std::size_t l = 0; l < demands.size(); ++l)
-        run.coflow = max(run.coflow, demands[l] / made.network.links[l].bandwidth);
-    run.coflow += chain;
+        bytes = max(bytes, demands[l] / made.network.links[l].bandwidth);
+    run.coflow = pipelined ? max(chain, bytes + path_latency(made.network, alone)) : chain + bytes;
     const PacketResult packets = run_packets(made.network, traffic, settings);
     measure(packets, made.network, run);
+    // What bytes hide of a pipeline's latency is not taken off.
+    if (pipelined) chain = min(chain, max(Seconds(0.0), packets.time - bytes));
     run.wire = wires_of(packets, chain, coflow);
     return run;
 }

@@ -11,6 +11,14 @@
 
 namespace podsim {
 
+namespace {
+
+bool gives_an_order(const PacketsForm& packets) {
+    return packets.order || packets.walks || packets.lookahead;
+}
+
+}  // namespace
+
 PacketKnobs packet_knobs(const std::optional<PacketsForm>& workload,
                          const std::optional<PacketsForm>& pool) {
     PacketKnobs knobs;
@@ -18,6 +26,11 @@ PacketKnobs packet_knobs(const std::optional<PacketsForm>& workload,
         using Knob = std::decay_t<decltype(knob)>;
         if (setting) knob = static_cast<Knob>(*setting);
     };
+    // Orders are of messages that follow each other; without one, queue pairs take turns.
+    PacketEndpointSpec& sender = knobs.settings.endpoint;
+    sender.queues = SourceQueues::per_destination;
+    for (const std::optional<PacketsForm>* form : {&workload, &pool})
+        if (*form && gives_an_order(**form)) sender.queues = SourceQueues::one;
     for (const std::optional<PacketsForm>* form : {&workload, &pool}) {
         if (!*form) continue;
         const PacketsForm& its = **form;
@@ -33,6 +46,7 @@ PacketKnobs packet_knobs(const std::optional<PacketsForm>& workload,
         turn(its.credits, ends.pool);
         turn(its.credit_return, ends.pool_return);
         turn(its.lookahead, ends.lookahead);
+        turn(its.source_queues, ends.queues);
         turn(its.input_buffer, switches.input_buffer);
         turn(its.queues, switches.queues);
         turn(its.arbitration, switches.arbitration);
@@ -75,6 +89,11 @@ void check_packets(const WorkloadSpec& workload, const PoolSpec& pool,
         problem("payload", "is no whole number of bytes", "4096 B");
     if (knobs.settings.packet_header.value() != std::floor(knobs.settings.packet_header.value()))
         problem("header", "is no whole number of bytes", "24 B");
+    if (knobs.settings.endpoint.queues == SourceQueues::per_destination &&
+        knobs.settings.endpoint.lookahead > 1) {
+        problem("lookahead", "is of a sender's one queue, and there is one for each destination",
+                "source_queues: one");
+    }
     const bool drawn = knobs.loads == PacketLoads::drawn;
     if (drawn && workload.collective->copies == 0) {
         problem("loads", "drawn is of tokens, and this collective has none",

@@ -12,6 +12,12 @@ const std::vector<std::pair<const char*, SendOrder>>& names_of(const SendOrder*)
     return names;
 }
 
+const std::vector<std::pair<const char*, SourceQueues>>& names_of(const SourceQueues*) {
+    static const std::vector<std::pair<const char*, SourceQueues>> names = {
+        {"one", SourceQueues::one}, {"per-destination", SourceQueues::per_destination}};
+    return names;
+}
+
 const std::vector<std::pair<const char*, SwitchQueues>>& names_of(const SwitchQueues*) {
     static const std::vector<std::pair<const char*, SwitchQueues>> names = {
         {"shared-memory", SwitchQueues::shared_memory},
@@ -71,6 +77,11 @@ void describe(Form& form, PacketsForm& packets) {
                   Check{1, 1e8, false, "a value of 1 B to 100 MB"});
     form.optional("header", packets.header, "of a packet (24 B)",
                   Check{0, 1e6, false, "a value of 0 to 1 MB"});
+    form.optional(
+        "source_queues", packets.source_queues,
+        "of a sender: one (a message after the other, in its order), or per-destination "
+        "(all at a time, in proportion to their bytes); one if absent where order, walks or "
+        "lookahead are given, else per-destination");
     form.optional("order", packets.order,
                   "in which a sender walks its destinations: rotated (from the one after itself "
                   "on), same (all from the first on), random");

@@ -11,6 +11,7 @@
 namespace podsim {
 
 const std::vector<std::pair<const char*, SendOrder>>& names_of(const SendOrder*);
+const std::vector<std::pair<const char*, SourceQueues>>& names_of(const SourceQueues*);
 const std::vector<std::pair<const char*, SwitchQueues>>& names_of(const SwitchQueues*);
 const std::vector<std::pair<const char*, SwitchArbitration>>& names_of(const SwitchArbitration*);
 const std::vector<std::pair<const char*, PacketForwarding>>& names_of(const PacketForwarding*);
@@ -36,6 +37,7 @@ struct PacketsForm {
     std::optional<Bytes> credits;
     std::optional<Seconds> credit_return;
     std::optional<Bytes> input_buffer;
+    std::optional<SourceQueues> source_queues;
     std::optional<SwitchQueues> queues;
     std::optional<SwitchArbitration> arbitration;
     std::optional<PacketForwarding> forwarding;

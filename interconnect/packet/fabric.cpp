@@ -95,7 +95,7 @@ PacketFabric::PacketFabric(const PacketNetworkSpec& network, const PacketTraffic
     engine_ = std::make_unique<PacketEngine>("engine", to_picoseconds(settings.quantum));
     routes_ = std::make_unique<PacketRoutes>(network_);
     board_ = std::make_unique<MessageBoard>(*engine_, traffic_, network.endpoints(),
-                                            to_picoseconds(e.handling));
+                                            to_picoseconds(e.handling), settings_.seed);
     const bool datelines = std::any_of(network.links.begin(), network.links.end(),
                                        [](const PacketLink& link) { return link.dateline; });
     context_ = std::make_unique<PacketContext>(
@@ -163,6 +163,13 @@ PacketFabric::PacketFabric(const PacketNetworkSpec& network, const PacketTraffic
         if (to.is_switch && to.switch_spec.forwarding == PacketForwarding::cut_through) {
             parameters.cut_through_header = std::max<std::uint32_t>(
                 1, static_cast<std::uint32_t>(settings.packet_header.value()));
+            for (const int onward : plans_[static_cast<std::size_t>(link.to)].out) {
+                if (onward < 0) continue;
+                const double rate =
+                    network.links[static_cast<std::size_t>(onward)].bandwidth.value() * kPicosecond;
+                parameters.onward_bytes_per_picosecond =
+                    std::max(parameters.onward_bytes_per_picosecond, rate);
+            }
         }
         parameters.seed = settings.seed;
         parameters.number = l;
@@ -191,6 +198,10 @@ PacketFabric::PacketFabric(const PacketNetworkSpec& network, const PacketTraffic
         transmit.socket.bind(links_[l]->in);
         links_[l]->out.bind(receive.socket);
         transmits_.push_back(&transmit);
+        if (switches_[static_cast<std::size_t>(link.from)] != nullptr &&
+            switches_[static_cast<std::size_t>(link.to)] != nullptr)
+            switches_[static_cast<std::size_t>(link.to)]->set_transit(
+                static_cast<int>(place_in[l]));
         transmit.set_ring(context_->lanes, link.ring, link.dateline);
         const PacketNode& to = network.nodes[static_cast<std::size_t>(link.to)];
         const Bytes buffer = to.is_switch ? to.switch_spec.input_buffer : e.input_buffer;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <stdexcept>
 #include <utility>
 
@@ -36,6 +37,13 @@ Picoseconds Link::serialisation(std::uint32_t wire) {
     return whole;
 }
 
+// Which the next link takes at least.
+Picoseconds Link::onward_time(std::uint32_t wire) const {
+    const double rate = parameters_.onward_bytes_per_picosecond;
+    return rate > 0 ? static_cast<Picoseconds>(wire / rate)
+                    : std::numeric_limits<Picoseconds>::max() / 2;
+}
+
 bool Link::spoilt(std::uint32_t wire) {
     if (parameters_.bit_error_rate <= 0) return false;
     const double chance = -std::expm1(8.0 * wire * std::log1p(-parameters_.bit_error_rate));
@@ -53,7 +61,9 @@ void Link::transmit(Packet& packet) {
         return;
     }
     const bool cut_through = parameters_.cut_through_header > 0 && parameters_.bit_error_rate <= 0;
-    const Picoseconds announced = cut_through ? std::min(end, start + header_time_) : end;
+    const Picoseconds announced =
+        cut_through ? std::min(end, std::max(start + header_time_, end - onward_time(packet.wire)))
+                    : end;
     packet.trail = end - announced;
     ++statistics_.packets;
     statistics_.payload += packet.payload;

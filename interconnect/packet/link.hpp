@@ -30,7 +30,10 @@ struct LinkParameters {
     Picoseconds latency = 0;
     double bit_error_rate = 0;
     std::uint32_t cut_through_header = 0;  // bytes after which the node behind may act; 0: all
-    std::uint64_t seed = 1, number = 0;    // name the draws of bit errors
+    // Of the fastest link behind that node: one that is faster than this waits for as much of a
+    // packet as lets it send the rest without a gap. 0: none is.
+    double onward_bytes_per_picosecond = 0;
+    std::uint64_t seed = 1, number = 0;  // name the draws of bit errors
 };
 
 struct LinkStatistics {
@@ -55,6 +58,7 @@ class Link final : public sc_core::sc_module,
                                        sc_core::sc_time& time) override;
     void on_event(std::uint64_t what) override;
     void transmit(Packet& packet);
+    Picoseconds onward_time(std::uint32_t wire) const;
     bool spoilt(std::uint32_t wire);
     Picoseconds serialisation(std::uint32_t wire);
 

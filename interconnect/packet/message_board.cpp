@@ -6,6 +6,8 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "base/random.hpp"
+
 namespace podsim {
 
 namespace {
@@ -17,7 +19,7 @@ namespace {
 }  // namespace
 
 MessageBoard::MessageBoard(PacketEngine& engine, const PacketTraffic& traffic, int endpoints,
-                           Picoseconds handling)
+                           Picoseconds handling, std::uint64_t seed)
     : engine_(engine), traffic_(traffic), handling_(handling) {
     states_.resize(traffic.size());
     for (std::size_t m = 0; m < traffic.size(); ++m) {
@@ -30,6 +32,8 @@ MessageBoard::MessageBoard(PacketEngine& engine, const PacketTraffic& traffic, i
         State& state = states_[m];
         state.size = state.remaining = static_cast<std::uint32_t>(size);
         state.destination = static_cast<std::uint32_t>(message.destination);
+        state.hash = static_cast<std::uint32_t>(
+            random_bits(seed, message.source, message.destination, message.piece));
         state.its_class = message.message_class;
         state.entry = to_picoseconds(message.entry);
         for (const int before : message.after) {

@@ -24,12 +24,14 @@ class MessageBoard final : public EventTarget {
     // Throws std::invalid_argument: an endpoint that is not there, a message to oneself, without
     // size, above 2^31 bytes, after one that is not there or in a circle.
     MessageBoard(PacketEngine& engine, const PacketTraffic& traffic, int endpoints,
-                 Picoseconds handling);
+                 Picoseconds handling, std::uint64_t seed);
 
     const PacketMessage& message(std::uint32_t number) const { return traffic_[number]; }
     std::uint32_t destination(std::uint32_t number) const { return states_[number].destination; }
     MessageClass message_class(std::uint32_t number) const { return states_[number].its_class; }
     std::uint32_t size(std::uint32_t number) const { return states_[number].size; }
+    // Of its pair and piece: the same for all messages of them, as of the addresses in a header.
+    std::uint32_t hash(std::uint32_t number) const { return states_[number].hash; }
     std::uint32_t messages() const { return static_cast<std::uint32_t>(states_.size()); }
 
     // One for each endpoint; before start().
@@ -48,6 +50,7 @@ class MessageBoard final : public EventTarget {
     struct State {
         std::uint32_t size = 0, remaining = 0, waits_for = 0;
         std::uint32_t destination = 0;  // from the traffic, nearer by
+        std::uint32_t hash = 0;
         MessageClass its_class = MessageClass::request;
         bool answered = false;
         Picoseconds entry = 0, delivered = -1;

@@ -19,6 +19,8 @@ PacketSwitch::PacketSwitch(const sc_core::sc_module_name& name, PacketEngine& en
       channels_(channels),
       free_inputs_(inputs),
       free_outputs_(static_cast<int>(links.size())),
+      transit_(inputs),
+      is_transit_(static_cast<std::size_t>(inputs)),
       mark_above_(static_cast<std::int64_t>(spec.mark_above.value())) {
     const auto outputs = static_cast<int>(links.size());
     const Picoseconds latency = to_picoseconds(spec.latency);
@@ -124,8 +126,11 @@ int PacketSwitch::choose_input(int output, int channel) const {
     const Output& out = outputs_[static_cast<std::size_t>(output)];
     const NumberSet& wanted = out.wanted_by[static_cast<std::size_t>(channel)];
     const int from = out.next_input[static_cast<std::size_t>(channel)];
-    const int first = NumberSet::next_in_both(wanted, free_inputs_, from);
-    if (first < 0 || spec_.arbitration == SwitchArbitration::round_robin) return first;
+    int first = -1;
+    if (spec_.arbitration == SwitchArbitration::transit_first)
+        first = NumberSet::next_in_both(wanted, transit_, from);
+    if (first < 0) first = NumberSet::next_in_both(wanted, free_inputs_, from);
+    if (first < 0 || spec_.arbitration != SwitchArbitration::oldest_first) return first;
     int oldest = first;
     Picoseconds since = std::numeric_limits<Picoseconds>::max();
     for (int at = first;;) {
@@ -191,6 +196,7 @@ void PacketSwitch::forward(int input, int channel, int output) {
     const bool shared = spec_.queues == SwitchQueues::shared_memory;
     if (!shared) {
         free_inputs_.erase(input);
+        transit_.erase(input);
         out.reading = input;
     }
     const Picoseconds time = ports_[o]->send(packet);
@@ -205,7 +211,10 @@ void PacketSwitch::transmit_ready(int output, bool freed) {
         free_outputs_.insert(output);
         input = out.reading;
         out.reading = -1;
-        if (input >= 0) free_inputs_.insert(input);
+        if (input >= 0) {
+            free_inputs_.insert(input);
+            if (is_transit_[static_cast<std::size_t>(input)] != 0) transit_.insert(input);
+        }
     }
     try_output(output);
     if (input >= 0) try_input(input);

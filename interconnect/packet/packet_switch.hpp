@@ -35,6 +35,12 @@ class PacketSwitch final : public sc_core::sc_module, public PortOwner {
     TransmitPort& port(int output) { return *ports_[static_cast<std::size_t>(output)]; }
     ReceivePort& input(int index) { return *inputs_[static_cast<std::size_t>(index)]; }
 
+    // Where arbitration asks: packets of this input come from another switch. Before the start.
+    void set_transit(int index) {
+        is_transit_[static_cast<std::size_t>(index)] = 1;
+        transit_.insert(index);
+    }
+
     std::int64_t deepest(int output) const {
         return outputs_[static_cast<std::size_t>(output)].deepest;
     }
@@ -73,6 +79,8 @@ class PacketSwitch final : public sc_core::sc_module, public PortOwner {
     std::vector<Output> outputs_;
     std::vector<PacketRow> rows_;
     NumberSet free_inputs_, free_outputs_;
+    NumberSet transit_;  // free inputs whose packets go first
+    std::vector<char> is_transit_;
     std::vector<NumberSet> wants_;           // [input]: outputs that any of its first packets want
     std::vector<std::uint8_t> wants_count_;  // [input x outputs + output]: by how many channels
     std::vector<int> next_output_;           // [input]: which is asked first when it is free

@@ -22,7 +22,7 @@ struct Packet {
     Packet* next = nullptr;  // in whatever row it stands
     std::uint32_t message = 0, source = 0, destination = 0;
     std::uint32_t payload = 0, wire = 0;  // bytes; wire: with its header
-    std::uint32_t hash = 0;               // the same for all packets of a message
+    std::uint32_t hash = 0;               // of its pair and piece (PacketMessage::piece)
     std::int32_t path = -1;               // of those given whole; -1: by the tables
     std::uint16_t hop = 0;                // links behind it
     std::uint16_t output = 0;             // of the switch in which it waits

@@ -6,8 +6,6 @@
 #include <stdexcept>
 #include <utility>
 
-#include "base/random.hpp"
-
 namespace podsim {
 
 PacketSource::PacketSource(const sc_core::sc_module_name& name, const PacketContext& context,
@@ -38,7 +36,9 @@ std::size_t PacketSource::row_for(const std::vector<int>& links) {
     const auto [known, is_new] = known_rows_.try_emplace(links, rows_.size());
     if (!is_new) return known->second;
     Row& row = rows_.emplace_back();
-    row.classes.resize(static_cast<std::size_t>(context_.classes()));
+    const PacketEndpointSpec& its = context_.settings.endpoint;
+    row.classes.assign(static_cast<std::size_t>(context_.classes()),
+                       SourceQueue(its.queues, its.lookahead));
     std::vector<int>& ports = ports_of_row_.emplace_back();
     for (const int link : links) {
         const auto found = std::find(links_.begin(), links_.end(), link);
@@ -64,9 +64,7 @@ void PacketSource::release(std::uint32_t number) {
     if (links.size() == 1 || choice == PathChoice::least_queued) {
         put(row_for(links), number, size);
     } else if (choice == PathChoice::hash_message) {
-        const std::uint64_t hash =
-            random_bits(context_.settings.seed, message.source, message.destination, number);
-        put(row_for({links[hash % links.size()]}), number, size);
+        put(row_for({links[context_.board.hash(number) % links.size()]}), number, size);
     } else {
         // Packets in turn: of `packets` the port that is next gets every links.size()-th.
         const std::uint32_t packets = (size + full_ - 1) / full_;
@@ -83,9 +81,12 @@ void PacketSource::release(std::uint32_t number) {
 }
 
 void PacketSource::put(std::size_t row, std::uint32_t message, std::uint32_t bytes) {
-    const MessageClass its = context_.board.message(message).message_class;
-    const std::size_t place = context_.channel_of(its) / static_cast<std::size_t>(context_.lanes);
-    rows_[row].classes[place].push_back({message, bytes});
+    const PacketMessage& its = context_.board.message(message);
+    const std::size_t place =
+        context_.channel_of(its.message_class) / static_cast<std::size_t>(context_.lanes);
+    const std::uint64_t line =
+        static_cast<std::uint64_t>(its.piece) << 32 | static_cast<std::uint32_t>(its.destination);
+    rows_[row].classes[place].put(line, message, bytes);
     for (const int port : ports_of_row_[row]) try_port(port);
 }
 
@@ -104,25 +105,20 @@ void PacketSource::try_port(int index) {
     }
 }
 
-bool PacketSource::try_queue(int port, std::deque<Part>& queue) {
-    const auto look =
-        std::min(queue.size(), static_cast<std::size_t>(context_.settings.endpoint.lookahead));
-    for (std::size_t i = 0; i < look; ++i) {
-        const std::uint32_t payload = std::min(queue[i].remaining, full_);
-        if (!may_go(port, queue[i], payload)) continue;
-        const std::uint32_t message = queue[i].message;
-        queue[i].remaining -= payload;
-        if (queue[i].remaining == 0) queue.erase(queue.begin() + static_cast<std::ptrdiff_t>(i));
-        send(port, message, payload);
-        return true;
-    }
-    return false;
+bool PacketSource::try_queue(int port, SourceQueue& queue) {
+    std::uint32_t message = 0, payload = 0;
+    const auto goes = [&](std::uint32_t number, std::uint32_t bytes) {
+        return may_go(port, number, bytes);
+    };
+    if (!queue.take(full_, goes, message, payload)) return false;
+    send(port, message, payload);
+    return true;
 }
 
-bool PacketSource::may_go(int port, const Part& part, std::uint32_t payload) {
-    const std::uint32_t destination = context_.board.destination(part.message);
+bool PacketSource::may_go(int port, std::uint32_t message, std::uint32_t payload) {
+    const std::uint32_t destination = context_.board.destination(message);
     const std::uint32_t wire = payload + header_;
-    const std::uint8_t channel = context_.channel_of(context_.board.message_class(part.message));
+    const std::uint8_t channel = context_.channel_of(context_.board.message_class(message));
     if (!ports_[static_cast<std::size_t>(port)]->has_credit(channel, 0, wire)) return false;
     if (rates_.on() && rates_.next_time(destination) > context_.engine.now()) {
         const Picoseconds next = rates_.next_time(destination);
@@ -143,7 +139,7 @@ void PacketSource::send(int port, std::uint32_t number, std::uint32_t payload) {
     packet.destination = context_.board.destination(number);
     packet.payload = payload;
     packet.wire = payload + header_;
-    packet.hash = static_cast<std::uint32_t>(mix_bits(number));
+    packet.hash = context_.board.hash(number);
     packet.channel = context_.channel_of(its);
     packet.injected = packet.arrived = packet.whole = context_.engine.now();
     context_.routes.assign_path(packet, links_[static_cast<std::size_t>(port)], packets_++);
@@ -188,7 +184,7 @@ void PacketSource::on_event(std::uint64_t) {
 std::uint64_t PacketSource::messages_waiting() const {
     std::uint64_t waiting = 0;
     for (const Row& row : rows_)
-        for (const auto& queue : row.classes) waiting += queue.size();
+        for (const SourceQueue& queue : row.classes) waiting += queue.messages();
     return waiting;
 }
 

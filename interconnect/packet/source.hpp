@@ -5,14 +5,14 @@
 // messages.
 //
 // Messages wait in rows, one for each set of ports that leads to their destination and each class.
-// A free port takes the next packet of the first message, of the first `lookahead` ones of a row,
-// that has credits (of the destination's pool, of the port's channel) and is within the rate that
-// congestion control leaves it. Classes and rows take turns. A hash, or packets in turn, settle the
-// port of a message, or of each of its packets, when it is released.
+// A free port takes the next packet of the first message of a row (source_queue.hpp: of `lookahead`
+// ones, or of all destinations in turn) that has credits (of the destination's pool, of the port's
+// channel) and is within the rate that congestion control leaves it. Classes and rows take turns. A
+// hash, or packets in turn, settle the port of a message, or of each of its packets, when it is
+// released.
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -24,6 +24,7 @@
 #include "interconnect/packet/ports.hpp"
 #include "interconnect/packet/rate_control.hpp"
 #include "interconnect/packet/routes.hpp"
+#include "interconnect/packet/source_queue.hpp"
 #include "interconnect/packet_run.hpp"
 
 namespace podsim {
@@ -71,11 +72,8 @@ class PacketSource final : public sc_core::sc_module,
     std::uint64_t messages_waiting() const;
 
   private:
-    struct Part {  // of a message, in a row
-        std::uint32_t message, remaining;
-    };
     struct Row {
-        std::vector<std::deque<Part>> classes;
+        std::vector<SourceQueue> classes;
     };
     void transmit_ready(int port, bool freed) override;
     void packet_arrived(int, Packet&) override {}
@@ -86,8 +84,8 @@ class PacketSource final : public sc_core::sc_module,
     void put(std::size_t row, std::uint32_t message, std::uint32_t bytes);
     void try_all();
     void try_port(int index);
-    bool try_queue(int port, std::deque<Part>& queue);
-    bool may_go(int port, const Part& part, std::uint32_t payload);
+    bool try_queue(int port, SourceQueue& queue);
+    bool may_go(int port, std::uint32_t message, std::uint32_t payload);
     void send(int port, std::uint32_t number, std::uint32_t payload);
     void response_part_sent(std::uint32_t number, std::uint32_t payload);
 

@@ -77,5 +77,21 @@ TEST(AskedAlgorithm, LeastTime) {
                 721, 1e-6);
 }
 
+// Two trees over eight chips put 2 S on their inner ones. Over several domains every member is the
+// root of two, since all send what is left to their place in the next domain: 2 x 7/8 of S, 17.5 ms
+// of 1 GB at 100 GB/s.
+TEST(AskedAlgorithm, TreesOverDomainsHaveAllRoots) {
+    RankFabric fabric = plain_fabric();
+    fabric.scale_up_links = std::make_shared<const TopologyTimes>(
+        stack_of("family: switched-planes\n", 8, 100e9), false);
+    const auto wire = [&](int ranks) {
+        Transfer transfer = collective(TransferType::all_reduce, ranks, 1e9);
+        transfer.algorithm = "tree";
+        return make_coflow(transfer, fabric, plain_library(), 16).shares.front().wire.value();
+    };
+    EXPECT_NEAR(wire(8), 20e-3, 1e-9);
+    EXPECT_NEAR(wire(16), 17.5e-3, 1e-9);
+}
+
 }  // namespace
 }  // namespace podsim

@@ -60,8 +60,9 @@ TEST(PacketCollectives, BytesOfARank) {
     // Rings in two levels: 2 x 3/4 within four, 2 x 1/2 of a quarter between two of them.
     PacketCollectiveSpec two = of(Collective::all_reduce, Algorithm::ring, 8, 8000);
     two.layout.inner = 4;
-    for (const bool direct : {false, true}) {
-        two.layout.direct_within = direct;
+    for (const Algorithm within :
+         {Algorithm::ring, Algorithm::direct, Algorithm::halving_doubling, Algorithm::tree}) {
+        two.layout.within = within;
         for (const double bytes : sent(collective_traffic(two), 8)) EXPECT_NEAR(bytes, 14000, 1e-6);
     }
     // A tree: each of P - 1 edges carries S up and S down, in pieces.
@@ -125,6 +126,80 @@ TEST(PacketCollectives, SameAsByHand) {
     PacketCollectiveSpec tree = of(Collective::broadcast, Algorithm::tree, 3, 2000);
     tree.most_pieces = 1;
     EXPECT_NEAR(time(collective_traffic(tree)) * 1e9, 2 * 1000 + 2 * 1000 + 250, 1e-3);
+}
+
+// A chain of three in pieces of 1,000 B: the first is at the second rank after two links and a
+// switch, 2,250 ns, and at the third after as long again; seven more follow each a microsecond
+// later.
+TEST(PacketCollectives, ChainByHand) {
+    const auto network = switched_planes(3, 1, plain_port(), plain_switch());
+    PacketCollectiveSpec chain = of(Collective::broadcast, Algorithm::ring, 3, 8000);
+    chain.least_link = Bytes(1000);
+    const auto traffic = collective_traffic(chain);
+    EXPECT_EQ(traffic.size(), 16U);
+    EXPECT_NEAR(in_nanoseconds(run_packets(network, traffic, plain_packets()).time),
+                2 * 2250 + 7 * 1000, 1e-3);
+    EXPECT_LE(static_cast<double>(traffic.size()), most_messages(chain));
+}
+
+// A broadcast as a scatter and an all-gather: 7/8 of S from the root and 7/8 from everybody. In
+// rows over two groups of two: all to the root's neighbour, half from each of both to its place in
+// the other group, where the halves are exchanged.
+TEST(PacketCollectives, BroadcastBytes) {
+    for (const Algorithm algorithm : {Algorithm::ring, Algorithm::direct, Algorithm::dimension_wise,
+                                      Algorithm::halving_doubling}) {
+        PacketCollectiveSpec spec = of(Collective::broadcast, algorithm, 8, 8000);
+        spec.scatters_first = true;
+        spec.layout.dimensions = {4, 2};
+        for (const bool torus : {false, true}) {
+            spec.layout.is_torus = torus;
+            const auto traffic = collective_traffic(spec);
+            const auto bytes = sent(traffic, 8);
+            EXPECT_NEAR(bytes[0], 14000, 1e-6) << to_string(algorithm);
+            for (std::size_t i = 1; i < 8; ++i) EXPECT_NEAR(bytes[i], 7000, 1e-6);
+            EXPECT_LE(static_cast<double>(traffic.size()), most_messages(spec));
+        }
+    }
+    PacketCollectiveSpec rows = of(Collective::broadcast, Algorithm::ring, 4, 8000);
+    rows.layout.inner = 2;
+    rows.least_link = Bytes(1000);
+    const auto traffic = collective_traffic(rows);
+    EXPECT_THAT(sent(traffic, 4), testing::ElementsAre(12000, 4000, 4000, 4000));
+    EXPECT_LE(static_cast<double>(traffic.size()), most_messages(rows));
+    // Everybody has all of it, and nobody sends what has not come to him.
+    std::vector<double> came(4, 0.0);
+    for (const PacketMessage& one : traffic) {
+        came[static_cast<std::size_t>(one.destination)] += one.size.value();
+        EXPECT_EQ(one.after.empty(), one.source == 0);
+        for (const int before : one.after)
+            EXPECT_EQ(traffic[static_cast<std::size_t>(before)].destination, one.source);
+    }
+    EXPECT_THAT(came, testing::ElementsAre(0, 8000, 8000, 8000));
+}
+
+// Half of 128 KiB straight on, half over thirds in four pieces; who waits, waits for all of them.
+TEST(PacketCollectives, OverThirds) {
+    PacketTraffic traffic = {message(0, 1, 131072), message(1, 2, 1000)};
+    traffic[1].after = {0};
+    DetourSpec detour;
+    detour.share = 0.5;
+    const auto made = over_thirds(traffic, 16, detour);
+    double from = 0, to = 0;
+    std::vector<int> thirds, ends;
+    for (std::size_t m = 0; m < made.size(); ++m) {
+        const PacketMessage& one = made[m];
+        if (one.source == 0 && one.after.empty()) from += one.size.value();
+        if (one.destination == 1) to += one.size.value();
+        if (one.destination == 1) ends.push_back(static_cast<int>(m));
+        if (one.destination == 1 && one.source != 0) thirds.push_back(one.source);
+    }
+    EXPECT_EQ(from, 131072);
+    EXPECT_EQ(to, 131072);
+    EXPECT_LE(thirds.size(), 4U);
+    EXPECT_GE(thirds.size(), 2U);  // at most two of four are ends
+    for (std::size_t i = 1; i < thirds.size(); ++i) EXPECT_NE(thirds[i], thirds[0]);
+    EXPECT_EQ(made[static_cast<std::size_t>(ends.back()) + 1].after, ends);
+    EXPECT_EQ(over_thirds(traffic, 2, detour).size(), 2U);
 }
 
 // An algorithm's bytes on the links of a torus or mesh take what collective_algorithms says, once

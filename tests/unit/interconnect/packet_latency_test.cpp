@@ -44,6 +44,22 @@ TEST(PacketLatency, CutThroughIntoAFasterLink) {
         1000 + 100 + 50 + 100);
 }
 
+// Two links of 0.5 B/ns each into one of 1 B/ns: a packet goes on when so much of it is there that
+// its rest comes as fast as it leaves, and does not hold the fast link for as long as the slow ones
+// take. Ten packets of each, the last two whole at the switch after 20,150 ns, one a microsecond
+// later than the other out of it.
+TEST(PacketLatency, CutThroughFromSlowLinksTogether) {
+    PacketSwitchSpec spec = plain_switch();
+    spec.queues = SwitchQueues::shared_memory;
+    spec.forwarding = PacketForwarding::cut_through;
+    auto network = switched_planes(3, 1, plain_port(), spec);
+    for (PacketLink& link : network.links)
+        if (link.from == 0 || link.from == 1) link.bandwidth = BytesPerSecond(0.5e9);
+    const PacketTraffic traffic = {message(0, 2, 10000), message(1, 2, 10000)};
+    EXPECT_NEAR(in_nanoseconds(run_packets(network, traffic, plain_packets()).time),
+                20000 + 150 + 1000 + 100, 1e-3);
+}
+
 // Ten packets follow each other at the link's rate: 2,250 + 9 x 1,000.
 TEST(PacketLatency, PacketsFollowEachOther) {
     const auto network = switched_planes(2, 1, plain_port(), plain_switch());
