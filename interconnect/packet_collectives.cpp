@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "base/random.hpp"
-
 #include "interconnect/binary_trees.hpp"
 
 namespace podsim {
