@@ -4,16 +4,15 @@
 
 #include <algorithm>
 #include <cmath>
-#include <deque>
-#include <optional>
 #include <utility>
 
 #include "base/at.hpp"
 #include "models/sizes.hpp"
+#include "workloads/routed_loads.hpp"
 #include "workloads/step_parts.hpp"
 #include "workloads/task_chain.hpp"
+#include "workloads/training_blocks.hpp"
 #include "workloads/training_need.hpp"
-#include "workloads/training_operators.hpp"
 #include "workloads/training_transfers.hpp"
 
 namespace podsim {
@@ -24,15 +23,14 @@ namespace {
 class PassBuilder {
   public:
     PassBuilder(const TrainingJob& job, const TrainingPlan& plan)
-        : job_(job), plan_(plan), chain_(job.engine), transfers_(job, plan, chain_) {
-        const bool routed = has_experts(job.model);
-        if (routed) {
-            forward_step_ = expert_step(job, plan, false);
-            backward_step_ = expert_step(job, plan, true);
-            layout_ = expert_layout(forward_step_);
-        }
+        : job_(job),
+          plan_(plan),
+          chain_(job.engine),
+          transfers_(job, plan, chain_),
+          blocks_(job, plan),
+          loads_(job, plan) {
         const long stage = plan.stage_ranks();
-        if (routed && layout_.uneven()) {
+        if (loads_.uneven()) {
             const int groups = static_cast<int>(stage / plan.expert_parallel);
             chain_.set_classes(
                 {{"busiest rank", groups}, {"other ranks", groups * (plan.expert_parallel - 1)}});
@@ -42,7 +40,7 @@ class PassBuilder {
     }
 
     Program build(const PassRequest& request) {
-        busiest_ = request.busiest;
+        loads_.ask_busiest(request.busiest);
         gathers_ = request.gathers;
         reduces_ = request.reduces;
         if (request.kind == PassKind::overlapped) {
@@ -200,40 +198,6 @@ class PassBuilder {
         chain_.wait_for(moved);
     }
 
-    // What a rank's routed experts are asked, and how tokens get there.
-    ExpertLoad load_of(long layer, bool back) const {
-        const StepSpec& step = back ? backward_step_ : forward_step_;
-        const std::size_t balance = layout_.balances.empty() ? 0 : layout_.balance_of(layer);
-        ExpertLoad load = expert_load(step, layout_, plan_.own_tokens(job_), balance);
-        if (busiest_ > 0 && layout_.uneven()) take(load);
-        return load;
-    }
-
-    // The busiest rank with as many assignments as were asked for, the others with the rest.
-    void take(ExpertLoad& load) const {
-        const double ranks = layout_.routed_ranks;
-        const double mean = static_cast<double>(plan_.own_tokens(job_)) * layout_.group_ranks *
-                            static_cast<double>(job_.model.experts_per_token) / ranks;
-        const double before = load.imbalance * mean;
-        const auto rest = [&](double busiest) { return (ranks * mean - busiest) / (ranks - 1); };
-        const double here = busiest_ / before, elsewhere = rest(busiest_) / rest(before);
-        load.here = whole_rows({busiest_, static_cast<double>(load.here.active_experts)});
-        load.elsewhere =
-            whole_rows({rest(busiest_), static_cast<double>(load.elsewhere.active_experts)});
-        load.imbalance = busiest_ / mean;
-        load.dispatch.shares[0].receive *= here;
-        load.dispatch.shares[1].receive *= elsewhere;
-        load.combine.shares[0].send *= here;
-        load.combine.shares[1].send *= elsewhere;
-    }
-
-    ExpertRows rows_of(const ExpertLoad& load, int rank_class) const {
-        ExpertRows rows = rank_class == 0 ? load.here : load.elsewhere;
-        rows.tokens_per_expert *= plan_.more.expert_tensor_parallel;
-        rows.longer_experts = plan_.more.expert_tensor_parallel > 1 ? 0 : rows.longer_experts;
-        return rows;
-    }
-
     Transfer strided(Transfer transfer, const char* name, TransferType type) {
         transfer.name = name;
         transfer.type = type;
@@ -256,8 +220,8 @@ class PassBuilder {
     }
 
     void forward_experts(long layer, const LayerKind& kind) {
-        chain_.run(blocks_of(kind).router.before);
-        const ExpertLoad load = load_of(layer, false);
+        chain_.run(blocks_.router(kind).before);
+        const ExpertLoad load = loads_.of(layer, false);
         const std::vector<Ids> routed = chain_.front;
         chain_.exchange(strided(load.dispatch, "dispatch", TransferType::dispatch));
         expert_tensor(TransferType::all_gather, load);
@@ -265,24 +229,26 @@ class PassBuilder {
         std::vector<Ids> shared(chain_.front.size());
         if (job_.model.shared_intermediate > 0) {
             chain_.front = routed;
-            forward(shared_expert());
+            forward(blocks_.shared_expert());
             shared = chain_.front;
         }
         chain_.front = arrived;
-        for (int c = 0; c < classes(); ++c) chain_.run(experts_of(rows_of(load, c)).divided, c);
+        for (int c = 0; c < classes(); ++c)
+            chain_.run(blocks_.experts(loads_.rows(load, c)).divided, c);
         expert_tensor(TransferType::reduce_scatter, load);
         chain_.exchange(strided(load.combine, "combine", TransferType::combine));
         for (std::size_t c = 0; c < chain_.front.size(); ++c)
             chain_.front[c].insert(chain_.front[c].end(), shared[c].begin(), shared[c].end());
-        chain_.run(combine().before);
+        chain_.run(blocks_.combine().before);
     }
 
     void backward_experts(long layer, const LayerKind& kind, bool input, bool weight) {
-        const ExpertLoad load = load_of(layer, true);
+        const ExpertLoad load = loads_.of(layer, true);
         std::vector<const TrainingBlock*> experts;
-        for (int c = 0; c < classes(); ++c) experts.push_back(&experts_of(rows_of(load, c)));
-        const TrainingBlock& sum = combine();
-        const TrainingBlock& router = blocks_of(kind).router;
+        for (int c = 0; c < classes(); ++c)
+            experts.push_back(&blocks_.experts(loads_.rows(load, c)));
+        const TrainingBlock& sum = blocks_.combine();
+        const TrainingBlock& router = blocks_.router(kind);
         if (input) {
             for (const auto& one : sum.before_gradients) run_gradients(one, true, false);
             chain_.run(router.before_again);
@@ -295,7 +261,7 @@ class PassBuilder {
         const std::vector<Ids> arrived = chain_.front;
         if (job_.model.shared_intermediate > 0) {
             chain_.front = began;
-            backward(shared_expert(), input, weight);
+            backward(blocks_.shared_expert(), input, weight);
             shared = chain_.front;
         }
         chain_.front = arrived;
@@ -348,44 +314,14 @@ class PassBuilder {
             "from the host", host_copy("host_link_activations_in", offloaded_bytes(kind)), after);
     }
 
-    // Layers of a kind have the same blocks, which are made once.
-    struct KindBlocks {
-        LayerKind kind;
-        TrainingBlock attention, router;
-    };
-    const KindBlocks& blocks_of(const LayerKind& kind) {
-        for (const KindBlocks& known : blocks_)
-            if (known.kind == kind) return known;
-        blocks_.push_back({kind, attention_training(job_, plan_, kind), {}});
-        if (kind.experts) blocks_.back().router = router_training(job_, plan_, kind);
-        return blocks_.back();
-    }
-    const TrainingBlock& dense() {
-        if (!dense_) dense_ = dense_training(job_, plan_);
-        return *dense_;
-    }
-    const TrainingBlock& shared_expert() {
-        if (!shared_expert_) shared_expert_ = shared_expert_training(job_, plan_);
-        return *shared_expert_;
-    }
-    const TrainingBlock& combine() {
-        if (!combine_) combine_ = combine_training(job_, plan_);
-        return *combine_;
-    }
-    const TrainingBlock& experts_of(const ExpertRows& rows) {
-        for (const auto& [known, block] : experts_)
-            if (known == rows) return block;
-        return experts_.emplace_back(rows, expert_training(job_, plan_, rows)).second;
-    }
-
     void forward_layer(long layer, const LayerKind& kind) {
         chain_.layer = static_cast<int>(layer);
         if (kind.engram) chain_.run(engram_block(job_.model, plan_.tokens(job_)));
-        with_context(kind, false, [&] { forward(blocks_of(kind).attention); });
+        with_context(kind, false, [&] { forward(blocks_.attention(kind)); });
         if (kind.experts) {
             forward_experts(layer, kind);
         } else {
-            forward(dense());
+            forward(blocks_.dense());
         }
     }
 
@@ -394,9 +330,9 @@ class PassBuilder {
         if (kind.experts) {
             backward_experts(layer, kind, input, weight);
         } else {
-            backward(dense(), input, weight);
+            backward(blocks_.dense(), input, weight);
         }
-        const TrainingBlock& attention = blocks_of(kind).attention;
+        const TrainingBlock& attention = blocks_.attention(kind);
         if (input) {
             with_context(kind, true, [&] { backward(attention, input, weight); });
         } else {
@@ -543,15 +479,10 @@ class PassBuilder {
 
     const TrainingJob& job_;
     const TrainingPlan& plan_;
-    StepSpec forward_step_, backward_step_;
-    ExpertLayout layout_;
     TaskChain chain_;
     RankTransfers transfers_;
-    // What has been made of blocks; what is there stays where it is.
-    std::deque<KindBlocks> blocks_;
-    std::deque<std::pair<ExpertRows, TrainingBlock>> experts_;
-    std::optional<TrainingBlock> dense_, shared_expert_, combine_;
-    double busiest_ = 0;  // assignments of the busiest rank, where they are asked for
+    TrainingBlocks blocks_;
+    RoutedLoads loads_;
     bool weights_aside_ = false, gathers_ = false, reduces_ = false;
 };
 

@@ -213,6 +213,23 @@ TEST(BackwardPass, OfFlashAttention) {
     EXPECT_NO_THROW(require_valid(core));
 }
 
+// Kernels of FP8 attention take FP8 on the way back; of other formats it is BF16.
+TEST(BackwardPass, OfAttentionInFp8) {
+    const ModelSpec v3 = shipped_model("deepseek-v3");
+    const auto formats = [&](DType format) {
+        Precision precision;
+        precision.attention = precision.kv_cache = format;
+        const auto forward = attention_forward(v3, precision, 4096, v3.layers.back());
+        const Operator core =
+            find(backward_of(v3, forward).input, "prefill_attention_input_gradient");
+        const auto& attention = std::get<Attention>(core.body);
+        return std::pair{attention.compute, attention.kv};
+    };
+    EXPECT_EQ(formats(DType::fp8).first, DType::fp8);
+    EXPECT_EQ(formats(DType::int8).first, DType::bf16);
+    EXPECT_EQ(formats(DType::bf16), std::pair(DType::bf16, DType::bf16));
+}
+
 // 12288 wide, 4 tokens. The sum, two gradients, one written: 3 and 1 rows of 24,576 B. Cross
 // entropy reads the logits and writes their gradient. An embedding adds 4 rows of FP32.
 TEST(BackwardPass, OfVectorOperators) {
