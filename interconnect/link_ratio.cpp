@@ -102,11 +102,14 @@ Side against(const TopologyTimes& times, const LinkSeconds& links, double port) 
 // Long transfers at the algorithm that is asked for, else the best: bytes a second of the links
 // against `rate` of a chip's port.
 Side side_within(const TopologyTimes& times, const Transfer& t, const ChipGroup& group,
-                 const CollectiveTerms* asked, double rate) {
+                 const CollectiveTerms* asked, bool pipelined, double rate) {
     const double port = bus_factor(t.type, group.members) / rate;
     LinkSeconds links{port, {}};
     if (asked) {
         links = link_seconds(times.stack(), *asked);
+        // Pieces of a pipeline are in different steps at a time: the fullest link of all decides.
+        if (pipelined && !links.classes.empty())
+            links.whole = *std::max_element(links.classes.begin(), links.classes.end());
     } else if (t.algorithm.empty()) {
         links = times.seconds_per_byte(collective_of(t.type), group, port);
     }
@@ -222,7 +225,7 @@ LinkRatio link_ratio(const Transfer& t, const RankFabric& fabric, const Transfer
             if (asked) ratio.steps += Seconds(asked->latency);
             ratio.up_shared = shared_by(times, group);
             if (is_long) {
-                Side up = side_within(times, within, group, asked,
+                Side up = side_within(times, within, group, asked, way.in_domain < t.group_ranks,
                                       fabric.scale_up.value() * fabric.ranks_per_chip);
                 ratio.up = up.ratio;
                 ratio.up_uses = std::move(up.uses);

@@ -21,6 +21,7 @@ namespace {
 struct Send {
     int from, to;
     double bytes;
+    bool is_waited_for = false;  // by its sender too, before it goes on
 };
 using Step = std::vector<Send>;
 using Chain = std::vector<Step>;
@@ -63,6 +64,8 @@ PacketTraffic messages_of(const std::vector<Chain>& chains, const Pipeline& pipe
                 message.collective = collective;
                 message.after = last[c][static_cast<std::size_t>(send.from)];
                 came.push_back({c, send.to, static_cast<int>(traffic.size())});
+                if (send.is_waited_for)
+                    came.push_back({c, send.from, static_cast<int>(traffic.size())});
                 traffic.push_back(std::move(message));
             }
         }
@@ -90,34 +93,31 @@ int pieces_of(const PacketCollectiveSpec& spec, double bytes) {
     return std::clamp(static_cast<int>(std::min(most, 1e6)), 1, std::max(1, spec.most_pieces));
 }
 
+// Of two trees, in pieces as those of a chain but fewer: their depth is a logarithm.
+int tree_pieces_of(const PacketCollectiveSpec& spec) {
+    const double most = spec.size.value() / 2 / spec.least_link.value();
+    return std::clamp(static_cast<int>(std::min(most, 1e6)), 1, std::max(1, spec.most_links / 8));
+}
+
 class StepMaker {
   public:
     explicit StepMaker(const PacketCollectiveSpec& spec)
         : spec_(spec), ranks_(spec.ranks), size_(spec.size.value()) {}
 
-    // Of rings in two levels: two pieces within groups at a time.
+    // Of rings in two levels: two pieces within groups at a time; between groups, where they begin
+    // there, as many as cover the way.
     Pipeline pipeline() const {
         if (spec_.algorithm != Algorithm::ring || spec_.layout.inner < 2 ||
             !is_gather(spec_.collective))
             return {};
         const auto inner = static_cast<std::size_t>(spec_.layout.inner);
         const std::size_t groups = static_cast<std::size_t>(ranks_) / inner;
-        return {2, scatters(spec_.collective) ? within(size_, true).size() : groups - 1};
+        if (scatters(spec_.collective)) return {2, within(size_, true).size()};
+        const auto pieces = static_cast<std::size_t>(pieces_of(spec_, size_ / ranks_));
+        return {std::max<std::size_t>(2, pieces / 4), groups - 1};
     }
 
     std::vector<Chain> chains() const {
-        std::vector<Chain> made = by_algorithm();
-        if (!spec_.scatters_first) return made;
-        // Of the share of each chain a part to everybody, before it is gathered.
-        const double part = size_ / static_cast<double>(made.size()) / ranks_;
-        Step scatter;
-        for (int i = 1; i < ranks_; ++i) scatter.push_back({0, i, part});
-        for (Chain& chain : made) chain.insert(chain.begin(), scatter);
-        return made;
-    }
-
-  private:
-    std::vector<Chain> by_algorithm() const {
         switch (spec_.algorithm) {
             case Algorithm::ring:
                 return ring();
@@ -137,6 +137,7 @@ class StepMaker {
         return {};
     }
 
+  private:
     bool gathers_all() const { return gathers(spec_.collective) || spec_.scatters_first; }
 
     // All of `members` to each other, in the order that is asked for.
@@ -204,6 +205,7 @@ class StepMaker {
     std::vector<Chain> ring() const {
         if (spec_.collective == Collective::send_recv) return {neighbours()};
         if (spec_.collective == Collective::broadcast && !spec_.scatters_first) return rows();
+        if (spec_.scatters_first && spec_.layout.inner > 1) return scattered_rows();
         if (spec_.layout.inner > 1) return two_levels();
         const bool both = spec_.layout.is_torus && ranks_ > 2;
         std::vector<Chain> chains;
@@ -326,6 +328,29 @@ class StepMaker {
         return chains;
     }
 
+    // The same where members of a group gather: the first rank gives each of its group a part, that
+    // one gives it to its place in the next group, and each group gathers.
+    std::vector<Chain> scattered_rows() const {
+        const std::vector<int> order = near_order();
+        const auto n = static_cast<std::size_t>(spec_.layout.inner);
+        const std::size_t groups = order.size() / n;
+        std::vector<std::size_t> group_of(order.size(), 0);
+        for (std::size_t i = 0; i < order.size(); ++i)
+            group_of[static_cast<std::size_t>(order[i])] = i / n;
+        const int pieces = pieces_of(spec_, size_ / ranks_);
+        const double bytes = size_ / pieces, part = bytes / static_cast<double>(n);
+        const Chain gather = within(bytes, false);
+        Chain chain(groups + gather.size());
+        for (std::size_t k = 1; k < n; ++k) chain[0].push_back({order[0], order[k], part, true});
+        for (std::size_t g = 1; g < groups; ++g)
+            for (std::size_t k = 0; k < n; ++k)
+                chain[g].push_back({order[(g - 1) * n + k], order[g * n + k], part});
+        for (std::size_t s = 0; s < gather.size(); ++s)
+            for (const Send& send : gather[s])
+                chain[group_of[static_cast<std::size_t>(send.from)] + 1 + s].push_back(send);
+        return std::vector<Chain>(static_cast<std::size_t>(pieces), chain);
+    }
+
     // Each its S to the next, all at once.
     Chain neighbours() const {
         const std::vector<int> order = near_order();
@@ -419,7 +444,7 @@ class StepMaker {
     // Two binary trees with half of the bytes each, in pieces that follow each other, up and down
     // again.
     std::vector<Chain> tree() const {
-        const int pieces = pieces_of(spec_, size_ / 2);
+        const int pieces = tree_pieces_of(spec_);
         const double bytes = size_ / 2 / pieces;
         const bool up = spec_.collective == Collective::all_reduce;
         std::vector<Chain> chains;
@@ -507,6 +532,8 @@ std::string without_messages_within(const PacketCollectiveSpec& spec) {
     part.ranks = spec.layout.inner;
     part.layout = spec.layout.group.empty() ? RankLayout{} : spec.layout.group.front();
     const bool tree = part.algorithm == Algorithm::tree;
+    part.scatters_first = false;
+    if (spec.scatters_first) part.collective = Collective::all_gather;
     if (!tree && part.collective == Collective::all_reduce)  // a part at each member in between
         part.collective = Collective::reduce_scatter;
     return without_messages(part);
@@ -554,9 +581,7 @@ std::string without_messages(const PacketCollectiveSpec& spec) {
                        : of("wants equal groups of ranks that are near");
         case Algorithm::ring:
             if (spec.collective == Collective::all_to_all) return of("is of gathers");
-            return is_gather(spec.collective) && spec.layout.inner > 1
-                       ? without_messages_within(spec)
-                       : "";
+            return gather && spec.layout.inner > 1 ? without_messages_within(spec) : "";
     }
     return "";
 }
@@ -591,7 +616,7 @@ double most_messages(const PacketCollectiveSpec& spec) {
         case Algorithm::halving_doubling:
             return passes * ranks * std::log2(ranks);
         case Algorithm::tree:
-            return passes * 2 * ranks * pieces_of(spec, size / 2);
+            return passes * 2 * ranks * tree_pieces_of(spec);
         case Algorithm::dimension_wise:
             return passes * ranks * sides * 2 * static_cast<double>(spec.layout.dimensions.size()) *
                    walks;
@@ -601,12 +626,41 @@ double most_messages(const PacketCollectiveSpec& spec) {
     return 0;
 }
 
+namespace {
+
+// The first rank gives everybody his part; when all have theirs they gather. Who began before would
+// be in other steps than the rest, and rings of one dimension in the way of those of another.
+PacketTraffic after_scatter(PacketTraffic gather, const PacketCollectiveSpec& spec) {
+    PacketTraffic traffic;
+    std::vector<int> parts;
+    for (int i = 1; i < spec.ranks; ++i) {
+        PacketMessage part;
+        part.source = 0;
+        part.destination = i;
+        part.size = spec.size / spec.ranks;
+        part.collective = spec.exchange.collective;
+        parts.push_back(i - 1);
+        traffic.push_back(std::move(part));
+    }
+    for (PacketMessage& message : gather) {
+        for (int& before : message.after) before += spec.ranks - 1;
+        if (message.after.empty()) message.after = parts;
+        traffic.push_back(std::move(message));
+    }
+    return traffic;
+}
+
+}  // namespace
+
 PacketTraffic collective_traffic(const PacketCollectiveSpec& spec) {
     if (spec.ranks < 2) throw std::invalid_argument("a collective wants two ranks at least");
     if (const std::string why = without_messages(spec); !why.empty())
         throw std::invalid_argument(why);
     const StepMaker maker(spec);
-    return messages_of(maker.chains(), maker.pipeline(), spec.ranks, spec.exchange.collective);
+    PacketTraffic traffic =
+        messages_of(maker.chains(), maker.pipeline(), spec.ranks, spec.exchange.collective);
+    if (!spec.scatters_first || spec.layout.inner > 1) return traffic;
+    return after_scatter(std::move(traffic), spec);
 }
 
 PacketTraffic in_pieces(const PacketTraffic& traffic, long pieces, Bytes most) {

@@ -32,10 +32,10 @@ struct PacketCollectiveSpec {
     ByteMatrix bytes;       // of an exchange whose pairs are unequal, instead of the size
     // A broadcast: a part to each, then an all-gather by the algorithm, instead of all to the next.
     bool scatters_first = false;
-    // Of trees and of rings in two levels: pieces that follow each other, so long at least.
+    // Of rings in two levels: pieces that follow each other, so long at least.
     int most_pieces = 16;
     Bytes least_piece{65536.0};
-    // The same of a chain: the last of P ranks waits for P - 2 of them.
+    // The same of a chain, whose last of P ranks waits for P - 2 of them, and of trees (an eighth).
     int most_links = 4096;
     Bytes least_link{16384.0};
 };

@@ -257,14 +257,18 @@ class NetworkMaker {
         const bool router = its.kind == NodeKind::chip;
         PacketSwitchSpec spec = spec_.switches;
         spec.latency = Seconds(tier.switch_latency);
-        spec.path_choice = spec_.path_choice.value_or(choice_of(tier.routing));
-        // A router gives its rank what comes over several links at a time, and what passes goes
-        // before what its rank begins: the other way round links idle in the end, when what was
-        // held up on its first ways is still to go its last.
+        // Where all dimensions are open packets take them in turn: a queue at hand says nothing of
+        // those behind it, and the shortest one leaves links of a mesh unequally full.
+        const bool in_turn = router && free_turns(tier);
+        spec.path_choice =
+            spec_.path_choice.value_or(in_turn ? PathChoice::round_robin : choice_of(tier.routing));
+        // A router gives its rank what comes over several links at a time. What has waited longest
+        // goes first, since what it holds up on its first ways is still to go its last: taken in
+        // turn of inputs, links of a mesh idle in the end.
         if (router) {
             spec.queues = SwitchQueues::shared_memory;
             if (spec.arbitration == SwitchArbitration::round_robin)
-                spec.arbitration = SwitchArbitration::transit_first;
+                spec.arbitration = SwitchArbitration::oldest_first;
         }
         const std::string name =
             router ? fmt::format("{}.router{}", group_.name, its.index)

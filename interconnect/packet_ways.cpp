@@ -48,6 +48,17 @@ void PacketWays::search(int to) {
     }
 }
 
+// Of a node's coordinate in the dimension in which it differs from its neighbour.
+std::size_t PacketWays::place_on_line(int node, int neighbour) const {
+    long width = 1;
+    for (const long n : topology_.dimensions) {
+        const long at = node / width % n;
+        if (at != neighbour / width % n) return static_cast<std::size_t>(at);
+        width *= n;
+    }
+    return static_cast<std::size_t>(node);
+}
+
 std::vector<int> PacketWays::next(int node, RoutingPolicy routing, bool free_turns) const {
     const auto n = static_cast<std::size_t>(node);
     std::vector<int> found;
@@ -69,7 +80,11 @@ std::vector<int> PacketWays::next(int node, RoutingPolicy routing, bool free_tur
         int lowest = class_of(found.front());
         for (const int l : found) lowest = std::min(lowest, class_of(l));
         std::erase_if(found, [&](int l) { return class_of(l) != lowest; });
-        if (routing == RoutingPolicy::minimal) return {found[n % found.size()]};
+        if (routing == RoutingPolicy::minimal) {
+            // Both ways round are as short: by the place on the ring.
+            const auto& tie = topology_.links[static_cast<std::size_t>(found.front())];
+            return {found[place_on_line(tie.from, tie.to) % found.size()]};
+        }
     } else if (routing == RoutingPolicy::minimal) {
         return {found[static_cast<std::size_t>(to_) % found.size()]};
     }

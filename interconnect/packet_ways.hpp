@@ -23,6 +23,7 @@ class PacketWays {
 
   private:
     bool passes_on(int node) const;
+    std::size_t place_on_line(int node, int neighbour) const;
 
     const Topology& topology_;
     std::vector<std::vector<int>> into_;  // links, by their end

@@ -138,6 +138,17 @@ Algorithm algorithm_within(const Transfer& t, const RankFabric& fabric,
     return best ? best->algorithm : Algorithm::ring;
 }
 
+// The all-gather of a broadcast, where a scatter and that take the links shorter than all else.
+std::optional<Algorithm> scattered_by(const Transfer& t, const RankFabric& fabric,
+                                      const PacketCollectiveSpec& spec) {
+    if (spec.collective != Collective::broadcast) return {};
+    PacketCollectiveSpec gather = spec;
+    gather.collective = Collective::all_gather;
+    const auto pass = best_on_links(t, fabric, gather), whole = best_on_links(t, fabric, spec);
+    if (!pass || (whole && whole->seconds_per_byte <= 2 * pass->seconds_per_byte)) return {};
+    return pass->algorithm;
+}
+
 // What is asked for; else, of gathers, what libraries do where ports decide (rings), and what takes
 // the links the shortest for long transfers where links do: a broadcast may be a scatter and an
 // all-gather. Over several domains an algorithm is that within each, with rings between them.
@@ -151,13 +162,11 @@ void choose_algorithm(const Transfer& t, const RankFabric& fabric, PacketCollect
     }
     if (one_domain(t, fabric)) {
         spec.algorithm = asked ? *asked : algorithm_within(t, fabric, spec);
-        if (asked || spec.collective != Collective::broadcast) return;
-        PacketCollectiveSpec both = spec;
-        both.collective = Collective::all_gather;
-        const auto pass = best_on_links(t, fabric, both), whole = best_on_links(t, fabric, spec);
-        if (!pass || (whole && whole->seconds_per_byte <= 2 * pass->seconds_per_byte)) return;
-        spec.algorithm = pass->algorithm;
-        spec.scatters_first = true;
+        if (asked) return;
+        if (const auto gather_by = scattered_by(t, fabric, spec)) {
+            spec.algorithm = *gather_by;
+            spec.scatters_first = true;
+        }
         return;
     }
     spec.algorithm = Algorithm::ring;
@@ -169,7 +178,12 @@ void choose_algorithm(const Transfer& t, const RankFabric& fabric, PacketCollect
     PacketCollectiveSpec part = spec;
     part.ranks = spec.layout.inner;
     part.layout = spec.layout.group.front();
-    spec.layout.within = algorithm_within(t, fabric, part);
+    if (spec.collective != Collective::broadcast) {
+        spec.layout.within = algorithm_within(t, fabric, part);
+    } else if (const auto gather_by = scattered_by(t, fabric, part)) {
+        spec.layout.within = *gather_by;
+        spec.scatters_first = true;
+    }
 }
 
 // Bytes of each pair, padding included: by shares send_i x receive_j / all, or tokens as they fall.
@@ -346,7 +360,7 @@ PacketCollectiveRun run_packet_collective(const Transfer& transfer, const Coflow
     run.algorithm = to_string(rings ? spec.layout.within : spec.algorithm);
     run.stays = without_messages(spec);
     if (run.stays.empty()) run.stays = without_detours(transfer, fabric);
-    if (spec.collective == Collective::broadcast && rings &&
+    if (spec.collective == Collective::broadcast && rings && !spec.scatters_first &&
         spec.layout.within != Algorithm::ring) {
         run.stays = fmt::format(
             "over several domains a broadcast goes in rows, and {} is asked for", run.algorithm);
@@ -390,7 +404,11 @@ PacketCollectiveRun run_packet_collective(const Transfer& transfer, const Coflow
     settings.endpoint.path_choice = links.path_choice.value_or(made.endpoint_choice);
     settings.endpoint.input_buffer = links.switches.input_buffer;
     settings.seed = seed;
-    if (const auto detours = detours_of(fabric, made.network, traffic, settings)) {
+    // Along dimensions chips give to their neighbours, whatever the routing.
+    const bool neighbours = spec.algorithm == Algorithm::dimension_wise;
+    const auto detours =
+        neighbours ? std::nullopt : detours_of(fabric, made.network, traffic, settings);
+    if (detours) {
         traffic = over_thirds(traffic, transfer.group_ranks, *detours);
         alone = over_thirds(alone, transfer.group_ranks, *detours);
     }

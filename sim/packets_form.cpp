@@ -107,7 +107,9 @@ void describe(Form& form, PacketsForm& packets) {
     form.optional("queues", packets.queues,
                   "of switches: shared-memory, virtual-output or input (an input gives one packet "
                   "at a time)");
-    form.optional("arbitration", packets.arbitration, "round-robin or oldest-first");
+    form.optional("arbitration", packets.arbitration,
+                  "round-robin (a chip's own router: oldest-first), oldest-first, or transit-first "
+                  "(what comes from other switches before what endpoints begin)");
     form.optional("forwarding", packets.forwarding, "store-and-forward or cut-through");
     form.optional("path_choice", packets.path_choice,
                   "among equal ways: hash (each message), round-robin or least-queued; as the "

@@ -76,8 +76,17 @@ int PacketSwitch::choose_output(const Packet& packet) {
         return output_of(mix_bits(packet.hash ^ (static_cast<std::uint64_t>(node_) << 32)) %
                          links.size());
     }
+    if (spec_.path_choice == PathChoice::round_robin) {
+        // One turn for all would keep step with senders that walk their destinations.
+        if (packet.destination >= turns_.size()) turns_.resize(packet.destination + 1);
+        const std::uint64_t begin =
+            mix_bits(packet.destination | static_cast<std::uint64_t>(node_) << 32);
+        std::uint8_t& turn = turns_[packet.destination];
+        const int output = output_of((begin % links.size() + turn) % links.size());
+        turn = static_cast<std::uint8_t>((turn + 1U) % links.size());
+        return output;
+    }
     const std::size_t first = turn_++ % links.size();
-    if (spec_.path_choice == PathChoice::round_robin) return output_of(first);
     int best = -1;
     std::int64_t least = std::numeric_limits<std::int64_t>::max();
     for (std::size_t i = 0; i < links.size(); ++i) {

@@ -85,6 +85,7 @@ class PacketSwitch final : public sc_core::sc_module, public PortOwner {
     std::vector<std::uint8_t> wants_count_;  // [input x outputs + output]: by how many channels
     std::vector<int> next_output_;           // [input]: which is asked first when it is free
     std::uint64_t turn_ = 0;                 // of packets over several ways
+    std::vector<std::uint8_t> turns_;        // [destination]: the same, each for itself
     std::int64_t mark_above_ = 0;
 };
 

@@ -70,7 +70,7 @@ TEST(PacketCollectives, BytesOfARank) {
     double all = 0;
     for (const double bytes : sent(tree, 8)) all += bytes;
     EXPECT_NEAR(all, 2 * 7 * 1e6, 1e-3);
-    EXPECT_EQ(tree.size(), 2U * 7 * 2 * 7);  // of 500 kB seven pieces
+    EXPECT_EQ(tree.size(), 2U * 7 * 2 * 30);  // of 500 kB thirty pieces
 }
 
 // Two domains of two: from one's own place on, one's own domain first, so that what leaves it does
@@ -124,7 +124,7 @@ TEST(PacketCollectives, SameAsByHand) {
     // Two trees of 1,000 B: 0 to 1 and 2, 2 to 1 and 0. What meets at 1 holds up one of the inputs,
     // and what that one sends next: two packets of its source, one more at the switch twice.
     PacketCollectiveSpec tree = of(Collective::broadcast, Algorithm::tree, 3, 2000);
-    tree.most_pieces = 1;
+    tree.most_links = 1;
     EXPECT_NEAR(time(collective_traffic(tree)) * 1e9, 2 * 1000 + 2 * 1000 + 250, 1e-3);
 }
 
@@ -155,6 +155,9 @@ TEST(PacketCollectives, BroadcastBytes) {
             spec.layout.is_torus = torus;
             const auto traffic = collective_traffic(spec);
             const auto bytes = sent(traffic, 8);
+            // The root gathers when all have their parts: these alone wait for nothing.
+            for (std::size_t m = 0; m < traffic.size(); ++m)
+                EXPECT_EQ(traffic[m].after.empty(), m < 7);
             EXPECT_NEAR(bytes[0], 14000, 1e-6) << to_string(algorithm);
             for (std::size_t i = 1; i < 8; ++i) EXPECT_NEAR(bytes[i], 7000, 1e-6);
             EXPECT_LE(static_cast<double>(traffic.size()), most_messages(spec));
@@ -166,6 +169,9 @@ TEST(PacketCollectives, BroadcastBytes) {
     const auto traffic = collective_traffic(rows);
     EXPECT_THAT(sent(traffic, 4), testing::ElementsAre(12000, 4000, 4000, 4000));
     EXPECT_LE(static_cast<double>(traffic.size()), most_messages(rows));
+    // A half to the neighbour, both halves to the other group, an exchange of halves in each.
+    rows.scatters_first = true;
+    EXPECT_THAT(sent(collective_traffic(rows), 4), testing::ElementsAre(12000, 8000, 4000, 4000));
     // Everybody has all of it, and nobody sends what has not come to him.
     std::vector<double> came(4, 0.0);
     for (const PacketMessage& one : traffic) {

@@ -40,11 +40,12 @@ std::string wire_alone() {
 std::string system_text(const Fabric& fabric) {
     const int domain = fabric.domain > 0 ? fabric.domain : fabric.ranks;
     std::string text = fmt::format(
-        "base: custom-supernode\ntitle: A fabric\nchips: {}\nscale_up:\n"
-        "  bandwidth: {{value: 400 GB/s, source: a test, confidence: assumed}}\n"
-        "  domain: {{value: {}, source: a test, confidence: assumed}}\n"
-        "  planes: {{value: {}, source: a test, confidence: assumed}}\n"
-        "  latency: {{value: 1 us, source: a test, confidence: assumed}}\n",
+        "title: A fabric\nchip: custom-npu\nchips: {}\ncollectives: wire-alone\n"
+        "power_per_chip: 1000 W\n"
+        "scale_out: {{technology: a network, bandwidth: 100 GB/s, domain: 1000000, latency: 4 "
+        "us}}\n"
+        "scale_up:\n  technology: links\n  bandwidth: 400 GB/s\n  domain: {}\n  planes: {}\n"
+        "  latency: 1 us\n",
         fabric.ranks, domain, fabric.planes);
     if (!fabric.topology.empty())
         text += fmt::format("  topology: {{{}, {}}}\n", fabric.topology, kTimes);
