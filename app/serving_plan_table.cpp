@@ -105,10 +105,13 @@ std::string fleet_text(const ServingPlanReport& report, const ServingAnswer& ans
     std::string text = fmt::format("{} chips", answer.chips);
     if (answer.watts > 0) text += ", " + to_string(Watts(answer.watts)) + " with cooling";
     if (answer.usd_per_month > 0) text += ", " + money(answer.usd_per_month) + " a month";
-    if (answer.scaled_usd_per_month)
-        text +=
-            fmt::format(", {} as replicas come and go ({} on the mean)",
-                        money(*answer.scaled_usd_per_month), significant(answer.mean_replicas, 3));
+    if (answer.scaled_usd_per_month) {
+        int stand = 0;
+        for (const ServedPool& pool : answer.result.served->pools) stand += pool.min_replicas;
+        text += fmt::format(", {} as replicas come and go ({} on the mean, at least {})",
+                            money(*answer.scaled_usd_per_month),
+                            significant(answer.mean_replicas, 3), stand);
+    }
     text += fmt::format("; bound {} chips", answer.bound_chips);
     if (answer.bound_usd_per_month > 0) text += ", " + money(answer.bound_usd_per_month);
     return text + fmt::format("; {} % good{}", significant(answer.good * 100),

@@ -126,6 +126,7 @@ ServingPool ServingFleet::pool_of(std::size_t index, const RunOptions& options) 
     pool.knobs = knobs.scheduler;
     // Knobs are of a data-parallel group, of which a replica has several that work in step.
     const long groups = replica.pool.mapping.data_parallel;
+    pool.groups = groups;
     pool.knobs.max_num_seqs *= groups;
     pool.knobs.max_num_batched_tokens *= groups;
     pool.kv_blocks = own.capacity.blocks;

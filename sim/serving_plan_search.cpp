@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "sim/memory_shares.hpp"
+#include "sim/plan_document.hpp"
 #include "sim/plan_run.hpp"
 #include "sim/serving_diagnosis.hpp"
 #include "sim/serving_fleet.hpp"
@@ -60,6 +61,8 @@ class AlternativeSearch {
     NextBottleneck next_bottleneck(const Combination& combination, const Counts& counts);
     ServingAnswer answer(const Combination& combination, const Counts& counts);
     Node winner_document(const Combination& combination, const Counts& counts) const;
+    AlternativeResult run_winner(const Node& experiment);
+    void keep_standing(const Counts& all, ServingAnswer& answer);
     void count_paid_hours(const Combination& combination, ServingAnswer& answer) const;
     void explain();
     double planned() const { return form_.growth.factor(); }
@@ -372,7 +375,14 @@ ServingAnswer AlternativeSearch::answer(const Combination& combination, const Co
     answer.experiment = winner_document(combination, counts);
     if (ground_.stop && ground_.stop()) return answer;
     answer.next = next_bottleneck(combination, counts);
-    ResolvedExperiment resolved = resolve(answer.experiment, ground_.catalog);
+    answer.result = run_winner(answer.experiment);
+    keep_standing(all, answer);
+    count_paid_hours(combination, answer);
+    return answer;
+}
+
+AlternativeResult AlternativeSearch::run_winner(const Node& experiment) {
+    ResolvedExperiment resolved = resolve(experiment, ground_.catalog);
     measure_memories(resolved, options_.cache_folder, options_.fidelity);
     RunOptions run;
     run.fidelity = options_.fidelity;
@@ -380,11 +390,59 @@ ServingAnswer AlternativeSearch::answer(const Combination& combination, const Co
     run.cache_folder = options_.cache_folder;
     run.stop = options_.stop;
     RunCounts told;
-    answer.result = run_serving(resolved, resolved.alternatives.front(), run, told);
-    answer.result.name = written_.name;
-    count_paid_hours(combination, answer);
+    AlternativeResult result = run_serving(resolved, resolved.alternatives.front(), run, told);
+    result.name = written_.name;
     ++result_.counts.runs;
-    return answer;
+    return result;
+}
+
+// Where replicas come too late for the objective as many always stand as keep it: of each pool the
+// same share of those that come and go, found by halves.
+void AlternativeSearch::keep_standing(const Counts& all, ServingAnswer& answer) {
+    const auto kept = [&](const AlternativeResult& result) {
+        const Metric* good = result.metric("goodput_share");
+        return good == nullptr || good->value >= form_.good;
+    };
+    const auto rule = [&](std::size_t pool) -> const std::optional<AutoscalingSpec>& {
+        return written_.pools[pool].pool.autoscaling;
+    };
+    int most = 0;
+    for (std::size_t i = 0; i < all.size(); ++i)
+        if (rule(i)) most = std::max(most, all[i] - rule(i)->min_replicas);
+    if (most < 1 || kept(answer.result)) return;
+    const auto standing = [&](int steps) {
+        Node experiment = answer.experiment;
+        for (std::size_t i = 0; i < all.size(); ++i) {
+            if (!rule(i)) continue;
+            const int moving = all[i] - rule(i)->min_replicas;
+            const int stand = rule(i)->min_replicas + (moving * steps + most - 1) / most;
+            const auto set = [&](const char* path, int value) {
+                set_path(pool_node(experiment, i), path, std::to_string(value), experiment.place);
+            };
+            set("autoscaling.min_replicas", stand);
+            set("autoscaling.initial_replicas", std::max(stand, rule(i)->initial()));
+        }
+        return experiment;
+    };
+    // `below` did not do; `enough` does, if anything.
+    int below = 0, enough = most;
+    Node experiment = standing(enough);
+    AlternativeResult result = run_winner(experiment);
+    if (!kept(result)) return;
+    while (enough - below > 1 && !(options_.stop && options_.stop())) {
+        const int middle = (below + enough) / 2;
+        Node fewer = standing(middle);
+        AlternativeResult tried = run_winner(fewer);
+        if (!kept(tried)) {
+            below = middle;
+            continue;
+        }
+        enough = middle;
+        experiment = std::move(fewer);
+        result = std::move(tried);
+    }
+    answer.experiment = std::move(experiment);
+    answer.result = std::move(result);
 }
 
 // What a month costs where replicas come and go: hours paid in the run, over its span.

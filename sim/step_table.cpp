@@ -7,6 +7,7 @@
 
 #include "base/random.hpp"
 #include "sim/energy_use.hpp"
+#include "sim/task_facts.hpp"
 #include "workloads/step_parts.hpp"
 
 namespace podsim {
@@ -33,8 +34,8 @@ std::vector<double> octaves(double least, double most) {
 }
 
 // Both sides of every step of the stair that products climb: 1, 2, ... 16, then ends of tiles of
-// rows and the first row of the next.
-std::vector<double> stairs(double most) {
+// rows and the first row of the next; of a step in so many parts, each of which climbs it.
+std::vector<double> stairs(double most, int parts) {
     std::vector<double> values;
     for (double value = 1; value < 16; value *= 2) values.push_back(value);
     double tile = 16;
@@ -45,6 +46,8 @@ std::vector<double> stairs(double most) {
         if (value >= 512) tile = 128;
         if (value >= 8192) tile = value / 8;
     }
+    for (double& value : values) value *= parts;
+    if (parts > 1) values.insert(values.begin(), 1);
     return values;
 }
 
@@ -110,6 +113,28 @@ const MemoryNeed& fullest(const std::vector<MemoryNeed>& needs) {
                              [](const auto& a, const auto& b) { return a.total() < b.total(); });
 }
 
+// Not experts, which have the tokens of all groups, nor what takes tokens there and back.
+bool is_of_own_tokens(const AssemblyInput& input, const Task& task) {
+    if (task.kind == TaskKind::host) return false;
+    const std::string name = name_of(input, task);
+    for (const char* shared : {"expert", "dispatch", "combine", "token all-gather"}) {
+        if (name.rfind(shared, 0) == 0) return false;
+    }
+    return true;
+}
+
+// Of the step's longest chain.
+double own_seconds_of(const AssemblyInput& input) {
+    double sum = 0;
+    for (const int id : input.record.critical_path) {
+        const auto at = static_cast<std::size_t>(id);
+        const TaskRecord& record = input.record.tasks[at];
+        if (is_of_own_tokens(input, input.program.tasks[at]))
+            sum += seconds_of(record.end - record.start);
+    }
+    return sum;
+}
+
 double part_of(const MemoryNeed& need, const std::string& name) {
     for (const auto& [part, size] : need.parts) {
         if (part == name) return size.value();
@@ -125,12 +150,14 @@ StepCost operator+(const StepCost& a, const StepCost& b) {
             a.flops + b.flops,
             a.matrix_flops + b.matrix_flops,
             a.memory_bytes + b.memory_bytes,
-            a.feed_forward + b.feed_forward};
+            a.feed_forward + b.feed_forward,
+            a.own_seconds + b.own_seconds};
 }
 
 StepCost operator*(double factor, const StepCost& cost) {
     return {factor * cost.seconds,      factor * cost.joules,       factor * cost.flops,
-            factor * cost.matrix_flops, factor * cost.memory_bytes, factor * cost.feed_forward};
+            factor * cost.matrix_flops, factor * cost.memory_bytes, factor * cost.feed_forward,
+            factor * cost.own_seconds};
 }
 
 double KvCapacity::total() const {
@@ -176,7 +203,7 @@ StepTable::StepTable(const ModelSpec& model, const SpeculationSpec& speculation,
       file_(cache_folder, cache_),
       decode_(half_octaves(1 << 17), octaves(kShortest, 1 << 21)),
       prefill_(half_octaves(1 << 20), octaves(kShortest, 1 << 21)),
-      alone_(stairs(1 << 20), {0, 1}),
+      alone_(stairs(1 << 20, replica.pool.mapping.micro_batches), {0, 1}),
       beside_(std::move(beside)),
       groups_(replica.pool.mapping.data_parallel) {
     const StepSpec one = decode_spec(1, kShortest);
@@ -231,10 +258,13 @@ StepSpec StepTable::prefill_spec(double tokens, double seen, double& scale) cons
         spec.context = spec.prompt + std::lround(seen - alone);
         spec.sequences_per_group = parts;
     } else {
-        // As many equal prompts as see no more than that, each with a prefix for what is missing:
-        // to scale a step of more or fewer tokens would scale its latencies too.
+        // As many equal prompts, the same number in each part, as see no more than that, each with
+        // a prefix for what is missing: to scale a step of more or fewer tokens would scale its
+        // latencies too.
         const double longest = std::max(1.0, 2 * seen - 1);
-        spec.sequences_per_group = std::max(1L, std::lround(std::ceil(tokens / longest - 1e-9)));
+        const double each = static_cast<double>(parts) * longest;
+        spec.sequences_per_group =
+            parts * std::max(1L, std::lround(std::ceil(tokens / each - 1e-9)));
         spec.prompt = even_prompt(tokens, spec.sequences_per_group);
         const double own = (static_cast<double>(spec.prompt) + 1) / 2;
         spec.context = spec.prompt + std::max(0L, std::lround(seen - own));
@@ -314,6 +344,7 @@ StepCost StepTable::run_cost(const StepSpec& spec, RestPower& rest) {
                                                            : cost.joules;
         sum += part.joules;
     }
+    if (groups_ > 1) cost.own_seconds = own_seconds_of(input);
     return cost;
 }
 
@@ -337,39 +368,38 @@ StepCost StepTable::alone(double tokens) {
     });
 }
 
-// What products over so many rows take, and something that does not depend on their number.
-StepCost StepTable::of_rows(double tokens) {
-    return replica_.pool.mapping.micro_batches > 1 ? prefill(tokens, kShortest) : alone(tokens);
+StepCost StepTable::coarse(double tokens, double seen) {
+    return prefill_.at(tokens, seen, [&](double row, double column) {
+        double scale = 1;
+        const StepSpec spec = prefill_spec(row, column, scale);
+        return work_out(spec, scale);
+    });
 }
 
 StepCost StepTable::prefill(double tokens, double seen) {
-    // Two micro-batches hide steps of the stair behind each other: no more is known than the grid.
-    const bool overlaps = replica_.pool.mapping.micro_batches > 1;
-    // Attention works in blocks of query tokens.
-    const double rows = overlaps || tokens <= kQueryBlock / 2
-                            ? tokens
-                            : std::ceil(tokens / kQueryBlock) * kQueryBlock;
-    const auto coarse = [&](double m) {
-        return prefill_.at(rows, m, [&](double row, double column) {
-            double scale = 1;
-            const StepSpec spec = prefill_spec(row, column, scale);
-            return work_out(spec, scale);
-        });
-    };
+    // Attention works in blocks of query tokens, of each part.
+    const double block = kQueryBlock * replica_.pool.mapping.micro_batches;
+    const double rows = tokens <= block / 2 ? tokens : std::ceil(tokens / block) * block;
     const double own = std::max(kShortest, seen_alone(tokens));
-    if (overlaps) return coarse(seen);
     if (seen == own) return alone(tokens);
-    return alone(tokens) + coarse(seen) + -1.0 * coarse(own);
+    return alone(tokens) + coarse(rows, seen) + -1.0 * coarse(rows, own);
+}
+
+// Seconds beyond the mean group's, of `tokens`, until the fullest is through.
+double StepTable::waiting_for(double fullest, double tokens, double seen) {
+    if (!(fullest > tokens)) return 0;
+    return std::max(0.0, coarse(fullest, seen).own_seconds - coarse(tokens, seen).own_seconds);
 }
 
 StepCost StepTable::cost(const StepLoad& load) {
     const double sequences = load.decodes / groups_, tokens = load.prefill_tokens / groups_;
     if (load.prefill_tokens == 0) return decode(sequences, load.decode_context);
     StepCost cost = prefill(tokens, load.prefill_context);
+    cost.seconds += waiting_for(load.fullest_prefill, tokens, load.prefill_context);
     if (load.decodes == 0) return cost;
     const double queries = sequences * (1 + speculation_.draft_tokens);
     return cost + decode(sequences, load.decode_context) + -1.0 * decode(sequences, kShortest) +
-           of_rows(tokens + queries) + -1.0 * of_rows(tokens);
+           alone(tokens + queries) + -1.0 * alone(tokens);
 }
 
 Seconds StepTable::time(const StepLoad& load) {

@@ -7,6 +7,12 @@
 //   T(q, m)        = A(q) + [P(q, m) - P(q, a)], one pass over prompts
 //   T(b, c; q, m)  = T(q, m) + [D(b, c) - D(b, c0)] + [A(q + b) - A(q)]
 //
+// q is the mean of the data-parallel groups of a replica. Where one of them reads more, f, all wait
+// for what it does for its own tokens, O, the part of P's longest chain that is neither experts nor
+// their exchange, which have the tokens of all:
+//
+//   T(q, m; f)     = T(q, m) + O(f, m) - O(q, m)
+//
 // c0 being the shortest context, A(q) one prompt of q tokens, or as many equal ones as a step is
 // cut into, and a what its tokens see: the products see q + b tokens at once, attention does each
 // its own. Products climb a stair, since cores take tiles of rows in waves: A has a point at the
@@ -38,6 +44,8 @@ struct StepCost {
     double seconds = 0, joules = 0, flops = 0, matrix_flops = 0, memory_bytes = 0;
     // Of a feed-forward pool beside the replica, where it has one; not in the sums above.
     PoolCost feed_forward{};
+    // Of these seconds, those of work for tokens of a rank's own group: no experts, no exchange.
+    double own_seconds = 0;
 };
 StepCost operator+(const StepCost& a, const StepCost& b);
 StepCost operator*(double factor, const StepCost& cost);
@@ -132,8 +140,9 @@ class StepTable {
     StepCost decode(double sequences, double context);  // of a data-parallel group
     double seen_alone(double tokens) const;
     StepCost alone(double tokens);  // one prompt
-    StepCost of_rows(double tokens);
+    StepCost coarse(double tokens, double seen);
     StepCost prefill(double tokens, double seen);
+    double waiting_for(double fullest, double tokens, double seen);
     StepSpec spec_of(const StepLoad& load, double& scale) const;
 
     const ModelSpec& model_;

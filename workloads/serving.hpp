@@ -33,6 +33,8 @@ struct StepLoad {
     double prefill_tokens = 0;   // of prompts, computed in this step
     double prefill_context = 0;  // tokens that each of them sees, itself included, mean
     double moved = 0;            // of the popularity that experts were placed for
+    // Of the prompts' tokens, those of the data-parallel group that reads the most; 0: all alike.
+    double fullest_prefill = 0;
 };
 using StepTime = std::function<Seconds(const StepLoad&)>;
 
@@ -98,7 +100,8 @@ struct ServingPool {
     PoolRole role = PoolRole::serve;
     int replicas = 1;
     SchedulerKnobs knobs;
-    long kv_blocks = 0;                // of a replica
+    long groups = 1;     // data-parallel ones that work in step: each prompt is read by one
+    long kv_blocks = 0;  // of a replica
     std::vector<CacheTierSpec> tiers;  // below the chips' memory, for prefixes; in named blocks
     double tokens_per_step = 1;  // that a decoding sequence gains: above 1 with accepted drafts
     long query_tokens = 1;       // that it brings into a step: one and its drafts

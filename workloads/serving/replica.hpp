@@ -33,6 +33,7 @@ struct Live {
     bool looked_up = false;   // in the prefix store
     bool waited_for_start = false;
     std::size_t replica = 0;  // that has it now
+    std::size_t group = 0;    // of that replica, while it is read
     std::uint32_t visit = 0;  // of its slot: an event of an earlier request finds another number
     Picoseconds arrived = 0, first_scheduled = -1, first_token = -1, joined = -1;
     Picoseconds moved_at = -1, there_at = -1;   // handed to another replica, arrived there
@@ -137,6 +138,7 @@ class Replica {
     void take_in_ready();
     void make_room_to_decode();
     std::vector<Chunk> choose_chunks(long budget);
+    double fullest(const std::vector<Chunk>& chunks) const;
     bool preempt_younger_than(const Key& key, std::size_t first);
     void preempt(std::size_t slot);
     void lose_all();

@@ -57,10 +57,16 @@ void Replica::preempt(std::size_t slot) {
 }
 
 // Who reads in the next step, and how much of its prompt: those that have begun, then those that
-// wait, in their order, as far as tokens, sequences and blocks go.
+// wait, in their order, as far as tokens, sequences and blocks go. A prompt is read by one
+// data-parallel group, that with the most tokens left when it begins.
 std::vector<Replica::Chunk> Replica::choose_chunks(long budget) {
     const SchedulerKnobs& knobs = pool_.knobs;
     std::vector<Chunk> chunks;
+    const long each = (budget + pool_.groups - 1) / pool_.groups;
+    std::vector<long> left(static_cast<std::size_t>(pool_.groups), each);
+    const auto emptiest = [&] {
+        return static_cast<std::size_t>(std::max_element(left.begin(), left.end()) - left.begin());
+    };
     const auto free_blocks = [&] { return available() - growth(gained_by(1)); };
     const auto needed = [&](const Live& one, long tokens) {
         const long own = own_tokens(one);
@@ -71,11 +77,13 @@ std::vector<Replica::Chunk> Replica::choose_chunks(long budget) {
         take(needed(one, tokens));
         one.computed += tokens;
         budget -= tokens;
+        left[one.group] -= tokens;
         chunks.push_back({slot, tokens});
     };
     for (std::size_t i = 0; i < prefilling_.size() && budget > 0; ++i) {
         const std::size_t slot = prefilling_[i];
-        const long tokens = first_chunk(live(slot), budget);
+        if (left[live(slot).group] <= 0) continue;
+        const long tokens = first_chunk(live(slot), left[live(slot).group]);
         bool fits = needed(live(slot), tokens) <= free_blocks();
         while (!fits && preempt_younger_than(key_of(slot), i + 1))
             fits = needed(live(slot), tokens) <= free_blocks();
@@ -110,11 +118,13 @@ std::vector<Replica::Chunk> Replica::choose_chunks(long budget) {
             one.reused = reused;
             one.computed = reused * store_.block_tokens();
         }
+        const std::size_t group = emptiest();
+        const long room = left[group];
         const long tokens =
-            knobs.enable_chunked_prefill ? first_chunk(one, budget) : one.target - one.computed;
-        const bool alone = chunks.empty();
+            knobs.enable_chunked_prefill ? first_chunk(one, room) : one.target - one.computed;
+        const bool alone = room == each;  // in its group
         const bool fits = needed(one, tokens) <= free_blocks() &&
-                          (knobs.enable_chunked_prefill || tokens <= budget || alone);
+                          (knobs.enable_chunked_prefill ? room > 0 : tokens <= room || alone);
         if (!fits) {
             store_.unpin(one.request, reused, now());
             one.reused = 0;
@@ -122,6 +132,7 @@ std::vector<Replica::Chunk> Replica::choose_chunks(long budget) {
             break;
         }
         one.looked_up = true;
+        one.group = group;
         promise(one);
         moving_seconds_ += load;
         waiting_.erase(waiting_.begin());
@@ -183,8 +194,16 @@ double Replica::moved(double from_now) const {
     return pool_.experts->moved(now() + Seconds(from_now - placed_at_));
 }
 
+// Tokens of the group that reads the most of these.
+double Replica::fullest(const std::vector<Chunk>& chunks) const {
+    std::vector<long> tokens(static_cast<std::size_t>(pool_.groups));
+    for (const Chunk& chunk : chunks) tokens[lives_[chunk.slot].group] += chunk.tokens;
+    return static_cast<double>(*std::max_element(tokens.begin(), tokens.end()));
+}
+
 void Replica::plan_mixed(std::vector<Chunk> chunks, bool with_decodes) {
     StepLoad load;
+    if (pool_.groups > 1) load.fullest_prefill = fullest(chunks);
     double seen = 0;
     for (const Chunk& chunk : chunks) {
         const auto tokens = static_cast<double>(chunk.tokens);

@@ -156,6 +156,24 @@ TEST(ServingPlan, ReplicasThatComeAndGoArePaidByTheHour) {
                 by_hour.mean_replicas / pool.replicas, 1e-9);
 }
 
+// Replicas that take an hour to come are of no use in a run of seconds: those that are needed
+// stand.
+TEST(ServingPlan, AsManyAlwaysStandAsKeepTheObjective) {
+    const Node stands =
+        with(plan_of_fleet(), "workload.traffic.arrivals", "{law: constant, rate: 400 req/s}");
+    const ServingAnswer late =
+        *planned(with(stands, "alternatives.A.autoscaling",
+                      "{min_replicas: 1, target_requests: 100, interval: 1 s, look_back: 2 s, "
+                      "start_up: {provision: 3600 s, weights_bandwidth: 100 GB/s}}"))
+             .alternatives[0]
+             .answer;
+    const ServedPool& pool = late.result.served->pools[0];
+    EXPECT_GT(pool.replicas, 1);
+    EXPECT_GT(pool.min_replicas, 1);
+    EXPECT_LE(pool.min_replicas, pool.replicas);
+    EXPECT_GE(late.result.metric("goodput_share")->value, 0.99);
+}
+
 TEST(ServingPlan, WhatCannotBeIsSaidWithTheBestThatCan) {
     Catalog catalog = test_catalog();
     const auto said = [&](const Node& experiment) {

@@ -68,6 +68,22 @@ TEST(ServingRun, EveryRequestIsServedAndEveryLawHolds) {
     EXPECT_GT(result.served->pools[0].step_error_samples, 0);
 }
 
+// One prompt among 32 groups: longer than a step in which all share its tokens, shorter than one in
+// which each has as many, since experts have the tokens of all.
+TEST(ServingRun, APromptAloneIsOneGroupsWork) {
+    const Node one = with(with(serving_experiment(), "workload.traffic.requests", "1"),
+                          "workload.traffic.input.mean", "2048 tokens");
+    const double first = value_of(run_test(one), "time_to_first_token");
+    const auto prefill = [](const char* prompt) {
+        Node step = with(test_experiment(), "workload.kind", "prefill");
+        step = without(without(step, "workload", "context"), "workload", "batch_per_chip");
+        step = with(with(step, "workload.prompt", prompt), "workload.batch_per_group", "1");
+        return value_of(run_test(step), "iteration_time");
+    };
+    EXPECT_GT(first, 1.01 * prefill("64 tokens"));
+    EXPECT_LT(first, prefill("2048 tokens"));
+}
+
 // One sequence alone: its tokens come as fast as `kind: decode` says of that batch and context.
 TEST(ServingRun, AStepCostsWhatItCostsByItself) {
     Node one = with(serving_experiment(), "workload.traffic.requests", "1");
@@ -206,7 +222,11 @@ Node on_planes(const Node& experiment) {
 // A plane that is dead from the first to the last moment costs what it costs as part of the system;
 // one that comes back costs something in between, and its steps are told apart.
 TEST(ServingRun, APlaneThatComesBack) {
-    const Node whole = on_planes(serving_experiment());
+    // One prompt at a time: where a slower step has two meet they are read in one step, and tokens
+    // that are written wait less often.
+    const Node whole = with(with(on_planes(serving_experiment()), "workload.traffic.arrivals",
+                                 "{law: constant, rate: 4 req/s}"),
+                            "workload.traffic.requests", "40");
     const auto tpot = [&](const std::string& faults) {
         const AlternativeResult result =
             run_test(faults.empty() ? whole : with(whole, "alternatives.A.faults", faults));

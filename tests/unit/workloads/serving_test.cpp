@@ -169,6 +169,26 @@ TEST(Serving, ChunksLetOthersGoOn) {
     }
 }
 
+// Two data-parallel groups of 20 tokens a step, which takes 10 ms and 1 ms for each token of the
+// fuller one. Prompts of 10, 6 and 5 tokens: the first to one group, the others to the other, 11
+// tokens: 21 ms. A prompt of 30 is one group's all the same, 20 and then 10 tokens: 30 and 20 ms.
+TEST(Serving, APromptIsReadByOneGroup) {
+    ServingCase serving = one_pool(
+        [](const StepLoad& load) { return Seconds(0.010 + 0.001 * load.fullest_prefill); });
+    serving.pools[0].groups = 2;
+    serving.pools[0].knobs.max_num_batched_tokens = 40;
+    RequestStream three = listed({{0.0, 10, 1}, {0.0, 6, 1}, {0.0, 5, 1}});
+    EXPECT_NEAR(simulate_serving(serving, three).span, 0.021, 1e-9);
+    RequestStream one = listed({{0.0, 30, 1}});
+    const ServingOutcome out = simulate_serving(serving, one);
+    EXPECT_NEAR(out.span, 0.050, 1e-9);
+    EXPECT_EQ(out.pools[0].mixed_steps, 2);
+    // Without chunks it is read whole, beside another's.
+    serving.pools[0].knobs.enable_chunked_prefill = false;
+    RequestStream whole = listed({{0.0, 30, 1}, {0.0, 7, 1}});
+    EXPECT_NEAR(simulate_serving(serving, whole).span, 0.040, 1e-9);
+}
+
 TEST(Serving, PromptsGoWhereTheirPrefixIs) {
     ServingCase serving =
         one_pool([](const StepLoad& load) { return Seconds(1e-3 + 1e-4 * load.prefill_tokens); });
