@@ -103,29 +103,20 @@ class StepMaker {
     explicit StepMaker(const PacketCollectiveSpec& spec)
         : spec_(spec), ranks_(spec.ranks), size_(spec.size.value()) {}
 
-    // Of rings in two levels: two pieces within groups at a time.
+    // Of rings in two levels: two pieces within groups at a time; between groups, where they begin
+    // there, as many as cover the way.
     Pipeline pipeline() const {
         if (spec_.algorithm != Algorithm::ring || spec_.layout.inner < 2 ||
             !is_gather(spec_.collective))
             return {};
         const auto inner = static_cast<std::size_t>(spec_.layout.inner);
         const std::size_t groups = static_cast<std::size_t>(ranks_) / inner;
-        return {2, scatters(spec_.collective) ? within(size_, true).size() : groups - 1};
+        if (scatters(spec_.collective)) return {2, within(size_, true).size()};
+        const auto pieces = static_cast<std::size_t>(pieces_of(spec_, size_ / ranks_));
+        return {std::max<std::size_t>(2, pieces / 4), groups - 1};
     }
 
     std::vector<Chain> chains() const {
-        std::vector<Chain> made = by_algorithm();
-        if (!spec_.scatters_first || spec_.layout.inner > 1) return made;
-        // Of the share of each chain a part to everybody, before it is gathered.
-        const double part = size_ / static_cast<double>(made.size()) / ranks_;
-        Step scatter;
-        for (int i = 1; i < ranks_; ++i) scatter.push_back({0, i, part, true});
-        for (Chain& chain : made) chain.insert(chain.begin(), scatter);
-        return made;
-    }
-
-  private:
-    std::vector<Chain> by_algorithm() const {
         switch (spec_.algorithm) {
             case Algorithm::ring:
                 return ring();
@@ -145,6 +136,7 @@ class StepMaker {
         return {};
     }
 
+  private:
     bool gathers_all() const { return gathers(spec_.collective) || spec_.scatters_first; }
 
     // All of `members` to each other, in the order that is asked for.
@@ -474,13 +466,20 @@ class StepMaker {
         std::vector<std::size_t> used;
         for (std::size_t d = 0; d < sizes.size(); ++d)
             if (sizes[d] > 1) used.push_back(d);
+        // What begins along a side is as large as lets the first phase end everywhere at a time, of
+        // links that are alike.
+        std::vector<double> weights;
+        for (const std::size_t d : used) {
+            const double n = static_cast<double>(sizes[d]);
+            weights.push_back(spec_.layout.is_torus ? n / (n - 1) * (n > 2 ? 2 : 1) : n);
+        }
+        const double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
         std::vector<Chain> chains;
         for (std::size_t share = 0; share < used.size(); ++share) {
             for (const bool back : {false, true}) {
                 if (back && !spec_.layout.is_torus) break;
                 std::vector<Chain> phases;
-                double left =
-                    size_ / static_cast<double>(used.size()) / (spec_.layout.is_torus ? 2.0 : 1.0);
+                double left = size_ * weights[share] / sum / (spec_.layout.is_torus ? 2.0 : 1.0);
                 for (std::size_t phase = 0; phase < used.size(); ++phase) {
                     const std::size_t d = used[(share + phase) % used.size()];
                     phases.push_back(along(d, left, back));
@@ -631,12 +630,41 @@ double most_messages(const PacketCollectiveSpec& spec) {
     return 0;
 }
 
+namespace {
+
+// The first rank gives everybody his part; when all have theirs they gather. Who began before would
+// be in other steps than the rest, and rings of one dimension in the way of those of another.
+PacketTraffic after_scatter(PacketTraffic gather, const PacketCollectiveSpec& spec) {
+    PacketTraffic traffic;
+    std::vector<int> parts;
+    for (int i = 1; i < spec.ranks; ++i) {
+        PacketMessage part;
+        part.source = 0;
+        part.destination = i;
+        part.size = spec.size / spec.ranks;
+        part.collective = spec.exchange.collective;
+        parts.push_back(i - 1);
+        traffic.push_back(std::move(part));
+    }
+    for (PacketMessage& message : gather) {
+        for (int& before : message.after) before += spec.ranks - 1;
+        if (message.after.empty()) message.after = parts;
+        traffic.push_back(std::move(message));
+    }
+    return traffic;
+}
+
+}  // namespace
+
 PacketTraffic collective_traffic(const PacketCollectiveSpec& spec) {
     if (spec.ranks < 2) throw std::invalid_argument("a collective wants two ranks at least");
     if (const std::string why = without_messages(spec); !why.empty())
         throw std::invalid_argument(why);
     const StepMaker maker(spec);
-    return messages_of(maker.chains(), maker.pipeline(), spec.ranks, spec.exchange.collective);
+    PacketTraffic traffic =
+        messages_of(maker.chains(), maker.pipeline(), spec.ranks, spec.exchange.collective);
+    if (!spec.scatters_first || spec.layout.inner > 1) return traffic;
+    return after_scatter(std::move(traffic), spec);
 }
 
 PacketTraffic in_pieces(const PacketTraffic& traffic, long pieces, Bytes most) {

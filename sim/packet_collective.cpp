@@ -404,7 +404,11 @@ PacketCollectiveRun run_packet_collective(const Transfer& transfer, const Coflow
     settings.endpoint.path_choice = links.path_choice.value_or(made.endpoint_choice);
     settings.endpoint.input_buffer = links.switches.input_buffer;
     settings.seed = seed;
-    if (const auto detours = detours_of(fabric, made.network, traffic, settings)) {
+    // Along dimensions chips give to their neighbours, whatever the routing.
+    const bool neighbours = spec.algorithm == Algorithm::dimension_wise;
+    const auto detours =
+        neighbours ? std::nullopt : detours_of(fabric, made.network, traffic, settings);
+    if (detours) {
         traffic = over_thirds(traffic, transfer.group_ranks, *detours);
         alone = over_thirds(alone, transfer.group_ranks, *detours);
     }
