@@ -469,13 +469,20 @@ class StepMaker {
         std::vector<std::size_t> used;
         for (std::size_t d = 0; d < sizes.size(); ++d)
             if (sizes[d] > 1) used.push_back(d);
+        // What begins along a side is as large as lets the first phase end everywhere at a time, of
+        // links that are alike.
+        std::vector<double> weights;
+        for (const std::size_t d : used) {
+            const double n = static_cast<double>(sizes[d]);
+            weights.push_back(spec_.layout.is_torus ? n / (n - 1) * (n > 2 ? 2 : 1) : n);
+        }
+        const double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
         std::vector<Chain> chains;
         for (std::size_t share = 0; share < used.size(); ++share) {
             for (const bool back : {false, true}) {
                 if (back && !spec_.layout.is_torus) break;
                 std::vector<Chain> phases;
-                double left =
-                    size_ / static_cast<double>(used.size()) / (spec_.layout.is_torus ? 2.0 : 1.0);
+                double left = size_ * weights[share] / sum / (spec_.layout.is_torus ? 2.0 : 1.0);
                 for (std::size_t phase = 0; phase < used.size(); ++phase) {
                     const std::size_t d = used[(share + phase) % used.size()];
                     phases.push_back(along(d, left, back));
