@@ -94,6 +94,7 @@ TEST(InventoryPlan, ASiteFeedsSoManyChips) {
         placed(rooms("{system: test-system, chips: 384}", "site_power: 300 kW\n"), both);
     EXPECT_TRUE(report.services[0].pools.empty());
     EXPECT_THAT(report.services[0].unmet, HasSubstr("kW of 300 kW of site_power"));
+    ASSERT_TRUE(report.services[1].plan.answer.has_value());
     const int chips = report.services[1].plan.answer->chips;
     EXPECT_NEAR(report.watts, 1200.0 * chips, 1e-6);
     EXPECT_LE(report.watts, 300e3);
