@@ -121,11 +121,11 @@ TEST(PacketCollectives, SameAsByHand) {
         time(collective_traffic(of(Collective::all_reduce, Algorithm::halving_doubling, 8, 8e4))) /
             time(halving_doubling_all_reduce(8, Bytes(8e4))),
         1, 1e-9);
-    // Two trees of 1,000 B: 0 to 1 and 2, 2 to 1 and 0. What meets at 1 holds up one of the inputs,
-    // and what that one sends next: two packets of its source, one more at the switch twice.
+    // Two trees of 1,000 B: 0 to 1 to 2, and 0 to 2 to 1. The second packet of 0 leaves after the
+    // first; each hop is twice 1 us of wire, 100 ns a link and 50 ns of the switch.
     PacketCollectiveSpec tree = of(Collective::broadcast, Algorithm::tree, 3, 2000);
     tree.most_links = 1;
-    EXPECT_NEAR(time(collective_traffic(tree)) * 1e9, 2 * 1000 + 2 * 1000 + 250, 1e-3);
+    EXPECT_NEAR(time(collective_traffic(tree)) * 1e9, 1000 + 2 * (2 * 1000 + 250), 1e-3);
 }
 
 // A chain of three in pieces of 1,000 B: the first is at the second rank after two links and a
