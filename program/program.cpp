@@ -24,11 +24,15 @@ int size_of(const auto& container) {
 struct Numbered {
     const char* kind;
     int id;
-    operator std::string() const { return fmt::format("{} {}", kind, id); }
+    std::string text() const { return fmt::format("{} {}", kind, id); }
 };
 
+[[noreturn]] void refuse(const Numbered& who, const std::string& what) {
+    refuse(who.text(), what);
+}
+
 std::string task_name(int id) {
-    return Numbered{"task", id};
+    return Numbered{"task", id}.text();
 }
 
 template <class Who>
@@ -125,7 +129,7 @@ void require_valid_task(const Program& program, int id) {
         if (at(program.tasks, before).rank_class != task.rank_class) {
             throw std::invalid_argument(
                 fmt::format("{} waits for task {} of another class: only transfers join classes",
-                            std::string(who), before));
+                            who.text(), before));
         }
     }
 }
