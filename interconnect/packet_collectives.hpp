@@ -1,8 +1,10 @@
 // The messages of a collective by an algorithm, step by step: in each step a rank sends when all
 // that came to it in the step before is there. Who sends to whom is what
-// interconnect/collective_algorithms has; here nothing is routed and nothing is added up.
+// interconnect/collective_algorithms has; here nothing is routed and nothing is added up. How the
+// steps are found is in packet_collectives/.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "interconnect/collective_algorithms.hpp"
@@ -48,21 +50,5 @@ double most_messages(const PacketCollectiveSpec& spec);
 
 // Throws std::invalid_argument with those words.
 PacketTraffic collective_traffic(const PacketCollectiveSpec& spec);
-
-// Messages above `most` in pieces that follow each other at once; each message in `pieces` at
-// least.
-PacketTraffic in_pieces(const PacketTraffic& traffic, long pieces, Bytes most);
-
-// A `share` of each message's bytes goes over third endpoints (Valiant, SIAM J. Computing 11(2),
-// 1982): in pieces, each over another one, which passes a piece on when it has it whole; they start
-// at a place drawn by the seed. Without the third being an end itself the way is two messages.
-struct DetourSpec {
-    double share = 1;
-    int most_pieces = 64;
-    Bytes least_piece{16384.0};
-    double most_messages = 2e6;
-    std::uint64_t seed = 1;
-};
-PacketTraffic over_thirds(const PacketTraffic& traffic, int endpoints, const DetourSpec& spec);
 
 }  // namespace podsim

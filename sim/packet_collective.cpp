@@ -14,6 +14,8 @@
 #include "interconnect/link_ratio.hpp"
 #include "interconnect/packet_bound.hpp"
 #include "interconnect/packet_collectives.hpp"
+#include "interconnect/packet_detours.hpp"
+#include "interconnect/packet_pieces.hpp"
 #include "interconnect/topology_times.hpp"
 
 namespace podsim {

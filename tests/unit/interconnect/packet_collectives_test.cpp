@@ -7,6 +7,8 @@
 #include <cmath>
 
 #include "interconnect/packet_bound.hpp"
+#include "interconnect/packet_detours.hpp"
+#include "interconnect/packet_pieces.hpp"
 #include "interconnect/packet_topology.hpp"
 #include "interconnect/topology_times.hpp"
 #include "tests/unit/interconnect/packet_scenes.hpp"

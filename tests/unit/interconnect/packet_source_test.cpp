@@ -8,7 +8,7 @@
 #include "interconnect/fullest_link.hpp"
 #include "interconnect/packet/source_queue.hpp"
 #include "interconnect/packet_bound.hpp"
-#include "interconnect/packet_collectives.hpp"
+#include "interconnect/packet_pieces.hpp"
 #include "tests/unit/interconnect/packet_scenes.hpp"
 
 namespace podsim {

@@ -1,0 +1,30 @@
+// How chains of steps become messages that wait for each other.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "interconnect/packet_traffic.hpp"
+
+namespace podsim::packet_collectives {
+
+struct Send {
+    int from, to;
+    double bytes;
+    bool is_waited_for = false;  // by its sender too, before it goes on
+};
+using Step = std::vector<Send>;
+using Chain = std::vector<Step>;
+
+// Chains wait for nothing of each other; or the first step of each waits for what came to its
+// senders in the first `steps` steps of the chain `behind` places before it, so that the pieces of
+// a pipeline do not all stand in its first stage.
+struct Pipeline {
+    std::size_t behind = 0, steps = 0;
+};
+
+// Messages of chains of steps: those of one chain wait for those of its step before.
+PacketTraffic messages_of(const std::vector<Chain>& chains, const Pipeline& pipeline, int ranks,
+                          int collective);
+
+}  // namespace podsim::packet_collectives

@@ -1,0 +1,78 @@
+#include "interconnect/packet_collectives/counts.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace podsim {
+
+namespace packet_collectives {
+
+int pieces_of(const PacketCollectiveSpec& spec, double bytes) {
+    const double most = bytes / spec.least_piece.value();
+    return std::clamp(static_cast<int>(std::min(most, 1e6)), 1, std::max(1, spec.most_pieces));
+}
+
+int tree_pieces_of(const PacketCollectiveSpec& spec) {
+    const double most = spec.size.value() / 2 / spec.least_link.value();
+    return std::clamp(static_cast<int>(std::min(most, 1e6)), 1, std::max(1, spec.most_links / 8));
+}
+
+int row_pieces_of(const PacketCollectiveSpec& spec, std::size_t parts) {
+    const double most = spec.size.value() / spec.least_link.value() / static_cast<double>(parts);
+    return std::clamp(static_cast<int>(std::min(most, 1e6)), 1,
+                      std::max(1, spec.most_links / static_cast<int>(parts)));
+}
+
+}  // namespace packet_collectives
+
+namespace {
+
+// Messages of a chain, and of the pieces of its rows.
+double links_of_chain(const PacketCollectiveSpec& spec) {
+    return std::min<double>(spec.most_links + spec.layout.inner,
+                            spec.size / spec.least_link + spec.layout.inner);
+}
+
+}  // namespace
+
+double most_messages(const PacketCollectiveSpec& spec) {
+    const double ranks = spec.ranks, inner = std::max(1, spec.layout.inner),
+                 walks = std::max(1, spec.exchange.walks), size = spec.size.value();
+    const double passes = spec.collective == Collective::all_reduce ? 2 : 1;
+    double sides = 0;
+    for (const long n : spec.layout.dimensions) sides += static_cast<double>(n);
+    if (spec.scatters_first) {
+        PacketCollectiveSpec gather = spec;
+        gather.scatters_first = false;
+        gather.collective = Collective::all_gather;
+        return most_messages(gather) +
+               2 * ranks *
+                   static_cast<double>(std::max<std::size_t>(1, spec.layout.dimensions.size()));
+    }
+    if (spec.collective == Collective::broadcast && spec.algorithm == Algorithm::direct)
+        return ranks;
+    if (spec.collective == Collective::broadcast && spec.algorithm == Algorithm::ring)
+        return ranks * links_of_chain(spec);
+    switch (spec.algorithm) {
+        case Algorithm::direct:
+            return passes * ranks * ranks * walks;
+        case Algorithm::hierarchical:
+            return passes * ranks * (inner + ranks / inner) * walks;
+        case Algorithm::ring:
+            return inner > 1 ? passes * ranks * (2 * inner * walks + ranks / inner) *
+                                   packet_collectives::pieces_of(spec, size / ranks)
+                             : passes * ranks * ranks * (spec.layout.is_torus ? 2 : 1);
+        case Algorithm::halving_doubling:
+            return passes * ranks * std::log2(ranks);
+        case Algorithm::tree:
+            return passes * 2 * ranks * packet_collectives::tree_pieces_of(spec);
+        case Algorithm::dimension_wise:
+            return passes * ranks * sides * 2 * static_cast<double>(spec.layout.dimensions.size()) *
+                   walks;
+        case Algorithm::in_switch:
+            break;
+    }
+    return 0;
+}
+
+}  // namespace podsim
