@@ -17,9 +17,15 @@ namespace podsim {
 
 namespace {
 
-// What the mean member sends and receives.
-TransferShare mean_of(const std::vector<TransferShare>& parts) {
+// What the mean member sends and receives; of a message, which has no others to share links with,
+// what its ends do.
+TransferShare mean_of(TransferType type, const std::vector<TransferShare>& parts) {
     TransferShare mean;
+    if (type == TransferType::send_recv) {
+        for (const TransferShare& part : parts)
+            mean = {1, max(mean.send, part.send), max(mean.receive, part.receive)};
+        return mean;
+    }
     for (const TransferShare& part : parts) {
         mean.ranks += part.ranks;
         mean.send += static_cast<double>(part.ranks) * part.send;
@@ -185,7 +191,7 @@ Coflow coflow_by(const TransferProtocol& protocol, const Transfer& t, const Rank
     coflow.padding = factor;
     coflow.latency = latency_of(t, fabric, habits, protocol, links,
                                 placement.domains > 1 || habits.local_over_scale_out);
-    TransferShare mean = mean_of(parts_of(t));
+    TransferShare mean = mean_of(t.type, parts_of(t));
     mean.send *= factor;
     mean.receive *= factor;
     for (TransferShare part : parts_of(t)) {

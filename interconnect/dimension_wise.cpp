@@ -71,9 +71,9 @@ bool is_open(const Topology& topology, BoxSide& side, const std::vector<int>& ch
             gaps[ring].insert({std::min(from, to), std::max(from, to)});
     });
     side.has_gap = !gaps.empty();
-    return std::all_of(gaps.begin(), gaps.end(), [&](const auto& ring) {
-        return side.closed && side.members > 2 && ring.second.size() < 2;
-    });
+    const bool rings = topology.family == "torus" && side.closed && side.members > 2;
+    return std::all_of(gaps.begin(), gaps.end(),
+                       [&](const auto& ring) { return rings && ring.second.size() < 2; });
 }
 
 }  // namespace

@@ -264,6 +264,26 @@ std::string without_detours(const Transfer& t, const RankFabric& fabric) {
                : "packets take detours where every chip is a rank of the group";
 }
 
+// What `tile` and packets are known to see differently: senders that have several planes above a
+// mesh take one of them, ways around a part that is broken are not told from others that are as
+// short, and rings in two levels want as many ranks in each domain.
+std::string without_ways(const Transfer& t, const RankFabric& fabric, bool exchange) {
+    const bool within = one_domain(t, fabric);
+    if (!within && !exchange && t.type != TransferType::send_recv && domain_members(t, fabric) == 0)
+        return "packets go in rings over domains that have as many ranks each";
+    for (const auto& links : {fabric.scale_up_links, fabric.scale_out_links}) {
+        if (!links || (links == fabric.scale_out_links && within)) continue;
+        const auto& levels = links->stack().levels;
+        if (levels.size() > 1 && levels.front().topology.chips_forward)
+            return "packets do not yet share the planes above a mesh as `tile` does";
+        for (const TopologyStack::Level& level : levels)
+            if (!level.topology.symmetric)
+                return "packets do not yet shun parts that are broken as `tile` does (whole planes "
+                       "they do)";
+    }
+    return "";
+}
+
 // The share of bytes over thirds that leaves the fullest link least full: its load is convex in it.
 double best_share(const PacketNetworkSpec& network, const PacketTraffic& traffic,
                   const PacketSettings& settings, const DetourSpec& all) {
@@ -368,6 +388,7 @@ PacketCollectiveRun run_packet_collective(const Transfer& transfer, const Coflow
             "over several domains a broadcast goes in rows, and {} is asked for", run.algorithm);
     }
     const bool exchange = spec.collective == Collective::all_to_all;
+    if (run.stays.empty()) run.stays = without_ways(transfer, fabric, exchange);
     const bool uneven = !transfer.shares.empty() || knobs.loads == PacketLoads::drawn;
     if (exchange && uneven && spec.algorithm != Algorithm::direct)
         run.stays = fmt::format("algorithm {} is of equal loads", run.algorithm);

@@ -7,11 +7,13 @@
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <stdexcept>
 
 #include "base/at.hpp"
 #include "base/names.hpp"
 #include "sim/cost_metrics.hpp"
+#include "sim/placed_groups.hpp"
 #include "workloads/trace_files.hpp"
 #include "workloads/trace_program.hpp"
 #include "workloads/trace_summary.hpp"
@@ -93,7 +95,9 @@ OperatorCost cost_of(const TracedWork& work, const ReplaySpec& spec, CostCache& 
 
 struct Replay {
     std::shared_ptr<const ReplayedTrace> trace;
-    const TraceProgram& traced() const { return trace->traced; }
+    std::optional<TraceProgram> placed;  // where its groups begin inside domains
+    std::string unplaced;                // what of that is not accounted for
+    const TraceProgram& traced() const { return placed ? *placed : trace->traced; }
     ProgramCosts costs;
     WorkCount count;
 };
@@ -119,8 +123,11 @@ Replay prepare(const ResolvedExperiment& experiment, const ResolvedAlternative& 
                                              alternative.ranks, alternative.packages),
                                  fmt::format("chips: {} would do", chips))});
     }
-    const Program& program = replay.traced().program;
     const bool jobs = !replay.trace->jobs.empty();
+    if (!jobs)
+        replay.placed =
+            cut_as_placed(replay.traced(), fabric.domain_ranks, alternative.ranks, replay.unplaced);
+    const Program& program = replay.traced().program;
     try {
         if (jobs)
             cost_transfers(replay.traced(), fabric, alternative.collectives, alternative.ranks,
@@ -197,6 +204,7 @@ void add_warnings(AlternativeResult& result, const ResolvedExperiment& experimen
     const auto& of_trace = experiment.trace->warnings;
     first.insert(first.end(), of_trace.begin(), of_trace.end());
     first.insert(first.end(), replay.traced().warnings.begin(), replay.traced().warnings.end());
+    if (!replay.unplaced.empty()) first.push_back(replay.unplaced);
     const ReplaySpec& spec = *experiment.spec.workload.replay;
     if (replay.count.nothing > 0)
         first.push_back(

@@ -22,6 +22,7 @@ namespace {
 struct ClassEvent {
     Transfer transfer;
     std::vector<std::pair<int, std::uint32_t>> parts;  // class, node
+    int first_rank = -1;                               // of its group, where the trace says it
 };
 
 // A trace as classes: whose graph stands for each, and their transfers.
@@ -82,7 +83,7 @@ class Builder {
                 const auto [found, fresh] = index.try_emplace(node.instance, folded_.events.size());
                 if (fresh)
                     folded_.events.push_back(
-                        {trace_.transfers[static_cast<std::size_t>(node.transfer)], {}});
+                        {trace_.transfers[static_cast<std::size_t>(node.transfer)], {}, -1});
                 folded_.events[found->second].parts.emplace_back(static_cast<int>(c),
                                                                  static_cast<std::uint32_t>(i));
             }
@@ -127,7 +128,7 @@ class Builder {
                     "workload.ranks says how many ranks do the same");
             if (!message) transfer = transfer_like(transfer, node.collective);
             if (message) ++lone_messages_;
-            folded_.events.push_back({transfer, {{0, static_cast<std::uint32_t>(i)}}});
+            folded_.events.push_back({transfer, {{0, static_cast<std::uint32_t>(i)}}, -1});
         }
     }
 
@@ -260,7 +261,8 @@ class Builder {
                 note_uneven(matching, event);
             }
         }
-        folded_.events.push_back({transfer, keys});
+        const auto& group = matching.members[event];
+        folded_.events.push_back({transfer, keys, *std::min_element(group.begin(), group.end())});
         return true;
     }
 
@@ -334,11 +336,11 @@ class Builder {
 
     void intern_transfers() {
         Program& program = result_.program;
-        std::map<std::tuple<std::string, int, int, int, double>, std::vector<int>> known;
+        std::map<std::tuple<std::string, int, int, int, double, int>, std::vector<int>> known;
         for (const ClassEvent& event : folded_.events) {
             const Transfer& one = event.transfer;
             auto& alike = known[{one.name, static_cast<int>(one.type), one.group_ranks, one.stride,
-                                 one.size.value()}];
+                                 one.size.value(), event.first_rank}];
             const auto same = std::find_if(alike.begin(), alike.end(), [&](int i) {
                 return program.transfers[static_cast<std::size_t>(i)] == one;
             });
@@ -346,6 +348,7 @@ class Builder {
             if (index < 0) {
                 index = static_cast<int>(program.transfers.size());
                 program.transfers.push_back(one);
+                result_.first_ranks.push_back(event.first_rank);
                 alike.push_back(index);
             }
             program.instances.push_back({index, std::vector<int>(event.parts.size(), -1)});

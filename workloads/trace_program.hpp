@@ -20,6 +20,9 @@ struct TraceProgram {
     Program program;
     std::vector<TracedWork> work;  // of program.operators
     int ranks = 0;
+    // By program.transfers: the first rank of the group, -1 where the trace does not say where it
+    // sits. Groups that differ in it have transfers of their own.
+    std::vector<int> first_ranks;
     std::vector<std::string> warnings;
     // Where asked for: by program.instances, the ranks of each group that it stands for, a
     // message's sender before its receiver.

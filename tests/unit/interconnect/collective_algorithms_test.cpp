@@ -156,6 +156,16 @@ TEST(CollectiveAlgorithms, ARingThatLacksALinkIsARow) {
         terms.seconds_per_byte, 1e-22);
 }
 
+// Two chips of a mesh that lost their link have no step of their own.
+TEST(CollectiveAlgorithms, AMeshThatLacksALinkHasNoDimensionWise) {
+    const std::string mesh = "family: full-mesh\ndimensions: [8]\n";
+    EXPECT_NO_THROW((void)terms_of(stack_of(mesh, 8, 100e9), Collective::all_gather,
+                                   Algorithm::dimension_wise, 8));
+    const TopologyStack broken = stack_of(mesh + "faults:\n  - {link: [chip0, chip1]}\n", 8, 100e9);
+    EXPECT_THROW((void)terms_of(broken, Collective::all_gather, Algorithm::dimension_wise, 8),
+                 std::logic_error);
+}
+
 // Every second chip of a ring of eight, and those between in a ring of their own: links carry both,
 // 2 x 3/4 / 2 of the size.
 TEST(CollectiveAlgorithms, SiblingsShareTheLinksOfADimension) {

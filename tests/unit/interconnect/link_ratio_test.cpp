@@ -178,6 +178,17 @@ TEST(LinkRatio, AHashMissesOnlyWhereThereIsAChoice) {
                 std::max(1.0, uplinks * fullest / port), 1e-6);
 }
 
+// A message of 1 MB between neighbours of a ring of eight goes over one of a chip's two links, 50
+// GB/s: 20 us, whoever else does nothing.
+TEST(LinkRatio, AMessageHasItsLinkToItself) {
+    const RankFabric fabric = fabric_of("{family: torus, dimensions: [8]}", 8);
+    Transfer t = every(1, TransferType::send_recv, 2);
+    t.shares = {{1, t.size, Bytes(0.0)}, {1, Bytes(0.0), t.size}};
+    const Coflow coflow = make_coflow(t, fabric, plain_library(), 8);
+    for (const CoflowShare& share : coflow.shares)
+        EXPECT_NEAR(share.wire.value(), t.size.value() / 50e9, 1e-12);
+}
+
 // One of sixteen takes in three times what the others do. By the routing matrix, pair by pair, the
 // fullest link of a 4 x 4 torus; and what the coflow says of it, within 10 %.
 TEST(LinkRatio, TheBusiestMemberIsNotAllMembers) {
