@@ -470,6 +470,12 @@ AlternativeResult run_replay(const ResolvedExperiment& experiment,
     const Program& program = replay.traced().program;
     const RunRecord record = run_program(program, replay.costs, hardware, options.driver);
     counts.add(record, cache);
+    if (record.end == 0) {
+        throw InputError(
+            {at_key(experiment.spec.workload, replay.trace->jobs.empty() ? "trace" : "jobs",
+                    "all its nodes together take no time",
+                    "durations, operations or bytes of more than nothing")});
+    }
     if (options.program) options.program({alternative.name, program, replay.costs, record});
 
     EngineEvidence evidence;

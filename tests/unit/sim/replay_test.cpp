@@ -141,6 +141,16 @@ TEST_F(Replays, WhatIsWrongInTheExperiment) {
                 HasSubstr("experiment.yaml:2:33: workload.trace: there is no file or folder"));
 }
 
+TEST_F(Replays, ATraceOfNoLengthIsRefused) {
+    write({chakra_node(1, "n", 4, number_field(7, 0))});
+    EXPECT_THAT(refusal_of([&] {
+                    (void)run(
+                        "experiment: a\nworkload: {kind: replay, trace: .}\nalternatives: "
+                        "[{name: a, system: hgx-h100, chips: 1}]\n");
+                }),
+                HasSubstr("workload.trace: all its nodes together take no time"));
+}
+
 // The audit sees bytes that were lost and work that was not done.
 TEST_F(Replays, AuditReadsTheTraceAgain) {
     write(std::vector<std::string>(4, chakra_collective(1, 0, 1 << 20)));
