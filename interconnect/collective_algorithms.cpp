@@ -41,11 +41,6 @@ std::string to_string(Algorithm algorithm) {
 
 namespace {
 
-bool is_gather(Collective collective) {
-    return collective == Collective::all_reduce || collective == Collective::all_gather ||
-           collective == Collective::reduce_scatter;
-}
-
 // Chips that are rings themselves send both ways round.
 std::vector<Flow> ring_flows(const CollectiveWork& work, double bytes) {
     const std::vector<int> order = work.near_order();

@@ -17,6 +17,12 @@ inline double passes(Collective collective) {
     return collective == Collective::all_reduce ? 2.0 : 1.0;
 }
 
+// Of which every member has a part in the end, or in the beginning.
+inline bool is_gather(Collective collective) {
+    return collective == Collective::all_reduce || collective == Collective::all_gather ||
+           collective == Collective::reduce_scatter;
+}
+
 // Chips of a stack as chips of one group of a level.
 struct Placed {
     std::size_t level;

@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "interconnect/collective_work.hpp"
 #include "interconnect/packet_collectives/algorithms.hpp"
 #include "interconnect/packet_collectives/chains.hpp"
 #include "interconnect/packet_collectives/near_groups.hpp"
@@ -53,7 +54,7 @@ PacketTraffic after_scatter(PacketTraffic gather, const PacketCollectiveSpec& sp
 }  // namespace
 
 std::string without_messages(const PacketCollectiveSpec& spec) {
-    const bool gather = packet_collectives::is_gather(spec.collective) || spec.scatters_first;
+    const bool gather = is_gather(spec.collective) || spec.scatters_first;
     const auto of = [&](const char* what) {
         return fmt::format("algorithm {} {}", to_string(spec.algorithm), what);
     };

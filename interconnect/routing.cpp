@@ -11,6 +11,7 @@
 #include <set>
 #include <stdexcept>
 
+#include "interconnect/best_share.hpp"
 #include "interconnect/fullest_link.hpp"
 #include "interconnect/router.hpp"
 #include "interconnect/symmetry.hpp"
@@ -102,8 +103,7 @@ std::vector<int> mirrors(const Topology& topology) {
     return mirror;
 }
 
-// Shares of shortest and Valiant's paths that leave the fullest link least full: its load is
-// convex in the share.
+// Shares of shortest and Valiant's paths that leave the fullest link least full.
 LinkBytes best_mix(const Topology& topology, const LinkBytes& shortest, const LinkBytes& valiant) {
     const auto mixed = [&](double share) {
         LinkBytes loads(shortest.size());
@@ -111,16 +111,7 @@ LinkBytes best_mix(const Topology& topology, const LinkBytes& shortest, const Li
             loads[l] = (1 - share) * shortest[l] + share * valiant[l];
         return loads;
     };
-    double low = 0, high = 1;
-    for (int i = 0; i < 60; ++i) {
-        const double a = low + (high - low) / 3, b = high - (high - low) / 3;
-        if (slowest(topology, mixed(a)) <= slowest(topology, mixed(b))) {
-            high = b;
-        } else {
-            low = a;
-        }
-    }
-    return mixed((low + high) / 2);
+    return mixed(best_share([&](double share) { return slowest(topology, mixed(share)); }));
 }
 
 bool is_everyone(const Topology& topology, const std::vector<int>& members) {

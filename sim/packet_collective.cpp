@@ -11,6 +11,7 @@
 
 #include "base/names.hpp"
 #include "base/random.hpp"
+#include "interconnect/best_share.hpp"
 #include "interconnect/link_ratio.hpp"
 #include "interconnect/packet_bound.hpp"
 #include "interconnect/packet_collectives.hpp"
@@ -284,9 +285,9 @@ std::string without_ways(const Transfer& t, const RankFabric& fabric, bool excha
     return "";
 }
 
-// The share of bytes over thirds that leaves the fullest link least full: its load is convex in it.
-double best_share(const PacketNetworkSpec& network, const PacketTraffic& traffic,
-                  const PacketSettings& settings, const DetourSpec& all) {
+// The share of bytes over thirds that leaves the fullest link least full; none for a trifle.
+double share_over_thirds(const PacketNetworkSpec& network, const PacketTraffic& traffic,
+                         const PacketSettings& settings, const DetourSpec& all) {
     const std::vector<Bytes> near = link_demands(network, traffic, settings);
     const std::vector<Bytes> far =
         link_demands(network, over_thirds(traffic, network.endpoints(), all), settings);
@@ -297,16 +298,8 @@ double best_share(const PacketNetworkSpec& network, const PacketTraffic& traffic
                 max(longest, ((1 - share) * near[l] + share * far[l]) / network.links[l].bandwidth);
         return longest;
     };
-    double low = 0, high = 1;
-    while (high - low > 1e-4) {
-        const double a = low + (high - low) / 3, b = high - (high - low) / 3;
-        if (slowest(a) <= slowest(b)) {
-            high = b;
-        } else {
-            low = a;
-        }
-    }
-    return low < 1e-3 ? 0 : (low + high) / 2;
+    const double share = best_share(slowest);
+    return share < 1e-3 ? 0 : share;
 }
 
 std::optional<DetourSpec> detours_of(const RankFabric& fabric, const PacketNetworkSpec& network,
@@ -315,7 +308,7 @@ std::optional<DetourSpec> detours_of(const RankFabric& fabric, const PacketNetwo
     DetourSpec detour;
     detour.seed = settings.seed;
     if (fabric.scale_up_links->stack().spec.routing == RoutingPolicy::all_paths)
-        detour.share = best_share(network, traffic, settings, detour);
+        detour.share = share_over_thirds(network, traffic, settings, detour);
     return detour;
 }
 

@@ -10,16 +10,21 @@
 
 namespace podsim {
 
-namespace {
-
-// Members of each domain, the fewest first.
-std::vector<int> counts(int members, long stride, long first, long domain_ranks) {
+std::vector<int> domain_counts(const std::vector<int>& ranks, long from, long domain_ranks) {
     std::map<long, int> of;
-    for (long i = 0; i < members; ++i) ++of[(first + i * stride) / domain_ranks];
+    for (const int rank : ranks) ++of[(rank - from) / domain_ranks];
     std::vector<int> sorted;
     for (const auto& [domain, count] : of) sorted.push_back(count);
     std::sort(sorted.begin(), sorted.end());
     return sorted;
+}
+
+namespace {
+
+std::vector<int> counts(int members, long stride, long first, long domain_ranks) {
+    std::vector<int> ranks;
+    for (long i = 0; i < members; ++i) ranks.push_back(static_cast<int>(first + i * stride));
+    return domain_counts(ranks, 0, domain_ranks);
 }
 
 }  // namespace

@@ -5,10 +5,14 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "workloads/trace_program.hpp"
 
 namespace podsim {
+
+// How many of the ranks each domain has, the fewest first, where domains begin at rank `from`.
+std::vector<int> domain_counts(const std::vector<int>& ranks, long from, long domain_ranks);
 
 // Of `members` ranks from `first` on, every stride-th, among domains of `domain_ranks`: the stride,
 // its own where nothing changes; none where no stride cuts a group as this one is. A pair on both

@@ -11,6 +11,7 @@
 #include "base/at.hpp"
 #include "interconnect/coflow.hpp"
 #include "interconnect/placed_links.hpp"
+#include "sim/placed_groups.hpp"
 
 namespace podsim {
 
@@ -96,16 +97,9 @@ class LinkNumbers {
 // Members in each domain, of a group that begins where it does or with a domain: what crosses ports
 // is worked out for the latter (interconnect/coflow).
 void require_domains(const std::string& name, const std::vector<int>& group, long domain) {
-    const auto counts = [&](long from) {
-        std::map<long, int> members;
-        for (const int rank : group) ++members[(rank - from) / domain];
-        std::vector<int> sorted;
-        for (const auto& [which, count] : members) sorted.push_back(count);
-        std::sort(sorted.begin(), sorted.end());
-        return sorted;
-    };
     const int first = *std::min_element(group.begin(), group.end());
-    const auto here = counts(0), aligned = counts(first);
+    const auto here = domain_counts(group, 0, domain);
+    const auto aligned = domain_counts(group, first, domain);
     if (here == aligned) return;
     throw std::invalid_argument(fmt::format(
         "{} of {} ranks from rank {} on: {} scale-up domain{} of {} ranks cut{} the group, from a "

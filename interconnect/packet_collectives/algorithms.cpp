@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "interconnect/binary_trees.hpp"
+#include "interconnect/collective_work.hpp"
 #include "interconnect/packet_collectives/broadcast_rows.hpp"
 #include "interconnect/packet_collectives/counts.hpp"
 #include "interconnect/packet_collectives/near_groups.hpp"
@@ -41,18 +42,19 @@ std::vector<Chain> tree(const PacketCollectiveSpec& spec) {
     const int pieces = tree_pieces_of(spec);
     const double bytes = spec.size.value() / 2 / pieces;
     const bool up = spec.collective == Collective::all_reduce;
-    std::vector<Chain> chains;
-    for (int piece = 0; piece < pieces; ++piece) {
-        for (const bool second : {false, true}) {
-            const std::vector<int> parents =
-                up ? binary_tree(spec.ranks, second) : broadcast_tree(spec.ranks, second);
-            Chain chain;
-            if (up) chain = tree_steps(parents, bytes, true);
-            const Chain down = tree_steps(parents, bytes, false);
-            chain.insert(chain.end(), down.begin(), down.end());
-            chains.push_back(std::move(chain));
-        }
+    std::vector<Chain> both;
+    for (const bool second : {false, true}) {
+        const std::vector<int> parents =
+            up ? binary_tree(spec.ranks, second) : broadcast_tree(spec.ranks, second);
+        Chain chain;
+        if (up) chain = tree_steps(parents, bytes, true);
+        const Chain down = tree_steps(parents, bytes, false);
+        chain.insert(chain.end(), down.begin(), down.end());
+        both.push_back(std::move(chain));
     }
+    std::vector<Chain> chains;
+    for (int piece = 0; piece < pieces; ++piece)
+        chains.insert(chains.end(), both.begin(), both.end());
     return chains;
 }
 
@@ -82,8 +84,7 @@ Chain direct(const PacketCollectiveSpec& spec) {
         for (int i = 1; i < spec.ranks; ++i) step.push_back({0, i, spec.size.value()});
         return {step};
     }
-    const int passes = spec.collective == Collective::all_reduce ? 2 : 1;
-    for (int pass = 0; pass < passes; ++pass) {
+    for (int pass = 0; pass < passes(spec.collective); ++pass) {
         Step step;
         exchange(
             spec, all,

@@ -3,24 +3,31 @@
 #include <algorithm>
 #include <cmath>
 
+#include "interconnect/collective_work.hpp"
+
 namespace podsim {
 
 namespace packet_collectives {
 
+namespace {
+
+int between_one_and(int most, double pieces) {
+    return std::clamp(static_cast<int>(std::min(pieces, 1e6)), 1, std::max(1, most));
+}
+
+}  // namespace
+
 int pieces_of(const PacketCollectiveSpec& spec, double bytes) {
-    const double most = bytes / spec.least_piece.value();
-    return std::clamp(static_cast<int>(std::min(most, 1e6)), 1, std::max(1, spec.most_pieces));
+    return between_one_and(spec.most_pieces, bytes / spec.least_piece.value());
 }
 
 int tree_pieces_of(const PacketCollectiveSpec& spec) {
-    const double most = spec.size.value() / 2 / spec.least_link.value();
-    return std::clamp(static_cast<int>(std::min(most, 1e6)), 1, std::max(1, spec.most_links / 8));
+    return between_one_and(spec.most_links / 8, spec.size / 2 / spec.least_link);
 }
 
 int row_pieces_of(const PacketCollectiveSpec& spec, std::size_t parts) {
-    const double most = spec.size.value() / spec.least_link.value() / static_cast<double>(parts);
-    return std::clamp(static_cast<int>(std::min(most, 1e6)), 1,
-                      std::max(1, spec.most_links / static_cast<int>(parts)));
+    return between_one_and(spec.most_links / static_cast<int>(parts),
+                           spec.size / spec.least_link / static_cast<double>(parts));
 }
 
 }  // namespace packet_collectives
@@ -38,7 +45,7 @@ double links_of_chain(const PacketCollectiveSpec& spec) {
 double most_messages(const PacketCollectiveSpec& spec) {
     const double ranks = spec.ranks, inner = std::max(1, spec.layout.inner),
                  walks = std::max(1, spec.exchange.walks), size = spec.size.value();
-    const double passes = spec.collective == Collective::all_reduce ? 2 : 1;
+    const double passes = podsim::passes(spec.collective);
     double sides = 0;
     for (const long n : spec.layout.dimensions) sides += static_cast<double>(n);
     if (spec.scatters_first) {

@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "interconnect/binary_trees.hpp"
+#include "interconnect/collective_work.hpp"
 #include "interconnect/packet_collectives/algorithms.hpp"
 #include "interconnect/packet_collectives/counts.hpp"
 #include "interconnect/packet_collectives/steps.hpp"

@@ -14,9 +14,6 @@ bool scatters(Collective collective) {
 bool gathers(Collective collective) {
     return collective == Collective::all_reduce || collective == Collective::all_gather;
 }
-bool is_gather(Collective collective) {
-    return scatters(collective) || gathers(collective);
-}
 bool gathers_all(const PacketCollectiveSpec& spec) {
     return gathers(spec.collective) || spec.scatters_first;
 }

@@ -12,7 +12,6 @@ namespace podsim::packet_collectives {
 // Of an all-reduce: its reduce-scatter, its all-gather, either.
 bool scatters(Collective collective);
 bool gathers(Collective collective);
-bool is_gather(Collective collective);
 // Gathers, or gathers the parts of a broadcast.
 bool gathers_all(const PacketCollectiveSpec& spec);
 

@@ -41,7 +41,7 @@ TEST(FullestLink, AsThrown) {
     for (const long links : {2L, 4L, 7L, 16L, 64L}) {
         for (const int messages : {3, 32, 33, 64, 200}) {
             for (const int groups : {1, 2, 16}) {
-                const int trials = 400000 / (messages * groups) + 200;
+                const int trials = 2000000 / (messages * groups) + 1000;
                 double sum = 0;
                 std::vector<int> count(static_cast<std::size_t>(links));
                 for (int trial = 0; trial < trials; ++trial) {
@@ -56,7 +56,7 @@ TEST(FullestLink, AsThrown) {
                     sum += most;
                 }
                 const double mean = static_cast<double>(messages) / static_cast<double>(links);
-                EXPECT_NEAR(fullest_link(messages, links, groups) / (sum / trials / mean), 1, 0.045)
+                EXPECT_NEAR(fullest_link(messages, links, groups) / (sum / trials / mean), 1, 0.03)
                     << links << " links, " << messages << " messages, " << groups << " groups";
             }
         }
