@@ -35,12 +35,26 @@ const std::vector<std::pair<const char*, AttachedKind>>& names_of(const Attached
 
 const std::vector<TopologyFamily>& topology_families() {
     static const std::vector<TopologyFamily> all = {
-        {"switched-planes", "parallel switch planes of one or two tiers", build_switched_planes},
-        {"fat-tree", "leaves and spines, plain or by rails", build_fat_tree},
-        {"full-mesh", "links between all chips that differ in one coordinate", build_full_mesh},
-        {"torus", "rings in one to many dimensions", build_torus},
-        {"dragonfly", "groups of routers, all linked inside, groups linked to each other",
-         build_dragonfly},
+        {"switched-planes",
+         "parallel switch planes of one or two tiers",
+         build_switched_planes,
+         {"planes", "node_chips", "nodes", "second_tier", "oversubscription", "attached",
+          "second_medium", "second_switch", "second_optic"}},
+        {"fat-tree",
+         "leaves and spines, plain or by rails",
+         build_fat_tree,
+         {"node_chips", "second_tier", "rails", "oversubscription", "second_medium",
+          "second_switch", "second_optic"}},
+        {"full-mesh",
+         "links between all chips that differ in one coordinate",
+         build_full_mesh,
+         {"dimensions", "link_bandwidth"}},
+        {"torus", "rings in one to many dimensions", build_torus, {"dimensions", "link_bandwidth"}},
+        {"dragonfly",
+         "groups of routers, all linked inside, groups linked to each other",
+         build_dragonfly,
+         {"routers_per_group", "chips_per_router", "global_links", "local_bandwidth",
+          "global_bandwidth", "second_medium", "second_optic"}},
     };
     return all;
 }

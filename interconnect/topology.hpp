@@ -122,6 +122,7 @@ struct TopologyFamily {
     // Throws std::invalid_argument.
     Topology (*build)(const TopologyLevelSpec& level, long chips, BytesPerSecond bandwidth,
                       long planes);
+    std::vector<std::string> keys;  // of a level, that mean something in this family alone
 };
 const std::vector<TopologyFamily>& topology_families();
 

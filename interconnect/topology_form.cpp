@@ -1,6 +1,9 @@
 // How a topology is written in YAML.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <set>
+
 #include "interconnect/topology.hpp"
 
 namespace podsim {
@@ -111,14 +114,64 @@ void describe_level(Form& form, TopologyLevelSpec& level) {
     form.optional("cable", level.cable_part, "part of a copper link");
 }
 
+// Whether somebody who chose `family` wrote `value` too, or wrote it later: what a `base:` says
+// for another family than the one of its variant is no slip. A setting has no line.
+bool written_for(const Node& value, const Node& family, const Place& map) {
+    const bool family_is_set = family.place.line == 0;
+    return value.place.file == family.place.file || value.place.line == 0 ||
+           (value.place.file == map.file && !family_is_set);
+}
+
+// nullptr where it is absent or taken back.
+const Node* value_of(const Node& map, const std::string& key) {
+    const Node* value = map.find(key);
+    return value == nullptr || value->kind == Node::Kind::null ? nullptr : value;
+}
+
+// A key that the family does not read would be ignored, and the fabric not the one that is meant.
+void refuse_keys_of_others(ReadForm& form, const TopologyLevelSpec& level) {
+    const Node* family = value_of(form.node(), "family");
+    const auto& all = topology_families();
+    const auto own = std::find_if(all.begin(), all.end(),
+                                  [&](const auto& one) { return one.name == level.family; });
+    if (family == nullptr || own == all.end()) return;
+    std::set<std::string> others;
+    for (const TopologyFamily& one : all) others.insert(one.keys.begin(), one.keys.end());
+    for (const std::string& key : own->keys) others.erase(key);
+    for (const std::string& key : others) {
+        const Node* value = value_of(form.node(), key);
+        if (value == nullptr || !written_for(*value, *family, form.place())) continue;
+        form.problem(key, "means nothing in the family " + own->name,
+                     fmt::format("it reads {}", fmt::join(own->keys, ", ")));
+    }
+}
+void refuse_keys_of_others(SchemaForm&, const TopologyLevelSpec&) {}
+
+// Where there are levels, each has its own.
+void refuse_keys_beside_levels(ReadForm& form) {
+    const Node* levels = value_of(form.node(), "levels");
+    if (levels == nullptr) return;
+    std::set<std::string> of_a_level;
+    for (const TopologyFamily& one : topology_families())
+        of_a_level.insert(one.keys.begin(), one.keys.end());
+    for (const std::string& key : of_a_level) {
+        const Node* value = value_of(form.node(), key);
+        if (value != nullptr && written_for(*value, *levels, form.place()))
+            form.problem(key, "is beside levels", "write it in the level that it is meant for");
+    }
+}
+void refuse_keys_beside_levels(SchemaForm&) {}
+
 template <class Form>
 void describe(Form& form, TopologyLevelSpec& level) {
     describe_level(form, level);
+    refuse_keys_of_others(form, level);
 }
 
 template <class Form>
 void describe_topology(Form& form, TopologySpec& topology) {
-    describe_level(form, topology.level);
+    describe(form, topology.level);
+    refuse_keys_beside_levels(form);
     form.optional("levels", topology.levels, "levels of their own, from the inside out");
     form.optional("routing", topology.routing, "how messages choose among paths");
     form.optional("flows_per_pair", topology.flows_per_pair,

@@ -246,6 +246,25 @@ std::string refusal(const std::string& yaml, long chips = 16) {
     return refusal_of([&] { stack_of(yaml, chips, 10e9, 2); });
 }
 
+// What a base says for its family is no slip of a variant of another family; what the variant says
+// for the base's is.
+TEST(BadTopology, OnlyKeysThatWereMeantForAnotherFamily) {
+    const Node base = parse_yaml("{family: fat-tree, node_chips: 4, rails: 4}", "base.yaml");
+    const auto refused = [&](const std::string& variant) {
+        return refusal_of([&] {
+            (void)read<TopologySpec>(overlay(base, parse_yaml(variant, "mine.yaml")), "topology");
+        });
+    };
+    EXPECT_EQ(refused("{family: torus, dimensions: [4, 4]}"), "accepted");
+    EXPECT_THAT(refused("{dimensions: [4, 4]}"), HasSubstr("means nothing in the family fat-tree"));
+    EXPECT_THAT(refused("{family: torus, dimensions: [4, 4], rails: 2}"),
+                HasSubstr("topology.rails: means nothing in the family torus"));
+    Node set = base;
+    set_path(set, "family", "torus", Place{"--set"});
+    set_path(set, "dimensions", "[4, 4]", Place{"--set"});
+    EXPECT_EQ(read<TopologySpec>(set, "").level.family, "torus");
+}
+
 TEST(BadTopology, SaysPlaceReasonAndHint) {
     EXPECT_THAT(refusal("{family: toruss, dimensions: [4, 4]}"), HasSubstr("did you mean torus"));
     EXPECT_THAT(refusal("{family: torus, dimensions: [4, 5]}"),
@@ -258,6 +277,12 @@ TEST(BadTopology, SaysPlaceReasonAndHint) {
                 HasSubstr("15 chips in all"));
     EXPECT_THAT(refusal("{family: fat-tree, node_chips: 4, second_tier: 2, oversubscription: 0.5}"),
                 HasSubstr("oversubscription"));
+    // A key of another family would be ignored.
+    EXPECT_THAT(refusal("{family: torus, dimensions: [4, 4], oversubscription: 2}"),
+                HasSubstr("topology.oversubscription: means nothing in the family torus (it reads "
+                          "dimensions, link_bandwidth)"));
+    EXPECT_THAT(refusal("{rails: 2, levels: [{family: torus, dimensions: [4, 4]}]}"),
+                HasSubstr("topology.rails: is beside levels"));
     EXPECT_THAT(refusal("{family: switched-planes, faults: [{plane: 9}]}"),
                 HasSubstr("plane 9: there is no such part"));
     EXPECT_THAT(refusal("{family: switched-planes, faults: [{chip: 99}]}"),
