@@ -65,28 +65,43 @@ std::vector<std::string> files_of_folder(const std::string& folder) {
     return files;
 }
 
-// {"0": [0, 1], ...}, or nothing where the JSON is something else.
+constexpr const char* kGroupFile = "comm_group.json";
+
+// {"0": [0, 1], ...}, or nothing where the JSON is something else. A file of the usual name is
+// meant to be this: what is wrong with it is an error.
 std::optional<std::map<std::string, TraceGroup>> groups_in(const std::string& path) {
     constexpr std::size_t most = std::size_t{256} << 20;
+    constexpr long most_ranks = 100'000'000;
+    const bool named = ends_with(path, kGroupFile);
+    const auto something_else = [&](const std::string& where, const std::string& what) {
+        if (named)
+            throw InputError({path, 0, 0}, where, what,
+                             "expected names and lists of ranks: {\"0\": [0, 1], \"1\": [2, 3]}");
+        return std::nullopt;
+    };
     TraceBytes bytes(path);
     const Json json = Json::parse(bytes.rest(most), nullptr, false);
-    if (!json.is_object() || json.empty()) return std::nullopt;
+    if (json.is_discarded()) return something_else("", "is not JSON");
+    if (!json.is_object())
+        return something_else("", fmt::format("is JSON of type {}", json.type_name()));
+    if (json.empty()) return something_else("", "names no group");
     std::map<std::string, TraceGroup> groups;
     for (const auto& [name, list] : json.items()) {
-        if (!list.is_array()) return std::nullopt;
+        if (!list.is_array())
+            return something_else("group " + name,
+                                  fmt::format("is JSON of type {}", list.type_name()));
+        if (list.empty()) return something_else("group " + name, "is empty");
         TraceGroup group;
         std::set<int> seen;
         for (const Json& rank : list) {
-            if (!rank.is_number_integer() || rank.get<long>() < 0 || rank.get<long>() > 100'000'000)
-                return std::nullopt;
+            if (!rank.is_number_integer() || rank.get<long>() < 0 || rank.get<long>() > most_ranks)
+                return something_else("group " + name, "has a rank " + rank.dump() +
+                                                           ", no whole number of 0 or more");
             if (!seen.insert(rank.get<int>()).second)
                 throw InputError({path, 0, 0}, "group " + name,
                                  fmt::format("names rank {} twice", rank.get<int>()), "");
             group.members.push_back(rank.get<int>());
         }
-        // Of other files that lie there, a list that is empty is something else.
-        if (group.members.empty() && !ends_with(path, "comm_group.json")) return std::nullopt;
-        if (group.members.empty()) throw InputError({path, 0, 0}, "group " + name, "is empty", "");
         groups[name] = group;
     }
     return groups;
@@ -114,8 +129,7 @@ std::optional<GroupFile> find_groups(const std::vector<std::string>& files) {
         }
         // The usual name first, else whatever reads as groups.
         std::sort(candidates.begin(), candidates.end(), [](const auto& a, const auto& b) {
-            const bool named = ends_with(a, "comm_group.json"),
-                       other = ends_with(b, "comm_group.json");
+            const bool named = ends_with(a, kGroupFile), other = ends_with(b, kGroupFile);
             return named != other ? named : a < b;
         });
         for (const std::string& path : candidates)

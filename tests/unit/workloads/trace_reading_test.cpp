@@ -123,6 +123,15 @@ TEST_F(TraceReading, GroupsBesideTheTrace) {
     EXPECT_THAT(refused(), HasSubstr("group 4: names rank 7, the trace has 2"));
     folder.write("comm_group.json", R"({"4": [0, 0]})");
     EXPECT_THAT(refused(), HasSubstr("names rank 0 twice"));
+    // A file of that name is meant to be one.
+    folder.write("comm_group.json", "[[0, 1]]");
+    EXPECT_THAT(refused(), HasSubstr("comm_group.json: is JSON of type array"));
+    folder.write("comm_group.json", R"({"4": []})");
+    EXPECT_THAT(refused(), HasSubstr("group 4: is empty"));
+    folder.write("comm_group.json", R"({"4": [0, "1"]})");
+    EXPECT_THAT(refused(), HasSubstr("group 4: has a rank \"1\""));
+    folder.write("comm_group.json", R"({"4": [0, )");
+    EXPECT_THAT(refused(), HasSubstr("is not JSON"));
 }
 
 TEST_F(TraceReading, RanksOfOneTrace) {
