@@ -4,25 +4,17 @@
 #pragma once
 
 #include <optional>
-#include <string>
 #include <vector>
-
-#include "workloads/trace_program.hpp"
 
 namespace podsim {
 
-// How many of the ranks each domain has, the fewest first, where domains begin at rank `from`.
-std::vector<int> domain_counts(const std::vector<int>& ranks, long from, long domain_ranks);
+// How many of the ranks each domain has, the fewest first.
+std::vector<int> domain_counts(const std::vector<int>& ranks, long domain_ranks);
 
-// Of `members` ranks from `first` on, every stride-th, among domains of `domain_ranks`: the stride,
+// Of `group`, whose ranks are about `stride` apart, among domains of `domain_ranks`: the stride,
 // its own where nothing changes; none where no stride cuts a group as this one is. A pair on both
 // sides of a border is a domain apart, a group of two and two half a domain.
-std::optional<int> stride_cut_alike(int members, int stride, int first, long domain_ranks,
+std::optional<int> stride_cut_alike(const std::vector<int>& group, int stride, long domain_ranks,
                                     long total_ranks);
-
-// The program with those strides; none where all stay. `warning` is what could not be placed so,
-// or stays empty.
-std::optional<TraceProgram> cut_as_placed(const TraceProgram& traced, long domain_ranks,
-                                          long total_ranks, std::string& warning);
 
 }  // namespace podsim

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <stdexcept>
+#include <optional>
 #include <utility>
 
 #include "base/at.hpp"
@@ -49,20 +49,6 @@ void append(Program& all, const Program& one) {
     }
 }
 
-// A transfer for each set of groups, since links depend on where they sit.
-void part_by_groups(TraceProgram& job) {
-    std::map<std::pair<int, std::vector<std::vector<int>>>, int> known;
-    std::vector<Transfer> transfers;
-    for (std::size_t i = 0; i < job.program.instances.size(); ++i) {
-        TransferInstance& instance = job.program.instances[i];
-        const auto [found, fresh] = known.try_emplace({instance.transfer, job.groups.at(i)},
-                                                      static_cast<int>(transfers.size()));
-        if (fresh) transfers.push_back(at(job.program.transfers, instance.transfer));
-        instance.transfer = found->second;
-    }
-    job.program.transfers = std::move(transfers);
-}
-
 // Links that always carry the same are one: most of a fabric's links are like many others.
 class LinkNumbers {
   public:
@@ -94,18 +80,22 @@ class LinkNumbers {
     std::map<int, int> numbers_;
 };
 
-// Members in each domain, of a group that begins where it does or with a domain: what crosses ports
-// is worked out for the latter (interconnect/coflow).
-void require_domains(const std::string& name, const std::vector<int>& group, long domain) {
-    const int first = *std::min_element(group.begin(), group.end());
-    const auto here = domain_counts(group, 0, domain);
-    const auto aligned = domain_counts(group, first, domain);
-    if (here == aligned) return;
-    throw std::invalid_argument(fmt::format(
-        "{} of {} ranks from rank {} on: {} scale-up domain{} of {} ranks cut{} the group, from a "
-        "domain's first rank on it would be {}",
-        name, group.size(), first, here.size(), here.size() == 1 ? "" : "s", domain,
-        here.size() == 1 ? "s" : "", aligned.size()));
+// The stride at which the groups, from a domain's first rank on, are in as many domains as they are
+// where they sit; of several that are parted in different ways, the one in the most domains. None
+// where no stride parts that one so.
+std::optional<int> stride_as_placed(const Transfer& transfer,
+                                    const std::vector<std::vector<int>>& groups, long domain_ranks,
+                                    long total_ranks) {
+    const std::vector<int>* widest = nullptr;
+    std::size_t most = 0;
+    for (const auto& group : groups) {
+        const std::size_t domains = domain_counts(group, domain_ranks).size();
+        if (domains <= most) continue;
+        most = domains;
+        widest = &group;
+    }
+    if (widest == nullptr) return transfer.stride;
+    return stride_cut_alike(*widest, transfer.stride, domain_ranks, total_ranks);
 }
 
 }  // namespace
@@ -142,7 +132,6 @@ TraceProgram join_jobs(const std::vector<TraceProgram>& programs, std::vector<Pl
     for (std::size_t j = 0; j < programs.size(); ++j) {
         TraceProgram job = programs[j];
         PlacedJob& place = jobs[j];
-        part_by_groups(job);
         for (Transfer& transfer : job.program.transfers) transfer.stride *= place.stride;
         place.classes = {all.program.classes.size(),
                          all.program.classes.size() + job.program.classes.size()};
@@ -162,28 +151,37 @@ TraceProgram join_jobs(const std::vector<TraceProgram>& programs, std::vector<Pl
     return all;
 }
 
-void cost_transfers(const TraceProgram& joined, const RankFabric& fabric,
-                    const CollectiveLibrarySpec& library, long total_ranks, ProgramCosts& costs) {
-    const Program& all = joined.program;
-    std::vector<const std::vector<std::vector<int>>*> groups(all.transfers.size(), nullptr);
-    for (std::size_t i = 0; i < all.instances.size(); ++i)
-        at(groups, all.instances[i].transfer) = &joined.groups.at(i);
+std::string cost_transfers(const TraceProgram& joined, const RankFabric& fabric,
+                           const CollectiveLibrarySpec& library, long total_ranks,
+                           ProgramCosts& costs) {
+    const std::vector<Transfer>& transfers = joined.program.transfers;
     std::vector<LinkRatio> ratios;
     LinkNumbers numbers;
-    for (std::size_t t = 0; t < all.transfers.size(); ++t) {
-        for (const auto& group : *groups[t])
-            require_domains(all.transfers[t].name, group, fabric.domain_ranks);
-        ratios.push_back(placed_link_ratio(all.transfers[t], fabric, *groups[t]));
+    for (std::size_t t = 0; t < transfers.size(); ++t) {
+        ratios.push_back(placed_link_ratio(transfers[t], fabric, joined.groups.at(t)));
         numbers.see(size_of(t), ratios.back());
     }
     numbers.number();
     costs.shared_links = numbers.count();
-    for (std::size_t t = 0; t < all.transfers.size(); ++t) {
+    std::size_t cut = 0, odd = transfers.size();
+    for (std::size_t t = 0; t < transfers.size(); ++t) {
         numbers.renumber(ratios[t].up_uses);
         numbers.renumber(ratios[t].out_uses);
-        costs.coflows.push_back(
-            make_coflow(all.transfers[t], fabric, library, total_ranks, ratios[t]));
+        Transfer placed = transfers[t];
+        const auto stride =
+            stride_as_placed(placed, joined.groups.at(t), fabric.domain_ranks, total_ranks);
+        if (stride) placed.stride = *stride;
+        if (!stride && cut++ == 0) odd = t;
+        costs.coflows.push_back(make_coflow(placed, fabric, library, total_ranks, ratios[t]));
     }
+    if (cut == 0) return "";
+    const std::vector<int>& group = joined.groups.at(odd).front();
+    return fmt::format(
+        "{} of {} kinds of transfers begin inside a scale-up domain of {} ranks, which parts "
+        "them unevenly; they take as long as from a domain's first rank on (the first: {} of "
+        "{} ranks from rank {} on)",
+        cut, transfers.size(), fabric.domain_ranks, transfers[odd].name, group.size(),
+        *std::min_element(group.begin(), group.end()));
 }
 
 LoneJob alone(const Program& all, const ProgramCosts& costs, const PlacedJob& place) {

@@ -13,7 +13,6 @@
 #include "base/at.hpp"
 #include "base/names.hpp"
 #include "sim/cost_metrics.hpp"
-#include "sim/placed_groups.hpp"
 #include "workloads/trace_files.hpp"
 #include "workloads/trace_program.hpp"
 #include "workloads/trace_summary.hpp"
@@ -95,9 +94,8 @@ OperatorCost cost_of(const TracedWork& work, const ReplaySpec& spec, CostCache& 
 
 struct Replay {
     std::shared_ptr<const ReplayedTrace> trace;
-    std::optional<TraceProgram> placed;  // where its groups begin inside domains
-    std::string unplaced;                // what of that is not accounted for
-    const TraceProgram& traced() const { return placed ? *placed : trace->traced; }
+    std::string unplaced;  // what of where its groups sit is not accounted for
+    const TraceProgram& traced() const { return trace->traced; }
     ProgramCosts costs;
     WorkCount count;
 };
@@ -124,18 +122,18 @@ Replay prepare(const ResolvedExperiment& experiment, const ResolvedAlternative& 
                                  fmt::format("chips: {} would do", chips))});
     }
     const bool jobs = !replay.trace->jobs.empty();
-    if (!jobs)
-        replay.placed =
-            cut_as_placed(replay.traced(), fabric.domain_ranks, alternative.ranks, replay.unplaced);
     const Program& program = replay.traced().program;
     try {
-        if (jobs)
-            cost_transfers(replay.traced(), fabric, alternative.collectives, alternative.ranks,
-                           replay.costs);
-        for (const auto& transfer : program.transfers)
-            if (!jobs)
+        // What stands for ranks that all do alike moves between all of them, else what the trace
+        // says moves, and nothing beside it.
+        if (!replay.traced().groups.empty()) {
+            replay.unplaced = cost_transfers(replay.traced(), fabric, alternative.collectives,
+                                             alternative.ranks, replay.costs);
+        } else {
+            for (const auto& transfer : program.transfers)
                 replay.costs.coflows.push_back(
                     make_coflow(transfer, fabric, alternative.collectives, alternative.ranks));
+        }
     } catch (const std::invalid_argument& error) {
         if (jobs) throw InputError({at_key(experiment.spec.workload, "jobs", error.what())});
         throw InputError({at_key(alternative.pool, "chips", error.what())});

@@ -18,11 +18,13 @@ namespace podsim {
 
 namespace {
 
+using Groups = std::vector<std::vector<int>>;
+
 // One node of a class, and those of other classes that take part in the same transfer.
 struct ClassEvent {
     Transfer transfer;
     std::vector<std::pair<int, std::uint32_t>> parts;  // class, node
-    int first_rank = -1;                               // of its group, where the trace says it
+    Groups groups;                                     // of ranks, where they are known
 };
 
 // A trace as classes: whose graph stands for each, and their transfers.
@@ -43,8 +45,8 @@ int stride_of(const std::vector<int>& members, bool& regular) {
 
 class Builder {
   public:
-    Builder(const ExecutionTrace& trace, double host_scale, bool with_groups)
-        : trace_(trace), host_scale_(host_scale), with_groups_(with_groups) {}
+    Builder(const ExecutionTrace& trace, double host_scale, bool tiled)
+        : trace_(trace), host_scale_(host_scale), tiled_(tiled) {}
 
     TraceProgram build(int ranks) {
         const bool explicit_events =
@@ -83,7 +85,7 @@ class Builder {
                 const auto [found, fresh] = index.try_emplace(node.instance, folded_.events.size());
                 if (fresh)
                     folded_.events.push_back(
-                        {trace_.transfers[static_cast<std::size_t>(node.transfer)], {}, -1});
+                        {trace_.transfers[static_cast<std::size_t>(node.transfer)], {}, {}});
                 folded_.events[found->second].parts.emplace_back(static_cast<int>(c),
                                                                  static_cast<std::uint32_t>(i));
             }
@@ -128,7 +130,7 @@ class Builder {
                     "workload.ranks says how many ranks do the same");
             if (!message) transfer = transfer_like(transfer, node.collective);
             if (message) ++lone_messages_;
-            folded_.events.push_back({transfer, {{0, static_cast<std::uint32_t>(i)}}, -1});
+            folded_.events.push_back({transfer, {{0, static_cast<std::uint32_t>(i)}}, {}});
         }
     }
 
@@ -142,7 +144,7 @@ class Builder {
             std::iota(class_of.begin(), class_of.end(), 0);
             (void)add_folded(matching, class_of);
         }
-        if (with_groups_) gather_groups(matching, class_of);
+        gather_groups(matching, class_of);
     }
 
     // Every event that a class event stands for has members of its own.
@@ -150,13 +152,13 @@ class Builder {
         std::map<std::vector<std::pair<int, std::uint32_t>>, std::size_t> index;
         for (std::size_t e = 0; e < folded_.events.size(); ++e)
             index.emplace(folded_.events[e].parts, e);
-        result_.groups.resize(folded_.events.size());
         for (std::size_t e = 0; e < matching.events.size(); ++e) {
             std::set<std::pair<int, std::uint32_t>> parts;
             for (const NodeOfRank& one : matching.events[e])
                 parts.insert({class_of[static_cast<std::size_t>(one.rank)], one.node});
             const auto found = index.find({parts.begin(), parts.end()});
-            if (found != index.end()) result_.groups[found->second].push_back(matching.members[e]);
+            if (found != index.end())
+                folded_.events[found->second].groups.push_back(matching.members[e]);
         }
     }
 
@@ -169,9 +171,7 @@ class Builder {
             first.push_back(ranks);
             ranks += one.count;
         }
-        result_.groups.resize(folded_.events.size());
-        for (std::size_t e = 0; e < folded_.events.size(); ++e) {
-            const ClassEvent& event = folded_.events[e];
+        for (ClassEvent& event : folded_.events) {
             std::set<int> left;
             for (const auto& [c, node] : event.parts) {
                 const int count = folded_.classes[static_cast<std::size_t>(c)].count;
@@ -189,7 +189,7 @@ class Builder {
                     group.resize(size);
                 }
                 for (const int rank : group) left.erase(rank);
-                result_.groups[e].push_back(std::move(group));
+                event.groups.push_back(std::move(group));
             }
         }
     }
@@ -261,8 +261,7 @@ class Builder {
                 note_uneven(matching, event);
             }
         }
-        const auto& group = matching.members[event];
-        folded_.events.push_back({transfer, keys, *std::min_element(group.begin(), group.end())});
+        folded_.events.push_back({transfer, keys, {}});
         return true;
     }
 
@@ -311,10 +310,10 @@ class Builder {
         std::map<std::pair<int, std::uint32_t>, int> event_of;
         for (std::size_t e = 0; e < folded_.events.size(); ++e)
             for (const auto& part : folded_.events[e].parts) event_of[part] = static_cast<int>(e);
+        if (tiled_ && !folded_ranks_) tile_groups();
         intern_transfers();
         for (std::size_t c = 0; c < folded_.graphs.size(); ++c)
             add_tasks(static_cast<int>(c), event_of);
-        if (with_groups_ && result_.groups.empty()) tile_groups();
         add_warnings();
         try {
             require_valid(program);
@@ -334,13 +333,18 @@ class Builder {
             throw InputError({*deadlock});
     }
 
+    // A transfer for each set of groups: what links carry depends on where they sit.
     void intern_transfers() {
         Program& program = result_.program;
+        std::map<Groups, int> sets;
+        std::vector<int> set_of;  // by transfer
         std::map<std::tuple<std::string, int, int, int, double, int>, std::vector<int>> known;
-        for (const ClassEvent& event : folded_.events) {
+        for (ClassEvent& event : folded_.events) {
             const Transfer& one = event.transfer;
+            const int set = sets.try_emplace(std::move(event.groups), static_cast<int>(sets.size()))
+                                .first->second;
             auto& alike = known[{one.name, static_cast<int>(one.type), one.group_ranks, one.stride,
-                                 one.size.value(), event.first_rank}];
+                                 one.size.value(), set}];
             const auto same = std::find_if(alike.begin(), alike.end(), [&](int i) {
                 return program.transfers[static_cast<std::size_t>(i)] == one;
             });
@@ -348,11 +352,17 @@ class Builder {
             if (index < 0) {
                 index = static_cast<int>(program.transfers.size());
                 program.transfers.push_back(one);
-                result_.first_ranks.push_back(event.first_rank);
+                set_of.push_back(set);
                 alike.push_back(index);
             }
             program.instances.push_back({index, std::vector<int>(event.parts.size(), -1)});
         }
+        if (!folded_ranks_ && !tiled_) return;
+        std::vector<const Groups*> by_number(sets.size(), nullptr);
+        for (const auto& [groups, number] : sets)
+            by_number[static_cast<std::size_t>(number)] = &groups;
+        for (const int set : set_of)
+            result_.groups.push_back(*by_number[static_cast<std::size_t>(set)]);
     }
 
     void add_tasks(int rank_class, const std::map<std::pair<int, std::uint32_t>, int>& event_of) {
@@ -455,7 +465,7 @@ class Builder {
 
     const ExecutionTrace& trace_;
     double host_scale_;
-    bool with_groups_;
+    bool tiled_;
     Folded folded_;
     TraceProgram result_;
     std::map<std::tuple<std::string, double, double, double>, int> operators_;
@@ -468,8 +478,8 @@ class Builder {
 }  // namespace
 
 TraceProgram program_of_trace(const ExecutionTrace& trace, int ranks, double host_scale,
-                              bool with_groups) {
-    return Builder(trace, host_scale, with_groups).build(ranks);
+                              bool tiled) {
+    return Builder(trace, host_scale, tiled).build(ranks);
 }
 
 }  // namespace podsim

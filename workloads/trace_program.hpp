@@ -20,12 +20,9 @@ struct TraceProgram {
     Program program;
     std::vector<TracedWork> work;  // of program.operators
     int ranks = 0;
-    // By program.transfers: the first rank of the group, -1 where the trace does not say where it
-    // sits. Groups that differ in it have transfers of their own.
-    std::vector<int> first_ranks;
     std::vector<std::string> warnings;
-    // Where asked for: by program.instances, the ranks of each group that it stands for, a
-    // message's sender before its receiver.
+    // By program.transfers: the ranks of each group that moves by it, a message's sender before its
+    // receiver. Empty where the trace does not say where its ranks are and nobody asked.
     std::vector<std::vector<std::vector<int>>> groups;
 };
 
@@ -39,10 +36,12 @@ struct TraceProgram {
 // Folding: ranks are of one class when their graphs are equal and the classes of those that they
 // communicate with are, node by node (colour refinement until nothing more parts).
 //
-// `ranks` above 0: a trace of one rank stands for so many. Throws InputError: a trace of one rank
-// that communicates, and no number of ranks; ranks that enter different collectives; a message that
-// no one receives or sends (who waits for whom); transfers that wait for each other in a circle.
+// `ranks` above 0: a trace of one rank stands for so many. `tiled`: groups of such a trace, and of
+// one that has classes of ranks, are laid over the ranks as if all of them took part. Throws
+// InputError: a trace of one rank that communicates, and no number of ranks; ranks that enter
+// different collectives; a message that no one receives or sends (who waits for whom); transfers
+// that wait for each other in a circle.
 TraceProgram program_of_trace(const ExecutionTrace& trace, int ranks, double host_scale,
-                              bool with_groups = false);
+                              bool tiled = false);
 
 }  // namespace podsim

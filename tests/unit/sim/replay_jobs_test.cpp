@@ -106,6 +106,24 @@ TEST_F(ReplayJobs, SharesDoNotHangOnFolding) {
         EXPECT_NEAR(job.iteration_seconds / job.alone_seconds, 2, 0.01) << job.name;
 }
 
+// Two ranks opposite each other on the ring exchange S: half of it goes either way, S/2 over a link
+// of 200 GB/s, as long as the port of 400 GB/s takes. Four such pairs have each link carry 4 x S/2.
+TEST_F(ReplayJobs, NothingMovesButWhatTheTraceMoves) {
+    const double wire = static_cast<double>(kBytes) / 400e9;
+    std::vector<std::string> ranks(8, chakra_compute(1, 1));
+    ranks[0] = ranks[4] = chakra_collective(1, 0, kBytes, "0");
+    write("a", ranks);
+    folder.write("a/comm_group.json", R"({"0": [0, 4]})");
+    const double one = run("trace: a").iteration_seconds;
+    EXPECT_GT(one, wire);
+    EXPECT_LT(one, 1.3 * wire) << "of the nominal library";
+    for (std::size_t i = 0; i < 8; ++i)
+        ranks[i] = chakra_collective(1, 0, kBytes, std::to_string(i % 4));
+    write("b", ranks);
+    folder.write("b/comm_group.json", R"({"0": [0, 4], "1": [1, 5], "2": [2, 6], "3": [3, 7]})");
+    EXPECT_NEAR(run("trace: b").iteration_seconds / one, 4, 0.02) << "but for latency";
+}
+
 // One job by itself is what its trace is without jobs.
 TEST_F(ReplayJobs, OneJobIsItsTrace) {
     for (const std::uint64_t type : {0, 2}) {
