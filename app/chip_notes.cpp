@@ -1,6 +1,7 @@
 #include "app/chip_notes.hpp"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <array>
 #include <optional>

@@ -1,6 +1,7 @@
 #include "app/inventory_plan_table.hpp"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "app/number_text.hpp"
 #include "app/text_table.hpp"

@@ -1,7 +1,7 @@
 // `podsim show model`: what models are and cost to hold and run, side by side.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 

@@ -1,6 +1,7 @@
 #include "app/result_schema.hpp"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>

@@ -1,7 +1,7 @@
 // The JSON Schema of result.json, for those who read results with programs of their own.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 namespace podsim {
 

@@ -1,5 +1,6 @@
 #include "app/run_output.hpp"
 
+#include <nlohmann/json.hpp>
 #include <ostream>
 
 #include "app/comparison.hpp"

@@ -1,6 +1,7 @@
 #include "app/serving_plan_table.hpp"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 

@@ -1,6 +1,7 @@
 #include "app/trace_table.hpp"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <cmath>
 

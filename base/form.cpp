@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <nlohmann/json.hpp>
 
 namespace podsim {
 namespace {
@@ -89,6 +90,14 @@ Check share() {
 }
 Check share_above_zero() {
     return {0.0, 1.0, true, "a share above 0, at most 1"};
+}
+
+JsonSchema::JsonSchema(nlohmann::ordered_json json)
+    : json_(std::make_shared<const nlohmann::ordered_json>(std::move(json))) {}
+
+const nlohmann::ordered_json& JsonSchema::json() const {
+    static const nlohmann::ordered_json null;
+    return json_ == nullptr ? null : *json_;
 }
 
 namespace form_detail {
@@ -197,23 +206,68 @@ bool find_key(const Node::Entry& entry, const std::string& path,
     return true;
 }
 
-nlohmann::ordered_json integer_schema(const Checks& checks) {
+JsonSchema any_schema() {
+    return JsonSchema(nlohmann::ordered_json::object());
+}
+
+JsonSchema type_schema(const char* type) {
+    return JsonSchema(nlohmann::ordered_json{{"type", type}});
+}
+
+JsonSchema integer_schema(const Checks& checks) {
     nlohmann::ordered_json result{{"type", "integer"}};
     result.update(number_limits(checks));
-    return result;
+    return JsonSchema(std::move(result));
 }
 
-nlohmann::ordered_json number_schema(const Checks& checks) {
+JsonSchema number_schema(const Checks& checks) {
     nlohmann::ordered_json number{{"type", "number"}};
     number.update(number_limits(checks));
-    return {{"anyOf", {number, {{"type", "string"}, {"pattern", quantity_pattern({})}}}}};
+    return JsonSchema(nlohmann::ordered_json{
+        {"anyOf", {number, {{"type", "string"}, {"pattern", quantity_pattern({})}}}}});
 }
 
-nlohmann::ordered_json quantity_schema(Dimension dimension, const Checks& checks) {
+JsonSchema quantity_schema(Dimension dimension, const Checks& checks) {
     std::string description = describe_dimension(dimension);
     for (const Check& one : checks) description += "; " + one.text;
-    return {
-        {"type", "string"}, {"pattern", quantity_pattern(dimension)}, {"description", description}};
+    return JsonSchema(nlohmann::ordered_json{{"type", "string"},
+                                             {"pattern", quantity_pattern(dimension)},
+                                             {"description", description}});
+}
+
+JsonSchema choice_schema(const std::vector<std::string>& names) {
+    return JsonSchema(nlohmann::ordered_json{{"enum", names}});
+}
+
+JsonSchema either_schema(const JsonSchema& one, const JsonSchema& other) {
+    return JsonSchema(nlohmann::ordered_json{{"anyOf", {one.json(), other.json()}}});
+}
+
+JsonSchema list_schema(const JsonSchema& item) {
+    return JsonSchema(nlohmann::ordered_json{{"type", "array"}, {"items", item.json()}});
+}
+
+JsonSchema map_schema(const std::vector<std::string>* keys, const JsonSchema& value) {
+    nlohmann::ordered_json result{{"type", "object"}};
+    if (keys != nullptr) result["propertyNames"] = {{"enum", *keys}};
+    result["additionalProperties"] = value.json();
+    return JsonSchema(std::move(result));
+}
+
+JsonSchema default_value(bool value) {
+    return JsonSchema(nlohmann::ordered_json(value));
+}
+JsonSchema default_value(long long value) {
+    return JsonSchema(nlohmann::ordered_json(value));
+}
+JsonSchema default_value(unsigned long long value) {
+    return JsonSchema(nlohmann::ordered_json(value));
+}
+JsonSchema default_value(double value) {
+    return JsonSchema(nlohmann::ordered_json(value));
+}
+JsonSchema default_value(const std::string& value) {
+    return JsonSchema(nlohmann::ordered_json(value));
 }
 
 }  // namespace form_detail
@@ -280,24 +334,37 @@ void ReadForm::report_unknown_keys() {
 }
 
 SchemaForm::SchemaForm()
-    : schema_{{"type", "object"},
-              {"properties", nlohmann::ordered_json::object()},
-              {"required", nlohmann::ordered_json::array()},
-              {"additionalProperties", false}} {}
+    : schema_(std::make_shared<nlohmann::ordered_json>(
+          nlohmann::ordered_json{{"type", "object"},
+                                 {"properties", nlohmann::ordered_json::object()},
+                                 {"required", nlohmann::ordered_json::array()},
+                                 {"additionalProperties", false}})) {}
 
-void SchemaForm::add(bool needed, const char* key, const char* help, nlohmann::ordered_json schema,
-                     nlohmann::ordered_json default_value) {
+JsonSchema SchemaForm::take() const {
+    return JsonSchema(*schema_);
+}
+
+void SchemaForm::add(bool needed, const char* key, const char* help, const JsonSchema& schema,
+                     const JsonSchema& default_value) {
+    nlohmann::ordered_json rest = schema.json();
     // The description of the key stands before the one of its type.
     nlohmann::ordered_json property{{"description", help}};
-    if (schema.contains("description")) {
+    if (rest.contains("description")) {
         property["description"] =
-            fmt::format("{}; {}", help, schema["description"].get<std::string>());
-        schema.erase("description");
+            fmt::format("{}; {}", help, rest["description"].get<std::string>());
+        rest.erase("description");
     }
-    property.update(schema);
-    if (!default_value.is_null()) property["default"] = std::move(default_value);
-    schema_["properties"][key] = std::move(property);
-    if (needed) schema_["required"].push_back(key);
+    property.update(rest);
+    if (!default_value.json().is_null()) property["default"] = default_value.json();
+    (*schema_)["properties"][key] = std::move(property);
+    if (needed) (*schema_)["required"].push_back(key);
+}
+
+JsonSchema document_schema(const std::string& title, const JsonSchema& spec) {
+    nlohmann::ordered_json result{{"$schema", "https://json-schema.org/draft/2020-12/schema"},
+                                  {"title", title}};
+    result.update(spec.json());
+    return JsonSchema(std::move(result));
 }
 
 }  // namespace podsim

@@ -22,13 +22,14 @@
 #include <cstddef>
 #include <limits>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include "base/diagnostic.hpp"
 #include "base/document.hpp"
@@ -57,6 +58,18 @@ Check share();                   // 0 to 1
 Check share_above_zero();        // above 0, at most 1
 
 using Problems = std::vector<Diagnostic>;
+
+// A JSON Schema, or a part of one. It hides its JSON, whose header would cost every source that
+// describes or reads a Spec some two seconds to compile.
+class JsonSchema {
+  public:
+    JsonSchema() = default;  // null
+    explicit JsonSchema(nlohmann::ordered_json json);
+    const nlohmann::ordered_json& json() const;
+
+  private:
+    std::shared_ptr<const nlohmann::ordered_json> json_;
+};
 
 // How field types are told apart, and the readers of single values. Each reader returns whether
 // `out` was filled and otherwise adds to `problems`.
@@ -103,9 +116,22 @@ bool read_choice(const Node& node, const std::string& path, const std::vector<st
 bool find_key(const Node::Entry& entry, const std::string& path,
               const std::vector<std::string>& names, std::size_t& out, Problems& problems);
 
-nlohmann::ordered_json integer_schema(const Checks& checks);
-nlohmann::ordered_json number_schema(const Checks& checks);
-nlohmann::ordered_json quantity_schema(Dimension dimension, const Checks& checks);
+JsonSchema any_schema();
+JsonSchema type_schema(const char* type);
+JsonSchema integer_schema(const Checks& checks);
+JsonSchema number_schema(const Checks& checks);
+JsonSchema quantity_schema(Dimension dimension, const Checks& checks);
+JsonSchema choice_schema(const std::vector<std::string>& names);
+JsonSchema either_schema(const JsonSchema& one, const JsonSchema& other);
+JsonSchema list_schema(const JsonSchema& item);
+// `keys`: nullptr where any text is a key.
+JsonSchema map_schema(const std::vector<std::string>* keys, const JsonSchema& value);
+
+JsonSchema default_value(bool value);
+JsonSchema default_value(long long value);
+JsonSchema default_value(unsigned long long value);
+JsonSchema default_value(double value);
+JsonSchema default_value(const std::string& value);
 
 template <class E>
 std::vector<std::string> names_as_text() {
@@ -118,9 +144,9 @@ template <class T>
 void read_value(const Node& node, const std::string& path, const Checks& checks, T& out,
                 Problems& problems);
 template <class T>
-nlohmann::ordered_json schema_of(const Checks& checks);
+JsonSchema schema_of(const Checks& checks);
 template <class T>
-nlohmann::ordered_json default_of(const T& value);
+JsonSchema default_of(const T& value);
 // Whether a value may be written. What may not stands for something else, that is worked out.
 template <class T>
 bool passes(const T& value, const Checks& checks);
@@ -224,7 +250,7 @@ class SchemaForm {
     void field(bool needed, const char* key, T& out, const char* help, const Checks& checks) {
         const bool says = !needed && form_detail::passes(out, checks);
         add(needed, key, help, form_detail::schema_of<T>(checks),
-            says ? form_detail::default_of(out) : nullptr);
+            says ? form_detail::default_of(out) : JsonSchema());
     }
 
     bool has(const char*) const { return false; }
@@ -232,21 +258,20 @@ class SchemaForm {
     void ignore_unknown_keys() {}
     void problem(const std::string&, const std::string&, const std::string& = "") {}
 
-    nlohmann::ordered_json take() { return std::move(schema_); }
+    JsonSchema take() const;
 
   private:
-    void add(bool needed, const char* key, const char* help, nlohmann::ordered_json schema,
-             nlohmann::ordered_json default_value);
-    nlohmann::ordered_json schema_;
+    void add(bool needed, const char* key, const char* help, const JsonSchema& schema,
+             const JsonSchema& default_value);
+    std::shared_ptr<nlohmann::ordered_json> schema_;
 };
 
-// A JSON Schema (draft 2020-12) of a Spec's document.
+// A JSON Schema (draft 2020-12) of a document whose map is `spec`.
+JsonSchema document_schema(const std::string& title, const JsonSchema& spec);
+
 template <class Spec>
-nlohmann::ordered_json schema(const std::string& title) {
-    nlohmann::ordered_json result{{"$schema", "https://json-schema.org/draft/2020-12/schema"},
-                                  {"title", title}};
-    result.update(form_detail::schema_of<Spec>({}));
-    return result;
+JsonSchema schema(const std::string& title) {
+    return document_schema(title, form_detail::schema_of<Spec>({}));
 }
 
 namespace form_detail {
@@ -355,13 +380,13 @@ void read_value(const Node& node, const std::string& path, const Checks& checks,
 }
 
 template <class T>
-nlohmann::ordered_json schema_of(const Checks& checks) {
+JsonSchema schema_of(const Checks& checks) {
     if constexpr (std::is_same_v<T, Node>) {
-        return nlohmann::ordered_json::object();
+        return any_schema();
     } else if constexpr (std::is_same_v<T, bool>) {
-        return {{"type", "boolean"}};
+        return type_schema("boolean");
     } else if constexpr (std::is_same_v<T, std::string>) {
-        return {{"type", "string"}};
+        return type_schema("string");
     } else if constexpr (std::is_integral_v<T>) {
         return integer_schema(checks);
     } else if constexpr (std::is_same_v<T, double>) {
@@ -369,23 +394,24 @@ nlohmann::ordered_json schema_of(const Checks& checks) {
     } else if constexpr (is_quantity<T>) {
         return quantity_schema(T::dimension, checks);
     } else if constexpr (std::is_enum_v<T>) {
-        return {{"enum", names_as_text<T>()}};
+        return choice_schema(names_as_text<T>());
     } else if constexpr (is_sourced<T>) {
         SchemaForm form;
         T sourced{};
         describe_sourced(form, sourced, checks);
-        return {{"anyOf", {schema_of<decltype(T::value)>(checks), form.take()}}};
+        return either_schema(schema_of<decltype(T::value)>(checks), form.take());
     } else if constexpr (is_optional<T>) {
         return schema_of<typename T::value_type>(checks);
     } else if constexpr (is_vector<T>) {
-        return {{"type", "array"}, {"items", schema_of<typename T::value_type>(checks)}};
+        return list_schema(schema_of<typename T::value_type>(checks));
     } else if constexpr (is_map<T>) {
-        nlohmann::ordered_json result{{"type", "object"}};
+        const JsonSchema value = schema_of<typename T::mapped_type>(checks);
         if constexpr (std::is_enum_v<typename T::key_type>) {
-            result["propertyNames"] = {{"enum", names_as_text<typename T::key_type>()}};
+            const auto keys = names_as_text<typename T::key_type>();
+            return map_schema(&keys, value);
+        } else {
+            return map_schema(nullptr, value);
         }
-        result["additionalProperties"] = schema_of<typename T::mapped_type>(checks);
-        return result;
     } else {
         SchemaForm form;
         T spec{};
@@ -410,18 +436,22 @@ bool passes([[maybe_unused]] const T& value, const Checks& checks) {
 
 // What an absent optional key stands for, null where that is more than a plain value.
 template <class T>
-nlohmann::ordered_json default_of(const T& value) {
+JsonSchema default_of(const T& value) {
     if constexpr (std::is_same_v<T, std::string>) {
-        return value.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(value);
+        return value.empty() ? JsonSchema() : default_value(value);
     } else if constexpr (is_quantity<T>) {
-        return std::isfinite(value.value()) ? nlohmann::ordered_json(to_string(value))
-                                            : nlohmann::ordered_json();
+        return std::isfinite(value.value()) ? default_value(to_string(value)) : JsonSchema();
+    } else if constexpr (std::is_same_v<T, bool> || std::is_same_v<T, double>) {
+        return default_value(value);
     } else if constexpr (std::is_arithmetic_v<T>) {
-        return value;
+        using Widest = std::conditional_t<
+            std::is_floating_point_v<T>, double,
+            std::conditional_t<std::is_signed_v<T>, long long, unsigned long long>>;
+        return default_value(static_cast<Widest>(value));
     } else if constexpr (std::is_enum_v<T>) {
-        return name_of(value);
+        return default_value(std::string(name_of(value)));
     } else {
-        return nullptr;
+        return {};
     }
 }
 

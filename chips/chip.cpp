@@ -1,6 +1,7 @@
 #include "chips/chip.hpp"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -415,7 +416,7 @@ FlopsPerSecond published_peak_for(const ChipSpec& chip, DType dtype) {
 }
 
 nlohmann::ordered_json chip_schema() {
-    return schema<ChipSpec>("podsim chip");
+    return schema<ChipSpec>("podsim chip").json();
 }
 
 }  // namespace podsim

@@ -1,6 +1,7 @@
 #include "chips/kernel_library.hpp"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <stdexcept>
@@ -375,7 +376,7 @@ bool is_fitted(const KernelLibrarySpec& library) {
 }
 
 nlohmann::ordered_json kernel_library_schema() {
-    return schema<KernelLibrarySpec>("podsim kernel library");
+    return schema<KernelLibrarySpec>("podsim kernel library").json();
 }
 
 }  // namespace podsim

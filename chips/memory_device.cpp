@@ -1,6 +1,7 @@
 #include "chips/memory_device.hpp"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -183,7 +184,7 @@ BytesPerSecond stack_bandwidth(const MemoryDevice& device) {
 }
 
 nlohmann::ordered_json memory_schema() {
-    return schema<MemoryDevice>("podsim memory");
+    return schema<MemoryDevice>("podsim memory").json();
 }
 
 }  // namespace podsim

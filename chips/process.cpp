@@ -1,5 +1,7 @@
 #include "chips/process.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include "base/form.hpp"
 
 namespace podsim {
@@ -60,7 +62,7 @@ ProcessSpec read_process(const Node& document, const std::string& name) {
 }
 
 nlohmann::ordered_json process_schema() {
-    return schema<ProcessSpec>("podsim process");
+    return schema<ProcessSpec>("podsim process").json();
 }
 
 }  // namespace podsim

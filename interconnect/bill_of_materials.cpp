@@ -1,6 +1,7 @@
 #include "interconnect/bill_of_materials.hpp"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <cmath>
 #include <set>
@@ -17,7 +18,7 @@ PartListSpec read_parts(const Node& document, const std::string& name) {
 }
 
 nlohmann::ordered_json part_list_schema() {
-    return schema<PartListSpec>("podsim parts");
+    return schema<PartListSpec>("podsim parts").json();
 }
 
 namespace {

@@ -1,6 +1,7 @@
 #include "interconnect/collective_library.hpp"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <set>
@@ -158,7 +159,7 @@ const TransferHabits& transfer_habits(const CollectiveLibrarySpec& library, Tran
 }
 
 nlohmann::ordered_json collective_library_schema() {
-    return schema<CollectiveLibrarySpec>("podsim collective library");
+    return schema<CollectiveLibrarySpec>("podsim collective library").json();
 }
 
 }  // namespace podsim

@@ -1,6 +1,7 @@
 #include "interconnect/system.hpp"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -155,7 +156,7 @@ RankFabric rank_fabric(const SystemSpec& system, int ranks_per_chip) {
 }
 
 nlohmann::ordered_json system_schema() {
-    return schema<SystemSpec>("podsim system");
+    return schema<SystemSpec>("podsim system").json();
 }
 
 }  // namespace podsim

@@ -1,6 +1,7 @@
 #include "sim/api_prices.hpp"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "base/form.hpp"
 
@@ -53,7 +54,7 @@ ApiPriceList read_api_prices(const Node& document, const std::string& name) {
 }
 
 nlohmann::ordered_json api_price_schema() {
-    return schema<ApiPriceList>("podsim api_prices");
+    return schema<ApiPriceList>("podsim api_prices").json();
 }
 
 }  // namespace podsim

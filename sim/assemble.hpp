@@ -9,8 +9,8 @@
 #include "chips/chip.hpp"
 #include "interconnect/system.hpp"
 #include "program/program.hpp"
+#include "sim/alternative_result.hpp"
 #include "sim/machine.hpp"
-#include "sim/result.hpp"
 
 namespace podsim {
 

@@ -5,7 +5,9 @@
 
 #include <vector>
 
-#include "sim/result.hpp"
+#include <nlohmann/json_fwd.hpp>
+
+#include "sim/alternative_result.hpp"
 
 namespace podsim {
 

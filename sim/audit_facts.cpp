@@ -1,6 +1,7 @@
 #include "sim/audit_facts.hpp"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <stdexcept>

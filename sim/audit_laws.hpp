@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "base/units.hpp"
+#include "sim/alternative_result.hpp"
 #include "sim/audit_facts.hpp"
-#include "sim/result.hpp"
 
 namespace podsim {
 

@@ -3,6 +3,7 @@
 #include "sim/audit_model.hpp"
 
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "sim/audit_tree.hpp"
 

@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
-#include "sim/result.hpp"
+#include "sim/alternative_result.hpp"
 
 namespace podsim {
 

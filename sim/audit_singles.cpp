@@ -1,6 +1,7 @@
 // What one operator or one collective must do, as the experiment writes it.
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <stdexcept>
 
 #include "sim/audit_closed_form.hpp"

@@ -1,6 +1,7 @@
 #include "sim/audit_tree.hpp"
 
 #include <map>
+#include <nlohmann/json.hpp>
 #include <stdexcept>
 
 namespace podsim {

@@ -6,8 +6,8 @@
 #include <string>
 
 #include "chips/kernel_library.hpp"
+#include "sim/alternative_result.hpp"
 #include "sim/machine.hpp"
-#include "sim/result.hpp"
 
 namespace podsim {
 

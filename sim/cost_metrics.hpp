@@ -1,9 +1,9 @@
 // What a result costs: dollars an hour, a token, a FLOP.
 #pragma once
 
+#include "sim/alternative_result.hpp"
 #include "sim/price.hpp"
 #include "sim/resolve.hpp"
-#include "sim/result.hpp"
 
 namespace podsim {
 

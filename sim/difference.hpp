@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "base/calendar.hpp"
-#include "sim/result.hpp"
+#include "sim/alternative_result.hpp"
 
 namespace podsim {
 

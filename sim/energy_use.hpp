@@ -11,9 +11,9 @@
 
 #include <vector>
 
+#include "sim/alternative_result.hpp"
 #include "sim/assemble.hpp"
 #include "sim/resolve.hpp"
-#include "sim/result.hpp"
 
 namespace podsim {
 

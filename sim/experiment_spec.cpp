@@ -1,6 +1,7 @@
 #include "sim/experiment_spec.hpp"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -645,7 +646,7 @@ ExperimentSpec read_experiment(const Node& document) {
 }
 
 nlohmann::ordered_json experiment_schema() {
-    return schema<ExperimentSpec>("podsim experiment");
+    return schema<ExperimentSpec>("podsim experiment").json();
 }
 
 }  // namespace podsim

@@ -1,6 +1,7 @@
 #include "sim/input_difference.hpp"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <set>
 #include <utility>

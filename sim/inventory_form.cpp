@@ -1,6 +1,7 @@
 #include "sim/inventory_form.hpp"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <set>
 
@@ -45,7 +46,7 @@ InventorySpec read_inventory(const Node& document) {
 }
 
 nlohmann::ordered_json inventory_schema() {
-    return schema<InventorySpec>("podsim inventory");
+    return schema<InventorySpec>("podsim inventory").json();
 }
 
 }  // namespace podsim

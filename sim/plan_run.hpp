@@ -10,9 +10,9 @@
 
 #include "base/catalog.hpp"
 #include "chips/cost.hpp"
+#include "sim/alternative_result.hpp"
 #include "sim/plan_search.hpp"
 #include "sim/resolve.hpp"
-#include "sim/result.hpp"
 
 namespace podsim {
 

@@ -1,6 +1,7 @@
 #include "sim/price.hpp"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <cmath>
 #include <stdexcept>
@@ -196,7 +197,7 @@ double running_usd_per_hour(const PriceSpec& prices, const SystemSpec& system) {
 }
 
 nlohmann::ordered_json price_schema() {
-    return schema<PriceSpec>("podsim prices");
+    return schema<PriceSpec>("podsim prices").json();
 }
 
 }  // namespace podsim

@@ -16,7 +16,7 @@
 #include "chips/chip.hpp"
 #include "chips/silicon_cost.hpp"
 #include "interconnect/system.hpp"
-#include "sim/result.hpp"
+#include "sim/alternative_result.hpp"
 
 namespace podsim {
 

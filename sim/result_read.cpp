@@ -1,6 +1,7 @@
 #include "sim/result_read.hpp"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <limits>
 #include <stdexcept>

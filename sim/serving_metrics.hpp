@@ -3,8 +3,8 @@
 
 #include <string>
 
+#include "sim/alternative_result.hpp"
 #include "sim/resolve.hpp"
-#include "sim/result.hpp"
 #include "sim/serving_fleet.hpp"
 
 namespace podsim {

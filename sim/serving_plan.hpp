@@ -19,9 +19,9 @@
 
 #include "base/catalog.hpp"
 #include "chips/cost.hpp"
+#include "sim/alternative_result.hpp"
 #include "sim/api_prices.hpp"
 #include "sim/resolve.hpp"
-#include "sim/result.hpp"
 #include "sim/serving_bound.hpp"
 
 namespace podsim {

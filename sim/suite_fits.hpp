@@ -8,7 +8,7 @@
 #include "base/catalog.hpp"
 #include "base/fit_record.hpp"
 #include "chips/kernel_library.hpp"
-#include "sim/result.hpp"
+#include "sim/alternative_result.hpp"
 
 namespace podsim {
 

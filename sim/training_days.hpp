@@ -2,8 +2,8 @@
 // budget buys (workloads/training_run.hpp).
 #pragma once
 
+#include "sim/alternative_result.hpp"
 #include "sim/resolve.hpp"
-#include "sim/result.hpp"
 #include "workloads/training_run.hpp"
 
 namespace podsim {

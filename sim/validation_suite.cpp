@@ -1,6 +1,7 @@
 #include "sim/validation_suite.hpp"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <charconv>
@@ -462,7 +463,7 @@ PreparedSuite prepare_suite(const Node& document, const Catalog& catalog) {
 }
 
 nlohmann::ordered_json suite_schema() {
-    return schema<SuiteForm>("podsim validation suite");
+    return schema<SuiteForm>("podsim validation suite").json();
 }
 
 }  // namespace podsim

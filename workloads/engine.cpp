@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "base/form.hpp"
 #include "workloads/mapping.hpp"
@@ -81,7 +82,7 @@ EngineSpec read_engine(const Node& document, const std::string& name) {
 }
 
 nlohmann::ordered_json engine_schema() {
-    return schema<EngineSpec>("podsim engine");
+    return schema<EngineSpec>("podsim engine").json();
 }
 
 }  // namespace podsim

@@ -1,6 +1,7 @@
 // Chakra's JSON: {"workload_graph": [{Id, Name, NodeType, runtime in us, data_deps, ...}]}. Its
 // `ctrlDeps` are PyTorch's parents, which end after their children and give no order.
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <cmath>
 

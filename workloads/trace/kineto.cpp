@@ -13,6 +13,7 @@
 // Collectives: the kernel's arguments in newer files ("Collective name", "In msg nelems"), else the
 // `nccl:` annotation around the launch, with its tensors.
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>

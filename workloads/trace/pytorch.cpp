@@ -7,6 +7,7 @@
 // `wait` of its number, and by who uses its tensors. FLOPs are those of products and convolutions,
 // from the shapes; bytes those of all tensors, each once.
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <set>

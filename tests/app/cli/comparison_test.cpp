@@ -2,6 +2,7 @@
 #include "app/comparison.hpp"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "app/text_table.hpp"
 #include "app/timeline.hpp"

@@ -2,6 +2,7 @@
 #include "app/result_schema.hpp"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "tests/app/cli/program.hpp"
 

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
+#include <nlohmann/json.hpp>
 
 #include "sim/result_read.hpp"
 #include "tests/property/sim/random_programs.hpp"

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include <cstdint>
 
@@ -337,7 +338,7 @@ TEST(Checks, NotANumberNeverPasses) {
 }
 
 TEST(Schema, SaysWhatTheReaderTakes) {
-    const auto json = schema<ChipLikeSpec>("a chip");
+    const auto json = schema<ChipLikeSpec>("a chip").json();
     EXPECT_EQ(json["$schema"], "https://json-schema.org/draft/2020-12/schema");
     EXPECT_EQ(json["title"], "a chip");
     EXPECT_EQ(json["type"], "object");

@@ -1,5 +1,6 @@
 // Shipped models against published sizes: parameters by part, totals, cache a token.
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include <cmath>
 #include <filesystem>

@@ -1,6 +1,7 @@
 // Reading config.json: the sizes, and every way it can be wrong with its place.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include <filesystem>
 

@@ -1,6 +1,7 @@
 // What the audit works out for models with grouped queries, and says where it works out nothing.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "sim/audit_closed_form.hpp"
 #include "tests/unit/sim/audit_cases.hpp"

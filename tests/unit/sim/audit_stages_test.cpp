@@ -1,6 +1,7 @@
 // What the audit knows of pipeline stages, by hand, and what it catches.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include <utility>
 

@@ -2,6 +2,7 @@
 #include "sim/result_read.hpp"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include <cmath>
 #include <stdexcept>

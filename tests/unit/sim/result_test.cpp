@@ -2,6 +2,7 @@
 #include "sim/result.hpp"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include <limits>
 

@@ -2,6 +2,7 @@
 // that the audit sees each of them bent.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>

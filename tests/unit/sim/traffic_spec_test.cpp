@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "base/document.hpp"
 #include "tests/support/readers.hpp"
@@ -111,7 +112,7 @@ TEST(TrafficSpecText, FilesAreNamedWhereTheyAreMissing) {
 }
 
 TEST(TrafficSpecText, HasASchema) {
-    const auto json = schema<TrafficSpec>("traffic");
+    const auto json = schema<TrafficSpec>("traffic").json();
     EXPECT_TRUE(json["properties"].contains("trace"));
     EXPECT_TRUE(json["properties"]["streams"]["items"]["properties"].contains("arrivals"));
 }
