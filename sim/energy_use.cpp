@@ -179,9 +179,9 @@ std::vector<EnergyPart> parts_of(const std::vector<AlikeRun>& runs, double secon
             {"on-chip movement", sum.on_chip, 0, true},
             {main_memory(alternative.chip).name, sum.hbm, 0, true},
             {"scale-up links", sum.scale_up, 0, true},
-            {"static", energies.static_power.value.value() * machine_seconds, 0, true},
+            {kStaticEnergy, energies.static_power.value.value() * machine_seconds, 0, true},
             {"scale-out links", sum.scale_out, 0, false},
-            {"host, network, fans",
+            {kHostEnergy,
              std::max(0.0, alternative.host_power.value() * machine_seconds - sum.scale_out), 0,
              false}};
 }
@@ -210,6 +210,13 @@ void fill_rows(AlternativeResult& result, const AssemblyInput& in, const EnergyO
 }
 
 }  // namespace
+
+double energy_at_rest(const std::vector<EnergyPart>& parts) {
+    double joules = 0;
+    for (const EnergyPart& part : parts)
+        if (part.part == kStaticEnergy || part.part == kHostEnergy) joules += part.joules;
+    return joules;
+}
 
 std::vector<EnergyPart> energy_parts(const AssemblyInput& in,
                                      const ResolvedAlternative& alternative, bool busy) {

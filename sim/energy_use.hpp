@@ -17,6 +17,11 @@
 
 namespace podsim {
 
+// Parts that go with time, whether or not there is work.
+inline constexpr const char* kStaticEnergy = "static";
+inline constexpr const char* kHostEnergy = "host, network, fans";
+double energy_at_rest(const std::vector<EnergyPart>& parts);  // J, of those two
+
 // Of all packages in one iteration, and of the packages alone.
 struct EnergyTotal {
     double whole = 0, package = 0;

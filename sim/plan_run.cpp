@@ -34,8 +34,18 @@ struct Ground {
     Ground(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative)
         : job(training_job(experiment, alternative)),
           start(training_plan(experiment, alternative)),
-          ground{job, start, alternative.pool.chips, alternative.chip.ranks,
-                 alternative.system.scale_up.domain.value * alternative.chip.ranks} {
+          ground{job,
+                 start,
+                 alternative.pool.chips,
+                 alternative.chip.ranks,
+                 alternative.system.scale_up.domain.value * alternative.chip.ranks,
+                 {}} {
+        if (const auto& run = experiment.spec.workload.training->run; run) {
+            ground.standing_by = [form = *run](int chips) {
+                const auto spec = training_run_spec(form, chips, 1, Seconds(1.0));
+                return chips_under_repair(spec.failures) - static_cast<double>(form.spares);
+            };
+        }
         const auto has = [&](const char* key) {
             return alternative.pool.places.has(std::string("mapping.") + key);
         };

@@ -174,7 +174,17 @@ class Cutter {
                 add(*found, seen);
             }
         }
-        if (const auto found = fill(chips, plan)) add(*found, seen);
+        const auto found = fill(chips, plan, 0);
+        if (!found) return;
+        add(*found, seen);
+        // The most groups that fit may leave no chip to take a failed one's place.
+        if (!ground_.standing_by) return;
+        const double reserve = ground_.standing_by(found->chips);
+        if (chips - found->chips >= reserve) return;
+        if (const auto fewer = fill(chips, plan, reserve)) {
+            space_.combinations += variants;
+            add(*fewer, seen);
+        }
     }
 
     void add(const PlanCandidate& found, std::vector<std::string>& seen) {
@@ -233,8 +243,8 @@ class Cutter {
             one.plan.order};
     }
 
-    // The most data parallelism that the ranks carry, and the batch.
-    std::optional<PlanCandidate> fill(int chips, TrainingPlan plan) {
+    // The most data parallelism that the ranks carry beside `reserve` chips, and the batch.
+    std::optional<PlanCandidate> fill(int chips, TrainingPlan plan, double reserve) {
         const long ranks = static_cast<long>(chips) * ground_.ranks_per_chip;
         const long unit = static_cast<long>(plan.tensor_parallel) * plan.more.context_parallel;
         const long most = ranks / (unit * plan.pipeline_parallel);
@@ -246,6 +256,7 @@ class Cutter {
             const long used = data * unit * plan.pipeline_parallel;
             if (static_cast<double>(used) < least) break;
             if (used % ground_.ranks_per_chip != 0) continue;
+            if (static_cast<double>(chips - used / ground_.ranks_per_chip) < reserve) continue;
             plan.data_parallel = static_cast<int>(data);
             PlanCandidate one{plan, ground_.job.global_batch,
                               static_cast<int>(used / ground_.ranks_per_chip), chips};
@@ -270,7 +281,7 @@ class Cutter {
             if (problems.front().key != "schedule" && problems.front().key != "global_batch")
                 return {};
         }
-        if (space_.first_problem.empty()) {
+        if (space_.first_problem.empty() && reserve == 0) {
             const long product = unit * plan.pipeline_parallel * step;
             space_.first_problem.emplace_back(
                 "idle",

@@ -5,6 +5,7 @@
 // are folded over the ranks of a stage (expert x expert-tensor parallel divide them).
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,9 @@ struct PlanGround {
     const TrainingPlan& start;  // what is not searched is as here
     int chips = 0, ranks_per_chip = 1;
     long domain_ranks = 1;  // of scale-up: tensor parallelism stays within
+    // Chips that have to stand by for a job of so many, so that it seldom waits for a repair; null
+    // where nothing fails.
+    std::function<double(int chips)> standing_by;
 };
 
 // Which degrees `start` is to be kept to.

@@ -76,11 +76,13 @@ void describe(Form& form, CheckpointSpec& checkpoint) {
 template <class Form>
 void describe(Form& form, FailureSource& source) {
     form.required("component", source.component, "what fails");
-    form.optional("units", source.units, "of them in the job; as many as chips if absent",
+    form.optional("units", source.units, "of them in the job; as many as hold its chips if absent",
                   positive());
     form.required("mean_time_between", source.mean_time_between, "failures of one unit",
                   positive());
     form.optional("repair", source.repair, "until the unit is back as a spare", non_negative());
+    form.optional("chips", source.chips,
+                  "that go with one unit; as many spares take its place at once", at_least(1));
     form.optional("spares_memory", source.spares_memory,
                   "whether copies in other ranks' memory survive it");
 }

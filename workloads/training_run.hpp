@@ -2,15 +2,26 @@
 //
 // Failures come as a Poisson process of rate L = sum of units / mean time between failures. One
 // costs what was done since the last usable checkpoint, the time to notice and restart, and, where
-// no spare is left, the wait for the first repair. With interval T of work, stall C a checkpoint
-// and restart R, the expected time of a run of work W is
+// no spare is left, the wait for the first repair. With interval T of work, stall C a checkpoint,
+// restart R and U until a checkpoint is usable, the expected time of a run of work W is
 //
-//   E = W / T x exp(L R) / L x (exp(L (T + C)) - 1)                  [one kind of checkpoint]
+//   E = W / T x exp(L R) / L x exp(L U) x (exp(L (T + C)) - 1)
 //
-// (Daly, A higher order estimate of the optimum checkpoint interval, FGCS 22, 2006, equation 13);
-// its minimum for small C is Young's T = sqrt(2 C / L). Copies in other ranks' memory beside
-// checkpoints on storage split the failures in those they survive and the rest; the loss is then
-// taken to first order, which the simulation of single failures checks.
+// (Daly, A higher order estimate of the optimum checkpoint interval, FGCS 22, 2006, equation 13,
+// for U = 0; a life of length X keeps floor((X - U) / (T + C)) intervals); its minimum for small C
+// is Young's T = sqrt(2 C / L). Beside copies in other ranks' memory, every a of time, failures are
+// of two kinds, m that the copies survive and s that they do not. With p = exp(-L a), q = 1 - p
+// split by their rates, r the chance that a restart from memory, of A on the mean, is not itself
+// broken by one of s, and D a restart from storage, the time V of the n parts of a storage interval
+// solves
+//
+//   V_i = q / L + p V_(i-1) + q_m (A + r V_i + (1 - r) (D + V_n)) + q_s (D + V_n),  V_0 = 0
+//   V_n = b / g x ((1 - g)^-n - 1),  g = (q_m (1 - r) + q_s) / (1 - q_m r),
+//   b = (q / L + q_m (A + (1 - r) D) + q_s D) / (1 - q_m r)
+//
+// which for s alone is Daly's; exp(L_s U_s + L_m U_m) stands for what is not usable yet (beside a
+// checkpoint on storage the first of the two that is). Single
+// failures, drawn one by one, check it.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +38,7 @@ struct FailureSource {
     Seconds mean_time_between{0.0};  // of one unit
     Seconds repair{0.0};             // until the unit is back as a spare; 0: nothing to replace
     bool spares_memory = true;       // copies in other ranks' memory survive it
+    long chips = 1;                  // that go with one unit, and as many spares replace it
 };
 
 struct CheckpointSpec {
@@ -50,17 +62,23 @@ struct TrainingRunSpec {
 
 struct TrainingRun {
     Seconds wall{0.0}, work{0.0};  // work: steps and evaluations, each once
+    Seconds evaluations{0.0};      // of the work
     Seconds checkpoints{0.0}, lost{0.0}, restarts{0.0}, waiting{0.0};  // sum to wall - work
     double interruptions = 0;
-    double goodput = 0;                                   // work / wall
+    double goodput = 0;                                   // steps, each once, over wall
     Seconds storage_interval{0.0}, memory_interval{0.0};  // as run
 };
 
 // Mean time between failures of the whole job.
 Seconds time_between_failures(const std::vector<FailureSource>& failures);
 
-// Throws std::invalid_argument for what cannot be: no steps, a checkpoint interval with its stall,
-// or a restart, longer than the time between failures (nothing would ever be finished).
+// Under repair at a time, mean and twice its standard deviation (the number of units is Poisson's):
+// with as many spares the job seldom waits.
+double chips_under_repair(const std::vector<FailureSource>& failures);
+
+// Throws std::invalid_argument for what cannot be: no steps; a checkpoint, an interval or a restart
+// longer than the time between the failures that it is for; more chips of one failure than come
+// back (nothing would ever be finished).
 TrainingRun expected_run(const TrainingRunSpec& spec);
 
 // One draw; equal seeds give equal runs.

@@ -98,7 +98,7 @@ struct Scene {
           machine{hardware, fabric, alternative.collectives, alternative.ranks, Driver::plain},
           training(job, machine, cache) {
         const PlanGround ground{job, start, alternative.packages, alternative.chip.ranks,
-                                alternative.system.scale_up.domain.value};
+                                alternative.system.scale_up.domain.value, {}};
         space = plan_space(ground, filled_form(ground, *experiment.spec.plan, {}));
     }
 
@@ -136,6 +136,28 @@ TEST(PlanSpace, RaggedNumbersOfChipsLeaveSomeStandingBy) {
     EXPECT_EQ(one.chips, 28);
     EXPECT_EQ(one.chips_there, 30);
     EXPECT_EQ(one.global_batch, 252);
+}
+
+// 64 chips are sixteen groups of four, and one chip in 31 h fails for 48 h: 1.5 under repair and twice
+// 1.2 beside, four in all. Fifteen groups leave as many.
+TEST(PlanSpace, AGroupLessWhereNothingStandsByForRepairs) {
+    const std::string plan =
+        "plan: {batch: at-most, idle: 10 %, tensor_parallel: [4], pipeline_parallel: [1]";
+    const std::string text =
+        replaced(kDense, "plan: {tensor_parallel: [2, 4, 8], pipeline_parallel: [1, 2, 4]", plan);
+    const auto groups = [](const PlanReport& report) {
+        std::set<int> found;
+        for (const PlanTimed& one : report.alternatives.front().found.timed)
+            found.insert(one.candidate.plan.data_parallel);
+        return found;
+    };
+    EXPECT_EQ(groups(planned(text)), (std::set<int>{16}));
+    const std::string run =
+        "workload:\n  run:\n    tokens: 1 Ttok\n    restart: 600 s\n"
+        "    checkpoint: {stall: 10 s}\n"
+        "    failures: [{component: chip, mean_time_between: 2000 h, repair: 48 h}]\n";
+    const PlanReport failing = planned(replaced(text, "workload:\n", run));
+    EXPECT_EQ(groups(failing), (std::set<int>{15, 16}));
 }
 
 TEST(PlanMemory, IsThatOfThePlanAlone) {

@@ -73,6 +73,79 @@ TEST(TrainingRun, SingleFailuresMeetTheClosedForm) {
     }
 }
 
+// Far from first order: a checkpoint every minute that is usable after half an hour or nine hours,
+// copies in memory with failures every quarter of an hour, intervals that do not divide.
+TEST(TrainingRun, SingleFailuresMeetTheClosedFormWhereFailuresAreMany) {
+    TrainingRunSpec spec;
+    spec.steps = 5e5;
+    spec.step_time = Seconds(1);
+    spec.restart = Seconds(600);
+    spec.storage = {Seconds(60), Seconds(1), Seconds(1800), Seconds(120)};
+    spec.failures = {{"chip", 32, Seconds(320 * 3600), Seconds(0.0), true}};
+    const auto meets = [&](double within) {
+        EXPECT_NEAR(mean_wall(spec, 400) / expected_run(spec).wall.value(), 1, within);
+    };
+    meets(0.02);
+    spec.storage.until_usable = Seconds(9 * 3600);
+    meets(0.03);  // at its end a run of a week waits for no checkpoint
+    spec.failures[0].mean_time_between = Seconds(8 * 3600);
+    spec.storage = {Seconds(0.0), Seconds(10), Seconds(850), Seconds(120)};
+    spec.restart = Seconds(60);
+    meets(0.02);
+    spec.storage.until_usable = Seconds(60);
+    spec.memory = {Seconds(300), Seconds(1), Seconds(0.0), Seconds(20)};
+    meets(0.02);
+    spec.failures.push_back({"pod", 1, Seconds(7200), Seconds(0.0), false});
+    meets(0.02);
+    spec.storage.interval = Seconds(1000);
+    spec.memory = {Seconds(130), Seconds(2), Seconds(40), Seconds(20)};
+    meets(0.02);
+}
+
+// Nodes of eight chips, a failure every 10 h that takes 12 h to repair: fewer than eight spare
+// chips replace none.
+TEST(TrainingRun, SparesReplaceWholeUnits) {
+    TrainingRunSpec spec = spec_of(0, 1000, 1, 60);
+    spec.failures = {{"node of 8", 4, Seconds(40 * 3600), Seconds(12 * 3600), true, 8}};
+    const double none = expected_run(spec).goodput;
+    EXPECT_NEAR(none, 10.0 / (10 + 12), 0.01);
+    for (const long chips : {1L, 7L}) {
+        spec.spares = chips;
+        EXPECT_DOUBLE_EQ(expected_run(spec).goodput, none);
+        EXPECT_DOUBLE_EQ(simulated_run(spec, 1).goodput, [&] {
+            TrainingRunSpec without = spec;
+            without.spares = 0;
+            return simulated_run(without, 1).goodput;
+        }());
+    }
+    for (const long chips : {8L, 16L, 24L}) {
+        spec.spares = chips;
+        EXPECT_NEAR(mean_wall(spec, 200) / expected_run(spec).wall.value(), 1, 0.02) << chips;
+    }
+    EXPECT_GT(expected_run(spec).goodput, 0.95);
+}
+
+// 32 chips, one fails every 10 h for 12 h: 1.2 away on the mean; nodes of 8: 9.6, variance 64
+// x 1.2.
+TEST(TrainingRun, ChipsUnderRepair) {
+    FailureSource chip{"chip", 32, Seconds(320 * 3600), Seconds(12 * 3600), true};
+    EXPECT_NEAR(chips_under_repair({chip}), 1.2 + 2 * std::sqrt(1.2), 1e-12);
+    const FailureSource node{"node", 4, Seconds(40 * 3600), Seconds(12 * 3600), true, 8};
+    EXPECT_NEAR(chips_under_repair({node}), 9.6 + 2 * 8 * std::sqrt(1.2), 1e-12);
+    EXPECT_NEAR(chips_under_repair({chip, node}), 10.8 + 2 * std::sqrt(1.2 + 64 * 1.2), 1e-12);
+    chip.repair = Seconds(0.0);
+    EXPECT_EQ(chips_under_repair({chip}), 0);
+}
+
+// 1e5 steps of 10 s and an evaluation of 600 s every 100 of them: 1e6 of 1.6e6 s are training.
+TEST(TrainingRun, EvaluationsAreNoTraining) {
+    TrainingRunSpec spec = spec_of(0, 1e9, 0, 0);
+    spec.evaluate_every = 100;
+    spec.evaluation = Seconds(600);
+    EXPECT_DOUBLE_EQ(expected_run(spec).goodput, 1e6 / 1.6e6);
+    EXPECT_DOUBLE_EQ(simulated_run(spec, 1).goodput, 1e6 / 1.6e6);
+}
+
 // Young: sqrt(2 C / L) = sqrt(2 x 10 x 1e4) = 447 s.
 TEST(TrainingRun, FindsTheBestInterval) {
     TrainingRunSpec spec = spec_of(1e4, 0, 10, 300);
@@ -114,6 +187,12 @@ TEST(TrainingRun, SaysWhatCannotBe) {
     EXPECT_THAT(message(spec_of(100, 50, 1, 200)), HasSubstr("a restart takes"));
     EXPECT_THAT(message(spec_of(100, 500, 1, 1)), HasSubstr("work between two checkpoints"));
     EXPECT_THAT(message(TrainingRunSpec{}), HasSubstr("needs steps"));
+    TrainingRunSpec copies = spec_of(1e4, 1000, 1, 1);
+    copies.memory = {Seconds(2e4), Seconds(1), Seconds(0.0), Seconds(20)};
+    EXPECT_THAT(message(copies), HasSubstr("work between two copies in memory"));
+    TrainingRunSpec waits = spec_of(1e3, 500, 1, 1);
+    waits.failures[0].repair = Seconds(1e7);
+    EXPECT_THAT(message(waits), HasSubstr("nothing would ever be finished"));
     TrainingRunSpec spec = spec_of(1e4, 0, 10, 300);
     spec.failures[0].mean_time_between = Seconds(0.0);
     EXPECT_THAT(message(spec), HasSubstr("failures of chip"));
