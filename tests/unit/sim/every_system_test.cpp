@@ -66,10 +66,11 @@ ResolvedAlternative resolved(const std::string& settings, const std::string& sys
     if (!settings.empty()) all.push_back(parse_setting(settings));
     Catalog catalog(configs_root, all);
     const Node document = parse_yaml(
-        fmt::format("experiment: costs\n"
-                    "workload: {{kind: operator, operator: {{type: gemm, m: 128, n: 128, k: 128}}}}\n"
-                    "alternatives: [{{name: A, system: {}, chips: 1}}]\nprices: default\n",
-                    system),
+        fmt::format(
+            "experiment: costs\n"
+            "workload: {{kind: operator, operator: {{type: gemm, m: 128, n: 128, k: 128}}}}\n"
+            "alternatives: [{{name: A, system: {}, chips: 1}}]\nprices: default\n",
+            system),
         "costs.yaml");
     const ResolvedExperiment experiment = resolve(document, catalog);
     const ResolvedAlternative& one = experiment.alternatives.front();
