@@ -3,9 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
-#include "sim/experiment.hpp"
 #include "sim/price.hpp"
 #include "sim/resolve.hpp"
 #include "tests/unit/sim/billed_system.hpp"
