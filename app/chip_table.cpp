@@ -271,10 +271,11 @@ ShownChip shown_chip(const ChipSpec& chip, Catalog& catalog) {
     for (const std::string& name : catalog.names("system")) {
         SystemSpec system = read_system(catalog.load("system", name, place, "system"), name);
         if (system.chip != chip.name) continue;
-        if (!system.bill.parts.empty()) {
-            power_from_bill(
-                system, read_parts(catalog.load("parts", system.bill.parts, place, "bill.parts"),
-                                   system.bill.parts));
+        if (!system.bill.parts.empty() && !(system.power_per_chip.value > Watts(0.0))) {
+            const PartListSpec parts = read_parts(
+                catalog.load("parts", system.bill.parts, place, "bill.parts"), system.bill.parts);
+            chip_power_from(system, chip.power);
+            power_from_bill(system, bill_of(system, parts), parts);
         }
         shown.systems.push_back(system);
     }

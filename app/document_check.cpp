@@ -138,7 +138,7 @@ std::vector<Diagnostic> check_named(const std::string& kind, const Node& documen
     } else if (kind == "memory") {
         read_memory(document, path);
     } else if (kind == "system") {
-        const SystemSpec system = read_system(document, path);
+        SystemSpec system = read_system(document, path);
         std::vector<Diagnostic> problems;
         for (const auto& [other, name] : {std::pair<const char*, std::string>{"chip", system.chip},
                                           {"collectives", system.collectives}}) {
@@ -152,6 +152,9 @@ std::vector<Diagnostic> check_named(const std::string& kind, const Node& documen
             const PartListSpec parts =
                 read_parts(catalog.load("parts", system.bill.parts, bill->place, "bill.parts"),
                            system.bill.parts);
+            const Node chip =
+                catalog.load("chip", system.chip, document.find("chip")->place, "chip");
+            chip_power_from(system, read_chip(chip, system.chip).power);
             try {
                 (void)bill_of(system, parts);
             } catch (const std::invalid_argument& error) {

@@ -119,17 +119,27 @@ ShownSystem shown_system(const Node& document, const std::string& name, Catalog&
             shown.notes.push_back(fmt::format("{}: {}", system.name, error.what()));
         }
     }
-    if (!system.bill.parts.empty()) {
+    if (system.bill.parts.empty()) {
+        shown.notes.push_back(fmt::format(
+            "{} has no bill of parts: `bill: {{parts: default, per_chip: {{nic-400g: 1}}}}` and "
+            "the "
+            "switch, optic and cable of its levels make one (docs/fabric.md, Parts); podsim show "
+            "parts default lists them",
+            system.name));
+    } else {
         const PartListSpec parts =
             read_parts(load("parts", system.bill.parts, "bill"), system.bill.parts);
+        chip_power_from(shown.spec, chip.power);
         try {
             shown.bill = bill_of(system, parts);
             shown.power_of_record = system.power_per_chip.value > Watts(0.0);
-            power_from_bill(shown.spec, parts);
+            power_from_bill(shown.spec, *shown.bill, parts);
         } catch (const std::invalid_argument& error) {
             throw InputError(document.find("bill")->place, "bill", error.what(),
                              "podsim show parts lists them");
         }
+        for (const std::string& what : shown.bill->missing)
+            shown.notes.push_back(fmt::format("{}: {}", system.name, what));
     }
     const auto lists = catalog.names("prices");
     if (std::find(lists.begin(), lists.end(), "default") != lists.end()) {
@@ -138,6 +148,11 @@ ShownSystem shown_system(const Node& document, const std::string& name, Catalog&
         const auto at = prices.systems.find(name);
         if (at != prices.systems.end())
             shown.share_per_chip = at->second.share_per_chip.value.value();
+        const auto of_chip = prices.chips.find(chip.name);
+        if (of_chip != prices.chips.end() && of_chip->second.purchase) {
+            shown.chips_price =
+                of_chip->second.purchase->value.value() * static_cast<double>(system.chips);
+        }
     }
     return shown;
 }
@@ -201,6 +216,90 @@ class Table {
     std::string title_;
 };
 
+// Parts of any of the systems, in the order they first come.
+std::vector<std::string> parts_of(const Systems& systems) {
+    std::vector<std::string> names;
+    for (const ShownSystem& system : systems) {
+        if (!system.bill) continue;
+        for (const BillLine& line : system.bill->lines)
+            if (std::find(names.begin(), names.end(), line.part) == names.end())
+                names.push_back(line.part);
+    }
+    return names;
+}
+
+// What systems are built of, part by part and in all.
+void add_bill(Table& table, const Systems& systems) {
+    using OfLine = std::function<double(const BillLine&)>;
+    using OfBill = std::function<double(const Bill&)>;
+    const auto lines = [&](const OfLine& value, bool whole) {
+        for (const std::string& part : parts_of(systems)) {
+            table.row("  " + part, [&](const ShownSystem& s) {
+                if (!s.bill) return std::string();
+                for (const BillLine& line : s.bill->lines)
+                    if (line.part == part)
+                        return whole ? fmt::format("{:.0f}", value(line))
+                                     : significant(value(line));
+                return std::string();
+            });
+        }
+    };
+    const auto of_bill = [&](const char* label, const OfBill& value) {
+        table.row(label, [&](const ShownSystem& s) {
+            return s.bill ? significant(value(*s.bill)) : std::string();
+        });
+    };
+    const auto count = [&](const char* label, const OfBill& value) {
+        table.row(label, [&](const ShownSystem& s) {
+            return s.bill ? fmt::format("{:.0f}", value(*s.bill)) : std::string();
+        });
+    };
+    const auto range = [&](const OfBill& low, const OfBill& high) {
+        table.row("    lowest to highest", [&](const ShownSystem& s) {
+            return s.bill ? fmt::format("{:.0f}-{:.0f}", low(*s.bill), high(*s.bill))
+                          : std::string();
+        });
+    };
+    table.section("parts, all of it");
+    count("  switches", [](const Bill& b) { return b.switches; });
+    count("  optical modules", [](const Bill& b) { return b.optical_modules; });
+    count("  cables", [](const Bill& b) { return b.cables; });
+    table.section("bill of parts, number");
+    lines([](const BillLine& l) { return l.count; }, true);
+    table.section("bill of parts, kW");
+    lines([](const BillLine& l) { return l.power.value() / 1e3; }, false);
+    of_bill("  chips", [](const Bill& b) { return b.chips_power.value() / 1e3; });
+    of_bill("  fans, pumps, conversion",
+            [](const Bill& b) { return b.overhead_power.value() / 1e3; });
+    table.section("bill of parts, kUSD");
+    lines([](const BillLine& l) { return l.price.value() / 1e3; }, false);
+    of_bill("  assembly, margin", [](const Bill& b) { return b.overhead_price.value() / 1e3; });
+    of_bill("  all of it but the chips", [](const Bill& b) { return b.price.value() / 1e3; });
+    range([](const Bill& b) { return b.price_low.value() / 1e3; },
+          [](const Bill& b) { return b.price_high.value() / 1e3; });
+    table.row("  chips, default prices", [](const ShownSystem& s) {
+        return s.bill && s.chips_price ? significant(*s.chips_price / 1e3) : std::string();
+    });
+    table.section("power, kW");
+    table.row("  by its record", [](const ShownSystem& s) {
+        if (!s.power_of_record) return std::string();
+        return significant(s.spec.power_per_chip.value.value() * static_cast<double>(s.spec.chips) /
+                           1e3);
+    });
+    of_bill("  by its parts", [](const Bill& b) { return b.power.value() / 1e3; });
+    range([](const Bill& b) { return b.power_low.value() / 1e3; },
+          [](const Bill& b) { return b.power_high.value() / 1e3; });
+    table.section("system share of a chip, USD");
+    table.row("  by the default prices", [](const ShownSystem& s) {
+        return s.share_per_chip ? fmt::format("{:.0f}", *s.share_per_chip) : std::string();
+    });
+    table.row("  by its parts", [](const ShownSystem& s) {
+        return s.bill ? fmt::format("{:.0f}",
+                                    s.bill->price.value() / static_cast<double>(s.spec.chips))
+                      : std::string();
+    });
+}
+
 std::string table_of(const Systems& systems) {
     Table table(systems);
     table.row("", [](const ShownSystem& s) { return s.spec.name; });
@@ -228,38 +327,7 @@ std::string table_of(const Systems& systems) {
             }
         }
     }
-    table.section("parts, all of it");
-    const auto part = [&](const char* label, auto&& value) {
-        table.row(label, [&](const ShownSystem& s) {
-            return s.bill ? fmt::format("{:.0f}", value(*s.bill)) : std::string();
-        });
-    };
-    part("  switches", [](const Bill& b) { return b.switches; });
-    part("  optical modules", [](const Bill& b) { return b.optical_modules; });
-    part("  cables", [](const Bill& b) { return b.cables; });
-    table.section("power, kW");
-    table.row("  by its record", [](const ShownSystem& s) {
-        if (!s.power_of_record) return std::string();
-        return significant(s.spec.power_per_chip.value.value() * static_cast<double>(s.spec.chips) /
-                           1e3);
-    });
-    table.row("  by its parts", [](const ShownSystem& s) {
-        return s.bill ? significant(s.bill->power.value() / 1e3) : std::string();
-    });
-    table.row("    lowest to highest", [](const ShownSystem& s) {
-        return s.bill ? fmt::format("{:.0f}-{:.0f}", s.bill->power_low.value() / 1e3,
-                                    s.bill->power_high.value() / 1e3)
-                      : std::string();
-    });
-    table.section("system share of a chip, USD");
-    table.row("  by the default prices", [](const ShownSystem& s) {
-        return s.share_per_chip ? fmt::format("{:.0f}", *s.share_per_chip) : std::string();
-    });
-    table.row("  by its parts", [](const ShownSystem& s) {
-        return s.bill ? fmt::format("{:.0f}",
-                                    s.bill->price.value() / static_cast<double>(s.spec.chips))
-                      : std::string();
-    });
+    add_bill(table, systems);
     return table.text();
 }
 
@@ -316,6 +384,7 @@ nlohmann::ordered_json to_json(const ShownSystem& system) {
     json["power"] =
         system.spec.power_per_chip.value.value() * static_cast<double>(system.spec.chips);
     if (system.share_per_chip) json["system_share_per_chip"] = *system.share_per_chip;
+    if (system.chips_price) json["chips_price"] = *system.chips_price;
     if (system.bill) {
         Json lines = Json::array();
         for (const BillLine& line : system.bill->lines) {
@@ -323,14 +392,21 @@ nlohmann::ordered_json to_json(const ShownSystem& system) {
                              {"title", line.title},
                              {"count", line.count},
                              {"power", line.power.value()},
-                             {"price", line.price.value()}});
+                             {"power_low", line.power_low.value()},
+                             {"power_high", line.power_high.value()},
+                             {"price", line.price.value()},
+                             {"price_low", line.price_low.value()},
+                             {"price_high", line.price_high.value()}});
         }
         json["bill"] = {{"switches", system.bill->switches},
                         {"optical_modules", system.bill->optical_modules},
                         {"cables", system.bill->cables},
+                        {"chips_power", system.bill->chips_power.value()},
+                        {"overhead_power", system.bill->overhead_power.value()},
                         {"power", system.bill->power.value()},
                         {"power_low", system.bill->power_low.value()},
                         {"power_high", system.bill->power_high.value()},
+                        {"overhead_price", system.bill->overhead_price.value()},
                         {"price", system.bill->price.value()},
                         {"price_low", system.bill->price_low.value()},
                         {"price_high", system.bill->price_high.value()},

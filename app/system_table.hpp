@@ -40,6 +40,7 @@ struct ShownSystem {
     std::optional<Bill> bill;
     bool power_of_record = true;           // else of its bill
     std::optional<double> share_per_chip;  // USD, of the default prices
+    std::optional<double> chips_price;     // USD, of all chips at the default prices
     std::vector<std::string> notes;
 };
 

@@ -56,6 +56,39 @@ void describe(Form& form, RackSpec& rack) {
     form.required("power", rack.power, "what it is fed", positive());
 }
 
+namespace {
+
+// What no system is built of is a slip of the pen.
+template <class Form>
+void check_bill(Form& form, const BillSpec& bill) {
+    constexpr double kMany = 1e6;
+    const auto few = [&](const std::string& key, const std::map<std::string, double>& parts) {
+        for (const auto& [part, count] : parts) {
+            if (count > kMany)
+                form.problem("bill", fmt::format("{}.{}: {} of it", key, part, count),
+                             "up to 1,000,000");
+        }
+    };
+    few("per_chip", bill.per_chip);
+    for (const auto& [name, group] : bill.groups) few("groups." + name, group.parts);
+    const auto overhead = [&](const char* key, const Sourced<double>& more) {
+        if (more.high.value_or(more.value) > 10 || more.value > 10)
+            form.problem("bill", fmt::format("{}: {} times the parts", key, more.value),
+                         "up to 10 times");
+    };
+    overhead("power_overhead", bill.power_overhead);
+    overhead("price_overhead", bill.price_overhead);
+    if (bill.chip_power.value > Watts(kMany))
+        form.problem("bill", "chip_power: " + to_string(bill.chip_power.value), "up to 1 MW");
+    for (const auto* network : {&bill.scale_up, &bill.scale_out}) {
+        if (*network && (*network)->bandwidth > BytesPerSecond(1e18))
+            form.problem("bill", "bandwidth: " + to_string((*network)->bandwidth),
+                         "a rate of up to 1e18 B/s");
+    }
+}
+
+}  // namespace
+
 template <class Form>
 void describe(Form& form, SystemSpec& system) {
     form.required("title", system.title, "name in words");
@@ -79,6 +112,7 @@ void describe(Form& form, SystemSpec& system) {
                                  to_string(system.power_per_chip.value)));
     }
     form.optional("bill", system.bill, "what it is built of beside its links, for costs and power");
+    if (form.ok()) check_bill(form, system.bill);
     if (form.ok() && system.bill.parts.empty() && !(system.power_per_chip.value > Watts(0.0))) {
         form.problem("power_per_chip", "is missing, and there is no bill to add it up from",
                      "power_per_chip, or bill");

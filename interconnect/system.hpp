@@ -49,8 +49,8 @@ struct SystemSpec {
     Sourced<Watts> power_per_chip;  // all-in: chip, host, network, cooling fans; nameplate
                                     // (0 until `power_from_bill` where it is not given)
     std::optional<RackSpec> rack;
-    BillSpec bill;                   // what it is built of beside its links
-    std::optional<Usd> built_share;  // of a chip by that bill, where whoever resolves works it out
+    BillSpec bill;                            // what it is built of beside its links
+    std::optional<Sourced<Usd>> built_share;  // of a chip by that bill, worked out when resolved
 };
 
 class TopologyTimes;

@@ -103,7 +103,7 @@ std::optional<CostBasis> silicon_basis(const PriceSpec& prices, const ChipSpec& 
     if (system_price != nullptr) {
         share = system_price->share_per_chip;
     } else if (system.built_share) {
-        share = {*system.built_share, {}, {}, "its bill of parts", Confidence::derived, ""};
+        share = *system.built_share;
     }
     const auto parts_at = [&](Band band) {
         const SiliconCost cost =
@@ -175,7 +175,7 @@ std::vector<CostBasis> cost_bases(const PriceSpec& prices, const ChipSpec& chip,
     }
     if (chip_price != nullptr && chip_price->purchase && (built || system_price != nullptr)) {
         const auto& purchase = *chip_price->purchase;
-        const Usd share = built ? *system.built_share : system_price->share_per_chip.value;
+        const Usd share = built ? system.built_share->value : system_price->share_per_chip.value;
         const auto parts = owning(prices, system, purchase.value, share);
         bases.push_back({"owned",
                          sum_of(parts),

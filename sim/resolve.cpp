@@ -30,20 +30,26 @@ namespace {
 
 using Problems = std::vector<Diagnostic>;
 
+// The chip that a system's file names, where `standing` may be another that stands in it.
+ChipSpec own_chip(const ChipSpec& standing, const SystemSpec& system, const Node& system_document,
+                  Catalog& catalog) {
+    if (standing.name == system.chip) return standing;
+    const Place place = system_document.find("chip")->place;
+    return read_chip(catalog.load("chip", system.chip, place, "chip"), system.chip);
+}
+
+const Sourced<Watts>& power_as_built(const ChipSpec& chip) {
+    return chip.power_as_built ? *chip.power_as_built : chip.power;
+}
+
 // A system is built around the chip its file names, as that one's file says. Whatever chip stands
 // in it, host, network and fans draw what they did:
 //
 //   host = nameplate - design power of the system's own chip,  nameplate' = host + design power
 void divide_power(ResolvedAlternative& alternative, const Node& system_document, Catalog& catalog) {
     SystemSpec& system = alternative.system;
-    const auto built_for = [](const ChipSpec& chip) {
-        return chip.power_as_built.value_or(chip.power).value;
-    };
-    Watts own = built_for(alternative.chip);
-    if (alternative.chip.name != system.chip) {
-        const Place place = system_document.find("chip")->place;
-        own = built_for(read_chip(catalog.load("chip", system.chip, place, "chip"), system.chip));
-    }
+    const ChipSpec built_for = own_chip(alternative.chip, system, system_document, catalog);
+    const Watts own = power_as_built(built_for).value;
     Sourced<Watts>& nameplate = system.power_per_chip;
     alternative.host_power = max(Watts(0.0), nameplate.value - own);
     const Watts more = alternative.chip.power.value - own;
@@ -220,8 +226,8 @@ Node look_at_memory(ResolvedAlternative& result, const Node& document, Catalog& 
 
 // Where its record does not say the power of a chip, or no price list has the system, its bill of
 // parts says what a chip draws and what of the system it has to pay.
-void add_bill(SystemSpec& system, const Node& document, const ResolvedExperiment& experiment,
-              Catalog& catalog) {
+void add_bill(SystemSpec& system, const ChipSpec& chip, const Node& document,
+              const ResolvedExperiment& experiment, Catalog& catalog) {
     const auto& known = experiment.prices.systems;
     const bool priced = known.count(system.name) > 0 || known.count(system.variant_of) > 0;
     const bool powered = system.power_per_chip.value > Watts(0.0);
@@ -229,10 +235,11 @@ void add_bill(SystemSpec& system, const Node& document, const ResolvedExperiment
     const Place place = document.find("bill")->place;
     const PartListSpec parts = read_parts(
         catalog.load("parts", system.bill.parts, place, "bill.parts"), system.bill.parts);
+    chip_power_from(system, power_as_built(own_chip(chip, system, document, catalog)));
     try {
-        power_from_bill(system, parts);
-        if (!priced)
-            system.built_share = bill_of(system, parts).price / static_cast<double>(system.chips);
+        const Bill bill = bill_of(system, parts);
+        power_from_bill(system, bill, parts);
+        if (!priced) system.built_share = share_by_bill(system, bill, parts);
     } catch (const std::invalid_argument& error) {
         throw InputError(place, "bill", error.what(), "podsim show parts NAME lists them");
     }
@@ -275,9 +282,11 @@ void resolve_alternative(ResolvedAlternative& result, const ResolvedExperiment& 
                           loader.load("chip", pool.chip, &system, chip, result.chip, read_chip) &&
                           attempt(problems, [&] { load_process(result.chip, chip, catalog); });
     if (has_chip) attempt(problems, [&] { memory = look_at_memory(result, chip, catalog); });
-    if (has_system)
-        attempt(problems, [&] { add_bill(result.system, system, experiment, catalog); });
-    if (has_system && has_chip) attempt(problems, [&] { divide_power(result, system, catalog); });
+    if (has_system && has_chip) {
+        attempt(problems,
+                [&] { add_bill(result.system, result.chip, system, experiment, catalog); });
+        attempt(problems, [&] { divide_power(result, system, catalog); });
+    }
     if (has_system) {
         if (!pool.slice.empty()) cut_slice(result.system, pool, problems);
         for (const std::string& what : break_parts(result.system, pool.faults, pool.path, problems))

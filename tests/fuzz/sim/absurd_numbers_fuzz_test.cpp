@@ -49,7 +49,7 @@ void collect(const Node& node, const std::string& prefix, const std::string& pat
         collect(*value, prefix, path, keys);
     } else {
         for (const auto& entry : node.entries) {
-            const bool words = entry.key == "source" || entry.key == "bill" || entry.key == "date";
+            const bool words = entry.key == "source" || entry.key == "date";
             if (!words)
                 collect(entry.value, prefix, path.empty() ? entry.key : path + "." + entry.key,
                         keys);

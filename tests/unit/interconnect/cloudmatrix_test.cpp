@@ -17,7 +17,12 @@ SystemSpec system_with(const std::vector<std::string>& settings, const std::stri
     return read_system(Catalog(configs_root, all).load("system", name, {}, ""), name);
 }
 SystemSpec cloudmatrix() {
-    return system_with({}, "cloudmatrix384");
+    SystemSpec system = system_with({}, "cloudmatrix384");
+    Sourced<Watts> package;
+    package.value = Watts(700);
+    package.high = Watts(780);
+    chip_power_from(system, package);
+    return system;
 }
 
 // arXiv 2506.12708: 512 B read in the node and across; arXiv 2607.06202: one and two hops.
@@ -53,11 +58,12 @@ TEST(CloudMatrix, PowerFromItsBill) {
     const PartListSpec parts =
         read_parts(Catalog(configs_root).load("parts", "default", {}, ""), "default");
     SystemSpec system = cloudmatrix();
-    power_from_bill(system, parts);
+    const Bill bill = bill_of(system, parts);
+    power_from_bill(system, bill, parts);
     EXPECT_EQ(system.power_per_chip.value, cloudmatrix().power_per_chip.value);
     system.power_per_chip = {};
-    power_from_bill(system, parts);
-    EXPECT_NEAR(system.power_per_chip.value * 384 / bill_of(cloudmatrix(), parts).power, 1, 1e-12);
+    power_from_bill(system, bill, parts);
+    EXPECT_NEAR(system.power_per_chip.value * 384 / bill.power, 1, 1e-12);
     EXPECT_EQ(system.power_per_chip.confidence, Confidence::derived);
     EXPECT_LT(*system.power_per_chip.low, system.power_per_chip.value);
     EXPECT_GT(*system.power_per_chip.high, system.power_per_chip.value);

@@ -10,7 +10,7 @@
 #include "sim/experiment.hpp"
 #include "sim/price.hpp"
 #include "sim/resolve.hpp"
-#include "tests/support/readers.hpp"
+#include "tests/unit/sim/billed_system.hpp"
 
 namespace podsim {
 namespace {
@@ -23,7 +23,7 @@ std::vector<SystemSpec> systems_of(const std::string& chip) {
     Catalog catalog(configs_root);
     for (const std::string& name : catalog.names("system")) {
         const SystemSpec system = read_system(catalog.load("system", name, {}, ""), name);
-        if (system.chip == chip) systems.push_back(system);
+        if (system.chip == chip) systems.push_back(billed_system(name).system);
     }
     return systems;
 }

@@ -89,7 +89,8 @@ TEST(CostBases, PartsStandInForAPrice) {
     std::vector<std::string> notes;
     Machine machine;
     machine.system.name = "another";
-    machine.system.built_share = Usd(10000);
+    machine.system.built_share.emplace();
+    machine.system.built_share->value = Usd(10000);
     const auto bases = cost_bases(test_prices(), machine.chip, machine.system, notes);
     ASSERT_EQ(bases.size(), 2u);
     EXPECT_NEAR(bases[1].parts[1].second, 0.391245, 1e-6);
