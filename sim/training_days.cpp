@@ -29,9 +29,9 @@ void require_possible(const ResolvedExperiment& experiment, const ResolvedAltern
     const TrainingRunSpec spec = training_run_spec(form, alternative.packages, 1000, Seconds(1.0));
     try {
         (void)expected_run(spec);
-    } catch (const std::invalid_argument& error) {
+    } catch (const RunProblem& error) {
         const Seconds between = time_between_failures(spec.failures);
-        throw InputError({at_key(experiment.spec.workload, "run.checkpoint", error.what(),
+        throw InputError({at_key(experiment.spec.workload, "run." + error.key, error.what(),
                                  fmt::format("less than {} would do: {} chips fail that often",
                                              to_string(between), alternative.packages))});
     }
@@ -117,6 +117,10 @@ void add_days(AlternativeResult& result, const ResolvedExperiment& experiment,
         if (basis.high) metric.high = hours * *basis.high;
         result.metrics.push_back(std::move(metric));
     }
+    if (!result.cost.empty())
+        add("run_cost_per_trillion_tokens",
+            wall / hour * paid * result.cost.front().usd_per_hour_per_chip / 1e6 / (tokens / 1e12),
+            "MUSD/Ttok");
     // What waits and restarts, and spares all the while, draws what it draws at rest.
     double energy = 0;
     for (const EnergyPart& part : result.energy) energy += part.joules;

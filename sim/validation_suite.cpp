@@ -92,6 +92,7 @@ const std::map<std::string, Dimension>& metric_dimensions() {
         {"run_time", time},
         {"run_chip_hours", time},
         {"run_cost", Usd::dimension},
+        {"run_cost_per_trillion_tokens", per_token},
         {"goodput", share},
         {"memory_peak", Bytes::dimension},
         {"utilization_matrix", share},

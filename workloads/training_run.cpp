@@ -157,20 +157,20 @@ Seconds best_interval(const TrainingRunSpec& spec, const FailureRates& rates) {
     return Seconds(std::exp(low));
 }
 
-[[noreturn]] void refuse(const std::string& what, Seconds between) {
-    throw std::invalid_argument(
-        fmt::format("{}, but the job fails every {}: nothing would ever be finished", what,
-                    to_string(between)));
+[[noreturn]] void refuse(const char* key, const std::string& what, Seconds between) {
+    throw RunProblem(
+        key, fmt::format("{}, but the job fails every {}: nothing would ever be finished", what,
+                         to_string(between)));
 }
 
-void require_finite(const std::string& what, Seconds length, double rate) {
+void require_finite(const char* key, const std::string& what, Seconds length, double rate) {
     if (rate > 0 && length > Seconds(1 / rate))
-        refuse(fmt::format("{} takes {}", what, to_string(length)), Seconds(1 / rate));
+        refuse(key, fmt::format("{} takes {}", what, to_string(length)), Seconds(1 / rate));
 }
 
 void check(const TrainingRunSpec& spec, const FailureRates& rates) {
     if (!(spec.steps > 0) || !(spec.step_time > Seconds(0.0)))
-        throw std::invalid_argument("a run needs steps that take time");
+        throw RunProblem("tokens", "a run needs steps that take time");
     for (const FailureSource& source : spec.failures) {
         if (!(source.mean_time_between > Seconds(0.0)) || source.units < 0 || source.chips < 1) {
             throw std::invalid_argument(fmt::format(
@@ -178,15 +178,18 @@ void check(const TrainingRunSpec& spec, const FailureRates& rates) {
                 source.component, source.units, source.chips, to_string(source.mean_time_between)));
         }
     }
-    require_finite("a checkpoint", spec.storage.stall + spec.storage.until_usable,
+    require_finite("checkpoint", "a checkpoint", spec.storage.stall + spec.storage.until_usable,
                    rates.from_storage);
-    require_finite("a restart", spec.restart + spec.storage.restore, rates.all);
-    require_finite("work between two checkpoints", spec.storage.interval, rates.from_storage);
+    require_finite("restart", "a restart", spec.restart + spec.storage.restore, rates.all);
+    require_finite("checkpoint", "work between two checkpoints", spec.storage.interval,
+                   rates.from_storage);
     if (!has_memory(spec)) return;
-    require_finite("a copy in memory", spec.memory.stall + spec.memory.until_usable,
+    require_finite("memory_checkpoint", "a copy in memory",
+                   spec.memory.stall + spec.memory.until_usable, rates.from_memory);
+    require_finite("memory_checkpoint", "a restart from memory", spec.restart + spec.memory.restore,
+                   rates.all);
+    require_finite("memory_checkpoint", "work between two copies in memory", spec.memory.interval,
                    rates.from_memory);
-    require_finite("a restart from memory", spec.restart + spec.memory.restore, rates.all);
-    require_finite("work between two copies in memory", spec.memory.interval, rates.from_memory);
 }
 
 }  // namespace
@@ -229,7 +232,8 @@ TrainingRun expected_run(const TrainingRunSpec& spec) {
                                        run.memory.interval);
     // A run of more than a thousand times its work is one that nobody would let go on.
     if (!(expected.goodput > 1e-3 * (expected.work - expected.evaluations) / expected.work))
-        refuse(fmt::format("a run with {} of work between checkpoints and {} of restart",
+        refuse("failures",
+               fmt::format("a run with {} of work between checkpoints and {} of restart",
                            to_string(run.storage.interval), to_string(run.restart)),
                Seconds(1 / rates.all));
     return expected;

@@ -25,7 +25,9 @@
 #pragma once
 
 #include <cstdint>
+#include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/units.hpp"
@@ -69,6 +71,13 @@ struct TrainingRun {
     Seconds storage_interval{0.0}, memory_interval{0.0};  // as run
 };
 
+// What cannot be, and the key of a run that says so ("checkpoint", "memory_checkpoint", ...).
+struct RunProblem : std::invalid_argument {
+    RunProblem(std::string its_key, const std::string& what)
+        : std::invalid_argument(what), key(std::move(its_key)) {}
+    std::string key;
+};
+
 // Mean time between failures of the whole job.
 Seconds time_between_failures(const std::vector<FailureSource>& failures);
 
@@ -76,7 +85,7 @@ Seconds time_between_failures(const std::vector<FailureSource>& failures);
 // with as many spares the job seldom waits.
 double chips_under_repair(const std::vector<FailureSource>& failures);
 
-// Throws std::invalid_argument for what cannot be: no steps; a checkpoint, an interval or a restart
+// Throws RunProblem for what cannot be: no steps; a checkpoint, an interval or a restart
 // longer than the time between the failures that it is for; more chips of one failure than come
 // back (nothing would ever be finished).
 TrainingRun expected_run(const TrainingRunSpec& spec);

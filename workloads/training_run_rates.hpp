@@ -23,7 +23,7 @@ Seconds evaluations_of(const TrainingRunSpec& spec);
 Seconds work_of(const TrainingRunSpec& spec);
 
 // With intervals of whole steps, that of storage a multiple of that of memory, the best one where
-// none is said. Throws std::invalid_argument as expected_run does.
+// none is said. Throws RunProblem as expected_run does.
 TrainingRunSpec resolved_run(const TrainingRunSpec& spec, const FailureRates& rates);
 
 }  // namespace podsim

@@ -97,8 +97,12 @@ struct Scene {
           cache(hardware, alternative.kernels, Fidelity::analytic, true, RankState::busy),
           machine{hardware, fabric, alternative.collectives, alternative.ranks, Driver::plain},
           training(job, machine, cache) {
-        const PlanGround ground{job, start, alternative.packages, alternative.chip.ranks,
-                                alternative.system.scale_up.domain.value, {}};
+        const PlanGround ground{job,
+                                start,
+                                alternative.packages,
+                                alternative.chip.ranks,
+                                alternative.system.scale_up.domain.value,
+                                {}};
         space = plan_space(ground, filled_form(ground, *experiment.spec.plan, {}));
     }
 
@@ -138,8 +142,8 @@ TEST(PlanSpace, RaggedNumbersOfChipsLeaveSomeStandingBy) {
     EXPECT_EQ(one.global_batch, 252);
 }
 
-// 64 chips are sixteen groups of four, and one chip in 31 h fails for 48 h: 1.5 under repair and twice
-// 1.2 beside, four in all. Fifteen groups leave as many.
+// 64 chips are sixteen groups of four, and one chip in 31 h fails for 48 h: 1.5 under repair and
+// twice 1.2 beside, four in all. Fifteen groups leave as many.
 TEST(PlanSpace, AGroupLessWhereNothingStandsByForRepairs) {
     const std::string plan =
         "plan: {batch: at-most, idle: 10 %, tensor_parallel: [4], pipeline_parallel: [1]";
@@ -153,10 +157,10 @@ TEST(PlanSpace, AGroupLessWhereNothingStandsByForRepairs) {
     };
     EXPECT_EQ(groups(planned(text)), (std::set<int>{16}));
     const std::string run =
-        "workload:\n  run:\n    tokens: 1 Ttok\n    restart: 600 s\n"
-        "    checkpoint: {stall: 10 s}\n"
-        "    failures: [{component: chip, mean_time_between: 2000 h, repair: 48 h}]\n";
-    const PlanReport failing = planned(replaced(text, "workload:\n", run));
+        "schedule: 1f1b, run: {tokens: 1 Ttok, restart: 600 s, checkpoint: {stall: 10 s}, "
+        "failures: "
+        "[{component: chip, mean_time_between: 2000 h, repair: 48 h}]}}";
+    const PlanReport failing = planned(replaced(text, "schedule: 1f1b}", run));
     EXPECT_EQ(groups(failing), (std::set<int>{15, 16}));
 }
 
