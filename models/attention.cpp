@@ -11,6 +11,7 @@ namespace podsim {
 
 std::vector<Operator> AttentionBlock::all() const {
     std::vector<Operator> operators = project;
+    operators.insert(operators.end(), score.begin(), score.end());
     operators.insert(operators.end(), attend.begin(), attend.end());
     operators.insert(operators.end(), output.begin(), output.end());
     return operators;
@@ -25,7 +26,12 @@ AttentionBlock attention_parts(const ModelSpec& model, const Precision& precisio
         throw std::invalid_argument(fmt::format(
             "{}: attention sp-tp-sp is for latent attention over the whole context", model.name));
     }
-    return std::visit([&](const auto& one) { return attention_of(one, model, precision, shape); },
+    StepShape own = shape;
+    if (shape.cuts_cache() && !grows_with_context(attention)) {
+        own.sequences = shape.own_sequences();
+        own.context_parallel = 1;
+    }
+    return std::visit([&](const auto& one) { return attention_of(one, model, precision, own); },
                       attention);
 }
 
