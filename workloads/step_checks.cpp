@@ -199,13 +199,17 @@ void require_shared_sequences(const StepSpec& spec) {
         refuse("attention sp-tp-sp already divides the tokens of a group", "attention tp");
     if (spec.images) refuse("images of a prompt are not divided", "1");
     const bool by_heads = m.context.context_exchange == ContextExchange::all_to_all;
-    const std::string problem = context_problem(spec.model, spec.phase, m.tensor_parallel, ranks,
-                                                by_heads ? ContextCut::heads : ContextCut::queries);
-    if (problem.empty()) return;
-    const bool in_turn =
-        context_problem(spec.model, spec.phase, m.tensor_parallel, ranks, ContextCut::queries)
-            .empty();
-    refuse(problem, in_turn ? "context_exchange ring or all_gather" : "1");
+    const auto look = [&](const ModelSpec& model) {
+        const auto problem = [&](ContextCut cut) {
+            return context_problem(model, spec.phase, m.tensor_parallel, ranks, cut);
+        };
+        const std::string why = problem(by_heads ? ContextCut::heads : ContextCut::queries);
+        if (why.empty()) return;
+        refuse(why,
+               problem(ContextCut::queries).empty() ? "context_exchange ring or all_gather" : "1");
+    };
+    look(spec.model);
+    if (spec.speculation.draft) look(*spec.speculation.draft);
 }
 
 void require_lengths(const StepSpec& spec) {
