@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "base/at.hpp"
+#include "models/vector_operators.hpp"
 
 namespace podsim {
 
@@ -26,6 +27,7 @@ AttentionBlock attention_parts(const ModelSpec& model, const Precision& precisio
         throw std::invalid_argument(fmt::format(
             "{}: attention sp-tp-sp is for latent attention over the whole context", model.name));
     }
+    require_at_least_one("context parallel", shape.context_parallel);
     StepShape own = shape;
     if (shape.cuts_cache() && !grows_with_context(attention)) {
         own.sequences = shape.own_sequences();

@@ -32,7 +32,6 @@ AttentionParts::AttentionParts(const ModelSpec& model, const Precision& precisio
     : model_(model), precision_(precision), shape_(shape), tokens_(shape.own_tokens_of_context()) {
     require_at_least_one("sequences", shape.sequences);
     require_at_least_one("query", shape.query);
-    require_at_least_one("context parallel", shape.context_parallel);
     if (shape.context < shape.query) {
         throw std::invalid_argument(fmt::format("context {} is shorter than its {} new tokens",
                                                 shape.context, shape.query));

@@ -241,8 +241,9 @@ class Candidates {
             if (held.total() > held.capacity) return note_misfit(*beside, held);
         }
         BoundReplica replica{role, knobs.scheduler, capacity.blocks,
-                             workload.speculation.tokens_per_step()};
-        const long groups = one.replica.pool.mapping.data_parallel;
+                             workload.speculation.tokens_per_step(),
+                             one.replica.pool.mapping.data_parallel};
+        const long groups = replica.groups;
         replica.knobs.max_num_seqs *= groups;
         replica.knobs.max_num_batched_tokens *= groups;
         const double good = ground_.experiment.spec.serving_plan->good;

@@ -175,8 +175,8 @@ TEST(ContextSplit, AnIndexerChoosesFromAllParts) {
     const AttentionBlock block = attention_parts(model, Precision{}, shape, model.layers.front());
     EXPECT_THAT(names(block.score), ElementsAre("index_query_projection", "index_rotary",
                                                 "index_scores", "index_top_k"));
-    EXPECT_EQ(block.attend.front().name, "index_choice");
-    EXPECT_DOUBLE_EQ(std::get<VectorWork>(block.attend.front().body).elements, 8 * 4 * 64);
+    EXPECT_DOUBLE_EQ(std::get<VectorWork>(find(block.attend, "index_choice").body).elements,
+                     8 * 4 * 64);
     EXPECT_EQ(core(block.attend, "sparse_latent_attention").selected, 16);
     const auto sizes = context_exchanged(model, Precision{}, shape, model.layers.front());
     EXPECT_DOUBLE_EQ(sizes.proposed.value(), 8 * 4 * 64 * 8.0);

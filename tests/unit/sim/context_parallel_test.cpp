@@ -7,12 +7,19 @@
 #include <string>
 
 #include "sim/experiment.hpp"
+#include "sim/plan_run.hpp"
+#include "sim/serving_plan.hpp"
 #include "tests/support/readers.hpp"
+#include "tests/unit/sim/experiment_cases.hpp"
 
 namespace podsim {
 namespace {
 
 using testing::HasSubstr;
+
+// Of all alternatives: in eight bits, so that models find room.
+constexpr const char* kFormats =
+    "precision: {weights: int8, experts: int8, activations: int8, dispatch: int8}";
 
 struct Shared {
     const char* model;
@@ -26,10 +33,10 @@ Node experiment_of(const Shared& one, bool prefill, const std::string& length,
     return parse_yaml(
         fmt::format("experiment: shared sequences\n"
                     "workload: {{kind: {}, model: {}, {}: {} tokens, {}}}\n"
-                    "alternatives:\n  - {{name: A, system: cloudmatrix384, chips: {}, mapping: "
+                    "alternatives:\n  - {{name: A, system: cloudmatrix384, chips: {}, {}, mapping: "
                     "{{tensor_parallel: {}, context_parallel: {}{}}}{}}}\n",
                     prefill ? "prefill" : "decode", one.model, prefill ? "prompt" : "context",
-                    length, batch, one.chips, one.tensor, one.context,
+                    length, batch, one.chips, kFormats, one.tensor, one.context,
                     *one.exchange != 0 ? fmt::format(", context_exchange: {}", one.exchange) : "",
                     one.more),
         "shared.yaml");
@@ -120,17 +127,20 @@ TEST(ContextParallelStep, ALongCacheIsReadFasterByMore) {
     EXPECT_LT(took(8), took(1));
 }
 
-// Of R1's prompt of 16,384 on eight ranks, 61 layers: each receives 7/8 of all latents, 1,152 B a
-// token. The batch counts each other group's prompt alike, and the experts' exchange is beside it.
+// R1's prompts of 16,384 on 32 ranks without headers, eight to each, 61 layers: a rank receives 7/8
+// of all latents, 1,152 B a token. Dispatch in 8 bits with a scale, 16 back, 58 layers, eight
+// copies, 31/32 of them to other ranks.
 TEST(ContextParallelStep, BytesByHand) {
-    const Result result =
-        run(experiment_of({"deepseek-r1", 32, 1, 8}, true, "16384", "batch_per_group: 1"));
-    const AlternativeResult& one = result.alternatives.front();
-    const double ring = 61 * 64 * 16384 * 1152.0 * 7 / 8;
-    const double tokens = 8 * 16384;
-    // Dispatch in 16 bits and back, 58 layers, eight copies, 63/64 of them to other ranks.
-    const double experts = 58 * tokens * 8 * (7168 * 2 + 7168 * 2) * 63.0 / 64;
-    EXPECT_NEAR(one.totals.sent_bytes / (ring + experts), 1, 1e-9);
+    Node experiment = with(with(test_experiment(), "workload",
+                                "{kind: prefill, model: deepseek-r1, prompt: 16384 tokens, "
+                                "batch_per_group: 1}"),
+                           "alternatives.A.mapping", "{tensor_parallel: 1, context_parallel: 8}");
+    const AlternativeResult result = run_test(experiment);
+    const double tokens = 4 * 16384;
+    const double ring = 61 * tokens * 1152.0 * 7;
+    const double experts = 58 * tokens * 8 * (7168 + 4 + 7168 * 2) * 31.0 / 32;
+    EXPECT_NEAR(result.totals.sent_bytes / (ring + experts), 1, 1e-9);
+    EXPECT_THAT(broken_laws(result), testing::IsEmpty());
 }
 
 TEST(ContextParallelStep, BadInputIsToldWhereItStands) {
@@ -146,12 +156,68 @@ TEST(ContextParallelStep, BadInputIsToldWhereItStands) {
                 HasSubstr("tensor_parallel 1 x context_parallel 5 x pipeline_parallel 1 does not "
                           "divide the 64 ranks of 32 chips"));
     EXPECT_THAT(told(experiment_of({"deepseek-r1", 32, 1, 0}, true, "16384")),
-                HasSubstr("mapping.context_parallel: 0"));
+                HasSubstr("mapping.context_parallel: a value of at least 1 was expected"));
     EXPECT_THAT(told(experiment_of({"deepseek-r1", 32, 1, 4, "ring"}, false, "16384")),
                 HasSubstr("mapping.context_exchange: says nothing to a workload of kind decode"));
     EXPECT_THAT(told(experiment_of({"llama-3.1-8b", 32, 1, 64, "all_to_all"}, true, "16384")),
                 HasSubstr("64 does not divide the model's 32 heads, expected context_exchange "
                           "ring or all_gather"));
+}
+
+// Long prompts, few at a time: readers whose ranks share each, writers that share its cache.
+Node served(int reading, int writing) {
+    return parse_yaml(fmt::format(
+                          R"(experiment: long prompts
+workload:
+  kind: serving
+  model: deepseek-r1
+  traffic:
+    arrivals: {{law: constant, rate: 0.5 req/s}}
+    input: {{mean: 65536 tokens}}
+    output: {{mean: 200 tokens}}
+    requests: 40
+  slo: {{ttft: 8 s, tpot: 60 ms}}
+  scheduler: {{max_num_batched_tokens: 32768, max_num_seqs: 16}}
+alternatives:
+  - name: A
+    pools:
+      - {{name: readers, role: prefill, system: cloudmatrix384, chips: 64, {2}, mapping: {{tensor_parallel: 1, context_parallel: {0}}}}}
+      - {{name: writers, role: decode, system: cloudmatrix384, chips: 64, {2}, mapping: {{tensor_parallel: 1, context_parallel: {1}}}}}
+prices: default
+)",
+                          reading, writing, kFormats),
+                      "served.yaml");
+}
+
+TEST(ContextParallelStep, ServesLongPrompts) {
+    const Result apart = run(served(1, 1)), shared = run(served(64, 8));
+    for (const Result* result : {&apart, &shared}) {
+        expect_audited(*result);
+        EXPECT_EQ(result->alternatives.front().served->finished, 40);
+    }
+    EXPECT_LT(metric(shared, "time_to_first_token"), 0.2 * metric(apart, "time_to_first_token"));
+    // Eight ranks of a group have as many blocks as eight groups of one rank, and more where what
+    // a group works on at a time is divided.
+    const auto blocks = [](const Result& result) {
+        return static_cast<double>(result.alternatives.front().served->pools[1].kv_blocks);
+    };
+    EXPECT_GE(blocks(shared), blocks(apart));
+}
+
+// Ranks by themselves are too late for such prompts; the plan finds that sharing them is not.
+TEST(ContextParallelStep, APlanTriesDegrees) {
+    Node experiment = served(1, 1);
+    set_path(experiment, "plan", "{pools: [{name: readers, context_parallel: [1, 8, 64]}]}",
+             {"served.yaml", 99, 1});
+    Catalog catalog(configs_root);
+    const ServingPlanReport report = plan_serving(experiment, catalog, {});
+    ASSERT_TRUE(report.alternatives[0].answer.has_value()) << report.alternatives[0].nothing;
+    EXPECT_EQ(report.alternatives[0].counts.candidates, 3 + 1);
+    EXPECT_GE(report.alternatives[0].counts.too_slow, 1);
+    EXPECT_GT(report.alternatives[0].answer->pools[0].mapping.context_parallel(), 1);
+    EXPECT_EQ(report.alternatives[0].answer->pools[0].mapping.data_parallel *
+                  report.alternatives[0].answer->pools[0].mapping.context_parallel(),
+              128);
 }
 
 }  // namespace

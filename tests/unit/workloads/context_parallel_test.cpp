@@ -65,13 +65,14 @@ TEST(ContextParallel, WorkOfAPrefillByHand) {
 TEST(ContextParallel, ARingRunsBesideAttention) {
     StepSpec spec = shared_step(Phase::prefill, 1, 8192);
     const ServingStep ring = build_step(spec);
-    EXPECT_THAT(names_in_layer(ring, 0),
-                ElementsAre("attention_norm", "attention_quantise", "query_kv_down_projection",
-                            "query_kv_norm", "query_quantise", "query_up_projection", "rotary",
-                            "cache_append", "context ring", "cache_gather", "kv_quantise",
-                            "kv_up_projection", "key_assembly", "prefill_attention",
-                            "output_quantise", "output_projection", "ffn_norm", "ffn_quantise",
-                            "ffn_gate_up", "ffn_swiglu", "ffn_down"));
+    EXPECT_THAT(
+        names_in_layer(ring, 0),
+        ElementsAre("attention_norm", "attention_quantise", "query_kv_down_projection",
+                    "query_kv_norm", "query_quantise", "query_up_projection", "rotary",
+                    "cache_append", "context ring", "cache_gather", "kv_quantise",
+                    "kv_up_projection", "key_assembly", "prefill_attention", "output_quantise",
+                    "output_projection", "dense_ffn_norm", "dense_ffn_quantise",
+                    "dense_ffn_gate_up", "dense_ffn_swiglu", "dense_ffn_down"));
     const auto first = [](const ServingStep& step, const char* name) {
         return tasks_named(step.program, name).front();
     };
@@ -131,8 +132,8 @@ TEST(ContextParallel, FewerSequencesThanRanksAreNotMultiplied) {
 
 std::map<std::string, double> parts(const StepSpec& spec) {
     std::map<std::string, double> result;
-    for (const auto& [name, size] : build_step(spec).memory.front().parts)
-        result[name] += size.value();
+    const ServingStep step = build_step(spec);
+    for (const auto& [name, size] : step.memory.front().parts) result[name] += size.value();
     return result;
 }
 
