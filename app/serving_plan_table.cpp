@@ -76,12 +76,25 @@ std::string header() {
                        "limit");
 }
 
+// "8x4": of tensor parallelism 8 and context parallelism 4.
+std::string with_context(const MappingSpec& mapping) {
+    const int sharing = mapping.context_parallel();
+    return sharing > 1 ? fmt::format("{}x{}", mapping.tensor_parallel, sharing)
+                       : std::to_string(mapping.tensor_parallel);
+}
+
+// Feed-forward blocks have no requests of their own.
+std::string number_or_none(long number) {
+    return number > 0 ? std::to_string(number) : "-";
+}
+
 std::string row(const PlannedPool& pool) {
     const std::string name = pool.name.size() > 11 ? pool.name.substr(0, 10) + "." : pool.name;
     return fmt::format("  {:<11}{:>9}{:>6}{:>6}{:>4}{:>5}{:>5}{:>6}{:>8}{:>8}{:>10}\n", name,
                        with_spares(pool), pool.bound.replicas, pool.chips,
-                       pool.mapping.tensor_parallel, pool.mapping.data_parallel,
-                       pool.mapping.expert_parallel, pool.max_num_seqs, pool.max_num_batched_tokens,
+                       with_context(pool.mapping), pool.mapping.data_parallel,
+                       pool.mapping.expert_parallel, number_or_none(pool.max_num_seqs),
+                       number_or_none(pool.max_num_batched_tokens),
                        pool.bound.batch > 0 ? significant(pool.bound.batch, 3) : "-",
                        pool.bound.limit == "max_num_seqs" ? "seqs"
                        : pool.bound.limit.empty()         ? "-"
@@ -226,6 +239,7 @@ Json json_of(const PlannedPool& pool) {
             {"spare_replicas", pool.spares},
             {"chips_per_replica", pool.chips},
             {"tensor_parallel", pool.mapping.tensor_parallel},
+            {"context_parallel", pool.mapping.context_parallel()},
             {"data_parallel", pool.mapping.data_parallel},
             {"expert_parallel", pool.mapping.expert_parallel},
             {"pipeline_parallel", pool.mapping.pipeline_parallel},

@@ -6,11 +6,13 @@
 #include <stdexcept>
 
 #include "base/at.hpp"
+#include "models/vector_operators.hpp"
 
 namespace podsim {
 
 std::vector<Operator> AttentionBlock::all() const {
     std::vector<Operator> operators = project;
+    operators.insert(operators.end(), score.begin(), score.end());
     operators.insert(operators.end(), attend.begin(), attend.end());
     operators.insert(operators.end(), output.begin(), output.end());
     return operators;
@@ -25,7 +27,13 @@ AttentionBlock attention_parts(const ModelSpec& model, const Precision& precisio
         throw std::invalid_argument(fmt::format(
             "{}: attention sp-tp-sp is for latent attention over the whole context", model.name));
     }
-    return std::visit([&](const auto& one) { return attention_of(one, model, precision, shape); },
+    require_at_least_one("context parallel", shape.context_parallel);
+    StepShape own = shape;
+    if (shape.cuts_cache() && !grows_with_context(attention)) {
+        own.sequences = shape.own_sequences();
+        own.context_parallel = 1;
+    }
+    return std::visit([&](const auto& one) { return attention_of(one, model, precision, own); },
                       attention);
 }
 

@@ -20,6 +20,9 @@ AttentionWeights attention_weights(const CompressedAttention& kind, const ModelS
 AttentionWeights attention_weights(const DeltaNetAttention& kind, const ModelSpec& model,
                                    const Precision& precision, int tensor_parallel);
 
+// Elements of a token from which pools are made: values and their weights.
+long pool_outputs(const CompressedAttention& kind);
+
 CacheElements cache_elements(const GroupedQueryAttention& kind, long context, int tensor_parallel);
 CacheElements cache_elements(const LatentAttention& kind, long context, int tensor_parallel);
 CacheElements cache_elements(const CompressedAttention& kind, long context, int tensor_parallel);

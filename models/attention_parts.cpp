@@ -29,7 +29,7 @@ long local_heads(long heads, int tensor_parallel, const char* what) {
 
 AttentionParts::AttentionParts(const ModelSpec& model, const Precision& precision,
                                const StepShape& shape)
-    : model_(model), precision_(precision), shape_(shape), tokens_(shape.tokens()) {
+    : model_(model), precision_(precision), shape_(shape), tokens_(shape.own_tokens_of_context()) {
     require_at_least_one("sequences", shape.sequences);
     require_at_least_one("query", shape.query);
     if (shape.context < shape.query) {
@@ -65,21 +65,42 @@ void AttentionParts::rotary(long elements, const std::string& name) {
 // Every rank works out all scores, as engines do: a choice from a part of the heads is none. The
 // heads' weights come with the key, from the hidden state.
 void AttentionParts::index(const Indexer& indexer, long query_rank, long compression) {
+    const StepShape seen = shape_.attended();
+    part_ = shape_.cuts_cache() ? &block_.score : &block_.attend;
     const long width = indexer.heads * indexer.head_dim;
     linear("index_query_projection", tokens_, width, query_rank);
     rotary(width, "index_rotary");
     if (is_quantised(precision_.indexer)) {
         add(convert(model_, "index_quantise", tokens_, width, stream_format, precision_.indexer));
     }
-    const IndexScores scores{shape_.phase,     shape_.sequences,   shape_.query,
-                             shape_.context,   compression,        indexer.heads,
+    const IndexScores scores{seen.phase,       seen.sequences,     seen.query,
+                             seen.context,     compression,        indexer.heads,
                              indexer.head_dim, precision_.indexer, precision_.indexer};
-    const double pairs = static_cast<double>(shape_.sequences) * visible_pairs(scores);
-    if (pairs == 0) return;  // no entry is complete yet
+    const double pairs = static_cast<double>(seen.sequences) * visible_pairs(scores);
+    if (pairs == 0) return attend();  // no entry is complete yet
     add({"index_scores", scores});
     const double chosen = static_cast<double>(tokens_) * static_cast<double>(indexer.top_k);
     add({"index_top_k", VectorWork{"top_k", pairs, 1, pairs * bytes_of(DType::fp32),
                                    std::min(pairs, chosen) * index_bytes, rows_of_choice(scores)}});
+    if (!shape_.cuts_cache()) return;
+    attend();
+    const double proposed = std::min(pairs, chosen) * shape_.context_parallel;
+    add({"index_choice",
+         VectorWork{"top_k", proposed, 1, proposed * (bytes_of(DType::fp32) + index_bytes),
+                    std::min(proposed, chosen) * index_bytes, tokens_}});
+}
+
+// o = sum_i w_i o_i with w_i = exp(l_i) / sum_j exp(l_j), l_i the logarithm of a part's sum.
+void AttentionParts::leave(long heads, long dim) {
+    part_ = &block_.output;
+    if (!shape_.cuts_cache()) return;
+    const double vectors = static_cast<double>(tokens_) * static_cast<double>(heads);
+    const double width = static_cast<double>(dim), parts = shape_.context_parallel;
+    const double moved = bytes_of(stream_format);
+    add({"partial_attention_sum",
+         VectorWork{"weighted_sum", vectors * parts * width, 2,
+                    vectors * parts * (width * moved + bytes_of(DType::fp32)),
+                    vectors * width * moved}});
 }
 
 void AttentionParts::append(const std::string& name, double elements, DType format) {

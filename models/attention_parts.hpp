@@ -27,6 +27,9 @@ class AttentionParts {
     void add(Operator op) { part_->push_back(std::move(op)); }
     // What follows is the heads' work.
     void attend() { part_ = &block_.attend; }
+    // What follows is the output's. Where the cache is cut it begins with the sum of the parts'
+    // results of this rank's tokens, `heads` x `dim` elements each.
+    void leave(long heads, long dim);
 
     // Rows of the stream to the format of activations, where that has to be quantised.
     void quantise(const std::string& name, long rows, long elements);

@@ -12,21 +12,38 @@
 namespace podsim {
 
 // What one tensor-parallel group works on in a step: `sequences` with `query` new tokens each and
-// `context` tokens of cache (the new ones included).
+// `context` tokens of cache (the new ones included). With context_parallel c, c such groups do:
+// each has the tokens own_tokens_of_context() of a prefill's prompts, or of a decode step's
+// sequences, for all but attention, and a part of the cache, ceil(context / c) tokens.
 struct StepShape {
     Phase phase = Phase::decode;
     long sequences = 0, query = 1, context = 0;
     int tensor_parallel = 1;
     AttentionSplit split = AttentionSplit::heads;
+    int context_parallel = 1;
+    ContextCut cut = ContextCut::queries;
     long tokens() const { return sequences * query; }
+    bool cuts_queries() const;  // a prefill's, over context_parallel ranks
+    bool cuts_heads() const;
+    bool cuts_cache() const;  // a decode step's: a part of each sequence's tokens on each rank
+    // Rounded up.
+    long own_query() const;
+    long own_sequences() const;
+    long own_tokens_of_context() const { return own_sequences() * own_query(); }
+    // Of so many cached things, or chosen ones, those in one rank's part.
+    long part_of_cache(long whole) const;
+    // What attention itself works on, as a shape of one rank that shares with nobody.
+    StepShape attended() const;
     // Tokens of one rank where they are divided, rounded up.
     long own_tokens() const { return (tokens() + tensor_parallel - 1) / tensor_parallel; }
 };
 
 // An attention block of one rank: up to the heads' work, that work, and what follows it. Split
-// sp_tp_sp exchanges between the parts.
+// sp_tp_sp and ranks that share sequences exchange between the parts. Where these cut the cache,
+// an indexer's scores stand in front of the heads' work, in `score`: each rank proposes entries of
+// its own part.
 struct AttentionBlock {
-    std::vector<Operator> project, attend, output;
+    std::vector<Operator> project, score, attend, output;
     std::vector<Operator> all() const;
 };
 
@@ -61,6 +78,24 @@ struct SplitExchange {
     Bytes cached{0.0};  // of a token whose latents are in the cache, a part of it on each rank
 };
 SplitExchange split_exchange(const LatentAttention& kind);
+
+// What ranks that share sequences tell each other around attention, of one tensor-parallel rank:
+// what each has of all their tokens before it begins (the result of an all-gather), or what it
+// sends to the others for them to have it (an all-to-all); what an indexer proposes, likewise
+// gathered; what attention's results send back, an all-to-all.
+struct ContextExchanged {
+    Bytes gathered{0.0}, scattered{0.0}, proposed{0.0}, outputs{0.0};
+};
+ContextExchanged context_exchanged(const ModelSpec& model, const Precision& precision,
+                                   const StepShape& shape, const LayerKind& kind);
+
+// Whether this attention's cache grows with the context, so that decode cuts it over ranks that
+// share sequences. A window or a state stays whole with the rank that has the sequence.
+bool grows_with_context(const AttentionSpec& attention);
+
+// Why `ranks` that share sequences cannot run this model so, or "".
+std::string context_problem(const ModelSpec& model, Phase phase, int tensor_parallel, int ranks,
+                            ContextCut cut);
 
 // Conditional memory in front of a layer's attention: what a rank reads from the tables; and once
 // that is here, value and key projections, the gate, the convolution and the sum into the residual

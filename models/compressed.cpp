@@ -28,12 +28,6 @@ long pool_width(const CompressedAttention& kind, long dim) {
     return 2 * (kind.overlaps() ? 2 : 1) * dim;
 }
 
-long pool_outputs(const CompressedAttention& kind) {
-    if (kind.compression == 0) return 0;
-    return pool_width(kind, kind.head_dim) +
-           (kind.indexer.heads > 0 ? pool_width(kind, kind.indexer.head_dim) : 0);
-}
-
 class CompressedBlock {
   public:
     CompressedBlock(const CompressedAttention& kind, const ModelSpec& model,
@@ -44,38 +38,51 @@ class CompressedBlock {
           shape_(shape),
           heads_(local_heads(kind.heads, shape.tensor_parallel)),
           groups_(local_heads(kind.output_groups, shape.tensor_parallel, output_groups)),
-          parts_(model, precision, shape),
-          tokens_(parts_.tokens()) {}
+          parts_(model, precision, shape) {}
 
+    // Where the cache is cut a rank takes its own tokens to latents, and all tokens' from there on.
     AttentionBlock build() {
+        const bool gathers = shape_.cuts_cache();
         parts_.begin();
-        project();
+        project_down();
+        if (!gathers) project_query_up();
+        parts_.append_to_cache(static_cast<double>(kind_.head_dim));
         if (kind_.compression > 0) pool();
         parts_.attend();
+        if (gathers) {
+            parts_.work_on(shape_.tokens());
+            project_query_up();
+        }
         if (kind_.indexer.heads > 0)
             parts_.index(kind_.indexer, kind_.query_rank, kind_.compression);
         parts_.narrow_query(heads_ * kind_.head_dim);
         parts_.add({name(), core()});
+        parts_.work_on(shape_.own_tokens_of_context());
+        parts_.leave(heads_, kind_.head_dim);
         parts_.rotary(heads_ * kind_.rope_head_dim, "output_rotary");
         const DType act = precision_.activations;
         const long each = heads_ * kind_.head_dim / groups_;
-        parts_.quantise("group_quantise", tokens_, heads_ * kind_.head_dim);
-        parts_.add({"group_projection", Gemm{tokens_, kind_.output_rank, each, groups_, act,
+        parts_.quantise("group_quantise", parts_.tokens(), heads_ * kind_.head_dim);
+        parts_.add({"group_projection", Gemm{parts_.tokens(), kind_.output_rank, each, groups_, act,
                                              precision_.weights, stream_format}});
         return parts_.end(groups_ * kind_.output_rank);
     }
 
   private:
     // Latents of queries and the entry are one product.
-    void project() {
-        parts_.linear("query_kv_down_projection", tokens_, kind_.query_rank + kind_.head_dim,
+    void project_down() {
+        const long tokens = parts_.tokens();
+        parts_.linear("query_kv_down_projection", tokens, kind_.query_rank + kind_.head_dim,
                       model_.hidden);
-        parts_.add(norm("query_kv_norm", tokens_, kind_.query_rank + kind_.head_dim));
-        parts_.quantise("query_quantise", tokens_, kind_.query_rank);
-        parts_.linear("query_up_projection", tokens_, heads_ * kind_.head_dim, kind_.query_rank);
-        parts_.add(head_norm("query_norm", tokens_, heads_, kind_.head_dim, 0));
+        parts_.add(norm("query_kv_norm", tokens, kind_.query_rank + kind_.head_dim));
+    }
+
+    void project_query_up() {
+        const long tokens = parts_.tokens();
+        parts_.quantise("query_quantise", tokens, kind_.query_rank);
+        parts_.linear("query_up_projection", tokens, heads_ * kind_.head_dim, kind_.query_rank);
+        parts_.add(head_norm("query_norm", tokens, heads_, kind_.head_dim, 0));
         parts_.rotary((heads_ + 1) * kind_.rope_head_dim);
-        parts_.append_to_cache(static_cast<double>(kind_.head_dim));
     }
 
     // A token's values and weights are kept until its pool is full, then become an entry: an
@@ -83,9 +90,9 @@ class CompressedBlock {
     void pool() {
         const long width = pool_outputs(kind_);
         const bool indexed = kind_.indexer.heads > 0;
-        parts_.wide_linear("pool_projection", tokens_, width + (indexed ? kind_.indexer.heads : 0),
-                           model_.hidden);
-        const double rows = static_cast<double>(tokens_);
+        parts_.wide_linear("pool_projection", parts_.tokens(),
+                           width + (indexed ? kind_.indexer.heads : 0), model_.hidden);
+        const auto rows = static_cast<double>(parts_.tokens());
         const double pooled = rows * static_cast<double>(width);
         const double entries = rows / static_cast<double>(kind_.compression);
         const double written =
@@ -104,11 +111,12 @@ class CompressedBlock {
     }
 
     Attention core() const {
+        const StepShape seen = shape_.attended();
         Attention core{AttentionForm::mla_absorbed,
-                       shape_.phase,
-                       shape_.sequences,
-                       shape_.query,
-                       shape_.context,
+                       seen.phase,
+                       seen.sequences,
+                       seen.query,
+                       seen.context,
                        heads_,
                        1,
                        kind_.head_dim,
@@ -116,8 +124,9 @@ class CompressedBlock {
                        precision_.attention,
                        precision_.kv_cache};
         core.compression = kind_.compression;
-        core.selected = kind_.indexer.top_k;
-        core.window = kind_.window;
+        // Of what is chosen and of the window each part has its share.
+        core.selected = shape_.part_of_cache(kind_.indexer.top_k);
+        core.window = shape_.part_of_cache(kind_.window);
         return core;
     }
 
@@ -127,10 +136,15 @@ class CompressedBlock {
     const StepShape& shape_;
     const long heads_, groups_;
     AttentionParts parts_;
-    const long tokens_;
 };
 
 }  // namespace
+
+long pool_outputs(const CompressedAttention& kind) {
+    if (kind.compression == 0) return 0;
+    return pool_width(kind, kind.head_dim) +
+           (kind.indexer.heads > 0 ? pool_width(kind, kind.indexer.head_dim) : 0);
+}
 
 AttentionWeights attention_weights(const CompressedAttention& kind, const ModelSpec& model,
                                    const Precision& precision, int tensor_parallel) {

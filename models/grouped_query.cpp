@@ -134,20 +134,22 @@ AttentionBlock attention_of(const GroupedQueryAttention& kind, const ModelSpec& 
     }
     if (model.positions == 0) parts.rotary((widths.heads + widths.kv_heads) * dim);
     parts.append_to_cache(static_cast<double>(widths.keys_values));
-    parts.attend();
     parts.narrow_query(widths.heads * dim);
+    parts.attend();
+    const StepShape seen = shape.attended();
+    const Widths inner(kind, seen.tensor_parallel);
     Attention core{kind.shared_key_value ? AttentionForm::mla_absorbed : AttentionForm::gqa,
-                   shape.phase,
-                   shape.sequences,
-                   shape.query,
-                   shape.context,
-                   widths.heads,
-                   widths.kv_heads,
+                   seen.phase,
+                   seen.sequences,
+                   seen.query,
+                   seen.context,
+                   inner.heads,
+                   inner.kv_heads,
                    dim,
                    dim,
                    precision.attention,
                    precision.kv_cache};
-    const bool slides = kind.window > 0 && kind.window < shape.context;
+    const bool slides = kind.window > 0 && kind.window < seen.context;
     if (slides) {
         core.compression = 0;
         core.window = kind.window;
@@ -156,6 +158,7 @@ AttentionBlock attention_of(const GroupedQueryAttention& kind, const ModelSpec& 
                : shape.phase == Phase::decode ? "grouped_query_attention"
                                               : "prefill_attention",
                core});
+    parts.leave(widths.heads, dim);
     if (kind.output_gate) {
         const double gated = static_cast<double>(tokens * widths.heads * dim);
         const double moved = gated * bytes_of(stream_format);

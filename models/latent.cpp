@@ -46,42 +46,51 @@ class MlaBlock {
           model_(model),
           precision_(precision),
           shape_(shape),
-          heads_(local_heads(kind.heads, shape.tensor_parallel)),
+          seen_(shape.attended()),
+          heads_(local_heads(kind.heads, seen_.tensor_parallel)),
           parts_(model, precision, shape),
-          tokens_(parts_.tokens()) {}
+          tokens_(gathers() ? shape.tokens() : parts_.tokens()) {}
 
     AttentionBlock build() {
-        if (shape_.split == AttentionSplit::sp_tp_sp) return build_split();
+        if (gathers()) return build_gathered();
         parts_.begin();
         project_down();
         project_query_up();
         parts_.rotary((heads_ + 1) * kind_.rope_head_dim);
         parts_.append_to_cache(static_cast<double>(latent_entry(kind_)));
+        if (is_sparse()) keep_index_key();
         parts_.attend();
         attend();
         return parts_.end(heads_ * kind_.value_head_dim);
     }
 
   private:
-    // A rank's own tokens down to latents and up from all heads' outputs; every token's latents
+    bool divides_group() const { return shape_.split == AttentionSplit::sp_tp_sp; }
+    bool gathers() const { return divides_group() || shape_.cuts_heads() || shape_.cuts_cache(); }
+
+    // A rank's own tokens down to latents and up from the heads' outputs; every token's latents
     // through the rank's own heads.
-    AttentionBlock build_split() {
-        const long own = shape_.own_tokens();
+    AttentionBlock build_gathered() {
+        const long own = divides_group() ? shape_.own_tokens() : shape_.own_tokens_of_context();
         parts_.work_on(own);
         parts_.begin();
         project_down();
         parts_.append_to_cache(static_cast<double>(latent_entry(kind_)));
+        if (is_sparse()) keep_index_key();
         parts_.work_on(tokens_);
         parts_.attend();
         project_query_up();
         parts_.rotary((heads_ + 1) * kind_.rope_head_dim);
         attend();
         parts_.work_on(own);
-        return parts_.end(kind_.heads * kind_.value_head_dim);
+        parts_.leave(heads_, kind_.value_head_dim);
+        return parts_.end(
+            (divides_group() ? kind_.heads : local_heads(kind_.heads, shape_.tensor_parallel)) *
+            kind_.value_head_dim);
     }
 
     void attend() {
-        if (is_sparse()) choose();
+        if (is_sparse()) parts_.index(kind_.indexer, kind_.query_rank, 1);
         if (shape_.phase == Phase::decode || is_sparse()) {
             attend_absorbed();
         } else {
@@ -92,13 +101,12 @@ class MlaBlock {
     bool is_sparse() const { return kind_.indexer.heads > 0; }
 
     // The indexer's key and its heads' weights are one product.
-    void choose() {
+    void keep_index_key() {
         const Indexer& indexer = kind_.indexer;
-        parts_.wide_linear("index_key_projection", tokens_, indexer.head_dim + indexer.heads,
-                           model_.hidden);
-        parts_.add(norm("index_key_norm", tokens_, indexer.head_dim));
+        parts_.wide_linear("index_key_projection", parts_.tokens(),
+                           indexer.head_dim + indexer.heads, model_.hidden);
+        parts_.add(norm("index_key_norm", parts_.tokens(), indexer.head_dim));
         parts_.append_index(static_cast<double>(indexer.head_dim));
-        parts_.index(indexer, kind_.query_rank, 1);
     }
 
     void project_down() {
@@ -125,17 +133,17 @@ class MlaBlock {
         parts_.add({"absorbed_query_product", Gemm{tokens_, kind_.kv_rank, kind_.nope_head_dim,
                                                    heads_, format, format, format}});
         Attention core{AttentionForm::mla_absorbed,
-                       shape_.phase,
-                       shape_.sequences,
-                       shape_.query,
-                       shape_.context,
+                       seen_.phase,
+                       seen_.sequences,
+                       seen_.query,
+                       seen_.context,
                        heads_,
                        1,
                        latent_entry(kind_),
                        kind_.kv_rank,
                        format,
                        precision_.kv_cache};
-        core.selected = is_sparse() ? kind_.indexer.top_k : 0;
+        core.selected = is_sparse() ? shape_.part_of_cache(kind_.indexer.top_k) : 0;
         parts_.add({is_sparse() ? "sparse_latent_attention" : "latent_attention", core});
         parts_.add({"absorbed_value_product", Gemm{tokens_, kind_.value_head_dim, kind_.kv_rank,
                                                    heads_, format, format, stream_format}});
@@ -158,8 +166,8 @@ class MlaBlock {
         assemble_keys(visible);
         parts_.narrow_query(heads_ * query_head_dim(kind_));
         parts_.add({"prefill_attention",
-                    Attention{AttentionForm::gqa, Phase::prefill, shape_.sequences, shape_.query,
-                              shape_.context, heads_, heads_, query_head_dim(kind_),
+                    Attention{AttentionForm::gqa, Phase::prefill, seen_.sequences, seen_.query,
+                              seen_.context, heads_, heads_, query_head_dim(kind_),
                               kind_.value_head_dim, precision_.attention, precision_.attention}});
     }
 
@@ -180,6 +188,7 @@ class MlaBlock {
     const ModelSpec& model_;
     const Precision& precision_;
     const StepShape& shape_;
+    const StepShape seen_;
     const long heads_;
     AttentionParts parts_;
     const long tokens_;

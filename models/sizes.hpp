@@ -50,6 +50,10 @@ CacheElements cache_per_token(const ModelSpec& model);
 // 4.3.1); for latent attention.
 enum class AttentionSplit { heads, sp_tp_sp };
 
+// How ranks that share sequences divide a prefill's attention. queries: each has its own tokens'
+// queries and sees the keys and values of all; heads: each has some heads of all tokens.
+enum class ContextCut { queries, heads };
+
 // Bytes of the weights one rank holds of one layer or table, scales included. A part whose
 // size is 0 (no dense FFN, no experts, no draft module) takes no bytes.
 struct WeightBytes {

@@ -142,9 +142,46 @@ AuditParameters attention_parameters(const AuditMapping& map, double hidden,
     return delta_parameters(map, hidden, a);
 }
 
+namespace {
+
+// Of ranks that share sequences: what attention of each has before it. A prefill's rank with 1 / c
+// of the queries is taken to stand where it sees its part of all pairs; heads that are cut see
+// everything. Decode has all queries, and 1 / c of what was kept.
+struct Shared {
+    AuditPass pass;
+    double ranks = 1;  // that do so
+    bool parts = false;
+    double part_of(double whole) const { return parts ? std::ceil(whole / ranks) : whole; }
+};
+Shared shared_pass(const AuditMapping& map, const AuditAttention& a, const AuditPass& pass) {
+    const double ranks = map.context_parallel;
+    if (ranks == 1 || (pass.is_prefill && map.cuts_heads)) return {pass};
+    if (pass.is_prefill) {
+        const double own = std::ceil(pass.query / ranks);
+        const double seen = pass.context - std::floor((pass.query - own) / 2);
+        return {{own, std::max(own, seen), true}, ranks};
+    }
+    const bool grows = a.kind == Kind::latent || (a.kind == Kind::grouped && a.window == 0) ||
+                       (a.kind == Kind::shared_entry && a.pool > 0);
+    if (!grows) return {pass};
+    return {
+        {pass.query, std::max(pass.query, std::ceil(pass.context / ranks)), false}, ranks, true};
+}
+
+// From latents that were gathered each of them takes all tokens' queries up.
+double again_up(const AuditMapping& map, const AuditAttention& a) {
+    const double width = a.kind == Kind::latent ? a.nope + a.rope : a.head_dim;
+    const double queries =
+        a.kind == Kind::grouped ? 0 : a.query_rank * a.heads / map.tensor_parallel * width;
+    return queries + a.query_rank * a.index_heads * a.index_dim;
+}
+
+}  // namespace
+
 AuditAttentionWork attention_work(const AuditMapping& map, double hidden, const AuditAttention& a,
                                   const AuditPass& pass) {
     const double ranks = map.tensor_parallel;
+    const Shared shared = shared_pass(map, a, pass);
     const AuditParameters held = attention_parameters(map, hidden, a);
     AuditAttentionWork work;
     // Where tokens are divided no rank repeats another's down-projection.
@@ -162,13 +199,18 @@ AuditAttentionWork attention_work(const AuditMapping& map, double hidden, const 
     // other.
     const bool is_expanded = a.kind == Kind::latent && pass.is_prefill && !a.indexed();
     if (is_expanded) {
-        work.linear += pass.context * held.absorbed * ranks;
+        work.linear += pass.context * held.absorbed * ranks * shared.ranks;
     } else {
-        work.inner = pass.query * held.absorbed * ranks;
+        work.inner = pass.query * held.absorbed * ranks * (shared.parts ? shared.ranks : 1);
     }
-    for (const Sight& sight : sights(a))
-        work.inner += pair_work(a, is_expanded) * sight.pairs(pass);
-    if (a.indexed()) work.scores = ranks * a.index_heads * a.index_dim * index_sight(a).pairs(pass);
+    if (shared.parts) work.linear += pass.query * again_up(map, a) * ranks * (shared.ranks - 1);
+    for (Sight sight : sights(a)) {
+        sight.most = shared.part_of(sight.most);
+        work.inner += pair_work(a, is_expanded) * sight.pairs(shared.pass) * shared.ranks;
+    }
+    if (a.indexed())
+        work.scores =
+            ranks * a.index_heads * a.index_dim * index_sight(a).pairs(shared.pass) * shared.ranks;
     return work;
 }
 

@@ -38,27 +38,31 @@ double repeats(const AuditMapping& map) {
     return map.splits_tokens ? 1 : map.tensor_parallel;
 }
 
-// One pass of a MoE layer over `tokens` of one data-parallel group: what rounding to whole tokens
-// adds on all ranks, in multiply-adds.
+// One pass of a MoE layer over `tokens` of one data-parallel group, `held` of them on each of its
+// tensor-parallel groups: what rounding to whole tokens adds on all ranks, in multiply-adds.
 double moe_rounding(const AuditFacts& facts, const AuditModel& m, const PerToken& work,
-                    double tokens) {
+                    double tokens, double held) {
     const AuditMapping& map = facts.mapping;
     // Of one rank: where the ranks of a group see all its tokens, each routes them, and together
     // they work on them once.
-    const double own = rounded_up(tokens / map.tensor_parallel);
+    double own = rounded_up(held / map.tensor_parallel);
     double extra = (own * map.stage_ranks() - tokens * map.data_parallel) * work.experts();
     if (map.sees_group()) {
-        const double width = m.shared_intermediate;
-        extra = tokens * map.data_parallel *
-                ((map.tensor_parallel - 1) * (work.router + work.mixing) +
-                 m.ffn_matrices * m.hidden *
-                     (map.tensor_parallel * std::ceil(width / map.tensor_parallel) - width));
+        const double width = m.shared_intermediate, sharing = map.context_parallel;
+        extra = held * sharing * map.data_parallel *
+                    ((map.tensor_parallel - 1) * (work.router + work.mixing) +
+                     m.ffn_matrices * m.hidden *
+                         (map.tensor_parallel * std::ceil(width / map.tensor_parallel) - width)) +
+                (held * sharing - tokens) * map.data_parallel * work.experts();
     }
+    // Ranks that share sequences take their mean to the experts.
+    if (map.context_parallel > 1) own = tokens * map.data_parallel / map.stage_ranks();
     const double groups = map.stage_ranks() / map.expert_parallel;
     const double routed_ranks = map.expert_parallel - map.shared_ranks;
     const double slots = slots_of_rank(map, m);
-    const double arriving = (map.sees_group() ? tokens : own * map.expert_parallel) *
-                            m.experts_per_token / routed_ranks;
+    const double seen = map.context_parallel > 1 ? tokens / map.context_parallel : tokens;
+    const double arriving =
+        (map.sees_group() ? seen : own * map.expert_parallel) * m.experts_per_token / routed_ranks;
     const bool each_whole =
         map.balanced && is_whole(arriving < slots ? arriving : arriving / slots);
     if (!each_whole) extra += groups * routed_ranks * slots * m.expert();
@@ -69,11 +73,23 @@ double moe_rounding(const AuditFacts& facts, const AuditModel& m, const PerToken
     return extra;
 }
 
-// One pass over `tokens` of one data-parallel group through `layers`, likewise.
+// One pass over so many sequences of one data-parallel group through `layers`, likewise.
 double rounding_of_pass(const AuditFacts& facts, const AuditModel& m, const PerToken& work,
-                        const std::vector<AuditLayers>& layers, double tokens) {
+                        const std::vector<AuditLayers>& layers, double sequences,
+                        const AuditPass& pass) {
     const AuditMapping& map = facts.mapping;
-    double extra = expert_layers(layers) * moe_rounding(facts, m, work, tokens);
+    const double tokens = sequences * pass.query;
+    const double held = tokens_of_group(map, sequences, pass);
+    double extra = expert_layers(layers) * moe_rounding(facts, m, work, tokens, held);
+    const double more = (held * map.context_parallel - tokens) * map.data_parallel;
+    for (const auto& [kind, count] : layers) {
+        const AuditParameters a =
+            attention_parameters(map, m.hidden, m.attentions.at(kind.attention));
+        extra += more * count *
+                 (map.tensor_parallel *
+                      (a.linear + a.wide + a.absorbed + 2 * work.mixing + memory_work(m, kind)) +
+                  (kind.experts ? 0 : work.dense));
+    }
     if (!map.splits_tokens) return extra;
     AuditMapping alone = map;
     alone.tensor_parallel = 1;
@@ -187,17 +203,21 @@ ClosedForm closed_form(const AuditFacts& facts, const AuditModel& m, double sequ
 
     for (const double part : sequences_of_parts(map, sequences)) {
         for (const AuditPass& pass : passes) {
-            form.rounding_flops += 2 * rounding_of_pass(facts, m, work, all, part * pass.query);
+            form.rounding_flops += 2 * rounding_of_pass(facts, m, work, all, part, pass);
         }
         for (const AuditPass& pass : drafts) {
-            form.rounding_flops += 2 * rounding_of_pass(facts, m, work, draft, part * pass.query);
+            form.rounding_flops += 2 * rounding_of_pass(facts, m, work, draft, part, pass);
+            const double held = tokens_of_group(map, part, pass);
             const double uneven =
-                map.splits_tokens
-                    ? rounded_up(part * pass.query / map.tensor_parallel) * map.stage_ranks() -
-                          part * pass.query * map.data_parallel
-                    : 0;
+                (map.splits_tokens ? rounded_up(held / map.tensor_parallel) * map.tensor_parallel
+                                   : held * repeats(map)) *
+                    map.context_parallel * map.data_parallel -
+                part * pass.query * repeats(map) * map.data_parallel;
             form.rounding_flops += 2 * uneven * work.draft_projection;
         }
+        form.rounding_flops +=
+            2 * work.head * map.data_parallel * heads *
+            (rounded_up(part / map.context_parallel) * map.context_parallel - part);
     }
 
     form.memory_bytes = least_memory_bytes(facts, m, sequences);

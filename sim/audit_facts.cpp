@@ -74,7 +74,7 @@ AuditHardware read_hardware(const Json& configuration, const Tree& pool) {
 }
 
 // What is left out: as many groups as the ranks allow, experts over all of them.
-AuditMapping read_mapping(const Tree& pool, double ranks) {
+AuditMapping read_mapping(const Tree& pool, double ranks, bool trains) {
     const Json nothing = Json::object();
     const Tree tree = pool.find("mapping").value_or(Tree{&nothing, "mapping"});
     const Tree experts = pool.find("experts").value_or(Tree{&nothing, "experts"});
@@ -83,8 +83,13 @@ AuditMapping read_mapping(const Tree& pool, double ranks) {
     mapping.pipeline_parallel = tree.size_or("pipeline_parallel", 1);
     mapping.micro_batches = tree.size_or("micro_batches", 1);
     mapping.head_parallel = tree.size_or("head_parallel", 1);
+    // Training has a law of its own for it.
+    if (!trains) mapping.context_parallel = tree.size_or("context_parallel", 1);
+    if (const auto exchange = tree.find("context_exchange"))
+        mapping.cuts_heads = exchange->text() == "all_to_all";
     mapping.data_parallel =
-        tree.size_or("data_parallel", ranks / mapping.tensor_parallel / mapping.pipeline_parallel);
+        tree.size_or("data_parallel", ranks / mapping.tensor_parallel / mapping.context_parallel /
+                                          mapping.pipeline_parallel);
     mapping.expert_parallel = tree.size_or("expert_parallel", mapping.stage_ranks());
     mapping.redundant_experts = experts.size_or("redundant", 0);
     mapping.shared_ranks = experts.size_or("shared_ranks", 0);
@@ -311,7 +316,8 @@ AuditFacts read_audit_facts(const Json& configuration, const std::string& altern
     AuditFacts facts;
     facts.chips = pool.size("chips");
     facts.hardware = read_hardware(configuration, pool);
-    facts.mapping = read_mapping(pool, facts.chips * facts.hardware.ranks_per_chip);
+    facts.mapping =
+        read_mapping(pool, facts.chips * facts.hardware.ranks_per_chip, kind == "training");
     facts.formats = read_formats(pool);
     const std::string& system = facts.hardware.system;
     facts.merges_dispatch = merges_copies(configuration, pool, system, "dispatch");

@@ -39,12 +39,15 @@ struct AuditMapping {
     double micro_batches = 1;
     double redundant_experts = 0, shared_ranks = 0;
     bool splits_tokens = false;  // attention sp-tp-sp
-    double head_parallel = 1;    // data-parallel groups that share a head
-    bool balanced = true;        // every expert gets the same share of the tokens
-    bool gathers = false;        // every rank of an expert group sees all its tokens
+    double head_parallel = 1;    // tensor-parallel groups that share a head
+    // Of a step: ranks that share sequences, and whether a prefill's have some heads each.
+    double context_parallel = 1;
+    bool cuts_heads = false;
+    bool balanced = true;  // every expert gets the same share of the tokens
+    bool gathers = false;  // every rank of an expert group sees all its tokens
     // of a tensor-parallel group, as all its ranks have them
     bool sees_group() const { return gathers && tensor_parallel > 1; }
-    double stage_ranks() const { return data_parallel * tensor_parallel; }
+    double stage_ranks() const { return data_parallel * tensor_parallel * context_parallel; }
     double ranks() const { return stage_ranks() * pipeline_parallel; }
 };
 

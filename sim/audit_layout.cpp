@@ -26,6 +26,12 @@ std::vector<double> sequences_of_parts(const AuditMapping& map, double sequences
     return parts;
 }
 
+double tokens_of_group(const AuditMapping& map, double sequences, const AuditPass& pass) {
+    const double ranks = map.context_parallel;
+    return pass.is_prefill ? sequences * rounded_up(pass.query / ranks)
+                           : rounded_up(sequences / ranks) * pass.query;
+}
+
 std::vector<AuditLayers> alike(const std::vector<AuditLayer>& layers) {
     std::vector<AuditLayers> kinds;
     for (const AuditLayer& layer : layers) {

@@ -20,6 +20,10 @@ double even_share(double whole, double parts, double which);
 // Whole sequences of one data-parallel group to each micro-batch or pipeline batch.
 std::vector<double> sequences_of_parts(const AuditMapping& map, double sequences);
 
+// Whole tokens of one tensor-parallel group in a pass of so many sequences of a data-parallel one:
+// ranks that share them have each a part of a prompt, or of a decode step's sequences.
+double tokens_of_group(const AuditMapping& map, double sequences, const AuditPass& pass);
+
 // Layers of one kind.
 struct AuditLayers {
     AuditLayer kind;

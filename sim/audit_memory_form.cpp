@@ -4,6 +4,24 @@
 
 namespace podsim {
 
+namespace {
+
+// Of one sequence. Ranks that share it keep a part of its tokens, or of its heads, a copy of each
+// where there are fewer.
+double cache_of_rank(const AuditFacts& facts, const AuditAttention& a) {
+    const AuditMapping& map = facts.mapping;
+    const double context = facts.step->context;
+    if (map.cuts_heads && facts.step->is_prefill() && a.kind == AuditAttention::Kind::grouped) {
+        AuditFacts of_heads = facts;
+        of_heads.mapping.tensor_parallel *= map.context_parallel;
+        return cache_held(of_heads, a, context);
+    }
+    return cache_held(facts, a, context) / (map.splits_tokens ? map.tensor_parallel : 1) /
+           map.context_parallel;
+}
+
+}  // namespace
+
 MemoryForm memory_form(const AuditFacts& facts, const AuditModel& m, double sequences,
                        double stage) {
     constexpr double mixer_bytes = 4;  // FP32
@@ -19,8 +37,7 @@ MemoryForm memory_form(const AuditFacts& facts, const AuditModel& m, double sequ
     for (const auto& [kind, count] : own.layers) {
         const AuditAttention& a = m.attentions.at(kind.attention);
         const AuditParameters held = attention_parameters(map, m.hidden, a);
-        form.cache += count * of_group * cache_held(facts, a, facts.step->context) /
-                      (map.splits_tokens ? map.tensor_parallel : 1);
+        form.cache += count * of_group * cache_of_rank(facts, a);
         form.attention +=
             count * (held.linear * formats.weights.bytes + held.absorbed * formats.attention.bytes +
                      held.wide * audit_table_bytes + 2 * mixing_work(m) * mixer_bytes);

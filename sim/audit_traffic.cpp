@@ -65,6 +65,7 @@ double least_memory_bytes(const AuditFacts& facts, const AuditModel& m, double s
     const AuditMapping& map = facts.mapping;
     const AuditStep& step = *facts.step;
     const double of_group = sequences / map.data_parallel;
+    const double sharing = map.tensor_parallel * map.context_parallel;
     std::vector<double> batches = {of_group};
     if (map.pipeline_parallel > 1) batches = sequences_of_parts(map, sequences);
     const std::vector<AuditLayers> layers = alike(m.layers), draft = {{m.draft, 1}};
@@ -78,16 +79,16 @@ double least_memory_bytes(const AuditFacts& facts, const AuditModel& m, double s
     double bytes = 0;
     for (const double batch : batches) {
         for (const AuditPass& pass : passes)
-            bytes += layer_bytes(facts, m, layers, batch * pass.query / map.tensor_parallel);
+            bytes += layer_bytes(facts, m, layers, batch * pass.query / sharing);
         // A module of drafts may serve several passes from weights read once.
         if (!drafts.empty()) {
-            bytes +=
-                layer_bytes(facts, m, draft, batch * drafts.front().query / map.tensor_parallel);
+            bytes += layer_bytes(facts, m, draft, batch * drafts.front().query / sharing);
         }
         bytes += head;
     }
-    bytes +=
-        of_group * (cache_bytes(facts, m, layers, passes) + cache_bytes(facts, m, draft, drafts));
+    // Ranks that share sequences read a part of each, at least.
+    bytes += of_group / map.context_parallel *
+             (cache_bytes(facts, m, layers, passes) + cache_bytes(facts, m, draft, drafts));
     double all = map.stage_ranks() * bytes;
     if (step.drafter)
         all += least_memory_bytes(drafter_facts(facts), step.drafter->model, sequences);

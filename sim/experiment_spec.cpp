@@ -70,8 +70,14 @@ void describe(Form& form, MappingSpec& mapping) {
     form.optional("attention", mapping.attention,
                   "how a tensor-parallel group shares attention: tp (heads), or sp-tp-sp (tokens, "
                   "heads, tokens; latent attention)");
+    form.optional("context_parallel", mapping.context.context_parallel,
+                  "ranks, each with a tensor-parallel group of its own, that share the tokens of a "
+                  "sequence: of a prompt its new ones, and its cache",
+                  at_least(1));
+    form.optional("context_exchange", mapping.context.context_exchange,
+                  "training, prefill, serving: how they bring queries and keys together");
     form.optional("head_parallel", mapping.head_parallel,
-                  "data-parallel groups that share one LM head", at_least(1));
+                  "tensor-parallel groups that share one LM head", at_least(1));
     form.optional(
         "pipeline_parallel", mapping.pipeline_parallel,
         "stages that hold the layers one after the other, each with its own batch of sequences",
@@ -440,7 +446,8 @@ std::vector<std::string> unused_keys(const WorkloadSpec& workload, const PoolSpe
     }
     if (is_step(workload.kind)) {
         of_training.insert(of_training.end(), {"replicas", "autoscaling", "scheduler"});
-        if (workload.kind == WorkloadKind::decode) of_training.emplace_back("tokens_per_rank");
+        if (workload.kind == WorkloadKind::decode)
+            of_training.insert(of_training.end(), {"tokens_per_rank", "mapping.context_exchange"});
         return of_training;
     }
     if (workload.kind == WorkloadKind::training)

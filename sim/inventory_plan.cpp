@@ -27,6 +27,12 @@ void require_standing(const ResolvedExperiment& experiment) {
                                           "says nothing to podsim plan --inventory, whose chips "
                                           "stand",
                                           "remove it"));
+            if (pool.pool.role == "ffn")
+                problems.push_back(
+                    at_key(pool.pool, "role",
+                           "says nothing to podsim plan --inventory, which sizes "
+                           "each pool by itself",
+                           "pools of role prefill and decode, or one of role serve"));
         }
     }
     if (!problems.empty()) throw InputError(std::move(problems));

@@ -135,6 +135,7 @@ Chosen chosen(const ResolvedExperiment& experiment, const ResolvedAlternative& a
     mapping.data_parallel = of.plan.data_parallel;
     mapping.expert_parallel = of.plan.expert_parallel;
     mapping.training = of.plan.more;
+    mapping.context = of.plan.more;
     return result;
 }
 

@@ -47,7 +47,7 @@ std::optional<StepError> tensor_problem(const PlanGround& ground, int degree) {
     return problem_at(ground.job, plan, "mapping.tensor_parallel");
 }
 
-std::optional<StepError> context_problem(const PlanGround& ground, int degree) {
+std::optional<StepError> sharing_problem(const PlanGround& ground, int degree) {
     TrainingPlan plan = alone(ground);
     plan.more.context_parallel = degree;
     return problem_at(ground.job, plan, "mapping.context_parallel");
@@ -379,7 +379,7 @@ std::vector<StepError> value_problems(const PlanGround& ground, const PlanForm& 
         }
     };
     look(form.tensor_parallel, "tensor_parallel", tensor_problem);
-    look(form.context_parallel, "context_parallel", context_problem);
+    look(form.context_parallel, "context_parallel", sharing_problem);
     look(form.pipeline_parallel, "pipeline_parallel", pipeline_problem);
     look(form.expert_parallel, "expert_parallel", expert_problem);
     for (const long value : form.micro_batch) {

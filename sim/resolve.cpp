@@ -65,7 +65,14 @@ void divide_power(ResolvedAlternative& alternative, const Node& system_document,
 void fill_mapping(ResolvedAlternative& alternative, Problems& problems) {
     PoolSpec& pool = alternative.pool;
     MappingSpec& mapping = pool.mapping;
-    const double within = static_cast<double>(mapping.tensor_parallel) * mapping.pipeline_parallel;
+    const auto within = static_cast<double>(mapping.group_ranks());
+    // Degrees beside data_parallel, as a problem names them.
+    const std::string degrees =
+        fmt::format("tensor_parallel {}{} x pipeline_parallel {}", mapping.tensor_parallel,
+                    mapping.context_parallel() > 1
+                        ? fmt::format(" x context_parallel {}", mapping.context_parallel())
+                        : "",
+                    mapping.pipeline_parallel);
     const bool divides = std::fmod(alternative.ranks, within) == 0;
     if (mapping.expert_parallel == 0)
         mapping.expert_parallel = std::max(1, alternative.ranks / mapping.pipeline_parallel);
@@ -74,12 +81,9 @@ void fill_mapping(ResolvedAlternative& alternative, Problems& problems) {
             mapping.data_parallel = alternative.ranks / static_cast<int>(within);
             return;
         }
-        problems.push_back(at_key(
-            pool, "mapping",
-            fmt::format("tensor_parallel {} x pipeline_parallel {} does not divide the {} ranks of "
-                        "{} chips",
-                        mapping.tensor_parallel, mapping.pipeline_parallel, alternative.ranks,
-                        pool.chips)));
+        problems.push_back(at_key(pool, "mapping",
+                                  fmt::format("{} does not divide the {} ranks of {} chips",
+                                              degrees, alternative.ranks, pool.chips)));
         return;
     }
     const double product = mapping.data_parallel * within;
@@ -93,10 +97,8 @@ void fill_mapping(ResolvedAlternative& alternative, Problems& problems) {
     }
     problems.push_back(at_key(
         pool, "mapping",
-        fmt::format("data_parallel {} x tensor_parallel {} x pipeline_parallel {} are {} ranks, "
-                    "but {} chips of {} rank{} are {}",
-                    mapping.data_parallel, mapping.tensor_parallel, mapping.pipeline_parallel,
-                    product, pool.chips, alternative.chip.ranks,
+        fmt::format("data_parallel {} x {} are {} ranks, but {} chips of {} rank{} are {}",
+                    mapping.data_parallel, degrees, product, pool.chips, alternative.chip.ranks,
                     alternative.chip.ranks == 1 ? "" : "s", alternative.ranks),
         std::move(hint)));
 }

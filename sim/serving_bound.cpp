@@ -62,15 +62,19 @@ void look_at_writing(ServingBound& bound, const ServingDemand& demand, const Bou
     bound.writing = demand.output / bound.write_rate / demand.last_promised;
 }
 
-double read_alone(const DemandSample& sample, const SchedulerKnobs& knobs, StepTable& table) {
-    long chunk = knobs.max_num_batched_tokens;
+// By one of the groups, the others having nothing to read.
+double read_alone(const DemandSample& sample, const BoundReplica& replica, StepTable& table) {
+    const SchedulerKnobs& knobs = replica.knobs;
+    long chunk = std::max(1L, knobs.max_num_batched_tokens / replica.groups);
     if (knobs.long_prefill_token_threshold > 0)
         chunk = std::min(chunk, knobs.long_prefill_token_threshold);
     double seconds = 0;
     for (long done = sample.cached; done < sample.input;) {
         const long tokens = std::min(chunk, sample.input - done);
         const auto part = static_cast<double>(tokens);
-        seconds += table.time({0, 0, part, static_cast<double>(done) + (part + 1) / 2}).value();
+        StepLoad load{0, 0, part, static_cast<double>(done) + (part + 1) / 2};
+        if (replica.groups > 1) load.fullest_prefill = part;
+        seconds += table.time(load).value();
         done += tokens;
     }
     return seconds;
@@ -83,7 +87,7 @@ void look_at_each_alone(ServingBound& bound, const ServingDemand& demand,
     for (const DemandSample& sample : demand.samples) {
         bool keeps = true;
         if (replica.role != PoolRole::decode) {
-            first.push_back(read_alone(sample, replica.knobs, table));
+            first.push_back(read_alone(sample, replica, table));
             keeps = first.back() <= sample.first_token;
         }
         if (replica.role != PoolRole::prefill && sample.output > 1) {

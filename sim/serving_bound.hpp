@@ -23,6 +23,7 @@ struct BoundReplica {
     SchedulerKnobs knobs;  // of the replica: of all its data-parallel groups
     long kv_blocks = 0;
     double tokens_per_step = 1;
+    long groups = 1;  // data-parallel ones, one of which reads a prompt
 };
 
 struct ServingBound {

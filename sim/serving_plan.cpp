@@ -85,12 +85,6 @@ void check_serving_plan(const ResolvedExperiment& experiment,
                                   "is missing: a fleet is planned for what is promised",
                                   "slo: {ttft: 2 s, tpot: 50 ms}"));
     for (const ResolvedAlternative& pool : alternative.pools) {
-        if (pool.pool.role == "ffn")
-            problems.push_back(at_key(
-                pool.pool, "role", "says nothing to podsim plan, which sizes each pool by itself",
-                "pools of role prefill and decode, or one of role serve"));
-    }
-    for (const ResolvedAlternative& pool : alternative.pools) {
         const auto& faults = pool.pool.faults;
         if (std::any_of(faults.begin(), faults.end(),
                         [](const auto& one) { return one.is_timed(); }))

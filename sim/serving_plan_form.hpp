@@ -12,7 +12,7 @@
 namespace podsim {
 
 struct ReplicaChoices {
-    std::vector<int> chips_per_replica, tensor_parallel, expert_parallel;
+    std::vector<int> chips_per_replica, tensor_parallel, context_parallel, expert_parallel;
     std::vector<long> max_num_seqs, max_num_batched_tokens;
 };
 
@@ -49,6 +49,7 @@ void describe_choices(Form& form, ReplicaChoices& choices) {
     list("chips_per_replica", choices.chips_per_replica,
          "serving: packages of a replica to try; the alternative's if absent");
     list("tensor_parallel", choices.tensor_parallel, "degrees to try; all that divide if absent");
+    list("context_parallel", choices.context_parallel, "degrees to try; 1 if absent");
     list("expert_parallel", choices.expert_parallel, "degrees to try; all that divide if absent");
     list("max_num_seqs", choices.max_num_seqs,
          "serving: batch limits to try; the scheduler's if absent");

@@ -91,8 +91,7 @@ double AlternativeSearch::usd(const Combination& combination, const Counts& coun
 
 int AlternativeSearch::chips(const Combination& combination, const Counts& counts) const {
     int sum = 0;
-    for (std::size_t i = 0; i < counts.size(); ++i)
-        sum += combination[i]->replica.packages * counts[i];
+    for (std::size_t i = 0; i < counts.size(); ++i) sum += combination[i]->packages() * counts[i];
     return sum;
 }
 
@@ -130,7 +129,8 @@ bool AlternativeSearch::allowed(const Combination& combination, const Counts& co
 }
 
 bool AlternativeSearch::look_for_candidates() {
-    for (std::size_t i = 0; i < written_.pools.size(); ++i) {
+    const std::size_t pools = written_.pools.size() - (has_beside(written_) ? 1 : 0);
+    for (std::size_t i = 0; i < pools; ++i) {
         pools_.push_back(pool_candidates(ground_, index_, i));
         const PoolCandidates& pool = pools_.back();
         result_.counts.candidates += pool.looked_at;
@@ -176,6 +176,12 @@ Trial AlternativeSearch::run(const Combination& combination, const Counts& count
         fleet_of.pools.back().pool.autoscaling.reset();
         const std::shared_ptr<ReplicaGround>& ground = combination[i]->ground;
         tables.emplace_back(ground, ground->table.get());
+    }
+    for (std::size_t i = 0; i < counts.size(); ++i) {
+        const auto& beside = combination[i]->ground->beside;
+        if (!beside) continue;
+        fleet_of.pools.push_back(*beside);
+        fleet_of.pools.back().pool.replicas = counts[i];
     }
     RunOptions options;
     options.fidelity = options_.fidelity;
@@ -333,19 +339,25 @@ NextBottleneck AlternativeSearch::next_bottleneck(const Combination& combination
 
 Node AlternativeSearch::winner_document(const Combination& combination,
                                         const Counts& counts) const {
-    std::vector<PoolSetting> settings;
+    std::vector<PoolSetting> settings, beside;
     const Counts all = with_spares(counts);
-    for (std::size_t i = 0; i < all.size(); ++i) {
-        PoolSetting setting = combination[i]->setting;
-        const MappingSpec& mapping = combination[i]->replica.pool.mapping;
-        setting.replicas = all[i];
+    const auto written = [&](PoolSetting setting, const PoolSpec& pool, int replicas) {
+        const MappingSpec& mapping = pool.mapping;
+        setting.replicas = replicas;
         setting.tensor_parallel = mapping.tensor_parallel;
+        if (mapping.context_parallel() > 1) setting.context_parallel = mapping.context_parallel();
         setting.data_parallel = mapping.data_parallel;
-        if (has_experts(*ground_.experiment.model))
+        if (has_experts(*ground_.experiment.model) && pool.role != "attention")
             setting.expert_parallel = mapping.expert_parallel;
         if (mapping.pipeline_parallel > 1) setting.pipeline_parallel = mapping.pipeline_parallel;
-        settings.push_back(setting);
+        return setting;
+    };
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        const ReplicaCandidate& of = *combination[i];
+        settings.push_back(written(of.setting, of.replica.pool, all[i]));
+        if (of.beside) beside.push_back(written(*of.beside, of.ground->beside->pool, all[i]));
     }
+    settings.insert(settings.end(), beside.begin(), beside.end());
     return plan_document(ground_.document, index_, settings, planned(),
                          *ground_.experiment.traffic);
 }
@@ -363,10 +375,18 @@ ServingAnswer AlternativeSearch::answer(const Combination& combination, const Co
                                 counts[i], form_.spare_replicas, of.replica.pool.mapping,
                                 knobs.scheduler.max_num_seqs,
                                 knobs.scheduler.max_num_batched_tokens, of.bound});
-        answer.bound_chips += of.replica.packages * of.bound.replicas;
+        answer.bound_chips += of.packages() * of.bound.replicas;
         if (!of.priced) continue;
         usd_per_hour += of.usd_per_hour * all[i];
         answer.bound_usd_per_month += of.usd_per_hour * of.bound.replicas * kHoursOfMonth;
+    }
+    for (std::size_t i = 0; i < counts.size(); ++i) {
+        const auto& beside = combination[i]->ground->beside;
+        if (!beside) continue;
+        ServingBound bound;
+        bound.replicas = combination[i]->bound.replicas;
+        answer.pools.push_back({beside->pool.name, beside->pool.role, beside->packages, counts[i],
+                                form_.spare_replicas, beside->pool.mapping, 0, 0, bound});
     }
     answer.chips = chips(combination, all);
     answer.watts = watts(combination, all);

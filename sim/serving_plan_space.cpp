@@ -24,7 +24,10 @@ void turn(Node& pool, const PoolSetting& setting, const Place& place) {
     set("replicas", setting.replicas);
     if (Node* mapping = pool.find("mapping"); mapping != nullptr && setting.free_mapping)
         drop(*mapping, "data_parallel");
+    if (Node* mapping = pool.find("mapping"); mapping != nullptr && setting.free_experts)
+        drop(*mapping, "expert_parallel");
     if (setting.tensor_parallel) set("mapping.tensor_parallel", *setting.tensor_parallel);
+    if (setting.context_parallel) set("mapping.context_parallel", *setting.context_parallel);
     if (setting.pipeline_parallel) set("mapping.pipeline_parallel", *setting.pipeline_parallel);
     if (setting.data_parallel) set("mapping.data_parallel", *setting.data_parallel);
     if (setting.expert_parallel) set("mapping.expert_parallel", *setting.expert_parallel);
@@ -51,6 +54,7 @@ ReplicaChoices choices_of(const ServingPlanForm& form, const std::string& pool) 
         };
         over(choices.chips_per_replica, own.choices.chips_per_replica);
         over(choices.tensor_parallel, own.choices.tensor_parallel);
+        over(choices.context_parallel, own.choices.context_parallel);
         over(choices.expert_parallel, own.choices.expert_parallel);
         over(choices.max_num_seqs, own.choices.max_num_seqs);
         over(choices.max_num_batched_tokens, own.choices.max_num_batched_tokens);
@@ -70,41 +74,55 @@ std::vector<std::optional<T>> or_as_written(const std::vector<T>& values) {
     return {values.begin(), values.end()};
 }
 
-// Every combination, before anything of it is looked at.
-std::vector<PoolSetting> settings_of(const ReplicaChoices& choices,
+// Every combination, before anything of it is looked at. Of two pools that decode together the
+// attention pool has sequences and the other one experts.
+std::vector<PoolSetting> settings_of(ReplicaChoices choices,
                                      const ResolvedAlternative& as_written) {
     const PoolSpec& pool = as_written.pool;
+    const bool beside = pool.role == "ffn";
+    if (pool.role == "attention") choices.expert_parallel.clear();
+    if (beside) {
+        choices.context_parallel.clear();
+        choices.max_num_seqs.clear();
+        choices.max_num_batched_tokens.clear();
+    }
     std::vector<PoolSetting> settings;
     std::vector<int> sizes = choices.chips_per_replica;
     const bool free_size = !sizes.empty();
     if (!free_size) sizes = {as_written.packages};
     for (const int chips : sizes) {
         std::vector<std::optional<int>> tensor = or_as_written(choices.tensor_parallel);
-        const bool open =
-            choices.tensor_parallel.empty() && !pool.places.has("mapping.tensor_parallel");
+        const bool open = !beside && choices.tensor_parallel.empty() &&
+                          !pool.places.has("mapping.tensor_parallel");
         if (open) {
             const int domain =
                 static_cast<int>(as_written.system.scale_up.domain.value) * as_written.chip.ranks;
             tensor = or_as_written(powers_of_two(
                 std::max(1, std::min(chips * as_written.chip.ranks, std::max(1, domain)))));
         }
-        const bool free = free_size || open || !choices.tensor_parallel.empty();
-        for (const auto& degree : tensor) {
-            for (const auto& experts : or_as_written(choices.expert_parallel)) {
-                for (const auto& sequences : or_as_written(choices.max_num_seqs)) {
-                    for (const auto& tokens : or_as_written(choices.max_num_batched_tokens)) {
-                        PoolSetting one;
-                        one.chips = chips;
-                        one.free_mapping = free;
-                        one.tensor_parallel = degree;
-                        one.expert_parallel = experts;
-                        one.max_num_seqs = sequences;
-                        one.max_num_batched_tokens = tokens;
-                        settings.push_back(one);
-                    }
+        PoolSetting one;
+        one.chips = chips;
+        one.free_mapping = free_size || open || !choices.tensor_parallel.empty() ||
+                           !choices.context_parallel.empty();
+        one.free_experts = beside && one.free_mapping;
+        std::vector<PoolSetting> turned = {one};
+        const auto turn_each = [&](auto member, const auto& values) {
+            std::vector<PoolSetting> more;
+            for (const PoolSetting& before : turned) {
+                for (const auto& value : values) {
+                    more.push_back(before);
+                    more.back().*member = value;
                 }
             }
-        }
+            turned = std::move(more);
+        };
+        turn_each(&PoolSetting::tensor_parallel, tensor);
+        turn_each(&PoolSetting::context_parallel, or_as_written(choices.context_parallel));
+        turn_each(&PoolSetting::expert_parallel, or_as_written(choices.expert_parallel));
+        turn_each(&PoolSetting::max_num_seqs, or_as_written(choices.max_num_seqs));
+        turn_each(&PoolSetting::max_num_batched_tokens,
+                  or_as_written(choices.max_num_batched_tokens));
+        settings.insert(settings.end(), turned.begin(), turned.end());
     }
     return settings;
 }
@@ -115,14 +133,23 @@ class Candidates {
         : ground_(ground), alternative_(alternative), pool_(pool) {}
 
     PoolCandidates take() {
-        const ResolvedAlternative& as_written =
-            ground_.experiment.alternatives[alternative_].pools[pool_];
-        const ReplicaChoices choices =
-            choices_of(*ground_.experiment.spec.serving_plan, as_written.pool.name);
-        for (const PoolSetting& setting : settings_of(choices, as_written)) {
-            if (ground_.stop && ground_.stop()) break;
-            ++result_.looked_at;
-            look_at(setting);
+        const std::vector<ResolvedAlternative>& pools =
+            ground_.experiment.alternatives[alternative_].pools;
+        const auto settings = [&](const ResolvedAlternative& pool) {
+            return settings_of(choices_of(*ground_.experiment.spec.serving_plan, pool.pool.name),
+                               pool);
+        };
+        std::vector<std::optional<PoolSetting>> others = {std::nullopt};
+        if (pools[pool_].pool.role == "attention") {
+            others.clear();
+            for (const PoolSetting& one : settings(pools.back())) others.emplace_back(one);
+        }
+        for (const PoolSetting& setting : settings(pools[pool_])) {
+            for (const auto& beside : others) {
+                if (ground_.stop && ground_.stop()) break;
+                ++result_.looked_at;
+                look_at(setting, beside);
+            }
         }
         std::stable_sort(result_.found.begin(), result_.found.end(),
                          [](const ReplicaCandidate& a, const ReplicaCandidate& b) {
@@ -134,10 +161,16 @@ class Candidates {
 
   private:
     // What the steps of a replica go by.
-    using Key = std::array<int, 3>;
-    static Key key_of(const PoolSetting& setting) {
-        return {setting.chips, setting.tensor_parallel.value_or(0),
-                setting.expert_parallel.value_or(0)};
+    using Key = std::array<int, 7>;
+    static Key key_of(const PoolSetting& setting, const std::optional<PoolSetting>& beside) {
+        const PoolSetting other = beside.value_or(PoolSetting{});
+        return {setting.chips,
+                setting.tensor_parallel.value_or(0),
+                setting.context_parallel.value_or(0),
+                setting.expert_parallel.value_or(0),
+                other.chips,
+                other.tensor_parallel.value_or(0),
+                other.expert_parallel.value_or(0)};
     }
 
     void refuse(const std::string& why) {
@@ -146,8 +179,9 @@ class Candidates {
     }
 
     // The replica of a setting with its table, or nothing where it cannot be.
-    std::shared_ptr<ReplicaGround> ground_of(const PoolSetting& setting) {
-        const Key key = key_of(setting);
+    std::shared_ptr<ReplicaGround> ground_of(const PoolSetting& setting,
+                                             const std::optional<PoolSetting>& beside) {
+        const Key key = key_of(setting, beside);
         const auto known = grounds_.find(key);
         if (known != grounds_.end()) return known->second;
         auto made = std::make_shared<ReplicaGround>();
@@ -156,6 +190,7 @@ class Candidates {
             std::vector<PoolSetting> settings(pools.size());
             for (std::size_t i = 0; i < pools.size(); ++i) settings[i].chips = pools[i].packages;
             settings[pool_] = setting;
+            if (beside) settings.back() = *beside;
             ResolvedExperiment resolved =
                 resolve(plan_document(ground_.document, alternative_, settings, 1, traffic()),
                         ground_.catalog);
@@ -163,9 +198,16 @@ class Candidates {
             made->replica = std::move(resolved.alternatives.front().pools[pool_]);
             RunOptions options;
             options.fidelity = ground_.fidelity;
+            const Fidelity fidelity = fidelity_of(options, made->replica.chip);
+            std::shared_ptr<DisaggregatedSteps> both;
+            if (beside) {
+                made->beside = std::move(resolved.alternatives.front().pools.back());
+                both = std::make_shared<DisaggregatedSteps>(made->replica, *made->beside, fidelity,
+                                                            ground_.cache_folder);
+            }
             made->table = std::make_unique<StepTable>(
                 *ground_.experiment.model, ground_.experiment.spec.workload.speculation,
-                made->replica, fidelity_of(options, made->replica.chip), ground_.cache_folder);
+                made->replica, fidelity, ground_.cache_folder, std::move(both));
             made->table->check();
         } catch (const InputError& error) {
             why_[key] = error.diagnostics().front().what;
@@ -176,11 +218,12 @@ class Candidates {
 
     const TrafficSpec& traffic() const { return *ground_.experiment.traffic; }
 
-    void look_at(const PoolSetting& setting) {
+    void look_at(const PoolSetting& setting, const std::optional<PoolSetting>& beside) {
         ReplicaCandidate one;
         one.setting = setting;
-        one.ground = ground_of(setting);
-        if (!one.ground) return refuse(why_[key_of(setting)]);
+        one.beside = beside;
+        one.ground = ground_of(setting, beside);
+        if (!one.ground) return refuse(why_[key_of(setting, beside)]);
         one.replica = one.ground->replica;
         SchedulerSettings& own = one.replica.pool.scheduler;
         if (setting.max_num_seqs) own.max_num_seqs = setting.max_num_seqs;
@@ -192,17 +235,15 @@ class Candidates {
         const KvCapacity capacity = table.capacity(knobs.scheduler, knobs.gpu_memory_utilization,
                                                    longest_of(ground_.experiment));
         const PoolRole role = role_of(one.replica.pool);
-        if (capacity.blocks < 1) {
-            ++result_.do_not_fit;
-            if (result_.first_misfit.empty())
-                result_.first_misfit = fmt::format(
-                    "{}: a rank has {}, the model and its work take {}", text_of(setting),
-                    to_string(Bytes(capacity.capacity)), to_string(Bytes(capacity.total())));
-            return;
+        if (capacity.blocks < 1) return note_misfit(setting, capacity);
+        if (beside) {
+            const KvCapacity held = table.memory_beside(knobs.scheduler);
+            if (held.total() > held.capacity) return note_misfit(*beside, held);
         }
         BoundReplica replica{role, knobs.scheduler, capacity.blocks,
-                             workload.speculation.tokens_per_step()};
-        const long groups = one.replica.pool.mapping.data_parallel;
+                             workload.speculation.tokens_per_step(),
+                             one.replica.pool.mapping.data_parallel};
+        const long groups = replica.groups;
         replica.knobs.max_num_seqs *= groups;
         replica.knobs.max_num_batched_tokens *= groups;
         const double good = ground_.experiment.spec.serving_plan->good;
@@ -211,7 +252,20 @@ class Candidates {
         pay_for(one);
         one.replica.pool.replicas = 1;
         one.watts = fleet_power(ground_.experiment.prices, one.replica).value();
+        if (beside) {
+            ResolvedAlternative other = *one.ground->beside;
+            other.pool.replicas = 1;
+            one.watts += fleet_power(ground_.experiment.prices, other).value();
+        }
         result_.found.push_back(std::move(one));
+    }
+
+    void note_misfit(const PoolSetting& setting, const KvCapacity& held) {
+        ++result_.do_not_fit;
+        if (result_.first_misfit.empty())
+            result_.first_misfit =
+                fmt::format("{}: a rank has {}, the model and its work take {}", text_of(setting),
+                            to_string(Bytes(held.capacity)), to_string(Bytes(held.total())));
     }
 
     void note_slow(const ReplicaCandidate& one) {
@@ -225,13 +279,20 @@ class Candidates {
         note(one.bound.each_token_alone, result_.best_each_token, result_.best_each_how);
     }
 
+    // Of a pair both have to have a price, else chips are counted.
     void pay_for(ReplicaCandidate& one) const {
-        std::vector<std::string> notes;
-        const auto bases =
-            cost_bases(ground_.experiment.prices, one.replica.chip, one.replica.system, notes);
-        one.priced = !bases.empty();
-        one.usd_per_hour =
-            (one.priced ? bases.front().usd_per_hour_per_chip : 1.0) * one.replica.packages;
+        std::vector<const ResolvedAlternative*> pools = {&one.replica};
+        if (one.beside) pools.push_back(&*one.ground->beside);
+        double usd = 0;
+        one.priced = true;
+        for (const ResolvedAlternative* pool : pools) {
+            std::vector<std::string> notes;
+            const auto bases =
+                cost_bases(ground_.experiment.prices, pool->chip, pool->system, notes);
+            one.priced = one.priced && !bases.empty();
+            if (!bases.empty()) usd += bases.front().usd_per_hour_per_chip * pool->packages;
+        }
+        one.usd_per_hour = one.priced ? usd : one.packages();
     }
 
     const PlanGroundwork& ground_;
@@ -242,6 +303,14 @@ class Candidates {
 };
 
 }  // namespace
+
+int ReplicaCandidate::packages() const {
+    return replica.packages + (beside ? ground->beside->packages : 0);
+}
+
+bool has_beside(const ResolvedAlternative& alternative) {
+    return !alternative.pools.empty() && alternative.pools.back().pool.role == "ffn";
+}
 
 Node plan_document(const Node& document, std::size_t alternative,
                    const std::vector<PoolSetting>& pools, double scale,
@@ -269,6 +338,7 @@ std::string text_of(const PoolSetting& setting) {
         if (value) text += fmt::format(", {} {}", name, *value);
     };
     add("tensor_parallel", setting.tensor_parallel);
+    add("context_parallel", setting.context_parallel);
     add("expert_parallel", setting.expert_parallel);
     add("max_num_seqs", setting.max_num_seqs);
     add("max_num_batched_tokens", setting.max_num_batched_tokens);

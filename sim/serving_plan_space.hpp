@@ -16,8 +16,10 @@ namespace podsim {
 // What a plan turns of a pool; what is absent stays as the file has it.
 struct PoolSetting {
     int chips = 1, replicas = 1;  // chips of a replica
-    std::optional<int> tensor_parallel, data_parallel, expert_parallel, pipeline_parallel;
+    std::optional<int> tensor_parallel, context_parallel, data_parallel, expert_parallel,
+        pipeline_parallel;
     bool free_mapping = false;  // data parallelism follows, whatever the file says
+    bool free_experts = false;  // and expert parallelism
     std::optional<long> max_num_seqs, max_num_batched_tokens;
 };
 
@@ -29,17 +31,22 @@ Node plan_document(const Node& document, std::size_t alternative,
 // A replica with the costs of its steps; shared by those that differ in their batch limits alone.
 struct ReplicaGround {
     ResolvedAlternative replica;
+    std::optional<ResolvedAlternative> beside;
     std::unique_ptr<StepTable> table;
 };
 
+// Of a pool of role attention with its part of the feed-forward pool, `beside`: they are chosen,
+// counted and paid for together.
 struct ReplicaCandidate {
     PoolSetting setting;
+    std::optional<PoolSetting> beside;
     std::shared_ptr<ReplicaGround> ground;
     ResolvedAlternative replica;  // with its knobs, of one replica
     ServingBound bound;
     bool priced = false;
     double usd_per_hour = 0;  // of a replica; its chips where no price is known
     double watts = 0;         // of a replica at most, what cools it included
+    int packages() const;     // of a replica
 };
 
 struct PoolCandidates {
@@ -63,6 +70,10 @@ struct PlanGroundwork {
 
 PoolCandidates pool_candidates(const PlanGroundwork& ground, std::size_t alternative,
                                std::size_t pool);
+
+// Whether the last pool of an alternative has the feed-forward blocks of another one, which brings
+// it along in its candidates.
+bool has_beside(const ResolvedAlternative& alternative);
 
 // "chips_per_replica 8, tensor_parallel 8, max_num_seqs 256": what was turned.
 std::string text_of(const PoolSetting& setting);

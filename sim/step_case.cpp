@@ -172,7 +172,7 @@ std::string StepCase::help_without_batch() const {
     if (need.weights >= max(need.cache, need.work)) return "no batch fits: " + spread;
     if (need.cache >= need.work)
         return "no batch fits: a shorter context, or spread the cache over more ranks "
-               "(tensor_parallel, pipeline_parallel)";
+               "(tensor_parallel, context_parallel, pipeline_parallel)";
     return "no batch fits: fewer tokens at a time, or spread them over more ranks "
            "(tensor_parallel)";
 }

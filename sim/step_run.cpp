@@ -125,7 +125,9 @@ void add_metrics(AlternativeResult& result, const StepRun& run,
 // where they do not divide. "" where they do.
 std::string rounded_tokens(const StepSpec& spec) {
     const long tensor = spec.mapping.tensor_parallel;
-    if (tensor == 1 || !has_experts(spec.model) || sees_group(spec)) return "";
+    if (tensor == 1 || spec.mapping.context_parallel() > 1 || !has_experts(spec.model) ||
+        sees_group(spec))
+        return "";
     for (const StepSpec::Pass& pass : spec.passes()) {
         const long tokens = spec.sequences_per_group * pass.query;
         const long counted = tokens_to_experts(spec, tokens) * tensor;

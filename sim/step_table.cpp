@@ -51,6 +51,12 @@ std::vector<double> stairs(double most, int parts) {
     return values;
 }
 
+// Parts of a group's tokens, each of which goes through the products by itself: micro-batches, and
+// what each of the ranks that share sequences has.
+int parts_of(const MappingSpec& mapping) {
+    return mapping.micro_batches * mapping.context_parallel();
+}
+
 // Sequences of a group beyond which each expert's rows need another tile, of 16, 32, 64 and so on:
 // a decode step climbs there by a tenth and more at once. With T tokens in an expert group, k
 // experts a token and E of them with their copies each has T k / E rows. `groups`: data-parallel
@@ -203,7 +209,7 @@ StepTable::StepTable(const ModelSpec& model, const SpeculationSpec& speculation,
       file_(cache_folder, cache_),
       decode_(half_octaves(1 << 17), octaves(kShortest, 1 << 21)),
       prefill_(half_octaves(1 << 20), octaves(kShortest, 1 << 21)),
-      alone_(stairs(1 << 20, replica.pool.mapping.micro_batches), {0, 1}),
+      alone_(stairs(1 << 20, parts_of(replica.pool.mapping)), {0, 1}),
       beside_(std::move(beside)),
       groups_(replica.pool.mapping.data_parallel) {
     const StepSpec one = decode_spec(1, kShortest);
@@ -530,6 +536,12 @@ KvCapacity StepTable::capacity(const SchedulerKnobs& knobs, double utilization,
                                     part_of(writing, "exchange buffers"));
     result.capacity = hardware_.hbm_capacity.value();
     double taken = 0;
+    if (replica_.pool.mapping.context_parallel() > 1) {
+        StepSpec long_prompt = prefill_spec(1, static_cast<double>(longest), scale);
+        const double passed = part_of(memory(long_prompt), "context buffers");
+        if (passed > 0) result.parts.push_back({"context buffers", passed});
+        taken += passed;
+    }
     for (const auto& [part, size] : whole.parts) {
         const double bytes = part == "activations"        ? activations
                              : part == "exchange buffers" ? buffers

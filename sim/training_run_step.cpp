@@ -49,6 +49,7 @@ TrainingPlan training_plan(const ResolvedExperiment& experiment,
     plan.data_parallel = mapping.data_parallel;
     plan.expert_parallel = mapping.expert_parallel;
     plan.more = mapping.training;
+    static_cast<ContextMapping&>(plan.more) = mapping.context;
     plan.zero_stage = form.zero_stage;
     plan.micro_batch = form.micro_batch;
     plan.schedule = form.schedule;
@@ -60,8 +61,8 @@ TrainingPlan training_plan(const ResolvedExperiment& experiment,
 
 void fill_training_mapping(const ResolvedExperiment& experiment, ResolvedAlternative& alternative) {
     MappingSpec& mapping = alternative.pool.mapping;
-    const long within = static_cast<long>(mapping.tensor_parallel) *
-                        mapping.training.context_parallel * mapping.pipeline_parallel;
+    const long within = static_cast<long>(mapping.tensor_parallel) * mapping.context_parallel() *
+                        mapping.pipeline_parallel;
     const bool unequal = mapping.training.unequal_groups;
     if (mapping.data_parallel == 0) {
         const long groups = unequal ? groups_that_fit(training_plan(experiment, alternative),

@@ -164,10 +164,6 @@ void describe_training(Form& form, bool training, TrainingForm& spec) {
 // Under `mapping`.
 template <class Form>
 void describe_training_mapping(Form& form, TrainingMapping& mapping) {
-    form.optional("context_parallel", mapping.context_parallel,
-                  "training: ranks that share the tokens of a sequence", at_least(1));
-    form.optional("context_exchange", mapping.context_exchange,
-                  "training: how they bring queries and keys together");
     form.optional("sequence_parallel", mapping.sequence_parallel,
                   "training: a tensor-parallel group divides the tokens between its blocks");
     form.optional("expert_tensor_parallel", mapping.expert_tensor_parallel,
@@ -198,7 +194,6 @@ void describe_training_mapping(Form& form, TrainingMapping& mapping) {
 // Dotted keys of a pool that say something to training alone.
 inline const std::vector<const char*>& training_mapping_keys() {
     static const std::vector<const char*> keys = {
-        "mapping.context_parallel",        "mapping.context_exchange",
         "mapping.sequence_parallel",       "mapping.expert_tensor_parallel",
         "mapping.positions_per_stage",     "mapping.layers",
         "mapping.unequal_groups",          "mapping.placement",

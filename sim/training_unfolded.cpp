@@ -156,7 +156,8 @@ class Unfolder {
             law.mean += one.mean / static_cast<double>(law.ranks.size());
             law.largest = std::max(law.largest, one.mean + 6 * one.deviation);
         }
-        const ExpertLoad load = expert_load(spec_, layout_, plan_.own_tokens(job_), balance);
+        const ExpertLoad load =
+            expert_load(spec_, layout_, static_cast<double>(plan_.own_tokens(job_)), balance);
         law.expected = load.imbalance * law.mean;
         return law;
     }

@@ -393,6 +393,13 @@ std::vector<DisaggregatedError> disaggregated_problems(const DisaggregatedSpec& 
                     {of_feed_forward,
                      StepError(key, fmt::format("is {}, expected at least 1", degree))});
         }
+        if (mapping.context_parallel() != 1)
+            problems.push_back(
+                {of_feed_forward,
+                 StepError("mapping.context_parallel",
+                           fmt::format("is {} where attention and feed-forward blocks are apart, "
+                                       "expected 1",
+                                       mapping.context_parallel()))});
     }
     // The others divide by these.
     if (!problems.empty()) return problems;

@@ -15,10 +15,13 @@
 #include "models/model.hpp"
 #include "models/sizes.hpp"
 #include "program/operator.hpp"
+#include "workloads/context_mapping.hpp"
 #include "workloads/training_mapping.hpp"
 
 namespace podsim {
 
+// Ranks of a pipeline stage are numbered with those of a tensor-parallel group side by side, such
+// groups that share sequences next to each other, then data-parallel groups.
 struct MappingSpec {
     int data_parallel = 0;    // groups that hold different sequences; 0: as many as the ranks allow
     int tensor_parallel = 1;  // ranks that share one group's attention and dense layers
@@ -28,14 +31,18 @@ struct MappingSpec {
     int micro_batches =
         1;  // parts a step's batch is cut into, to overlap one's transfers with the other's compute
     AttentionSplit attention = AttentionSplit::heads;  // of a tensor-parallel group
-    // Data-parallel groups that share one LM head: each has a part of the vocabulary and works on
-    // the tokens of all.
+    // Tensor-parallel groups that share one LM head, of one data-parallel group or of several: each
+    // has a part of the vocabulary and works on the tokens of all.
     int head_parallel = 1;
     TablePlace engram_tables = TablePlace::host;  // of conditional memory
+    ContextMapping context{};
     TrainingMapping training{};
-    int stage_ranks() const { return data_parallel * tensor_parallel; }
+    int context_parallel() const { return context.context_parallel; }
+    int stage_ranks() const { return data_parallel * tensor_parallel * context_parallel(); }
     // Of a data-parallel group.
-    long group_ranks() const { return static_cast<long>(tensor_parallel) * pipeline_parallel; }
+    long group_ranks() const {
+        return static_cast<long>(tensor_parallel) * context_parallel() * pipeline_parallel;
+    }
     int ranks() const { return stage_ranks() * pipeline_parallel; }
 };
 

@@ -15,7 +15,8 @@ RoutedLoads::RoutedLoads(const TrainingJob& job, const TrainingPlan& plan)
 ExpertLoad RoutedLoads::of(long layer, bool backward) const {
     const StepSpec& step = backward ? backward_ : forward_;
     const std::size_t balance = layout_.balances.empty() ? 0 : layout_.balance_of(layer);
-    ExpertLoad load = expert_load(step, layout_, plan_.own_tokens(job_), balance);
+    ExpertLoad load =
+        expert_load(step, layout_, static_cast<double>(plan_.own_tokens(job_)), balance);
     if (busiest_ > 0 && layout_.uneven()) take_busiest(load);
     return load;
 }

@@ -6,12 +6,14 @@
 //
 // Dense layers: attention block -> (all-reduce) -> dense block -> (all-reduce). Attention that is
 // split sp_tp_sp: project -> all-gather of latents -> attend -> all-to-all of the heads' outputs ->
-// output; each rank then has its own tokens. Under speculation each sequence brings 1 + n query
-// tokens; the head checks them all; then n passes of the draft module, the first over the same 1 +
-// n tokens, the others over one token a sequence; or of a model beside it, which is divided over
-// the same tensor-parallel group, has its own head, and reads prompts as well. Prefill goes through
-// the layers once for each chunk, and through the head with the last token of each prompt. The
-// host's part comes at the end of each pass and is not hidden.
+// output; each rank then has its own tokens. Ranks that share sequences (context parallel) have
+// their own tokens throughout, of a prompt a part of it, in decode a part of the sequences, and
+// exchange around attention (models/context_split.cpp). Under speculation each sequence brings 1 +
+// n query tokens; the head checks them all; then n passes of the draft module, the first over the
+// same 1 + n tokens, the others over one token a sequence; or of a model beside it, which is
+// divided over the same tensor-parallel group, has its own head, and reads prompts as well. Prefill
+// goes through the layers once for each chunk, and through the head with the last token of each
+// prompt. The host's part comes at the end of each pass and is not hidden.
 //
 // With S pipeline stages the program is one period of the steady state (workloads/pipeline.hpp):
 // each stage takes every pipeline batch through its own layers once, and its makespan is the time
@@ -200,6 +202,7 @@ class StepBuilder {
     // Every stage to the next, and the last its new tokens to the first.
     void hand_on(int slot, const std::vector<StepSpec::Pass>& passes) {
         const double tensor = spec_.mapping.tensor_parallel, token_index = 4;
+        const double sharing = spec_.mapping.context_parallel();
         const int stride = spec_.mapping.stage_ranks();
         for (int from = 0; from < stages(); ++from) {
             const SlotWork work = slot_work(slot, from, stages(), step_.passes);
@@ -207,7 +210,8 @@ class StepBuilder {
             const auto tokens = static_cast<double>(sequences * at(passes, work.pass).query);
             if (from + 1 < stages()) {
                 const double state = hidden_bytes(spec_, spec_.model.streams).value();
-                hand_to(from, from + 1, stride, "stage send", Bytes(tokens * state / tensor));
+                hand_to(from, from + 1, stride, "stage send",
+                        Bytes(tokens * state / tensor / sharing));
             } else if (spec_.phase == Phase::decode) {
                 hand_to(from, 0, stride * from, "token send", Bytes(tokens * token_index));
             } else if (work.pass + 1 == step_.passes) {
@@ -251,7 +255,7 @@ class StepBuilder {
     void run_part(const StepSpec::Pass& pass, bool is_last) {
         const ModelSpec& model = spec_.model;
         const Precision& precision = spec_.precision;
-        const long tokens = sequences_ * pass.query;
+        const long tokens = group_tokens(spec_, sequences_, pass.query);
         layer_ = -1;
         if (embeds_images_) run_tower(*spec_.images);
         if (stage_ == 0)
@@ -272,7 +276,7 @@ class StepBuilder {
         layer_ = -1;
         if (stage_ + 1 < stages()) return;
         if (spec_.phase == Phase::prefill) {
-            if (is_last) run_head(spec_, sequences_);
+            if (is_last) run_head(spec_, last_tokens(spec_, sequences_));
             if (spec_.speculation.draft) run_draft_model(pass);
             return;
         }
@@ -280,27 +284,28 @@ class StepBuilder {
         if (spec_.speculation.draft) {
             for (int draft = 0; draft < spec_.speculation.draft_tokens; ++draft) {
                 run_draft_model({draft == 0 ? pass.query : 1, pass.context});
-                run_head(draft_, sequences_);
+                run_head(draft_, group_tokens(draft_, sequences_, 1));
             }
             return;
         }
         for (int draft = 0; draft < spec_.speculation.draft_tokens; ++draft) {
             const StepSpec::Pass own{draft == 0 ? pass.query : 1, pass.context};
-            const long draft_tokens = sequences_ * own.query;
+            const long draft_tokens = group_tokens(spec_, sequences_, own.query);
             chain(attention_stream_,
                   kernels(embedding_block(model, precision, own_of(draft_tokens))));
             chain(attention_stream_, kernels(draft_block(model, precision, own_of(draft_tokens))));
             const std::size_t balance = layout_.balance_of(layer_count(model));
             StepLayers of_draft(spec_, layout_, step_.program, own, sequences_);
             run_layer((draft == 0 ? stack : of_draft).of(model.draft_layer, balance));
-            run_head(spec_, sequences_);
+            run_head(spec_, group_tokens(spec_, sequences_, 1));
         }
     }
 
     // One pass of the model that drafts, in front of its head. It reads prompts, too.
     void run_draft_model(const StepSpec::Pass& pass) {
         chain(attention_stream_,
-              kernels(embedding_block(draft_.model, draft_.precision, sequences_ * pass.query)));
+              kernels(embedding_block(draft_.model, draft_.precision,
+                                      group_tokens(draft_, sequences_, pass.query))));
         StepLayers stack(draft_, draft_layout_, step_.program, pass, sequences_);
         for (const LayerKind& kind : draft_.model.layers) run_layer(stack.of(kind, 0));
     }
@@ -390,6 +395,7 @@ class StepBuilder {
             if (tensor > 1) join(name, type, tensor, layer.hidden);
         };
         chain_attention(layer, dense);
+        if (shares_sequences(spec_)) run_shared_attention(layer);
         if (splits_tokens(spec_)) {
             run_split_attention(layer);
             if (!dense) return run_routed(layer);
@@ -436,6 +442,39 @@ class StepBuilder {
         join("attention all-to-all", TransferType::all_to_all, tensor,
              layer.outputs / static_cast<double>(tensor));
         chain(attention_stream_, layer.output);
+    }
+
+    // Keys and values go round beside attention (ring) or come first; heads' queries go to the
+    // ranks of the heads and their results back; or queries to all parts of the cache and results
+    // back.
+    void run_shared_attention(const Layer& layer) {
+        const ContextExchanged& moved = layer.context;
+        const bool ring =
+            !decodes() && spec_.mapping.context.context_exchange == ContextExchange::ring;
+        std::vector<int> beside(here_.size(), -1);
+        if (ring) {
+            const std::vector<int> projected = here_;
+            share("context ring", TransferType::all_gather, moved.gathered);
+            beside = std::exchange(here_, projected);
+        } else {
+            share("context all-gather", TransferType::all_gather, moved.gathered);
+            share("context all-to-all", TransferType::all_to_all, moved.scattered);
+        }
+        chain(attention_stream_, layer.score);
+        share("index all-gather", TransferType::all_gather, moved.proposed);
+        chain(attention_stream_, layer.attend);
+        share("output all-to-all", TransferType::all_to_all, moved.outputs);
+        for (std::size_t c = 0; c < here_.size(); ++c) {
+            const bool waits = ring && beside[c] >= 0;
+            chain_on(static_cast<int>(c), attention_stream_, layer.output,
+                     waits ? std::vector<int>{beside[c]} : std::vector<int>{});
+        }
+    }
+
+    // Of ranks that share sequences, those with the same place in their tensor-parallel groups.
+    void share(const char* name, TransferType type, Bytes size) {
+        if (size > Bytes(0.0))
+            join(name, type, spec_.mapping.context_parallel(), size, spec_.mapping.tensor_parallel);
     }
 
     void run_routed(const Layer& layer) {
@@ -571,11 +610,12 @@ class StepBuilder {
     int classes() const { return static_cast<int>(here_.size()); }
 
     // A collective within each tensor-parallel group: every class runs its own.
-    void join(const std::string& name, TransferType type, int group, Bytes size) {
+    void join(const std::string& name, TransferType type, int group, Bytes size, int stride = 1) {
         Transfer transfer;
         transfer.name = name;
         transfer.type = type;
         transfer.group_ranks = group;
+        transfer.stride = stride;
         transfer.size = size;
         const int id = intern(step_.program, transfer);
         for (int c = 0; c < classes(); ++c) execute(id, c, c + 1);

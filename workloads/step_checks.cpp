@@ -52,14 +52,16 @@ void require_degrees(const StepSpec& spec) {
     at_least_one("mapping.micro_batches", m.micro_batches);
     at_least_one("mapping.head_parallel", m.head_parallel);
     at_least_one("mapping.pipeline_parallel", m.pipeline_parallel);
+    at_least_one("mapping.context_parallel", m.context_parallel());
 }
 
 void require_shared_heads(const StepSpec& spec) {
     const auto& m = spec.mapping;
-    if (m.data_parallel % m.head_parallel != 0) {
+    const int groups = m.data_parallel * m.context_parallel();
+    if (groups % m.head_parallel != 0) {
         throw StepError("mapping.head_parallel",
-                        fmt::format("{} does not divide the {} data-parallel groups",
-                                    m.head_parallel, m.data_parallel));
+                        fmt::format("{} does not divide the {} {}-parallel groups", m.head_parallel,
+                                    groups, m.context_parallel() > 1 ? "tensor" : "data"));
     }
 }
 
@@ -69,8 +71,11 @@ void require_expert_groups(const StepSpec& spec) {
         throw StepError(
             "mapping.expert_parallel",
             fmt::format("{} does not divide the {} ranks of data_parallel {} x "
-                        "tensor_parallel {}{}",
+                        "tensor_parallel {}{}{}",
                         m.expert_parallel, m.stage_ranks(), m.data_parallel, m.tensor_parallel,
+                        m.context_parallel() > 1
+                            ? fmt::format(" x context_parallel {}", m.context_parallel())
+                            : "",
                         m.pipeline_parallel > 1 ? ", which are a pipeline stage" : ""));
     }
 }
@@ -182,6 +187,31 @@ void require_split_attention(const StepSpec& spec) {
     }
 }
 
+void require_shared_sequences(const StepSpec& spec) {
+    const auto& m = spec.mapping;
+    const int ranks = m.context_parallel();
+    if (ranks == 1) return;
+    const auto refuse = [&](const std::string& why, const char* expected) {
+        throw StepError("mapping.context_parallel",
+                        fmt::format("is {}: {}, expected {}", ranks, why, expected));
+    };
+    if (m.attention == AttentionSplit::sp_tp_sp)
+        refuse("attention sp-tp-sp already divides the tokens of a group", "attention tp");
+    if (spec.images) refuse("images of a prompt are not divided", "1");
+    const bool by_heads = m.context.context_exchange == ContextExchange::all_to_all;
+    const auto look = [&](const ModelSpec& model) {
+        const auto problem = [&](ContextCut cut) {
+            return context_problem(model, spec.phase, m.tensor_parallel, ranks, cut);
+        };
+        const std::string why = problem(by_heads ? ContextCut::heads : ContextCut::queries);
+        if (why.empty()) return;
+        refuse(why,
+               problem(ContextCut::queries).empty() ? "context_exchange ring or all_gather" : "1");
+    };
+    look(spec.model);
+    if (spec.speculation.draft) look(*spec.speculation.draft);
+}
+
 void require_lengths(const StepSpec& spec) {
     if (spec.phase == Phase::prefill) {
         if (spec.prompt < 1 || spec.prompt > spec.context) {
@@ -242,7 +272,8 @@ std::vector<StepError> step_problems(const StepSpec& spec) {
     for (const auto check :
          {require_shared_heads, require_stages, require_expert_groups, require_heads_divide,
           require_shared_ranks, require_gather, require_shared_widths, require_micro_batches,
-          require_split_attention, require_lengths, require_tables, require_drafts})
+          require_split_attention, require_shared_sequences, require_lengths, require_tables,
+          require_drafts})
         passes(spec, check, problems);
     // Experts are laid over the ranks of a group, which have to be right.
     const bool groups = std::none_of(problems.begin(), problems.end(), [](const auto& problem) {

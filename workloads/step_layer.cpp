@@ -25,6 +25,10 @@ bool splits_tokens(const StepSpec& spec) {
     return spec.mapping.attention == AttentionSplit::sp_tp_sp;
 }
 
+bool shares_sequences(const StepSpec& spec) {
+    return spec.mapping.context_parallel() > 1;
+}
+
 Bytes hidden_bytes(const StepSpec& spec, long rows) {
     return Bytes(static_cast<double>(rows * spec.model.hidden) * bytes_of(DType::bf16));
 }
@@ -45,9 +49,11 @@ StepLayer StepLayers::make(const LayerKind& kind, std::size_t balance) {
     const ModelSpec& model = spec_.model;
     const Precision& precision = spec_.precision;
     const int tensor = spec_.mapping.tensor_parallel;
-    const StepShape shape{spec_.phase,   sequences_, pass_.query,
-                          pass_.context, tensor,     spec_.mapping.attention};
-    const long tokens = shape.tokens();
+    StepShape shape = empty_shape(spec_);
+    shape.sequences = sequences_;
+    shape.query = pass_.query;
+    shape.context = pass_.context;
+    const long tokens = shape.own_tokens_of_context();
     StepLayer layer;
     layer.kind = kind;
     layer.hidden = hidden_bytes(spec_, tokens);
@@ -63,6 +69,12 @@ StepLayer StepLayers::make(const LayerKind& kind, std::size_t balance) {
         layer.attention = kernels(attention.project);
         layer.attend = kernels(attention.attend);
         layer.output = kernels(attention.output);
+    } else if (shares_sequences(spec_)) {
+        layer.context = context_exchanged(model, precision, shape, kind);
+        layer.attention = kernels(attention.project);
+        layer.score = kernels(attention.score);
+        layer.attend = kernels(attention.attend);
+        layer.output = kernels(attention.output);
     } else {
         layer.attention = kernels(attention.all(), true);
     }
@@ -76,7 +88,8 @@ StepLayer StepLayers::make(const LayerKind& kind, std::size_t balance) {
     const long own = tokens_to_experts(spec_, tokens);
     const bool apart = layout_.shared_ranks > 0;
     const bool beside = !apart && model.shared_intermediate > 0;
-    layer.load = expert_load(spec_, layout_, own, balance);
+    layer.load = expert_load(spec_, layout_, mean_tokens_to_experts(spec_, sequences_, pass_.query),
+                             balance);
     layer.router = kernels(router_block(model, precision, own, kind.hash_routed));
     if (beside) {
         layer.shared = kernels(expert_block(model, precision, {1, own}, "shared_expert",

@@ -26,8 +26,9 @@ struct StepLayer {
     LayerKind kind;
     Bytes hidden{0.0};                 // of the group's tokens
     Bytes latents{0.0}, outputs{0.0};  // what split attention exchanges, of the group's tokens
+    ContextExchanged context;          // what ranks that share sequences tell each other
     Kernels attention, dense, router, shared, sum;
-    Kernels attend, output;         // of split attention, after `attention`
+    Kernels score, attend, output;  // of attention in parts, after `attention`
     Kernels own_sum;                // gather: of what a rank's own experts make, before combine
     std::vector<Kernels> experts;   // by class
     std::vector<ExpertPart> parts;  // of one kernel for dispatch, experts and combine
@@ -36,6 +37,9 @@ struct StepLayer {
 
 // Attention divides the group's tokens.
 bool splits_tokens(const StepSpec& spec);
+
+// Ranks that share sequences.
+bool shares_sequences(const StepSpec& spec);
 
 Bytes hidden_bytes(const StepSpec& spec, long rows);
 

@@ -24,7 +24,36 @@ struct StageLayers {
     Bytes cache{0.0};               // of one sequence
     double widest = 0;              // elements of a token
     double looked_up = 0;           // elements of conditional memory a token waits for
+    // Of one sequence, what ranks that share it pass on, of the layer with the most.
+    Bytes passed{0.0};
 };
+
+Bytes whole_cache(const StepSpec& spec, const AttentionSpec& attention, int tensor) {
+    return layer_cache(attention, spec.context, tensor).bytes(spec.precision);
+}
+
+// Of one sequence in one layer. Heads that are cut over ranks keep their own keys and values, of
+// which there is a copy where there are fewer of them than ranks.
+Bytes kept_of(const StepSpec& spec, const AttentionSpec& attention) {
+    const int tensor = spec.mapping.tensor_parallel, sharing = spec.mapping.context_parallel();
+    const bool by_heads = spec.phase == Phase::prefill &&
+                          spec.mapping.context.context_exchange == ContextExchange::all_to_all &&
+                          std::holds_alternative<GroupedQueryAttention>(attention);
+    if (by_heads) return whole_cache(spec, attention, tensor * sharing);
+    return whole_cache(spec, attention, tensor) * (1.0 / sharing);
+}
+
+// Beside it: a ring has a part in use and one that arrives; what is gathered is there at once, and
+// what goes to the ranks of its heads stays there.
+Bytes passed_of(const StepSpec& spec, const AttentionSpec& attention) {
+    const double sharing = spec.mapping.context_parallel();
+    const bool ring = spec.mapping.context.context_exchange == ContextExchange::ring;
+    if (spec.mapping.context.context_exchange == ContextExchange::all_to_all &&
+        std::holds_alternative<GroupedQueryAttention>(attention))
+        return Bytes(0.0);
+    return whole_cache(spec, attention, spec.mapping.tensor_parallel) *
+           (ring ? std::min(1.0, 2 / sharing) : 1.0);
+}
 
 StageLayers layers_of(const StepSpec& spec, const LayerRange& range, double drafts,
                       const WeightBytes& weights) {
@@ -43,9 +72,12 @@ StageLayers layers_of(const StepSpec& spec, const LayerRange& range, double draf
         if (kind.engram) sum.looked_up += count * static_cast<double>(model.engram.memory_width());
         // The latent cache of MLA is whole on every rank of a tensor-parallel group, unless that
         // divides tokens.
+        // Ranks that share sequences have a part of the tokens each, or of the heads.
         const int owners = spec.mapping.attention == AttentionSplit::sp_tp_sp ? tensor : 1;
-        sum.cache +=
-            layer_cache(attention, spec.context, tensor).bytes(spec.precision) * (count / owners);
+        const int sharing = spec.mapping.context_parallel();
+        sum.cache += kept_of(spec, attention) * (count / owners);
+        if (sharing > 1 && spec.phase == Phase::prefill)
+            sum.passed = max(sum.passed, passed_of(spec, attention));
         const bool is_decode = spec.phase == Phase::decode;
         sum.widest = std::max(sum.widest, widest_of_attention(attention, is_decode, tensor));
     }
@@ -81,10 +113,13 @@ std::vector<MemoryNeed> stage_memory(const StepSpec& spec, const ExpertLayout& l
     long longest = 0;  // new tokens of a sequence in one pass
     for (const auto& pass : spec.passes()) longest = std::max(longest, pass.query);
     // At work at a time: all of them, or the larger pipeline batch.
-    const auto working = static_cast<double>(even_part(spec.sequences_per_group, stages, 0));
-    const double tokens = working * static_cast<double>(longest);
+    const long working = even_part(spec.sequences_per_group, stages, 0);
+    const auto tokens = static_cast<double>(group_tokens(spec, working, longest));
     // Tokens whose next one is asked for.
-    const double heads = !is_last ? 0.0 : spec.phase == Phase::prefill ? working : tokens;
+    const double heads = !is_last ? 0.0
+                         : spec.phase == Phase::prefill
+                             ? static_cast<double>(last_tokens(spec, working))
+                             : tokens;
 
     const int shared_heads = spec.mapping.head_parallel;
     const Bytes head = head_bytes(model, tensor * shared_heads);
@@ -107,11 +142,14 @@ std::vector<MemoryNeed> stage_memory(const StepSpec& spec, const ExpertLayout& l
             2.0 +
         heads * static_cast<double>(model.vocabulary) / tensor * 4.0;
     // The tower is done before the layers begin.
-    const Bytes before =
-        is_first && spec.images ? tower_activations(*spec.images, working, tensor) : Bytes(0.0);
+    const Bytes before = is_first && spec.images
+                             ? tower_activations(*spec.images, static_cast<double>(working), tensor)
+                             : Bytes(0.0);
     if (is_first && spec.images)
         common.parts.emplace_back("vision tower", weight_bytes(spec.images->tower));
     common.parts.emplace_back("activations", max(Bytes(activations), before));
+    if (held.passed > Bytes(0.0))
+        common.parts.emplace_back("context buffers", static_cast<double>(working) * held.passed);
     common.parts.emplace_back("runtime reserve", spec.engine.memory_reserve.value);
 
     std::vector<MemoryNeed> needs;
@@ -134,7 +172,7 @@ std::vector<MemoryNeed> stage_memory(const StepSpec& spec, const ExpertLayout& l
         return needs;
     }
     // Buffers for the layer that sends a rank the most.
-    const long own = tokens_to_experts(spec, static_cast<long>(tokens));
+    const double own = mean_tokens_to_experts(spec, working, longest);
     ExpertLoad load;
     long busiest = 0, elsewhere = 0;
     for (std::size_t i = 0; i < std::max<std::size_t>(1, layout.balances.size()); ++i) {

@@ -24,6 +24,29 @@ long scale_block_of(const ModelSpec& model, DType dtype) {
 
 }  // namespace
 
+StepShape empty_shape(const StepSpec& spec) {
+    StepShape shape;
+    shape.phase = spec.phase;
+    shape.tensor_parallel = spec.mapping.tensor_parallel;
+    shape.split = spec.mapping.attention;
+    shape.context_parallel = spec.mapping.context_parallel();
+    if (spec.mapping.context.context_exchange == ContextExchange::all_to_all)
+        shape.cut = ContextCut::heads;
+    return shape;
+}
+
+long group_tokens(const StepSpec& spec, long sequences, long query) {
+    StepShape shape = empty_shape(spec);
+    shape.sequences = sequences;
+    shape.query = query;
+    return shape.own_tokens_of_context();
+}
+
+long last_tokens(const StepSpec& spec, long sequences) {
+    const long ranks = spec.mapping.context_parallel();
+    return (sequences + ranks - 1) / ranks;
+}
+
 bool has_experts(const ModelSpec& model) {
     return model.routed_experts > 0 &&
            (expert_layers(model) > 0 || (model.draft_layers > 0 && model.draft_layer.experts));
@@ -267,9 +290,15 @@ long tokens_to_experts(const StepSpec& spec, long tokens) {
     return (tokens + tensor - 1) / tensor;
 }
 
-ExpertLoad expert_load(const StepSpec& spec, const ExpertLayout& layout, long tokens_per_rank,
+double mean_tokens_to_experts(const StepSpec& spec, long sequences, long query) {
+    const double ranks = spec.mapping.context_parallel();
+    if (ranks == 1) return static_cast<double>(tokens_to_experts(spec, sequences * query));
+    return static_cast<double>(sequences * query) / ranks /
+           (sees_group(spec) ? 1 : spec.mapping.tensor_parallel);
+}
+
+ExpertLoad expert_load(const StepSpec& spec, const ExpertLayout& layout, double tokens,
                        std::size_t balance) {
-    const double tokens = static_cast<double>(tokens_per_rank);
     const double group = sees_group(spec) ? 1 : layout.group_ranks;  // of ranks with other tokens
     const double per_routed_rank =
         tokens * group * static_cast<double>(spec.model.experts_per_token) / layout.routed_ranks;
@@ -277,7 +306,7 @@ ExpertLoad expert_load(const StepSpec& spec, const ExpertLayout& layout, long to
     SenderLimit limit;
     if (spec.experts.capacity_factor > 0) {
         limit = {static_cast<long>(group),
-                 expert_capacity(spec.experts.capacity_factor, tokens_per_rank,
+                 expert_capacity(spec.experts.capacity_factor, std::lround(tokens),
                                  spec.model.experts_per_token, spec.model.routed_experts)};
         const double even = tokens * static_cast<double>(spec.model.experts_per_token) /
                             static_cast<double>(spec.model.routed_experts);
@@ -304,7 +333,7 @@ ExpertLoad expert_load(const StepSpec& spec, const ExpertLayout& layout, long to
         load.tokens_per_shared_rank = static_cast<long>(std::ceil(per_shared_rank));
     }
     if (spec.experts.exchange == ExpertExchange::gather) {
-        load.seen_tokens = tokens_per_rank * static_cast<long>(group);
+        load.seen_tokens = std::lround(std::ceil(tokens * group - 1e-9));
         gather_tokens(spec, layout, load);
         return load;
     }

@@ -32,6 +32,17 @@ struct ExpertLayout {
     bool uneven() const { return !balances.empty() && routed_ranks > 1; }
 };
 
+// Ranks that share sequences as a shape has it, before sequences and tokens are known.
+StepShape empty_shape(const StepSpec& spec);
+
+// Of `sequences` of a data-parallel group, with `query` new tokens each, the tokens that one
+// tensor-parallel group of it works on.
+long group_tokens(const StepSpec& spec, long sequences, long query);
+
+// Of so many prompts of a data-parallel group the last tokens that one tensor-parallel group of it
+// takes to the head: ranks that share sequences deal them out.
+long last_tokens(const StepSpec& spec, long sequences);
+
 // Whether a layer routes tokens, a draft module's or one of the others.
 bool has_experts(const ModelSpec& model);
 
@@ -69,10 +80,13 @@ struct ExpertLoad {
 };
 // Whether each rank of a tensor-parallel group takes all the group's tokens to its experts.
 bool sees_group(const StepSpec& spec);
-// Of `tokens` of a data-parallel group those that a rank takes to the experts.
+// Of `tokens` of a tensor-parallel group those that a rank takes to the experts.
 long tokens_to_experts(const StepSpec& spec, long tokens);
+// The same of a data-parallel group that works on so many: where groups share sequences the mean
+// over its ranks, since with fewer sequences than ranks some have none.
+double mean_tokens_to_experts(const StepSpec& spec, long sequences, long query);
 // Under the popularity of entry `balance` of the layout; `tokens_per_rank` as above.
-ExpertLoad expert_load(const StepSpec& spec, const ExpertLayout& layout, long tokens_per_rank,
+ExpertLoad expert_load(const StepSpec& spec, const ExpertLayout& layout, double tokens_per_rank,
                        std::size_t balance = 0);
 
 // A chain of operators as kernels: each by itself, or fused as the engine does. Both are added to

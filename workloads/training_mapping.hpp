@@ -9,15 +9,9 @@
 #include <vector>
 
 #include "base/form.hpp"
+#include "workloads/context_mapping.hpp"
 
 namespace podsim {
-
-// How ranks that share sequences bring queries together with all keys and values. ring: keys and
-// values go round while attention works on those that are here (Liu et al., Ring Attention, arXiv
-// 2310.01889). all_gather: they are gathered first (Llama 3, arXiv 2407.21783, section 3.3.2).
-// all_to_all: each rank gets all tokens of some heads (DeepSpeed Ulysses, arXiv 2309.14509).
-enum class ContextExchange { ring, all_gather, all_to_all };
-const std::vector<std::pair<const char*, ContextExchange>>& names_of(const ContextExchange*);
 
 // Dimensions by which ranks are counted, the innermost first (workloads/training_placement.hpp).
 enum class RankDimension { tensor, context, data, pipeline };
@@ -35,13 +29,11 @@ std::optional<TrainingPlacement> placement_from(const std::string& text);
 std::string to_string(const TrainingPlacement& placement);
 std::string to_string(const RankOrder& order);
 
-struct TrainingMapping {
-    int context_parallel = 1;
+struct TrainingMapping : ContextMapping {
     bool sequence_parallel =
         false;  // norms and what is between blocks over a tensor-parallel group
     int expert_tensor_parallel = 1;  // ranks that share each expert's width
     int positions_per_stage = 0;     // parts of the model a stage holds; 0: what the schedule needs
-    ContextExchange context_exchange = ContextExchange::ring;
     TrainingPlacement placement;
     // Data-parallel groups need not be alike, and ranks that make no group stand by
     // (workloads/training_groups.hpp).

@@ -190,7 +190,9 @@ RoutedLoad routed_load(const TrainingJob& job, const TrainingPlan& plan) {
         if (!job.model.layers[static_cast<std::size_t>(layer)].experts) continue;
         const std::size_t balance = layout.balances.empty() ? 0 : layout.balance_of(layer);
         const auto [it, fresh] = known.try_emplace(balance);
-        if (fresh) it->second = expert_load(step, layout, plan.own_tokens(job), balance);
+        if (fresh)
+            it->second =
+                expert_load(step, layout, static_cast<double>(plan.own_tokens(job)), balance);
         sum.imbalance += it->second.imbalance;
         sum.dropped += it->second.dropped;
         layers += 1;

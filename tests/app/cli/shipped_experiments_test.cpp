@@ -153,6 +153,19 @@ void expect_fleets(const Folder& folder, const std::string& plan, const char* on
     }
 }
 
+TEST(ShippedExperiments, ThePageSaysHowFastLongPromptsAreRead) {
+    const std::string told = page("serving.md");
+    for (const auto& one : run(Folder(), "long-prompts").at("alternatives")) {
+        const auto name = one.at("name").get<std::string>();
+        const std::string row =
+            fmt::format("| {} | {:.2f} | {:.0f} | {:.1f} | {:.1f} |",
+                        name.substr(name.find(' ') + 1), metric(one, "time_to_first_token") / 1e3,
+                        metric(one, "prefill_tokens_per_second_per_chip"),
+                        100 * metric(one, "utilization_matrix"), metric(one, "memory_peak"));
+        EXPECT_TRUE(contains(told, row)) << "put this into docs/serving.md:\n" << row;
+    }
+}
+
 TEST(ShippedExperiments, ThePageSaysHowLargeTheFleetIs) {
     expect_fleets(Folder(), "plan-serving.yaml", "planning.md");
 }

@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include "sim/audit.hpp"
+#include "sim/plan_run.hpp"
 #include "sim/pool_links.hpp"
+#include "sim/serving_plan.hpp"
 #include "tests/unit/sim/experiment_cases.hpp"
 
 namespace podsim {
@@ -174,6 +176,71 @@ TEST(PoolLink, SpinesThatAreDeadAreMissed) {
     EXPECT_NEAR(link("[" + five + "]"), whole / (6 * 352.0 / 383), 0.01 * whole);
     // Planes of the supernode are another network.
     EXPECT_DOUBLE_EQ(link("[{plane: 3}]"), whole);
+}
+
+Node planned_apart() {
+    Node experiment = apart_experiment();
+    for (const auto& [path, value] :
+         {std::pair("workload.traffic.arrivals", "{law: constant, rate: 400 req/s}"),
+          std::pair("workload.traffic.requests", "4000"),
+          std::pair("workload.slo", "{ttft: 1 s, tpot: 80 ms}"),
+          std::pair(
+              "plan",
+              "{tensor_parallel: [1], pools: [{name: experts, chips_per_replica: [8, 16]}]}")})
+        experiment = with(std::move(experiment), path, value);
+    return experiment;
+}
+
+ServingPlanReport plan_apart(const Node& experiment) {
+    Catalog catalog = test_catalog();
+    catalog.embed("collectives", "sends", with_sends());
+    return plan_serving(experiment, catalog, {});
+}
+
+// Both are bought together, as many of the one as of the other, the second in both sizes; what is
+// written runs as it was found, and one pair fewer does not do.
+TEST(Disaggregated, APlanBuysPairs) {
+    const ServingPlanReport report = plan_apart(planned_apart());
+    ASSERT_TRUE(report.alternatives[0].answer.has_value()) << report.alternatives[0].nothing;
+    EXPECT_EQ(report.alternatives[0].counts.candidates, 1 + 2);
+    const ServingAnswer& answer = *report.alternatives[0].answer;
+    ASSERT_EQ(answer.pools.size(), 3U);
+    const PlannedPool &readers = answer.pools[0], &attention = answer.pools[1],
+                      &experts = answer.pools[2];
+    EXPECT_EQ(experts.name, "experts");
+    EXPECT_EQ(experts.role, "ffn");
+    EXPECT_EQ(experts.replicas, attention.replicas);
+    EXPECT_EQ(experts.mapping.expert_parallel, 2 * experts.chips);
+    EXPECT_EQ(answer.chips, readers.chips * readers.replicas +
+                                (attention.chips + experts.chips) * attention.replicas);
+    EXPECT_NEAR(answer.usd_per_month, 2 * answer.chips * 730.5, 1e-6);
+    EXPECT_THAT(broken_laws(answer.result), IsEmpty());
+    EXPECT_GE(value_of(answer.result, "goodput_share"), 0.99);
+    EXPECT_EQ(value_of(run_apart(answer.experiment), "usd_per_million_total_tokens"),
+              value_of(answer.result, "usd_per_million_total_tokens"));
+    // The other size is no cheaper.
+    const Node other = with(planned_apart(), "plan.pools",
+                            experts.chips == 8 ? "[{name: experts, chips_per_replica: [16]}]"
+                                               : "[{name: experts, chips_per_replica: [8]}]");
+    const ServingPlanReport only = plan_apart(other);
+    ASSERT_TRUE(only.alternatives[0].answer.has_value());
+    EXPECT_GE(only.alternatives[0].answer->chips, answer.chips);
+}
+
+// Two ranks do not hold 256 experts: that size has no room, and alone there is no fleet.
+TEST(Disaggregated, APlanSeesTheMemoryOfBoth) {
+    const ServingPlanReport both = plan_apart(
+        with(planned_apart(), "plan.pools", "[{name: experts, chips_per_replica: [1, 8]}]"));
+    ASSERT_TRUE(both.alternatives[0].answer.has_value());
+    EXPECT_EQ(both.alternatives[0].counts.refused + both.alternatives[0].counts.do_not_fit, 1);
+    EXPECT_EQ(both.alternatives[0].answer->pools[2].chips, 8);
+    try {
+        (void)plan_apart(
+            with(planned_apart(), "plan.pools", "[{name: experts, chips_per_replica: [1]}]"));
+        FAIL();
+    } catch (const InputError& refused) {
+        EXPECT_THAT(refused.what(), HasSubstr("a rank that holds feed-forward blocks needs"));
+    }
 }
 
 TEST(Disaggregated, SaysWhatIsWrongWithThePair) {
