@@ -101,10 +101,13 @@ PacketTraffic collective_traffic(const PacketCollectiveSpec& spec) {
     if (spec.ranks < 2) throw std::invalid_argument("a collective wants two ranks at least");
     if (const std::string why = without_messages(spec); !why.empty())
         throw std::invalid_argument(why);
-    PacketTraffic traffic = packet_collectives::messages_of(packet_collectives::chains_of(spec),
-                                                            packet_collectives::pipeline_of(spec),
-                                                            spec.ranks, spec.exchange.collective);
-    if (!spec.scatters_first || spec.layout.inner > 1) return traffic;
+    packet_collectives::Pipeline pipeline = packet_collectives::pipeline_of(spec);
+    pipeline.joins = packet_collectives::joins_of(spec);
+    PacketTraffic traffic = packet_collectives::messages_of(
+        packet_collectives::chains_of(spec), pipeline, spec.ranks, spec.exchange.collective);
+    // Rings in two levels scatter along rows of groups themselves.
+    const bool rows = spec.algorithm == Algorithm::ring && spec.layout.inner > 1;
+    if (!spec.scatters_first || rows) return traffic;
     return after_scatter(std::move(traffic), spec);
 }
 

@@ -57,7 +57,7 @@ struct PacketCollectiveSpec {
     // A broadcast: a part to each, then an all-gather by the algorithm, instead of all to the next.
     bool scatters_first = false;
     // Of two levels: pieces that follow each other, so long at least.
-    int most_pieces = 16;
+    int most_pieces = 32;
     Bytes least_piece{16384.0};
     // The same of a chain, whose last of P ranks waits for P - 2 of them, and of trees (an eighth).
     int most_links = 4096;

@@ -97,9 +97,16 @@ class NetworkMaker {
     }
 
     // What the free port or the shortest queue gives links of unequal speed anyway needs no shares,
-    // and whoever asks for the shortest queue gets it.
+    // and whoever asks for the shortest queue gets it. Around broken parts of switched fabrics all
+    // go by shares: the free port of some is the first one that is open to a destination, of all
+    // senders the same.
     std::vector<double> shares_of(const Tier& tier, const NextLinks& next, bool in_turn) const {
-        if (next.shares.empty() || spec_.path_choice == PathChoice::least_queued) return {};
+        if (next.links.size() < 2 || spec_.path_choice == PathChoice::least_queued) return {};
+        const bool broken = !tier.topology->symmetric && !tier.topology->chips_forward;
+        if (broken && next.shares.empty())
+            return std::vector<double>(next.links.size(),
+                                       1 / static_cast<double>(next.links.size()));
+        if (broken || next.shares.empty()) return next.shares;
         if (in_turn || choice_of(tier.routing) != PathChoice::least_queued || spec_.path_choice)
             return next.shares;
         double sum = 0;

@@ -246,10 +246,27 @@ double weight_of(const RankSide& side, bool is_torus) {
     return side.rate * n / (n - 1) * (both ? 2 : 1);
 }
 
+std::size_t steps_along(const RankSide& side, bool is_torus) {
+    return is_torus ? static_cast<std::size_t>(side.members - 1) : 1;
+}
+
+// Of the phases of a reduce-scatter; an all-gather's are these from the last on. Each share is
+// along another side in each, and all wait for the longest.
+std::vector<std::size_t> phase_steps(const RankLayout& layout) {
+    std::size_t used = 0, most = 0;
+    for (const RankSide& side : layout.sides) {
+        if (side.members < 2) continue;
+        ++used;
+        most = std::max(most, steps_along(side, layout.is_torus));
+    }
+    return std::vector<std::size_t>(used, most);
+}
+
 // Along each side in turn, as many shares as sides, each in an order turned by one: rings both ways
 // round, or all of a line of a mesh at once; and back.
 std::vector<Chain> dimension_wise(const PacketCollectiveSpec& spec) {
     const std::vector<RankSide>& sides = spec.layout.sides;
+    const std::vector<std::size_t> steps = phase_steps(spec.layout);
     std::vector<std::size_t> used;
     double sum = 0;
     for (std::size_t d = 0; d < sides.size(); ++d) {
@@ -269,6 +286,7 @@ std::vector<Chain> dimension_wise(const PacketCollectiveSpec& spec) {
                 for (std::size_t phase = 0; phase < used.size(); ++phase) {
                     const std::size_t d = used[(share + phase) % used.size()];
                     made.push_back(along(spec, d, left, back, adding));
+                    made.back().resize(steps.at(phase));
                     left /= static_cast<double>(sides[d].members);
                 }
                 return made;
@@ -289,6 +307,20 @@ std::vector<Chain> dimension_wise(const PacketCollectiveSpec& spec) {
 }
 
 }  // namespace
+
+std::vector<std::size_t> joins_of(const PacketCollectiveSpec& spec) {
+    if (spec.algorithm != Algorithm::dimension_wise) return {};
+    const std::vector<std::size_t> phases = phase_steps(spec.layout);
+    std::vector<std::size_t> joins;
+    std::size_t begin = 0;
+    for (int pass = 0; pass < passes(spec.collective); ++pass) {
+        for (const std::size_t steps : phases) {
+            if (begin > 0) joins.push_back(begin);
+            begin += steps;
+        }
+    }
+    return joins;
+}
 
 std::vector<Chain> chains_of(const PacketCollectiveSpec& spec) {
     switch (spec.algorithm) {

@@ -17,8 +17,14 @@ int between_one_and(int most, double pieces) {
 
 }  // namespace
 
+// Many pieces of many ranks would be more messages than links are worth.
 int pieces_of(const PacketCollectiveSpec& spec, double bytes) {
-    return between_one_and(spec.most_pieces, bytes / spec.least_piece.value());
+    constexpr double kEnoughMessages = 2e6;
+    const double inner = std::max(1, spec.layout.inner), ranks = spec.ranks;
+    const double of_a_piece = podsim::passes(spec.collective) * ranks * (2 * inner + ranks / inner);
+    return between_one_and(
+        spec.most_pieces,
+        std::min(bytes / spec.least_piece.value(), std::max(16.0, kEnoughMessages / of_a_piece)));
 }
 
 int rings_of(const PacketCollectiveSpec& spec, double bytes) {
