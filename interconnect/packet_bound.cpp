@@ -53,6 +53,7 @@ class Ways {
         double bytes = 0;
         Seconds latency{0.0};  // from here to the destination
         std::vector<int> next;
+        std::vector<double> shares;  // of next; none: by the node's choice
     };
     State& state_of(int node) { return states_[static_cast<std::size_t>(node)]; }
     const PacketLink& link_at(int link) const {
@@ -88,11 +89,19 @@ class Ways {
         state.bytes = 0;
         state.latency = Seconds(0.0);
         state.next.clear();
+        state.shares.clear();
         if (node != end) {
             const int choice = network_.next_links.at(
                 static_cast<std::size_t>(node))[static_cast<std::size_t>(destination)];
-            if (choice >= 0) state.next = network_.choices[static_cast<std::size_t>(choice)];
-            std::erase_if(state.next, [&](int l) { return link_at(l).dead; });
+            if (choice >= 0) {
+                const auto c = static_cast<std::size_t>(choice);
+                for (std::size_t i = 0; i < network_.choices[c].size(); ++i) {
+                    const int l = network_.choices[c][i];
+                    if (link_at(l).dead) continue;
+                    state.next.push_back(l);
+                    if (!network_.shares[c].empty()) state.shares.push_back(network_.shares[c][i]);
+                }
+            }
             if (state.next.empty() || circle) {
                 throw std::invalid_argument(fmt::format(
                     "no route to {} at {}", network_.nodes[static_cast<std::size_t>(end)].name,
@@ -113,15 +122,17 @@ class Ways {
         if (!(state.bytes > 0)) return;
         const PacketNode& its = network_.nodes[static_cast<std::size_t>(node)];
         const PathChoice choice = its.is_switch ? its.switch_spec.path_choice : at_endpoints_;
-        const auto weight = [&](int l) {
-            return choice == PathChoice::least_queued ? link_at(l).bandwidth.value() : 1.0;
+        const auto weight = [&](std::size_t i) {
+            if (!state.shares.empty()) return state.shares[i];
+            const bool by_speed = choice == PathChoice::least_queued;
+            return by_speed ? link_at(state.next[i]).bandwidth.value() : 1.0;
         };
         double sum = 0;
-        for (const int l : state.next) sum += weight(l);
-        for (const int l : state.next) {
-            const double part = state.bytes * weight(l) / sum;
-            use(l, part);
-            state_of(link_at(l).to).bytes += part;
+        for (std::size_t i = 0; i < state.next.size(); ++i) sum += weight(i);
+        for (std::size_t i = 0; i < state.next.size(); ++i) {
+            const double part = state.bytes * weight(i) / sum;
+            use(state.next[i], part);
+            state_of(link_at(state.next[i]).to).bytes += part;
         }
     }
 

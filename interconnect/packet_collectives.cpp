@@ -59,7 +59,8 @@ std::string without_messages(const PacketCollectiveSpec& spec) {
         return fmt::format("algorithm {} {}", to_string(spec.algorithm), what);
     };
     long product = 1;
-    for (const long n : spec.layout.dimensions) product *= n;
+    for (const RankSide& side : spec.layout.sides) product *= side.members;
+    const std::vector<int>& sizes = spec.layout.sizes;
     switch (spec.algorithm) {
         case Algorithm::in_switch:
             return "the switches add up, and packets' switches do not";
@@ -77,16 +78,20 @@ std::string without_messages(const PacketCollectiveSpec& spec) {
                        ? ""
                        : of("is of all_reduce and broadcast");
         case Algorithm::dimension_wise:
-            return gather && product == spec.ranks && !spec.layout.dimensions.empty()
+            return gather && product == spec.ranks && !spec.layout.sides.empty()
                        ? ""
                        : of("wants ranks that fill a torus or a mesh");
         case Algorithm::hierarchical:
             return (gather || spec.collective == Collective::all_to_all) && spec.layout.inner > 1 &&
-                           spec.ranks % spec.layout.inner == 0
+                           spec.ranks % spec.layout.inner == 0 && sizes.empty()
                        ? ""
                        : of("wants equal groups of ranks that are near");
         case Algorithm::ring:
             if (spec.collective == Collective::all_to_all) return of("is of gathers");
+            if (!gather && !sizes.empty() && spec.collective == Collective::broadcast)
+                return of("of a broadcast wants as many ranks in each domain");
+            if (spec.scatters_first && !sizes.empty())
+                return of("after a scatter wants as many ranks in each domain");
             return gather && spec.layout.inner > 1 ? without_messages_within(spec) : "";
     }
     return "";
@@ -96,10 +101,13 @@ PacketTraffic collective_traffic(const PacketCollectiveSpec& spec) {
     if (spec.ranks < 2) throw std::invalid_argument("a collective wants two ranks at least");
     if (const std::string why = without_messages(spec); !why.empty())
         throw std::invalid_argument(why);
-    PacketTraffic traffic = packet_collectives::messages_of(packet_collectives::chains_of(spec),
-                                                            packet_collectives::pipeline_of(spec),
-                                                            spec.ranks, spec.exchange.collective);
-    if (!spec.scatters_first || spec.layout.inner > 1) return traffic;
+    packet_collectives::Pipeline pipeline = packet_collectives::pipeline_of(spec);
+    pipeline.joins = packet_collectives::joins_of(spec);
+    PacketTraffic traffic = packet_collectives::messages_of(
+        packet_collectives::chains_of(spec), pipeline, spec.ranks, spec.exchange.collective);
+    // Rings in two levels scatter along rows of groups themselves.
+    const bool rows = spec.algorithm == Algorithm::ring && spec.layout.inner > 1;
+    if (!spec.scatters_first || rows) return traffic;
     return after_scatter(std::move(traffic), spec);
 }
 

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <set>
 #include <stdexcept>
 #include <utility>
@@ -42,7 +44,8 @@ int PacketNetworkSpec::endpoints() const {
     return count;
 }
 
-void PacketNetworkSpec::set_next_links(int node, int endpoint, const std::vector<int>& next) {
+void PacketNetworkSpec::set_next_links(int node, int endpoint, const std::vector<int>& next,
+                                       const std::vector<double>& its_shares) {
     if (next_links.size() != nodes.size())
         next_links.assign(nodes.size(),
                           std::vector<int>(static_cast<std::size_t>(endpoints()), -1));
@@ -52,8 +55,12 @@ void PacketNetworkSpec::set_next_links(int node, int endpoint, const std::vector
         entry = -1;
         return;
     }
-    const auto [known, is_new] = known_choices_.try_emplace(next, static_cast<int>(choices.size()));
-    if (is_new) choices.push_back(next);
+    const auto [known, is_new] =
+        known_choices_.try_emplace({next, its_shares}, static_cast<int>(choices.size()));
+    if (is_new) {
+        choices.push_back(next);
+        shares.push_back(its_shares);
+    }
     entry = known->second;
 }
 
@@ -129,6 +136,14 @@ void require_valid(const PacketNetworkSpec& network) {
         for (const int choice : row)
             if (choice >= static_cast<int>(network.choices.size()))
                 throw std::invalid_argument("a route names a choice of links that is not there");
+    for (std::size_t c = 0; c < network.shares.size(); ++c) {
+        const std::vector<double>& shares = network.shares[c];
+        if (shares.empty()) continue;
+        const bool fit = c < network.choices.size() && shares.size() == network.choices[c].size() &&
+                         std::all_of(shares.begin(), shares.end(), [](double s) { return s > 0; });
+        if (!fit || std::abs(std::accumulate(shares.begin(), shares.end(), -1.0)) > 1e-6)
+            throw std::invalid_argument("shares of a choice of links do not add up to all of it");
+    }
     for (std::size_t n = 0; n < network.next_links.size(); ++n) {
         for (const int choice : network.next_links[n]) {
             if (choice < 0) continue;

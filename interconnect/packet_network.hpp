@@ -5,28 +5,13 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/units.hpp"
+#include "interconnect/packet_settings.hpp"
 
 namespace podsim {
-
-// Where packets wait in a switch: one row for each input (the head of which holds up the rest), or
-// a row for each input and output. One packet leaves an input at a time; of a shared memory any
-// number.
-enum class SwitchQueues { input_queued, virtual_output_queued, shared_memory };
-
-// Which of the inputs that want an output is next: in turn; whose packet has waited longest; in
-// turn those from other switches before those from endpoints.
-enum class SwitchArbitration { round_robin, oldest_first, transit_first };
-
-// Does a packet go on when it is here whole, or when its header is?
-enum class PacketForwarding { store_and_forward, cut_through };
-
-// Of several ways to a destination: one for each pair of endpoints, and piece of what they send, by
-// a hash; one for each packet in turn; one for each packet by the shortest queue. (At an endpoint
-// the last means: whichever port is free takes the next packet.)
-enum class PathChoice { hash_message, round_robin, least_queued };
 
 struct PacketSwitchSpec {
     SwitchQueues queues = SwitchQueues::virtual_output_queued;
@@ -63,8 +48,11 @@ struct PacketNetworkSpec {
     std::vector<PacketLink> links;
 
     // Which links of `node` lead to an endpoint: next_links[node][endpoint] is a row of `choices`,
-    // or -1 where there is no way.
+    // or -1 where there is no way. `shares` of a choice, which add up to 1, say how much goes over
+    // each of its links, as packets take turns or are hashed; none: as the path choice of the node
+    // has it.
     std::vector<std::vector<int>> choices;
+    std::vector<std::vector<double>> shares;
     std::vector<std::vector<int>> next_links;
 
     // Paths given whole for a (source, destination) go before the tables; several are shared as
@@ -76,10 +64,11 @@ struct PacketNetworkSpec {
     int add_link(int from, int to, BytesPerSecond bandwidth, Seconds latency);
     int endpoints() const;
     std::vector<int> endpoint_nodes() const;
-    void set_next_links(int node, int endpoint, const std::vector<int>& next);
+    void set_next_links(int node, int endpoint, const std::vector<int>& next,
+                        const std::vector<double>& shares = {});
 
   private:
-    std::map<std::vector<int>, int> known_choices_;
+    std::map<std::pair<std::vector<int>, std::vector<double>>, int> known_choices_;
 };
 
 // Fills next_links by shortest paths (hops) over links that live; equally short ones are all kept.

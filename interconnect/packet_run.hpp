@@ -8,6 +8,7 @@
 
 #include "base/units.hpp"
 #include "interconnect/packet_network.hpp"
+#include "interconnect/packet_settings.hpp"
 #include "interconnect/packet_traffic.hpp"
 
 namespace podsim {
@@ -15,22 +16,6 @@ namespace podsim {
 // Which waiting source gets credits that return to the pool of a destination: who has waited
 // longest, or whose number is lowest.
 enum class CreditGrant { first_come, lowest_source };
-
-// How messages of a source wait for a port: one after the other, or in a queue for each destination
-// (and piece), of which each in turn sends a packet, as queue pairs do.
-enum class SourceQueues { one, per_destination };
-
-// Additive increase, multiplicative decrease by marked packets (as DCTCP, SIGCOMM 2010, and DCQCN,
-// SIGCOMM 2015, but with one constant cut): a source's rate to a destination, as a share of its
-// ports', is cut to (1 - cut) of itself by a mark, at most once an interval, and grows by `growth`
-// an interval without one.
-struct CongestionControlSpec {
-    double cut = 0;  // 0: none
-    double growth = 0.05;
-    double lowest = 0.01;
-    Seconds interval{5e-6};
-    Seconds acknowledge{1e-6};  // from delivery to the source's knowledge of the mark
-};
 
 struct PacketEndpointSpec {
     PathChoice path_choice = PathChoice::least_queued;

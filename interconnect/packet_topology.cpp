@@ -75,9 +75,10 @@ class NetworkMaker {
                 add_group(t, fmt::format("{}.group{}", tiers_[t].name, group_count_++), members);
         }
         require_routes();
-        for (const Row& row : rows_)
-            made_.network.set_next_links(row.node, row.to,
-                                         choices_[static_cast<std::size_t>(row.choice)]);
+        for (const Row& row : rows_) {
+            const Choice& choice = choices_[static_cast<std::size_t>(row.choice)];
+            made_.network.set_next_links(row.node, row.to, choice.first, choice.second);
+        }
         return std::move(made_);
     }
 
@@ -86,11 +87,37 @@ class NetworkMaker {
     struct Row {
         int node, to, choice;
     };
-    void lead(int node, int to, const std::vector<int>& links) {
+    using Choice = std::pair<std::vector<int>, std::vector<double>>;  // links, and their shares
+    void lead(int node, int to, const std::vector<int>& links,
+              const std::vector<double>& shares = {}) {
         const auto [known, is_new] =
-            known_choices_.try_emplace(links, static_cast<int>(choices_.size()));
-        if (is_new) choices_.push_back(links);
+            known_choices_.try_emplace(Choice{links, shares}, static_cast<int>(choices_.size()));
+        if (is_new) choices_.push_back({links, shares});
         rows_.push_back({node, to, known->second});
+    }
+
+    // What the free port or the shortest queue gives links of unequal speed anyway needs no shares,
+    // and whoever asks for the shortest queue gets it. Around broken parts of switched fabrics all
+    // go by shares: the free port of some is the first one that is open to a destination, of all
+    // senders the same.
+    std::vector<double> shares_of(const Tier& tier, const NextLinks& next, bool in_turn) const {
+        if (next.links.size() < 2 || spec_.path_choice == PathChoice::least_queued) return {};
+        const bool broken = !tier.topology->symmetric && !tier.topology->chips_forward;
+        if (broken && next.shares.empty())
+            return std::vector<double>(next.links.size(),
+                                       1 / static_cast<double>(next.links.size()));
+        if (broken || next.shares.empty()) return next.shares;
+        if (in_turn || choice_of(tier.routing) != PathChoice::least_queued || spec_.path_choice)
+            return next.shares;
+        double sum = 0;
+        for (const int l : next.links)
+            sum += tier.topology->links[static_cast<std::size_t>(l)].bandwidth;
+        for (std::size_t i = 0; i < next.links.size(); ++i) {
+            const auto l = static_cast<std::size_t>(next.links[i]);
+            const double by_speed = tier.topology->links[l].bandwidth / sum;
+            if (std::abs(by_speed - next.shares[i]) > 1e-9) return next.shares;
+        }
+        return {};
     }
 
     long chip_of(int member) const { return chips_[static_cast<std::size_t>(member)]; }
@@ -201,14 +228,15 @@ class NetworkMaker {
         const int place = tier.place_of(chip_of(from));
         std::vector<int> next;
         if (topology.chips_forward) {
-            std::vector<int> onward = ways.next(place, tier.routing, free_turns(tier));
+            std::vector<int> onward = ways.next(place, tier.routing, free_turns(tier)).links;
             if (ways.to() == place) onward = {topology.first_link[static_cast<std::size_t>(place)]};
             for (const int l : onward) next.push_back(entry_link(tier, place, l, from));
             enter(place, row, stamp);
             lead(from, to, next);
             return;
         }
-        for (const int l : ways.next(place, tier.routing, free_turns(tier))) {
+        const NextLinks first = ways.next(place, tier.routing, free_turns(tier));
+        for (const int l : first.links) {
             next.push_back(rank_link(tier, l, from));
             enter(topology.links[static_cast<std::size_t>(l)].to, row, stamp);
         }
@@ -217,7 +245,7 @@ class NetworkMaker {
             chosen_ = true;
             made_.endpoint_choice = spec_.path_choice.value_or(choice_of(tier.routing));
         }
-        lead(from, to, next);
+        lead(from, to, next, shares_of(tier, first, false));
     }
 
     static void enter(int node, std::vector<int>& row, std::vector<int>& stamp) {
@@ -235,7 +263,8 @@ class NetworkMaker {
         }
         std::vector<int> onward;
         bool arrives = false;
-        for (const int l : ways.next(node, tier.routing, free_turns(tier))) {
+        const NextLinks next = ways.next(node, tier.routing, free_turns(tier));
+        for (const int l : next.links) {
             const int end = topology.links[static_cast<std::size_t>(l)].to;
             if (end == place && !topology.chips_forward) {
                 arrives = true;
@@ -246,7 +275,9 @@ class NetworkMaker {
             enter(end, row, stamp);
         }
         if (arrives) return;
-        for (const int to : ranks) lead(at, to, onward);
+        const bool in_turn = topology.chips_forward && free_turns(tier);
+        const std::vector<double> shares = shares_of(tier, next, in_turn);
+        for (const int to : ranks) lead(at, to, onward, shares);
     }
 
     // The network's node of a switch or router of the group at hand.
@@ -367,7 +398,7 @@ class NetworkMaker {
         std::vector<char> known(members * members, 0);
         for (const Row& row : rows_) {
             if (row.node >= static_cast<int>(members)) continue;
-            if (choices_[static_cast<std::size_t>(row.choice)].empty()) continue;
+            if (choices_[static_cast<std::size_t>(row.choice)].first.empty()) continue;
             known[static_cast<std::size_t>(row.node) * members + static_cast<std::size_t>(row.to)] =
                 1;
         }
@@ -389,8 +420,8 @@ class NetworkMaker {
     std::vector<std::unique_ptr<Topology>> ideal_;
     TopologyNetwork made_;
     std::vector<Row> rows_;
-    std::vector<std::vector<int>> choices_;
-    std::map<std::vector<int>, int> known_choices_;
+    std::vector<Choice> choices_;
+    std::map<Choice, int> known_choices_;
     bool chosen_ = false;  // the endpoints' choice
     int group_count_ = 0;
     struct Group {

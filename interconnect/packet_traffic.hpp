@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/units.hpp"
+#include "interconnect/packet_settings.hpp"
 
 namespace podsim {
 
@@ -23,10 +24,6 @@ struct PacketMessage {
 
 // A source takes its messages in the order of this list.
 using PacketTraffic = std::vector<PacketMessage>;
-
-// In which order a sender walks its destinations: from the one after itself (rotated), all from
-// 0 on (same_for_all), each in an order drawn for it (random).
-enum class SendOrder { rotated, same_for_all, random };
 
 // Bytes from each rank (row) to each (column); the diagonal stays at home.
 using ByteMatrix = std::vector<std::vector<double>>;

@@ -1,6 +1,7 @@
 #include "interconnect/packet_ways.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <limits>
 #include <queue>
@@ -15,7 +16,10 @@ constexpr long kFar = std::numeric_limits<long>::max();
 }  // namespace
 
 PacketWays::PacketWays(const Topology& topology)
-    : topology_(topology), into_(topology.nodes.size()), distance_(topology.nodes.size()) {
+    : topology_(topology),
+      into_(topology.nodes.size()),
+      distance_(topology.nodes.size()),
+      ways_(topology.nodes.size()) {
     for (std::size_t l = 0; l < topology.links.size(); ++l)
         into_[static_cast<std::size_t>(topology.links[l].to)].push_back(static_cast<int>(l));
 }
@@ -28,6 +32,7 @@ bool PacketWays::passes_on(int node) const {
 
 void PacketWays::search(int to) {
     to_ = to;
+    reached_.clear();
     std::fill(distance_.begin(), distance_.end(), kFar);
     distance_[static_cast<std::size_t>(to)] = 0;
     using Reached = std::pair<long, int>;
@@ -37,6 +42,7 @@ void PacketWays::search(int to) {
         const auto [far, node] = row.top();
         row.pop();
         if (far > distance_[static_cast<std::size_t>(node)]) continue;
+        reached_.push_back(node);
         if (node != to && !passes_on(node)) continue;
         for (const int l : into_[static_cast<std::size_t>(node)]) {
             const TopologyLink& link = topology_.links[static_cast<std::size_t>(l)];
@@ -44,6 +50,21 @@ void PacketWays::search(int to) {
             if (far + link.cost >= there) continue;
             there = far + link.cost;
             row.push({there, link.from});
+        }
+    }
+    count_ways();
+}
+
+void PacketWays::count_ways() {
+    for (const int node : reached_) ways_[static_cast<std::size_t>(node)] = node == to_ ? 1 : 0;
+    for (const int node : reached_) {
+        const auto n = static_cast<std::size_t>(node);
+        if (node != to_ && !passes_on(node)) continue;
+        for (const int l : into_[n]) {
+            const TopologyLink& link = topology_.links[static_cast<std::size_t>(l)];
+            const auto from = static_cast<std::size_t>(link.from);
+            if (link.from != to_ && distance_[n] + link.cost == distance_[from])
+                ways_[from] += link.weight * ways_[n];
         }
     }
 }
@@ -59,7 +80,7 @@ std::size_t PacketWays::place_on_line(int node, int neighbour) const {
     return static_cast<std::size_t>(node);
 }
 
-std::vector<int> PacketWays::next(int node, RoutingPolicy routing, bool free_turns) const {
+NextLinks PacketWays::next(int node, RoutingPolicy routing, bool free_turns) const {
     const auto n = static_cast<std::size_t>(node);
     std::vector<int> found;
     long least = kFar;
@@ -72,7 +93,7 @@ std::vector<int> PacketWays::next(int node, RoutingPolicy routing, bool free_tur
         least = beyond + link.cost;
         found.push_back(l);
     }
-    if (found.size() < 2) return found;
+    if (found.size() < 2) return {found, {}};
     const auto class_of = [&](int l) {
         return topology_.links[static_cast<std::size_t>(l)].link_class;
     };
@@ -83,12 +104,25 @@ std::vector<int> PacketWays::next(int node, RoutingPolicy routing, bool free_tur
         if (routing == RoutingPolicy::minimal) {
             // Both ways round are as short: by the place on the ring.
             const auto& tie = topology_.links[static_cast<std::size_t>(found.front())];
-            return {found[place_on_line(tie.from, tie.to) % found.size()]};
+            return {{found[place_on_line(tie.from, tie.to) % found.size()]}, {}};
         }
-    } else if (routing == RoutingPolicy::minimal) {
-        return {found[static_cast<std::size_t>(to_) % found.size()]};
+        return {found, {}};
     }
-    return found;
+    if (routing == RoutingPolicy::minimal)
+        return {{found[static_cast<std::size_t>(to_) % found.size()]}, {}};
+    std::vector<double> shares;
+    double sum = 0;
+    for (const int l : found) {
+        const TopologyLink& link = topology_.links[static_cast<std::size_t>(l)];
+        shares.push_back(link.weight * ways_[static_cast<std::size_t>(link.to)]);
+        sum += shares.back();
+    }
+    const bool alike = std::all_of(shares.begin(), shares.end(), [&](double share) {
+        return std::abs(share - shares.front()) < 1e-9 * sum;
+    });
+    if (alike) return {found, {}};
+    for (double& share : shares) share /= sum;
+    return {found, shares};
 }
 
 }  // namespace podsim

@@ -161,16 +161,19 @@ void offer_coordinates(const Topology& topology, OrbitSearch& search, const Keep
                 if (place(chip) != chip) moves.emplace_back(chip, place(chip));
             return search.offer(moves);
         };
-        for (int step = 1; step < n; ++step) {
+        int turn = n;
+        for (int step = 1; step < turn; ++step) {
             if (n % step != 0) continue;
             for (int at = 0; at < n; ++at) moved[index(at)] = (at + step) % n;
-            if (offer()) break;
+            if (offer()) turn = step;
         }
-        for (int about = 0; about < n; ++about) {
+        // A mirror, or two that change places, and turns make those that lie a turn on.
+        for (int about = 0; about < turn; ++about) {
             for (int at = 0; at < n; ++at) moved[index(at)] = (about + n - at) % n;
             offer();
         }
-        for (int first = 0; topology.family != "torus" && first + 1 < n; ++first) {
+        const bool is_torus = topology.family == "torus";
+        for (int first = 0; !is_torus && first < turn && first + 1 < n; ++first) {
             std::iota(moved.begin(), moved.end(), 0);
             std::swap(moved[index(first)], moved[index(first + 1)]);
             offer();

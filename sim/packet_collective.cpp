@@ -9,7 +9,6 @@
 #include <stdexcept>
 #include <utility>
 
-#include "base/names.hpp"
 #include "base/random.hpp"
 #include "interconnect/best_share.hpp"
 #include "interconnect/link_ratio.hpp"
@@ -18,25 +17,11 @@
 #include "interconnect/packet_detours.hpp"
 #include "interconnect/packet_pieces.hpp"
 #include "interconnect/topology_times.hpp"
+#include "sim/packet_algorithm.hpp"
 
 namespace podsim {
 
 namespace {
-
-// What a library does with the bytes that packets know nothing of.
-std::string not_as_packets(const Coflow& coflow, const CollectiveLibrarySpec& library,
-                           TransferType type) {
-    const TransferHabits& habits = transfer_habits(library, type);
-    if (habits.merges_copies)
-        return fmt::format("{} sends the copies of a token as one on part of their way",
-                           library.name);
-    if (habits.local_over_scale_out)
-        return fmt::format("{} reaches neighbours over the scale-out links", library.name);
-    if (coflow.in_switch)
-        return fmt::format("{} lets the switches add up, and packets' switches do not",
-                           library.name);
-    return "";
-}
 
 // Of the links' bandwidth, what the library attains: bytes over time of a port, at its rate.
 double attained(const Coflow& coflow, Port send, BytesPerSecond rate) {
@@ -47,146 +32,6 @@ double attained(const Coflow& coflow, Port send, BytesPerSecond rate) {
         }
     }
     return 1;
-}
-
-// Ranks of each domain, where all have as many; 0 where they have not.
-int domain_members(const Transfer& t, const RankFabric& fabric) {
-    const long width = std::max<long>(1, fabric.domain_ranks);
-    std::vector<int> counts;
-    for (long i = 0; i < t.group_ranks; ++i) {
-        const auto domain = static_cast<std::size_t>(i * t.stride / width);
-        if (counts.size() <= domain) counts.resize(domain + 1, 0);
-        ++counts[domain];
-    }
-    std::erase(counts, 0);
-    const bool even = std::all_of(counts.begin(), counts.end(),
-                                  [&](int count) { return count == counts.front(); });
-    return even ? counts.front() : 0;
-}
-
-bool one_domain(const Transfer& t, const RankFabric& fabric) {
-    return static_cast<long>(t.group_ranks - 1) * t.stride < std::max<long>(1, fabric.domain_ranks);
-}
-
-// Of the first `ranks` of a group, which share a domain.
-RankLayout layout_within(const Transfer& t, int ranks, const RankFabric& fabric) {
-    RankLayout layout;
-    if (!fabric.scale_up_links) return layout;
-    const int per_chip = std::max(1, fabric.ranks_per_chip);
-    const TopologyStack& stack = fabric.scale_up_links->stack();
-    const Topology& topology = stack.levels.front().topology;
-    if (stack.levels.size() > 1) return layout;
-    std::vector<int> place(topology.nodes.size(), 0);
-    for (std::size_t i = 0; i < topology.ring_order.size(); ++i)
-        place[static_cast<std::size_t>(topology.ring_order[i])] = static_cast<int>(i);
-    layout.near_order.resize(static_cast<std::size_t>(ranks));
-    std::iota(layout.near_order.begin(), layout.near_order.end(), 0);
-    std::stable_sort(layout.near_order.begin(), layout.near_order.end(), [&](int a, int b) {
-        return place[static_cast<std::size_t>(a * t.stride / per_chip)] <
-               place[static_cast<std::size_t>(b * t.stride / per_chip)];
-    });
-    layout.is_torus = topology.family == "torus";
-    if (per_chip == 1 && t.stride == 1 && ranks == topology.chips)
-        layout.dimensions = topology.dimensions;
-    return layout;
-}
-
-RankLayout layout_of(const Transfer& t, const RankFabric& fabric) {
-    if (one_domain(t, fabric)) return layout_within(t, t.group_ranks, fabric);
-    RankLayout layout;
-    layout.inner = std::max(1, domain_members(t, fabric));
-    if (layout.inner == t.group_ranks) layout.inner = 1;
-    if (layout.inner > 1) layout.group = {layout_within(t, layout.inner, fabric)};
-    return layout;
-}
-
-// Ranks of one node, or of one inner level.
-int node_ranks(const Transfer& t, const RankFabric& fabric) {
-    if (!fabric.scale_up_links || t.stride != 1) return 1;
-    const TopologyStack& stack = fabric.scale_up_links->stack();
-    long chips = stack.levels.front().chips;
-    if (stack.levels.size() == 1) {
-        const TopologyLevelSpec& level =
-            stack.spec.levels.empty() ? stack.spec.level : stack.spec.levels.front();
-        chips = std::max({1L, level.node_chips, level.rails});
-    }
-    const long ranks = chips * std::max(1, fabric.ranks_per_chip);
-    return ranks < t.group_ranks && t.group_ranks % ranks == 0 ? static_cast<int>(ranks) : 1;
-}
-
-// Of those that messages are made of, the one whose links take the shortest within scale-up; rings
-// where ports decide.
-std::optional<CollectiveTerms> best_on_links(const Transfer& t, const RankFabric& fabric,
-                                             PacketCollectiveSpec spec) {
-    const int per_chip = std::max(1, fabric.ranks_per_chip);
-    if (!fabric.scale_up_links || fabric.scale_up_links->ports_decide() ||
-        (t.stride > 1 && t.stride % per_chip != 0))
-        return {};
-    ChipGroup group;
-    group.stride = std::max(1, t.stride / per_chip);
-    group.members = t.stride > 1 ? spec.ranks : (spec.ranks + per_chip - 1) / per_chip;
-    if (group.members < 2) return {};
-    std::optional<CollectiveTerms> best;
-    for (const CollectiveTerms& terms : fabric.scale_up_links->terms(spec.collective, group)) {
-        spec.algorithm = terms.algorithm;
-        if (!without_messages(spec).empty()) continue;
-        if (!best || terms.seconds_per_byte < best->seconds_per_byte * (1 - 1e-9)) best = terms;
-    }
-    return best;
-}
-
-Algorithm algorithm_within(const Transfer& t, const RankFabric& fabric,
-                           const PacketCollectiveSpec& spec) {
-    const auto best = best_on_links(t, fabric, spec);
-    return best ? best->algorithm : Algorithm::ring;
-}
-
-// The all-gather of a broadcast, where a scatter and that take the links shorter than all else.
-std::optional<Algorithm> scattered_by(const Transfer& t, const RankFabric& fabric,
-                                      const PacketCollectiveSpec& spec) {
-    if (spec.collective != Collective::broadcast) return {};
-    PacketCollectiveSpec gather = spec;
-    gather.collective = Collective::all_gather;
-    const auto pass = best_on_links(t, fabric, gather), whole = best_on_links(t, fabric, spec);
-    if (!pass || (whole && whole->seconds_per_byte <= 2 * pass->seconds_per_byte)) return {};
-    return pass->algorithm;
-}
-
-// What is asked for; else, of gathers, what libraries do where ports decide (rings), and what takes
-// the links the shortest for long transfers where links do: a broadcast may be a scatter and an
-// all-gather. Over several domains an algorithm is that within each, with rings between them.
-void choose_algorithm(const Transfer& t, const RankFabric& fabric, PacketCollectiveSpec& spec) {
-    const auto asked = value_named<Algorithm>(t.algorithm);
-    const bool gather =
-        spec.collective != Collective::all_to_all && spec.collective != Collective::send_recv;
-    if (!gather || asked == Algorithm::direct || asked == Algorithm::in_switch) {
-        spec.algorithm = asked.value_or(Algorithm::direct);
-        return;
-    }
-    if (one_domain(t, fabric)) {
-        spec.algorithm = asked ? *asked : algorithm_within(t, fabric, spec);
-        if (asked) return;
-        if (const auto gather_by = scattered_by(t, fabric, spec)) {
-            spec.algorithm = *gather_by;
-            spec.scatters_first = true;
-        }
-        return;
-    }
-    spec.algorithm = Algorithm::ring;
-    if (spec.layout.inner < 2) return;
-    if (asked && *asked != Algorithm::hierarchical) {
-        spec.layout.within = *asked;
-        return;
-    }
-    PacketCollectiveSpec part = spec;
-    part.ranks = spec.layout.inner;
-    part.layout = spec.layout.group.front();
-    if (spec.collective != Collective::broadcast) {
-        spec.layout.within = algorithm_within(t, fabric, part);
-    } else if (const auto gather_by = scattered_by(t, fabric, part)) {
-        spec.layout.within = *gather_by;
-        spec.scatters_first = true;
-    }
 }
 
 // Bytes of each pair, padding included: by shares send_i x receive_j / all, or tokens as they fall.
@@ -254,7 +99,7 @@ bool goes_over_thirds(const std::shared_ptr<const TopologyTimes>& links) {
 
 // Thirds are ranks, and may be any chip.
 std::string without_detours(const Transfer& t, const RankFabric& fabric) {
-    const bool within = one_domain(t, fabric);
+    const bool within = in_one_domain(t, fabric);
     if (!within && goes_over_thirds(fabric.scale_out_links))
         return "packets take no detours between domains";
     if (!goes_over_thirds(fabric.scale_up_links)) return "";
@@ -263,26 +108,6 @@ std::string without_detours(const Transfer& t, const RankFabric& fabric) {
     return within && fabric.ranks_per_chip <= 1 && t.group_ranks == stack.levels.back().chips
                ? ""
                : "packets take detours where every chip is a rank of the group";
-}
-
-// What `tile` and packets are known to see differently: senders that have several planes above a
-// mesh take one of them, ways around a part that is broken are not told from others that are as
-// short, and rings in two levels want as many ranks in each domain.
-std::string without_ways(const Transfer& t, const RankFabric& fabric, bool exchange) {
-    const bool within = one_domain(t, fabric);
-    if (!within && !exchange && t.type != TransferType::send_recv && domain_members(t, fabric) == 0)
-        return "packets go in rings over domains that have as many ranks each";
-    for (const auto& links : {fabric.scale_up_links, fabric.scale_out_links}) {
-        if (!links || (links == fabric.scale_out_links && within)) continue;
-        const auto& levels = links->stack().levels;
-        if (levels.size() > 1 && levels.front().topology.chips_forward)
-            return "packets do not yet share the planes above a mesh as `tile` does";
-        for (const TopologyStack::Level& level : levels)
-            if (!level.topology.symmetric)
-                return "packets do not yet shun parts that are broken as `tile` does (whole planes "
-                       "they do)";
-    }
-    return "";
 }
 
 // The share of bytes over thirds that leaves the fullest link least full; none for a trifle.
@@ -358,42 +183,27 @@ PacketCollectiveRun run_packet_collective(const Transfer& transfer, const Coflow
                                           const PacketKnobs& knobs, const ExpertsSpec& experts,
                                           std::uint64_t seed) {
     PacketCollectiveRun run;
-    run.stays = not_as_packets(coflow, library, transfer.type);
-    if (!run.stays.empty()) return run;
-    PacketCollectiveSpec spec;
-    spec.collective = collective_of(transfer.type);
-    spec.ranks = transfer.group_ranks;
-    spec.size = transfer.size;
-    spec.layout = layout_of(transfer, fabric);
+    const bool uneven = !transfer.shares.empty() || knobs.loads == PacketLoads::drawn;
+    PacketAlgorithm chosen = packet_algorithm(transfer, coflow, fabric, library, uneven);
+    PacketCollectiveSpec& spec = chosen.spec;
     spec.exchange.order = knobs.order;
     spec.exchange.walks = knobs.walks;
     spec.exchange.seed = seed;
-    choose_algorithm(transfer, fabric, spec);
-    if (spec.algorithm == Algorithm::hierarchical && spec.layout.inner == 1)
-        spec.layout.inner = node_ranks(transfer, fabric);
     const bool rings = spec.algorithm == Algorithm::ring;
     run.algorithm = to_string(rings ? spec.layout.within : spec.algorithm);
-    run.stays = without_messages(spec);
+    run.stays = chosen.stays;
     if (run.stays.empty()) run.stays = without_detours(transfer, fabric);
-    if (spec.collective == Collective::broadcast && rings && !spec.scatters_first &&
-        spec.layout.within != Algorithm::ring) {
-        run.stays = fmt::format(
-            "over several domains a broadcast goes in rows, and {} is asked for", run.algorithm);
-    }
-    const bool exchange = spec.collective == Collective::all_to_all;
-    if (run.stays.empty()) run.stays = without_ways(transfer, fabric, exchange);
-    const bool uneven = !transfer.shares.empty() || knobs.loads == PacketLoads::drawn;
-    if (exchange && uneven && spec.algorithm != Algorithm::direct)
-        run.stays = fmt::format("algorithm {} is of equal loads", run.algorithm);
-    if (const double messages = most_messages(spec); messages > kMostMessages) {
+    if (const double messages = most_messages(spec);
+        run.stays.empty() && messages > kMostMessages) {
         run.stays = fmt::format(
             "{:.3g} million messages, and {:.0f} million are the most that a run "
             "takes (fewer ranks)",
             messages / 1e6, kMostMessages / 1e6);
     }
     if (!run.stays.empty()) return run;
-    if (exchange && spec.algorithm == Algorithm::direct)
-        spec.bytes = matrix_of(transfer, coflow.padding, knobs, experts, seed);
+    if (spec.merged) spec.size *= coflow.padding;
+    if (spec.collective == Collective::all_to_all && !spec.merged)
+        spec.bytes = matrix_of(transfer, coflow.padding * chosen.part, knobs, experts, seed);
 
     PacketFabricSpec links = knobs.fabric;
     links.scale_up_share = attained(coflow, Port::scale_up_send, fabric.scale_up);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/diagnostic.hpp"
+#include "interconnect/packet_run.hpp"
 #include "interconnect/packet_topology.hpp"
 #include "sim/experiment_spec.hpp"
 #include "sim/packets_form.hpp"

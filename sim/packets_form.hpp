@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "interconnect/packet_run.hpp"
+#include "interconnect/packet_settings.hpp"
 
 namespace podsim {
 

@@ -17,6 +17,8 @@ PacketSwitch::PacketSwitch(const sc_core::sc_module_name& name, PacketEngine& en
       spec_(spec),
       node_(node),
       channels_(channels),
+      shared_(spec.queues == SwitchQueues::shared_memory),
+      has_one_row_(shared_ && spec.arbitration == SwitchArbitration::oldest_first),
       free_inputs_(inputs),
       free_outputs_(static_cast<int>(links.size())),
       transit_(inputs),
@@ -48,6 +50,7 @@ PacketSwitch::PacketSwitch(const sc_core::sc_module_name& name, PacketEngine& en
     for (Output& output : outputs_) {
         output.wanted_by.assign(static_cast<std::size_t>(channels), NumberSet(inputs));
         output.next_input.resize(static_cast<std::size_t>(channels));
+        if (has_one_row_) output.oldest.resize(static_cast<std::size_t>(channels));
     }
     const bool plain = spec.queues == SwitchQueues::input_queued;
     const std::size_t by_input =
@@ -66,24 +69,29 @@ std::size_t PacketSwitch::row(int input, int channel, int output) const {
 }
 
 int PacketSwitch::choose_output(const Packet& packet) {
-    const std::vector<int>& links = routes_.next_links(node_, packet);
+    const PacketChoice& choice = routes_.next_links(node_, packet);
+    const std::vector<int>& links = choice.links;
     const auto output_of = [&](std::size_t i) {
         return output_of_link_.at(static_cast<std::size_t>(links[i] - first_link_));
     };
     if (links.size() == 1) return output_of(0);
     if (spec_.path_choice == PathChoice::hash_message) {
         // Each node mixes for itself: the same choice everywhere would leave ways unused.
-        return output_of(mix_bits(packet.hash ^ (static_cast<std::uint64_t>(node_) << 32)) %
-                         links.size());
+        const std::uint64_t hash =
+            mix_bits(packet.hash ^ (static_cast<std::uint64_t>(node_) << 32));
+        return output_of(choice.by_shares() ? choice.at(static_cast<std::uint32_t>(hash >> 32))
+                                            : hash % links.size());
     }
-    if (spec_.path_choice == PathChoice::round_robin) {
+    if (spec_.path_choice == PathChoice::round_robin || choice.by_shares()) {
         // One turn for all would keep step with senders that walk their destinations.
         if (packet.destination >= turns_.size()) turns_.resize(packet.destination + 1);
         const std::uint64_t begin =
             mix_bits(packet.destination | static_cast<std::uint64_t>(node_) << 32);
-        std::uint8_t& turn = turns_[packet.destination];
+        std::uint32_t& turn = turns_[packet.destination];
+        if (choice.by_shares())
+            return output_of(choice.in_turn(static_cast<std::uint32_t>(begin >> 32), turn++));
         const int output = output_of((begin % links.size() + turn) % links.size());
-        turn = static_cast<std::uint8_t>((turn + 1U) % links.size());
+        turn = static_cast<std::uint32_t>((turn + 1U) % links.size());
         return output;
     }
     const std::size_t first = turn_++ % links.size();
@@ -103,6 +111,7 @@ int PacketSwitch::choose_output(const Packet& packet) {
 void PacketSwitch::want(int input, int channel, int output) {
     Output& out = outputs_[static_cast<std::size_t>(output)];
     out.wanted_by[static_cast<std::size_t>(channel)].insert(input);
+    if (shared_) return;  // inputs are never taken
     const auto i = static_cast<std::size_t>(input);
     if (wants_count_[i * outputs_.size() + static_cast<std::size_t>(output)]++ == 0)
         wants_[i].insert(output);
@@ -111,6 +120,7 @@ void PacketSwitch::want(int input, int channel, int output) {
 void PacketSwitch::unwant(int input, int channel, int output) {
     Output& out = outputs_[static_cast<std::size_t>(output)];
     out.wanted_by[static_cast<std::size_t>(channel)].erase(input);
+    if (shared_) return;
     const auto i = static_cast<std::size_t>(input);
     if (--wants_count_[i * outputs_.size() + static_cast<std::size_t>(output)] == 0)
         wants_[i].erase(output);
@@ -123,6 +133,12 @@ void PacketSwitch::packet_arrived(int input, Packet& packet) {
     out.waiting += packet.wire;
     out.deepest = std::max(out.deepest, out.waiting);
     packet.output = static_cast<std::uint16_t>(output);
+    if (stands_in_one_row(output)) {
+        packet.input = static_cast<std::uint16_t>(input);
+        out.oldest[packet.channel].push(packet);
+        try_output(output);
+        return;
+    }
     PacketRow& its = rows_[row(input, packet.channel, output)];
     const bool first = its.empty();
     its.push(packet);
@@ -176,47 +192,68 @@ void PacketSwitch::try_output(int output) {
     const auto o = static_cast<std::size_t>(output);
     if (!ports_[o]->free()) return;
     Output& out = outputs_[o];
+    const auto inputs = static_cast<int>(inputs_.size());
+    const bool one_row = stands_in_one_row(output);
     for (int i = 0; i < channels_; ++i) {
         const int channel = (out.next_channel + i) % channels_;
-        const int input = with_credit(output, channel, choose_input(output, channel));
+        int& next = out.next_input[static_cast<std::size_t>(channel)];
+        int input = -1;
+        Packet* oldest = nullptr;
+        if (!one_row) {
+            input = with_credit(output, channel, choose_input(output, channel));
+        } else if (PacketRow& row = out.oldest[static_cast<std::size_t>(channel)]; !row.empty()) {
+            const auto turn = [&](const Packet& packet) {
+                const int after = packet.input - next;
+                return after < 0 ? after + inputs : after;
+            };
+            oldest = &row.pop_of_first(
+                [&](const Packet& a, const Packet& b) { return turn(a) < turn(b); });
+            input = oldest->input;
+        }
         if (input < 0) continue;
         out.next_channel = (channel + 1) % channels_;
-        out.next_input[static_cast<std::size_t>(channel)] =
-            (input + 1) % static_cast<int>(inputs_.size());
-        forward(input, channel, output);
+        next = (input + 1) % inputs;
+        if (oldest != nullptr) {
+            send(*oldest, channel, output);
+        } else {
+            forward(input, channel, output);
+        }
         return;
     }
 }
 
 void PacketSwitch::forward(int input, int channel, int output) {
-    const auto o = static_cast<std::size_t>(output);
-    Output& out = outputs_[o];
     PacketRow& its = rows_[row(input, channel, output)];
     Packet& packet = its.pop();
-    out.waiting -= packet.wire;
     if (its.empty()) {
         unwant(input, channel, output);
     } else if (its.front().output != output) {
         unwant(input, channel, output);
         want(input, channel, its.front().output);
     }
-    const std::uint32_t wire = packet.wire;
-    free_outputs_.erase(output);
-    const bool shared = spec_.queues == SwitchQueues::shared_memory;
-    if (!shared) {
+    if (!shared_) {
         free_inputs_.erase(input);
         transit_.erase(input);
-        out.reading = input;
+        free_outputs_.erase(output);
+        outputs_[static_cast<std::size_t>(output)].reading = input;
     }
+    packet.input = static_cast<std::uint16_t>(input);
+    send(packet, channel, output);
+}
+
+void PacketSwitch::send(Packet& packet, int channel, int output) {
+    const auto o = static_cast<std::size_t>(output);
+    outputs_[o].waiting -= packet.wire;
+    const std::uint32_t wire = packet.wire;
+    const std::size_t input = packet.input;
     const Picoseconds time = ports_[o]->send(packet);
-    inputs_[static_cast<std::size_t>(input)]->release(static_cast<std::uint8_t>(channel), wire,
-                                                      time);
+    inputs_[input]->release(static_cast<std::uint8_t>(channel), wire, time);
 }
 
 void PacketSwitch::transmit_ready(int output, bool freed) {
     Output& out = outputs_[static_cast<std::size_t>(output)];
     int input = -1;
-    if (freed) {
+    if (freed && !shared_) {
         free_outputs_.insert(output);
         input = out.reading;
         out.reading = -1;

@@ -51,6 +51,7 @@ class PacketSwitch final : public sc_core::sc_module, public PortOwner {
   private:
     struct Output {
         std::vector<NumberSet> wanted_by;  // [channel]: inputs whose first packet wants it
+        std::vector<PacketRow> oldest;     // [channel]: its packets, where they stand in one row
         std::vector<int> next_input;       // [channel]: whose turn it is
         int next_channel = 0;
         int reading = -1;  // the input that gives its packet now
@@ -59,6 +60,11 @@ class PacketSwitch final : public sc_core::sc_module, public PortOwner {
     void transmit_ready(int output, bool freed) override;
     void packet_arrived(int input, Packet& packet) override;
 
+    // Of a memory that all share the oldest packet is the first of all that came for an output,
+    // where none of them waits for credits.
+    bool stands_in_one_row(int output) const {
+        return has_one_row_ && !ports_[static_cast<std::size_t>(output)]->counts_credits();
+    }
     int choose_output(const Packet& packet);
     void want(int input, int channel, int output);
     void unwant(int input, int channel, int output);
@@ -67,11 +73,13 @@ class PacketSwitch final : public sc_core::sc_module, public PortOwner {
     int choose_input(int output, int channel) const;
     int with_credit(int output, int channel, int first) const;
     void forward(int input, int channel, int output);
+    void send(Packet& packet, int channel, int output);
     std::size_t row(int input, int channel, int output) const;
 
     const PacketRoutes& routes_;
     const PacketSwitchSpec spec_;
     const int node_, channels_;
+    const bool shared_, has_one_row_;
     Parts<ReceivePort> inputs_;
     Parts<TransmitPort> ports_;
     std::vector<int> output_of_link_;  // [link of the network - first]: output
@@ -85,7 +93,7 @@ class PacketSwitch final : public sc_core::sc_module, public PortOwner {
     std::vector<std::uint8_t> wants_count_;  // [input x outputs + output]: by how many channels
     std::vector<int> next_output_;           // [input]: which is asked first when it is free
     std::uint64_t turn_ = 0;                 // of packets over several ways
-    std::vector<std::uint8_t> turns_;        // [destination]: the same, each for itself
+    std::vector<std::uint32_t> turns_;       // [destination]: the same, each for itself
     std::int64_t mark_above_ = 0;
 };
 

@@ -43,6 +43,7 @@ class TransmitPort final : public PacketBackward, public EventTarget {
 
     bool has_lanes() const { return lanes_ > 1; }
     bool free() const { return !busy_; }
+    bool counts_credits() const { return !credits_.empty(); }
     bool has_credit(std::uint8_t channel, std::uint8_t ring, std::uint32_t wire) const {
         return credits_.empty() || credits_[channel_after(channel, ring)] >= wire;
     }

@@ -25,7 +25,7 @@ struct Packet {
     std::uint32_t hash = 0;               // of its pair and piece (PacketMessage::piece)
     std::int32_t path = -1;               // of those given whole; -1: by the tables
     std::uint16_t hop = 0;                // links behind it
-    std::uint16_t output = 0;             // of the switch in which it waits
+    std::uint16_t output = 0, input = 0;  // of the switch in which it waits
     std::uint8_t channel = 0;
     std::uint8_t ring = 0;     // of the last link (PacketLink::ring)
     bool marked = false;       // met a long queue
@@ -78,6 +78,20 @@ class PacketRow {
             last_->next = packet.next;
         }
         return packet;
+    }
+    // Of those that arrived when the first did, the one that `is_before` all others.
+    template <class IsBefore>
+    Packet& pop_of_first(const IsBefore& is_before) {
+        Packet *at = last_->next, *best = at, *behind = last_;
+        for (const Picoseconds first = at->arrived; at != last_ && at->next->arrived == first;
+             at = at->next) {
+            if (!is_before(*at->next, *best)) continue;
+            best = at->next;
+            behind = at;
+        }
+        behind->next = best->next;
+        if (best == last_) last_ = best == behind ? nullptr : behind;
+        return *best;
     }
 
   private:

@@ -3,20 +3,44 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 #include <stdexcept>
+#include <utility>
 
 namespace podsim {
+
+namespace {
+
+PacketChoice with_shares(std::vector<int> links, const std::vector<double>& shares) {
+    PacketChoice choice;
+    choice.links = std::move(links);
+    const double all = std::accumulate(shares.begin(), shares.end(), 0.0);
+    double sum = 0;
+    for (std::size_t i = 0; i + 1 < shares.size(); ++i) {
+        sum += shares[i] / all;
+        choice.below.push_back(static_cast<std::uint32_t>(std::min(sum * 0x1p32, 0x1p32 - 1)));
+    }
+    return choice;
+}
+
+}  // namespace
 
 PacketRoutes::PacketRoutes(const PacketNetworkSpec& network)
     : network_(network), endpoint_nodes_(network.endpoint_nodes()) {
     const auto lives = [&](int link) {
         return !network.links.at(static_cast<std::size_t>(link)).dead;
     };
-    for (const std::vector<int>& choice : network.choices) {
-        choices_.emplace_back();
-        std::copy_if(choice.begin(), choice.end(), std::back_inserter(choices_.back()), lives);
+    for (std::size_t c = 0; c < network.choices.size(); ++c) {
+        std::vector<int> links;
+        std::vector<double> shares;
+        for (std::size_t i = 0; i < network.choices[c].size(); ++i) {
+            if (!lives(network.choices[c][i])) continue;
+            links.push_back(network.choices[c][i]);
+            if (!network.shares[c].empty()) shares.push_back(network.shares[c][i]);
+        }
+        choices_.push_back(with_shares(std::move(links), shares));
     }
-    for (int l = 0; l < static_cast<int>(network.links.size()); ++l) steps_.push_back({l});
+    for (int l = 0; l < static_cast<int>(network.links.size()); ++l) steps_.push_back({{l}, {}});
     for (const auto& [pair, paths] : network.paths) {
         std::vector<int>& known = paths_of_[pair];
         for (const std::vector<int>& path : paths) {
@@ -35,7 +59,7 @@ PacketRoutes::PacketRoutes(const PacketNetworkSpec& network)
     }
 }
 
-std::vector<int> PacketRoutes::first_links(int source, int destination) const {
+PacketChoice PacketRoutes::first_links(int source, int destination) const {
     const auto given = paths_of_.find({source, destination});
     if (given != paths_of_.end()) {
         std::vector<int> first;
@@ -43,13 +67,13 @@ std::vector<int> PacketRoutes::first_links(int source, int destination) const {
             const int link = paths_[static_cast<std::size_t>(path)].front();
             if (std::find(first.begin(), first.end(), link) == first.end()) first.push_back(link);
         }
-        return first;
+        return {first, {}};
     }
     const auto node =
         static_cast<std::size_t>(endpoint_nodes_.at(static_cast<std::size_t>(source)));
     if (node >= network_.next_links.size()) return {};
     const int choice = network_.next_links[node].at(static_cast<std::size_t>(destination));
-    return choice < 0 ? std::vector<int>{} : choices_[static_cast<std::size_t>(choice)];
+    return choice < 0 ? PacketChoice{} : choices_[static_cast<std::size_t>(choice)];
 }
 
 void PacketRoutes::assign_path(Packet& packet, int link, std::uint64_t turn) const {
@@ -63,13 +87,13 @@ void PacketRoutes::assign_path(Packet& packet, int link, std::uint64_t turn) con
     packet.path = fitting.at(turn % fitting.size());
 }
 
-const std::vector<int>& PacketRoutes::next_links(int node, const Packet& packet) const {
+const PacketChoice& PacketRoutes::next_links(int node, const Packet& packet) const {
     if (packet.path >= 0) {
         const std::vector<int>& path = paths_[static_cast<std::size_t>(packet.path)];
         return steps_[static_cast<std::size_t>(path.at(packet.hop))];
     }
     const int choice = network_.next_links[static_cast<std::size_t>(node)][packet.destination];
-    if (choice < 0 || choices_[static_cast<std::size_t>(choice)].empty()) {
+    if (choice < 0 || choices_[static_cast<std::size_t>(choice)].links.empty()) {
         throw_no_way(node, static_cast<int>(packet.source), static_cast<int>(packet.destination));
     }
     return choices_[static_cast<std::size_t>(choice)];

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <stdexcept>
 #include <utility>
 
@@ -22,7 +23,7 @@ PacketSource::PacketSource(const sc_core::sc_module_name& name, const PacketCont
                                                                        context.engine, *this,
                                                                        static_cast<int>(i)));
     }
-    rows_of_port_.resize(links.size());
+    queues_of_port_.resize(links.size());
     turn_.resize(links.size());
     injected_.resize(static_cast<std::size_t>(context.classes()));
 }
@@ -33,26 +34,29 @@ void PacketSource::set_rates(const RateControl& rates) {
 
 // A row for messages that any of these links may take, made when it is first asked for.
 std::size_t PacketSource::row_for(const std::vector<int>& links) {
-    const auto [known, is_new] = known_rows_.try_emplace(links, rows_.size());
+    const auto [known, is_new] = known_rows_.try_emplace(links, ports_of_row_.size());
     if (!is_new) return known->second;
-    Row& row = rows_.emplace_back();
     const PacketEndpointSpec& its = context_.settings.endpoint;
-    row.classes.assign(static_cast<std::size_t>(context_.classes()),
-                       SourceQueue(its.queues, its.lookahead));
+    const std::size_t first = queues_.size(), classes = injected_.size();
+    queues_.resize(first + classes, SourceQueue(its.queues, its.lookahead));
+    due_.resize(queues_.size(), queues_.back().due());
     std::vector<int>& ports = ports_of_row_.emplace_back();
     for (const int link : links) {
         const auto found = std::find(links_.begin(), links_.end(), link);
         if (found == links_.end())
             throw std::invalid_argument(fmt::format("{}: link {} is not here", name(), link));
         ports.push_back(static_cast<int>(found - links_.begin()));
-        rows_of_port_[static_cast<std::size_t>(ports.back())].push_back(known->second);
+        for (std::size_t c = 0; c < classes; ++c)
+            queues_of_port_[static_cast<std::size_t>(ports.back())].push_back(
+                static_cast<std::uint32_t>(first + c));
     }
     return known->second;
 }
 
 void PacketSource::release(std::uint32_t number) {
     const PacketMessage& message = context_.board.message(number);
-    const std::vector<int> links = context_.routes.first_links(endpoint_, message.destination);
+    const PacketChoice ways = context_.routes.first_links(endpoint_, message.destination);
+    const std::vector<int>& links = ways.links;
     if (links.empty()) {
         throw std::invalid_argument(
             fmt::format("message {}: no route from endpoint {} to endpoint {} at {}", number,
@@ -61,23 +65,40 @@ void PacketSource::release(std::uint32_t number) {
     if (message.message_class == MessageClass::response) ++responses_waiting_;
     const std::uint32_t size = context_.board.size(number);
     const PathChoice choice = context_.settings.endpoint.path_choice;
-    if (links.size() == 1 || choice == PathChoice::least_queued) {
+    if (links.size() == 1 || (choice == PathChoice::least_queued && !ways.by_shares())) {
         put(row_for(links), number, size);
     } else if (choice == PathChoice::hash_message) {
-        put(row_for({links[context_.board.hash(number) % links.size()]}), number, size);
+        const std::uint32_t hash = context_.board.hash(number);
+        put(row_for({links[ways.by_shares() ? ways.at(hash) : hash % links.size()]}), number, size);
+    } else if (ways.by_shares()) {
+        put_by_shares(ways, number, size);
     } else {
         // Packets in turn: of `packets` the port that is next gets every links.size()-th.
         const std::uint32_t packets = (size + full_ - 1) / full_;
         const std::uint64_t first = packets_in_turn_;
         packets_in_turn_ += packets;
-        const auto ways = static_cast<std::uint32_t>(links.size());
-        for (std::uint32_t way = 0; way < std::min(ways, packets); ++way) {
-            const std::uint32_t count = (packets - way + ways - 1) / ways;
-            const bool has_last = (packets - 1) % ways == way;
+        const auto turns = static_cast<std::uint32_t>(links.size());
+        for (std::uint32_t way = 0; way < std::min(turns, packets); ++way) {
+            const std::uint32_t count = (packets - way + turns - 1) / turns;
+            const bool has_last = (packets - 1) % turns == way;
             const std::uint32_t bytes = count * full_ - (has_last ? packets * full_ - size : 0);
-            put(row_for({links[(first + way) % ways]}), number, bytes);
+            put(row_for({links[(first + way) % turns]}), number, bytes);
         }
     }
+}
+
+// Packets in turn, so that each link gets its share of what goes to one destination.
+void PacketSource::put_by_shares(const PacketChoice& choice, std::uint32_t number,
+                                 std::uint32_t size) {
+    std::uint32_t& turn = turns_by_share_[context_.board.destination(number)];
+    std::vector<std::uint32_t> bytes(choice.links.size(), 0);
+    for (std::uint32_t left = size; left > 0;) {
+        const std::uint32_t payload = std::min(left, full_);
+        bytes[choice.in_turn(context_.board.hash(number), turn++)] += payload;
+        left -= payload;
+    }
+    for (std::size_t i = 0; i < bytes.size(); ++i)
+        if (bytes[i] > 0) put(row_for({choice.links[i]}), number, bytes[i]);
 }
 
 void PacketSource::put(std::size_t row, std::uint32_t message, std::uint32_t bytes) {
@@ -86,7 +107,9 @@ void PacketSource::put(std::size_t row, std::uint32_t message, std::uint32_t byt
         context_.channel_of(its.message_class) / static_cast<std::size_t>(context_.lanes);
     const std::uint64_t line =
         static_cast<std::uint64_t>(its.piece) << 32 | static_cast<std::uint32_t>(its.destination);
-    rows_[row].classes[place].put(line, message, bytes);
+    const std::size_t queue = row * injected_.size() + place;
+    queues_[queue].put(line, message, bytes, now_);
+    due_[queue] = queues_[queue].due();
     for (const int port : ports_of_row_[row]) try_port(port);
 }
 
@@ -94,23 +117,35 @@ void PacketSource::try_port(int index) {
     const auto p = static_cast<std::size_t>(index);
     TransmitPort& port = *ports_[p];
     if (!port.free()) return;
-    const std::size_t classes = injected_.size();
-    const std::size_t turns = rows_of_port_[p].size() * classes;
-    for (std::size_t i = 0; i < turns; ++i) {
-        const std::size_t at = (turn_[p] + i) % turns;
-        auto& queue = rows_[rows_of_port_[p][at / classes]].classes[at % classes];
-        if (queue.empty() || !try_queue(index, queue)) continue;
-        turn_[p] = (at + 1) % turns;
-        return;
+    const std::vector<std::uint32_t>& queues = queues_of_port_[p];
+    constexpr double kNever = std::numeric_limits<double>::infinity();
+    for (tried_.clear();;) {
+        // The one that is due first, of several the first in turn.
+        double least = kNever;
+        std::size_t next = queues.size();
+        for (std::size_t i = 0, at = turn_[p]; i < queues.size();
+             ++i, at = at + 1 < queues.size() ? at + 1 : 0) {
+            if (due_[queues[at]] >= least) continue;
+            if (std::find(tried_.begin(), tried_.end(), at) != tried_.end()) continue;
+            least = due_[queues[at]];
+            next = at;
+        }
+        if (next == queues.size()) return;
+        if (try_queue(index, queues[next])) {
+            turn_[p] = (next + 1) % queues.size();
+            return;
+        }
+        tried_.push_back(next);
     }
 }
 
-bool PacketSource::try_queue(int port, SourceQueue& queue) {
+bool PacketSource::try_queue(int port, std::size_t queue) {
     std::uint32_t message = 0, payload = 0;
     const auto goes = [&](std::uint32_t number, std::uint32_t bytes) {
         return may_go(port, number, bytes);
     };
-    if (!queue.take(full_, goes, message, payload)) return false;
+    if (!queues_[queue].take(full_, goes, message, payload, now_)) return false;
+    due_[queue] = queues_[queue].due();
     send(port, message, payload);
     return true;
 }
@@ -183,8 +218,7 @@ void PacketSource::on_event(std::uint64_t) {
 
 std::uint64_t PacketSource::messages_waiting() const {
     std::uint64_t waiting = 0;
-    for (const Row& row : rows_)
-        for (const SourceQueue& queue : row.classes) waiting += queue.messages();
+    for (const SourceQueue& queue : queues_) waiting += queue.messages();
     return waiting;
 }
 

@@ -7,9 +7,9 @@
 // Messages wait in rows, one for each set of ports that leads to their destination and each class.
 // A free port takes the next packet of the first message of a row (source_queue.hpp: of `lookahead`
 // ones, or of all destinations in turn) that has credits (of the destination's pool, of the port's
-// channel) and is within the rate that congestion control leaves it. Classes and rows take turns. A
-// hash, or packets in turn, settle the port of a message, or of each of its packets, when it is
-// released.
+// channel) and is within the rate that congestion control leaves it. Of rows and classes the one
+// whose packet is due first is next, or they take turns. A hash, packets in turn, or shares settle
+// the port of a message, or of each of its packets, when it is released.
 #pragma once
 
 #include <cstdint>
@@ -72,9 +72,6 @@ class PacketSource final : public sc_core::sc_module,
     std::uint64_t messages_waiting() const;
 
   private:
-    struct Row {
-        std::vector<SourceQueue> classes;
-    };
     void transmit_ready(int port, bool freed) override;
     void packet_arrived(int, Packet&) override {}
     void pool_ready() override;
@@ -82,9 +79,10 @@ class PacketSource final : public sc_core::sc_module,
 
     std::size_t row_for(const std::vector<int>& links);
     void put(std::size_t row, std::uint32_t message, std::uint32_t bytes);
+    void put_by_shares(const PacketChoice& choice, std::uint32_t message, std::uint32_t size);
     void try_all();
     void try_port(int index);
-    bool try_queue(int port, SourceQueue& queue);
+    bool try_queue(int port, std::size_t queue);
     bool may_go(int port, std::uint32_t message, std::uint32_t payload);
     void send(int port, std::uint32_t number, std::uint32_t payload);
     void response_part_sent(std::uint32_t number, std::uint32_t payload);
@@ -95,10 +93,14 @@ class PacketSource final : public sc_core::sc_module,
     const std::vector<int> links_;
     Parts<TransmitPort> ports_;
     std::map<std::vector<int>, std::size_t> known_rows_;
-    std::vector<Row> rows_;
+    std::vector<SourceQueue> queues_;  // [row x classes + class]
+    std::vector<double> due_;          // [queue]
+    double now_ = 0;                   // the queues' time
     std::vector<std::vector<int>> ports_of_row_;
-    std::vector<std::vector<std::size_t>> rows_of_port_;
-    std::vector<std::size_t> turn_;  // [port]: of rows x classes
+    std::vector<std::vector<std::uint32_t>> queues_of_port_;
+    std::vector<std::size_t> turn_;                          // [port]: of its queues
+    std::vector<std::size_t> tried_;                         // places of its queues that may not go
+    std::map<std::uint32_t, std::uint32_t> turns_by_share_;  // packets to each destination
     std::vector<std::uint64_t> injected_;
     const std::vector<std::unique_ptr<CreditPool>>* pools_ = nullptr;
     std::function<void()> response_sent_;

@@ -5,13 +5,15 @@
 // messages are as long.
 //
 // Kept in one vector of nodes: a source may have a queue for each of hundreds of destinations, and
-// most are empty most of the time.
+// most are empty most of the time. Where messages are as long, who has sent is the last in turn: a
+// row of turns, and a heap beside it for those that come between.
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <unordered_map>
 #include <vector>
 
@@ -27,8 +29,18 @@ class SourceQueue {
     bool empty() const { return waiting_ == 0; }
     std::uint64_t messages() const { return waiting_; }
 
-    // `line`: whose messages stay in their order.
-    void put(std::uint64_t line, std::uint32_t message, std::uint32_t bytes) {
+    // When the next packet is due by the queues' time, which a message takes one unit of; 0 of one
+    // queue, infinite of none. Queues of other sets of the same ports run by the same time.
+    double due() const {
+        if (waiting_ == 0) return std::numeric_limits<double>::infinity();
+        if (kind_ == SourceQueues::one) return 0;
+        if (first_ == row_of_turns_.size()) return turns_.front().at;
+        const double in_row = row_of_turns_[first_].at;
+        return turns_.empty() ? in_row : std::min(in_row, turns_.front().at);
+    }
+
+    // `line`: whose messages stay in their order; `now`: the queues' time.
+    void put(std::uint64_t line, std::uint32_t message, std::uint32_t bytes, double now) {
         ++waiting_;
         if (kind_ == SourceQueues::one) {
             row_.push_back({message, bytes});
@@ -42,7 +54,7 @@ class SourceQueue {
         Line& its = lines_[known->second];
         if (its.first == kNone) {
             its.first = node;
-            push({std::max(now_, its.end), order_++, known->second});
+            push({std::max(now, its.end), order_++, known->second});
         } else {
             nodes_[its.last].next = node;
         }
@@ -50,10 +62,11 @@ class SourceQueue {
     }
 
     // Takes the next packet, of `full` bytes at most, of the first message in turn that
-    // `may_go(message, bytes)`. False: of those that are looked at, none.
+    // `may_go(message, bytes)`; the queues' time is then when it was due. False: of those that are
+    // looked at, none.
     template <class MayGo>
-    bool take(std::uint32_t full, const MayGo& may_go, std::uint32_t& message,
-              std::uint32_t& bytes) {
+    bool take(std::uint32_t full, const MayGo& may_go, std::uint32_t& message, std::uint32_t& bytes,
+              double& now) {
         if (kind_ == SourceQueues::one) {
             const std::size_t look = std::min(row_.size(), lookahead_);
             for (std::size_t i = 0; i < look; ++i) {
@@ -68,7 +81,7 @@ class SourceQueue {
         }
         held_.clear();
         bool goes = false;
-        while (!goes && !turns_.empty()) {
+        while (!goes && (!turns_.empty() || first_ < row_of_turns_.size())) {
             const Turn turn = pop();
             Line& its = lines_[turn.line];
             Node& node = nodes_[its.first];
@@ -77,7 +90,7 @@ class SourceQueue {
                 held_.push_back(turn);
                 continue;
             }
-            now_ = turn.at;
+            now = turn.at;
             its.end = turn.at + static_cast<double>(bytes) / node.size;
             if (node.part.remaining == 0) {
                 const std::uint32_t done = its.first;
@@ -116,10 +129,26 @@ class SourceQueue {
         }
     };
     void push(const Turn& turn) {
+        if (first_ == row_of_turns_.size()) {
+            row_of_turns_.clear();
+            first_ = 0;
+        }
+        if (row_of_turns_.empty() || turn < row_of_turns_.back()) {
+            if (first_ > 1024 && 2 * first_ > row_of_turns_.size()) {
+                row_of_turns_.erase(row_of_turns_.begin(),
+                                    row_of_turns_.begin() + static_cast<std::ptrdiff_t>(first_));
+                first_ = 0;
+            }
+            row_of_turns_.push_back(turn);
+            return;
+        }
         turns_.push_back(turn);
         std::push_heap(turns_.begin(), turns_.end());
     }
     Turn pop() {
+        const bool has_row = first_ < row_of_turns_.size();
+        if (turns_.empty() || (has_row && turns_.front() < row_of_turns_[first_]))
+            return row_of_turns_[first_++];
         std::pop_heap(turns_.begin(), turns_.end());
         const Turn first = turns_.back();
         turns_.pop_back();
@@ -155,8 +184,9 @@ class SourceQueue {
     std::uint32_t free_ = kNone;
     std::vector<Line> lines_;
     std::unordered_map<std::uint64_t, std::uint32_t> known_;  // lines
-    std::vector<Turn> turns_, held_;                          // of lines that have messages
-    double now_ = 0;
+    std::vector<Turn> row_of_turns_;  // of lines that have messages, from first_ on in order
+    std::size_t first_ = 0;
+    std::vector<Turn> turns_, held_;  // those that are not in the row; that may not go
     std::uint64_t order_ = 0;
 };
 

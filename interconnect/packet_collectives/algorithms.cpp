@@ -1,7 +1,7 @@
 #include "interconnect/packet_collectives/algorithms.hpp"
 
+#include <algorithm>
 #include <cstddef>
-#include <numeric>
 #include <utility>
 
 #include "interconnect/binary_trees.hpp"
@@ -24,11 +24,14 @@ std::vector<Chain> ring(const PacketCollectiveSpec& spec) {
     if (spec.scatters_first && spec.layout.inner > 1) return scattered_rows(spec);
     if (spec.layout.inner > 1) return two_levels(spec);
     const bool both = spec.layout.is_torus && spec.ranks > 2;
+    const double way = both ? spec.size.value() / 2 : spec.size.value();
+    const int rings = rings_of(spec, way / spec.ranks);
     std::vector<Chain> chains;
-    for (const bool back : {false, true}) {
-        if (back && !both) break;
+    for (int i = 0; i < 2 * rings; ++i) {
+        const bool back = i % 2 == 1;
+        if (back && !both) continue;
         Chain chain;
-        const double part = both ? spec.size.value() / 2 : spec.size.value();
+        const double part = way / rings;
         if (scatters(spec.collective)) turn({near_order(spec)}, part, back, chain);
         if (gathers_all(spec)) turn({near_order(spec)}, part, back, chain);
         chains.push_back(std::move(chain));
@@ -95,85 +98,208 @@ Chain direct(const PacketCollectiveSpec& spec) {
     return chain;
 }
 
-// Within groups, then between equal places of groups; an all-gather the other way round.
-Chain hierarchical(const PacketCollectiveSpec& spec) {
-    const int inner = spec.layout.inner, groups = spec.ranks / inner;
-    const bool all = spec.collective == Collective::all_to_all;
-    Step within, between;
-    for (int k = 0; k < groups; ++k) {
-        std::vector<int> members;
-        for (int i = 0; i < inner; ++i) members.push_back(k * inner + i);
-        exchange(spec, members, uniform_matrix(inner, spec.size / inner), within);
-    }
-    for (int i = 0; i < inner; ++i) {
-        std::vector<int> members;
-        for (int k = 0; k < groups; ++k) members.push_back(k * inner + i);
-        exchange(spec, members,
-                 uniform_matrix(groups, all ? spec.size / groups : spec.size / inner / groups),
-                 between);
-    }
-    if (all || spec.collective == Collective::reduce_scatter) return {within, between};
-    if (spec.collective == Collective::all_gather || spec.scatters_first) return {between, within};
-    return {within, between, between, within};
+// Members of group `k`; those with place `k`.
+std::vector<int> group_members(int k, int inner) {
+    std::vector<int> members;
+    for (int i = 0; i < inner; ++i) members.push_back(k * inner + i);
+    return members;
+}
+std::vector<int> place_members(int k, int inner, int groups) {
+    std::vector<int> members;
+    for (int g = 0; g < groups; ++g) members.push_back(g * inner + k);
+    return members;
 }
 
-// All lines along one dimension.
-Chain along(const PacketCollectiveSpec& spec, std::size_t d, double left, bool back) {
+// An exchange in two levels: what a group has for a place is gathered at its member with that place
+// and goes on from there. Copies of a token that travel as one go between groups first.
+Chain exchange_in_levels(const PacketCollectiveSpec& spec, int pieces) {
+    const int inner = spec.layout.inner, groups = spec.ranks / inner;
+    const auto n = static_cast<std::size_t>(inner), g = static_cast<std::size_t>(groups);
+    const double size = spec.size.value();
+    const auto bytes = [&](std::size_t from, std::size_t to) {
+        return spec.bytes.empty() ? size / spec.ranks : spec.bytes[from][to];
+    };
+    Step within, between;
+    for (std::size_t k = 0; k < g; ++k) {
+        ByteMatrix matrix = uniform_matrix(
+            inner, spec.merged ? Bytes(spec.merged->within * size / (inner - 1)) : Bytes(0.0));
+        for (std::size_t i = 0; i < n && !spec.merged; ++i)
+            for (std::size_t to = 0; to < n * g; ++to) matrix[i][to % n] += bytes(k * n + i, to);
+        for (auto& row : matrix)
+            for (double& one : row) one /= pieces;
+        exchange(spec, group_members(static_cast<int>(k), inner), matrix, within);
+    }
+    for (std::size_t i = 0; i < n; ++i) {
+        ByteMatrix matrix = uniform_matrix(
+            groups, spec.merged ? Bytes(spec.merged->between * size / (groups - 1)) : Bytes(0.0));
+        for (std::size_t from = 0; from < n * g && !spec.merged; ++from)
+            for (std::size_t to = 0; to < g; ++to) matrix[from / n][to] += bytes(from, to * n + i);
+        for (auto& row : matrix)
+            for (double& one : row) one /= pieces;
+        exchange(spec, place_members(static_cast<int>(i), inner, groups), matrix, between);
+    }
+    const bool between_first = spec.merged && !spec.merged->gathers_first;
+    return between_first ? Chain{between, within} : Chain{within, between};
+}
+
+// Within groups, then between equal places of groups; an all-gather the other way round.
+std::vector<Chain> hierarchical(const PacketCollectiveSpec& spec) {
+    const int inner = spec.layout.inner, groups = spec.ranks / inner;
+    if (spec.collective == Collective::all_to_all) {
+        const int pieces = spec.in_pieces ? pieces_of(spec, spec.size.value() / inner) : 1;
+        return std::vector<Chain>(static_cast<std::size_t>(pieces),
+                                  exchange_in_levels(spec, pieces));
+    }
+    Step within, between;
+    for (int k = 0; k < groups; ++k)
+        exchange(spec, group_members(k, inner), uniform_matrix(inner, spec.size / inner), within);
+    for (int i = 0; i < inner; ++i)
+        exchange(spec, place_members(i, inner, groups),
+                 uniform_matrix(groups, spec.size / inner / groups), between);
+    if (spec.collective == Collective::reduce_scatter) return {{within, between}};
+    if (spec.collective == Collective::all_gather || spec.scatters_first)
+        return {{between, within}};
+    return {{within, between, between, within}};
+}
+
+// A row of n: what each has goes both ways to the ends. What is added up goes the same ways back.
+Chain along_row(const std::vector<int>& row, double bytes, bool adding) {
+    const std::size_t n = row.size();
+    Chain chain(n - 1);
+    for (std::size_t s = 0; s + 1 < n; ++s) {
+        Step& step = chain[adding ? n - 2 - s : s];
+        const auto pass = [&](std::size_t from, std::size_t to) {
+            Send send{row[from], row[to], bytes / static_cast<double>(n)};
+            if (adding) std::swap(send.from, send.to);
+            step.push_back(send);
+        };
+        for (std::size_t i = s; i + 1 < n; ++i) pass(i, i + 1);
+        for (std::size_t i = 1; i + s < n; ++i) pass(i, i - 1);
+    }
+    return chain;
+}
+
+// A ring of these that lacks a link, as the row that is left of it; nothing of a whole one.
+std::vector<int> row_left_of(const std::vector<int>& ring,
+                             const std::vector<std::pair<int, int>>& gaps) {
+    const std::size_t n = ring.size();
+    for (std::size_t i = 0; i < n; ++i) {
+        const std::pair<int, int> here{ring[i], ring[(i + 1) % n]}, back{here.second, here.first};
+        if (std::find(gaps.begin(), gaps.end(), here) == gaps.end() &&
+            std::find(gaps.begin(), gaps.end(), back) == gaps.end())
+            continue;
+        std::vector<int> row = ring;
+        std::rotate(row.begin(), row.begin() + static_cast<std::ptrdiff_t>((i + 1) % n), row.end());
+        return row;
+    }
+    return {};
+}
+
+// All lines along one side.
+Chain along(const PacketCollectiveSpec& spec, std::size_t d, double left, bool back, bool adding) {
     long stride = 1;
-    for (std::size_t k = 0; k < d; ++k) stride *= spec.layout.dimensions[k];
-    const long n = spec.layout.dimensions[d];
+    for (std::size_t k = 0; k < d; ++k) stride *= spec.layout.sides[k].members;
+    const RankSide& side = spec.layout.sides[d];
+    const long n = side.members;
     std::vector<std::vector<int>> lines;
     for (int rank = 0; rank < spec.ranks; ++rank) {
         if (rank / stride % n != 0) continue;
         lines.emplace_back();
         for (long k = 0; k < n; ++k) lines.back().push_back(static_cast<int>(rank + k * stride));
     }
-    Chain chain;
-    if (spec.layout.is_torus) {
-        turn(lines, left, back, chain);
-        return chain;
+    if (!spec.layout.is_torus) {
+        Step step;
+        for (const std::vector<int>& line : lines)
+            exchange(spec, line,
+                     uniform_matrix(static_cast<int>(n), Bytes(left / static_cast<double>(n))),
+                     step);
+        return {step};
     }
-    Step step;
-    for (const std::vector<int>& line : lines)
-        exchange(spec, line,
-                 uniform_matrix(static_cast<int>(n), Bytes(left / static_cast<double>(n))), step);
-    return {step};
+    Chain chain;
+    std::vector<std::vector<int>> rings;
+    const auto add = [&](const Chain& more) {
+        if (chain.size() < more.size()) chain.resize(more.size());
+        for (std::size_t s = 0; s < more.size(); ++s)
+            chain[s].insert(chain[s].end(), more[s].begin(), more[s].end());
+    };
+    for (const std::vector<int>& line : lines) {
+        const std::vector<int> row = side.closed ? row_left_of(line, side.gaps) : line;
+        if (row.empty()) {
+            rings.push_back(line);
+        } else {
+            add(along_row(row, left, adding));
+        }
+    }
+    if (rings.empty()) return chain;
+    Chain round;
+    turn(rings, left, back, round);
+    add(round);
+    return chain;
 }
 
-// Along each dimension in turn, as many shares as dimensions, each in an order turned by one:
-// rings both ways round, or all of a line of a mesh at once; and back.
-std::vector<Chain> dimension_wise(const PacketCollectiveSpec& spec) {
-    const std::vector<long>& sizes = spec.layout.dimensions;
-    std::vector<std::size_t> used;
-    for (std::size_t d = 0; d < sizes.size(); ++d)
-        if (sizes[d] > 1) used.push_back(d);
-    // What begins along a side is as large as lets the first phase end everywhere at a time, of
-    // links that are alike.
-    std::vector<double> weights;
-    for (const std::size_t d : used) {
-        const double n = static_cast<double>(sizes[d]);
-        weights.push_back(spec.layout.is_torus ? n / (n - 1) * (n > 2 ? 2 : 1) : n);
+// What begins along a side is as large as lets the first phase end everywhere at a time: by what 1
+// byte puts on each of its links, both ways round where it is a ring.
+double weight_of(const RankSide& side, bool is_torus) {
+    const double n = static_cast<double>(side.members);
+    if (!is_torus) return side.rate * n;
+    const bool both = side.closed && side.gaps.empty() && side.members > 2;
+    return side.rate * n / (n - 1) * (both ? 2 : 1);
+}
+
+std::size_t steps_along(const RankSide& side, bool is_torus) {
+    return is_torus ? static_cast<std::size_t>(side.members - 1) : 1;
+}
+
+// Of the phases of a reduce-scatter; an all-gather's are these from the last on. Each share is
+// along another side in each, and all wait for the longest.
+std::vector<std::size_t> phase_steps(const RankLayout& layout) {
+    std::size_t used = 0, most = 0;
+    for (const RankSide& side : layout.sides) {
+        if (side.members < 2) continue;
+        ++used;
+        most = std::max(most, steps_along(side, layout.is_torus));
     }
-    const double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
+    return std::vector<std::size_t>(used, most);
+}
+
+// Along each side in turn, as many shares as sides, each in an order turned by one: rings both ways
+// round, or all of a line of a mesh at once; and back.
+std::vector<Chain> dimension_wise(const PacketCollectiveSpec& spec) {
+    const std::vector<RankSide>& sides = spec.layout.sides;
+    const std::vector<std::size_t> steps = phase_steps(spec.layout);
+    std::vector<std::size_t> used;
+    double sum = 0;
+    for (std::size_t d = 0; d < sides.size(); ++d) {
+        if (sides[d].members < 2) continue;
+        used.push_back(d);
+        sum += weight_of(sides[d], spec.layout.is_torus);
+    }
     std::vector<Chain> chains;
     for (std::size_t share = 0; share < used.size(); ++share) {
         for (const bool back : {false, true}) {
             if (back && !spec.layout.is_torus) break;
-            std::vector<Chain> phases;
-            double left =
-                spec.size.value() * weights[share] / sum / (spec.layout.is_torus ? 2.0 : 1.0);
-            for (std::size_t phase = 0; phase < used.size(); ++phase) {
-                const std::size_t d = used[(share + phase) % used.size()];
-                phases.push_back(along(spec, d, left, back));
-                left /= static_cast<double>(sizes[d]);
-            }
+            const auto phases = [&](bool adding) {
+                std::vector<Chain> made;
+                double left = spec.size.value() *
+                              weight_of(sides[used[share]], spec.layout.is_torus) / sum /
+                              (spec.layout.is_torus ? 2.0 : 1.0);
+                for (std::size_t phase = 0; phase < used.size(); ++phase) {
+                    const std::size_t d = used[(share + phase) % used.size()];
+                    made.push_back(along(spec, d, left, back, adding));
+                    made.back().resize(steps.at(phase));
+                    left /= static_cast<double>(sides[d].members);
+                }
+                return made;
+            };
             Chain chain;
             if (scatters(spec.collective))
-                for (const Chain& phase : phases)
+                for (const Chain& phase : phases(true))
                     chain.insert(chain.end(), phase.begin(), phase.end());
-            if (gathers_all(spec))
-                for (auto phase = phases.rbegin(); phase != phases.rend(); ++phase)
+            if (gathers_all(spec)) {
+                const std::vector<Chain> made = phases(false);
+                for (auto phase = made.rbegin(); phase != made.rend(); ++phase)
                     chain.insert(chain.end(), phase->begin(), phase->end());
+            }
             chains.push_back(std::move(chain));
         }
     }
@@ -181,6 +307,20 @@ std::vector<Chain> dimension_wise(const PacketCollectiveSpec& spec) {
 }
 
 }  // namespace
+
+std::vector<std::size_t> joins_of(const PacketCollectiveSpec& spec) {
+    if (spec.algorithm != Algorithm::dimension_wise) return {};
+    const std::vector<std::size_t> phases = phase_steps(spec.layout);
+    std::vector<std::size_t> joins;
+    std::size_t begin = 0;
+    for (int pass = 0; pass < passes(spec.collective); ++pass) {
+        for (const std::size_t steps : phases) {
+            if (begin > 0) joins.push_back(begin);
+            begin += steps;
+        }
+    }
+    return joins;
+}
 
 std::vector<Chain> chains_of(const PacketCollectiveSpec& spec) {
     switch (spec.algorithm) {
@@ -195,7 +335,7 @@ std::vector<Chain> chains_of(const PacketCollectiveSpec& spec) {
         case Algorithm::dimension_wise:
             return dimension_wise(spec);
         case Algorithm::hierarchical:
-            return {hierarchical(spec)};
+            return hierarchical(spec);
         case Algorithm::in_switch:
             break;
     }

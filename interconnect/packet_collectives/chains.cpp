@@ -5,6 +5,24 @@
 
 namespace podsim::packet_collectives {
 
+namespace {
+
+using CameLast = std::vector<std::vector<std::vector<int>>>;  // [chain][rank]: messages
+
+// What came in one chain has come in all.
+void join(CameLast& last) {
+    for (std::size_t rank = 0; !last.empty() && rank < last.front().size(); ++rank) {
+        std::vector<int> all;
+        for (const auto& chain : last)
+            all.insert(all.end(), chain[rank].begin(), chain[rank].end());
+        std::sort(all.begin(), all.end());
+        all.erase(std::unique(all.begin(), all.end()), all.end());
+        for (auto& chain : last) chain[rank] = all;
+    }
+}
+
+}  // namespace
+
 PacketTraffic messages_of(const std::vector<Chain>& chains, const Pipeline& pipeline, int ranks,
                           int collective) {
     PacketTraffic traffic;
@@ -19,9 +37,10 @@ PacketTraffic messages_of(const std::vector<Chain>& chains, const Pipeline& pipe
         std::size_t chain;
         int rank, message;
     };
-    std::vector<std::vector<std::vector<int>>> last(  // [chain][rank]: came in its last step
-        chains.size(), std::vector<std::vector<int>>(static_cast<std::size_t>(ranks)));
+    CameLast last(chains.size(), std::vector<std::vector<int>>(static_cast<std::size_t>(ranks)));
     for (std::size_t round = 0; round < rounds; ++round) {
+        if (std::find(pipeline.joins.begin(), pipeline.joins.end(), round) != pipeline.joins.end())
+            join(last);
         std::vector<Came> came;
         for (std::size_t c = 0; c < chains.size(); ++c) {
             if (round < start[c] || round >= start[c] + chains[c].size()) continue;

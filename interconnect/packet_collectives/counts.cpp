@@ -17,8 +17,18 @@ int between_one_and(int most, double pieces) {
 
 }  // namespace
 
+// Many pieces of many ranks would be more messages than links are worth.
 int pieces_of(const PacketCollectiveSpec& spec, double bytes) {
-    return between_one_and(spec.most_pieces, bytes / spec.least_piece.value());
+    constexpr double kEnoughMessages = 2e6;
+    const double inner = std::max(1, spec.layout.inner), ranks = spec.ranks;
+    const double of_a_piece = podsim::passes(spec.collective) * ranks * (2 * inner + ranks / inner);
+    return between_one_and(
+        spec.most_pieces,
+        std::min(bytes / spec.least_piece.value(), std::max(16.0, kEnoughMessages / of_a_piece)));
+}
+
+int rings_of(const PacketCollectiveSpec& spec, double bytes) {
+    return between_one_and(std::min(4, spec.most_pieces), bytes / spec.least_link.value());
 }
 
 int tree_pieces_of(const PacketCollectiveSpec& spec) {
@@ -47,14 +57,13 @@ double most_messages(const PacketCollectiveSpec& spec) {
                  walks = std::max(1, spec.exchange.walks), size = spec.size.value();
     const double passes = podsim::passes(spec.collective);
     double sides = 0;
-    for (const long n : spec.layout.dimensions) sides += static_cast<double>(n);
+    for (const RankSide& side : spec.layout.sides) sides += static_cast<double>(side.members);
     if (spec.scatters_first) {
         PacketCollectiveSpec gather = spec;
         gather.scatters_first = false;
         gather.collective = Collective::all_gather;
         return most_messages(gather) +
-               2 * ranks *
-                   static_cast<double>(std::max<std::size_t>(1, spec.layout.dimensions.size()));
+               2 * ranks * static_cast<double>(std::max<std::size_t>(1, spec.layout.sides.size()));
     }
     if (spec.collective == Collective::broadcast && spec.algorithm == Algorithm::direct)
         return ranks;
@@ -64,17 +73,19 @@ double most_messages(const PacketCollectiveSpec& spec) {
         case Algorithm::direct:
             return passes * ranks * ranks * walks;
         case Algorithm::hierarchical:
-            return passes * ranks * (inner + ranks / inner) * walks;
+            return passes * ranks * (inner + ranks / inner) * walks *
+                   (spec.in_pieces ? packet_collectives::pieces_of(spec, size / inner) : 1);
         case Algorithm::ring:
             return inner > 1 ? passes * ranks * (2 * inner * walks + ranks / inner) *
                                    packet_collectives::pieces_of(spec, size / ranks)
-                             : passes * ranks * ranks * (spec.layout.is_torus ? 2 : 1);
+                             : passes * ranks * ranks * (spec.layout.is_torus ? 2 : 1) *
+                                   packet_collectives::rings_of(spec, size / ranks);
         case Algorithm::halving_doubling:
             return passes * ranks * std::log2(ranks);
         case Algorithm::tree:
             return passes * 2 * ranks * packet_collectives::tree_pieces_of(spec);
         case Algorithm::dimension_wise:
-            return passes * ranks * sides * 2 * static_cast<double>(spec.layout.dimensions.size()) *
+            return passes * ranks * sides * 2 * static_cast<double>(spec.layout.sides.size()) *
                    walks;
         case Algorithm::in_switch:
             break;

@@ -11,6 +11,10 @@ namespace podsim::packet_collectives {
 // Of messages of so many bytes.
 int pieces_of(const PacketCollectiveSpec& spec, double bytes);
 
+// Rings that run at a time, each with its part of the bytes, so that a link has more to send than
+// what a neighbour waits for: as the channels of a library. Of messages of so many bytes in one.
+int rings_of(const PacketCollectiveSpec& spec, double bytes);
+
 // Of two trees, in pieces as those of a chain but fewer: their depth is a logarithm.
 int tree_pieces_of(const PacketCollectiveSpec& spec);
 

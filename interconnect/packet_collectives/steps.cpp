@@ -52,17 +52,15 @@ void exchange(const PacketCollectiveSpec& spec, const std::vector<int>& members,
     AllToAllSpec how = spec.exchange;
     how.members = members;
     how.entries.clear();
-    const auto inner = static_cast<std::size_t>(std::max(1, spec.layout.inner));
+    const auto inner = static_cast<std::size_t>(std::max({1, spec.layout.inner, spec.layout.near}));
     const std::size_t first = step.size();
     for (const PacketMessage& message : all_to_all(bytes, how))
         step.push_back({message.source, message.destination, message.size.value()});
-    if (how.order != SendOrder::rotated || inner < 2 || members.size() % inner != 0 ||
-        members.size() <= inner)
-        return;
+    if (how.order != SendOrder::rotated || inner < 2 || members.size() <= inner) return;
     // A group after the other and within it a place after the other, from one's own on: with
     // ports of their own for what leaves the group, a walk by rank would begin with the same
     // one for all of a group.
-    const std::size_t groups = members.size() / inner;
+    const std::size_t groups = (members.size() + inner - 1) / inner;
     std::vector<std::size_t> place(static_cast<std::size_t>(spec.ranks), 0);
     for (std::size_t i = 0; i < members.size(); ++i)
         place[static_cast<std::size_t>(members[i])] = i;

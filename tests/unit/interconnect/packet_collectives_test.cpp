@@ -45,7 +45,7 @@ TEST(PacketCollectives, BytesOfARank) {
                                                 {Collective::reduce_scatter, 0.875}}) {
             PacketCollectiveSpec spec = of(collective, algorithm, 8, 8000);
             if (algorithm == Algorithm::hierarchical) spec.layout.inner = 4;
-            if (algorithm == Algorithm::dimension_wise) spec.layout.dimensions = {4, 2};
+            if (algorithm == Algorithm::dimension_wise) spec.layout.sides = {{4}, {2}};
             for (const bool torus : {false, true}) {
                 spec.layout.is_torus = torus;
                 for (const double bytes : sent(collective_traffic(spec), 8))
@@ -75,6 +75,99 @@ TEST(PacketCollectives, BytesOfARank) {
     EXPECT_EQ(tree.size(), 2U * 7 * 2 * 30);  // of 500 kB thirty pieces
 }
 
+// On a torus side that is no ring each of four passes on what the others beyond it lack: to the
+// right one's own and what comes from the left, 1, 2 and 3 parts over the three links, and as many
+// back; 3/4 of S of every rank are there in the end. A ring that lost the link between 1 and 2 is
+// the row 2, 3, 0, 1, and the other ring of the same side stays one: 3/4 of S over each link.
+TEST(PacketCollectives, RowsOfATorus) {
+    for (const Collective collective : {Collective::all_gather, Collective::reduce_scatter}) {
+        const bool adding = collective == Collective::reduce_scatter;
+        const auto over = [&](const PacketCollectiveSpec& spec, int from, int to) {
+            double bytes = 0;
+            for (const PacketMessage& one : collective_traffic(spec))
+                if (one.source == from && one.destination == to) bytes += one.size.value();
+            return bytes;
+        };
+        PacketCollectiveSpec row = of(collective, Algorithm::dimension_wise, 4, 4000);
+        row.layout.is_torus = true;
+        row.layout.sides = {{4, false}};
+        for (int i = 0; i < 3; ++i) {
+            const double there = 1000.0 * (i + 1), back = 1000.0 * (3 - i);
+            EXPECT_NEAR(over(row, i, i + 1), adding ? back : there, 1e-6) << i;
+            EXPECT_NEAR(over(row, i + 1, i), adding ? there : back, 1e-6) << i;
+        }
+        EXPECT_EQ(over(row, 3, 0), 0);
+        PacketCollectiveSpec gap = of(collective, Algorithm::dimension_wise, 8, 8000);
+        gap.layout.is_torus = true;
+        gap.layout.sides = {{4}, {2}};
+        gap.layout.sides.front().gaps = {{1, 2}};
+        EXPECT_EQ(over(gap, 1, 2), 0);
+        EXPECT_EQ(over(gap, 2, 1), 0);
+        EXPECT_GT(over(gap, 5, 6), 0);
+        EXPECT_NEAR(over(gap, 3, 0), over(gap, 0, 3), 1e-6);
+        EXPECT_LE(static_cast<double>(collective_traffic(gap).size()), most_messages(gap));
+    }
+}
+
+// Domains of 4 and 2: each adds up what it has, two passes of a ring carry what the other lacks,
+// 1/3 of S over four ports and 2/3 over two, and each gathers: 2 x 3 x S within the one and 2 x S
+// within the other.
+TEST(PacketCollectives, UnequalDomains) {
+    PacketCollectiveSpec spec = of(Collective::all_reduce, Algorithm::ring, 6, 6000);
+    spec.layout.inner = 4;
+    spec.layout.sizes = {4, 2};
+    const auto traffic = collective_traffic(spec);
+    double between = 0, first = 0, second = 0;
+    std::vector<double> came(6, 0.0);
+    for (const PacketMessage& one : traffic) {
+        const bool from_first = one.source < 4, to_first = one.destination < 4;
+        double& sum = from_first != to_first ? between : from_first ? first : second;
+        sum += one.size.value();
+        if (from_first != to_first)
+            came[static_cast<std::size_t>(one.destination)] += one.size.value();
+    }
+    EXPECT_NEAR(between, 2 * 6000, 1e-6);
+    EXPECT_NEAR(first, 2 * 3 * 6000, 1e-6);
+    EXPECT_NEAR(second, 2 * 6000, 1e-6);
+    for (int i = 0; i < 6; ++i)
+        EXPECT_NEAR(came[static_cast<std::size_t>(i)], i < 4 ? 1000 : 4000, 1e-6) << i;
+    EXPECT_LE(static_cast<double>(traffic.size()), most_messages(spec));
+    spec.collective = Collective::broadcast;
+    EXPECT_THAT(without_messages(spec), testing::HasSubstr("as many ranks in each domain"));
+}
+
+// An exchange of unequal pairs in two levels puts on each place what all of its group have for it:
+// rank 0 has 600 B for 3 and nothing else, so 600 B go to 1, which has 3's place, and on to 3.
+// Copies that travel as one go between groups first, or, gathered, within them.
+TEST(PacketCollectives, ExchangeInLevels) {
+    PacketCollectiveSpec spec = of(Collective::all_to_all, Algorithm::hierarchical, 4, 1000);
+    spec.layout.inner = 2;
+    spec.bytes = ByteMatrix(4, std::vector<double>(4, 0.0));
+    spec.bytes[0][3] = 600;
+    const auto one = collective_traffic(spec);
+    ASSERT_EQ(one.size(), 2U);
+    EXPECT_EQ(one[0].destination, 1);
+    EXPECT_EQ(one[1].source, 1);
+    EXPECT_EQ(one[1].destination, 3);
+    EXPECT_EQ(one[1].size, Bytes(600));
+    EXPECT_THAT(one[1].after, testing::ElementsAre(0));
+    spec.bytes.clear();
+    for (const bool gathers_first : {false, true}) {
+        spec.merged = MergedCopies{0.3, 0.4, gathers_first};
+        for (const PacketMessage& message : collective_traffic(spec)) {
+            const bool within = message.source / 2 == message.destination / 2;
+            EXPECT_NEAR(message.size.value(), within ? 400 : 300, 1e-9);
+            EXPECT_EQ(message.after.empty(), within == gathers_first);
+        }
+    }
+    spec.merged.reset();
+    spec.in_pieces = true;
+    spec.size = Bytes(1e6);
+    const auto pieces = collective_traffic(spec);
+    EXPECT_EQ(pieces.size(), 7U * 8);  // of 500 kB seven pieces
+    EXPECT_LE(static_cast<double>(pieces.size()), most_messages(spec));
+}
+
 // Two domains of two: from one's own place on, one's own domain first, so that what leaves it does
 // not begin with the same rank for all of it.
 TEST(PacketCollectives, RotatedOverDomains) {
@@ -98,7 +191,7 @@ TEST(PacketCollectives, MostMessages) {
         PacketCollectiveSpec spec = of(Collective::all_reduce, algorithm, 16, 64e6);
         spec.exchange.walks = 3;
         spec.layout.inner = algorithm == Algorithm::hierarchical ? 4 : 1;
-        spec.layout.dimensions = {4, 4};
+        spec.layout.sides = {{4}, {4}};
         for (const bool torus : {false, true}) {
             spec.layout.is_torus = torus;
             const auto count = static_cast<double>(collective_traffic(spec).size());
@@ -152,7 +245,7 @@ TEST(PacketCollectives, BroadcastBytes) {
                                       Algorithm::halving_doubling}) {
         PacketCollectiveSpec spec = of(Collective::broadcast, algorithm, 8, 8000);
         spec.scatters_first = true;
-        spec.layout.dimensions = {4, 2};
+        spec.layout.sides = {{4}, {2}};
         for (const bool torus : {false, true}) {
             spec.layout.is_torus = torus;
             const auto traffic = collective_traffic(spec);
@@ -232,7 +325,7 @@ TEST(PacketCollectives, SecondsAByteOfTheLinks) {
             std::make_shared<const TopologyTimes>(stack_of(one.yaml, one.ranks, 40e9), false);
         const TopologyStack& stack = fabric.scale_up_links->stack();
         PacketCollectiveSpec spec = of(Collective::all_reduce, one.algorithm, one.ranks, 16e6);
-        spec.layout.dimensions = only(stack).dimensions;
+        for (const long n : only(stack).dimensions) spec.layout.sides.push_back({n});
         spec.layout.is_torus = only(stack).family == "torus";
         spec.layout.near_order = only(stack).ring_order;
         const auto made = packet_network(fabric, {one.ranks, 1});

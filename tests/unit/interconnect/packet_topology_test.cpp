@@ -95,7 +95,24 @@ const Family kFamilies[] = {
     {"racks",
      "levels:\n  - {family: full-mesh, dimensions: [4], chips: 4, bandwidth: 60 GB/s}\n"
      "  - {family: switched-planes, bandwidth: 40 GB/s}\n",
-     16, 1.06}};
+     16, 1.06},
+    {"a link to a chip at half",
+     "family: switched-planes\nnode_chips: 4\nsecond_tier: 2\nplanes: 2\n"
+     "faults: [{link: [chip7, l1.p0.1], capacity: 0.5}]\n",
+     16, 1.04},
+    {"an uplink dead",
+     "family: switched-planes\nnode_chips: 4\nsecond_tier: 4\nplanes: 2\n"
+     "faults: [{link: [l1.p0.0, l2.p0.1]}]\n",
+     16, 1.04},
+    {"a spine at half",
+     "family: fat-tree\nnode_chips: 4\nsecond_tier: 4\noversubscription: 2\n"
+     "faults: [{switch: l2.p0.1, capacity: 0.5}]\n",
+     16, 1.04},
+    {"a mesh's link at half",
+     "family: full-mesh\ndimensions: [4, 4]\nfaults: [{link: [chip0, chip1], capacity: 0.5}]\n", 16,
+     1.06},
+    {"a torus' chip at half",
+     "family: torus\ndimensions: [4, 4]\nfaults: [{chip: 5, capacity: 0.5}]\n", 16, 1.06}};
 
 // An all-to-all's bytes land on the links that routing.hpp puts them on, without latency; and
 // packets take as long as the fullest of these links, in many walks.
