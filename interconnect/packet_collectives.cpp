@@ -30,21 +30,33 @@ std::string without_messages_within(const PacketCollectiveSpec& spec) {
 }
 
 // The first rank gives everybody his part; when all have theirs they gather. Who began before would
-// be in other steps than the rest, and rings of one dimension in the way of those of another.
+// be in other steps than the rest, and rings of one dimension in the way of those of another. Of
+// near groups each place gets what is for its equals in all groups, and passes it on.
 PacketTraffic after_scatter(PacketTraffic gather, const PacketCollectiveSpec& spec) {
     PacketTraffic traffic;
     std::vector<int> parts;
-    for (int i = 1; i < spec.ranks; ++i) {
+    const auto give = [&](int from, int to, double share, std::vector<int> after) {
         PacketMessage part;
-        part.source = 0;
-        part.destination = i;
-        part.size = spec.size / spec.ranks;
+        part.source = from;
+        part.destination = to;
+        part.size = spec.size * share;
         part.collective = spec.exchange.collective;
-        parts.push_back(i - 1);
+        part.after = std::move(after);
         traffic.push_back(std::move(part));
+        return static_cast<int>(traffic.size()) - 1;
+    };
+    const int ranks = spec.ranks;
+    const int inner = spec.algorithm == Algorithm::hierarchical ? spec.layout.inner : ranks;
+    for (int place = 0; place < inner; ++place) {
+        std::vector<int> came;
+        if (place > 0) came = {give(0, place, 1.0 / inner, {})};
+        parts.insert(parts.end(), came.begin(), came.end());
+        for (int to = place + inner; to < ranks; to += inner)
+            parts.push_back(give(place, to, 1.0 / ranks, came));
     }
+    const auto before_all = static_cast<int>(traffic.size());
     for (PacketMessage& message : gather) {
-        for (int& before : message.after) before += spec.ranks - 1;
+        for (int& before : message.after) before += before_all;
         if (message.after.empty()) message.after = parts;
         traffic.push_back(std::move(message));
     }

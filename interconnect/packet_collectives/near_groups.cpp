@@ -59,6 +59,7 @@ Chain within_group(const PacketCollectiveSpec& spec, int members, double bytes, 
     part.algorithm = layout.within;
     part.ranks = members;
     part.size = Bytes(bytes);
+    part.most_pieces = 1;  // the pieces of both levels are enough
     part.exchange = spec.exchange;
     if (!layout.group.empty() && members == layout.inner) part.layout = layout.group.front();
     if (!without_messages(part).empty()) part.algorithm = Algorithm::ring;

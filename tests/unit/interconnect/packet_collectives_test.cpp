@@ -164,7 +164,7 @@ TEST(PacketCollectives, ExchangeInLevels) {
     spec.in_pieces = true;
     spec.size = Bytes(1e6);
     const auto pieces = collective_traffic(spec);
-    EXPECT_EQ(pieces.size(), 7U * 8);  // of 500 kB seven pieces
+    EXPECT_EQ(pieces.size(), 30U * 8);  // of 500 kB thirty pieces
     EXPECT_LE(static_cast<double>(pieces.size()), most_messages(spec));
 }
 

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <map>
 #include <vector>
 
@@ -17,25 +18,36 @@ namespace {
 using testing::ElementsAre;
 using testing::Pair;
 
+// A queue by itself, with its time.
+struct Alone {
+    Alone(SourceQueues kind, int lookahead) : queue(kind, lookahead) {}
+    void put(std::uint64_t line, std::uint32_t message, std::uint32_t bytes) {
+        queue.put(line, message, bytes, now);
+    }
+    SourceQueue queue;
+    double now = 0;
+};
+
 // (message, bytes) of each packet of 1,000 B; those of `held` may not go.
-std::vector<std::pair<unsigned, unsigned>> drain(SourceQueue& queue, unsigned held = ~0U) {
+std::vector<std::pair<unsigned, unsigned>> drain(Alone& one, unsigned held = ~0U) {
     std::vector<std::pair<unsigned, unsigned>> packets;
     std::uint32_t message = 0, bytes = 0;
     const auto goes = [&](std::uint32_t number, std::uint32_t) { return number != held; };
-    while (queue.take(1000, goes, message, bytes)) packets.emplace_back(message, bytes);
+    while (one.queue.take(1000, goes, message, bytes, one.now))
+        packets.emplace_back(message, bytes);
     return packets;
 }
 
 // Two destinations in turn; the second message of one waits for its first.
 TEST(PacketSourceQueue, DestinationsTakeTurns) {
-    SourceQueue queue(SourceQueues::per_destination, 1);
+    Alone queue(SourceQueues::per_destination, 1);
     queue.put(7, 0, 2500);
     queue.put(9, 1, 1000);
     queue.put(7, 2, 500);
-    EXPECT_EQ(queue.messages(), 3U);
+    EXPECT_EQ(queue.queue.messages(), 3U);
     EXPECT_THAT(drain(queue), ElementsAre(Pair(0, 1000), Pair(1, 1000), Pair(0, 1000), Pair(0, 500),
                                           Pair(2, 500)));
-    EXPECT_TRUE(queue.empty());
+    EXPECT_TRUE(queue.queue.empty());
     // A destination without credits holds up nobody but itself.
     queue.put(7, 3, 1000);
     queue.put(9, 4, 2000);
@@ -45,7 +57,7 @@ TEST(PacketSourceQueue, DestinationsTakeTurns) {
 
 // 3,000 B to one and 1,000 B to the other: three packets of one beside one of the other.
 TEST(PacketSourceQueue, InProportionToTheBytes) {
-    SourceQueue queue(SourceQueues::per_destination, 1);
+    Alone queue(SourceQueues::per_destination, 1);
     queue.put(7, 0, 6000);
     queue.put(9, 1, 2000);
     EXPECT_THAT(drain(queue),
@@ -53,8 +65,27 @@ TEST(PacketSourceQueue, InProportionToTheBytes) {
                             Pair(1, 1000), Pair(0, 1000), Pair(0, 1000), Pair(0, 1000)));
 }
 
+// By the queues' time, in which a message takes one unit: of 4,000 and 2,000 B the next are due at
+// 1/4 and 1/2; a queue without messages never.
+TEST(PacketSourceQueue, Due) {
+    Alone queue(SourceQueues::per_destination, 1);
+    EXPECT_EQ(queue.queue.due(), std::numeric_limits<double>::infinity());
+    queue.put(7, 0, 4000);
+    queue.put(9, 1, 2000);
+    std::uint32_t message = 0, bytes = 0;
+    const auto goes = [](std::uint32_t, std::uint32_t) { return true; };
+    for (const double next : {0.0, 0.25, 0.5, 0.5}) {
+        ASSERT_TRUE(queue.queue.take(1000, goes, message, bytes, queue.now));
+        EXPECT_EQ(queue.queue.due(), next);
+    }
+    EXPECT_EQ(queue.now, 0.5);
+    // Who comes now begins now.
+    queue.put(11, 2, 1000);
+    EXPECT_EQ(queue.queue.due(), 0.5);
+}
+
 TEST(PacketSourceQueue, OneAfterTheOther) {
-    SourceQueue queue(SourceQueues::one, 2);
+    Alone queue(SourceQueues::one, 2);
     queue.put(7, 0, 1500);
     queue.put(9, 1, 1000);
     queue.put(9, 2, 1000);
