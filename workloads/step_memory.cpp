@@ -71,8 +71,8 @@ StageLayers layers_of(const StepSpec& spec, const LayerRange& range, double draf
                                   (kind.engram ? weights.engram : Bytes(0.0)));
         if (kind.engram) sum.looked_up += count * static_cast<double>(model.engram.memory_width());
         // The latent cache of MLA is whole on every rank of a tensor-parallel group, unless that
-        // divides tokens.
-        // Ranks that share sequences have a part of the tokens each, or of the heads.
+        // divides tokens. Ranks that share sequences have a part of the tokens each, or of the
+        // heads.
         const int owners = spec.mapping.attention == AttentionSplit::sp_tp_sp ? tensor : 1;
         const int sharing = spec.mapping.context_parallel();
         sum.cache += kept_of(spec, attention) * (count / owners);
@@ -134,7 +134,11 @@ std::vector<MemoryNeed> stage_memory(const StepSpec& spec, const ExpertLayout& l
     common.parts.emplace_back("KV cache", sequences * held.cache);
     // Live at once: hidden states and residual in BF16, the widest product, the logits in FP32.
     const double ffn = static_cast<double>((model.gated ? 2 : 1) * model.dense_intermediate);
-    const double widest = std::max({held.widest, ffn / tensor, static_cast<double>(model.hidden)});
+    // Where the cache is cut every rank attends with all of the group's tokens.
+    const bool gathers = spec.phase == Phase::decode && spec.mapping.context_parallel() > 1;
+    const double attending = gathers ? static_cast<double>(working * longest) / tokens : 1.0;
+    const double widest =
+        std::max({attending * held.widest, ffn / tensor, static_cast<double>(model.hidden)});
     const double hidden_tokens = splits_tokens ? std::ceil(tokens / tensor) : tokens;
     const double activations =
         (hidden_tokens * 4.0 * static_cast<double>(model.hidden * model.streams) +

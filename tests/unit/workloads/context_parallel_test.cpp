@@ -149,8 +149,11 @@ TEST(ContextParallel, MemoryIsDivided) {
                      4096 * (4 * 7168 + 2 * 65536) * 2.0 + 129280 * 4.0);
     spec.mapping.context.context_exchange = ContextExchange::all_gather;
     EXPECT_DOUBLE_EQ(parts(spec)["context buffers"], 2 * 8192 * 1152.0);
-    EXPECT_DOUBLE_EQ(parts(shared_step(Phase::decode, 8, 8192))["KV cache"],
-                     8 * 61 * 2048 * 1152.0);
+    auto decode = parts(shared_step(Phase::decode, 8, 8192));
+    EXPECT_DOUBLE_EQ(decode["KV cache"], 8 * 61 * 2048 * 1152.0);
+    // Two tokens of its own; absorbed queries of all eight, and their results, 128 x 576.
+    EXPECT_DOUBLE_EQ(decode["activations"],
+                     (2 * 4 * 7168 + 2 * 8 * 73728) * 2.0 + 2 * 129280 * 4.0);
 }
 
 // With heads cut a rank keeps those of its heads: one of eight over eight, copied over sixteen.
