@@ -291,7 +291,7 @@ TEST(DecodeProperty, TokensAreConserved) {
         StepSpec spec = any_step();
         if (*rc::gen::arbitrary<bool>()) make_uneven(spec);
         const ExpertLayout layout = expert_layout(spec);
-        const long tokens = any(1, 500);
+        const auto tokens = static_cast<double>(any(1, 500));
         const ExpertLoad load = expert_load(spec, layout, tokens, layout.balance_of(any(0, 6)));
         for (const Transfer* transfer : {&load.dispatch, &load.combine}) {
             double sent = 0, received = 0, members = 0;
@@ -305,7 +305,7 @@ TEST(DecodeProperty, TokensAreConserved) {
         }
         // Of the group: assignments, and on each rank the whole rows that they are rounded up to.
         const double assigned =
-            static_cast<double>(tokens * spec.model.experts_per_token) * layout.group_ranks;
+            tokens * static_cast<double>(spec.model.experts_per_token) * layout.group_ranks;
         const int busiest = layout.uneven() ? 1 : layout.routed_ranks;
         const double rows =
             static_cast<double>(load.here.rows()) * busiest +
