@@ -56,7 +56,8 @@ TEST_P(EverySystem, SaysItsSources) {
         EXPECT_FALSE(level->latency.source.empty());
         EXPECT_FALSE(level->domain.source.empty());
     }
-    EXPECT_FALSE(system.power_per_chip.source.empty());
+    // What no record says is worked out from the bill.
+    EXPECT_TRUE(!system.power_per_chip.source.empty() || !system.bill.parts.empty());
 }
 
 // Orders of magnitude, bits for bytes: what scales up is faster and nearer than what scales out.

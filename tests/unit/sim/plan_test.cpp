@@ -159,7 +159,7 @@ TEST(PlanSpace, AGroupLessWhereNothingStandsByForRepairs) {
     const std::string run =
         "schedule: 1f1b, run: {tokens: 1 Ttok, restart: 600 s, checkpoint: {stall: 10 s}, "
         "failures: "
-        "[{component: chip, mean_time_between: 2000 h, repair: 48 h}]}}";
+        "[{component: chip, mean_time_between: 2000 h, repair: 46 h}]}}";
     const PlanReport failing = planned(replaced(text, "schedule: 1f1b}", run));
     EXPECT_EQ(groups(failing), (std::set<int>{15, 16}));
 }
