@@ -74,8 +74,11 @@ class PassBuilder {
     // Weight gradients beside the chain, where nothing in it waits for them.
     void run_weights(const std::vector<Operator>& operators, int rank_class) {
         if (!weights_aside_) return chain_.run(operators, rank_class);
+        if (operators.empty()) return;
         aside_.resize(chain_.front.size());
-        at(aside_, rank_class) = chain_.run_aside(operators, rank_class);
+        const Ids ends = chain_.run_aside(operators, rank_class);
+        Ids& waiting = at(aside_, rank_class);
+        waiting.insert(waiting.end(), ends.begin(), ends.end());
     }
 
     double tokens() const { return static_cast<double>(plan_.tokens(job_)); }
@@ -434,6 +437,7 @@ class PassBuilder {
         const bool hidden = job_.habits().overlap_gradients;
         transfers_.reduce(held, hidden);
         if (hidden) chain_.front = chain;
+        aside_.clear();
     }
 
     void backward(const TrainingPosition& position, bool receives, bool input, bool weight) {
@@ -492,7 +496,7 @@ class PassBuilder {
     RankTransfers transfers_;
     TrainingBlocks blocks_;
     RoutedLoads loads_;
-    std::vector<Ids> aside_;  // by class: the last weight gradients beside the chain
+    std::vector<Ids> aside_;  // by class: weight gradients beside the chain, not yet reduced
     bool weights_aside_ = false, gathers_ = false, reduces_ = false;
 };
 
