@@ -62,7 +62,7 @@ std::string zero_of(const PlanTimed& one) {
 }
 
 std::string header() {
-    return fmt::format("{:>6}{:>7}{:>6}{:>6}{:>5}{:>5}{:>4}{:>6}{:>6}{:>3} {:<11}{:<11}{:>3}\n",
+    return fmt::format("{:>6}{:>7}{:>6}{:>6}{:>4}{:>5}{:>4}{:>6}{:>6}{:>3} {:<11}{:<12}{:>3}\n",
                        "Mtok/s", "step s", "MFU %", "exp %", "GB", "TP", "PP", "DP", "EP", "mb",
                        "schedule", "recompute", "Z");
 }
@@ -70,7 +70,7 @@ std::string header() {
 std::string row(const PlanTimed& one) {
     const TrainingPlan& plan = one.candidate.plan;
     return fmt::format(
-        "{:>6}{:>7}{:>6}{:>6}{:>5.0f}{:>5}{:>4}{:>6}{:>6}{:>3} {:<11}{:<11}{:>3}\n{}",
+        "{:>6}{:>7}{:>6}{:>6}{:>4.0f}{:>5}{:>4}{:>6}{:>6}{:>3} {:<11}{:<12}{:>3}\n{}",
         significant(one.tokens_per_second / mega), significant(one.step.value()),
         significant(one.model_flops_utilization * 100, 3),
         significant(one.exposed_share() * 100, 3), one.memory.value() / giga,

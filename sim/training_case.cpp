@@ -68,6 +68,14 @@ void slow_gradients(const Program& program, const TrainingHabits& habits, Progra
     }
 }
 
+// Whether a policy computes anything again that another keeps.
+bool makes_more_again(RecomputePolicy policy, RecomputePolicy than) {
+    const Recompute more = parts_of(policy), less = parts_of(than);
+    if (less.layer) return false;
+    return more.layer || (more.attention && !less.attention) || (more.norms && !less.norms) ||
+           (more.activations && !less.activations) || (more.up_projections && !less.up_projections);
+}
+
 // What a reduction depends on beside its plan's degrees.
 std::string directions(const TrainingPlan& plan) {
     return two_directions(plan) ? fmt::format("|two, {}", plan.pipeline_parallel) : "";
@@ -245,17 +253,15 @@ TrainingPassPtr TrainingCase::part(const TrainingPlan& plan, const TrainingPosit
 PositionPasses TrainingCase::passes_of(const TrainingPlan& plan,
                                        const std::vector<TrainingPosition>& all,
                                        std::size_t position) {
-    const bool each = plan.zero_stage == 3;
-    const bool reduces_each =
-        each || (job_.habits().gradients_with_each_micro_batch && plan.zero_stage >= 1);
+    const bool each = plan.zero_stage == 3, reduces = reduces_each(plan);
     PassRequest request;
     request.position = all[position];
     request.receives = position > 0 && plan.pipeline_parallel > 1;
     request.receives_gradient = position + 1 < all.size() && plan.pipeline_parallel > 1;
-    const auto made = [&](PassKind kind, bool gathers, bool reduces) {
+    const auto made = [&](PassKind kind, bool gathering, bool reducing) {
         request.kind = kind;
-        request.gathers = gathers && plan.replicas() > 1;
-        request.reduces = reduces && plan.replicas() > 1;
+        request.gathers = gathering && plan.replicas() > 1;
+        request.reduces = reducing && plan.replicas() > 1;
         return pass(plan, request);
     };
     PositionPasses passes;
@@ -263,17 +269,17 @@ PositionPasses TrainingCase::passes_of(const TrainingPlan& plan,
     PassKind last = PassKind::backward;
     if (splits_backward(plan.schedule)) {
         passes.input_gradient = made(PassKind::input_gradient, each, false);
-        passes.weight_gradient = made(PassKind::weight_gradient, false, reduces_each);
+        passes.weight_gradient = made(PassKind::weight_gradient, false, reduces);
         last = PassKind::weight_gradient;
     } else {
-        passes.backward = made(PassKind::backward, each, reduces_each);
+        passes.backward = made(PassKind::backward, each, reduces);
     }
     if (overlaps_passes(plan.request(job_))) {
         request.backward = all[position];
-        passes.overlapped = made(PassKind::overlapped, false, false);
+        passes.overlapped = made(PassKind::overlapped, each, reduces);
     }
     const bool divided = plan.replicas() > 1;
-    if (divided && job_.habits().overlap_gradients && !reduces_each)
+    if (divided && job_.habits().overlap_gradients && !reduces)
         passes.reducing = made(last, each, true);
     if (divided && job_.habits().overlap_parameters && plan.zero_stage >= 1 && !each)
         passes.gathering = made(PassKind::forward, true, false);
@@ -345,15 +351,24 @@ std::string TrainingCase::help_for_memory(const TrainingPlan& plan) const {
         change(other);
         tries.emplace_back(other, what);
     };
-    // From what costs least time to what costs most.
-    for (int stage = plan.zero_stage + 1; stage <= (plan.pipeline_parallel > 1 ? 2 : 3); ++stage)
-        with(fmt::format("zero_stage: {}", stage), [&](auto& p) { p.zero_stage = stage; });
+    // From what costs least time to what costs most: from ZeRO 2 on each micro-batch reduces.
+    const auto with_zero = [&](bool reduced_each) {
+        for (int stage = plan.zero_stage + 1; stage <= (plan.pipeline_parallel > 1 ? 2 : 3);
+             ++stage) {
+            TrainingPlan other = plan;
+            other.zero_stage = stage;
+            if (reduced_each == (reduces_each(other) && plan.micro_batches(job_) > 1))
+                tries.emplace_back(other, fmt::format("zero_stage: {}", stage));
+        }
+    };
+    with_zero(false);
     if (plan.tensor_parallel > 1 && !plan.more.sequence_parallel)
         with("sequence_parallel: true", [](auto& p) { p.more.sequence_parallel = true; });
     for (const RecomputePolicy policy :
-         {RecomputePolicy::selective, RecomputePolicy::norms_and_activations,
-          RecomputePolicy::deepseek_v3, RecomputePolicy::full}) {
-        if (plan.recompute == RecomputePolicy::none || policy == RecomputePolicy::full)
+         {RecomputePolicy::selective, RecomputePolicy::up_projections,
+          RecomputePolicy::norms_and_activations, RecomputePolicy::deepseek_v3,
+          RecomputePolicy::full}) {
+        if (makes_more_again(policy, plan.recompute))
             with("recompute: " + name_of(policy), [&](auto& p) { p.recompute = policy; });
     }
     for (long part = plan.micro_batch / 2; part >= 1; part /= 2)
@@ -374,6 +389,7 @@ std::string TrainingCase::help_for_memory(const TrainingPlan& plan) const {
                  p.more.sequence_parallel = true;
              });
     }
+    with_zero(true);
     if (machine_.hardware.host_bandwidth > BytesPerSecond(0.0)) {
         with("offload: {optimizer: 100 %}", [](auto& p) { p.offload.optimizer = 1; });
         with("offload: {activations: 100 %}", [](auto& p) { p.offload.activations = 1; });

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/at.hpp"
+#include "workloads/training_transfers.hpp"
 
 namespace podsim {
 
@@ -276,6 +277,9 @@ class Joiner {
         if (forward) receive(pass.cell, pass.cell.position - 1, run.stage);
         if (backward) receive(back, back.position + 1, run.stage);
         for (const TrainingPassPtr& one : passes_of(run)) append(*one, run.stage, forward);
+        const bool weights =
+            pass.kind != PassKind::forward && pass.kind != PassKind::input_gradient;
+        if (weights && reduces_each(plan_)) wait_for_all(run.stage);
         if (forward) hand_on(pass.cell, pass.cell.position + 1);
         if (backward) hand_on(back, back.position - 1);
     }

@@ -63,11 +63,10 @@ std::optional<std::string> schedule_problem(const ScheduleRequest& request) {
                    "(mapping.positions_per_stage); "
                    "with 1 it is 1f1b";
         if (count % stages != 0) {
+            const long below = count / stages * stages, above = below + stages;
             return fmt::format(
-                "interleaved takes micro-batches in groups of {} stages: {} or {}, "
-                "not {}",
-                stages, std::max(1L, count / stages) * stages, (count / stages + 1) * stages,
-                count);
+                "interleaved takes micro-batches in groups of {} stages: {}{}, not {}", stages,
+                below > 0 ? fmt::format("{} or ", below) : "", above, count);
         }
     }
     const bool alternates = request.kind == ScheduleKind::one_forward_one_backward ||

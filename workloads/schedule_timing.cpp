@@ -221,8 +221,11 @@ class Player {
             timing_.span = max(timing_.span, stage.last - stage.first);
         }
         timing_.makespan = Seconds(last - first);
-        if (timing_.span > Seconds(0.0))
-            timing_.bubble_fraction = 1 - busiest / timing_.span.value();
+        if (timing_.span > Seconds(0.0)) {
+            const double idle = 1 - busiest / timing_.span.value();
+            constexpr double rounding = 1e-12;  // of sums over thousands of passes
+            timing_.bubble_fraction = idle > rounding ? idle : 0;
+        }
     }
 
     std::string name_of_kind() const {

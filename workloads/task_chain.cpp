@@ -54,12 +54,12 @@ void TaskChain::run(const std::vector<Operator>& operators) {
     for (int c = 0; c < classes(); ++c) run(operators, c);
 }
 
-void TaskChain::run_aside(const std::vector<Operator>& operators, int rank_class) {
+TaskIds TaskChain::run_aside(const std::vector<Operator>& operators, int rank_class) {
     const TaskIds before = at(front, rank_class);
     const std::size_t first = program_.tasks.size();
     run(operators, rank_class);
     for (std::size_t i = first; i < program_.tasks.size(); ++i) program_.tasks[i].priority = -1;
-    at(front, rank_class) = before;
+    return std::exchange(at(front, rank_class), before);
 }
 
 int TaskChain::stream_named(const std::string& name) {

@@ -33,8 +33,8 @@ class TaskChain {
     // Operators one after the other, of one class or of all.
     void run(const std::vector<Operator>& operators, int rank_class);
     void run(const std::vector<Operator>& operators);
-    // Beside the chain: nothing waits for them, and others go first.
-    void run_aside(const std::vector<Operator>& operators, int rank_class);
+    // Beside the chain, which does not wait for them, and others go first. Returns what ends them.
+    TaskIds run_aside(const std::vector<Operator>& operators, int rank_class);
 
     // Kernels of all classes on a stream of their own, which what follows waits for or not: what
     // moves over a chip's host link.

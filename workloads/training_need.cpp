@@ -7,6 +7,7 @@
 
 #include "base/at.hpp"
 #include "workloads/step_parts.hpp"
+#include "workloads/training_transfers.hpp"
 
 namespace podsim {
 
@@ -150,6 +151,16 @@ std::string text_of(const std::vector<int>& stages, int all) {
     return "stages " + text + " ranks";
 }
 
+// Where a rank keeps its part of the sums alone: the whole gradients of what is worked on, and of
+// what is reduced meanwhile where the engine hides that. At most all that whole sums would take.
+Bytes gradients_at_hand(const TrainingJob& job, const TrainingState& state,
+                        const HeldParameters& held, double widest) {
+    const double of_one = widest * bytes_of(job.gradient_reduction);
+    const Bytes all = Bytes(held.total() * bytes_of(job.optimizer.gradients)) -
+                      state.dense.gradients - state.experts.gradients;
+    return min(Bytes((job.habits().overlap_gradients ? 2 : 1) * of_one), all);
+}
+
 }  // namespace
 
 std::vector<StageNeed> training_need(const TrainingJob& job, const TrainingPlan& plan,
@@ -183,6 +194,7 @@ std::vector<StageNeed> training_need(const TrainingJob& job, const TrainingPlan&
         StageNeed& one = needs[i];
         HeldParameters held;
         Bytes working(0.0), moving(0.0), away(0.0), layer(0.0);
+        double widest = 0;  // parameters of a layer or of an end
         for (const int p : one.positions.front()) {
             const TrainingPosition& position = at(positions, p);
             held += held_by(job, plan, position);
@@ -190,12 +202,21 @@ std::vector<StageNeed> training_need(const TrainingJob& job, const TrainingPlan&
             working = max(working, of.working);
             moving = max(moving, of.moving);
             away = max(away, of.away);
+            for (const bool head : {false, true}) {
+                TrainingPosition end = position;
+                end.end = end.begin;
+                end.embedding = end.embedding && !head;
+                end.head = end.head && head;
+                end.drafts = end.drafts && head;
+                widest = std::max(widest, held_by(job, plan, end).total());
+            }
             if (position.begin == position.end) continue;
             TrainingPosition first = position;
             first.end = first.begin + 1;
             first.embedding = first.head = first.drafts = false;
             const HeldParameters of_layer = held_by(job, plan, first);
             layer = max(layer, Bytes(of_layer.total() * bytes_of(job.precision.weights)));
+            widest = std::max(widest, of_layer.total());
         }
         const TrainingState state = state_of(job, plan, held);
         const double here = 1 - plan.offload.optimizer;
@@ -215,8 +236,10 @@ std::vector<StageNeed> training_need(const TrainingJob& job, const TrainingPlan&
                       {"exchange buffers", exchange_buffers(job, plan)},
                       {"runtime reserve", job.engine.memory_reserve.value}};
         if (plan.offload.any()) need.parts.emplace_back("offload buffers", moving);
-        // Two layers gathered at a time, and the whole gradient of one.
-        if (plan.zero_stage == 3) need.parts.emplace_back("gathered layers", 3.0 * layer);
+        if (plan.zero_stage == 3) need.parts.emplace_back("gathered layers", 2.0 * layer);
+        if (reduces_each(plan))
+            need.parts.emplace_back("gradients of a layer, whole",
+                                    gradients_at_hand(job, state, held, widest));
     }
     return needs;
 }

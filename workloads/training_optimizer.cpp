@@ -1,9 +1,9 @@
 // What follows the last pass of a step: the optimiser, with what is exchanged around it and what of
 // its states lies in the host's memory.
 #include <algorithm>
-#include <cmath>
 
 #include "workloads/task_chain.hpp"
+#include "workloads/training_muon.hpp"
 #include "workloads/training_need.hpp"
 #include "workloads/training_pass.hpp"
 #include "workloads/training_transfers.hpp"
@@ -21,8 +21,11 @@ class OptimizerBuilder {
 
     Program reduce(const std::vector<TrainingPosition>& positions) {
         const HeldParameters held = held_of(positions);
-        const bool each = job_.habits().gradients_with_each_micro_batch || plan_.zero_stage == 3;
-        if (!job_.habits().overlap_gradients && !each) transfers_.reduce(shared(held), false);
+        if (reduces_each(plan_)) {
+            transfers_.sum_directions(shared(held), false);
+        } else if (!job_.habits().overlap_gradients) {
+            transfers_.reduce(shared(held), false);
+        }
         const double own = own_of(held);
         const double read = bytes_of(job_.optimizer.gradients) * own;
         chain_.run({{"gradient_norm", VectorWork{"square_sum", own, 2, read, 0}}});
@@ -31,6 +34,7 @@ class OptimizerBuilder {
 
     Program build(const std::vector<TrainingPosition>& positions) {
         const HeldParameters held = held_of(positions);
+        if (job_.optimizer.optimizer == Optimizer::muon) orthogonalize(positions);
         step(held);
         clear(held);
         if (plan_.zero_stage >= 1 && plan_.zero_stage < 3 && !job_.habits().overlap_parameters)
@@ -91,8 +95,6 @@ class OptimizerBuilder {
         const double gradient = bytes_of(formats.gradients), master = bytes_of(formats.master),
                      moment = bytes_of(formats.moments), weight = bytes_of(job_.precision.weights);
         const bool muon = formats.optimizer == Optimizer::muon;
-        if (muon)
-            orthogonalize(held.matrices / ranks_of_dense() + held.experts / ranks_of_experts());
         const double moments = (muon ? 1 : 2) * moment;
         const auto stepped = [&](double parameters) {
             return Operator{
@@ -151,13 +153,33 @@ class OptimizerBuilder {
         return lists;
     }
 
-    void orthogonalize(double parameters) {
-        constexpr int iterations = 5;
-        const long width = job_.model.hidden;
-        const double each = static_cast<double>(width) * static_cast<double>(width);
-        const long count = std::max(1L, static_cast<long>(std::ceil(parameters / each)));
-        const Operator product{"newton_schulz", Gemm{width, width, width, count}};
-        for (int i = 0; i < iterations; ++i) chain_.run({product, product, product});
+    // Matrices that a rank has a part of come together first, in BF16: over replicas that divide
+    // them by their elements, then over ranks that have each matrix in parts.
+    void orthogonalize(const std::vector<TrainingPosition>& positions) {
+        const MuonWork work = muon_work(job_, plan_, positions);
+        const long of_dense = divides() ? plan_.replicas() : 1,
+                   of_experts = divides() ? plan_.expert_replicas() : 1;
+        const double parts = plan_.tensor_parallel,
+                     parts_of_expert = plan_.more.expert_tensor_parallel;
+        const auto gather = [&](ChainStream stream, RankGroup group, double bytes) {
+            chain_.transfer(
+                stream,
+                transfers_.collective("matrices of Muon", TransferType::all_gather, group, bytes),
+                false);
+        };
+        // A collective's size is what all of its ranks have in the end.
+        const auto of_group = [&](const std::vector<MuonMatrices>& list, long ranks) {
+            return std::min(static_cast<double>(ranks) * lacked(list, ranks), elements_of(list));
+        };
+        gather(data_stream, RankGroup::replicas, kWide * of_group(work.dense, of_dense) / parts);
+        gather(data_stream, RankGroup::expert_replicas,
+               kWide * of_group(work.experts, of_experts) / parts_of_expert);
+        const auto dense = touched(work.dense, of_dense);
+        const auto experts = touched(work.experts, of_experts);
+        gather(tensor_stream, RankGroup::tensor, kWide * elements_of(dense));
+        gather(tensor_stream, RankGroup::expert_tensor, kWide * elements_of(experts));
+        chain_.run(newton_schulz(dense));
+        chain_.run(newton_schulz(experts));
     }
 
     const TrainingJob& job_;

@@ -73,8 +73,12 @@ class PassBuilder {
 
     // Weight gradients beside the chain, where nothing in it waits for them.
     void run_weights(const std::vector<Operator>& operators, int rank_class) {
-        weights_aside_ ? chain_.run_aside(operators, rank_class)
-                       : chain_.run(operators, rank_class);
+        if (!weights_aside_) return chain_.run(operators, rank_class);
+        if (operators.empty()) return;
+        aside_.resize(chain_.front.size());
+        const Ids ends = chain_.run_aside(operators, rank_class);
+        Ids& waiting = at(aside_, rank_class);
+        waiting.insert(waiting.end(), ends.begin(), ends.end());
     }
 
     double tokens() const { return static_cast<double>(plan_.tokens(job_)); }
@@ -423,8 +427,17 @@ class PassBuilder {
 
     bool whole_again() const { return parts_of(plan_.recompute).layer; }
 
+    // Once the gradients are there, also those that are made beside the chain; which then waits
+    // where the engine hides no reduction.
     void reduced(const Shared& held) {
-        if (reduces_ && plan_.replicas() > 1) transfers_.reduce(held, true);
+        if (!reduces_ || plan_.replicas() < 2) return;
+        const std::vector<Ids> chain = chain_.front;
+        for (std::size_t c = 0; c < aside_.size(); ++c)
+            chain_.front[c].insert(chain_.front[c].end(), aside_[c].begin(), aside_[c].end());
+        const bool hidden = job_.habits().overlap_gradients;
+        transfers_.reduce(held, hidden);
+        if (hidden) chain_.front = chain;
+        aside_.clear();
     }
 
     void backward(const TrainingPosition& position, bool receives, bool input, bool weight) {
@@ -483,6 +496,7 @@ class PassBuilder {
     RankTransfers transfers_;
     TrainingBlocks blocks_;
     RoutedLoads loads_;
+    std::vector<Ids> aside_;  // by class: weight gradients beside the chain, not yet reduced
     bool weights_aside_ = false, gathers_ = false, reduces_ = false;
 };
 
@@ -539,14 +553,15 @@ std::vector<GroupTransfer> traffic_of(const TrainingJob& job, const TrainingPlan
         (void)builder.build(request);
         add(builder.moved(), layers * passes);
     }
-    // Gradients once, and parameters.
+    // Gradients once or after each micro-batch; parameters once, with ZeRO 3 in each pass.
     const HeldParameters held = held_by(job, plan, request.position);
     const double dense = held.total() - held.experts, element = bytes_of(job.gradient_reduction);
     add({{RankGroup::replicas, TransferType::reduce_scatter, dense * element},
-         {RankGroup::replicas, TransferType::all_gather, dense * kWide},
-         {RankGroup::expert_replicas, TransferType::reduce_scatter, held.experts * element},
+         {RankGroup::expert_replicas, TransferType::reduce_scatter, held.experts * element}},
+        layers * (reduces_each(plan) ? passes : 1));
+    add({{RankGroup::replicas, TransferType::all_gather, dense * kWide},
          {RankGroup::expert_replicas, TransferType::all_gather, held.experts * kWide}},
-        layers);
+        layers * (plan.zero_stage == 3 ? 2 * passes : 1));
     const auto parts = static_cast<double>(plan.request(job).positions_per_stage);
     add({{RankGroup::stages, TransferType::send_recv, stage_send(job, plan).size.value()}},
         2 * parts * passes);

@@ -16,8 +16,8 @@
 // of their gradients apart.
 //
 // Data parallelism: gradients are reduced, and parameters gathered, layer by layer on a stream of
-// their own, in the passes that the request names. With ZeRO 3 each pass gathers and each backward
-// pass reduces.
+// their own, in the passes that the request names. With ZeRO 2 and 3 each backward pass reduces,
+// with ZeRO 3 each pass gathers.
 //
 // Order of ranks: tensor, context, data parallel, then stages; of experts: expert tensor, expert,
 // replicas. Left out: collectives of a few bytes (loss, gradient norm).
@@ -66,9 +66,8 @@ Program build_reduction(const TrainingJob& job, const TrainingPlan& plan,
 // converted where products read them in 8 bits and fewer, in the orders of both passes.
 //
 // Adam reads gradients, master weights and moments and writes master weights, moments and weights.
-// Muon orthogonalises the momentum of each matrix by five Newton-Schulz iterations, 5 (4 m^2 n + 2
-// m^3) FLOP of an m x n matrix, m <= n (Moonlight, arXiv 2502.16982); here of matrices of hidden x
-// hidden, as many as the parameters make, a data-parallel rank its share of them.
+// Muon brings the matrices together that a rank has a part of and orthogonalises each by five
+// Newton-Schulz iterations (workloads/training_muon.hpp).
 Program build_optimizer(const TrainingJob& job, const TrainingPlan& plan,
                         const std::vector<TrainingPosition>& positions);
 

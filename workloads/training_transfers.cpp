@@ -66,7 +66,12 @@ void RankTransfers::reduce(const Shared& held, bool aside) {
     between_replicas(held, "gradients",
                      scatter ? TransferType::reduce_scatter : TransferType::all_reduce,
                      bytes_of(job_.gradient_reduction), aside);
-    sum_directions(held, aside);
+    // Parts that a rank keeps meet those of the other direction at the end of the step.
+    if (!reduces_each(plan_)) sum_directions(held, aside);
+}
+
+bool reduces_each(const TrainingPlan& plan) {
+    return plan.zero_stage >= 2;
 }
 
 bool two_directions(const TrainingPlan& plan) {

@@ -28,7 +28,9 @@ class RankTransfers {
 
     // Narrower formats are made of what arrives.
     TaskIds gather(const Shared& held, bool aside);
+    // Between replicas, and between both directions of a pipeline where that is once a step.
     void reduce(const Shared& held, bool aside);
+    void sum_directions(const Shared& held, bool aside);
 
     // All that was asked for, in order.
     const std::vector<GroupTransfer>& moved() const { return moved_; }
@@ -37,13 +39,18 @@ class RankTransfers {
     TaskIds between_replicas(const Shared& held, const char* name, TransferType type,
                              double element, bool aside);
     void reduce_copies(const Shared& held, bool aside);
-    void sum_directions(const Shared& held, bool aside);
 
     const TrainingJob& job_;
     const TrainingPlan& plan_;
     TaskChain& chain_;
     std::vector<GroupTransfer> moved_;
 };
+
+// Whether gradients are reduced after each micro-batch. A rank that keeps no sums but its own
+// part's (ZeRO 2 and 3, arXiv 1910.02054, section 5.2) has nowhere else to add the next ones to:
+// DeepSpeed and FSDP reduce in every backward pass, and wait for it at the end of that. With ZeRO 0
+// and 1 sums are whole and reduced once.
+bool reduces_each(const TrainingPlan& plan);
 
 // Whether two stages hold each layer, one for each direction of the pipeline.
 bool two_directions(const TrainingPlan& plan);

@@ -7,6 +7,7 @@
 #include "sim/audit.hpp"
 #include "sim/training_case.hpp"
 #include "sim/training_program.hpp"
+#include "sim/training_uses.hpp"
 #include "tests/unit/sim/experiment_cases.hpp"
 #include "tests/unit/sim/training_bench.hpp"
 
@@ -50,6 +51,107 @@ TEST(TrainingStep, StagesWaitForTheNormOfAll) {
     const std::size_t kind = step.kind_of_stage[static_cast<std::size_t>(step.critical_stage)];
     EXPECT_NEAR(step.optimizer_time().value(),
                 step.norm_known.value() - last + step.norms[kind]->time().value() + longest, 1e-12);
+}
+
+// Bytes of gradients that ranks of all stages hand to their replicas in a step.
+double reduced_bytes(const TrainingStep& step) {
+    double sum = 0;
+    for (std::size_t kind = 0; kind < step.needs.size(); ++kind) {
+        const auto stages = static_cast<double>(step.needs[kind].stages.size());
+        for (const PassUse& use : uses_of_kind(step, kind)) {
+            const Program& program = use.pass->program;
+            for (const TransferInstance& one : program.instances) {
+                const Transfer& transfer =
+                    program.transfers[static_cast<std::size_t>(one.transfer)];
+                if (transfer.type == TransferType::reduce_scatter)
+                    sum += stages * use.times * transfer.size.value();
+            }
+        }
+    }
+    return sum;
+}
+
+// Whole sums are reduced once a step, each stage's (DualPipe: of each direction's copy). A rank
+// that keeps its part of the sums alone reduces with each of its 64 / 4 micro-batches, which go
+// through every part of the model once. 4 bytes a parameter, under every schedule.
+TEST(TrainingStep, PartsOfSumsAreReducedWithEachMicroBatch) {
+    for (const bool hidden : {true, false}) {
+        for (const auto& [schedule, copies] : {std::pair{ScheduleKind::gpipe, 1},
+                                               {ScheduleKind::one_forward_one_backward, 1},
+                                               {ScheduleKind::interleaved, 1},
+                                               {ScheduleKind::zero_bubble_h1, 1},
+                                               {ScheduleKind::zero_bubble_v, 1},
+                                               {ScheduleKind::dual_pipe, 2},
+                                               {ScheduleKind::dual_pipe_v, 1}}) {
+            TrainingBench bench;
+            bench.job.engine.training->overlap_gradients = hidden;
+            TrainingPlan plan;
+            plan.pipeline_parallel = plan.data_parallel = 4;
+            plan.schedule = schedule;
+            double parameters = 0;
+            for (const TrainingPosition& one : positions_of(bench.job, plan))
+                parameters += held_by(bench.job, plan, one).total();
+            const TrainingStep once = bench.step(plan);
+            EXPECT_NEAR(reduced_bytes(once), copies * 4 * parameters, 1) << name_of(schedule);
+            plan.zero_stage = 2;
+            const TrainingStep each = bench.step(plan);
+            EXPECT_NEAR(reduced_bytes(each), 16 * 4 * parameters, 1e2) << name_of(schedule);
+            EXPECT_GT(each.total, once.total) << name_of(schedule);
+        }
+    }
+}
+
+// From what computes least again: norms and activations run again already, the up-projections of
+// latents besides are enough where all of the layer is not needed.
+TEST(TrainingStep, HelpForMemoryNamesTheSmallestRecompute) {
+    TrainingBench bench;
+    LatentAttention latent;
+    latent.heads = 16;
+    latent.query_rank = 256;
+    latent.kv_rank = 128;
+    latent.nope_head_dim = latent.value_head_dim = 64;
+    latent.rope_head_dim = 32;
+    bench.job.model.attentions = {latent};
+    CostCache known = bench.cache();
+    TrainingPlan plan;
+    plan.zero_stage = 3;
+    const auto need = [&](RecomputePolicy policy) {
+        plan.recompute = policy;
+        TrainingCase training(bench.job, bench.machine(plan), known);
+        return training.memory(plan).front().need.total();
+    };
+    const Bytes norms = need(RecomputePolicy::norms_and_activations);
+    const Bytes v3 = need(RecomputePolicy::deepseek_v3);
+    ASSERT_LT(v3, norms);
+    bench.hardware.hbm_capacity = 0.5 * (v3 + norms);
+    plan.recompute = RecomputePolicy::norms_and_activations;
+    TrainingCase training(bench.job, bench.machine(plan), known);
+    EXPECT_EQ(training.help_for_memory(plan), "recompute: deepseek-v3");
+}
+
+// Four replicas of P parameters in FP32: whole sums 4 P bytes; a part of them P, beside it the
+// whole gradients of what is widest, the head of 32,000 x 1,024 with its norm, and as much again
+// where that is reduced meanwhile.
+TEST(TrainingStep, PartsOfSumsHaveALayersGradientsBesideThem) {
+    TrainingBench bench;
+    TrainingPlan plan;
+    plan.data_parallel = 4;
+    const double parameters = held_by(bench.job, plan, positions_of(bench.job, plan)[0]).total();
+    const auto gradients = [&] {
+        double sum = 0;
+        const TrainingStep step = bench.step(plan);
+        for (const auto& [part, bytes] : step.needs.front().need.parts) {
+            if (part.find("gradients") != std::string::npos) sum += bytes.value();
+        }
+        return sum;
+    };
+    EXPECT_DOUBLE_EQ(gradients(), 4 * parameters);
+    plan.zero_stage = 2;
+    const double head = 32000 * 1024 + 1024;
+    bench.job.engine.training->overlap_gradients = false;
+    EXPECT_DOUBLE_EQ(gradients(), parameters + 4 * head);
+    bench.job.engine.training->overlap_gradients = true;
+    EXPECT_DOUBLE_EQ(gradients(), parameters + 8 * head);
 }
 
 // 1F1B with p equal stages and m micro-batches takes (m + p - 1)(F + B) where stages are equal;

@@ -251,5 +251,19 @@ TEST(Schedule, NoticesProgramsThatWaitForEachOther) {
     EXPECT_THROW(time_schedule(schedule, times), std::logic_error);
 }
 
+// The nearest numbers that work, each once, and never none at all.
+TEST(ScheduleProblems, InterleavedNamesTheNearestGroups) {
+    ScheduleRequest request;
+    request.kind = ScheduleKind::interleaved;
+    request.stages = 4;
+    request.positions_per_stage = 2;
+    request.micro_batches = 2;
+    EXPECT_EQ(schedule_problem(request).value(),
+              "interleaved takes micro-batches in groups of 4 stages: 4, not 2");
+    request.micro_batches = 10;
+    EXPECT_EQ(schedule_problem(request).value(),
+              "interleaved takes micro-batches in groups of 4 stages: 8 or 12, not 10");
+}
+
 }  // namespace
 }  // namespace podsim

@@ -8,6 +8,7 @@
 
 #include "models/training.hpp"
 #include "tests/unit/workloads/training_jobs.hpp"
+#include "workloads/training_muon.hpp"
 
 namespace podsim {
 namespace {
@@ -152,6 +153,42 @@ TEST(TrainingPass, ReplicasMoveWhatLayersHold) {
     EXPECT_DOUBLE_EQ(moved(build_pass(job, plan, request), TransferType::all_reduce), 4 * held);
 }
 
+// Of two passes that run as one, weight gradients lie beside the chain: each layer's reduction
+// waits for the last of its own all the same. 12 h^2 + 2 h parameters a layer, 4 bytes.
+TEST(TrainingPass, GradientsBesideTheChainAreReducedWhenTheyAreThere) {
+    TrainingJob job = small_gpt();
+    TrainingPlan plan;
+    plan.data_parallel = 4;
+    plan.zero_stage = 2;
+    for (const bool hidden : {true, false}) {
+        job.engine.training->overlap_gradients = hidden;
+        PassRequest request;
+        request.kind = PassKind::overlapped;
+        request.position = request.backward = {2, 4};
+        request.reduces = true;
+        const Program program = build_pass(job, plan, request);
+        require_valid(program);
+        EXPECT_DOUBLE_EQ(moved(program, TransferType::reduce_scatter),
+                         2 * 4 * (12 * h * h + 2 * h));
+        int reductions = 0, waited = 0;
+        for (const Task& task : program.tasks) {
+            for (const int before : task.after) {
+                const Task& of = program.tasks[static_cast<std::size_t>(before)];
+                if (of.kind == TaskKind::transfer && task.kind != TaskKind::transfer) ++waited;
+            }
+            if (task.kind != TaskKind::transfer) continue;
+            ++reductions;
+            bool weights = false;
+            for (const int before : task.after)
+                weights = weights || program.tasks[static_cast<std::size_t>(before)].priority < 0;
+            EXPECT_TRUE(weights);
+        }
+        EXPECT_EQ(reductions, 2);
+        // Where the engine hides none, the next layer begins after it.
+        EXPECT_EQ(waited, hidden ? 0 : 1);
+    }
+}
+
 // Ranks that share a sequence have a c-th of the pairs of a causal mask, s (s + 1) / 2 each.
 TEST(TrainingPass, ContextParallelDividesThePairs) {
     const TrainingJob job = small_gpt();
@@ -264,6 +301,10 @@ TEST(TrainingOptimizer, TwoDirectionsSumTheirGradients) {
         held_by(job, plan, all[1]).total() + held_by(job, plan, all[2]).total();
     EXPECT_NEAR(parameters, 4 * 12 * h * h, 0.01 * parameters);
     EXPECT_DOUBLE_EQ(summed(), parameters * 4 / 4);
+    // With ZeRO 2 replicas have met in every pass; what is left is this sum of parts.
+    plan.zero_stage = 2;
+    EXPECT_DOUBLE_EQ(summed(), parameters * 4 / 4);
+    EXPECT_DOUBLE_EQ(moved(build_reduction(job, plan, held), TransferType::reduce_scatter), 0);
     plan.zero_stage = 0;
     EXPECT_DOUBLE_EQ(summed(), parameters * 4);
     plan.schedule = ScheduleKind::one_forward_one_backward;
@@ -293,6 +334,74 @@ TEST(TrainingOptimizer, SumsAreSetToZeroAndWeightsConverted) {
     job.precision.weights = DType::fp8;
     EXPECT_DOUBLE_EQ(work("weight_conversion").read, 2 * parameters.matrices);
     EXPECT_DOUBLE_EQ(work("weight_conversion").write, 2 * parameters.matrices);
+}
+
+// A 768 x 2,048 matrix costs 4 m + 2 m^2 / n = 3,648 FLOP a parameter and iteration, either way
+// round, and five iterations.
+TEST(TrainingMuon, NewtonSchulzByTheSmallerSide) {
+    for (const MuonMatrices& matrix : {MuonMatrices{768, 2048, 3}, MuonMatrices{2048, 768, 3}}) {
+        double flops = 0;
+        for (const Operator& one : newton_schulz({matrix})) flops += work_of(one.body).value();
+        EXPECT_DOUBLE_EQ(flops, 5 * 3648.0 * 3 * 768 * 2048);
+    }
+    // Of 0.4 and 0.3 matrices the mean rank has less than one: the dearer stands for both.
+    double flops = 0;
+    for (const Operator& one : newton_schulz({{512, 512, 0.4}, {1024, 1024, 0.3}}))
+        flops += work_of(one.body).value();
+    EXPECT_DOUBLE_EQ(flops, 5 * 6 * 1024.0 * 1024 * 1024);
+}
+
+// Ten matrices over four ranks, 2.5 each: cuts go through matrices, so that the mean rank touches
+// 3.5 and lacks the elements of one. A single matrix is touched by all, whole.
+TEST(TrainingMuon, RanksTouchOneMatrixMoreThanTheirShare) {
+    const std::vector<MuonMatrices> ten = {{512, 1024, 10}};
+    EXPECT_DOUBLE_EQ(touched(ten, 4).front().count, 3.5);
+    EXPECT_DOUBLE_EQ(lacked(ten, 4), 512.0 * 1024);
+    EXPECT_DOUBLE_EQ(touched(ten, 1).front().count, 10);
+    EXPECT_DOUBLE_EQ(lacked(ten, 1), 0);
+    const std::vector<MuonMatrices> one = {{512, 1024, 1}};
+    EXPECT_DOUBLE_EQ(touched(one, 4).front().count, 1);
+    EXPECT_DOUBLE_EQ(lacked(one, 4), 0.75 * 512 * 1024);
+}
+
+// The matrices of a dense GPT: 12 h^2 a layer, tables with Adam. An MoE layer has 8 experts of two
+// matrices of h x 2,048, two of them on each of four ranks, and a router of 8 x h.
+TEST(TrainingMuon, MatricesAreTheModels) {
+    TrainingPlan plan;
+    const TrainingJob dense = small_gpt();
+    EXPECT_DOUBLE_EQ(elements_of(muon_work(dense, plan, {{2, 4}}).dense), 2 * 12 * h * h);
+    plan.data_parallel = plan.expert_parallel = 4;
+    const MuonWork experts = muon_work(small_moe(), plan, {{2, 3}});
+    EXPECT_DOUBLE_EQ(elements_of(experts.dense), 4 * h * h + 8 * h);
+    ASSERT_EQ(experts.experts.size(), 2U);
+    EXPECT_DOUBLE_EQ(elements_of(experts.experts), 2 * 2 * h * 2048);
+    EXPECT_DOUBLE_EQ(experts.experts.front().count, 2);
+}
+
+// Four replicas lack a matrix each, BF16; tensor-parallel ranks bring all they touch together.
+// Without replicas or parts nothing is gathered.
+TEST(TrainingMuon, MatricesAreGatheredWhole) {
+    TrainingJob job = small_gpt();
+    job.optimizer.optimizer = Optimizer::muon;
+    TrainingPlan plan;
+    const auto gathered = [&] {
+        std::vector<double> bytes;
+        for (const Transfer& one : build_optimizer(job, plan, {{2, 4}}).transfers)
+            if (one.name == "matrices of Muon") bytes.push_back(one.size.value());
+        return bytes;
+    };
+    EXPECT_TRUE(gathered().empty());
+    plan.data_parallel = 4;
+    const auto work = muon_work(job, plan, {{2, 4}}).dense;
+    ASSERT_EQ(gathered().size(), 1U);
+    EXPECT_DOUBLE_EQ(gathered()[0], 2 * std::min(4 * lacked(work, 4), elements_of(work)));
+    plan.tensor_parallel = 2;
+    plan.more.sequence_parallel = true;
+    ASSERT_EQ(gathered().size(), 2U);
+    EXPECT_DOUBLE_EQ(gathered()[0], std::min(4 * lacked(work, 4), elements_of(work)));
+    EXPECT_DOUBLE_EQ(gathered()[1], 2 * elements_of(touched(work, 4)));
+    job.optimizer.optimizer = Optimizer::adam;
+    EXPECT_TRUE(gathered().empty());
 }
 
 }  // namespace
