@@ -51,7 +51,6 @@ struct TrainingHabits {
     bool overlap_tensor = true;      // a product's weight gradient beside its input's collective
     bool scatters_sends = true;  // ranks of a tensor-parallel group send a part each to the next
                                  // stage, and gather there
-    bool gradients_with_each_micro_batch = false;  // ZeRO 2 and 3 in some engines
     bool reads_rows_again = false;  // gradients of biases and of norms' weights in kernels of their
                                     // own (apex, Megatron-LM before Transformer Engine)
     // Time of a product of 8 bits that makes gradients of weights over that of the library's
@@ -83,8 +82,6 @@ void describe(Form& form, TrainingHabits& habits) {
                   "collectives of tensor parallelism run beside weight gradients");
     form.optional("scatters_sends", habits.scatters_sends,
                   "each rank of a tensor-parallel group sends its part to the next stage");
-    form.optional("gradients_with_each_micro_batch", habits.gradients_with_each_micro_batch,
-                  "gradients are reduced after each micro-batch, not after the last alone");
     form.optional("reads_rows_again", habits.reads_rows_again,
                   "gradients of biases and norms' weights have kernels of their own");
     form.optional("narrow_weight_gradients", habits.narrow_weight_gradients,
