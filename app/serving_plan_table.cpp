@@ -71,9 +71,9 @@ std::string with_spares(const PlannedPool& pool) {
 }
 
 std::string header() {
-    return fmt::format("  {:<11}{:>9}{:>6}{:>6}{:>4}{:>5}{:>5}{:>6}{:>8}{:>8}{:>10}\n", "pool",
-                       "replicas", "bound", "chips", "TP", "DP", "EP", "seqs", "tokens", "best b",
-                       "limit");
+    return fmt::format("  {:<10}{:>9}{:>6}{:>6}{:>7}{:>5}{:>5}{:>6}{:>7}{:>7}{:>10}\n", "pool",
+                       "replicas", "bound", "chips", "TP(xCP)", "DP", "EP", "seqs", "tokens",
+                       "best b", "limit");
 }
 
 // "8x4": of tensor parallelism 8 and context parallelism 4.
@@ -89,8 +89,8 @@ std::string number_or_none(long number) {
 }
 
 std::string row(const PlannedPool& pool) {
-    const std::string name = pool.name.size() > 11 ? pool.name.substr(0, 10) + "." : pool.name;
-    return fmt::format("  {:<11}{:>9}{:>6}{:>6}{:>4}{:>5}{:>5}{:>6}{:>8}{:>8}{:>10}\n", name,
+    const std::string name = pool.name.size() > 10 ? pool.name.substr(0, 9) + "." : pool.name;
+    return fmt::format("  {:<10}{:>9}{:>6}{:>6}{:>7}{:>5}{:>5}{:>6}{:>7}{:>7}{:>10}\n", name,
                        with_spares(pool), pool.bound.replicas, pool.chips,
                        with_context(pool.mapping), pool.mapping.data_parallel,
                        pool.mapping.expert_parallel, number_or_none(pool.max_num_seqs),
@@ -214,7 +214,9 @@ std::string comparison(const ServingPlanReport& report) {
         text += fmt::format("{:<25}{:>8}{:>10}{:>12}{:>12}{:>12}\n", name, one.chips,
                             significant(one.watts / 1e3),
                             one.usd_per_month > 0 ? significant(one.usd_per_month / 1e3) : "-",
-                            significant(value(one.result, "usd_per_million_total_tokens"), 3),
+                            one.result.metric("usd_per_million_total_tokens") != nullptr
+                                ? significant(value(one.result, "usd_per_million_total_tokens"), 3)
+                                : "-",
                             significant(one.next.holds, 3) + "x");
     }
     return text;

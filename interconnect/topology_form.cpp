@@ -151,7 +151,10 @@ void refuse_keys_of_others(SchemaForm&, const TopologyLevelSpec&) {}
 void refuse_keys_beside_levels(ReadForm& form) {
     const Node* levels = value_of(form.node(), "levels");
     if (levels == nullptr) return;
-    std::set<std::string> of_a_level;
+    std::set<std::string> of_a_level = {
+        "chips",           "bandwidth",      "first_medium",     "electrical_latency",
+        "optical_latency", "switch_latency", "virtual_channels", "switch",
+        "optic",           "cable"};
     for (const TopologyFamily& one : topology_families())
         of_a_level.insert(one.keys.begin(), one.keys.end());
     for (const std::string& key : of_a_level) {

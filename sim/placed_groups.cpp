@@ -39,4 +39,12 @@ std::optional<int> stride_cut_alike(const std::vector<int>& group, int stride, l
     return static_cast<int>(other);
 }
 
+int stride_of_smallest_part(const std::vector<int>& group, long domain_ranks, long total_ranks) {
+    const auto members = static_cast<long>(group.size());
+    const long fewest = domain_counts(group, domain_ranks).front();
+    const long apart = std::max(1L, domain_ranks / fewest);
+    return static_cast<int>(
+        std::max(1L, std::min(apart, (total_ranks - 1) / std::max(1L, members - 1))));
+}
+
 }  // namespace podsim

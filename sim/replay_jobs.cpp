@@ -80,22 +80,11 @@ class LinkNumbers {
     std::map<int, int> numbers_;
 };
 
-// The stride at which the groups, from a domain's first rank on, are in as many domains as they are
-// where they sit; of several that are parted in different ways, the one in the most domains. None
-// where no stride parts that one so.
-std::optional<int> stride_as_placed(const Transfer& transfer,
-                                    const std::vector<std::vector<int>>& groups, long domain_ranks,
-                                    long total_ranks) {
-    const std::vector<int>* widest = nullptr;
-    std::size_t most = 0;
-    for (const auto& group : groups) {
-        const std::size_t domains = domain_counts(group, domain_ranks).size();
-        if (domains <= most) continue;
-        most = domains;
-        widest = &group;
-    }
-    if (widest == nullptr) return transfer.stride;
-    return stride_cut_alike(*widest, transfer.stride, domain_ranks, total_ranks);
+// The group in the most domains, of several that are parted in different ways.
+const std::vector<int>& widest_of(const std::vector<std::vector<int>>& groups, long domain_ranks) {
+    return *std::max_element(groups.begin(), groups.end(), [&](const auto& a, const auto& b) {
+        return domain_counts(a, domain_ranks).size() < domain_counts(b, domain_ranks).size();
+    });
 }
 
 }  // namespace
@@ -168,9 +157,11 @@ std::string cost_transfers(const TraceProgram& joined, const RankFabric& fabric,
         numbers.renumber(ratios[t].up_uses);
         numbers.renumber(ratios[t].out_uses);
         Transfer placed = transfers[t];
+        const std::vector<int>& group = widest_of(joined.groups.at(t), fabric.domain_ranks);
         const auto stride =
-            stride_as_placed(placed, joined.groups.at(t), fabric.domain_ranks, total_ranks);
-        if (stride) placed.stride = *stride;
+            stride_cut_alike(group, placed.stride, fabric.domain_ranks, total_ranks);
+        placed.stride =
+            stride.value_or(stride_of_smallest_part(group, fabric.domain_ranks, total_ranks));
         if (!stride && cut++ == 0) odd = t;
         costs.coflows.push_back(make_coflow(placed, fabric, library, total_ranks, ratios[t]));
     }
@@ -178,8 +169,8 @@ std::string cost_transfers(const TraceProgram& joined, const RankFabric& fabric,
     const std::vector<int>& group = joined.groups.at(odd).front();
     return fmt::format(
         "{} of {} kinds of transfers begin inside a scale-up domain of {} ranks, which parts "
-        "them unevenly; they take as long as from a domain's first rank on (the first: {} of "
-        "{} ranks from rank {} on)",
+        "them unevenly; they take as long as groups with as few in each domain as their smallest "
+        "part has (the first: {} of {} ranks from rank {} on)",
         cut, transfers.size(), fabric.domain_ranks, transfers[odd].name, group.size(),
         *std::min_element(group.begin(), group.end()));
 }

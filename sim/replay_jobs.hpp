@@ -37,7 +37,8 @@ TraceProgram join_jobs(const std::vector<TraceProgram>& programs, std::vector<Pl
 
 // Coflows of every transfer by where its groups sit, with the links that they share. Returns what
 // is not accounted for, "" where all is: groups that scale-up domains part unevenly take as long as
-// from a domain's first rank on. Throws std::invalid_argument as make_coflow does.
+// those with as few members in each domain as their smallest part has. Throws std::invalid_argument
+// as make_coflow does.
 std::string cost_transfers(const TraceProgram& joined, const RankFabric& fabric,
                            const CollectiveLibrarySpec& library, long total_ranks,
                            ProgramCosts& costs);

@@ -270,7 +270,9 @@ void add_costs(const ServingMetrics& add, const ServingOutcome& out, ServingFlee
         const double tokens = out.input_tokens + out.output_tokens;
         price("usd_per_million_input_tokens", reading, out.input_tokens);
         price("usd_per_million_output_tokens", writing, out.output_tokens);
-        price("usd_per_million_tokens_of_idle_time", bill - reading - writing, tokens);
+        // Engines that are always busy leave what rounding does.
+        const double idle = bill - reading - writing;
+        price("usd_per_million_tokens_of_idle_time", idle > 1e-9 * bill ? idle : 0, tokens);
         price("usd_per_million_total_tokens", bill, tokens);
         price("usd_per_million_output_tokens_whole_bill", bill, out.output_tokens);
         if (mean.confidence == "rumour")

@@ -283,6 +283,8 @@ TEST(BadTopology, SaysPlaceReasonAndHint) {
                           "dimensions, link_bandwidth)"));
     EXPECT_THAT(refusal("{rails: 2, levels: [{family: torus, dimensions: [4, 4]}]}"),
                 HasSubstr("topology.rails: is beside levels"));
+    EXPECT_THAT(refusal("{switch_latency: 1 us, levels: [{family: torus, dimensions: [4, 4]}]}"),
+                HasSubstr("topology.switch_latency: is beside levels"));
     EXPECT_THAT(refusal("{family: switched-planes, faults: [{plane: 9}]}"),
                 HasSubstr("plane 9: there is no such part"));
     EXPECT_THAT(refusal("{family: switched-planes, faults: [{chip: 99}]}"),

@@ -27,5 +27,13 @@ TEST(PlacedGroups, AsManyInEachDomain) {
     EXPECT_EQ(stride_cut_alike({5, 4}, 1, 4, 16), 1);  // a receiver in front of its sender
 }
 
+// 1 | 3 goes as one in each domain, 3 | 5 of domains of eight as every second rank, four in each;
+// a pool of eight ranks has no room for four ranks of which each is a domain away.
+TEST(PlacedGroups, UnevenPartsGoAsTheirSmallest) {
+    EXPECT_EQ(stride_of_smallest_part({3, 4, 5, 6}, 4, 16), 4);
+    EXPECT_EQ(stride_of_smallest_part({5, 6, 7, 8, 9, 10, 11, 12}, 8, 64), 2);
+    EXPECT_EQ(stride_of_smallest_part({3, 4, 5, 6}, 4, 8), 2);
+}
+
 }  // namespace
 }  // namespace podsim
