@@ -43,7 +43,8 @@ class ChakraJson {
         std::vector<std::uint64_t> data, control;
         if (const Json* deps = find(json, {"data_deps", "dataDeps"}))
             data = ids(*deps, "data_deps");
-        if (const Json* deps = find(json, {"ctrl_deps", "ctrlDeps"})) control = ids(*deps, "ctrl_deps");
+        if (const Json* deps = find(json, {"ctrl_deps", "ctrlDeps"}))
+            control = ids(*deps, "ctrl_deps");
         builder_.add(node, data, control, count_);
     }
 

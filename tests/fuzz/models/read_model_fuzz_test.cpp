@@ -1,8 +1,8 @@
 // Whatever is done to a config.json, reading it ends in an InputError or in a model whose blocks
 // can be built.
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 #include <rapidcheck.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
