@@ -49,8 +49,8 @@ struct TrainingHabits {
     bool overlap_gradients = true;   // reduced while the last micro-batch's backward pass runs
     bool overlap_parameters = true;  // gathered while the first one's forward pass runs
     bool overlap_tensor = true;      // a product's weight gradient beside its input's collective
-    bool scatters_sends = true;  // ranks of a tensor-parallel group send a part each to the next
-                                 // stage, and gather there
+    bool scatters_sends = true;     // ranks of a tensor-parallel group send a part each to the next
+                                    // stage, and gather there
     bool reads_rows_again = false;  // gradients of biases and of norms' weights in kernels of their
                                     // own (apex, Megatron-LM before Transformer Engine)
     // Time of a product of 8 bits that makes gradients of weights over that of the library's
