@@ -18,8 +18,8 @@ std::optional<int> stride_cut_alike(const std::vector<int>& group, int stride, l
                                     long total_ranks);
 
 // Where there is none: the stride at which a group that begins with a domain has as few members in
-// each domain as this one has in the one with the fewest, whose ports carry most; as far apart as
-// the pool allows.
+// each domain as this one has in the one with the fewest, whose ports carry most, or a few more
+// where that divides no domain; as far apart as the pool allows.
 int stride_of_smallest_part(const std::vector<int>& group, long domain_ranks, long total_ranks);
 
 }  // namespace podsim

@@ -256,7 +256,8 @@ class Cutter {
             const long used = data * unit * plan.pipeline_parallel;
             if (static_cast<double>(used) < least) break;
             if (used % ground_.ranks_per_chip != 0) continue;
-            if (static_cast<double>(chips - used / ground_.ranks_per_chip) < reserve) continue;
+            const long standing_by = chips - used / ground_.ranks_per_chip;
+            if (static_cast<double>(standing_by) < reserve) continue;
             plan.data_parallel = static_cast<int>(data);
             PlanCandidate one{plan, ground_.job.global_batch,
                               static_cast<int>(used / ground_.ranks_per_chip), chips};
