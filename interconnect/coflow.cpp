@@ -265,7 +265,9 @@ Coflow coflow_of(const Transfer& t, const RankFabric& fabric, const CollectiveLi
                         t.name, library.name));
     }
     const Placement placement = placement_of(t, fabric);
-    LinkRatio links = link_ratio(t, fabric, way_of(t, habits, placement));
+    TransferWay way = way_of(t, habits, placement);
+    way.placed = placed != nullptr;
+    LinkRatio links = link_ratio(t, fabric, way);
     if (placed != nullptr) put_links(*placed, links);
     std::optional<Coflow> best;
     for (const TransferProtocol& protocol : protocols_of(habits)) {

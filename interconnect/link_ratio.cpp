@@ -206,7 +206,7 @@ LinkRatio link_ratio(const Transfer& t, const RankFabric& fabric, const Transfer
     }
     // A few numbers are all latency: what links make of their bytes is not worth the way through
     // the fabric.
-    const bool is_long = t.size >= Bytes(64.0) || !t.algorithm.empty();
+    const bool is_long = !way.placed && (t.size >= Bytes(64.0) || !t.algorithm.empty());
     if (fabric.scale_up_links && way.in_domain > 1 && !way.local_over_scale_out) {
         const TopologyTimes& times = *fabric.scale_up_links;
         ChipGroup group = chips_of(way.in_domain, t.stride, fabric.ranks_per_chip);

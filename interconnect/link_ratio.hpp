@@ -46,6 +46,7 @@ struct TransferWay {
     long in_domain = 1;  // members in the fullest domain
     ExchangePath path = ExchangePath::pairwise;
     bool local_over_scale_out = false;  // to members of the own domain too
+    bool placed = false;  // what links carry is known from where members sit: latencies alone
 };
 
 // Throws std::invalid_argument where faults leave no route between two members, naming the pair,

@@ -24,6 +24,7 @@
 #include "base/at.hpp"
 #include "models/attention.hpp"
 #include "models/vector_operators.hpp"
+#include "models/weights.hpp"
 
 namespace podsim {
 
@@ -31,10 +32,6 @@ namespace {
 
 constexpr double log_sum_bytes = 4;   // FP32, a head
 constexpr double proposal_bytes = 8;  // a score and an index
-
-long part_of(long whole, int ranks) {
-    return (whole + ranks - 1) / ranks;
-}
 
 // What goes around attention of one kind, in elements of a token.
 struct Exchange {
@@ -138,22 +135,22 @@ bool StepShape::cuts_cache() const {
 }
 
 long StepShape::own_query() const {
-    return phase == Phase::prefill ? part_of(query, context_parallel) : query;
+    return phase == Phase::prefill ? ceil_divide(query, context_parallel) : query;
 }
 
 long StepShape::own_sequences() const {
-    return phase == Phase::decode ? part_of(sequences, context_parallel) : sequences;
+    return phase == Phase::decode ? ceil_divide(sequences, context_parallel) : sequences;
 }
 
 long StepShape::part_of_cache(long whole) const {
-    return cuts_cache() ? part_of(whole, context_parallel) : whole;
+    return cuts_cache() ? ceil_divide(whole, context_parallel) : whole;
 }
 
 StepShape StepShape::attended() const {
     StepShape alone = *this;
     alone.context_parallel = 1;
     if (cuts_heads()) alone.tensor_parallel = tensor_parallel * context_parallel;
-    if (cuts_cache()) alone.context = std::max(query, part_of(context, context_parallel));
+    if (cuts_cache()) alone.context = std::max(query, ceil_divide(context, context_parallel));
     if (cuts_queries()) {
         alone.query = own_query();
         alone.context = std::max(alone.query, context - (query - alone.query) / 2);

@@ -147,8 +147,7 @@ DisaggregatedSteps::Part DisaggregatedSteps::run(const Program& program, Side& s
     part.time = to_seconds(record.end);
     part.cost = {0, totals.flops, totals.matrix_flops, totals.hbm_bytes};
     for (const EnergyPart& one : energy_parts(input, replica, true)) {
-        if (one.part != "static" && one.part != "host, network, fans")
-            part.cost.joules += one.joules;
+        if (!is_at_rest(one)) part.cost.joules += one.joules;
     }
     if (evidence != nullptr) {
         evidence->parts.emplace_back(provenance_of(input), times * part.time.value());

@@ -211,10 +211,14 @@ void fill_rows(AlternativeResult& result, const AssemblyInput& in, const EnergyO
 
 }  // namespace
 
+bool is_at_rest(const EnergyPart& part) {
+    return part.part == kStaticEnergy || part.part == kHostEnergy;
+}
+
 double energy_at_rest(const std::vector<EnergyPart>& parts) {
     double joules = 0;
     for (const EnergyPart& part : parts)
-        if (part.part == kStaticEnergy || part.part == kHostEnergy) joules += part.joules;
+        if (is_at_rest(part)) joules += part.joules;
     return joules;
 }
 

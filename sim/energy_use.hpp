@@ -20,7 +20,8 @@ namespace podsim {
 // Parts that go with time, whether or not there is work.
 inline constexpr const char* kStaticEnergy = "static";
 inline constexpr const char* kHostEnergy = "host, network, fans";
-double energy_at_rest(const std::vector<EnergyPart>& parts);  // J, of those two
+bool is_at_rest(const EnergyPart& part);
+double energy_at_rest(const std::vector<EnergyPart>& parts);  // J
 
 // Of all packages in one iteration, and of the packages alone.
 struct EnergyTotal {

@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "sim/energy_use.hpp"
+
 namespace podsim {
 
 namespace {
@@ -218,8 +220,8 @@ double add_energy(AlternativeResult& result, const ServingOutcome& out, ServingF
     }
     const double whole = work + package + beside;
     result.energy = {{"work of the chips", work, ratio(work, whole), true},
-                     {"static", package, ratio(package, whole), true},
-                     {"host, network, fans", beside, ratio(beside, whole), false}};
+                     {kStaticEnergy, package, ratio(package, whole), true},
+                     {kHostEnergy, beside, ratio(beside, whole), false}};
     return whole;
 }
 

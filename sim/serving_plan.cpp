@@ -69,6 +69,20 @@ bool promises(const ResolvedExperiment& experiment) {
     });
 }
 
+// Lists of a pool that its blocks have no use for (settings_of, sim/serving_plan_space).
+std::vector<std::string> meaningless(const ReplicaChoices& choices, const std::string& role) {
+    std::vector<std::string> keys;
+    const auto refuse = [&](const char* key, const auto& list) {
+        if (!list.empty()) keys.emplace_back(key);
+    };
+    if (role == "attention") refuse("expert_parallel", choices.expert_parallel);
+    if (role != "ffn") return keys;
+    refuse("context_parallel", choices.context_parallel);
+    refuse("max_num_seqs", choices.max_num_seqs);
+    refuse("max_num_batched_tokens", choices.max_num_batched_tokens);
+    return keys;
+}
+
 }  // namespace
 
 bool ServingPlanReport::partial() const {
@@ -94,10 +108,18 @@ void check_serving_plan(const ResolvedExperiment& experiment,
     }
     for (const PoolChoices& choices : form.pools) {
         const auto& pools = alternative.pools;
-        const bool known = std::any_of(pools.begin(), pools.end(), [&](const auto& pool) {
-            return pool.pool.name == choices.name;
+        const auto pool = std::find_if(pools.begin(), pools.end(), [&](const auto& one) {
+            return one.pool.name == choices.name;
         });
-        if (!known)
+        if (pool != pools.end())
+            for (const std::string& key : meaningless(choices.choices, pool->pool.role))
+                problems.push_back(at_plan(
+                    experiment, "pools",
+                    fmt::format("{} says {}, which means nothing to a pool of role {}",
+                                choices.name, key, pool->pool.role),
+                    "of two pools that decode together attention has the sequences and ffn the "
+                    "experts"));
+        if (pool == pools.end())
             problems.push_back(
                 at_plan(experiment, "pools",
                         fmt::format("{} has no pool {}", alternative.name, choices.name),

@@ -345,9 +345,9 @@ StepCost StepTable::run_cost(const StepSpec& spec, RestPower& rest) {
     StepCost cost{to_seconds(step.record.end).value(), 0, totals.flops, totals.matrix_flops,
                   totals.hbm_bytes};
     for (const EnergyPart& part : energy_parts(input, replica_, true)) {
-        double& sum = part.part == "static"                ? rest.package
-                      : part.part == "host, network, fans" ? rest.beside
-                                                           : cost.joules;
+        double& sum = !is_at_rest(part) ? cost.joules
+                      : part.in_package ? rest.package
+                                        : rest.beside;
         sum += part.joules;
     }
     if (groups_ > 1) cost.own_seconds = own_seconds_of(input);

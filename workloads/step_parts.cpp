@@ -6,6 +6,7 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "models/weights.hpp"
 #include "workloads/expert_drift.hpp"
 #include "workloads/pipeline.hpp"
 
@@ -43,8 +44,7 @@ long group_tokens(const StepSpec& spec, long sequences, long query) {
 }
 
 long last_tokens(const StepSpec& spec, long sequences) {
-    const long ranks = spec.mapping.context_parallel();
-    return (sequences + ranks - 1) / ranks;
+    return ceil_divide(sequences, spec.mapping.context_parallel());
 }
 
 bool has_experts(const ModelSpec& model) {

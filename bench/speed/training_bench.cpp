@@ -12,7 +12,7 @@ namespace {
 std::string v4_pro(const char* fold, const char* experts) {
     return std::string(R"(
 experiment: DeepSeek-V4-Pro on 8,192 chips
-workload: {kind: training, model: deepseek-v4-pro, global_batch: 16384, sequence: 4096 tokens, schedule: dualpipe, recompute: full, zero_stage: 2, optimizer: {moments: bf16}, fold: )") +
+workload: {kind: training, model: deepseek-v4-pro, global_batch: 16384, sequence: 4096 tokens, schedule: dualpipe, recompute: full, zero_stage: 1, optimizer: {moments: bf16}, fold: )") +
            fold + R"(}
 alternatives:
   - name: Atlas 950

@@ -56,8 +56,8 @@ TEST_P(EverySystem, SaysItsSources) {
         EXPECT_FALSE(level->latency.source.empty());
         EXPECT_FALSE(level->domain.source.empty());
     }
-    // What no record says is worked out from the bill.
-    EXPECT_TRUE(!system.power_per_chip.source.empty() || !system.bill.parts.empty());
+    // What no record says is left to the bill, and is not a number of nobody's.
+    EXPECT_EQ(system.power_per_chip.source.empty(), system.power_per_chip.value == Watts(0.0));
 }
 
 // Orders of magnitude, bits for bytes: what scales up is faster and nearer than what scales out.

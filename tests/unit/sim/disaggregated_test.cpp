@@ -7,6 +7,7 @@
 #include "sim/plan_run.hpp"
 #include "sim/pool_links.hpp"
 #include "sim/serving_plan.hpp"
+#include "tests/support/readers.hpp"
 #include "tests/unit/sim/experiment_cases.hpp"
 
 namespace podsim {
@@ -241,6 +242,17 @@ TEST(Disaggregated, APlanSeesTheMemoryOfBoth) {
     } catch (const InputError& refused) {
         EXPECT_THAT(refused.what(), HasSubstr("a rank that holds feed-forward blocks needs"));
     }
+}
+
+// A list that a pool's blocks have no use for would be ignored.
+TEST(Disaggregated, APlanRefusesListsOfTheOtherPool) {
+    const auto refused = [](const std::string& pools) {
+        return refusal_of([&] { (void)plan_apart(with(planned_apart(), "plan.pools", pools)); });
+    };
+    EXPECT_THAT(refused("[{name: experts, max_num_seqs: [16]}]"),
+                HasSubstr("experts says max_num_seqs, which means nothing to a pool of role ffn"));
+    EXPECT_THAT(refused("[{name: experts, context_parallel: [1, 8]}]"),
+                HasSubstr("experts says context_parallel"));
 }
 
 TEST(Disaggregated, SaysWhatIsWrongWithThePair) {
