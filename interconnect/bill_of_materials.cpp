@@ -102,15 +102,21 @@ class Counter {
         Rates optics, cables;
         add_switches(spec, topology, copies, path, optics);
         // Each link is there in both directions: a module at the end of each, one cable for both.
+        // Between two chips there are whole ones; what a switch has to all others may be shared.
+        const auto carried = [&](const TopologyLink& link, const std::string& name) {
+            return topology.chips_forward && !name.empty() && name != kNone
+                       ? whole_parts(link.bandwidth, name)
+                       : link.bandwidth;
+        };
         bool bare_optics = false, bare_copper = false;
         for (const TopologyLink& link : topology.links) {
             if (link.medium == Medium::optical) {
                 const std::string& optic = optic_of(spec, topology, link);
                 bare_optics = bare_optics || optic.empty();
-                optics[optic] += link.bandwidth;
+                optics[optic] += carried(link, optic);
             } else if (link.medium == Medium::copper) {
                 bare_copper = bare_copper || spec.cable_part.empty();
-                cables[spec.cable_part] += link.bandwidth / 2;
+                cables[spec.cable_part] += carried(link, spec.cable_part) / 2;
             }
         }
         if (bare_optics) miss(path, "optical links", "optic");
@@ -160,15 +166,26 @@ class Counter {
         return outer && !spec.second_optic_part.empty() ? spec.second_optic_part : spec.optic_part;
     }
 
+    double rate_of(const std::string& name) const {
+        const BytesPerSecond of_one = part(name).bandwidth;
+        if (!(of_one > BytesPerSecond(0.0))) {
+            throw std::invalid_argument(
+                fmt::format("part {} has no bandwidth: links are counted by it", name));
+        }
+        return of_one.value();
+    }
+
+    // What those that one link needs can carry, B/s. A part may be bought for the sheet's rounded
+    // figure.
+    double whole_parts(double bandwidth, const std::string& name) const {
+        const double of_one = rate_of(name);
+        return std::ceil(bandwidth / of_one - 0.01) * of_one;
+    }
+
     void add_by_bandwidth(const Rates& rates, double copies) {
         for (const auto& [name, rate] : rates) {
             if (name.empty() || name == kNone) continue;
-            const BytesPerSecond of_one = part(name).bandwidth;
-            if (!(of_one > BytesPerSecond(0.0))) {
-                throw std::invalid_argument(
-                    fmt::format("part {} has no bandwidth: links are counted by it", name));
-            }
-            add(name, rate / of_one.value() * copies);
+            add(name, rate / rate_of(name) * copies);
         }
     }
 

@@ -110,11 +110,14 @@ void degrade(Topology& topology, double capacity, const std::string& what, Broke
 }  // namespace
 
 std::string name_of(const FaultSpec& fault) {
-    if (fault.plane) return fmt::format("plane {}", *fault.plane);
-    if (fault.chip) return fmt::format("chip {}", *fault.chip);
-    if (!fault.switch_name.empty()) return "switch " + fault.switch_name;
+    const std::string where = fault.topology_level
+                                  ? fmt::format(" of each group of level {}", *fault.topology_level)
+                                  : "";
+    if (fault.plane) return fmt::format("plane {}", *fault.plane) + where;
+    if (fault.chip) return fmt::format("chip {}", *fault.chip) + where;
+    if (!fault.switch_name.empty()) return "switch " + fault.switch_name + where;
     if (fault.link.size() != 2) return "nothing";
-    return "link " + fault.link[0] + " - " + fault.link[1];
+    return "link " + fault.link[0] + " - " + fault.link[1] + where;
 }
 
 void apply_fault(Topology& topology, const FaultSpec& fault) {
@@ -217,12 +220,38 @@ void break_part(Topology& topology, const FaultSpec& fault, const Place& place,
     }
 }
 
+// What the links of the chip with the most of them carry, B/s.
+double fullest_port(const Topology& topology) {
+    double most = 0;
+    for (int chip = 0; chip < topology.chips; ++chip) {
+        double sum = 0;
+        const auto c = static_cast<std::size_t>(chip);
+        for (int l = topology.first_link[c]; l < topology.first_link[c + 1]; ++l)
+            sum += topology.links[static_cast<std::size_t>(l)].bandwidth;
+        most = std::max(most, sum);
+    }
+    return most;
+}
+
+constexpr double kPortSlack = 1.001;  // rounded figures of a maker's sheet
+
+std::size_t level_of(const FaultSpec& fault, const TopologySpec& spec, std::size_t levels,
+                     const std::string& path) {
+    const auto named =
+        static_cast<std::size_t>(fault.topology_level.value_or(static_cast<long>(levels) - 1));
+    if (named < levels) return named;
+    throw InputError(fault.place.file.empty() ? spec.place : fault.place, path + ".faults",
+                     fmt::format("topology_level {}: there are {}", named, levels),
+                     fmt::format("0 (inside) to {}", levels - 1));
+}
+
 }  // namespace
 
 TopologyStack build_topology(const TopologySpec& spec, long chips, BytesPerSecond bandwidth,
                              long planes, const std::string& path) {
     TopologyStack stack;
     stack.spec = spec;
+    double most = 0;  // B/s of a chip over all levels
     const bool one = spec.levels.empty();
     const std::size_t count = one ? 1 : spec.levels.size();
     for (std::size_t i = 0; i < count; ++i) {
@@ -251,10 +280,15 @@ TopologyStack build_topology(const TopologySpec& spec, long chips, BytesPerSecon
         } catch (const std::invalid_argument& error) {
             throw InputError(spec.place, where, error.what(), family.name + ": " + family.sentence);
         }
+        most += fullest_port(built.topology);
+        TopologySpec faulty;  // what is broken of this level
+        faulty.place = spec.place;
         for (const FaultSpec& fault : spec.faults) {
-            if (outermost) break_part(built.topology, fault, spec.place, where);
+            if (level_of(fault, spec, count, path) != i) continue;
+            break_part(built.topology, fault, spec.place, where);
+            faulty.faults.push_back(fault);
         }
-        require_connected(built.topology, outermost ? spec : TopologySpec{}, where);
+        require_connected(built.topology, faulty, where);
         const std::string cycle = deadlock_of(level, spec.routing);
         if (!cycle.empty()) {
             throw InputError(spec.place, where, "routing can deadlock: " + cycle,
@@ -262,6 +296,14 @@ TopologyStack build_topology(const TopologySpec& spec, long chips, BytesPerSecon
                                          channels_needed(built.topology, spec.routing)));
         }
         stack.levels.push_back(std::move(built));
+    }
+    if (most > bandwidth.value() * kPortSlack) {
+        throw InputError(
+            spec.place, path,
+            fmt::format("the links of a chip carry {} in all, and its bandwidth is {}",
+                        to_string(BytesPerSecond(most)), to_string(bandwidth)),
+            "the bandwidth of the level around it as the sum, or narrower links (levels: "
+            "bandwidth of each; link_bandwidth)");
     }
     return stack;
 }

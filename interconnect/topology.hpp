@@ -40,7 +40,10 @@ struct FaultSpec {
     std::vector<std::string> link;  // two names as "chip7", "l1.p0.3"
     std::string switch_name;
     double capacity = 0;  // share of the links' bandwidth that is left
-    Place place;          // where it is written
+    // Of a topology of levels: which, from the inside. Each of its groups lacks the part: whatever
+    // waits for the slowest group is as late as with one that lacks it.
+    std::optional<long> topology_level;  // the outermost if there is none
+    Place place;                         // where it is written
 };
 std::string name_of(const FaultSpec& fault);  // "plane 3", "link chip7 - l1.p0.0"
 
@@ -127,9 +130,9 @@ struct TopologyFamily {
 const std::vector<TopologyFamily>& topology_families();
 
 // A whole fabric: one Topology for each level. Pairs of one group of a level travel within it,
-// others over the levels outside. Faults are applied to the outermost level that has the part.
+// others over the levels outside. Faults are of the outermost level unless they name another.
 // Throws InputError at the spec's place: unknown family, sizes that do not fit, parts that are not
-// there, chips that cannot reach each other.
+// there, chips that cannot reach each other, links that together exceed a chip's bandwidth.
 struct TopologyStack {
     struct Level {
         Topology topology;

@@ -41,6 +41,10 @@ void describe_part(Form& form, FaultSpec& fault) {
     form.optional("link", fault.link, "two ends, as [chip7, l1.p0.0]; both directions");
     form.optional("switch", fault.switch_name, "a switch, as l2.p0.3");
     form.optional("capacity", fault.capacity, "share of bandwidth that is left; 0: dead", share());
+    form.optional("topology_level", fault.topology_level,
+                  "with levels: which, from the inside, from 0 (each of its groups lacks the part, "
+                  "chips are counted within the group); the outermost if left out",
+                  non_negative());
     if (!form.ok()) return;
     const int named = (fault.plane ? 1 : 0) + (fault.chip ? 1 : 0) + (fault.link.empty() ? 0 : 1) +
                       (fault.switch_name.empty() ? 0 : 1);
@@ -147,6 +151,24 @@ void refuse_keys_of_others(ReadForm& form, const TopologyLevelSpec& level) {
 }
 void refuse_keys_of_others(SchemaForm&, const TopologyLevelSpec&) {}
 
+// Two keys that say the same thing differently, or one without what it is about: whichever of them
+// was meant, the other would be ignored.
+void refuse_keys_that_do_nothing(ReadForm& form, const TopologyLevelSpec& level) {
+    const Node *nodes = value_of(form.node(), "nodes"),
+               *node_chips = value_of(form.node(), "node_chips");
+    if (nodes != nullptr && node_chips != nullptr && node_chips->place.file == nodes->place.file)
+        form.problem("node_chips", "is beside nodes, which say the size of each", "one of the two");
+    if (level.family != "switched-planes" || level.node_chips > 0 || !level.nodes.empty()) return;
+    const auto idle = [&](const char* key, bool is_given) {
+        if (is_given && value_of(form.node(), key) != nullptr)
+            form.problem(key, "means nothing for switches of one tier",
+                         "node_chips: how many chips are under one first-tier switch");
+    };
+    idle("second_tier", level.second_tier > 0);
+    idle("oversubscription", level.oversubscription > 1);
+}
+void refuse_keys_that_do_nothing(SchemaForm&, const TopologyLevelSpec&) {}
+
 // Where there are levels, each has its own.
 void refuse_keys_beside_levels(ReadForm& form) {
     const Node* levels = value_of(form.node(), "levels");
@@ -169,7 +191,19 @@ template <class Form>
 void describe(Form& form, TopologyLevelSpec& level) {
     describe_level(form, level);
     refuse_keys_of_others(form, level);
+    refuse_keys_that_do_nothing(form, level);
 }
+
+// Only hashed routes send a message in pieces; what a `base:` says for its routing is no slip.
+void refuse_pieces_without_hash(ReadForm& form, const TopologySpec& topology) {
+    const Node *pieces = value_of(form.node(), "flows_per_pair"),
+               *routing = value_of(form.node(), "routing");
+    if (pieces == nullptr || topology.flows_per_pair == 1) return;
+    if (topology.routing == RoutingPolicy::hashed) return;
+    if (routing == nullptr || written_for(*pieces, *routing, form.place()))
+        form.problem("flows_per_pair", "means nothing unless routing is hashed", "routing: hashed");
+}
+void refuse_pieces_without_hash(SchemaForm&, const TopologySpec&) {}
 
 template <class Form>
 void describe_topology(Form& form, TopologySpec& topology) {
@@ -187,6 +221,7 @@ void describe_topology(Form& form, TopologySpec& topology) {
                   at_least(1), few());
     form.optional("faults", topology.faults, "what is broken");
     if (!form.ok()) return;
+    refuse_pieces_without_hash(form, topology);
     if (topology.levels.empty() == topology.level.family.empty()) {
         form.problem("family", topology.levels.empty() ? "is missing" : "is beside levels",
                      "either family, or levels with a family each");

@@ -254,7 +254,7 @@ PacketCollectiveRun run_packet_collective(const Transfer& transfer, const Coflow
     const std::vector<Bytes> demands = link_demands(made.network, traffic, settings);
     for (std::size_t l = 0; l < demands.size(); ++l)
         bytes = max(bytes, demands[l] / made.network.links[l].bandwidth);
-    run.coflow = pipelined ? max(chain, bytes + path_latency(made.network, alone)) : chain + bytes;
+    run.coflow = pipelined ? max(chain, bytes) : chain + bytes;
     const PacketResult packets = run_packets(made.network, traffic, settings);
     measure(packets, made.network, run);
     // What bytes hide of a pipeline's latency is not taken off.

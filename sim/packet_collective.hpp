@@ -26,7 +26,8 @@ struct PacketCollectiveRun {
     std::string algorithm;
     std::vector<Seconds> wire;  // of each share of the coflow
     Seconds time{0.0};          // of the last delivery
-    // Of the same bytes on the same links: the longest chain's latency, and the fullest link.
+    // Of the same bytes on the same links: the longest chain's latency and the fullest link, one
+    // after the other or, of pieces that follow each other, the longer of the two.
     Seconds coflow{0.0};
     PacketLatency latency;
     Bytes deepest_queue{0.0};

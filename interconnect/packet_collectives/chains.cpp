@@ -26,11 +26,16 @@ void join(CameLast& last) {
 PacketTraffic messages_of(const std::vector<Chain>& chains, const Pipeline& pipeline, int ranks,
                           int collective) {
     PacketTraffic traffic;
-    std::vector<std::size_t> start(chains.size(), 0);
+    std::vector<std::size_t> start(chains.size(), 0), source(chains.size(), 0);
     std::size_t rounds = 0;
     for (std::size_t c = 0; c < chains.size(); ++c) {
-        if (pipeline.behind > 0 && c >= pipeline.behind)
-            start[c] = start[c - pipeline.behind] + pipeline.steps;
+        if (!pipeline.forks.empty()) {
+            source[c] = pipeline.forks[c].from;
+            if (pipeline.forks[c].steps > 0) start[c] = start[source[c]] + pipeline.forks[c].steps;
+        } else if (pipeline.behind > 0 && c >= pipeline.behind) {
+            source[c] = c - pipeline.behind;
+            start[c] = start[source[c]] + pipeline.steps;
+        }
         rounds = std::max(rounds, start[c] + chains[c].size());
     }
     struct Came {
@@ -44,7 +49,7 @@ PacketTraffic messages_of(const std::vector<Chain>& chains, const Pipeline& pipe
         std::vector<Came> came;
         for (std::size_t c = 0; c < chains.size(); ++c) {
             if (round < start[c] || round >= start[c] + chains[c].size()) continue;
-            if (round == start[c] && start[c] > 0) last[c] = last[c - pipeline.behind];
+            if (round == start[c] && start[c] > 0) last[c] = last[source[c]];
             for (const Send& send : chains[c][round - start[c]]) {
                 if (send.from == send.to || !(send.bytes > 0)) continue;
                 PacketMessage message;

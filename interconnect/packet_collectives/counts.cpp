@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "interconnect/collective_work.hpp"
+#include "interconnect/packet_collectives/steps.hpp"
 
 namespace podsim {
 
@@ -25,6 +26,16 @@ int pieces_of(const PacketCollectiveSpec& spec, double bytes) {
     return between_one_and(
         spec.most_pieces,
         std::min(bytes / spec.least_piece.value(), std::max(16.0, kEnoughMessages / of_a_piece)));
+}
+
+bool gathers_part_by_part(const PacketCollectiveSpec& spec) {
+    return gathers(spec.collective) && !scatters(spec.collective) && spec.layout.sizes.empty() &&
+           spec.layout.inner > 1 && spec.most_pieces > 1;
+}
+
+std::size_t pieces_of_parts(const PacketCollectiveSpec& spec, std::size_t groups) {
+    const auto pieces = static_cast<std::size_t>(pieces_of(spec, spec.size.value() / spec.ranks));
+    return (pieces + groups - 1) / groups;
 }
 
 int rings_of(const PacketCollectiveSpec& spec, double bytes) {
@@ -76,6 +87,12 @@ double most_messages(const PacketCollectiveSpec& spec) {
             return passes * ranks * (inner + ranks / inner) * walks *
                    (spec.in_pieces ? packet_collectives::pieces_of(spec, size / inner) : 1);
         case Algorithm::ring:
+            if (packet_collectives::gathers_part_by_part(spec)) {
+                const double groups = std::ceil(ranks / inner);
+                return ranks * (groups + groups * inner * walks) *
+                       static_cast<double>(packet_collectives::pieces_of_parts(
+                           spec, static_cast<std::size_t>(groups)));
+            }
             return inner > 1 ? passes * ranks * (2 * inner * walks + ranks / inner) *
                                    packet_collectives::pieces_of(spec, size / ranks)
                              : passes * ranks * ranks * (spec.layout.is_torus ? 2 : 1) *

@@ -11,6 +11,14 @@ namespace podsim::packet_collectives {
 // Of messages of so many bytes.
 int pieces_of(const PacketCollectiveSpec& spec, double bytes);
 
+// Whether it is an all-gather over equal groups, each group's part by itself: what has come to a
+// group in a step of the ring between them is gathered there while the ring goes on. A whole piece
+// after the other, the two levels would take turns where pieces are few.
+bool gathers_part_by_part(const PacketCollectiveSpec& spec);
+
+// Its pieces, each of which has as many parts as there are groups.
+std::size_t pieces_of_parts(const PacketCollectiveSpec& spec, std::size_t groups);
+
 // Rings that run at a time, each with its part of the bytes, so that a link has more to send than
 // what a neighbour waits for: as the channels of a library. Of messages of so many bytes in one.
 int rings_of(const PacketCollectiveSpec& spec, double bytes);

@@ -111,12 +111,38 @@ Chain within_groups(const PacketCollectiveSpec& spec, double bytes, bool adding)
     return all;
 }
 
+namespace {
+
+// Rings of all pieces, then of each piece the gathering of its parts, in the order in which they
+// come.
+std::vector<Chain> part_by_part(const PacketCollectiveSpec& spec,
+                                const std::vector<std::vector<int>>& between, std::size_t groups) {
+    const std::size_t pieces = pieces_of_parts(spec, groups);
+    const double piece = spec.size.value() / static_cast<double>(pieces);
+    Chain ring;
+    turn(between, piece / static_cast<double>(between.size()), false, ring);
+    std::vector<Chain> chains(pieces, ring);
+    chains.resize(pieces * (1 + groups),
+                  within_groups(spec, piece / static_cast<double>(groups), false));
+    return chains;
+}
+
+std::vector<Fork> forks_of_parts(std::size_t pieces, std::size_t groups) {
+    std::vector<Fork> forks(pieces);
+    for (std::size_t piece = 0; piece < pieces; ++piece)
+        for (std::size_t step = 0; step < groups; ++step) forks.push_back({piece, step});
+    return forks;
+}
+
+}  // namespace
+
 std::vector<Chain> two_levels(const PacketCollectiveSpec& spec) {
     const std::vector<std::vector<int>> groups = groups_of(spec);
     const bool equal = spec.layout.sizes.empty();
     std::vector<std::vector<int>> between(equal ? groups.front().size() : 0);
     for (const std::vector<int>& group : groups)
         for (std::size_t i = 0; i < between.size(); ++i) between[i].push_back(group[i]);
+    if (gathers_part_by_part(spec)) return part_by_part(spec, between, groups.size());
     const int pieces = pieces_of(spec, spec.size.value() / spec.ranks);
     const double piece = spec.size.value() / pieces;
     Chain chain;
@@ -147,6 +173,11 @@ Pipeline pipeline_of(const PacketCollectiveSpec& spec) {
         return {};
     const std::size_t groups = groups_of(spec).size();
     if (scatters(spec.collective)) return {2, within_groups(spec, spec.size.value(), true).size()};
+    if (gathers_part_by_part(spec)) {
+        Pipeline pipeline;
+        pipeline.forks = forks_of_parts(pieces_of_parts(spec, groups), groups);
+        return pipeline;
+    }
     const auto pieces = static_cast<std::size_t>(pieces_of(spec, spec.size.value() / spec.ranks));
     return {std::max<std::size_t>(2, pieces / 4), groups - 1};
 }

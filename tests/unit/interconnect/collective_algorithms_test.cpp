@@ -205,7 +205,7 @@ TEST(CollectiveAlgorithms, LevelsShareAnExchange) {
     const TopologyStack stack = stack_of(
         "{levels: [{family: full-mesh, chips: 8, dimensions: [8], bandwidth: 350 GB/s},"
         " {family: switched-planes, bandwidth: 50 GB/s}]}",
-        32, 350e9);
+        32, 400e9);
     const auto terms = terms_of(stack, Collective::all_to_all, Algorithm::direct);
     EXPECT_NEAR(terms.seconds_per_byte, 24.0 / 32 / 50e9, 1e-15);
 }

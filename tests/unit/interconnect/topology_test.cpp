@@ -230,6 +230,26 @@ TEST(Faults, ADeadSwitchIsAvoided) {
     EXPECT_LT(factor, 4.0 / 3);
 }
 
+// Racks of a direct mesh of four under a switch: without one of its links its ends reach each other
+// over the other two, whose links carry 1 + 1/2 for 1. The other level is as it was.
+TEST(Faults, OfAnInnerLevel) {
+    const auto with = [](const std::string& faults) {
+        return stack_of(
+            "{levels: [{family: full-mesh, chips: 4, dimensions: [4], bandwidth: 30 "
+            "GB/s}, {family: switched-planes, bandwidth: 10 GB/s}], faults: " +
+                faults + "}",
+            8, 40e9);
+    };
+    const TopologyStack broken = with("[{topology_level: 0, link: [chip0, chip1]}]");
+    const auto within = [](const TopologyStack& stack) {
+        const Topology& rack = stack.levels.front().topology;
+        return slowest(rack, uniform_loads(rack, everyone(rack), stack.spec.routing, 1));
+    };
+    EXPECT_NEAR(within(broken) / within(with("[]")), 1.5, 1e-9);
+    EXPECT_TRUE(broken.levels.back().topology.symmetric);
+    EXPECT_EQ(name_of(broken.spec.faults.front()), "link chip0 - chip1 of each group of level 0");
+}
+
 TEST(Faults, NoRouteNamesThePair) {
     const TopologyStack stack =
         stack_of("{family: switched-planes, faults: [{chip: 5}]}", 8, 70e9, 7);
@@ -299,6 +319,25 @@ TEST(BadTopology, SaysPlaceReasonAndHint) {
                         " global_links: 1}"),
                 HasSubstr("2 links for 7 other groups"));
     EXPECT_THAT(refusal("{routing: adaptive}"), HasSubstr("family"));
+    // Keys that would do nothing.
+    EXPECT_THAT(refusal("{family: switched-planes, oversubscription: 2}"),
+                HasSubstr("topology.oversubscription: means nothing for switches of one tier"));
+    EXPECT_THAT(refusal("{family: switched-planes, second_tier: 2}"),
+                HasSubstr("topology.second_tier: means nothing for switches of one tier"));
+    EXPECT_THAT(refusal("{family: switched-planes, node_chips: 8, nodes: [8, 8], second_tier: 1}"),
+                HasSubstr("topology.node_chips: is beside nodes"));
+    EXPECT_THAT(refusal("{family: switched-planes, flows_per_pair: 4}"),
+                HasSubstr("topology.flows_per_pair: means nothing unless routing is hashed"));
+    // Of a chip: 7 links of 10 GB/s inside and 2 GB/s outside make 72.
+    EXPECT_THAT(refusal_of([] {
+                    stack_of(
+                        "{levels: [{family: full-mesh, chips: 8, dimensions: [8], bandwidth: "
+                        "70 GB/s}, {family: switched-planes, bandwidth: 2 GB/s}]}",
+                        16, 70e9);
+                }),
+                HasSubstr("the links of a chip carry 72 GB/s in all, and its bandwidth is 70"));
+    EXPECT_THAT(refusal("{family: switched-planes, faults: [{plane: 0, topology_level: 1}]}"),
+                HasSubstr("topology_level 1: there are 1"));
 }
 
 TEST(Deadlock, EveryFamilyIsFreeOfIt) {

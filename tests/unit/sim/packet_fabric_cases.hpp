@@ -117,7 +117,8 @@ inline std::vector<std::pair<std::string, std::string>> table_collectives() {
             {"dispatch",
              "type: dispatch, tokens_per_rank: 256, hidden: 7168, top_k: 8, experts: 320, "
              "element_bytes: 1"},
-            {"all_reduce", "type: all_reduce, bytes: 16 MB"}};
+            {"all_reduce", "type: all_reduce, bytes: 16 MB"},
+            {"all_gather", "type: all_gather, bytes: 16 MB"}};
 }
 inline const char* const kTableExperts = "    experts: {popularity: zipf, zipf_exponent: 0.6}\n";
 
