@@ -188,7 +188,7 @@ Json alternative() {
                    {"audit", list(audit, "every law, held or broken")},
                    {"warnings", list(text(""), "")},
                    {"served", served},
-                   {"jobs", list(job, "of a replay of several jobs")},
+                   {"jobs", list(job, "of a replay of several jobs, or of several collectives")},
                    {"neighbour", neighbour}},
                   {"served", "jobs"});
 }

@@ -4,14 +4,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <optional>
+#include <set>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "interconnect/fullest_link.hpp"
 #include "interconnect/link_ratio.hpp"
-#include "interconnect/reach.hpp"
 
 namespace podsim {
 
@@ -255,18 +257,48 @@ void require_fits(const Transfer& t, long total_ranks) {
 
 namespace {
 
+// Where a group sits: how it parts over domains, its first chip in the pool, and in its domain the
+// first one of the largest part.
+struct PlacedGroup {
+    Placement placement;
+    int first = 0, first_in_domain = 0;
+};
+
+PlacedGroup placed_group(const std::vector<int>& ranks, const RankFabric& fabric) {
+    PlacedGroup placed;
+    placed.placement = placement_of(ranks, fabric.domain_ranks);
+    const int per_chip = std::max(1, fabric.ranks_per_chip);
+    placed.first = *std::min_element(ranks.begin(), ranks.end()) / per_chip;
+    std::map<long, std::pair<long, int>> parts;  // of a domain: members, the first of them
+    for (const int rank : ranks) {
+        auto& [members, first] =
+            parts.try_emplace(rank / fabric.domain_ranks, 0, rank).first->second;
+        ++members;
+        first = std::min(first, rank);
+    }
+    long most = 0;
+    for (const auto& [domain, part] : parts) {
+        if (part.first <= most) continue;
+        most = part.first;
+        placed.first_in_domain =
+            static_cast<int>((part.second - domain * fabric.domain_ranks) / per_chip);
+    }
+    return placed;
+}
+
 Coflow coflow_of(const Transfer& t, const RankFabric& fabric, const CollectiveLibrarySpec& library,
-                 long total_ranks, const LinkRatio* placed) {
-    require_fits(t, total_ranks);
+                 const PlacedGroup& group, const LinkRatio* placed) {
     const TransferHabits& habits = transfer_habits(library, t.type);
     if (habits.merges_copies && t.copies == 0 && t.group_ranks > 1) {
         throw std::invalid_argument(
             fmt::format("{}: {} merges the copies of a token, and how many there are is not said",
                         t.name, library.name));
     }
-    const Placement placement = placement_of(t, fabric);
+    const Placement& placement = group.placement;
     TransferWay way = way_of(t, habits, placement);
     way.placed = placed != nullptr;
+    way.first = group.first;
+    way.first_in_domain = group.first_in_domain;
     LinkRatio links = link_ratio(t, fabric, way);
     if (placed != nullptr) put_links(*placed, links);
     std::optional<Coflow> best;
@@ -287,6 +319,7 @@ Coflow coflow_of(const Transfer& t, const RankFabric& fabric, const CollectiveLi
                         t.name, library.name));
     }
     if (t.group_ranks > 1) best->latency += max(Seconds(0.0), habits.least - alone(*best));
+    best->placement = placement;
     best->outside = outside_fit(t, habits.ranges);
     if (library.transfers.count(t.type) == 0)
         best->outside.push_back({t.type, FitQuantity::type, 0, 0, 0});
@@ -297,12 +330,25 @@ Coflow coflow_of(const Transfer& t, const RankFabric& fabric, const CollectiveLi
 
 Coflow make_coflow(const Transfer& t, const RankFabric& fabric,
                    const CollectiveLibrarySpec& library, long total_ranks) {
-    return coflow_of(t, fabric, library, total_ranks, nullptr);
+    require_fits(t, total_ranks);
+    return coflow_of(t, fabric, library, {placement_of(t, fabric)}, nullptr);
 }
+
 Coflow make_coflow(const Transfer& t, const RankFabric& fabric,
-                   const CollectiveLibrarySpec& library, long total_ranks,
-                   const LinkRatio& placed) {
-    return coflow_of(t, fabric, library, total_ranks, &placed);
+                   const CollectiveLibrarySpec& library,
+                   const std::vector<std::vector<int>>& groups, const LinkRatio& placed) {
+    require_valid(t);
+    std::optional<Coflow> longest;
+    std::set<std::tuple<double, double, double>> known;  // ways to part
+    for (const std::vector<int>& ranks : groups) {
+        const PlacedGroup group = placed_group(ranks, fabric);
+        const Placement& p = group.placement;
+        if (!known.emplace(p.domains, p.largest, p.smallest).second) continue;
+        Coflow coflow = coflow_of(t, fabric, library, group, &placed);
+        if (!longest || alone(*longest) < alone(coflow)) longest = std::move(coflow);
+    }
+    if (!longest) throw std::invalid_argument(t.name + ": no group of ranks moves by it");
+    return std::move(*longest);
 }
 
 Confidence basis_of(const Coflow& coflow) {
@@ -324,8 +370,11 @@ std::vector<Seconds> completion_times(const Coflow& coflow, const std::vector<Se
 
 Seconds wire_bound(const Transfer& t, const RankFabric& fabric, long total_ranks) {
     require_fits(t, total_ranks);
+    return wire_bound(t, fabric, placement_of(t, fabric));
+}
+
+Seconds wire_bound(const Transfer& t, const RankFabric& fabric, const Placement& placement) {
     if (t.group_ranks == 1) return Seconds(0.0);
-    const Placement placement = placement_of(t, fabric);
     double out = passes(t.type) * reach_of(t.type, placement).out;
     double crossing = bus_factor(t.type, t.group_ranks);
     if (fabric.scale_up_reduces && t.type == TransferType::all_reduce) {

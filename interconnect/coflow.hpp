@@ -22,6 +22,7 @@
 #include "base/units.hpp"
 #include "interconnect/collective_library.hpp"
 #include "interconnect/link_ratio.hpp"
+#include "interconnect/reach.hpp"
 #include "interconnect/system.hpp"
 #include "program/transfer.hpp"
 
@@ -54,16 +55,19 @@ struct Coflow {
     std::vector<OutsideFit> outside;    // in what respects the record's rows do not cover it
     bool in_switch = false;             // by a protocol in which the switches add up
     double padding = 1;                 // of messages, in the shares' bytes
+    Placement placement;                // of its group
 };
 
 // Throws std::invalid_argument: a group larger than `total_ranks`, a library without the type.
 Coflow make_coflow(const Transfer& transfer, const RankFabric& fabric,
                    const CollectiveLibrarySpec& library, long total_ranks);
 
-// The same between members that sit where somebody says (interconnect/placed_links.hpp): their
-// links, and not those of classes of links.
+// The same of groups whose members sit where somebody says: what crosses ports as each parts over
+// the domains, links as interconnect/placed_links.hpp has them and not by classes of links. All
+// groups move at the same time; the one that takes longest is answered.
 Coflow make_coflow(const Transfer& transfer, const RankFabric& fabric,
-                   const CollectiveLibrarySpec& library, long total_ranks, const LinkRatio& placed);
+                   const CollectiveLibrarySpec& library,
+                   const std::vector<std::vector<int>>& groups, const LinkRatio& placed);
 
 // The record's; of a transfer that it does not cover derived at best.
 Confidence basis_of(const Coflow& coflow);
@@ -77,5 +81,6 @@ std::vector<Seconds> completion_times(const Coflow& coflow, const std::vector<Se
 // token that may travel as one count once, an all-reduce once where the domain's switches add up.
 // Infinite where bytes need links that are not there.
 Seconds wire_bound(const Transfer& transfer, const RankFabric& fabric, long total_ranks);
+Seconds wire_bound(const Transfer& transfer, const RankFabric& fabric, const Placement& placement);
 
 }  // namespace podsim

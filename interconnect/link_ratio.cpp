@@ -29,12 +29,17 @@ ChipGroup chips_of(long members, long stride, long ranks_per_chip) {
 }
 
 // Cut to the chips that there are, with the siblings between its members.
-void fit(ChipGroup& group, const TopologyTimes& times) {
+void fit(ChipGroup& group, int first, const TopologyTimes& times) {
     const long chips = times.stack().levels.back().chips;
+    group.first = static_cast<int>(first % chips);
+    const long room = chips - group.first;
     group.members =
-        static_cast<int>(std::min<long>(group.members, (chips + group.stride - 1) / group.stride));
-    if (times.ports_decide()) return;
-    const long last = static_cast<long>(group.members - 1) * group.stride;
+        static_cast<int>(std::min<long>(group.members, (room + group.stride - 1) / group.stride));
+    if (times.ports_decide()) {
+        group.first = 0;
+        return;
+    }
+    const long last = group.first + static_cast<long>(group.members - 1) * group.stride;
     group.siblings = static_cast<int>(std::min<long>(group.stride, chips - last));
 }
 
@@ -210,7 +215,7 @@ LinkRatio link_ratio(const Transfer& t, const RankFabric& fabric, const Transfer
     if (fabric.scale_up_links && way.in_domain > 1 && !way.local_over_scale_out) {
         const TopologyTimes& times = *fabric.scale_up_links;
         ChipGroup group = chips_of(way.in_domain, t.stride, fabric.ranks_per_chip);
-        fit(group, times);
+        fit(group, way.first_in_domain, times);
         if (group.members > 1) {
             // Beyond a domain `hierarchical` is what happens anyway: within it links do their best.
             Transfer within = t;
@@ -235,7 +240,7 @@ LinkRatio link_ratio(const Transfer& t, const RankFabric& fabric, const Transfer
     if (fabric.scale_out_links && (way.in_domain < t.group_ranks || way.local_over_scale_out)) {
         const TopologyTimes& times = *fabric.scale_out_links;
         ChipGroup group = chips_of(t.group_ranks, t.stride, fabric.ranks_per_chip);
-        fit(group, times);
+        fit(group, way.first, times);
         if (group.members > 1) {
             ratio.out_latency = Seconds(times.farthest(group));
             ratio.out_shared = shared_by(times, group);

@@ -47,6 +47,8 @@ struct TransferWay {
     ExchangePath path = ExchangePath::pairwise;
     bool local_over_scale_out = false;  // to members of the own domain too
     bool placed = false;  // what links carry is known from where members sit: latencies alone
+    // Of placed ones: the first chip of the pool, and in its domain that of the largest part.
+    int first = 0, first_in_domain = 0;
 };
 
 // Throws std::invalid_argument where faults leave no route between two members, naming the pair,

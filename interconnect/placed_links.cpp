@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 #include <utility>
 
+#include "base/names.hpp"
 #include "interconnect/between_domains.hpp"
 #include "interconnect/collective_algorithms.hpp"
 #include "interconnect/collective_work.hpp"
@@ -100,13 +102,15 @@ class Placing {
         : collective_(collective_of(transfer.type)), transfer_(transfer), fabric_(fabric) {
         // The steps of a reduce-scatter are those of an all-gather.
         if (collective_ == Collective::reduce_scatter) collective_ = Collective::all_gather;
+        asked_ = value_named<Algorithm>(transfer.algorithm);
+        if (asked_ == Algorithm::in_switch) asked_.reset();  // the library's protocol
     }
 
     LinkRatio ratio(const Groups& groups) const {
         LinkRatio result;
         const long of_domain =
             fabric_.scale_up_links ? LinkLoads(fabric_.scale_up_links->stack()).links() : 0;
-        if (fabric_.scale_up_links && !fabric_.scale_up_links->ports_decide())
+        if (fabric_.scale_up_links && (asked_ || !fabric_.scale_up_links->ports_decide()))
             within(groups, of_domain, result);
         if (fabric_.scale_out_links && !fabric_.scale_out_links->ports_decide()) {
             const long chips = fabric_.scale_out_links->stack().levels.back().chips;
@@ -162,7 +166,7 @@ class Placing {
         for (const auto& [domain, its] : shapes) {
             all.emplace_back(domain, LinkLoads(stack));
             for (const auto& [group, weight] : joined(its)) {
-                const CollectiveTerms terms = least_bytes(stack, collective_, group, port);
+                const CollectiveTerms terms = terms_of(stack, group, port);
                 whole = std::max(whole, weight * terms.seconds_per_byte);
                 for (std::size_t level = 0; level < terms.link_bytes.size(); ++level)
                     for (const long copy : copies(stack.levels[level], group))
@@ -173,6 +177,17 @@ class Placing {
         result.up = std::max(1.0, whole / port);
         for (const auto& [domain, loads] : all)
             put_uses(loads.seconds(), port, result.up, domain * links, result.up_uses);
+    }
+
+    // By the algorithm that is asked for where it is one of these chips, by the least bytes else:
+    // of a group of several domains some are of what goes between them.
+    CollectiveTerms terms_of(const TopologyStack& stack, const ChipGroup& group,
+                             double port) const {
+        if (asked_) {
+            const auto asked = collective_terms(stack, collective_, group, false, asked_);
+            if (!asked.empty()) return asked.front();
+        }
+        return least_bytes(stack, collective_, group, port);
     }
 
     // Inner groups of a level that members sit in.
@@ -220,6 +235,7 @@ class Placing {
     }
 
     Collective collective_;
+    std::optional<Algorithm> asked_;
     const Transfer& transfer_;
     const RankFabric& fabric_;
 };

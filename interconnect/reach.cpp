@@ -1,6 +1,7 @@
 #include "interconnect/reach.hpp"
 
 #include <algorithm>
+#include <map>
 
 #include "interconnect/link_ratio.hpp"
 
@@ -21,6 +22,19 @@ Placement placement_of(const Transfer& t, const RankFabric& fabric) {
         placement.largest = std::max(placement.largest, here);
         placement.smallest = std::min(placement.smallest, here);
         first = end;
+    }
+    return placement;
+}
+
+Placement placement_of(const std::vector<int>& ranks, long domain_ranks) {
+    std::map<long, long> here;
+    for (const int rank : ranks) ++here[rank / std::max(1L, domain_ranks)];
+    Placement placement;
+    placement.members = placement.smallest = static_cast<double>(ranks.size());
+    placement.domains = static_cast<double>(here.size());
+    for (const auto& [domain, members] : here) {
+        placement.largest = std::max(placement.largest, static_cast<double>(members));
+        placement.smallest = std::min(placement.smallest, static_cast<double>(members));
     }
     return placement;
 }

@@ -1,6 +1,8 @@
 // What part of a collective's size crosses which port of a rank.
 #pragma once
 
+#include <vector>
+
 #include "interconnect/system.hpp"
 #include "program/transfer.hpp"
 
@@ -16,6 +18,9 @@ struct Placement {
 // other, domain k with the members from ceil(k d / stride) on. Groups that begin elsewhere are
 // taken to fall alike.
 Placement placement_of(const Transfer& transfer, const RankFabric& fabric);
+
+// Of the pool's ranks that somebody names.
+Placement placement_of(const std::vector<int>& ranks, long domain_ranks);
 
 // Parts of what a rank sends: to itself, within its domain, beyond it. Where the group fills its
 // domains unevenly the parts are of different ranks: the busiest of each port.

@@ -180,7 +180,9 @@ const TopologyFamily& family_of(const TopologyLevelSpec& level, const Place& pla
     throw InputError({unknown_name(place, path + ".family", "family", level.family, known)});
 }
 
-// A dead chip is no end of any path; all the others have to reach each other.
+// A dead chip is no end of any path, nor is one that faults left no link (under a dead switch); all
+// the others have to reach each other. Whoever takes part all the same is told which pair has no
+// route.
 void require_connected(const Topology& topology, const TopologySpec& spec,
                        const std::string& path) {
     std::vector<char> dead(static_cast<std::size_t>(topology.chips), 0);
@@ -188,10 +190,14 @@ void require_connected(const Topology& topology, const TopologySpec& spec,
         if (fault.chip && fault.capacity <= 0 && *fault.chip < topology.chips)
             dead[static_cast<std::size_t>(*fault.chip)] = 1;
     }
+    for (int chip = 0; chip < topology.chips && !spec.faults.empty(); ++chip) {
+        const auto c = static_cast<std::size_t>(chip);
+        if (topology.first_link[c] == topology.first_link[c + 1]) dead[c] = 1;
+    }
     Router router(topology);
     int first = 0;
     while (first < topology.chips && dead[static_cast<std::size_t>(first)] != 0) ++first;
-    if (first == topology.chips) throw InputError(spec.place, path, "no chip is left");
+    if (first == topology.chips) throw InputError(spec.place, path, "faults leave no chip a link");
     router.search(first);
     for (int chip = first; chip < topology.chips; ++chip) {
         if (dead[static_cast<std::size_t>(chip)] != 0 || router.distance(chip) >= 0) continue;

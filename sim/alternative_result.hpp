@@ -129,7 +129,8 @@ struct CostBasis {
     std::vector<std::pair<std::string, double>> parts;  // "chip", "system", "power", ... USD/h
 };
 
-// One of several jobs that a replay ran side by side; times as means over its ranks.
+// One of several jobs that a replay ran side by side, or of several collectives; times as means
+// over its ranks.
 struct ReplayedJob {
     std::string name;
     int ranks = 0, first_rank = 0, stride = 1;
@@ -154,7 +155,7 @@ struct AlternativeResult {
     std::vector<AuditFinding> audit;
     std::vector<std::string> warnings;
     std::optional<ServedTraffic> served;  // of kind serving
-    std::vector<ReplayedJob> jobs;        // of a replay of several
+    std::vector<ReplayedJob> jobs;        // of a replay of several, of collectives
     std::vector<TimelineEvent> timeline;  // filled when asked for; not part of result.json
     double neighbour_gap = 0;             // time at the neighbouring fidelity / this one - 1
     std::string neighbour;                // "analytic"

@@ -338,7 +338,13 @@ AuditFacts read_audit_facts(const Json& configuration, const std::string& altern
         const auto experts = pool.find("experts");
         facts.exchanges_layer = experts && experts->find("exchange").has_value();
     }
-    if (kind == "collective") facts.collective = *workload.get("collective").json;
+    if (kind == "collective") {
+        if (const auto several = workload.find("collectives")) {
+            facts.collectives.assign(several->json->begin(), several->json->end());
+        } else {
+            facts.collectives = {*workload.get("collective").json};
+        }
+    }
     return facts;
 }
 

@@ -112,8 +112,9 @@ struct AuditFacts {
     AuditFormats formats;
     std::optional<AuditStep> step;        // kinds decode and prefill
     nlohmann::ordered_json the_operator;  // kind operator: as written; null otherwise
-    nlohmann::ordered_json collective;    // kind collective
-    bool exchanges_layer = false;         // kind operator: moe with dispatch and combine
+    // Kind collective: the one, or each of several at once.
+    std::vector<nlohmann::ordered_json> collectives;
+    bool exchanges_layer = false;  // kind operator: moe with dispatch and combine
     // The collective library sends copies of a token to one rank as one, on dispatch and on
     // combine.
     bool merges_dispatch = false, merges_combine = false;

@@ -9,14 +9,42 @@
 
 namespace podsim {
 
+namespace {
+
+// Of several collectives at once: how many ranks take part in just these, by their names.
+std::map<std::string, double> ranks_by_collectives(const std::vector<nlohmann::ordered_json>& all) {
+    std::map<long, std::string> of_rank;
+    for (const auto& one : all) {
+        const long first = one.value("first_rank", 0L), stride = one.value("stride", 1L);
+        for (long i = 0; i < one.at("ranks").get<long>(); ++i) {
+            std::string& names = of_rank[first + i * stride];
+            names += (names.empty() ? "" : " + ") + one.at("name").get<std::string>();
+        }
+    }
+    std::map<std::string, double> ranks;
+    for (const auto& [rank, names] : of_rank) ++ranks[names];
+    return ranks;
+}
+
+}  // namespace
+
 double AuditCase::working_ranks() const {
     if (facts.trace) return facts.trace->working_ranks();
-    return kind == "collective" ? facts.collective.value("ranks", ranks()) : ranks();
+    if (kind != "collective") return ranks();
+    if (facts.collectives.size() == 1) return facts.collectives.front().value("ranks", ranks());
+    double all = 0;
+    for (const auto& [names, count] : ranks_by_collectives(facts.collectives)) all += count;
+    return all;
 }
 
 double AuditCase::ranks_of(const std::string& rank_class) const {
     for (const auto& use : result.memory) {
         if (use.rank_class == rank_class) return use.ranks;
+    }
+    if (kind == "collective" && facts.collectives.size() > 1) {
+        const auto ranks = ranks_by_collectives(facts.collectives);
+        const auto found = ranks.find(rank_class);
+        return found == ranks.end() ? 0 : found->second;
     }
     // Of an expert layer or an exchange whose ranks differ, the busiest stands apart from the
     // others.

@@ -116,7 +116,7 @@ void require_fidelity(const WorkloadSpec& workload, const ResolvedAlternative& a
     const ChipSpec& chip = alternative.chip;
     if (!asked || *asked == Fidelity::analytic) return;
     // A collective without a kernel's own work asks nothing of the chip's cores.
-    if (workload.collective && !workload.fused_work) return;
+    if (workload.moves_bytes_alone()) return;
     const auto refuse = [&](const std::string& why, const char* hint) {
         throw InputError(
             {at_key(alternative.pool, "chip",

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/form.hpp"
+#include "sim/collective_jobs_form.hpp"
 #include "sim/experiment.hpp"
 #include "sim/form_variants.hpp"
 #include "sim/single_forms.hpp"
@@ -222,6 +223,25 @@ void describe_prefix(Form& form, WorkloadSpec& workload) {
 
 }  // namespace
 
+void require_collectives(ReadForm& form, const std::vector<CollectiveJobSpec>& several) {
+    if (!form.ok()) return;
+    if (form.has("collective") == form.has("collectives")) {
+        form.problem("collective",
+                     form.has("collective") ? "is beside collectives, which are several"
+                                            : "is missing: what is moved",
+                     "either collective: {type: all_reduce, bytes: 64 MB, ranks: 8}, or a list "
+                     "collectives: of these, each with a name");
+        return;
+    }
+    if (form.has("collectives") && several.empty())
+        form.problem("collectives", "is empty", "a name, a type, bytes and ranks each");
+    std::set<std::string> seen;
+    for (const CollectiveJobSpec& job : several)
+        if (!seen.insert(job.name).second)
+            form.problem("collectives", fmt::format("two are called {}", job.name));
+}
+void require_collectives(SchemaForm&, const std::vector<CollectiveJobSpec>&) {}
+
 template <class Form>
 void describe(Form& form, WorkloadSpec& workload) {
     form.required("kind", workload.kind, "what is run");
@@ -251,8 +271,12 @@ void describe(Form& form, WorkloadSpec& workload) {
     of_variant(form, workload.kind == WorkloadKind::kernel, "operator", op,
                "one operator on one rank");
     CollectiveForm collective;
-    of_variant(form, workload.kind == WorkloadKind::collective, "collective", collective,
-               "one collective");
+    const bool collectives = workload.kind == WorkloadKind::collective;
+    optional_of_variant(form, collectives, "collective", collective, "one collective");
+    optional_of_variant(form, collectives, "collectives", workload.collectives,
+                        "collective: instead of one, several that share the fabric, each with a "
+                        "name (docs/fabric.md)");
+    if (collectives) require_collectives(form, workload.collectives);
     optional_of_variant(form, workload.kind == WorkloadKind::collective, "packets",
                         workload.packets,
                         "collective: knobs of the packet level, at --fidelity cycle "
@@ -281,7 +305,7 @@ void describe(Form& form, WorkloadSpec& workload) {
         if (op.type == OperatorType::moe) workload.layer = MoeLayer{op.moe, op.dtypes};
         workload.kernels = to_operators(op);
     }
-    if (workload.kind == WorkloadKind::collective) {
+    if (workload.kind == WorkloadKind::collective && workload.collectives.empty()) {
         workload.collective = to_transfer(collective);
         workload.fused_work = fused_work_of(collective);
     }
@@ -514,7 +538,8 @@ void require_used(const ExperimentSpec& experiment, std::vector<Diagnostic>& pro
         for (const auto& pool : alternative.pools) {
             require_exchange(experiment.workload, pool, problems);
             std::vector<std::string> unused = unused_keys(experiment.workload, pool);
-            if (!experiment.workload.collective) unused.emplace_back("packets");
+            if (experiment.workload.kind != WorkloadKind::collective)
+                unused.emplace_back("packets");
             for (const auto& key : unused) {
                 if (!pool.places.has(key)) continue;
                 problems.push_back({pool.places.of(key), pool.path + "." + key,

@@ -14,6 +14,7 @@
 #include "program/operator.hpp"
 #include "program/transfer.hpp"
 #include "sim/autoscaling_spec.hpp"
+#include "sim/collective_jobs_spec.hpp"
 #include "sim/faults.hpp"
 #include "sim/moe_operator.hpp"
 #include "sim/packets_form.hpp"
@@ -74,9 +75,11 @@ struct WorkloadSpec {
     // operator, collective
     std::vector<Operator> kernels;       // one after another
     std::optional<MoeLayer> layer;       // that they are the products of, for a whole exchange
-    std::optional<Transfer> collective;  // group_ranks and sizes filled in
-    std::optional<Operator> fused_work;  // of the collective's kernel, on every rank
-    std::optional<PacketsForm> packets;  // collective: knobs of the packet level
+    std::optional<Transfer> collective;  // group_ranks and sizes filled in; or
+    std::vector<CollectiveJobSpec> collectives;  // several at once
+    std::optional<Operator> fused_work;          // of the collective's kernel, on every rank
+    std::optional<PacketsForm> packets;          // collective: knobs of the packet level
+    bool moves_bytes_alone() const { return (collective && !fused_work) || !collectives.empty(); }
     std::optional<ReplaySpec> replay;
     std::optional<ServingSpec> serving;
     std::optional<TrainingForm> training;

@@ -31,12 +31,19 @@ std::string not_as_packets(const Coflow& coflow, const CollectiveLibrarySpec& li
     return "";
 }
 
+// A group's transfer, and the place of its first rank in its domain.
+struct PlacedTransfer {
+    const Transfer& transfer;
+    int first = 0;
+};
+
 // Ranks of each domain that has some.
-std::vector<int> domain_sizes(const Transfer& t, const RankFabric& fabric) {
+std::vector<int> domain_sizes(const PlacedTransfer& placed, const RankFabric& fabric) {
+    const Transfer& t = placed.transfer;
     const long width = std::max<long>(1, fabric.domain_ranks);
     std::vector<int> counts;
     for (long i = 0; i < t.group_ranks; ++i) {
-        const auto domain = static_cast<std::size_t>(i * t.stride / width);
+        const auto domain = static_cast<std::size_t>((placed.first + i * t.stride) / width);
         if (counts.size() <= domain) counts.resize(domain + 1, 0);
         ++counts[domain];
     }
@@ -75,9 +82,10 @@ RankSide side_of(const Topology& topology, const BoxSide& box, const std::vector
 }
 
 // Of the first `ranks` of a group, which share a domain.
-RankLayout layout_within(const Transfer& t, int ranks, const RankFabric& fabric) {
+RankLayout layout_within(const PlacedTransfer& placed, int ranks, const RankFabric& fabric) {
     RankLayout layout;
     if (!fabric.scale_up_links) return layout;
+    const Transfer& t = placed.transfer;
     const int per_chip = std::max(1, fabric.ranks_per_chip);
     const TopologyStack& stack = fabric.scale_up_links->stack();
     const Topology& topology = stack.levels.front().topology;
@@ -89,7 +97,7 @@ RankLayout layout_within(const Transfer& t, int ranks, const RankFabric& fabric)
     std::vector<int> place(topology.nodes.size(), 0), chips;
     for (std::size_t i = 0; i < topology.ring_order.size(); ++i)
         place[static_cast<std::size_t>(topology.ring_order[i])] = static_cast<int>(i);
-    for (int i = 0; i < ranks; ++i) chips.push_back(i * t.stride / per_chip);
+    for (int i = 0; i < ranks; ++i) chips.push_back((placed.first + i * t.stride) / per_chip);
     layout.near_order.resize(static_cast<std::size_t>(ranks));
     std::iota(layout.near_order.begin(), layout.near_order.end(), 0);
     std::stable_sort(layout.near_order.begin(), layout.near_order.end(), [&](int a, int b) {
@@ -103,21 +111,22 @@ RankLayout layout_within(const Transfer& t, int ranks, const RankFabric& fabric)
     return layout;
 }
 
-RankLayout layout_of(const Transfer& t, const RankFabric& fabric) {
-    if (in_one_domain(t, fabric)) return layout_within(t, t.group_ranks, fabric);
+RankLayout layout_of(const PlacedTransfer& placed, const RankFabric& fabric) {
+    if (in_one_domain(placed.transfer, fabric, placed.first))
+        return layout_within(placed, placed.transfer.group_ranks, fabric);
     RankLayout layout;
-    const std::vector<int> sizes = domain_sizes(t, fabric);
+    const std::vector<int> sizes = domain_sizes(placed, fabric);
     const auto [least, most] = std::minmax_element(sizes.begin(), sizes.end());
     if (*most == 1) return layout;
     layout.inner = *most;
     if (*least != *most) layout.sizes = sizes;
-    layout.group = {layout_within(t, layout.inner, fabric)};
+    layout.group = {layout_within(placed, layout.inner, fabric)};
     return layout;
 }
 
 // Ranks of one node, or of one inner level, of the first `ranks` of a group.
-int node_ranks(const Transfer& t, int ranks, const RankFabric& fabric) {
-    if (!fabric.scale_up_links || t.stride != 1) return 1;
+int node_ranks(const PlacedTransfer& placed, int ranks, const RankFabric& fabric) {
+    if (!fabric.scale_up_links || placed.transfer.stride != 1) return 1;
     const TopologyStack& stack = fabric.scale_up_links->stack();
     long chips = stack.levels.front().chips;
     if (stack.levels.size() == 1) {
@@ -126,19 +135,22 @@ int node_ranks(const Transfer& t, int ranks, const RankFabric& fabric) {
         chips = std::max({1L, level.node_chips, level.rails});
     }
     const long node = chips * std::max(1, fabric.ranks_per_chip);
-    return node < ranks && ranks % node == 0 ? static_cast<int>(node) : 1;
+    const bool begins = placed.first % node == 0;
+    return begins && node < ranks && ranks % node == 0 ? static_cast<int>(node) : 1;
 }
 
 // Of those that messages are made of, the one that tile's links take (least_bytes,
 // interconnect/collective_algorithms): the one of the least seconds a byte, but the direct one
 // where ports decide anyway. None where the links are ports alone.
-std::optional<CollectiveTerms> best_on_links(const Transfer& t, const RankFabric& fabric,
+std::optional<CollectiveTerms> best_on_links(const PlacedTransfer& placed, const RankFabric& fabric,
                                              PacketCollectiveSpec spec) {
+    const Transfer& t = placed.transfer;
     const int per_chip = std::max(1, fabric.ranks_per_chip);
     if (!fabric.scale_up_links || fabric.scale_up_links->ports_decide() ||
         (t.stride > 1 && t.stride % per_chip != 0))
         return {};
     ChipGroup group;
+    group.first = placed.first / per_chip;
     group.stride = std::max(1, t.stride / per_chip);
     group.members = t.stride > 1 ? spec.ranks : (spec.ranks + per_chip - 1) / per_chip;
     if (group.members < 2) return {};
@@ -147,7 +159,7 @@ std::optional<CollectiveTerms> best_on_links(const Transfer& t, const RankFabric
                              ? 1
                              : passes(spec.collective) * (members - 1) / members) /
                         (fabric.scale_up.value() * per_chip);
-    const int node = node_ranks(t, spec.ranks, fabric);
+    const int node = node_ranks(placed, spec.ranks, fabric);
     std::optional<CollectiveTerms> best;
     for (const CollectiveTerms& terms : fabric.scale_up_links->terms(spec.collective, group)) {
         const bool for_few = terms.algorithm == Algorithm::halving_doubling ||
@@ -165,7 +177,7 @@ std::optional<CollectiveTerms> best_on_links(const Transfer& t, const RankFabric
 }
 
 // An algorithm within a domain, and the nodes that it goes by.
-void do_within(const Transfer& t, const RankFabric& fabric, Algorithm algorithm,
+void do_within(const PlacedTransfer& t, const RankFabric& fabric, Algorithm algorithm,
                PacketCollectiveSpec& spec) {
     spec.layout.within = algorithm;
     if (algorithm == Algorithm::hierarchical && !spec.layout.group.empty())
@@ -173,7 +185,7 @@ void do_within(const Transfer& t, const RankFabric& fabric, Algorithm algorithm,
 }
 
 // The all-gather of a broadcast, where a scatter and that take the links shorter than all else.
-std::optional<Algorithm> scattered_by(const Transfer& t, const RankFabric& fabric,
+std::optional<Algorithm> scattered_by(const PlacedTransfer& t, const RankFabric& fabric,
                                       const PacketCollectiveSpec& spec) {
     if (spec.collective != Collective::broadcast) return {};
     PacketCollectiveSpec gather = spec;
@@ -186,22 +198,24 @@ std::optional<Algorithm> scattered_by(const Transfer& t, const RankFabric& fabri
 // What is asked for; else what takes the links the shortest for long transfers, and of gathers what
 // libraries do where ports decide (rings): a broadcast may be a scatter and an all-gather. Over
 // several domains an algorithm is that within each, with rings between them.
-void choose_algorithm(const Transfer& t, const RankFabric& fabric, PacketCollectiveSpec& spec) {
+void choose_algorithm(const PlacedTransfer& placed, const RankFabric& fabric,
+                      PacketCollectiveSpec& spec) {
+    const Transfer& t = placed.transfer;
     const auto asked = value_named<Algorithm>(t.algorithm);
     const bool exchange = spec.collective == Collective::all_to_all;
-    const bool one_domain = in_one_domain(t, fabric);
+    const bool one_domain = in_one_domain(t, fabric, placed.first);
     if (exchange || spec.collective == Collective::send_recv || asked == Algorithm::direct ||
         asked == Algorithm::in_switch) {
         spec.algorithm = asked.value_or(Algorithm::direct);
         if (!exchange || asked || !one_domain) return;
-        if (const auto best = best_on_links(t, fabric, spec)) spec.algorithm = best->algorithm;
+        if (const auto best = best_on_links(placed, fabric, spec)) spec.algorithm = best->algorithm;
         return;
     }
     if (one_domain) {
-        const auto best = asked ? std::nullopt : best_on_links(t, fabric, spec);
+        const auto best = asked ? std::nullopt : best_on_links(placed, fabric, spec);
         spec.algorithm = asked ? *asked : best ? best->algorithm : Algorithm::ring;
         if (asked) return;
-        if (const auto gather_by = scattered_by(t, fabric, spec)) {
+        if (const auto gather_by = scattered_by(placed, fabric, spec)) {
             spec.algorithm = *gather_by;
             spec.scatters_first = true;
         }
@@ -210,17 +224,17 @@ void choose_algorithm(const Transfer& t, const RankFabric& fabric, PacketCollect
     spec.algorithm = Algorithm::ring;
     if (spec.layout.inner < 2) return;
     if (asked && *asked != Algorithm::hierarchical) {
-        do_within(t, fabric, *asked, spec);
+        do_within(placed, fabric, *asked, spec);
         return;
     }
     PacketCollectiveSpec part = spec;
     part.ranks = spec.layout.inner;
     part.layout = spec.layout.group.front();
     if (spec.collective != Collective::broadcast) {
-        const auto best = best_on_links(t, fabric, part);
-        do_within(t, fabric, best ? best->algorithm : Algorithm::ring, spec);
-    } else if (const auto gather_by = scattered_by(t, fabric, part)) {
-        do_within(t, fabric, *gather_by, spec);
+        const auto best = best_on_links(placed, fabric, part);
+        do_within(placed, fabric, best ? best->algorithm : Algorithm::ring, spec);
+    } else if (const auto gather_by = scattered_by(placed, fabric, part)) {
+        do_within(placed, fabric, *gather_by, spec);
         spec.scatters_first = true;
     }
 }
@@ -246,13 +260,17 @@ void merge_copies(const Transfer& t, const RankFabric& fabric, bool uneven, Pack
 
 }  // namespace
 
-bool in_one_domain(const Transfer& t, const RankFabric& fabric) {
-    return static_cast<long>(t.group_ranks - 1) * t.stride < std::max<long>(1, fabric.domain_ranks);
+bool in_one_domain(const Transfer& t, const RankFabric& fabric, int first_rank) {
+    const long width = std::max<long>(1, fabric.domain_ranks);
+    return first_rank % width + static_cast<long>(t.group_ranks - 1) * t.stride < width;
 }
 
 PacketAlgorithm packet_algorithm(const Transfer& t, const Coflow& coflow, const RankFabric& fabric,
-                                 const CollectiveLibrarySpec& library, bool uneven) {
+                                 const CollectiveLibrarySpec& library, bool uneven,
+                                 int first_rank) {
     PacketAlgorithm made;
+    const PlacedTransfer placed{
+        t, static_cast<int>(first_rank % std::max<long>(1, fabric.domain_ranks))};
     const TransferHabits& habits = transfer_habits(library, t.type);
     made.stays = not_as_packets(coflow, library, habits);
     if (!made.stays.empty()) return made;
@@ -260,14 +278,16 @@ PacketAlgorithm packet_algorithm(const Transfer& t, const Coflow& coflow, const 
     spec.collective = collective_of(t.type);
     spec.ranks = t.group_ranks;
     spec.size = t.size;
-    spec.layout = layout_of(t, fabric);
-    choose_algorithm(t, fabric, spec);
-    const bool one_domain = in_one_domain(t, fabric);
-    if (habits.merges_copies && spec.collective == Collective::all_to_all)
-        merge_copies(t, fabric, uneven, made);
+    spec.layout = layout_of(placed, fabric);
+    choose_algorithm(placed, fabric, spec);
+    const bool one_domain = in_one_domain(t, fabric, placed.first);
+    const bool merges = habits.merges_copies && spec.collective == Collective::all_to_all;
+    if (merges && !one_domain && placed.first > 0)
+        made.stays = "copies of a token go as one in groups that begin with a domain";
+    if (merges && made.stays.empty()) merge_copies(t, fabric, uneven, made);
     if (!made.stays.empty()) return made;
     if (spec.algorithm == Algorithm::hierarchical) {
-        if (spec.layout.inner == 1) spec.layout.inner = node_ranks(t, t.group_ranks, fabric);
+        if (spec.layout.inner == 1) spec.layout.inner = node_ranks(placed, t.group_ranks, fabric);
         spec.in_pieces = !one_domain;
     }
     made.stays = without_messages(spec);

@@ -17,12 +17,12 @@ struct PacketAlgorithm {
     double part = 1;            // of an exchange: of its bytes, what is left of merged copies
 };
 
-// `uneven`: pairs of an exchange are not alike.
+// Of a group whose first rank is `first_rank`. `uneven`: pairs of an exchange are not alike.
 PacketAlgorithm packet_algorithm(const Transfer& transfer, const Coflow& coflow,
                                  const RankFabric& fabric, const CollectiveLibrarySpec& library,
-                                 bool uneven);
+                                 bool uneven, int first_rank = 0);
 
 // Whether all its ranks share a scale-up domain.
-bool in_one_domain(const Transfer& transfer, const RankFabric& fabric);
+bool in_one_domain(const Transfer& transfer, const RankFabric& fabric, int first_rank = 0);
 
 }  // namespace podsim

@@ -63,7 +63,7 @@ PacketKnobs packet_knobs(const std::optional<PacketsForm>& workload,
 
 void check_packets(const WorkloadSpec& workload, const PoolSpec& pool,
                    std::vector<Diagnostic>& problems) {
-    if (!workload.collective) return;
+    if (workload.kind != WorkloadKind::collective) return;
     const PacketKnobs knobs = packet_knobs(workload.packets, pool.packets);
     const auto problem = [&](const std::string& key, std::string what, std::string hint) {
         const std::string path = "packets." + key;
@@ -95,7 +95,9 @@ void check_packets(const WorkloadSpec& workload, const PoolSpec& pool,
                 "source_queues: one");
     }
     const bool drawn = knobs.loads == PacketLoads::drawn;
-    if (drawn && workload.collective->copies == 0) {
+    if (drawn && !workload.collective) {
+        problem("loads", "drawn is of one collective by itself", "expected");
+    } else if (drawn && workload.collective->copies == 0) {
         problem("loads", "drawn is of tokens, and this collective has none",
                 "a dispatch or combine, or expected");
     } else if (drawn && pool.experts.popularity == Popularity::histogram) {

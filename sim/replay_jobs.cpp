@@ -11,7 +11,6 @@
 #include "base/at.hpp"
 #include "interconnect/coflow.hpp"
 #include "interconnect/placed_links.hpp"
-#include "sim/placed_groups.hpp"
 
 namespace podsim {
 
@@ -80,13 +79,6 @@ class LinkNumbers {
     std::map<int, int> numbers_;
 };
 
-// The group in the most domains, of several that are parted in different ways.
-const std::vector<int>& widest_of(const std::vector<std::vector<int>>& groups, long domain_ranks) {
-    return *std::max_element(groups.begin(), groups.end(), [&](const auto& a, const auto& b) {
-        return domain_counts(a, domain_ranks).size() < domain_counts(b, domain_ranks).size();
-    });
-}
-
 }  // namespace
 
 TraceProgram named_job(TraceProgram job, const std::string& name, Seconds start) {
@@ -140,9 +132,8 @@ TraceProgram join_jobs(const std::vector<TraceProgram>& programs, std::vector<Pl
     return all;
 }
 
-std::string cost_transfers(const TraceProgram& joined, const RankFabric& fabric,
-                           const CollectiveLibrarySpec& library, long total_ranks,
-                           ProgramCosts& costs) {
+void cost_transfers(const TraceProgram& joined, const RankFabric& fabric,
+                    const CollectiveLibrarySpec& library, ProgramCosts& costs) {
     const std::vector<Transfer>& transfers = joined.program.transfers;
     std::vector<LinkRatio> ratios;
     LinkNumbers numbers;
@@ -152,27 +143,12 @@ std::string cost_transfers(const TraceProgram& joined, const RankFabric& fabric,
     }
     numbers.number();
     costs.shared_links = numbers.count();
-    std::size_t cut = 0, odd = transfers.size();
     for (std::size_t t = 0; t < transfers.size(); ++t) {
         numbers.renumber(ratios[t].up_uses);
         numbers.renumber(ratios[t].out_uses);
-        Transfer placed = transfers[t];
-        const std::vector<int>& group = widest_of(joined.groups.at(t), fabric.domain_ranks);
-        const auto stride =
-            stride_cut_alike(group, placed.stride, fabric.domain_ranks, total_ranks);
-        placed.stride =
-            stride.value_or(stride_of_smallest_part(group, fabric.domain_ranks, total_ranks));
-        if (!stride && cut++ == 0) odd = t;
-        costs.coflows.push_back(make_coflow(placed, fabric, library, total_ranks, ratios[t]));
+        costs.coflows.push_back(
+            make_coflow(transfers[t], fabric, library, joined.groups.at(t), ratios[t]));
     }
-    if (cut == 0) return "";
-    const std::vector<int>& group = joined.groups.at(odd).front();
-    return fmt::format(
-        "{} of {} kinds of transfers begin inside a scale-up domain of {} ranks, which parts "
-        "them unevenly; they take as long as groups with as few in each domain as their smallest "
-        "part has (the first: {} of {} ranks from rank {} on)",
-        cut, transfers.size(), fabric.domain_ranks, transfers[odd].name, group.size(),
-        *std::min_element(group.begin(), group.end()));
 }
 
 LoneJob alone(const Program& all, const ProgramCosts& costs, const PlacedJob& place) {

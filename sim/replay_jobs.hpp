@@ -35,13 +35,10 @@ TraceProgram named_job(TraceProgram job, const std::string& name, Seconds start)
 // the pool. Fills in what `jobs` have of them.
 TraceProgram join_jobs(const std::vector<TraceProgram>& programs, std::vector<PlacedJob>& jobs);
 
-// Coflows of every transfer by where its groups sit, with the links that they share. Returns what
-// is not accounted for, "" where all is: groups that scale-up domains part unevenly take as long as
-// those with as few members in each domain as their smallest part has. Throws std::invalid_argument
-// as make_coflow does.
-std::string cost_transfers(const TraceProgram& joined, const RankFabric& fabric,
-                           const CollectiveLibrarySpec& library, long total_ranks,
-                           ProgramCosts& costs);
+// Coflows of every transfer by where its groups sit, with the links that they share. Throws
+// std::invalid_argument as make_coflow does.
+void cost_transfers(const TraceProgram& joined, const RankFabric& fabric,
+                    const CollectiveLibrarySpec& library, ProgramCosts& costs);
 
 // One job alone, where it is.
 struct LoneJob {

@@ -94,7 +94,6 @@ OperatorCost cost_of(const TracedWork& work, const ReplaySpec& spec, CostCache& 
 
 struct Replay {
     std::shared_ptr<const ReplayedTrace> trace;
-    std::string unplaced;  // what of where its groups sit is not accounted for
     const TraceProgram& traced() const { return trace->traced; }
     ProgramCosts costs;
     WorkCount count;
@@ -127,8 +126,7 @@ Replay prepare(const ResolvedExperiment& experiment, const ResolvedAlternative& 
         // What stands for ranks that all do alike moves between all of them, else what the trace
         // says moves, and nothing beside it.
         if (!replay.traced().groups.empty()) {
-            replay.unplaced = cost_transfers(replay.traced(), fabric, alternative.collectives,
-                                             alternative.ranks, replay.costs);
+            cost_transfers(replay.traced(), fabric, alternative.collectives, replay.costs);
         } else {
             for (const auto& transfer : program.transfers)
                 replay.costs.coflows.push_back(
@@ -202,7 +200,6 @@ void add_warnings(AlternativeResult& result, const ResolvedExperiment& experimen
     const auto& of_trace = experiment.trace->warnings;
     first.insert(first.end(), of_trace.begin(), of_trace.end());
     first.insert(first.end(), replay.traced().warnings.begin(), replay.traced().warnings.end());
-    if (!replay.unplaced.empty()) first.push_back(replay.unplaced);
     const ReplaySpec& spec = *experiment.spec.workload.replay;
     if (replay.count.nothing > 0)
         first.push_back(

@@ -4,11 +4,13 @@
 
 #include "base/at.hpp"
 #include "sim/band.hpp"
+#include "sim/collective_jobs.hpp"
 #include "sim/cost_file.hpp"
 #include "sim/cost_metrics.hpp"
 #include "sim/energy_use.hpp"
 #include "sim/expert_exchange.hpp"
-#include "sim/packet_collective.hpp"
+#include "sim/packet_answer.hpp"
+#include "sim/packet_knobs.hpp"
 #include "sim/routed_collective.hpp"
 
 namespace podsim {
@@ -57,26 +59,9 @@ struct SingleRun {
     Program program;
     ProgramCosts costs;
     RunRecord record;
-    std::optional<PacketCollectiveRun> packets;  // of a collective at cycle
+    std::vector<PacketCollectiveRun> packets;  // of a collective at cycle: its
+    bool by_packets() const { return !packets.empty() && packets.front().stays.empty(); }
 };
-
-// Packets that wait for each other are the doing of whoever gave them buffers.
-PacketCollectiveRun packets_of(const SingleRun& run, const ResolvedExperiment& experiment,
-                               const ResolvedAlternative& alternative, const RankFabric& fabric,
-                               std::uint64_t seed) {
-    const WorkloadSpec& workload = experiment.spec.workload;
-    const PoolSpec& pool = alternative.pool;
-    try {
-        return run_packet_collective(run.program.transfers.front(), run.costs.coflows.front(),
-                                     fabric, alternative.collectives,
-                                     packet_knobs(workload.packets, pool.packets), pool.experts,
-                                     seed);
-    } catch (const PacketStandstill& error) {
-        const char* hint = "a larger packets.input_buffer, or none";
-        throw InputError({pool.packets ? at_key(pool, "packets", error.what(), hint)
-                                       : at_key(workload, "packets", error.what(), hint)});
-    }
-}
 
 SingleRun simulate(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative,
                    CostCache& cache, const RankFabric& fabric, const RunOptions& options) {
@@ -85,25 +70,12 @@ SingleRun simulate(const ResolvedExperiment& experiment, const ResolvedAlternati
     run.costs =
         cost_program(run.program, cache, fabric, alternative.collectives, alternative.ranks);
     if (experiment.spec.workload.collective && cache.fidelity() == Fidelity::cycle) {
-        run.packets = packets_of(run, experiment, alternative, fabric, options.seed);
-        take_wire(*run.packets, run.costs.coflows.front());
+        const PacketJob whole{run.program.transfers.front(), run.costs.coflows.front()};
+        run.packets = packets_of({whole}, experiment, alternative, fabric, options.seed);
+        take_wire(run.packets.front(), run.costs.coflows.front());
     }
     run.record = run_program(run.program, run.costs, cache.hardware(), options.driver);
     return run;
-}
-
-// What the packets of a collective met.
-template <class Add>
-void add_packet_metrics(const PacketCollectiveRun& packets, Add&& add) {
-    add("packet_time", packets.time.value() * 1e6, "us");
-    add("packet_over_coflow", packets.time / packets.coflow, "ratio");
-    add("packet_latency_median", packets.latency.median.value() * 1e6, "us");
-    add("packet_latency_p99", packets.latency.percentile_99.value() * 1e6, "us");
-    add("packet_fullest_link", packets.fullest_link, "share");
-    add("packet_deepest_queue", packets.deepest_queue.value() / 1e3, "kB");
-    add("packet_retries", packets.retries, "packets");
-    add("packet_marked_share", packets.marked, "share");
-    add("packet_hops", packets.packet_hops, "packet-hops");
 }
 
 // Of the time of a layer with its exchange, the sum of each token's results at the end.
@@ -135,19 +107,6 @@ Seconds held_back(const SingleRun& run) {
         longer = longer + (cost.sustained - cost.time);
     }
     return longer;
-}
-
-void add_packet_warnings(const WorkloadSpec& workload, const ResolvedAlternative& alternative,
-                         const SingleRun& run, std::vector<std::string>& warnings) {
-    if (!workload.collective) return;
-    if (run.packets && !run.packets->stays.empty()) {
-        warnings.push_back(
-            fmt::format("the transfer takes what it takes at tile, no packets are "
-                        "run: {}",
-                        run.packets->stays));
-    } else if (!run.packets && (workload.packets || alternative.pool.packets)) {
-        warnings.emplace_back("packets: has no effect here: --fidelity cycle runs packets");
-    }
 }
 
 // What a run says, but for what is odd about it.
@@ -196,7 +155,12 @@ AlternativeResult answer_of(const SingleRun& run, const ResolvedExperiment& expe
     add("collective_time", time * 1e6, "us");
     add("algorithm_bandwidth", algorithm / 1e9, "GB/s");
     add("bus_bandwidth", algorithm * bus_factor(transfer.type, transfer.group_ranks) / 1e9, "GB/s");
-    if (run.packets && run.packets->stays.empty()) add_packet_metrics(*run.packets, add);
+    if (run.by_packets()) {
+        const PacketCollectiveRun& packets = run.packets.front();
+        add("packet_time", packets.time.value() * 1e6, "us");
+        add("packet_over_coflow", packets.time / packets.coflow, "ratio");
+        add_packets_met(packets, add);
+    }
     add_power(result);
     return result;
 }
@@ -206,6 +170,8 @@ AlternativeResult answer_of(const SingleRun& run, const ResolvedExperiment& expe
 AlternativeResult run_single(const ResolvedExperiment& experiment,
                              const ResolvedAlternative& alternative, const RunOptions& options,
                              RunCounts& counts) {
+    if (!experiment.spec.workload.collectives.empty())
+        return run_collectives(experiment, alternative, options, counts);
     const RankHardware hardware = hardware_of(alternative);
     const RankFabric fabric = rank_fabric(alternative.system, alternative.chip.ranks);
     const Fidelity fidelity = fidelity_of(options, alternative.chip);
@@ -221,7 +187,9 @@ AlternativeResult run_single(const ResolvedExperiment& experiment,
     };
     AlternativeResult result = answer(run, options.timeline);
     std::vector<std::string> warnings = alternative.warnings;
-    add_packet_warnings(experiment.spec.workload, alternative, run, warnings);
+    if (experiment.spec.workload.collective)
+        if (const auto why = packets_warning(run.packets, experiment, alternative); !why.empty())
+            warnings.push_back(why);
     const bool kernels = !experiment.spec.workload.kernels.empty();
     if (const auto band = error_band(alternative.chip, alternative.kernels);
         band && !run.program.operators.empty()) {
@@ -234,8 +202,7 @@ AlternativeResult run_single(const ResolvedExperiment& experiment,
         warnings.push_back(band_warning(alternative.chip, *band));
     }
     result.warnings.insert(result.warnings.begin(), warnings.begin(), warnings.end());
-    const bool by_packets = run.packets && run.packets->stays.empty();
-    if (options.neighbour && ((kernels && alternative.chip.cores) || by_packets)) {
+    if (options.neighbour && ((kernels && alternative.chip.cores) || run.by_packets())) {
         const Fidelity other = neighbour_of(fidelity);
         CostCache neighbour(hardware, alternative.kernels, other, true);
         RunOptions plain = options;
@@ -280,6 +247,11 @@ void check_single(const ResolvedExperiment& experiment, const ResolvedAlternativ
     require_group(experiment.spec.workload, alternative);
     std::vector<Diagnostic> problems;
     check_packets(experiment.spec.workload, alternative.pool, problems);
+    if (!experiment.spec.workload.collectives.empty()) {
+        check_collectives(experiment, alternative, problems);
+        if (!problems.empty()) throw InputError(std::move(problems));
+        return;
+    }
     const Program program = program_of(experiment.spec.workload, alternative);
     const CostProblems costs =
         cost_problems(program, cache, rank_fabric(alternative.system, alternative.chip.ranks),

@@ -111,11 +111,20 @@ Bytes compulsory_bytes_of(const AssemblyInput& in, const Task& task) {
     return max(sum, Bytes(0.0));
 }
 
+namespace {
+
+Seconds bound_of(const AssemblyInput& in, int transfer) {
+    return wire_bound(at(in.program.transfers, transfer), in.fabric,
+                      at(in.costs.coflows, transfer).placement);
+}
+
+}  // namespace
+
 Seconds roofline_of(const AssemblyInput& in, int id) {
     const Task& task = at(in.program.tasks, id);
     if (task.kind == TaskKind::host) return Seconds(0.0);
     if (task.kind == TaskKind::transfer)
-        return wire_bound(transfer_of(in, task), in.fabric, in.total_ranks);
+        return bound_of(in, at(in.program.instances, task.body).transfer);
     if (task.kind == TaskKind::compute) return roofline_bound(body_of(in, task.body), in.hardware);
     const OperatorCost& cost = cost_of(in, task);
     Seconds bound = max(max(cost.matrix, cost.vector),
@@ -123,8 +132,7 @@ Seconds roofline_of(const AssemblyInput& in, int id) {
     if (task.kind == TaskKind::fused) {
         const FusedExchange& fused = at(in.program.fused, task.body);
         for (const int transfer : {fused.dispatch, fused.combine}) {
-            bound = max(bound,
-                        wire_bound(at(in.program.transfers, transfer), in.fabric, in.total_ranks));
+            bound = max(bound, bound_of(in, transfer));
         }
     }
     return bound;

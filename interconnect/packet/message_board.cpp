@@ -29,6 +29,8 @@ MessageBoard::MessageBoard(PacketEngine& engine, const PacketTraffic& traffic, i
         if (message.source == message.destination) refuse(m, "from an endpoint to itself");
         const double size = std::ceil(message.size.value());
         if (!(size >= 1 && size < 2147483648.0)) refuse(m, "a size outside 1 B to 2 GiB");
+        if (message.collective < 0) refuse(m, "a collective below 0");
+        collectives_ = std::max(collectives_, static_cast<std::uint32_t>(message.collective) + 1);
         State& state = states_[m];
         state.size = state.remaining = static_cast<std::uint32_t>(size);
         state.destination = static_cast<std::uint32_t>(message.destination);

@@ -32,6 +32,7 @@ class MessageBoard final : public EventTarget {
     std::uint32_t size(std::uint32_t number) const { return states_[number].size; }
     // Of its pair and piece: the same for all messages of them, as of the addresses in a header.
     std::uint32_t hash(std::uint32_t number) const { return states_[number].hash; }
+    std::uint32_t collectives() const { return collectives_; }  // the greatest number, and one
     std::uint32_t messages() const { return static_cast<std::uint32_t>(states_.size()); }
 
     // One for each endpoint; before start().
@@ -62,6 +63,7 @@ class MessageBoard final : public EventTarget {
     const PacketTraffic& traffic_;
     const Picoseconds handling_;
     std::vector<State> states_;
+    std::uint32_t collectives_ = 1;
     std::vector<std::vector<std::uint32_t>> waiting_;  // who waits for each; empty if nobody does
     std::vector<MessageSender*> senders_;
     std::uint32_t undelivered_ = 0;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <stdexcept>
 #include <utility>
@@ -26,6 +27,8 @@ PacketSource::PacketSource(const sc_core::sc_module_name& name, const PacketCont
     queues_of_port_.resize(links.size());
     turn_.resize(links.size());
     injected_.resize(static_cast<std::size_t>(context.classes()));
+    served_.resize(context.board.collectives());
+    for (Served& served : served_) served.payload.resize(links.size());
 }
 
 void PacketSource::set_rates(const RateControl& rates) {
@@ -37,8 +40,8 @@ std::size_t PacketSource::row_for(const std::vector<int>& links) {
     const auto [known, is_new] = known_rows_.try_emplace(links, ports_of_row_.size());
     if (!is_new) return known->second;
     const PacketEndpointSpec& its = context_.settings.endpoint;
-    const std::size_t first = queues_.size(), classes = injected_.size();
-    queues_.resize(first + classes, SourceQueue(its.queues, its.lookahead));
+    const std::size_t first = queues_.size(), of_row = injected_.size() * served_.size();
+    queues_.resize(first + of_row, SourceQueue(its.queues, its.lookahead));
     due_.resize(queues_.size(), queues_.back().due());
     std::vector<int>& ports = ports_of_row_.emplace_back();
     for (const int link : links) {
@@ -46,7 +49,7 @@ std::size_t PacketSource::row_for(const std::vector<int>& links) {
         if (found == links_.end())
             throw std::invalid_argument(fmt::format("{}: link {} is not here", name(), link));
         ports.push_back(static_cast<int>(found - links_.begin()));
-        for (std::size_t c = 0; c < classes; ++c)
+        for (std::size_t c = 0; c < of_row; ++c)
             queues_of_port_[static_cast<std::size_t>(ports.back())].push_back(
                 static_cast<std::uint32_t>(first + c));
     }
@@ -107,7 +110,17 @@ void PacketSource::put(std::size_t row, std::uint32_t message, std::uint32_t byt
         context_.channel_of(its.message_class) / static_cast<std::size_t>(context_.lanes);
     const std::uint64_t line =
         static_cast<std::uint64_t>(its.piece) << 32 | static_cast<std::uint32_t>(its.destination);
-    const std::size_t queue = row * injected_.size() + place;
+    const std::size_t queue =
+        (row * served_.size() + static_cast<std::size_t>(its.collective)) * injected_.size() +
+        place;
+    Served& served = served_of(queue);
+    for (std::size_t port = 0; served.waiting == 0 && port < links_.size(); ++port) {
+        double least = std::numeric_limits<double>::infinity();
+        for (const Served& other : served_)
+            if (other.waiting > 0) least = std::min(least, other.payload[port]);
+        if (std::isfinite(least)) served.payload[port] = std::max(served.payload[port], least);
+    }
+    ++served.waiting;
     queues_[queue].put(line, message, bytes, now_);
     due_[queue] = queues_[queue].due();
     for (const int port : ports_of_row_[row]) try_port(port);
@@ -120,14 +133,19 @@ void PacketSource::try_port(int index) {
     const std::vector<std::uint32_t>& queues = queues_of_port_[p];
     constexpr double kNever = std::numeric_limits<double>::infinity();
     for (tried_.clear();;) {
-        // The one that is due first, of several the first in turn.
-        double least = kNever;
+        // Of the collective that has had least the one that is due first, of several the first in
+        // turn.
+        double least = kNever, had = kNever;
         std::size_t next = queues.size();
         for (std::size_t i = 0, at = turn_[p]; i < queues.size();
              ++i, at = at + 1 < queues.size() ? at + 1 : 0) {
-            if (due_[queues[at]] >= least) continue;
+            const double due = due_[queues[at]];
+            if (due == kNever) continue;
+            const double its = served_.size() > 1 ? served_of(queues[at]).payload[p] : 0;
+            if (its > had || (its == had && due >= least)) continue;
             if (std::find(tried_.begin(), tried_.end(), at) != tried_.end()) continue;
-            least = due_[queues[at]];
+            least = due;
+            had = its;
             next = at;
         }
         if (next == queues.size()) return;
@@ -144,7 +162,11 @@ bool PacketSource::try_queue(int port, std::size_t queue) {
     const auto goes = [&](std::uint32_t number, std::uint32_t bytes) {
         return may_go(port, number, bytes);
     };
+    const std::uint64_t before = queues_[queue].messages();
     if (!queues_[queue].take(full_, goes, message, payload, now_)) return false;
+    Served& served = served_of(queue);
+    served.payload[static_cast<std::size_t>(port)] += payload;
+    served.waiting -= before - queues_[queue].messages();
     due_[queue] = queues_[queue].due();
     send(port, message, payload);
     return true;

@@ -72,6 +72,13 @@ class PacketSource final : public sc_core::sc_module,
     std::uint64_t messages_waiting() const;
 
   private:
+    // Several collectives have equal shares of a port: the one with the least payload goes first;
+    // one that had nothing to send begins with the least of those that have.
+    struct Served {
+        std::vector<double> payload;  // [port]
+        std::uint64_t waiting = 0;    // messages
+    };
+
     void transmit_ready(int port, bool freed) override;
     void packet_arrived(int, Packet&) override {}
     void pool_ready() override;
@@ -85,6 +92,9 @@ class PacketSource final : public sc_core::sc_module,
     bool try_queue(int port, std::size_t queue);
     bool may_go(int port, std::uint32_t message, std::uint32_t payload);
     void send(int port, std::uint32_t number, std::uint32_t payload);
+    Served& served_of(std::size_t queue) {
+        return served_[queue / injected_.size() % served_.size()];
+    }
     void response_part_sent(std::uint32_t number, std::uint32_t payload);
 
     const PacketContext context_;
@@ -93,12 +103,13 @@ class PacketSource final : public sc_core::sc_module,
     const std::vector<int> links_;
     Parts<TransmitPort> ports_;
     std::map<std::vector<int>, std::size_t> known_rows_;
-    std::vector<SourceQueue> queues_;  // [row x classes + class]
+    std::vector<SourceQueue> queues_;  // [(row x collectives + collective) x classes + class]
     std::vector<double> due_;          // [queue]
     double now_ = 0;                   // the queues' time
     std::vector<std::vector<int>> ports_of_row_;
     std::vector<std::vector<std::uint32_t>> queues_of_port_;
     std::vector<std::size_t> turn_;                          // [port]: of its queues
+    std::vector<Served> served_;                             // [collective]
     std::vector<std::size_t> tried_;                         // places of its queues that may not go
     std::map<std::uint32_t, std::uint32_t> turns_by_share_;  // packets to each destination
     std::vector<std::uint64_t> injected_;

@@ -379,5 +379,39 @@ TEST(WireBound, WithoutLinks) {
               std::numeric_limits<double>::infinity());
 }
 
+// Groups that sit where somebody says, among domains of eight: the smallest part takes in what all
+// the others hold, (P - L) / P of the size, through the ports of its L members.
+TEST(PlacedGroups, TheSmallestPartDecides) {
+    const auto wire = [](TransferType type, int first, int members, double bytes) {
+        std::vector<int> ranks;
+        for (int i = 0; i < members; ++i) ranks.push_back(first + i);
+        const Coflow made = make_coflow(collective(type, members, bytes), plain_fabric(),
+                                        plain_library(), {ranks}, LinkRatio{});
+        return made.shares.front().wire.value() * 1e6;
+    };
+    // 3 | 5: 5/8 of 24 MB over three ports of 10 GB/s.
+    EXPECT_NEAR(wire(TransferType::all_gather, 5, 8, 24e6), 500, exact);
+    // 1 | 3: 2 x 3/4 of 4 MB through one.
+    EXPECT_NEAR(wire(TransferType::all_reduce, 7, 4, 4e6), 600, exact);
+    // 2 | 2, and 4 of one domain: 3/4 of 4 MB at 100 GB/s.
+    EXPECT_NEAR(wire(TransferType::all_gather, 6, 4, 4e6), 100, exact);
+    EXPECT_NEAR(wire(TransferType::all_gather, 4, 4, 4e6), 30, exact);
+    // A neighbour beyond the border.
+    EXPECT_NEAR(wire(TransferType::send_recv, 7, 2, 1e6), 100, exact);
+    EXPECT_NEAR(wire(TransferType::send_recv, 6, 2, 1e6), 10, exact);
+}
+
+// Of groups that are parted in different ways the slowest is answered.
+TEST(PlacedGroups, TheSlowestOfSeveral) {
+    const Transfer t = collective(TransferType::all_gather, 4, 4e6);
+    const Coflow made = make_coflow(t, plain_fabric(), plain_library(),
+                                    {{0, 1, 2, 3}, {6, 7, 8, 9}, {10, 11, 12, 13}}, LinkRatio{});
+    EXPECT_NEAR(made.shares.front().wire.value() * 1e6, 100, exact);
+    EXPECT_EQ(made.placement.domains, 2);
+    EXPECT_GE(made.shares.front().wire, wire_bound(t, plain_fabric(), made.placement));
+    EXPECT_THROW(make_coflow(t, plain_fabric(), plain_library(), {}, LinkRatio{}),
+                 std::invalid_argument);
+}
+
 }  // namespace
 }  // namespace podsim

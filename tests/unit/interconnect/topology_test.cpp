@@ -230,6 +230,30 @@ TEST(Faults, ADeadSwitchIsAvoided) {
     EXPECT_LT(factor, 4.0 / 3);
 }
 
+// The switch of eight chips takes them along; the other eight go on, and whoever asks for all is told
+// who cannot be reached.
+TEST(Faults, ADeadLeafLeavesTheOthers) {
+    const TopologyStack stack = stack_of(
+        "{family: switched-planes, node_chips: 8, second_tier: 2, faults: [{switch: l1.p0.1}]}", 16,
+        10e9);
+    EXPECT_FALSE(collective_terms(stack, Collective::all_to_all, {8, 1, 0}, false).empty());
+    EXPECT_THAT(refusal_of([&] {
+                    try {
+                        (void)collective_terms(stack, Collective::all_to_all, {16, 1, 0}, false);
+                    } catch (const std::invalid_argument& error) {
+                        throw InputError(Place{}, "", error.what());
+                    }
+                }),
+                HasSubstr("no route from chip0 to chip8"));
+    // A spine that cuts the leaves apart is another matter.
+    EXPECT_THAT(refusal_of([] {
+                    stack_of("{family: switched-planes, node_chips: 8, second_tier: 1, faults: "
+                             "[{switch: l2.p0.0}]}",
+                             16, 10e9);
+                }),
+                HasSubstr("chip0 cannot reach chip8: the graph is not connected"));
+}
+
 // Racks of a direct mesh of four under a switch: without one of its links its ends reach each other
 // over the other two, whose links carry 1 + 1/2 for 1. The other level is as it was.
 TEST(Faults, OfAnInnerLevel) {
@@ -314,7 +338,7 @@ TEST(BadTopology, SaysPlaceReasonAndHint) {
     EXPECT_THAT(refusal("{family: switched-planes, faults: [{plane: 0, chip: 1}]}"),
                 HasSubstr("exactly one of"));
     EXPECT_THAT(refusal("{family: switched-planes, faults: [{plane: 0}, {plane: 1}]}"),
-                HasSubstr("chip0 cannot reach chip1: the graph is not connected"));
+                HasSubstr("faults leave no chip a link"));
     EXPECT_THAT(refusal("{family: dragonfly, routers_per_group: 2, chips_per_router: 1,"
                         " global_links: 1}"),
                 HasSubstr("2 links for 7 other groups"));
