@@ -231,6 +231,7 @@ bool asks_switches(const Transfer& t) {
 TransferWay way_of(const Transfer& t, const TransferHabits& habits, const Placement& placement) {
     TransferWay way;
     way.in_domain = static_cast<long>(placement.largest);
+    way.least_in_domain = static_cast<long>(placement.smallest);
     if (habits.merges_copies || asks(t, Algorithm::hierarchical))
         way.path = ExchangePath::equal_places;
     way.local_over_scale_out = habits.local_over_scale_out;

@@ -121,6 +121,23 @@ Side side_within(const TopologyTimes& times, const Transfer& t, const ChipGroup&
     return against(times, links, port);
 }
 
+// Of the domain with the fewest members: they have less to pass on within it, and where chips pass
+// on for each other fewer links for that. Against the port of the domain with the most.
+double ratio_of_fewest(const TopologyTimes& times, const Transfer& t, ChipGroup group,
+                       const TransferWay& way, double rate) {
+    const double of_chip = static_cast<double>(group.members) / static_cast<double>(way.in_domain);
+    const double most = bus_factor(t.type, group.members);
+    group.members = static_cast<int>(std::ceil(of_chip * static_cast<double>(way.least_in_domain)));
+    if (group.members < 2 || times.ports_decide()) return 1;
+    const CollectiveTerms* asked = asked_terms(times, t, group);
+    // Of an exchange each has a part for every member of the whole group.
+    const double fewest =
+        collective_of(t.type) == Collective::all_to_all
+            ? most * static_cast<double>(group.members - 1) / static_cast<double>(way.in_domain - 1)
+            : bus_factor(t.type, group.members);
+    return side_within(times, t, group, asked, true, rate).ratio * fewest / most;
+}
+
 // What crosses the port of the busiest member of a domain, of a size of 1 byte (interconnect/coflow
 // says why).
 double crossing(Collective collective, const ChipGroup& group, long domain_chips) {
@@ -234,6 +251,10 @@ LinkRatio link_ratio(const Transfer& t, const RankFabric& fabric, const Transfer
                                       fabric.scale_up.value() * fabric.ranks_per_chip);
                 ratio.up = up.ratio;
                 ratio.up_uses = std::move(up.uses);
+                if (way.least_in_domain < way.in_domain)
+                    ratio.up = std::max(
+                        ratio.up, ratio_of_fewest(times, within, group, way,
+                                                  fabric.scale_up.value() * fabric.ranks_per_chip));
             }
         }
     }

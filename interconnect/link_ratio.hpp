@@ -43,7 +43,7 @@ bool sends_pairs(const Transfer& transfer);
 
 // How a library sends, and a group lies.
 struct TransferWay {
-    long in_domain = 1;  // members in the fullest domain
+    long in_domain = 1, least_in_domain = 1;  // members in the domain with the most, the fewest
     ExchangePath path = ExchangePath::pairwise;
     bool local_over_scale_out = false;  // to members of the own domain too
     bool placed = false;  // what links carry is known from where members sit: latencies alone

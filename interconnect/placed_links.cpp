@@ -187,7 +187,17 @@ class Placing {
             const auto asked = collective_terms(stack, collective_, group, false, asked_);
             if (!asked.empty()) return asked.front();
         }
-        return least_bytes(stack, collective_, group, port);
+        CollectiveTerms least = least_bytes(stack, collective_, group, port);
+        // A broadcast may scatter and gather (TopologyTimes::seconds_per_byte).
+        if (collective_ == Collective::broadcast && least.seconds_per_byte > port * (1 + 1e-9)) {
+            CollectiveTerms pass = least_bytes(stack, Collective::all_gather, group, port / 2);
+            if (2 * pass.seconds_per_byte >= least.seconds_per_byte) return least;
+            pass.seconds_per_byte *= 2;
+            for (LinkBytes& level : pass.link_bytes)
+                for (double& bytes : level) bytes *= 2;
+            return pass;
+        }
+        return least;
     }
 
     // Inner groups of a level that members sit in.
