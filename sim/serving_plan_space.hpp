@@ -44,6 +44,7 @@ struct ReplicaCandidate {
     ResolvedAlternative replica;  // with its knobs, of one replica
     ServingBound bound;
     bool priced = false;
+    std::string basis;        // of the price, "" where there is none
     double usd_per_hour = 0;  // of a replica; its chips where no price is known
     double watts = 0;         // of a replica at most, what cools it included
     int packages() const;     // of a replica
@@ -53,6 +54,7 @@ struct PoolCandidates {
     std::vector<ReplicaCandidate> found;  // that may do, the cheapest bound first
     long looked_at = 0, refused = 0, do_not_fit = 0, too_slow = 0;
     std::string first_refusal, first_misfit;
+    bool misfit_beside = false;  // that one is of the feed-forward pool beside
     // Of those too slow, the best each served alone, and how.
     double best_first_token = 0, best_each_token = 0;
     std::string best_first_how, best_each_how;
