@@ -324,9 +324,13 @@ void energy_sums(const AlternativeResult& result, AuditFindings& findings) {
 namespace {
 
 const Json* pools_of(const AlternativeResult& alternative, const Json& configuration) {
-    for (const Json& one : configuration.at("experiment").at("alternatives")) {
-        if (one.at("name").get<std::string>() == alternative.name && one.contains("pools"))
-            return &one.at("pools");
+    if (!configuration.is_object() || !configuration.contains("experiment")) return nullptr;
+    const Json& experiment = configuration["experiment"];
+    if (!experiment.is_object() || !experiment.contains("alternatives")) return nullptr;
+    for (const Json& one : experiment["alternatives"]) {
+        if (one.is_object() && one.value("name", "") == alternative.name && one.contains("pools") &&
+            one["pools"].is_array())
+            return &one["pools"];
     }
     return nullptr;
 }
@@ -381,8 +385,8 @@ void step_rates_follow(const AlternativeResult& result, double chips, AuditFindi
 bool has_pool_pair(const AlternativeResult& alternative,
                    const nlohmann::ordered_json& configuration) {
     const Json* pools = pools_of(alternative, configuration);
-    return pools != nullptr && pools->size() == 2 && pools->back().contains("role") &&
-           pools->back().at("role") == "ffn";
+    return pools != nullptr && pools->size() == 2 && pools->back().is_object() &&
+           pools->back().value("role", "") == "ffn";
 }
 
 std::vector<AuditFinding> audit_pool_pair(const AlternativeResult& alternative,

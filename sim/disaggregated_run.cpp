@@ -210,7 +210,9 @@ void check_disaggregated_step(const ResolvedExperiment& experiment,
         given.latency_target
             ? pools.attention().pool.mapping.micro_batches
             : static_cast<long>(sequences_per_group(pools.attention(), experiment.spec.workload));
-    pools.steps().check(pools.spec(batch), pools.spec(batch));
+    // Memory of both pools is looked at together.
+    const long least = std::min<long>(batch, pools.attention().pool.mapping.micro_batches);
+    pools.steps().check(pools.spec(batch), pools.spec(least));
     pools.require_memory(batch);
 }
 

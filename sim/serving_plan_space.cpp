@@ -95,7 +95,7 @@ std::vector<PoolSetting> settings_of(ReplicaChoices choices, const ResolvedAlter
     }
     // What a step takes at most decides between TTFT and TPOT: a few that engines run with, where
     // nobody says.
-    const bool reads = role_of(pool) != PoolRole::decode;
+    const bool reads = !beside && role_of(pool) != PoolRole::decode;
     if (reads && choices.max_num_batched_tokens.empty() && !pool.scheduler.max_num_batched_tokens &&
         !is_given)
         choices.max_num_batched_tokens = {2048, 8192, 32768};

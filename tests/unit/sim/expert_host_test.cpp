@@ -25,10 +25,11 @@ Catalog hosted(const std::string& host = kHost, const std::string& link = "64 GB
     Catalog catalog = test_catalog();
     catalog.embed("system", "test-system",
                   parse_yaml(std::string(kTestSystem) + host, "test-system.yaml"));
-    catalog.embed("chip", "test-chip",
-                  parse_yaml(std::string(kTestChip) + "host_link: {technology: a link, bandwidth: " +
-                                 link + ", latency: 1 us}\n",
-                             "test-chip.yaml"));
+    catalog.embed(
+        "chip", "test-chip",
+        parse_yaml(std::string(kTestChip) + "host_link: {technology: a link, bandwidth: " + link +
+                       ", latency: 1 us}\n",
+                   "test-chip.yaml"));
     return catalog;
 }
 
@@ -60,8 +61,8 @@ TEST(ExpertHost, ARankHasItsPartOfLinkMemoryAndDrives) {
     // A link of 64 GB/s for two ranks; 800 GB/s of memory for sixteen are more.
     EXPECT_DOUBLE_EQ(rank_of(one_box(), hosted()).host_bandwidth.value(), 32e9);
     EXPECT_DOUBLE_EQ(rank_of(one_box(), hosted(kHost, "400 GB/s")).host_bandwidth.value(), 50e9);
-    EXPECT_DOUBLE_EQ(
-        rank_of(one_box("{to: ssd, resident: 50 %}"), hosted()).host_bandwidth.value(), 2.5e9);
+    EXPECT_DOUBLE_EQ(rank_of(one_box("{to: ssd, resident: 50 %}"), hosted()).host_bandwidth.value(),
+                     2.5e9);
     Catalog catalog = hosted();
     const ResolvedExperiment resolved = resolve(one_box(), catalog);
     const ExpertOffload& offload = resolved.alternatives.front().pool.experts.offload;
@@ -88,8 +89,7 @@ TEST(ExpertHost, TheHostHoldsAllExpertsAndTheChipsTheirPart) {
     EXPECT_NEAR(fetched, 58.0 * 8 * 44085248, 1);
     // The link alone, in packets of 256 B and a header of 24.
     EXPECT_GT(one.iteration_seconds, fetched * 280 / 256 / 32e9);
-    const AlternativeResult read =
-        read_result(to_json(result)).alternatives.front();
+    const AlternativeResult read = read_result(to_json(result)).alternatives.front();
     EXPECT_EQ(read.host_memory.size(), 1u);
 }
 
@@ -106,8 +106,8 @@ TEST(ExpertHost, WithoutAShareAsManyStayAsFindRoom) {
 }
 
 TEST(ExpertHost, NothingMissesWhereAllStay) {
-    const Node small = with(one_box("{to: host, resident: 100 %}"), "workload.model",
-                            "qwen3-30b-a3b");
+    const Node small =
+        with(one_box("{to: host, resident: 100 %}"), "workload.model", "qwen3-30b-a3b");
     const Node whole = with(small, "alternatives.A.experts", "{}");
     const auto formats = [](Node experiment) {
         return with(std::move(experiment), "alternatives.A.mapping",
@@ -120,10 +120,9 @@ TEST(ExpertHost, NothingMissesWhereAllStay) {
 TEST(ExpertHost, MoreThatStaysIsFaster) {
     double before = 1e9;
     for (const char* share : {"10 %", "30 %", "60 %"}) {
-        const double now =
-            run_box(one_box(std::string("{to: host, resident: ") + share + "}"))
-                .alternatives.front()
-                .iteration_seconds;
+        const double now = run_box(one_box(std::string("{to: host, resident: ") + share + "}"))
+                               .alternatives.front()
+                               .iteration_seconds;
         EXPECT_LT(now, before);
         before = now;
     }
@@ -143,7 +142,7 @@ TEST(ExpertHost, ItsProcessorsWorkInsteadAndTheAuditKnows) {
     EXPECT_DOUBLE_EQ(value_of(one, "expert_bytes_fetched_per_rank"), 0);
     EXPECT_GT(value_of(one, "utilization_host"), 0.3);
     // Eight experts of 44 MB at 25 GB/s in 58 layers.
-    EXPECT_GT(one.iteration_seconds, 58 * 8 * 44085248 / 25e9);
+    EXPECT_GT(one.iteration_seconds, 58.0 * 8 * 44085248 / 25e9);
 }
 
 TEST(ExpertHost, TheAuditSeesAHostThatHoldsLess) {
@@ -157,8 +156,7 @@ TEST(ExpertHost, TheAuditSeesAHostThatHoldsLess) {
         return laws;
     };
     EXPECT_THAT(broken([](MemoryUse&) {}), IsEmpty());
-    EXPECT_THAT(broken([](MemoryUse& use) { use.total /= 2; }),
-                Contains("hosts hold the experts"));
+    EXPECT_THAT(broken([](MemoryUse& use) { use.total /= 2; }), Contains("hosts hold the experts"));
     EXPECT_THAT(broken([](MemoryUse& use) { use.capacity *= 2; }),
                 Contains("hosts hold the experts"));
 }
@@ -168,7 +166,8 @@ TEST(ExpertHost, RefusesAHostWithoutRoomAndSaysWhatFits) {
         "host: {chips: 8, memory: 500 GB, bandwidth: 800 GB/s, storage: 20 TB, "
         "storage_bandwidth: 40 GB/s}\n";
     // 655 GB of experts: 8 x 500 / 654.6 = 6.11 bits.
-    EXPECT_THAT(problems_of_box(one_box(), hosted(small)), HasSubstr("experts of at most 6.11 bits"));
+    EXPECT_THAT(problems_of_box(one_box(), hosted(small)),
+                HasSubstr("experts of at most 6.11 bits"));
     EXPECT_EQ(problems_of_box(one_box("{to: ssd, resident: 50 %}"), hosted(small)), "");
     EXPECT_THAT(problems_of_box(one_box("{to: host, compute: host}"), hosted(small)),
                 HasSubstr("host.peak"));
@@ -181,16 +180,17 @@ TEST(ExpertHost, RefusesAHostWithoutRoomAndSaysWhatFits) {
 TEST(ExpertHost, ServingSaysHowManyStay) {
     Node serving = with(serving_experiment(), "alternatives.A.chips", "8");
     serving = with(serving, "alternatives.A.mapping", "{expert_parallel: 16}");
+    serving = with(serving, "workload.slo", "{ttft: 60 s, tpot: 2 s}");
     const auto offloaded = [&](const std::string& offload) {
         return with(serving, "alternatives.A.experts", "{offload: " + offload + "}");
     };
     EXPECT_THAT(problems_of_box(offloaded("{to: host}")), HasSubstr("the cache takes what"));
-    const AlternativeResult one = run_box(offloaded("{to: host, resident: 50 %}"))
-                                      .alternatives.front();
+    const AlternativeResult one =
+        run_box(offloaded("{to: host, resident: 50 %}")).alternatives.front();
     EXPECT_THAT(broken_laws(one), IsEmpty());
     EXPECT_DOUBLE_EQ(value_of(one, "experts_resident"), 0.5);
     EXPECT_EQ(one.host_memory.size(), 1u);
-    EXPECT_GT(value_of(one, "time_per_output_token"), 58 * 8 * 44085248 / 32e9 * 1e3 * 0.5);
+    EXPECT_GT(value_of(one, "time_per_output_token"), 58.0 * 8 * 44085248 / 32e9 * 1e3 * 0.5);
 }
 
 }  // namespace

@@ -203,7 +203,7 @@ TEST(ServingPlan, WhatCannotBeIsSaidWithTheBestThatCan) {
     EXPECT_THAT(said(with(plan_of_fleet(), "plan.api", "[nobody]")),
                 HasSubstr("plan.api: public has no price nobody"));
     EXPECT_THAT(said(with(plan_of_fleet(), "plan.pools", "[{name: B}]")),
-                HasSubstr("plan.pools: A has no pool B"));
+                HasSubstr("plan.pools: no alternative has a pool B"));
     EXPECT_THAT(said(with(plan_of_fleet(), "plan.micro_batch", "[1]")),
                 HasSubstr("unknown key micro_batch"));
     EXPECT_EQ(problems_of(plan_of_fleet()), "");

@@ -279,7 +279,7 @@ TEST(ServingCheck, FaultsThatCannotBe) {
          {std::pair("[{plane: 9, from: 1 s}]", "alternatives.A.faults[0]: plane 9"),
           {"[{plane: 3, from: 5 s, until: 4 s}]", "until: is not after from"},
           {"[{plane: 3, replicas: [1]}]",
-           "alternatives.A.faults[0].replicas: 1: there are 1 replicas, counted from 0"},
+           "alternatives.A.faults[0].replicas: 1: there is 1 replica, counted from 0"},
           {"[{chip: 3, from: 5 s}]",
            "alternatives.A.faults: leave no replica that ever works again (until: "}})
         EXPECT_THAT(problems_of(with(whole, "alternatives.A.faults", faults)), HasSubstr(said));
@@ -564,7 +564,7 @@ Node sessions_with(const std::string& tiers) {
                                               "4000 tokens}, output: {mean: 100 tokens}, requests: "
                                               "400}"),
           {"workload.scheduler",
-           "{gpu_memory_utilization: 0.6, max_num_seqs: 8, "
+           "{gpu_memory_utilization: 0.76, max_num_seqs: 8, "
            "max_num_batched_tokens: 4096" +
                tiers + "}"}})
         experiment = with(std::move(experiment), path, value);
