@@ -570,10 +570,27 @@ ServingPlanAlternative AlternativeSearch::take() {
         if (!result_.partial) explain();
         return std::move(result_);
     }
-    for (const Combination& combination : combinations()) {
-        if (options_.stop && options_.stop()) break;
-        search(combination);
-    }
+    // Tokens of a step that nobody listed are looked at last, of the replicas that were best; of
+    // all where none did.
+    const std::vector<Combination> all = combinations();
+    const auto refines = [](const Combination& one) {
+        return std::any_of(one.begin(), one.end(),
+                           [](const auto* pool) { return pool->setting.refines; });
+    };
+    const auto look = [&](const auto& wanted) {
+        for (const Combination& combination : all) {
+            if (options_.stop && options_.stop()) break;
+            if (wanted(combination)) search(combination);
+        }
+    };
+    look([&](const Combination& one) { return !refines(one); });
+    const std::optional<Combination> first = best_;
+    look([&](const Combination& one) {
+        if (!refines(one)) return false;
+        for (std::size_t i = 0; first && i < one.size(); ++i)
+            if (!one[i]->setting.is_like((*first)[i]->setting)) return false;
+        return true;
+    });
     if (best_) {
         result_.answer = answer(*best_, best_counts_);
         result_.warnings = result_.answer->result.warnings;

@@ -96,9 +96,9 @@ std::vector<PoolSetting> settings_of(ReplicaChoices choices, const ResolvedAlter
     // What a step takes at most decides between TTFT and TPOT: a few that engines run with, where
     // nobody says.
     const bool reads = !beside && role_of(pool) != PoolRole::decode;
-    if (reads && choices.max_num_batched_tokens.empty() && !pool.scheduler.max_num_batched_tokens &&
-        !is_given)
-        choices.max_num_batched_tokens = {2048, 8192, 32768};
+    const bool by_default = reads && choices.max_num_batched_tokens.empty() &&
+                            !pool.scheduler.max_num_batched_tokens && !is_given;
+    if (by_default) choices.max_num_batched_tokens = {2048, 8192, 32768};
     std::vector<PoolSetting> settings;
     std::vector<int> sizes = choices.chips_per_replica;
     const bool free_size = !sizes.empty();
@@ -135,6 +135,9 @@ std::vector<PoolSetting> settings_of(ReplicaChoices choices, const ResolvedAlter
         turn_each(&PoolSetting::max_num_seqs, or_as_written(choices.max_num_seqs));
         turn_each(&PoolSetting::max_num_batched_tokens,
                   or_as_written(choices.max_num_batched_tokens));
+        for (PoolSetting& each : turned)
+            each.refines = by_default &&
+                           each.max_num_batched_tokens != SchedulerKnobs().max_num_batched_tokens;
         settings.insert(settings.end(), turned.begin(), turned.end());
     }
     return settings;
@@ -368,6 +371,13 @@ Node plan_document(const Node& document, std::size_t alternative,
     for (std::size_t i = 0; i < grown.streams.size(); ++i)
         scale_rate(streams != nullptr ? streams->items[i] : written, grown.streams[i], place);
     return result;
+}
+
+bool PoolSetting::is_like(const PoolSetting& other) const {
+    return chips == other.chips && tensor_parallel == other.tensor_parallel &&
+           context_parallel == other.context_parallel && data_parallel == other.data_parallel &&
+           expert_parallel == other.expert_parallel &&
+           pipeline_parallel == other.pipeline_parallel && max_num_seqs == other.max_num_seqs;
 }
 
 PoolCandidates pool_candidates(const PlanGroundwork& ground, std::size_t alternative,

@@ -21,6 +21,11 @@ struct PoolSetting {
     bool free_mapping = false;  // data parallelism follows, whatever the file says
     bool free_experts = false;  // and expert parallelism
     std::optional<long> max_num_seqs, max_num_batched_tokens;
+    // Of tokens of a step that nobody listed, other than the usual ones: tried once the rest of the
+    // replica is known.
+    bool refines = false;
+    // But for the tokens of a step.
+    bool is_like(const PoolSetting& other) const;
 };
 
 // The experiment of one alternative with its pools turned so, without its plan, its traffic at
