@@ -507,7 +507,7 @@ void AlternativeSearch::explain() {
     for (std::size_t i = 0; i < pools_.size(); ++i) {
         const PoolCandidates& pool = pools_[i];
         if (!pool.found.empty()) continue;
-        const bool beside = pool.do_not_fit > 0 && pool.misfit_beside;
+        const bool beside = pool.do_not_fit > 0 ? pool.misfit_beside : pool.refusal_beside;
         result_.pool = (beside ? written_.pools.back() : written_.pools[i]).pool.name;
         const ServiceObjective& slo = ground_.experiment.spec.workload.serving->slo;
         if (pool.too_slow > 0) {

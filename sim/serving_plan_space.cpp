@@ -191,9 +191,14 @@ class Candidates {
                 other.expert_parallel.value_or(0)};
     }
 
-    void refuse(const std::string& why) {
+    void refuse(const Diagnostic& why) {
         ++result_.refused;
-        if (result_.first_refusal.empty()) result_.first_refusal = why;
+        if (!result_.first_refusal.empty()) return;
+        result_.first_refusal = why.what;
+        const auto& pools = ground_.experiment.alternatives[alternative_].pools;
+        const std::string& beside = pools.back().pool.path;
+        result_.refusal_beside = has_beside(ground_.experiment.alternatives[alternative_]) &&
+                                 why.path.rfind(beside + ".", 0) == 0;
     }
 
     // The replica of a setting with its table, or nothing where it cannot be.
@@ -228,7 +233,7 @@ class Candidates {
                 made->replica, fidelity, ground_.cache_folder, std::move(both));
             made->table->check();
         } catch (const InputError& error) {
-            why_[key] = error.diagnostics().front().what;
+            why_[key] = error.diagnostics().front();
             made.reset();
         }
         return grounds_[key] = std::move(made);
@@ -345,7 +350,7 @@ class Candidates {
     std::string basis_;
     PoolCandidates result_;
     std::map<Key, std::shared_ptr<ReplicaGround>> grounds_;
-    std::map<Key, std::string> why_;
+    std::map<Key, Diagnostic> why_;
 };
 
 }  // namespace

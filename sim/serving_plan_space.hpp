@@ -59,7 +59,8 @@ struct PoolCandidates {
     std::vector<ReplicaCandidate> found;  // that may do, the cheapest bound first
     long looked_at = 0, refused = 0, do_not_fit = 0, too_slow = 0;
     std::string first_refusal, first_misfit;
-    bool misfit_beside = false;  // that one is of the feed-forward pool beside
+    // Those are of the feed-forward pool beside.
+    bool refusal_beside = false, misfit_beside = false;
     // Of those too slow, the best each served alone, and how.
     double best_first_token = 0, best_each_token = 0;
     std::string best_first_how, best_each_how;
