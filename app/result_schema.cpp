@@ -181,6 +181,7 @@ Json alternative() {
                    {"operators", list(operator_row(), "one row per distinct operator")},
                    {"resources", list(resource(), "how full each was")},
                    {"memory", list(memory(), "by class of ranks")},
+                   {"host_memory", list(memory(), "where experts lie in it; ranks counts hosts")},
                    {"bounds", bounds},
                    {"totals", totals()},
                    {"energy", list(energy, "what draws it, summing to the whole")},
@@ -190,7 +191,7 @@ Json alternative() {
                    {"served", served},
                    {"jobs", list(job, "of a replay of several jobs, or of several collectives")},
                    {"neighbour", neighbour}},
-                  {"served", "jobs"});
+                  {"host_memory", "served", "jobs"});
 }
 
 }  // namespace

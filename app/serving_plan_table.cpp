@@ -7,6 +7,7 @@
 
 #include "app/number_text.hpp"
 #include "app/text_table.hpp"
+#include "base/names.hpp"
 
 namespace podsim {
 
@@ -43,8 +44,11 @@ std::string demand_text(const ServingPlanReport& report) {
 
 std::string goal_text(const ServingPlanReport& report) {
     std::string text =
-        fmt::format("{} % of the requests within {}", significant(report.form.good * 100),
-                    promise_text(report.objective));
+        report.form.percentile
+            ? fmt::format("{} of each of {}", name_of(*report.form.percentile),
+                          promise_text(report.objective))
+            : fmt::format("{} % of the requests within {}", significant(report.form.good * 100),
+                          promise_text(report.objective));
     if (report.form.burst > 1)
         text += fmt::format(", at {}x that rate", significant(report.form.burst, 3));
     if (report.form.spare_replicas > 0)
@@ -54,7 +58,8 @@ std::string goal_text(const ServingPlanReport& report) {
 }
 
 std::string counts_text(const ServingPlanCounts& counts) {
-    std::string text = fmt::format("{} replicas", counts.candidates);
+    std::string text =
+        fmt::format("{} replica{}", counts.candidates, counts.candidates == 1 ? "" : "s");
     const auto add = [&](long number, const char* what) {
         if (number > 0) text += fmt::format(", {} {}", number, what);
     };
@@ -118,7 +123,8 @@ double value(const AlternativeResult& result, const char* name) {
 std::string fleet_text(const ServingPlanReport& report, const ServingAnswer& answer) {
     std::string text = fmt::format("{} chips", answer.chips);
     if (answer.watts > 0) text += ", " + to_string(Watts(answer.watts)) + " with cooling";
-    if (answer.usd_per_month > 0) text += ", " + money(answer.usd_per_month) + " a month";
+    if (answer.usd_per_month > 0)
+        text += fmt::format(", {} a month ({})", money(answer.usd_per_month), answer.basis);
     if (answer.scaled_usd_per_month) {
         int stand = 0;
         for (const ServedPool& pool : answer.result.served->pools) stand += pool.min_replicas;
@@ -134,16 +140,23 @@ std::string fleet_text(const ServingPlanReport& report, const ServingAnswer& ans
                                   : "");
 }
 
-std::string latency_text(const AlternativeResult& result) {
-    const auto ms = [&](const char* name) { return significant(value(result, name), 3); };
-    return fmt::format(
-        "TTFT {} ms (p99 {}), TPOT {} ms (p99 {}), {} % good, engines {} % at work, "
-        "KV {} % full",
-        ms("time_to_first_token_p50"), ms("time_to_first_token_p99"),
-        ms("time_per_output_token_p50"), ms("time_per_output_token_p99"),
-        significant(100 * value(result, "goodput_share")),
-        significant(100 * value(result, "utilization_engine"), 3),
-        significant(100 * value(result, "kv_cache_occupancy"), 3));
+// The median, and the percentile that is promised; p99 where a share of the requests is.
+std::string latency_text(const ServingPlanForm& form, const AlternativeResult& result) {
+    const PlanPercentile promised = form.percentile.value_or(PlanPercentile::p99);
+    const auto both = [&](const std::string& name) {
+        const auto ms = [&](const std::string& percentile) {
+            const std::string metric = name + "_" + percentile;
+            return significant(value(result, metric.c_str()), 3);
+        };
+        if (promised == PlanPercentile::p50) return fmt::format("p50 {} ms", ms("p50"));
+        return fmt::format("p50 {} ms, {} {} ms", ms("p50"), name_of(promised),
+                           ms(name_of(promised)));
+    };
+    return fmt::format("TTFT {}; TPOT {}; {} % good, engines {} % at work, KV {} % full",
+                       both("time_to_first_token"), both("time_per_output_token"),
+                       significant(100 * value(result, "goodput_share")),
+                       significant(100 * value(result, "utilization_engine"), 3),
+                       significant(100 * value(result, "kv_cache_occupancy"), 3));
 }
 
 std::string cost_text(const AlternativeResult& result) {
@@ -178,7 +191,7 @@ std::string alternative_text(const ServingPlanReport& report, const ServingPlanA
     for (const PlannedPool& pool : of.answer->pools) text += row(pool);
     text += hanging("  fleet: ", fleet_text(report, *of.answer));
     if (of.answer->result.metrics.empty()) return text;
-    text += hanging("  run: ", latency_text(of.answer->result));
+    text += hanging("  run: ", latency_text(report.form, of.answer->result));
     text += hanging("  cost: ", cost_text(of.answer->result));
     if (of.answer->next.holds > 0) text += hanging("  next: ", next_text(of.answer->next));
     for (const std::string& warning : of.warnings) text += hanging("  warning: ", warning);
@@ -254,6 +267,7 @@ Json json_of(const ServingAnswer& answer) {
     Json json = {{"chips", answer.chips},
                  {"power", answer.watts},
                  {"usd_per_month", answer.usd_per_month},
+                 {"basis", answer.basis},
                  {"good", answer.good},
                  {"bound_chips", answer.bound_chips},
                  {"bound_usd_per_month", answer.bound_usd_per_month},
@@ -304,7 +318,9 @@ nlohmann::ordered_json serving_plan_json(const ServingPlanReport& report) {
                    {"output_tokens", demand.output},
                    {"growth", report.form.growth.factor()},
                    {"burst", report.form.burst},
-                   {"good", report.form.good}}},
+                   {"good", report.form.least_good()},
+                   {"percentile", report.form.percentile ? Json(name_of(*report.form.percentile))
+                                                         : Json(nullptr)}}},
                  {"alternatives", Json::array()},
                  {"api", Json::array()}};
     for (const ServingPlanAlternative& of : report.alternatives) {

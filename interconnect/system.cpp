@@ -90,6 +90,24 @@ void check_bill(Form& form, const BillSpec& bill) {
 }  // namespace
 
 template <class Form>
+void describe(Form& form, HostSpec& host) {
+    form.required("chips", host.chips, "packages that share it", at_least(1));
+    form.required("memory", host.memory, "of its processors, together", positive());
+    form.required("bandwidth", host.bandwidth, "of that memory, data sheet", positive());
+    form.optional("peak", host.peak, "matrix work of its processors in BF16, data sheet",
+                  positive());
+    form.optional("attained", host.attained,
+                  "share of peak and bandwidth that its processors' kernels reach with experts "
+                  "(100 %)",
+                  share_above_zero());
+    form.optional("storage", host.storage, "of its drives", positive());
+    form.optional("storage_bandwidth", host.storage_bandwidth, "of its drives together, reading",
+                  positive());
+    if (form.ok() && host.storage.has_value() != host.storage_bandwidth.has_value())
+        form.problem("storage", "of drives both storage and storage_bandwidth are needed");
+}
+
+template <class Form>
 void describe(Form& form, SystemSpec& system) {
     form.required("title", system.title, "name in words");
     form.optional("variant_of", system.variant_of,
@@ -105,6 +123,8 @@ void describe(Form& form, SystemSpec& system) {
                   "its bill of parts if left out",
                   positive());
     form.optional("rack", system.rack, "what a rack holds and is fed");
+    form.optional("host", system.host,
+                  "processors, memory and drives of a node: where experts may lie");
     if (form.ok() && system.rack && system.power_per_chip.value > Watts(0.0) &&
         chips_fed(system.rack->power.value, system.power_per_chip.value) < 1) {
         form.problem("rack",

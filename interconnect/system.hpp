@@ -38,6 +38,18 @@ struct RackSpec {
     Sourced<Watts> power;
 };
 
+// What chips of a node share: its processors, their memory, its drives.
+struct HostSpec {
+    Sourced<long> chips;                          // packages a host serves
+    Sourced<Bytes> memory;                        // of its processors, together
+    Sourced<BytesPerSecond> bandwidth;            // of that memory, data sheet
+    std::optional<Sourced<FlopsPerSecond>> peak;  // matrix work of its processors in BF16
+    // Share of both that their kernels reach with experts.
+    Sourced<double> attained{1.0, {}, {}, "", Confidence::assumed, ""};
+    std::optional<Sourced<Bytes>> storage;  // of its drives
+    std::optional<Sourced<BytesPerSecond>> storage_bandwidth;
+};
+
 struct SystemSpec {
     std::string name, title;
     std::string variant_of;         // the system it started from by base: or --set, "" for itself
@@ -49,6 +61,7 @@ struct SystemSpec {
     Sourced<Watts> power_per_chip;  // all-in: chip, host, network, cooling fans; nameplate
                                     // (0 until `power_from_bill` where it is not given)
     std::optional<RackSpec> rack;
+    std::optional<HostSpec> host;
     BillSpec bill;                            // what it is built of beside its links
     std::optional<Sourced<Usd>> built_share;  // of a chip by that bill, worked out when resolved
 };

@@ -49,7 +49,7 @@ std::string part_word(const AssemblyInput& in, const Task& task) {
         case TaskKind::fused:
             return "fused expert exchange";
         case TaskKind::host:
-            return task.name == kPrefixFetch ? kPrefixFetch : "host";
+            return task.name == kPrefixFetch || task.name == kHostExperts ? task.name : "host";
     }
     return "?";
 }

@@ -192,6 +192,8 @@ std::vector<AuditFinding> audit(const AlternativeResult& alternative, const std:
                                 const nlohmann::ordered_json& configuration) {
     constexpr const char* law = "the configuration says what was run";
     if (kind == "serving") return audit_serving(alternative, configuration);
+    if (has_pool_pair(alternative, configuration))
+        return audit_pool_pair(alternative, configuration);
     try {
         const AuditCase audited{alternative, kind,
                                 read_audit_facts(configuration, alternative.name, kind)};

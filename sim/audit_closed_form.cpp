@@ -65,7 +65,9 @@ double moe_rounding(const AuditFacts& facts, const AuditModel& m, const PerToken
         (map.sees_group() ? seen : own * map.expert_parallel) * m.experts_per_token / routed_ranks;
     const bool each_whole =
         map.balanced && is_whole(arriving < slots ? arriving : arriving / slots);
-    if (!each_whole) extra += groups * routed_ranks * slots * m.expert();
+    if (!each_whole || map.at_host) extra += groups * routed_ranks * slots * m.expert();
+    // The host may work on any of them, or on none.
+    if (map.at_host) extra += tokens * map.data_parallel * work.routed;
     if (map.shared_ranks > 0) {
         const double shared = own * map.expert_parallel / map.shared_ranks;
         if (!is_whole(shared)) extra += groups * map.shared_ranks * work.shared;
@@ -126,7 +128,7 @@ void add_pass(Work& sum, const AuditFacts& facts, const AuditModel& m, const Per
                  tokens * (work.mixing + memory_work(m, kind)) * repeats(facts.mapping);
         if (kind.experts) {
             linear += tokens * work.shared;
-            experts += tokens * work.routed;
+            experts += facts.mapping.at_host ? 0 : tokens * work.routed;
             table += tokens * (work.router + work.mixing);
         } else {
             linear += tokens * work.dense;

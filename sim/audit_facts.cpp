@@ -70,6 +70,12 @@ AuditHardware read_hardware(const Json& configuration, const Tree& pool) {
     hardware.scale_out = link_rate(system.get("scale_out"));
     hardware.domain_chips = system.get("scale_up").size("domain");
     hardware.system_chips = system.size("chips");
+    if (const auto host = system.find("host")) {
+        hardware.host_chips = host->size("chips");
+        hardware.host_memory = host->get("memory").number(Bytes::dimension);
+        if (const auto storage = host->find("storage"))
+            hardware.host_storage = storage->number(Bytes::dimension);
+    }
     return hardware;
 }
 
@@ -97,6 +103,16 @@ AuditMapping read_mapping(const Tree& pool, double ranks, bool trains) {
         mapping.splits_tokens = attention->text() == "sp-tp-sp";
     if (const auto exchange = experts.find("exchange"))
         mapping.gathers = exchange->text() == "gather";
+    if (const auto offload = experts.find("offload")) {
+        const std::string to = offload->get("to").text();
+        mapping.offloads = to != "none";
+        mapping.on_drives = to == "ssd";
+        if (const auto compute = offload->find("compute"))
+            mapping.at_host = mapping.offloads && compute->text() == "host";
+        if (mapping.offloads) mapping.resident = 0;
+        if (const auto resident = offload->find("resident"); resident && mapping.offloads)
+            mapping.resident = resident->number(Dimension{});
+    }
     if (const auto popularity = experts.find("popularity")) {
         mapping.balanced = popularity->json->is_string() && popularity->text() == "balanced";
     }

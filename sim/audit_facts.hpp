@@ -26,6 +26,8 @@ struct AuditHardware {
     double power = 0;                                             // design power, watts
     double scale_up = 0, scale_out = 0;  // bytes a second, per direction, planes down taken out
     double domain_chips = 1, system_chips = 0;
+    // Of a host, 0 where its record says nothing of it.
+    double host_chips = 0, host_memory = 0, host_storage = 0;
 
     // A format without a rate of its own runs in the narrowest one that is wider. Throw
     // std::runtime_error where there is none.
@@ -44,6 +46,10 @@ struct AuditMapping {
     double context_parallel = 1;
     bool cuts_heads = false;
     bool balanced = true;  // every expert gets the same share of the tokens
+    // Routed experts that lie with the host: the share that stays at least, and who works on the
+    // others.
+    bool offloads = false, on_drives = false, at_host = false;
+    double resident = 1;
     bool gathers = false;  // every rank of an expert group sees all its tokens
     // of a tensor-parallel group, as all its ranks have them
     bool sees_group() const { return gathers && tensor_parallel > 1; }

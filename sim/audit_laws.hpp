@@ -78,6 +78,9 @@ void audit_resources(const AuditCase& audited, AuditFindings& findings);  // bou
 void audit_step(const AuditCase& audited, AuditFindings& findings);       // one step of a model
 void audit_training(const AuditCase& audited, AuditFindings& findings);   // one training step
 void audit_memory(const AuditCase& audited, AuditFindings& findings);
+// Hosts of `replicas` such mappings have the routed experts that are said to lie there.
+void hosts_hold(const AuditFacts& facts, const AlternativeResult& result, double replicas,
+                AuditFindings& findings);
 void memory_fits(const AuditCase& audited, AuditFindings& findings);  // and nothing about what
 void audit_energy(const AuditCase& audited, AuditFindings& findings);
 void audit_prices(const AuditCase& audited, AuditFindings& findings);

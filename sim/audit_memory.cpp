@@ -1,10 +1,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "sim/audit_closed_form.hpp"
 #include "sim/audit_laws.hpp"
+#include "sim/audit_layout.hpp"
 
 namespace podsim {
 
@@ -123,9 +125,37 @@ void memory_holds(const AuditCase& audited, AuditFindings& findings) {
 
 }  // namespace
 
+void hosts_hold(const AuditFacts& facts, const AlternativeResult& result, double replicas,
+                AuditFindings& findings) {
+    const AuditMapping& map = facts.mapping;
+    if (!map.offloads) return;
+    const char* const law = "hosts hold the experts";
+    if (!facts.step || !facts.step->model) {
+        findings.not_checked(law, "no closed form for models of this family");
+        return;
+    }
+    const AuditModel& m = *facts.step->model;
+    const AuditHardware& hardware = facts.hardware;
+    const double hosts = std::ceil(facts.chips * replicas / hardware.host_chips);
+    const double sets = map.stage_ranks() / map.expert_parallel * replicas;
+    const double least = expert_layers(alike(m.layers)) *
+                         (m.routed_experts + map.redundant_experts) * m.expert() *
+                         facts.formats.experts.bytes * std::min(1.0, sets / hosts);
+    const double room = map.on_drives ? hardware.host_storage : hardware.host_memory;
+    const bool holds =
+        std::any_of(result.host_memory.begin(), result.host_memory.end(), [&](const auto& use) {
+            return use.ranks == hosts && same(use.capacity, room) && use.total <= use.capacity &&
+                   at_least(use.total, least);
+        });
+    findings.check(law, holds,
+                   fmt::format("{} hosts of {}, the model's experts take {} of each", hosts,
+                               bytes_text(room), bytes_text(least)));
+}
+
 void audit_memory(const AuditCase& audited, AuditFindings& findings) {
     memory_fits(audited, findings);
     memory_holds(audited, findings);
+    hosts_hold(audited.facts, audited.result, 1, findings);
 }
 
 }  // namespace podsim

@@ -1,4 +1,6 @@
 // What a rank must hold.
+#include <cmath>
+
 #include "sim/audit_closed_form.hpp"
 #include "sim/audit_layout.hpp"
 
@@ -56,7 +58,9 @@ MemoryForm memory_form(const AuditFacts& facts, const AuditModel& m, double sequ
                       audit_table_bytes +
                   (embeds ? m.positions * m.hidden * audit_table_bytes : 0) +
                   (own.last ? joining_work(m) * mixer_bytes : 0);
-    form.routed = moe_layers * slots_of_rank(map, m) * m.expert() * formats.experts.bytes;
+    const double slots = slots_of_rank(map, m);
+    const double staying = map.offloads ? std::floor(map.resident * slots + 1e-9) : slots;
+    form.routed = moe_layers * staying * m.expert() * formats.experts.bytes;
     form.shared = moe_layers * m.shared() * formats.weights.bytes /
                   (map.sees_group() ? map.tensor_parallel : 1);
     if (own.first && facts.step->images) {

@@ -9,6 +9,7 @@
 
 #include "sim/audit_closed_form.hpp"
 #include "sim/audit_laws.hpp"
+#include "sim/audit_tree.hpp"
 
 namespace podsim {
 
@@ -142,16 +143,14 @@ void conditions_sum(const ServedPool& pool, AuditFindings& findings) {
 
 // Attention and feed-forward blocks on pools of their own: a step of both is no shorter than all
 // its bytes and work on all their chips, and together they do the model's work, no less.
-void steps_of_both(const AlternativeResult& result, const Json& configuration, std::size_t index,
+void steps_of_both(const std::string& alternative, const Json& configuration, const ServedPool& own,
+                   std::size_t index, const ServedPool& other, std::size_t last,
                    AuditFindings& findings) {
-    const ServedPool& own = result.served->pools[index];
-    const std::size_t last = result.served->pools.size() - 1;
-    const ServedPool& other = result.served->pools[last];
     const auto facts_of = [&](std::size_t i, const ServedPool& pool) {
         ServedPool of_loads = pool;
         of_loads.mean_context = own.mean_context;
-        return read_audit_facts(replica_configuration(configuration, result.name, i, of_loads),
-                                result.name, "decode");
+        return read_audit_facts(replica_configuration(configuration, alternative, i, of_loads),
+                                alternative, "decode");
     };
     AuditFacts facts = facts_of(index, own);
     const AuditFacts experts = facts_of(last, other);
@@ -217,9 +216,14 @@ void pool_laws(const AlternativeResult& result, const Json& configuration, std::
                     work_text(pool.flops), work_text(peak * share_paid * span),
                     bytes_text(pool.memory_bytes), bytes_text(bandwidth * share_paid * span),
                     pool.peak_blocks, pool.kv_blocks));
+    hosts_hold(facts, result, pool.replicas, findings);
     // The mean of a convex bound is above the bound of the mean load.
     const char* law = "steps take at least what the data sheet allows";
-    if (pool.role == "attention") return steps_of_both(result, configuration, index, findings);
+    if (pool.role == "attention") {
+        const std::size_t last = result.served->pools.size() - 1;
+        return steps_of_both(result.name, configuration, pool, index, result.served->pools[last],
+                             last, findings);
+    }
     if (pool.role == "ffn") return;  // looked at with the attention pool
     if (!facts.step || !facts.step->model || !(pool.decode_steps > 0)) {
         findings.not_checked(law, pool.name + ": a family without closed forms, or no step");
@@ -287,7 +291,8 @@ void bill_sums(const AlternativeResult& result, AuditFindings& findings) {
         const double bill = result.cost[i].usd_per_hour_per_chip * chip_seconds(served) / 3600;
         const double parts = usd("usd_per_million_input_tokens", served.input_tokens) +
                              usd("usd_per_million_output_tokens", served.output_tokens) +
-                             usd("usd_per_million_tokens_of_idle_time", all);
+                             usd("usd_per_million_tokens_of_idle_time", all) +
+                             usd("usd_per_million_tokens_of_cache_tiers", all);
         const double whole = usd("usd_per_million_total_tokens", all);
         if (culprit.empty() && all > 0 &&
             !(same(parts, bill, kCounted) && same(whole, bill, kCounted)))
@@ -315,6 +320,96 @@ void energy_sums(const AlternativeResult& result, AuditFindings& findings) {
 }
 
 }  // namespace
+
+namespace {
+
+const Json* pools_of(const AlternativeResult& alternative, const Json& configuration) {
+    if (!configuration.is_object() || !configuration.contains("experiment")) return nullptr;
+    const Json& experiment = configuration["experiment"];
+    if (!experiment.is_object() || !experiment.contains("alternatives")) return nullptr;
+    for (const Json& one : experiment["alternatives"]) {
+        if (one.is_object() && one.value("name", "") == alternative.name && one.contains("pools") &&
+            one["pools"].is_array())
+            return &one["pools"];
+    }
+    return nullptr;
+}
+
+// One step of both pools as served traffic of so many sequences has it.
+std::vector<ServedPool> pair_of(const AlternativeResult& alternative, const Json& pools,
+                                double context) {
+    std::vector<ServedPool> pair(2);
+    for (std::size_t i = 0; i < pair.size(); ++i) {
+        ServedPool& pool = pair[i];
+        const AuditTree written{&pools.at(i), "pools"};
+        pool.name = written.get("name").text();
+        pool.role = written.get("role").text();
+        pool.chips = static_cast<int>(written.size("chips"));
+        pool.mean_context = context - 1;  // cached tokens; the step's own comes on top
+        pool.mean_batch = alternative.totals.sequences;
+    }
+    pair.front().decode_steps = 1;
+    pair.front().decode_step_seconds = alternative.iteration_seconds;
+    pair.front().flops = alternative.totals.matrix_flops;
+    return pair;
+}
+
+void step_rates_follow(const AlternativeResult& result, double chips, AuditFindings& findings) {
+    const double took = result.iteration_seconds, sequences = result.totals.sequences;
+    std::string culprit;
+    const auto compare = [&](const std::string& name, double expected) {
+        const Metric* metric = result.metric(name);
+        if (!culprit.empty() || (metric != nullptr && same(metric->value, expected, kCounted)))
+            return;
+        culprit = fmt::format("{}: {} in the result, {:.9g} follows", name,
+                              metric != nullptr ? fmt::format("{:.9g}", metric->value) : "nothing",
+                              expected);
+    };
+    compare("decode_tokens_per_second_per_chip", sequences / took / chips);
+    compare("time_per_output_token", took * 1e3);
+    compare("tokens_per_second_per_user", 1 / took);
+    for (std::size_t i = 0; i < result.cost.size(); ++i)
+        compare("usd_per_million_output_tokens" + (i == 0 ? "" : "_" + result.cost[i].name),
+                result.cost[i].usd_per_hour_per_chip / 3600 * chips * took / sequences * 1e6);
+    double parts = 0;
+    for (const auto& part : result.breakdown) parts += part.seconds;
+    findings.check_none("rates follow from tokens, time and chips", culprit, time_text(took));
+    findings.check("the breakdown sums to the whole", same(parts, took, kCounted),
+                   fmt::format("parts {}, the step {}", time_text(parts), time_text(took)));
+    findings.check("chips counted as packages", result.packages == chips,
+                   fmt::format("{} packages, pools have {}", result.packages, chips));
+}
+
+}  // namespace
+
+bool has_pool_pair(const AlternativeResult& alternative,
+                   const nlohmann::ordered_json& configuration) {
+    const Json* pools = pools_of(alternative, configuration);
+    return pools != nullptr && pools->size() == 2 && pools->back().is_object() &&
+           pools->back().value("role", "") == "ffn";
+}
+
+std::vector<AuditFinding> audit_pool_pair(const AlternativeResult& alternative,
+                                          const nlohmann::ordered_json& configuration) {
+    constexpr const char* law = "the configuration says what was run";
+    AuditFindings findings;
+    try {
+        const Json& workload = configuration.at("experiment").at("workload");
+        const Json written{{"context", workload.at("context")}};
+        const double context =
+            AuditTree{&written, "workload"}.get("context").number(Tokens::dimension);
+        const std::vector<ServedPool> pair =
+            pair_of(alternative, *pools_of(alternative, configuration), context);
+        const double chips = pair.front().chips + pair.back().chips;
+        steps_of_both(alternative.name, configuration, pair.front(), 0, pair.back(), 1, findings);
+        memory_fits(alternative, findings);
+        step_rates_follow(alternative, chips, findings);
+        findings.check(law, true, "read again from the result");
+        return findings.take();
+    } catch (const std::exception& error) {
+        return {{law, false, error.what()}};
+    }
+}
 
 std::vector<AuditFinding> audit_serving(const AlternativeResult& alternative,
                                         const nlohmann::ordered_json& configuration) {

@@ -13,4 +13,10 @@ namespace podsim {
 std::vector<AuditFinding> audit_serving(const AlternativeResult& alternative,
                                         const nlohmann::ordered_json& configuration);
 
+// One decode step of an attention and a feed-forward pool.
+bool has_pool_pair(const AlternativeResult& alternative,
+                   const nlohmann::ordered_json& configuration);
+std::vector<AuditFinding> audit_pool_pair(const AlternativeResult& alternative,
+                                          const nlohmann::ordered_json& configuration);
+
 }  // namespace podsim

@@ -26,7 +26,8 @@ double expert_bytes(const AuditFacts& facts, const AuditModel& m, double tokens_
     const double routed_ranks = map.expert_parallel - map.shared_ranks;
     const double arriving =
         tokens_of_rank * map.expert_parallel * m.experts_per_token / routed_ranks;
-    const double asked = map.balanced ? std::min(slots_of_rank(map, m), arriving) : 0;
+    const double asked =
+        map.balanced && !map.at_host ? std::min(slots_of_rank(map, m), arriving) : 0;
     const double routed =
         asked * m.expert() * routed_ranks / map.expert_parallel * facts.formats.experts.bytes;
     const double shared = m.shared() * facts.formats.weights.bytes *

@@ -1,6 +1,7 @@
 #include "sim/experiment.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include "base/names.hpp"
 #include "sim/audit.hpp"
 #include "sim/default_mapping.hpp"
+#include "sim/disaggregated_run.hpp"
 #include "sim/memory_shares.hpp"
 #include "sim/plan_run.hpp"
 #include "sim/replay_run.hpp"
@@ -38,6 +40,18 @@ nlohmann::ordered_json configuration_of(const Node& experiment, const Catalog& c
     return result;
 }
 
+// "a, b": of all pools, each name once, in their order.
+template <class Name>
+std::string names_of_pools(const ResolvedAlternative& alternative, const Name& name) {
+    if (alternative.pools.empty()) return name(alternative);
+    std::vector<std::string> names;
+    for (const ResolvedAlternative& pool : alternative.pools) {
+        if (std::find(names.begin(), names.end(), name(pool)) == names.end())
+            names.push_back(name(pool));
+    }
+    return fmt::format("{}", fmt::join(names, ", "));
+}
+
 AlternativeResult run_alternative(const ResolvedExperiment& experiment,
                                   const ResolvedAlternative& alternative, const RunOptions& options,
                                   RunCounts& counts) {
@@ -45,7 +59,9 @@ AlternativeResult run_alternative(const ResolvedExperiment& experiment,
     switch (experiment.spec.workload.kind) {
         case WorkloadKind::decode:
         case WorkloadKind::prefill:
-            result = run_serving_step(experiment, alternative, options, counts);
+            result = is_disaggregated_step(experiment.spec.workload, alternative)
+                         ? run_disaggregated_step(experiment, alternative, options, counts)
+                         : run_serving_step(experiment, alternative, options, counts);
             break;
         case WorkloadKind::kernel:
         case WorkloadKind::collective:
@@ -62,19 +78,21 @@ AlternativeResult run_alternative(const ResolvedExperiment& experiment,
             break;
     }
     result.name = alternative.name;
-    result.system = alternative.system.name;
-    result.chip = alternative.chip.name;
-    result.engine = alternative.engine ? alternative.engine->name : "";
-    result.kernels = alternative.kernels.name;
-    result.collectives = alternative.collectives.name;
+    const auto of_pools = [&](const auto& name) { return names_of_pools(alternative, name); };
+    result.system = of_pools([](const auto& pool) { return pool.system.name; });
+    result.chip = of_pools([](const auto& pool) { return pool.chip.name; });
+    result.engine =
+        of_pools([](const auto& pool) { return pool.engine ? pool.engine->name : std::string(); });
+    result.kernels = of_pools([](const auto& pool) { return pool.kernels.name; });
+    result.collectives = of_pools([](const auto& pool) { return pool.collectives.name; });
     result.fidelity = to_string(fidelity_of(options, alternative.chip));
     // Packets are run for one collective by itself (sim/packet_collective).
     if (options.fidelity == Fidelity::cycle && result.totals.sent_bytes > 0 &&
         experiment.spec.workload.kind != WorkloadKind::collective)
         result.warnings.emplace_back("transfers take what they take at tile: no packets are run");
-    const bool is_serving = !alternative.pools.empty();  // then of all replicas of all pools
-    if (!is_serving) result.packages = alternative.packages;
-    if (!is_serving) result.ranks = alternative.ranks;
+    const bool has_pools = !alternative.pools.empty();  // then of all replicas of all pools
+    if (!has_pools) result.packages = alternative.packages;
+    if (!has_pools) result.ranks = alternative.ranks;
     result.ranks_per_chip = alternative.chip.ranks;
     return result;
 }
@@ -167,6 +185,8 @@ ResolvedExperiment checked(Node& document, Catalog& catalog, const std::string& 
                 check_serving(resolved, alternative);
             } else if (kind == WorkloadKind::training) {
                 check_training(resolved, alternative);
+            } else if (is_disaggregated_step(resolved.spec.workload, alternative)) {
+                check_disaggregated_step(resolved, alternative);
             } else {
                 is_step(kind) ? check_step(resolved, alternative)
                               : check_single(resolved, alternative);

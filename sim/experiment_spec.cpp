@@ -89,6 +89,31 @@ void describe(Form& form, MappingSpec& mapping) {
 }
 
 template <class Form>
+void describe(Form& form, ExpertOffload& offload) {
+    form.required("to", offload.to, "where routed experts lie that the chips have no room for");
+    form.optional("resident", offload.resident,
+                  "share of a rank's routed experts that stay in its memory, the most popular "
+                  "ones; as many as find room if absent, which serving does not know",
+                  share());
+    form.optional("hit_rate", offload.hit_rate,
+                  "measured share of the experts asked for that are found there; what follows "
+                  "from popularity if absent",
+                  share());
+    form.optional("compute", offload.compute,
+                  "who works on the others: chip (their weights come over the host link), or host "
+                  "(its processors do)");
+    form.optional("prefetch", offload.prefetch,
+                  "compute chip: a layer's experts are guessed, and fetched, while the layer "
+                  "before works; every guess counts as right");
+    if (!form.ok()) return;
+    const bool by_host = offload.compute == OffloadCompute::host;
+    if (by_host && offload.to == OffloadPlace::ssd)
+        form.problem("compute", "host: its processors read its memory, not its drives", "to: host");
+    if (by_host && offload.prefetch)
+        form.problem("prefetch", "of weights that do not move", "remove it");
+}
+
+template <class Form>
 void describe(Form& form, ExpertsSpec& experts) {
     form.optional("redundant", experts.redundant, "extra copies of routed experts", non_negative());
     form.optional("shared_ranks", experts.shared_ranks,
@@ -111,6 +136,9 @@ void describe(Form& form, ExpertsSpec& experts) {
     form.optional("node_limited", experts.node_limited,
                   "training: tokens go to the scale-up domains of as many expert groups as the "
                   "model says (topk_group of n_group)");
+    form.optional("offload", experts.offload,
+                  "decode, prefill, serving: routed experts whose weights lie in the host's memory "
+                  "or on its drives");
     form.optional("popularity", experts.popularity, "how tokens spread over experts");
     if (!kAllVariants<Form> && !form.ok()) return form.ignore_unknown_keys();
     of_variant(form, experts.popularity == Popularity::zipf, "zipf_exponent", experts.zipf_exponent,
@@ -487,6 +515,7 @@ std::vector<std::string> unused_keys(const WorkloadSpec& workload, const PoolSpe
                 "mapping.engram_tables",
                 "experts.shared_ranks",
                 "experts.exchange",
+                "experts.offload",
                 "precision.kv_cache",
                 "precision.indexer",
                 "replicas",
@@ -532,11 +561,35 @@ void require_exchange(const WorkloadSpec& workload, const PoolSpec& pool,
          step ? "all_to_all, with an engine that has expert_parts" : "all_to_all or fused"});
 }
 
+// How ranks that share sequences exchange says nothing where none do, and to pools that only
+// decode, which exchange in one way; `podsim plan` may search the degree.
+void require_context_used(const ExperimentSpec& experiment, const PoolSpec& pool,
+                          std::vector<Diagnostic>& problems) {
+    if (!pool.places.has("mapping.context_exchange")) return;
+    const WorkloadKind kind = experiment.workload.kind;
+    if (kind != WorkloadKind::prefill && kind != WorkloadKind::serving) return;
+    const bool decodes = pool.role == "decode" || pool.role == "attention" || pool.role == "ffn";
+    bool is_searched = false;
+    if (const auto& plan = experiment.serving_plan) {
+        is_searched = !plan->choices.context_parallel.empty();
+        for (const PoolChoices& own : plan->pools)
+            if (own.name == pool.name && !own.choices.context_parallel.empty()) is_searched = true;
+    }
+    const bool one = pool.mapping.context_parallel() == 1 && !is_searched;
+    if (!one && !(kind == WorkloadKind::serving && decodes)) return;
+    problems.push_back({pool.places.of("mapping.context_exchange"),
+                        pool.path + ".mapping.context_exchange",
+                        one ? "says nothing where no ranks share a sequence (context_parallel 1)"
+                            : "is of prompts: a pool of role " + pool.role + " cuts the cache",
+                        one ? "context_parallel, or remove it" : "remove it"});
+}
+
 void require_used(const ExperimentSpec& experiment, std::vector<Diagnostic>& problems) {
     const std::string kind = name_of(experiment.workload.kind);
     for (const auto& alternative : experiment.alternatives) {
         for (const auto& pool : alternative.pools) {
             require_exchange(experiment.workload, pool, problems);
+            require_context_used(experiment, pool, problems);
             std::vector<std::string> unused = unused_keys(experiment.workload, pool);
             if (experiment.workload.kind != WorkloadKind::collective)
                 unused.emplace_back("packets");
@@ -594,7 +647,7 @@ void require_disaggregated(const WorkloadSpec& workload, const AlternativeSpec& 
     for (const char* key : {"faults", "autoscaling", "scheduler"})
         if (last.places.has(key))
             refuse(last, key, "is the attention pool's to say: both work as one", "remove it");
-    if (workload.serving->expert_balance)
+    if (workload.serving && workload.serving->expert_balance)
         problems.push_back({workload.places.of("expert_balance"), "workload.expert_balance",
                             "is not modelled where experts are on a pool of their own",
                             "remove it, or pools of role decode"});
@@ -604,11 +657,28 @@ void require_disaggregated(const WorkloadSpec& workload, const AlternativeSpec& 
                             "remove it, or pools of role decode"});
 }
 
-// One pool, but for serving; and of that every part of the work.
+// Feed-forward blocks see tokens and no sequences.
+void require_batch_of_attention(const AlternativeSpec& alternative,
+                                std::vector<Diagnostic>& problems) {
+    const PoolSpec& last = alternative.pools.back();
+    if (!last.batch.given()) return;
+    problems.push_back({last.places.of(last.batch.key()), last.path + "." + last.batch.key(),
+                        "is the attention pool's to say: it has the sequences", "remove it"});
+}
+
+// One pool, but for serving, and for a decode step of an attention and a feed-forward pool; and of
+// serving every part of the work.
 void require_pools(const ExperimentSpec& experiment, std::vector<Diagnostic>& problems) {
     const bool serving = experiment.workload.kind == WorkloadKind::serving;
     for (const auto& alternative : experiment.alternatives) {
         const std::string path = "alternatives." + alternative.name + ".pools";
+        const bool pair = experiment.workload.kind == WorkloadKind::decode &&
+                          alternative.pools.size() == 2 && alternative.pools.back().role == "ffn";
+        if (pair) {
+            require_disaggregated(experiment.workload, alternative, problems);
+            require_batch_of_attention(alternative, problems);
+            continue;
+        }
         if (!serving) {
             if (alternative.pools.size() != 1)
                 problems.push_back({alternative.pools_place, path,
@@ -620,7 +690,10 @@ void require_pools(const ExperimentSpec& experiment, std::vector<Diagnostic>& pr
                 if (pool.role == "serve" || pool.role == "attention" || pool.role == "ffn")
                     problems.push_back({pool.places.of("role"), pool.path + ".role",
                                         pool.role + " is of a workload of kind serving",
-                                        "decode or prefill"});
+                                        pool.role == "serve"
+                                            ? "decode or prefill"
+                                            : "of kind decode one attention pool and one ffn "
+                                              "pool, that one last"});
             }
             continue;
         }

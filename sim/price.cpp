@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <stdexcept>
 
@@ -25,6 +26,12 @@ void describe(Form& form, SystemPrice& price) {
 }
 
 template <class Form>
+void describe(Form& form, MediumPrice& price) {
+    form.required("purchase", price.purchase, "what a byte of it costs to buy: 12 USD/GB",
+                  non_negative());
+}
+
+template <class Form>
 void describe(Form& form, PriceSpec& prices) {
     form.required("title", prices.title, "name in words");
     form.required("electricity", prices.electricity, "price of energy", non_negative());
@@ -39,6 +46,9 @@ void describe(Form& form, PriceSpec& prices) {
                   "what silicon costs, for chips that are neither rented nor sold");
     form.optional("chips", prices.chips, "by chip name");
     form.optional("systems", prices.systems, "by system name");
+    form.optional("media", prices.media,
+                  "memory and drives beside the chips, by the names that cache tiers give as "
+                  "medium");
 }
 
 PriceSpec read_prices(const Node& document, const std::string& name) {
@@ -190,6 +200,68 @@ std::vector<CostBasis> cost_bases(const PriceSpec& prices, const ChipSpec& chip,
             bases.push_back(*std::move(basis));
     }
     return bases;
+}
+
+std::optional<CostBasis> basis_named(const std::vector<CostBasis>& bases, const std::string& name) {
+    for (const std::string& one : {name, std::string(name == "owned" ? "silicon" : "")}) {
+        for (const CostBasis& basis : bases) {
+            if (basis.name == one) return basis;
+        }
+    }
+    return {};
+}
+
+std::vector<std::string> common_bases(
+    const std::vector<std::pair<std::string, std::vector<CostBasis>>>& pools,
+    std::vector<std::string>& notes) {
+    std::vector<std::string> names;
+    std::string text;
+    bool is_owned = false, differ = false;
+    for (const auto& [pool, bases] : pools) {
+        text += fmt::format("{}{}:", text.empty() ? "" : "; ", pool);
+        for (const CostBasis& one : bases) {
+            text += " " + one.name;
+            is_owned = is_owned || one.name == "owned";
+            if (std::find(names.begin(), names.end(), one.name) == names.end())
+                names.push_back(one.name);
+        }
+        if (bases.empty()) text += " no price";
+    }
+    std::vector<std::string> common;
+    for (const std::string& name : names) {
+        const auto has = [&](const auto& pool) {
+            return basis_named(pool.second, name).has_value();
+        };
+        const bool is_exact = std::all_of(pools.begin(), pools.end(), [&](const auto& pool) {
+            const auto basis = basis_named(pool.second, name);
+            return basis && basis->name == name;
+        });
+        differ = differ || !is_exact;
+        if (name == "silicon" && is_owned) continue;
+        if (std::all_of(pools.begin(), pools.end(), has)) common.push_back(name);
+    }
+    if (!differ) return common;
+    std::string given;
+    for (const std::string& name : common) given += (given.empty() ? "" : ", ") + name;
+    notes.push_back(fmt::format(
+        "prices of the pools rest on different bases ({}); rent and ownership are not added up: {}",
+        text,
+        given.empty() ? "no cost is given for all of them"
+                      : given + " is given" +
+                            (is_owned ? ", a price that follows from silicon standing in for one "
+                                        "that was paid"
+                                      : "")));
+    return common;
+}
+
+MediumCost medium_cost(const PriceSpec& prices, const std::string& medium, Bytes capacity) {
+    constexpr double kHoursPerYear = 8766.0;
+    const Sourced<UsdPerByte>& price = prices.media.at(medium).purchase;
+    const double per_usd = capital_recovery_factor(prices.interest.value, prices.life_years.value) /
+                           (kHoursPerYear * prices.use.value) * (1 + prices.operations.value);
+    const auto hourly = [&](UsdPerByte each) { return (each * capacity).value() * per_usd; };
+    return {hourly(price.value), hourly(price.low.value_or(price.value)),
+            hourly(price.high.value_or(price.value))};
 }
 
 double running_usd_per_hour(const PriceSpec& prices, const SystemSpec& system) {

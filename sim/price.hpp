@@ -29,6 +29,11 @@ struct SystemPrice {
     Sourced<Usd> share_per_chip;  // host, switches, optics, racks, for one chip
 };
 
+// Memory and drives beside the chips: what caches of sessions are kept in.
+struct MediumPrice {
+    Sourced<UsdPerByte> purchase;
+};
+
 struct PriceSpec {
     std::string name, title;
     Sourced<UsdPerJoule> electricity;
@@ -36,6 +41,7 @@ struct PriceSpec {
     std::optional<SiliconPrices> silicon;  // what silicon costs, for chips without a price
     std::map<std::string, ChipPrice> chips;
     std::map<std::string, SystemPrice> systems;
+    std::map<std::string, MediumPrice> media;
 };
 
 PriceSpec read_prices(const Node& document, const std::string& name);
@@ -48,6 +54,23 @@ double capital_recovery_factor(double interest, double years);
 // has one that follows from its silicon, with a band: basis "silicon", owned at that price.
 std::vector<CostBasis> cost_bases(const PriceSpec& prices, const ChipSpec& chip,
                                   const SystemSpec& system, std::vector<std::string>& notes);
+
+// The basis of a name; "silicon", which is ownership too, where `owned` is asked for and not there.
+std::optional<CostBasis> basis_named(const std::vector<CostBasis>& bases, const std::string& name);
+
+// Of pools that are paid for together, the bases that all of them have (basis_named): rent and
+// ownership do not add up. Where they differ a note says what each pool has.
+std::vector<std::string> common_bases(
+    const std::vector<std::pair<std::string, std::vector<CostBasis>>>& pools,
+    std::vector<std::string>& notes);
+
+// What an hour of so much of a medium costs who owns it: capital and operations; its power is the
+// system's. Low and high where the price has them. Throws std::out_of_range for a medium that has
+// no price.
+struct MediumCost {
+    double usd_per_hour = 0, low = 0, high = 0;
+};
+MediumCost medium_cost(const PriceSpec& prices, const std::string& medium, Bytes capacity);
 
 // What an hour of a chip that is paid for costs: its power with cooling, and operations on that.
 double running_usd_per_hour(const PriceSpec& prices, const SystemSpec& system);

@@ -16,6 +16,7 @@
 #include "sim/aged_steps.hpp"
 #include "sim/alternative_notes.hpp"
 #include "sim/default_mapping.hpp"
+#include "sim/expert_host.hpp"
 #include "sim/replay_run.hpp"
 #include "sim/routed_collective.hpp"
 #include "sim/routing_file.hpp"
@@ -360,6 +361,7 @@ void resolve_alternative(ResolvedAlternative& result, const ResolvedExperiment& 
     result.ranks = pool.chips * result.chip.ranks;
     result.batch = pool.batch.given() ? pool.batch : workload.batch;
     if (is_step(workload.kind)) {
+        fill_offload(result, problems);
         const std::size_t known = problems.size();
         // Pools that hold half a model say how; the rule sees whole ones.
         const bool whole = pool.role != "attention" && pool.role != "ffn";
@@ -464,6 +466,22 @@ ResolvedExperiment resolve(const Node& experiment, Catalog& catalog) {
                          prices != nullptr ? prices->place : experiment.place, "prices"),
             result.spec.prices);
     });
+    // Cache tiers are paid for by what they are made of.
+    const auto look_at_media = [&](const SchedulerSettings& settings, const auto& owner) {
+        if (!settings.cache_tiers) return;
+        for (const CacheTierSetting& tier : *settings.cache_tiers) {
+            const auto& media = result.prices.media;
+            if (tier.medium.empty() || media.count(tier.medium) > 0) continue;
+            std::string known;
+            for (const auto& [name, price] : media) known += (known.empty() ? "" : ", ") + name;
+            problems.push_back(
+                at_key(owner, "scheduler.cache_tiers",
+                       fmt::format("{}: prices {} know no medium {}", tier.name, result.prices.name,
+                                   tier.medium),
+                       known.empty() ? "media of a price list of your own" : "one of: " + known));
+        }
+    };
+    if (workload.serving) look_at_media(workload.serving->scheduler, workload);
     // A replica of a serving pool is resolved as what it decodes or reads by itself.
     const auto resolved_pool = [&](const AlternativeSpec& alternative, const PoolSpec& pool) {
         for (Diagnostic& problem : timed_fault_problems(pool, workload.kind))
@@ -475,11 +493,20 @@ ResolvedExperiment resolve(const Node& experiment, Catalog& catalog) {
         if (workload.serving) {
             resolved.pool.chips = pool.chips / pool.replicas;
             resolve_alternative(resolved, replica_experiment(result, pool), catalog, problems);
+            look_at_media(pool.scheduler, pool);
+            if (pool.experts.offload.is_used() && !pool.experts.offload.resident)
+                problems.push_back(
+                    at_key(pool, "experts.offload.resident",
+                           "is missing: in serving the cache takes what the experts leave",
+                           "resident: 30 %"));
             if (workload.serving->expert_balance && result.model)
                 attempt(problems, [&] {
                     load_drift(*workload.serving->expert_balance, workload, resolved.pool,
                                *result.model, catalog);
                 });
+        } else if (pool.role == "ffn") {
+            // It has no sequences of its own: its batch is the attention pool's.
+            resolve_alternative(resolved, replica_experiment(result, pool), catalog, problems);
         } else {
             resolve_alternative(resolved, result, catalog, problems);
         }
@@ -487,7 +514,7 @@ ResolvedExperiment resolve(const Node& experiment, Catalog& catalog) {
     };
     for (const auto& alternative : result.spec.alternatives) {
         ResolvedAlternative resolved = resolved_pool(alternative, alternative.pools.front());
-        if (workload.serving) {
+        if (workload.serving || alternative.pools.size() > 1) {
             resolved.pools = {resolved};
             for (std::size_t i = 1; i < alternative.pools.size(); ++i)
                 resolved.pools.push_back(resolved_pool(alternative, alternative.pools[i]));
@@ -502,6 +529,7 @@ ResolvedExperiment resolve(const Node& experiment, Catalog& catalog) {
 RankHardware hardware_of(const ResolvedAlternative& alternative) {
     RankHardware hardware = rank_hardware(alternative.chip);
     const RankFabric fabric = rank_fabric(alternative.system, alternative.chip.ranks);
+    hardware.host_bandwidth = host_rate(alternative, hardware.host_bandwidth);
     hardware.pool_bandwidth = fabric.scale_up;
     hardware.pool_latency = fabric.scale_up_latency;
     return hardware;

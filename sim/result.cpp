@@ -185,6 +185,7 @@ Json to_json(const AlternativeResult& alternative) {
                  {"audit", list(alternative.audit)},
                  {"warnings", alternative.warnings},
                  {"neighbour", neighbour}};
+    if (!alternative.host_memory.empty()) json["host_memory"] = list(alternative.host_memory);
     if (alternative.served) json["served"] = to_json(*alternative.served);
     if (!alternative.jobs.empty()) json["jobs"] = list(alternative.jobs);
     return json;

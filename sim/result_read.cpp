@@ -240,6 +240,8 @@ AlternativeResult alternative_result(const Value& value) {
     result.warnings = value.list("warnings", [](const Value& warning) { return warning.text(); });
     if (value.json.contains("served"))
         result.served = served_traffic_of(value.at("served").json, value.below("served"));
+    if (value.json.contains("host_memory"))
+        result.host_memory = value.list("host_memory", memory_use);
     if (value.json.contains("jobs")) result.jobs = value.list("jobs", replayed_job);
     const Value neighbour = value.at("neighbour");
     if (!neighbour.json.is_null()) {

@@ -92,10 +92,11 @@ Problems timed_fault_problems(const PoolSpec& pool, WorkloadKind kind) {
         }
         for (const int replica : fault.replicas) {
             if (replica < pool.replicas) continue;
-            problems.push_back(
-                {fault.part.place, where + ".replicas",
-                 fmt::format("{}: there are {} replicas, counted from 0", replica, pool.replicas),
-                 ""});
+            problems.push_back({fault.part.place, where + ".replicas",
+                                fmt::format("{}: there {} {} replica{}, counted from 0", replica,
+                                            pool.replicas == 1 ? "is" : "are", pool.replicas,
+                                            pool.replicas == 1 ? "" : "s"),
+                                ""});
         }
     }
     return problems;

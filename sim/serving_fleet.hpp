@@ -55,6 +55,9 @@ class ServingFleet {
     AgedSteps* aged(std::size_t pool) { return pools_[pool].aged.get(); }
     const ExpertMigration& migration(std::size_t pool) const { return pools_[pool].migration; }
     const KvCapacity& capacity(std::size_t pool) const { return pools_[pool].capacity; }
+    const std::vector<CacheTierSetting>& tiers(std::size_t pool) const {
+        return pools_[pool].tiers;
+    }
     const PoolWork& work(std::size_t pool) const { return pools_[pool].work; }
     // What is broken under each condition of a pool's fabric; the first is whole.
     std::vector<std::vector<std::string>> conditions(std::size_t pool) const;

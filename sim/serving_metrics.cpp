@@ -8,7 +8,9 @@
 #include <utility>
 #include <vector>
 
+#include "sim/disaggregated_run.hpp"
 #include "sim/energy_use.hpp"
+#include "sim/expert_host.hpp"
 
 namespace podsim {
 
@@ -51,8 +53,26 @@ void add_expert_balance(const ServingMetrics& add, const ServingOutcome& out, Se
     add("rebalance_stall", ratio(waited, busy), "share");
 }
 
-// How attention and feed-forward pools share the mean decode step: who works how much of it, what a
-// layer of one micro-batch takes on each and on the way, what a token sends there and back.
+// Experts that lie outside the chips' memory, in the mean decode step of the pool that finds the
+// fewest of them.
+void add_offloaded(const ServingMetrics& add, ServingFleet& fleet) {
+    std::optional<ServingStep::Offloaded> worst;
+    for (std::size_t i = 0; i < fleet.size(); ++i) {
+        const PoolWork& work = fleet.work(i);
+        if (fleet.is_beside(i) || !(work.decode_steps > 0)) continue;
+        const double groups = fleet.replica(i).pool.mapping.data_parallel;
+        const auto one =
+            fleet.table(i).offloaded(work.decode_sequences / work.decode_steps / groups,
+                                     work.decode_contexts / work.decode_sequences);
+        if (one && (!worst || one->found < worst->found)) worst = one;
+    }
+    if (!worst) return;
+    add("experts_resident", worst->resident, "share");
+    add("experts_found", worst->found, "share");
+    add("expert_bytes_fetched_per_rank", worst->fetched.value() / 1e9, "GB");
+}
+
+// How attention and feed-forward pools share the mean decode step.
 void add_disaggregated(const ServingMetrics& add, ServingFleet& fleet) {
     for (std::size_t i = 0; i < fleet.size(); ++i) {
         if (fleet.is_beside(i) || fleet.table(i).beside() == nullptr) continue;
@@ -61,21 +81,38 @@ void add_disaggregated(const ServingMetrics& add, ServingFleet& fleet) {
         const StepLoad load{work.decode_sequences / work.decode_steps,
                             work.decode_contexts / work.decode_sequences, 0, 0};
         const DisaggregatedCost cost = fleet.table(i).disaggregated(load);
-        const double each = cost.layers * cost.batches;
-        add("attention_busy", cost.times.attention.value() / cost.seconds, "share");
-        add("feed_forward_busy", cost.times.feed_forward.value() / cost.seconds, "share");
-        add("exchange_busy",
-            max(cost.times.wire_there, cost.times.wire_back).value() / cost.seconds, "share");
-        add("attention_time_per_layer", cost.times.attention.value() / each * 1e6, "us");
-        add("feed_forward_time_per_layer",
-            cost.times.feed_forward.value() * cost.stages / each * 1e6, "us");
-        add("exchange_time_per_layer",
-            (cost.times.wire_there + cost.times.wire_back + 2.0 * each * cost.latency).value() /
-                each * 1e6,
-            "us");
-        add("exchanged_bytes_per_token_and_layer",
-            cost.moved_bytes / cost.layers / cost.tokens / 1e3, "kB");
+        add_pool_shares(add.result, add.provenance, cost);
     }
+}
+
+// Tiers below the chips' memory: what they cost in the span, what they spare.
+struct TierCost {
+    double usd = 0, low = 0, high = 0;
+    double read_tokens = 0, spared_tokens = 0;  // of prompts: computed, come up from tiers
+};
+
+// For as long as their replicas are paid for. A tier without a medium is named, and not counted.
+TierCost tier_cost(const ServingMetrics& add, const ServingOutcome& out, const ServingFleet& fleet,
+                   const PriceSpec& prices) {
+    TierCost sum;
+    for (std::size_t i = 0; i < fleet.size(); ++i) {
+        sum.read_tokens += out.pools[i].prefill_tokens;
+        sum.spared_tokens += out.pools[i].tier_tokens;
+        const double hours = out.pools[i].paid / 3600;
+        for (const CacheTierSetting& tier : fleet.tiers(i)) {
+            if (tier.medium.empty()) {
+                add.result.warnings.push_back(
+                    fmt::format("cache tier {} of {} names no medium: what it costs is not counted",
+                                tier.name, fleet.engine(i).name));
+                continue;
+            }
+            const MediumCost cost = medium_cost(prices, tier.medium, tier.capacity);
+            sum.usd += cost.usd_per_hour * hours;
+            sum.low += cost.low * hours;
+            sum.high += cost.high * hours;
+        }
+    }
+    return sum;
 }
 
 }  // namespace
@@ -128,7 +165,7 @@ void add_rates(const ServingMetrics& add, const ServingOutcome& out, ServingFlee
     add.distribution("inter_token_latency", out.inter_token_latency);
     add.distribution("end_to_end_latency", out.end_to_end);
     double busy = 0, blocks = 0, block_capacity = 0, block_seconds = 0, flops = 0, bytes = 0,
-           hits = 0, looked = 0, preempted = 0;
+           hits = 0, looked = 0, from_tiers = 0, preempted = 0;
     for (std::size_t i = 0; i < fleet.size(); ++i) {
         const PoolOutcome& pool = out.pools[i];
         busy += pool.busy / fleet.replicas(i) * fleet.chips(i);
@@ -139,6 +176,7 @@ void add_rates(const ServingMetrics& add, const ServingOutcome& out, ServingFlee
         flops += fleet.work(i).cost.flops;
         bytes += fleet.work(i).cost.memory_bytes;
         hits += pool.hit_tokens;
+        from_tiers += pool.tier_tokens;
         looked += pool.looked_up_tokens;
         preempted += static_cast<double>(pool.preemptions);
     }
@@ -146,9 +184,11 @@ void add_rates(const ServingMetrics& add, const ServingOutcome& out, ServingFlee
     add("kv_cache_occupancy", ratio(blocks, block_seconds), "share");
     add("kv_cache_blocks", block_capacity, "blocks");
     if (hits > 0) add("prefix_hit_rate", ratio(hits, looked), "share");
+    if (from_tiers > 0) add("prefix_hit_rate_of_tiers", ratio(from_tiers, looked), "share");
     add("preemptions", preempted, "sequences");
     add_expert_balance(add, out, fleet);
     add_disaggregated(add, fleet);
+    add_offloaded(add, fleet);
     add("achieved_flops", ratio(flops, chip_seconds) / 1e12, "TFLOPS");
     add("achieved_bandwidth", ratio(bytes, chip_seconds) / 1e9, "GB/s");
 }
@@ -207,6 +247,11 @@ void add_resources(AlternativeResult& result, const ServingOutcome& out, Serving
         memory.total = fleet.capacity(i).total();
         memory.capacity = fleet.capacity(i).capacity;
         result.memory.push_back(std::move(memory));
+        if (fleet.is_beside(i)) continue;
+        if (auto host = host_memory(fleet.replica(i), fleet.table(i).smallest())) {
+            host->rank_class = fmt::format("{}, {}", name, host->rank_class);
+            result.host_memory.push_back(*std::move(host));
+        }
     }
 }
 
@@ -228,21 +273,20 @@ double add_energy(AlternativeResult& result, const ServingOutcome& out, ServingF
 void add_costs(const ServingMetrics& add, const ServingOutcome& out, ServingFleet& fleet,
                const ResolvedExperiment& experiment) {
     AlternativeResult& result = add.result;
-    std::vector<std::vector<CostBasis>> pools;
+    std::vector<std::pair<std::string, std::vector<CostBasis>>> pools;
     for (std::size_t i = 0; i < fleet.size(); ++i)
-        pools.push_back(cost_bases(experiment.prices, fleet.replica(i).chip,
-                                   fleet.replica(i).system, result.warnings));
+        pools.emplace_back(fleet.engine(i).name,
+                           cost_bases(experiment.prices, fleet.replica(i).chip,
+                                      fleet.replica(i).system, result.warnings));
     const double chip_seconds = fleet.chip_seconds(out);
-    for (const CostBasis& first : pools.front()) {
-        CostBasis mean = first;
+    const TierCost tiers = tier_cost(add, out, fleet, experiment.prices);
+    for (const std::string& basis : common_bases(pools, result.warnings)) {
+        CostBasis mean = *basis_named(pools.front().second, basis);
+        mean.name = basis;
         double hourly = 0, reading = 0, writing = 0;  // USD an hour; USD of the span
-        bool everywhere = true;
         std::optional<double> low = 0.0, high = 0.0;
         for (std::size_t i = 0; i < pools.size(); ++i) {
-            const auto same = std::find_if(pools[i].begin(), pools[i].end(),
-                                           [&](const auto& one) { return one.name == first.name; });
-            everywhere = everywhere && same != pools[i].end();
-            if (!everywhere) break;
+            const auto same = basis_named(pools[i].second, basis);
             const double share = ratio(fleet.chip_seconds(i, out), chip_seconds),
                          usd = same->usd_per_hour_per_chip;
             hourly += share * usd;
@@ -253,8 +297,14 @@ void add_costs(const ServingMetrics& add, const ServingOutcome& out, ServingFlee
             reading += each * prompts;
             writing += each * (out.pools[i].busy - prompts);
         }
-        if (!everywhere) continue;
         if (pools.size() > 1) mean.parts = {{"chips of all pools", hourly}};
+        const double of_tiers = ratio(tiers.usd, chip_seconds / 3600);  // of a chip-hour
+        if (of_tiers > 0) {
+            mean.parts.emplace_back("cache tiers", of_tiers);
+            hourly += of_tiers;
+            if (low) low = *low + of_tiers * tiers.low / tiers.usd;
+            if (high) high = *high + of_tiers * tiers.high / tiers.usd;
+        }
         mean.usd_per_hour_per_chip = hourly;
         mean.low = low;
         mean.high = high;
@@ -273,8 +323,13 @@ void add_costs(const ServingMetrics& add, const ServingOutcome& out, ServingFlee
         price("usd_per_million_input_tokens", reading, out.input_tokens);
         price("usd_per_million_output_tokens", writing, out.output_tokens);
         // Engines that are always busy leave what rounding does.
-        const double idle = bill - reading - writing;
+        const double idle = bill - reading - writing - tiers.usd;
         price("usd_per_million_tokens_of_idle_time", idle > 1e-9 * bill ? idle : 0, tokens);
+        price("usd_per_million_tokens_of_cache_tiers", tiers.usd, tiers.usd > 0 ? tokens : 0);
+        // What reading cost an engine, of the prompts that tiers spared it.
+        price("usd_per_million_tokens_spared_by_cache_tiers",
+              ratio(reading, tiers.read_tokens) * tiers.spared_tokens,
+              tiers.spared_tokens > 0 ? tokens : 0);
         price("usd_per_million_total_tokens", bill, tokens);
         price("usd_per_million_output_tokens_whole_bill", bill, out.output_tokens);
         if (mean.confidence == "rumour")

@@ -26,6 +26,7 @@ struct ServingMetrics {
         (*this)(name, values.mean * 1e3, "ms");
         (*this)(name + "_p50", values.p50 * 1e3, "ms");
         (*this)(name + "_p90", values.p90 * 1e3, "ms");
+        (*this)(name + "_p95", values.p95 * 1e3, "ms");
         (*this)(name + "_p99", values.p99 * 1e3, "ms");
     }
 };

@@ -17,6 +17,38 @@ double GrowthSpec::factor() const {
     return std::pow(1 + per_month, months);
 }
 
+const std::vector<std::pair<const char*, PlanPercentile>>& names_of(const PlanPercentile*) {
+    static const std::vector<std::pair<const char*, PlanPercentile>> names = {
+        {"p50", PlanPercentile::p50},
+        {"p90", PlanPercentile::p90},
+        {"p95", PlanPercentile::p95},
+        {"p99", PlanPercentile::p99}};
+    return names;
+}
+
+double share_of(PlanPercentile percentile) {
+    switch (percentile) {
+        case PlanPercentile::p50:
+            return 0.5;
+        case PlanPercentile::p90:
+            return 0.9;
+        case PlanPercentile::p95:
+            return 0.95;
+        case PlanPercentile::p99:
+            return 0.99;
+    }
+    return 1;
+}
+
+double ServingPlanForm::may_be_late() const {
+    return 1 - (percentile ? share_of(*percentile) : good);
+}
+
+// Those that are late with the one and with the other may be all different.
+double ServingPlanForm::least_good() const {
+    return percentile ? std::max(0.0, 1 - 2 * may_be_late()) : good;
+}
+
 namespace {
 
 Diagnostic at_plan(const ResolvedExperiment& experiment, const std::string& key, std::string what,
@@ -83,6 +115,12 @@ std::vector<std::string> meaningless(const ReplicaChoices& choices, const std::s
     return keys;
 }
 
+const PoolSpec& pool_named(const ResolvedAlternative& alternative, const std::string& name) {
+    for (const ResolvedAlternative& pool : alternative.pools)
+        if (pool.pool.name == name) return pool.pool;
+    return alternative.pool;
+}
+
 }  // namespace
 
 bool ServingPlanReport::partial() const {
@@ -119,11 +157,15 @@ void check_serving_plan(const ResolvedExperiment& experiment,
                                 choices.name, key, pool->pool.role),
                     "of two pools that decode together attention has the sequences and ffn the "
                     "experts"));
-        if (pool == pools.end())
-            problems.push_back(
-                at_plan(experiment, "pools",
-                        fmt::format("{} has no pool {}", alternative.name, choices.name),
-                        "names of pools of every alternative"));
+        const auto& all = experiment.alternatives;
+        const auto has = [&](const ResolvedAlternative& one) {
+            return std::any_of(one.pools.begin(), one.pools.end(),
+                               [&](const auto& known) { return known.pool.name == choices.name; });
+        };
+        if (std::none_of(all.begin(), all.end(), has))
+            problems.push_back(at_plan(experiment, "pools",
+                                       fmt::format("no alternative has a pool {}", choices.name),
+                                       "the name of a pool of one of them"));
     }
     for (const int size : form.choices.chips_per_replica) {
         if (size <= alternative.system.chips) continue;
@@ -206,7 +248,7 @@ ServingPlanReport plan_serving(const Node& experiment, Catalog& catalog,
             problems.push_back(
                 all[i].too_slow
                     ? at_key(resolved.spec.workload, "slo", what, "a longer one, or faster chips")
-                    : at_key(resolved.alternatives[i].pool, "chips", what));
+                    : at_key(pool_named(resolved.alternatives[i], all[i].pool), "chips", what));
         }
         throw InputError(std::move(problems));
     }

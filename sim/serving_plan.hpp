@@ -55,7 +55,8 @@ struct ServingAnswer {
     std::vector<PlannedPool> pools;
     int chips = 0;
     double watts = 0;          // of all chips at what the system is built for, cooling included
-    double usd_per_month = 0;  // of the first basis; 0: no price
+    double usd_per_month = 0;  // of `basis`; 0: no price
+    std::string basis;         // the first that all pools have
     // Where replicas of a pool come and go, up to these: of the hours that are paid for.
     std::optional<double> scaled_usd_per_month;
     double mean_replicas = 0;  // of all pools, paid for
@@ -73,6 +74,7 @@ struct ServingPlanAlternative {
     ServingPlanCounts counts;
     std::optional<ServingAnswer> answer;
     std::string nothing;    // why there is no fleet, with what would help
+    std::string pool;       // that it is about, the first if ""
     bool too_slow = false;  // no batch keeps the objective
     std::vector<std::string> warnings;
 };

@@ -3,7 +3,9 @@
 // says, and a mapping it does not give is searched over all powers of two.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sim/form_variants.hpp"
@@ -21,6 +23,11 @@ struct PoolChoices {
     ReplicaChoices choices;
 };
 
+// Of a distribution of latencies, as service levels are stated.
+enum class PlanPercentile { p50, p90, p95, p99 };
+const std::vector<std::pair<const char*, PlanPercentile>>& names_of(const PlanPercentile*);
+double share_of(PlanPercentile percentile);
+
 struct GrowthSpec {
     double per_month = 0;
     double months = 12;
@@ -31,6 +38,11 @@ struct ServingPlanForm {
     ReplicaChoices choices;
     std::vector<PoolChoices> pools;  // over `choices`, of pools by their names
     double good = 0.99;              // share of requests that keep the objective
+    // Instead of `good`: of TTFT and of TPOT, each by itself, which keeps its promise.
+    std::optional<PlanPercentile> percentile;
+    // Share of the requests that may break either promise, and of those that must keep both.
+    double may_be_late() const;
+    double least_good() const;
     GrowthSpec growth;
     double burst = 1;        // times the planned rate that the fleet carries without its spares
     int spare_replicas = 0;  // of each pool, beside those that are needed
@@ -53,8 +65,10 @@ void describe_choices(Form& form, ReplicaChoices& choices) {
     list("expert_parallel", choices.expert_parallel, "degrees to try; all that divide if absent");
     list("max_num_seqs", choices.max_num_seqs,
          "serving: batch limits to try; the scheduler's if absent");
-    list("max_num_batched_tokens", choices.max_num_batched_tokens,
-         "serving: tokens of a step to try; the scheduler's if absent");
+    list(
+        "max_num_batched_tokens", choices.max_num_batched_tokens,
+        "serving: tokens of a step to try; the scheduler's if absent, and without those 2048, 8192 "
+        "and 32768");
 }
 
 template <class Form>
@@ -77,6 +91,12 @@ void describe(Form& form, ServingPlanForm& plan) {
     form.optional("pools", plan.pools, "serving: lists for pools by their names");
     form.optional("good", plan.good, "serving: share of requests that have to keep the slo",
                   share_above_zero());
+    form.optional("percentile", plan.percentile,
+                  "serving: instead of good, of TTFT and of TPOT each by itself, that has to keep "
+                  "its promise: p50, p90, p95 or p99");
+    if (form.ok() && plan.percentile && form.has("good"))
+        form.problem("percentile", "beside good: both say how many requests may be late",
+                     "one of them");
     form.optional("growth", plan.growth, "serving: traffic that the fleet is bought for");
     form.optional("burst", plan.burst,
                   "serving: times the planned rate that the fleet has to carry without spares",

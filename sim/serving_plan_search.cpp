@@ -65,6 +65,8 @@ class AlternativeSearch {
     void keep_standing(const Counts& all, ServingAnswer& answer);
     void count_paid_hours(const Combination& combination, ServingAnswer& answer) const;
     void explain();
+    bool keeps(double good, double late_first, double late_tokens, double lost,
+               double arrived) const;
     double planned() const { return form_.growth.factor(); }
 
     const PlanGroundwork& ground_;
@@ -82,6 +84,14 @@ class AlternativeSearch {
     int least_chips_ = 0;
     std::string last_why_;
 };
+
+// Whether so many of `arrived` requests are enough: good ones, or by a percentile those that were
+// late with either promise or lost.
+bool AlternativeSearch::keeps(double good, double late_first, double late_tokens, double lost,
+                              double arrived) const {
+    if (!form_.percentile) return ratio(good, arrived) >= form_.good;
+    return std::max(late_first, late_tokens) + lost <= form_.may_be_late() * arrived * (1 + 1e-9);
+}
 
 double AlternativeSearch::usd(const Combination& combination, const Counts& counts) const {
     double sum = 0;
@@ -195,7 +205,10 @@ Trial AlternativeSearch::run(const Combination& combination, const Counts& count
     Trial trial;
     trial.stopped = out.stopped;
     trial.good = ratio(out.good, static_cast<double>(out.arrived));
-    trial.kept = !out.stopped && trial.good >= form_.good;
+    trial.kept =
+        !out.stopped &&
+        keeps(out.good, static_cast<double>(out.late_first), static_cast<double>(out.late_tokens),
+              static_cast<double>(out.timed_out + out.rejected), static_cast<double>(out.arrived));
     // What is rarer than a tenth of the other is its consequence.
     const double first = static_cast<double>(out.late_first + out.timed_out + out.rejected),
                  tokens = static_cast<double>(out.late_tokens);
@@ -391,6 +404,7 @@ ServingAnswer AlternativeSearch::answer(const Combination& combination, const Co
     answer.chips = chips(combination, all);
     answer.watts = watts(combination, all);
     answer.usd_per_month = usd_per_hour * kHoursOfMonth;
+    answer.basis = combination.front()->basis;
     answer.good = best_good_;
     answer.experiment = winner_document(combination, counts);
     if (ground_.stop && ground_.stop()) return answer;
@@ -420,8 +434,13 @@ AlternativeResult AlternativeSearch::run_winner(const Node& experiment) {
 // same share of those that come and go, found by halves.
 void AlternativeSearch::keep_standing(const Counts& all, ServingAnswer& answer) {
     const auto kept = [&](const AlternativeResult& result) {
+        const ServedTraffic& served = *result.served;
         const Metric* good = result.metric("goodput_share");
-        return good == nullptr || good->value >= form_.good;
+        const auto arrived = static_cast<double>(served.arrived);
+        return good == nullptr ||
+               keeps(good->value * arrived, static_cast<double>(served.late_first),
+                     static_cast<double>(served.late_tokens),
+                     static_cast<double>(served.timed_out + served.rejected), arrived);
     };
     const auto rule = [&](std::size_t pool) -> const std::optional<AutoscalingSpec>& {
         return written_.pools[pool].pool.autoscaling;
@@ -485,15 +504,18 @@ void AlternativeSearch::count_paid_hours(const Combination& combination,
 
 // Why there is no fleet.
 void AlternativeSearch::explain() {
-    for (const PoolCandidates& pool : pools_) {
+    for (std::size_t i = 0; i < pools_.size(); ++i) {
+        const PoolCandidates& pool = pools_[i];
         if (!pool.found.empty()) continue;
+        const bool beside = pool.do_not_fit > 0 ? pool.misfit_beside : pool.refusal_beside;
+        result_.pool = (beside ? written_.pools.back() : written_.pools[i]).pool.name;
         const ServiceObjective& slo = ground_.experiment.spec.workload.serving->slo;
         if (pool.too_slow > 0) {
             result_.too_slow = true;
             result_.nothing = fmt::format(
                 "no batch keeps the objective for {:.4g} % of the requests: served alone they "
                 "reach",
-                form_.good * 100);
+                form_.least_good() * 100);
             if (pool.best_first_token > 0)
                 result_.nothing += fmt::format(
                     " a TTFT of {}{} at best ({})", to_string(Seconds(pool.best_first_token)),
@@ -513,8 +535,13 @@ void AlternativeSearch::explain() {
         }
         result_.nothing =
             pool.do_not_fit > 0
-                ? fmt::format("the model leaves no room for a KV cache in any of {} replicas: {}",
-                              pool.do_not_fit, pool.first_misfit)
+                ? fmt::format("the model leaves no room for a KV cache in {}: {}",
+                              pool.do_not_fit == 1
+                                  ? "the one replica there may be"
+                                  : fmt::format("any of {} replicas", pool.do_not_fit),
+                              pool.first_misfit)
+            : pool.looked_at == 1
+                ? "the one replica there may be cannot be: " + pool.first_refusal
                 : fmt::format("none of {} replicas can be: {}", pool.looked_at, pool.first_refusal);
         return;
     }
@@ -543,10 +570,27 @@ ServingPlanAlternative AlternativeSearch::take() {
         if (!result_.partial) explain();
         return std::move(result_);
     }
-    for (const Combination& combination : combinations()) {
-        if (options_.stop && options_.stop()) break;
-        search(combination);
-    }
+    // Tokens of a step that nobody listed are looked at last, of the replicas that were best; of
+    // all where none did.
+    const std::vector<Combination> all = combinations();
+    const auto refines = [](const Combination& one) {
+        return std::any_of(one.begin(), one.end(),
+                           [](const auto* pool) { return pool->setting.refines; });
+    };
+    const auto look = [&](const auto& wanted) {
+        for (const Combination& combination : all) {
+            if (options_.stop && options_.stop()) break;
+            if (wanted(combination)) search(combination);
+        }
+    };
+    look([&](const Combination& one) { return !refines(one); });
+    const std::optional<Combination> first = best_;
+    look([&](const Combination& one) {
+        if (!refines(one)) return false;
+        for (std::size_t i = 0; first && i < one.size(); ++i)
+            if (!one[i]->setting.is_like((*first)[i]->setting)) return false;
+        return true;
+    });
     if (best_) {
         result_.answer = answer(*best_, best_counts_);
         result_.warnings = result_.answer->result.warnings;

@@ -31,6 +31,12 @@ void turn(Node& pool, const PoolSetting& setting, const Place& place) {
     if (setting.pipeline_parallel) set("mapping.pipeline_parallel", *setting.pipeline_parallel);
     if (setting.data_parallel) set("mapping.data_parallel", *setting.data_parallel);
     if (setting.expert_parallel) set("mapping.expert_parallel", *setting.expert_parallel);
+    // Where no ranks share a sequence there is no way in which they exchange.
+    if (Node* mapping = pool.find("mapping"); mapping != nullptr) {
+        const Node* sharing = mapping->find("context_parallel");
+        if (sharing == nullptr || setting.context_parallel.value_or(2) == 1)
+            drop(*mapping, "context_exchange");
+    }
     if (setting.max_num_seqs) set("scheduler.max_num_seqs", *setting.max_num_seqs);
     if (setting.max_num_batched_tokens)
         set("scheduler.max_num_batched_tokens", *setting.max_num_batched_tokens);
@@ -75,9 +81,10 @@ std::vector<std::optional<T>> or_as_written(const std::vector<T>& values) {
 }
 
 // Every combination, before anything of it is looked at. Of two pools that decode together the
-// attention pool has sequences and the other one experts.
-std::vector<PoolSetting> settings_of(ReplicaChoices choices,
-                                     const ResolvedAlternative& as_written) {
+// attention pool has sequences and the other one experts. `is_given`: the workload's scheduler says
+// how many tokens a step takes.
+std::vector<PoolSetting> settings_of(ReplicaChoices choices, const ResolvedAlternative& as_written,
+                                     bool is_given) {
     const PoolSpec& pool = as_written.pool;
     const bool beside = pool.role == "ffn";
     if (pool.role == "attention") choices.expert_parallel.clear();
@@ -86,6 +93,12 @@ std::vector<PoolSetting> settings_of(ReplicaChoices choices,
         choices.max_num_seqs.clear();
         choices.max_num_batched_tokens.clear();
     }
+    // What a step takes at most decides between TTFT and TPOT: a few that engines run with, where
+    // nobody says.
+    const bool reads = !beside && role_of(pool) != PoolRole::decode;
+    const bool by_default = reads && choices.max_num_batched_tokens.empty() &&
+                            !pool.scheduler.max_num_batched_tokens && !is_given;
+    if (by_default) choices.max_num_batched_tokens = {2048, 8192, 32768};
     std::vector<PoolSetting> settings;
     std::vector<int> sizes = choices.chips_per_replica;
     const bool free_size = !sizes.empty();
@@ -122,6 +135,9 @@ std::vector<PoolSetting> settings_of(ReplicaChoices choices,
         turn_each(&PoolSetting::max_num_seqs, or_as_written(choices.max_num_seqs));
         turn_each(&PoolSetting::max_num_batched_tokens,
                   or_as_written(choices.max_num_batched_tokens));
+        for (PoolSetting& each : turned)
+            each.refines = by_default &&
+                           each.max_num_batched_tokens != SchedulerKnobs().max_num_batched_tokens;
         settings.insert(settings.end(), turned.begin(), turned.end());
     }
     return settings;
@@ -130,14 +146,16 @@ std::vector<PoolSetting> settings_of(ReplicaChoices choices,
 class Candidates {
   public:
     Candidates(const PlanGroundwork& ground, std::size_t alternative, std::size_t pool)
-        : ground_(ground), alternative_(alternative), pool_(pool) {}
+        : ground_(ground), alternative_(alternative), pool_(pool), basis_(first_basis()) {}
 
     PoolCandidates take() {
         const std::vector<ResolvedAlternative>& pools =
             ground_.experiment.alternatives[alternative_].pools;
         const auto settings = [&](const ResolvedAlternative& pool) {
             return settings_of(choices_of(*ground_.experiment.spec.serving_plan, pool.pool.name),
-                               pool);
+                               pool,
+                               ground_.experiment.spec.workload.serving->scheduler
+                                   .max_num_batched_tokens.has_value());
         };
         std::vector<std::optional<PoolSetting>> others = {std::nullopt};
         if (pools[pool_].pool.role == "attention") {
@@ -173,9 +191,14 @@ class Candidates {
                 other.expert_parallel.value_or(0)};
     }
 
-    void refuse(const std::string& why) {
+    void refuse(const Diagnostic& why) {
         ++result_.refused;
-        if (result_.first_refusal.empty()) result_.first_refusal = why;
+        if (!result_.first_refusal.empty()) return;
+        result_.first_refusal = why.what;
+        const auto& pools = ground_.experiment.alternatives[alternative_].pools;
+        const std::string& beside = pools.back().pool.path;
+        result_.refusal_beside = has_beside(ground_.experiment.alternatives[alternative_]) &&
+                                 why.path.rfind(beside + ".", 0) == 0;
     }
 
     // The replica of a setting with its table, or nothing where it cannot be.
@@ -210,7 +233,7 @@ class Candidates {
                 made->replica, fidelity, ground_.cache_folder, std::move(both));
             made->table->check();
         } catch (const InputError& error) {
-            why_[key] = error.diagnostics().front().what;
+            why_[key] = error.diagnostics().front();
             made.reset();
         }
         return grounds_[key] = std::move(made);
@@ -238,7 +261,10 @@ class Candidates {
         if (capacity.blocks < 1) return note_misfit(setting, capacity);
         if (beside) {
             const KvCapacity held = table.memory_beside(knobs.scheduler);
-            if (held.total() > held.capacity) return note_misfit(*beside, held);
+            if (held.total() > held.capacity) {
+                result_.misfit_beside = result_.misfit_beside || result_.first_misfit.empty();
+                return note_misfit(*beside, held);
+            }
         }
         BoundReplica replica{role, knobs.scheduler, capacity.blocks,
                              workload.speculation.tokens_per_step(),
@@ -246,7 +272,7 @@ class Candidates {
         const long groups = replica.groups;
         replica.knobs.max_num_seqs *= groups;
         replica.knobs.max_num_batched_tokens *= groups;
-        const double good = ground_.experiment.spec.serving_plan->good;
+        const double good = ground_.experiment.spec.serving_plan->least_good();
         one.bound = serving_bound(ground_.demand, replica, good, table);
         if (one.bound.kept_alone < good) return note_slow(one);
         pay_for(one);
@@ -279,27 +305,52 @@ class Candidates {
         note(one.bound.each_token_alone, result_.best_each_token, result_.best_each_how);
     }
 
+    double tier_usd_per_hour(const ResolvedAlternative& replica) const {
+        double usd = 0;
+        const ReplicaKnobs knobs =
+            knobs_of(ground_.experiment.spec.workload.serving->scheduler, replica.pool.scheduler);
+        for (const CacheTierSetting& tier : knobs.cache_tiers)
+            if (!tier.medium.empty())
+                usd +=
+                    medium_cost(ground_.experiment.prices, tier.medium, tier.capacity).usd_per_hour;
+        return usd;
+    }
+
+    // The first basis that all pools of the alternative have; "": none, and chips are counted.
+    std::string first_basis() const {
+        std::vector<std::pair<std::string, std::vector<CostBasis>>> pools;
+        std::vector<std::string> notes;
+        for (const auto& pool : ground_.experiment.alternatives[alternative_].pools)
+            pools.emplace_back(pool.pool.name, cost_bases(ground_.experiment.prices, pool.chip,
+                                                          pool.system, notes));
+        const std::vector<std::string> common = common_bases(pools, notes);
+        return common.empty() ? "" : common.front();
+    }
+
     // Of a pair both have to have a price, else chips are counted.
     void pay_for(ReplicaCandidate& one) const {
         std::vector<const ResolvedAlternative*> pools = {&one.replica};
         if (one.beside) pools.push_back(&*one.ground->beside);
         double usd = 0;
-        one.priced = true;
+        one.basis = basis_;
+        one.priced = !basis_.empty();
         for (const ResolvedAlternative* pool : pools) {
             std::vector<std::string> notes;
-            const auto bases =
-                cost_bases(ground_.experiment.prices, pool->chip, pool->system, notes);
-            one.priced = one.priced && !bases.empty();
-            if (!bases.empty()) usd += bases.front().usd_per_hour_per_chip * pool->packages;
+            if (!one.priced) break;
+            const auto basis = basis_named(
+                cost_bases(ground_.experiment.prices, pool->chip, pool->system, notes), basis_);
+            usd += basis->usd_per_hour_per_chip * pool->packages;
         }
+        if (one.priced) usd += tier_usd_per_hour(one.replica);
         one.usd_per_hour = one.priced ? usd : one.packages();
     }
 
     const PlanGroundwork& ground_;
     std::size_t alternative_, pool_;
+    std::string basis_;
     PoolCandidates result_;
     std::map<Key, std::shared_ptr<ReplicaGround>> grounds_;
-    std::map<Key, std::string> why_;
+    std::map<Key, Diagnostic> why_;
 };
 
 }  // namespace
@@ -325,6 +376,13 @@ Node plan_document(const Node& document, std::size_t alternative,
     for (std::size_t i = 0; i < grown.streams.size(); ++i)
         scale_rate(streams != nullptr ? streams->items[i] : written, grown.streams[i], place);
     return result;
+}
+
+bool PoolSetting::is_like(const PoolSetting& other) const {
+    return chips == other.chips && tensor_parallel == other.tensor_parallel &&
+           context_parallel == other.context_parallel && data_parallel == other.data_parallel &&
+           expert_parallel == other.expert_parallel &&
+           pipeline_parallel == other.pipeline_parallel && max_num_seqs == other.max_num_seqs;
 }
 
 PoolCandidates pool_candidates(const PlanGroundwork& ground, std::size_t alternative,

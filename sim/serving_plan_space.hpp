@@ -21,6 +21,11 @@ struct PoolSetting {
     bool free_mapping = false;  // data parallelism follows, whatever the file says
     bool free_experts = false;  // and expert parallelism
     std::optional<long> max_num_seqs, max_num_batched_tokens;
+    // Of tokens of a step that nobody listed, other than the usual ones: tried once the rest of the
+    // replica is known.
+    bool refines = false;
+    // But for the tokens of a step.
+    bool is_like(const PoolSetting& other) const;
 };
 
 // The experiment of one alternative with its pools turned so, without its plan, its traffic at
@@ -44,6 +49,7 @@ struct ReplicaCandidate {
     ResolvedAlternative replica;  // with its knobs, of one replica
     ServingBound bound;
     bool priced = false;
+    std::string basis;        // of the price, "" where there is none
     double usd_per_hour = 0;  // of a replica; its chips where no price is known
     double watts = 0;         // of a replica at most, what cools it included
     int packages() const;     // of a replica
@@ -53,6 +59,8 @@ struct PoolCandidates {
     std::vector<ReplicaCandidate> found;  // that may do, the cheapest bound first
     long looked_at = 0, refused = 0, do_not_fit = 0, too_slow = 0;
     std::string first_refusal, first_misfit;
+    // Those are of the feed-forward pool beside.
+    bool refusal_beside = false, misfit_beside = false;
     // Of those too slow, the best each served alone, and how.
     double best_first_token = 0, best_each_token = 0;
     std::string best_first_how, best_each_how;

@@ -63,6 +63,7 @@ void fields(Visitor& visit, ServedPool& pool) {
     visit("peak_sequences", pool.peak_sequences, "at once on a replica");
     visit("hit_tokens", pool.hit_tokens, "of prompts, found in the cache");
     visit("looked_up_tokens", pool.looked_up_tokens, "of prompts");
+    visit("tier_tokens", pool.tier_tokens, "of those found, in tiers below the chips' memory");
     visit("step_points", pool.step_points, "steps worked out for the table");
     visit("step_error_mean", pool.step_error_mean, "interpolated against worked out, mean");
     visit("step_error_worst", pool.step_error_worst, "the largest of them");
@@ -108,6 +109,8 @@ void fields(Visitor& visit, ServedTraffic& served) {
     visit("rejected", served.rejected, "requests");
     visit("timed_out", served.timed_out, "requests");
     visit("in_flight", served.in_flight, "requests, where the run was ended");
+    visit("late_first", served.late_first, "finished, the first token later than was promised");
+    visit("late_tokens", served.late_tokens, "finished, their tokens slower than was promised");
     visit("retried", served.retried, "begun again after a failure, each time counted");
     visit("skipped_rows", served.skipped_rows, "of the trace, with something wrong");
     visit("input_tokens", served.input_tokens, "of finished requests");

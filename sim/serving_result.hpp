@@ -38,7 +38,7 @@ struct ServedPool {
     long waited_for_start = 0;               // requests
     std::vector<double> replicas_over_time;  // paid for, means over equal parts of the span
     long preemptions = 0, peak_blocks = 0, peak_sequences = 0;
-    double hit_tokens = 0, looked_up_tokens = 0;
+    double hit_tokens = 0, looked_up_tokens = 0, tier_tokens = 0;
     long step_points = 0;  // of its step table, worked out
     double step_error_mean = 0, step_error_worst = 0;
     long step_error_samples = 0;
@@ -59,7 +59,8 @@ struct ServedTraffic {
     bool partial = false;  // ended by a signal: all else is of what had ended by then
     double span_seconds = 0;
     long arrived = 0, finished = 0, rejected = 0, timed_out = 0, in_flight = 0;
-    long retried = 0;  // begun again after a failure of their replica
+    long late_first = 0, late_tokens = 0;  // finished, but without the one or the other promise
+    long retried = 0;                      // begun again after a failure of their replica
     long skipped_rows = 0;
     double input_tokens = 0, cached_tokens = 0, output_tokens = 0, recomputed_tokens = 0;
     double number_integral = 0, sojourn_sum = 0;  // of Little's law, request-seconds

@@ -87,6 +87,7 @@ ServedPool served_pool(ServingFleet& fleet, std::size_t i, const PoolOutcome& ou
     pool.peak_sequences = out.peak_sequences;
     pool.hit_tokens = out.hit_tokens;
     pool.looked_up_tokens = out.looked_up_tokens;
+    pool.tier_tokens = out.tier_tokens;
     if (fleet.is_beside(i)) return pool;  // of one table with the attention pool's
     pool.step_points = fleet.table(i).points();
     const InterpolationError error = fleet.table(i).error(kErrorSamples, seed);
@@ -105,6 +106,8 @@ ServedTraffic served_of(ServingFleet& fleet, const ServingOutcome& out, std::uin
     served.rejected = out.rejected;
     served.timed_out = out.timed_out;
     served.in_flight = out.in_flight;
+    served.late_first = out.late_first;
+    served.late_tokens = out.late_tokens;
     served.retried = out.retried;
     served.skipped_rows = fleet.stream().counts->skipped;
     served.input_tokens = out.input_tokens;

@@ -16,6 +16,7 @@ namespace podsim {
 // Memory below the chips' that keeps prefixes, of a replica.
 struct CacheTierSetting {
     std::string name;
+    std::string medium;  // of the price list; "": not paid for
     Bytes capacity{0.0};
     BytesPerSecond bandwidth{0.0};
     Seconds latency{0.0};
@@ -70,6 +71,9 @@ void describe(Form& form, ServiceObjective& slo) {
 template <class Form>
 void describe(Form& form, CacheTierSetting& tier) {
     form.required("name", tier.name, "host, pool, ssd");
+    form.optional("medium", tier.medium,
+                  "what it is made of, by the price list's names (ddr5, nvme, ...): for what "
+                  "keeping sessions costs; not counted if absent");
     form.required("capacity", tier.capacity, "for one replica", positive());
     form.required("bandwidth", tier.bandwidth, "at which one replica's caches come up from it",
                   positive());

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "sim/expert_host.hpp"
 #include "sim/metrics.hpp"
 #include "workloads/step_parts.hpp"
 
@@ -84,7 +85,29 @@ StepSpec StepCase::spec(long batch) const {
         spec.chunk = static_cast<long>(workload.chunk.value());
         spec.images = experiment_.images;
     }
+    ExpertOffload& offload = spec.experts.offload;
+    if (offload.is_used() && !offload.resident) offload.resident = most_resident(spec);
     return spec;
+}
+
+// Of a rank's experts the largest share that finds room beside all else; 0 too where none does, or
+// where the step does not work out.
+double StepCase::most_resident(StepSpec spec) const {
+    try {
+        require_consistent(spec);
+        const long slots = expert_layout(spec).slots_per_rank;
+        const auto fits_with = [&](long staying) {
+            spec.experts.offload.resident =
+                static_cast<double>(staying) / static_cast<double>(slots);
+            return fullest(step_memory(spec, expert_layout(spec))).total() <=
+                   hardware_.hbm_capacity;
+        };
+        if (fits_with(slots)) return 1;
+        const long most = fits_with(0) ? largest(0, slots, fits_with) : 0;
+        return static_cast<double>(most) / static_cast<double>(slots);
+    } catch (const StepError&) {
+        return 0;
+    }
 }
 
 ServingStep StepCase::build(long batch) const {
@@ -241,6 +264,7 @@ void StepCase::check() const {
     for (const auto& what : costs.transfers)
         problems.push_back(at_key(alternative_.pool, "collectives", what));
     try {
+        require_host_memory(alternative_, spec(batch));
         require_memory(step);
     } catch (const InputError& error) {
         problems.insert(problems.end(), error.diagnostics().begin(), error.diagnostics().end());

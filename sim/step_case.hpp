@@ -57,6 +57,7 @@ class StepCase {
     Diagnostic at_step(const StepError& error) const;
     long smallest() const;  // a sequence for each micro-batch
     bool fits(long batch) const;
+    double most_resident(StepSpec spec) const;
     void require_memory(const ServingStep& step) const;
     // Tokens of a prompt that one pass may take so that `batch` fits; 0 where none helps.
     long largest_chunk(long batch) const;

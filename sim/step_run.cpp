@@ -9,6 +9,7 @@
 #include "sim/cost_file.hpp"
 #include "sim/cost_metrics.hpp"
 #include "sim/energy_use.hpp"
+#include "sim/expert_host.hpp"
 #include "sim/metrics.hpp"
 #include "sim/step_case.hpp"
 #include "workloads/step_parts.hpp"
@@ -82,6 +83,11 @@ void add_metrics(AlternativeResult& result, const StepRun& run,
     const WorkloadSpec& workload = experiment.spec.workload;
     add("batch_per_chip", batch_per_chip, "sequences");
     if (run.step.expert_imbalance) add("expert_imbalance", *run.step.expert_imbalance, "ratio");
+    if (const auto& offloaded = run.step.offloaded) {
+        add("experts_resident", offloaded->resident, "share");
+        add("experts_found", offloaded->found, "share");
+        add("expert_bytes_fetched_per_rank", offloaded->fetched.value() / 1e9, "GB");
+    }
     if (workload.kind == WorkloadKind::prefill) {
         const double per_chip = sequences / alternative.packages;
         add("prefill_tokens_per_second_per_chip",
@@ -116,6 +122,7 @@ void add_metrics(AlternativeResult& result, const StepRun& run,
                  mean_use(result, run.step.program, "scale-out receive")),
         "share");
     add("utilization_host", host_use(run), "share");
+    for (const auto& use : result.host_memory) add("host_memory_used", use.total / 1e9, "GB");
     double peak = 0;
     for (const auto& use : result.memory) peak = std::max(peak, use.total);
     add("memory_peak", peak / 1e9, "GB");
@@ -180,6 +187,8 @@ AlternativeResult answer_of(const StepRun& run, const ResolvedExperiment& experi
         {engine.kernel_gap.confidence, engine.host_step.confidence, engine.rank_skew.confidence}};
     AlternativeResult result = assemble(input, timeline);
     result.memory = memory_use(run.step, alternative);
+    if (const auto host = host_memory(alternative, step_case.spec(batch)))
+        result.host_memory.push_back(*host);
     const double groups = alternative.pool.mapping.data_parallel;
     result.totals.sequences = groups * static_cast<double>(run.step.sequences_per_group);
     // A prefill takes in what it computes and yields the first token of each sequence.

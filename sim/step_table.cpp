@@ -7,6 +7,7 @@
 
 #include "base/random.hpp"
 #include "sim/energy_use.hpp"
+#include "sim/expert_host.hpp"
 #include "sim/task_facts.hpp"
 #include "workloads/step_parts.hpp"
 
@@ -123,7 +124,7 @@ const MemoryNeed& fullest(const std::vector<MemoryNeed>& needs) {
 bool is_of_own_tokens(const AssemblyInput& input, const Task& task) {
     if (task.kind == TaskKind::host) return false;
     const std::string name = name_of(input, task);
-    for (const char* shared : {"expert", "dispatch", "combine", "token all-gather"}) {
+    for (const char* shared : {"expert", "dispatch", "combine", "token all-gather", "host_link_"}) {
         if (name.rfind(shared, 0) == 0) return false;
     }
     return true;
@@ -479,6 +480,11 @@ double StepTable::expert_imbalance(double sequences, double context) const {
     return build_step(decode_spec(sequences, context)).expert_imbalance.value_or(1.0);
 }
 
+std::optional<ServingStep::Offloaded> StepTable::offloaded(double sequences, double context) const {
+    if (beside_ || !replica_.pool.experts.offload.is_used()) return {};
+    return build_step(decode_spec(sequences, context)).offloaded;
+}
+
 StepSpec StepTable::smallest() const {
     return decode_spec(1, kShortest);
 }
@@ -530,12 +536,15 @@ KvCapacity StepTable::capacity(const SchedulerKnobs& knobs, double utilization,
                                  static_cast<double>(knobs.max_num_batched_tokens), scale);
     const StepSpec batch = decode_spec(static_cast<double>(knobs.max_num_seqs), kShortest);
     const MemoryNeed reading = memory(work), writing = memory(batch);
+    const double fetched =
+        std::max(part_of(reading, "expert buffers"), part_of(writing, "expert buffers"));
+    if (fetched > 0) result.parts.push_back({"expert buffers", fetched});
     const double activations =
                      std::max(part_of(reading, "activations"), part_of(writing, "activations")),
                  buffers = std::max(part_of(reading, "exchange buffers"),
                                     part_of(writing, "exchange buffers"));
     result.capacity = hardware_.hbm_capacity.value();
-    double taken = 0;
+    double taken = fetched;
     if (replica_.pool.mapping.context_parallel() > 1) {
         StepSpec long_prompt = prefill_spec(1, static_cast<double>(longest), scale);
         const double passed = part_of(memory(long_prompt), "context buffers");
@@ -546,6 +555,7 @@ KvCapacity StepTable::capacity(const SchedulerKnobs& knobs, double utilization,
         const double bytes = part == "activations"        ? activations
                              : part == "exchange buffers" ? buffers
                              : part == "KV cache"         ? 0
+                             : part == "expert buffers"   ? 0
                                                           : size.value();
         if (!(bytes > 0)) continue;
         result.parts.push_back({part, bytes});
@@ -572,6 +582,7 @@ void StepTable::check(long most) {
     for (const StepError& problem : step_problems(smallest))
         problems.push_back(at_key(replica_.pool, problem.key, problem.reason));
     if (!problems.empty()) throw InputError(std::move(problems));
+    require_host_memory(replica_, smallest);
     double scale = 1;
     for (const StepSpec& spec : {smallest, prefill_spec(256, kShortest, scale)}) {
         const ServingStep step = build_step(spec);

@@ -91,6 +91,9 @@ class StepTable {
     // rank over the mean; 1 where experts are equal, or the model has none.
     double expert_imbalance(double sequences, double context) const;
 
+    // Of a decode step like that, where routed experts lie outside the chips' memory.
+    std::optional<ServingStep::Offloaded> offloaded(double sequences, double context) const;
+
     // At so many random loads within the cells that are filled.
     InterpolationError error(int samples, std::uint64_t seed);
 

@@ -34,6 +34,17 @@ bool runs_kernels(const std::set<std::string>& kinds) {
     });
 }
 
+// A result of several pools has the names of all, "a, b".
+std::vector<std::string> names_in(const std::string& joined) {
+    std::vector<std::string> names;
+    for (std::size_t begin = 0; begin < joined.size();) {
+        const std::size_t end = std::min(joined.find(", ", begin), joined.size());
+        names.push_back(joined.substr(begin, end - begin));
+        begin = end + 2;
+    }
+    return names;
+}
+
 }  // namespace
 
 void add_once(const FitUse& fit, std::vector<FitUse>& fits) {
@@ -52,28 +63,28 @@ void add_fits_of_run(const AlternativeResult& result, Catalog& catalog, const Pl
                      std::vector<FitUse>& fits) {
     std::set<std::string> kinds;
     for (const OperatorRow& row : result.operators) kinds.insert(row.kind);
-    if (!result.kernels.empty() && runs_kernels(kinds)) {
-        const KernelLibrarySpec library = read_kernel_library(
-            catalog.load("kernels", result.kernels, place, "kernels"), result.kernels);
-        for (const std::string& part : parts_of(library)) {
-            if (decides(part, kinds)) add_fit_of_part(library, part, fits);
+    if (runs_kernels(kinds)) {
+        for (const std::string& name : names_in(result.kernels)) {
+            const KernelLibrarySpec library =
+                read_kernel_library(catalog.load("kernels", name, place, "kernels"), name);
+            for (const std::string& part : parts_of(library)) {
+                if (decides(part, kinds)) add_fit_of_part(library, part, fits);
+            }
         }
     }
-    if (!result.collectives.empty()) {
-        const CollectiveLibrarySpec library = read_collective_library(
-            catalog.load("collectives", result.collectives, place, "collectives"),
-            result.collectives);
+    for (const std::string& name : names_in(result.collectives)) {
+        const CollectiveLibrarySpec library =
+            read_collective_library(catalog.load("collectives", name, place, "collectives"), name);
         for (const auto& [type, habits] : library.transfers) {
             if (kinds.count(to_string(type)) > 0)
-                add_once({"collectives", result.collectives, to_string(type), habits.record}, fits);
+                add_once({"collectives", name, to_string(type), habits.record}, fits);
         }
     }
-    if (!result.engine.empty() && kinds.count("host") > 0) {
-        add_once({"engine", result.engine, "",
-                  read_engine(catalog.load("engine", result.engine, place, "engine"), result.engine)
-                      .record},
+    if (kinds.count("host") == 0) return;
+    for (const std::string& name : names_in(result.engine))
+        add_once({"engine", name, "",
+                  read_engine(catalog.load("engine", name, place, "engine"), name).record},
                  fits);
-    }
 }
 
 }  // namespace podsim

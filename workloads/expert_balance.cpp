@@ -128,15 +128,14 @@ double room_of(const SlotChances& all, std::size_t each, double tokens, const Se
     return most;
 }
 
-// Slots that at least one of `tokens` reaches.
+}  // namespace
+
 double active_slots(const double* chances, std::size_t slots, double tokens) {
     double active = 0;
     for (std::size_t i = 0; i < slots; ++i)
         active += 1 - std::pow(1 - std::min(1.0, chances[i]), tokens);
     return active;
 }
-
-}  // namespace
 
 std::vector<double> zipf_shares(long experts, double exponent) {
     std::vector<std::pair<std::uint64_t, std::size_t>> order;

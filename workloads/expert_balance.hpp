@@ -59,6 +59,9 @@ SlotChances slot_chances(const std::vector<double>& expert_chances, const std::v
 // without the chance in a step.
 double expected_imbalance(const SlotChances& slots);
 
+// Slots that at least one of `tokens` is expected to reach.
+double active_slots(const double* chances, std::size_t slots, double tokens);
+
 struct RankLoad {
     double tokens = 0, active_slots = 0;
 };

@@ -33,6 +33,18 @@ const std::vector<std::pair<const char*, ExpertExchange>>& names_of(const Expert
     return names;
 }
 
+const std::vector<std::pair<const char*, OffloadPlace>>& names_of(const OffloadPlace*) {
+    static const std::vector<std::pair<const char*, OffloadPlace>> names = {
+        {"none", OffloadPlace::none}, {"host", OffloadPlace::host}, {"ssd", OffloadPlace::ssd}};
+    return names;
+}
+
+const std::vector<std::pair<const char*, OffloadCompute>>& names_of(const OffloadCompute*) {
+    static const std::vector<std::pair<const char*, OffloadCompute>> names = {
+        {"chip", OffloadCompute::chip}, {"host", OffloadCompute::host}};
+    return names;
+}
+
 const std::vector<std::pair<const char*, Overlap>>& names_of(const Overlap*) {
     static const std::vector<std::pair<const char*, Overlap>> names = {
         {"two_batch", Overlap::two_batch}, {"partitioned", Overlap::partitioned}};

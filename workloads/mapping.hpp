@@ -76,6 +76,30 @@ struct ExpertCounts {
 enum class ExpertExchange { all_to_all, gather, fused };
 const std::vector<std::pair<const char*, ExpertExchange>>& names_of(const ExpertExchange*);
 
+// Routed experts whose weights lie outside the chips' memory (workloads/expert_offload).
+enum class OffloadPlace { none, host, ssd };
+const std::vector<std::pair<const char*, OffloadPlace>>& names_of(const OffloadPlace*);
+// Who works on an expert that is not in the chips' memory: the chip, to which its weights come over
+// the host link, or the host's processors, to which its tokens go (KTransformers).
+enum class OffloadCompute { chip, host };
+const std::vector<std::pair<const char*, OffloadCompute>>& names_of(const OffloadCompute*);
+
+struct ExpertOffload {
+    OffloadPlace to = OffloadPlace::none;
+    // Share of a rank's experts that stay in its memory, the most popular ones; absent: as many as
+    // find room (not in serving, where the cache takes what is left).
+    std::optional<double> resident;
+    // Share of the experts asked for that are found there, as somebody measured it; absent: what
+    // follows from popularity.
+    std::optional<double> hit_rate;
+    OffloadCompute compute = OffloadCompute::chip;
+    bool prefetch = false;  // a layer's experts are known, and fetched, a layer ahead
+    // A rank's part of its host, filled in by who knows the system.
+    BytesPerSecond host_memory{0.0};
+    FlopsPerSecond host_peak{0.0};
+    bool is_used() const { return to != OffloadPlace::none; }
+};
+
 struct ExpertsSpec {
     int redundant = 0;  // extra copies of routed experts
     int shared_ranks =
@@ -99,6 +123,7 @@ struct ExpertsSpec {
     // Training: a token goes to the domains of so many expert groups as its model says
     // (node-limited routing).
     bool node_limited = false;
+    ExpertOffload offload{};
 };
 
 // Drafts come from the model's own module (multi-token prediction), or from a model beside it: a

@@ -145,7 +145,7 @@ ServiceObjective promised(const ServiceObjective& all, const std::vector<Service
 
 // Mean and percentiles, linear between order statistics.
 struct Distribution {
-    double mean = 0, p50 = 0, p90 = 0, p99 = 0, largest = 0;
+    double mean = 0, p50 = 0, p90 = 0, p95 = 0, p99 = 0, largest = 0;
     double count = 0;
 };
 
@@ -182,6 +182,7 @@ struct PoolOutcome {
     long starts = 0, stops = 0;                   // by autoscaling
     long waited_for_start = 0;                    // requests that had not begun when one came
     double hit_tokens = 0, looked_up_tokens = 0;  // of prompts, found in the cache
+    double tier_tokens = 0;                       // of those found, in tiers below the chips'
     // Over equal parts of the run: shares of what is paid for, and how many replicas are.
     std::vector<double> busy_windows, block_windows, paid_windows;
 };

@@ -75,6 +75,13 @@ class StepBuilder {
         step_.memory = step_memory(spec_, layout_);
         if (!layout_.balances.empty() && !imbalances_.empty())
             step_.expert_imbalance = mean(imbalances_);
+        if (asked_experts_ > 0) {
+            const auto of_rank = static_cast<double>(layout_.slots_per_rank);
+            const long staying = resident_slots(spec_.experts.offload, layout_.slots_per_rank);
+            step_.offloaded = {static_cast<double>(staying) / of_rank,
+                               1 - missing_experts_ / asked_experts_,
+                               fetched_experts_ * expert_bytes(spec_, layout_)};
+        }
         const long layers = layer_count(spec_.model), first = first_expert_layer(spec_.model);
         step_.stack_begin_layer = static_cast<int>(first < layers ? first : 0);
         step_.stack_end_layer = static_cast<int>(layers);
@@ -117,9 +124,14 @@ class StepBuilder {
             program.streams.push_back({"host", 1.0});
         }
         host_stream_ = static_cast<int>(program.streams.size()) - 1;
-        if (spec_.model.engram.layers.empty()) return;
-        look_up_stream_ = static_cast<int>(program.streams.size());
-        program.streams.push_back({"table look-ups", 1.0});
+        const auto add_stream = [&](const char* name) {
+            program.streams.push_back({name, 1.0});
+            return static_cast<int>(program.streams.size()) - 1;
+        };
+        if (!spec_.model.engram.layers.empty()) look_up_stream_ = add_stream("table look-ups");
+        if (!spec_.experts.offload.is_used()) return;
+        fetch_stream_ = add_stream("host link");
+        expert_host_stream_ = add_stream("experts of the host");
     }
 
     // The cache of a prefix comes from where the engine keeps it, for the whole batch, before any
@@ -257,6 +269,7 @@ class StepBuilder {
         const Precision& precision = spec_.precision;
         const long tokens = group_tokens(spec_, sequences_, pass.query);
         layer_ = -1;
+        routers_.clear();
         if (embeds_images_) run_tower(*spec_.images);
         if (stage_ == 0)
             chain(attention_stream_, kernels(embedding_block(model, precision, own_of(tokens))));
@@ -481,6 +494,11 @@ class StepBuilder {
         chain(expert_stream_, layer.router);
         run_experts(layer);
         imbalances_.push_back(layer.load.imbalance);
+        if (layer.offloaded.empty()) return;
+        const OffloadedExperts& first = layer.offloaded.front();
+        asked_experts_ += static_cast<double>(layer.load.here.active_experts);
+        missing_experts_ += first.fetched + first.at_host;
+        fetched_experts_ += first.fetched;
     }
 
     void run_experts(const Layer& layer) {
@@ -511,10 +529,16 @@ class StepBuilder {
             return layer.shared.empty() ? std::vector<int>{} : std::vector<int>{shared_end[c]};
         };
         for (std::size_t c = 0; c < here_.size(); ++c) {
+            const bool has_routed = c < layer.offloaded.size();
+            std::vector<int> before = layer.sum.empty() ? beside(c) : std::vector<int>{};
+            if (has_routed && !layer.fetch[c].empty())
+                arrival(c) = fetch_experts(layer, c, routed_here[c]);
+            const int asked = here_[c];
             chain_on(static_cast<int>(c), expert_stream_, layer.experts[c]);
-            chain_on(static_cast<int>(c), expert_stream_, layer.own_sum,
-                     layer.sum.empty() ? beside(c) : std::vector<int>{});
+            if (has_routed && !layer.to_host[c].empty()) arrival(c) = work_at_host(layer, c, asked);
+            chain_on(static_cast<int>(c), expert_stream_, layer.own_sum, std::move(before));
         }
+        routers_ = routed_here;
         exchange(gathers ? "expert sum" : "combine",
                  gathers ? layer.load.combine.type : TransferType::combine, layer.load.combine);
         yield();
@@ -522,6 +546,45 @@ class StepBuilder {
         for (std::size_t c = 0; c < here_.size(); ++c)
             chain_on(static_cast<int>(c), expert_stream_, layer.sum, beside(c));
         if (decodes()) yield();
+    }
+
+    // What has come in for the chain of a class, which its next task waits for.
+    int& arrival(std::size_t rank_class) { return at(arrivals_, stage_)[rank_class]; }
+
+    // A task beside the chain, which does not wait for it.
+    int push_beside(Task task, std::size_t rank_class, int stream, int after) {
+        task.rank_class = first_class(stage_) + static_cast<int>(rank_class);
+        task.stream = stream;
+        task.layer = layer_;
+        task.micro_batch = part_;
+        if (after >= 0) task.after.push_back(after);
+        add(std::move(task));
+        return static_cast<int>(step_.program.tasks.size()) - 1;
+    }
+
+    int push_copy(const Kernels& kernel, std::size_t rank_class, int after) {
+        Task task;
+        task.kind = TaskKind::compute;
+        task.body = kernel.front().body;
+        return push_beside(std::move(task), rank_class, fetch_stream_, after);
+    }
+
+    // Once the router has said which experts a layer needs, or a layer ahead that of the layer
+    // before: its weights then have that layer's products to come in beside.
+    int fetch_experts(const Layer& layer, std::size_t rank_class, int router) {
+        if (spec_.experts.offload.prefetch) router = routers_.empty() ? -1 : routers_[rank_class];
+        return push_copy(layer.fetch[rank_class], rank_class, router);
+    }
+
+    // Rows go to the host's processors and their results come back, beside the chip's own experts.
+    int work_at_host(const Layer& layer, std::size_t rank_class, int asked) {
+        const int sent = push_copy(layer.to_host[rank_class], rank_class, asked);
+        Task work;
+        work.kind = TaskKind::host;
+        work.name = kHostExperts;
+        work.host_time = layer.host_time;
+        const int done = push_beside(std::move(work), rank_class, expert_host_stream_, sent);
+        return push_copy(layer.from_host[rank_class], rank_class, done);
     }
 
     // Every part is dispatched as soon as the ports let it; its experts follow it, its combine
@@ -635,7 +698,8 @@ class StepBuilder {
     ExpertLayout draft_layout_;
     ServingStep step_;
     int attention_stream_ = 0, expert_stream_ = 0, host_stream_ = 0;
-    int look_up_stream_ = 0;             // only with conditional memory
+    int look_up_stream_ = 0;                         // only with conditional memory
+    int fetch_stream_ = 0, expert_host_stream_ = 0;  // only with experts that lie elsewhere
     int send_stream_ = 0;                // of a stage to another; the next one is of receives
     std::vector<int> transfer_streams_;  // by micro-batch, or pipeline batch
     std::size_t stage_classes_ = 0;      // classes of ranks in a stage
@@ -647,11 +711,15 @@ class StepBuilder {
     bool embeds_images_ = false;  // in the slot that is being built
     bool continues_ = false;      // tasks belong to a kernel that runs already
     long sequences_ = 0;
-    std::vector<int> here_;  // by class of the stage: the task the next one follows
+    std::vector<int> routers_;  // by class, of the MoE layer before; none before the first
+    std::vector<int> here_;     // by class of the stage: the task the next one follows
     // By stage and class of it: the host's task and the last other one of its last slot, and what
     // has come in since, which its next task waits for. -1: nothing.
     std::vector<std::vector<int>> hosts_, ends_, arrivals_;
     std::vector<double> imbalances_;  // of the MoE layers run
+    // Of the first class, over the MoE layers run: experts asked for, those not found, those whose
+    // weights came.
+    double asked_experts_ = 0, missing_experts_ = 0, fetched_experts_ = 0;
 };
 
 }  // namespace

@@ -64,6 +64,13 @@ struct ServingStep {
     // Assignments of the busiest rank over the mean of those with routed experts, mean over the
     // MoE layers run. Absent: balanced.
     std::optional<double> expert_imbalance;
+    // Where routed experts lie outside the chips' memory, of the first class of ranks: share of its
+    // experts that stay, of those asked for the share found there, weights that come in a step.
+    struct Offloaded {
+        double resident = 0, found = 0;
+        Bytes fetched{0.0};
+    };
+    std::optional<Offloaded> offloaded;
     int stack_begin_layer = 0;  // first MoE layer (or layer) of the repeated stack, for layer_time
     int stack_end_layer = 0;    // one past the last
     int passes = 1;             // through the stack

@@ -148,6 +148,27 @@ void require_shared_widths(const StepSpec& spec) {
                            spec.model.name, spec.model.expert_intermediate));
 }
 
+void require_offload(const StepSpec& spec) {
+    const ExpertOffload& offload = spec.experts.offload;
+    if (!offload.is_used()) return;
+    if (!has_experts(spec.model))
+        throw StepError("experts.offload", "of " + spec.model.name + ", which has no experts");
+    if (spec.mapping.micro_batches > 1)
+        throw StepError("experts.offload",
+                        fmt::format("beside {} micro_batches: each would fetch the same experts "
+                                    "anew, expected 1",
+                                    spec.mapping.micro_batches));
+    if (spec.engine.expert_parts > 1)
+        throw StepError("experts.offload",
+                        fmt::format("with engine {}, whose experts are one kernel with their "
+                                    "exchange: expected an engine without expert_parts",
+                                    spec.engine.name));
+    if (offload.to == OffloadPlace::ssd && !spec.model.engram.layers.empty())
+        throw StepError("experts.offload",
+                        fmt::format("to ssd: {} reads tables over the same link, expected host",
+                                    spec.model.name));
+}
+
 void require_micro_batches(const StepSpec& spec) {
     const auto& m = spec.mapping;
     if (m.micro_batches > 2) {
@@ -271,9 +292,9 @@ std::vector<StepError> step_problems(const StepSpec& spec) {
     if (!passes(spec, require_degrees, problems)) return problems;
     for (const auto check :
          {require_shared_heads, require_stages, require_expert_groups, require_heads_divide,
-          require_shared_ranks, require_gather, require_shared_widths, require_micro_batches,
-          require_split_attention, require_shared_sequences, require_lengths, require_tables,
-          require_drafts})
+          require_shared_ranks, require_gather, require_shared_widths, require_offload,
+          require_micro_batches, require_split_attention, require_shared_sequences, require_lengths,
+          require_tables, require_drafts})
         passes(spec, check, problems);
     // Experts are laid over the ranks of a group, which have to be right.
     const bool groups = std::none_of(problems.begin(), problems.end(), [](const auto& problem) {

@@ -95,10 +95,10 @@ StepLayer StepLayers::make(const LayerKind& kind, std::size_t balance) {
         layer.shared = kernels(expert_block(model, precision, {1, own}, "shared_expert",
                                             sees_group(spec_) ? tensor : 1));
     }
-    layer.experts.push_back(kernels(routed_experts(layer.load.here)));
-    if (layout_.uneven()) {
-        layer.experts.push_back(kernels(routed_experts(layer.load.elsewhere)));
-    }
+    const MissShares missing = miss_shares(spec_, layout_, layer.load.in_flight, balance);
+    add_routed(layer, layer.load.here, missing);
+    if (layout_.uneven()) add_routed(layer, layer.load.elsewhere, missing);
+    layer.host_time = shared_host_time(layer);
     if (apart) {
         layer.experts.push_back(kernels(expert_block(
             model, precision, {1, layer.load.tokens_per_shared_rank}, "shared_expert")));
@@ -106,6 +106,44 @@ StepLayer StepLayers::make(const LayerKind& kind, std::size_t balance) {
     add_sums(layer, own, beside);
     add_parts(layer);
     return layer;
+}
+
+// What a class of ranks does for its routed experts, wherever they lie. Rows go to the host in the
+// format of dispatch and come back in that of combine.
+void StepLayers::add_routed(StepLayer& layer, const ExpertRows& asked, const MissShares& missing) {
+    const ExpertOffload& offload = spec_.experts.offload;
+    const OffloadedExperts load = offloaded_experts(offload, asked, missing);
+    layer.experts.push_back(kernels(routed_experts(load.on_chip)));
+    if (!offload.is_used()) return;
+    // Less than a whole one is expected of few tokens: as many bytes in one row.
+    const auto over_host_link = [&](const char* name, double rows, Bytes each) {
+        const double whole = std::max(1.0, rows);
+        return rows > 0
+                   ? kernels(
+                         {{name, TableRead{TablePlace::host, whole, each.value() * rows / whole}}})
+                   : Kernels{};
+    };
+    layer.fetch.push_back(
+        over_host_link("host_link_experts", load.fetched, expert_bytes(spec_, layout_)));
+    layer.to_host.push_back(
+        over_host_link("host_link_tokens_out", load.rows,
+                       dispatched_token(spec_.model, spec_.precision.dispatch)));
+    layer.from_host.push_back(over_host_link(
+        "host_link_tokens_in", load.rows, dispatched_token(spec_.model, spec_.precision.combine)));
+    layer.offloaded.push_back(load);
+}
+
+// The host's processors and memory are there for all its ranks together: each waits for the mean.
+Seconds StepLayers::shared_host_time(const StepLayer& layer) const {
+    if (layer.offloaded.empty()) return Seconds(0.0);
+    const double ranks = layout_.routed_ranks;
+    OffloadedExperts mean = layer.offloaded.front();
+    if (layer.offloaded.size() > 1) {
+        const OffloadedExperts& others = layer.offloaded.back();
+        mean.at_host += (others.at_host - mean.at_host) * (ranks - 1) / ranks;
+        mean.rows += (others.rows - mean.rows) * (ranks - 1) / ranks;
+    }
+    return mean.rows > 0 ? host_time(spec_, layout_, mean) : Seconds(0.0);
 }
 
 // One kernel of the whole exchange takes a few experts at a time. Ranks with the shared expert

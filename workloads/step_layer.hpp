@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "workloads/expert_offload.hpp"
 #include "workloads/step.hpp"
 #include "workloads/step_parts.hpp"
 
@@ -31,6 +32,11 @@ struct StepLayer {
     Kernels score, attend, output;  // of attention in parts, after `attention`
     Kernels own_sum;                // gather: of what a rank's own experts make, before combine
     std::vector<Kernels> experts;   // by class
+    // By class of ranks with routed experts that lie elsewhere: weights that are fetched, or what
+    // goes to the host and comes back, none where everything is found.
+    std::vector<OffloadedExperts> offloaded;
+    std::vector<Kernels> fetch, to_host, from_host;
+    Seconds host_time{0.0};
     std::vector<ExpertPart> parts;  // of one kernel for dispatch, experts and combine
     ExpertLoad load;
 };
@@ -60,6 +66,8 @@ class StepLayers {
     Kernels part_kernels(const ExpertRows& rows, long part);
     void add_sums(StepLayer& layer, long own, bool beside);
     std::vector<Operator> routed_experts(const ExpertRows& asked) const;
+    Seconds shared_host_time(const StepLayer& layer) const;
+    void add_routed(StepLayer& layer, const ExpertRows& asked, const MissShares& missing);
 
     const StepSpec& spec_;
     const ExpertLayout& layout_;

@@ -4,6 +4,7 @@
 
 #include "base/at.hpp"
 #include "models/sizes.hpp"
+#include "workloads/expert_offload.hpp"
 #include "workloads/pipeline.hpp"
 #include "workloads/step_parts.hpp"
 
@@ -184,8 +185,10 @@ std::vector<MemoryNeed> stage_memory(const StepSpec& spec, const ExpertLayout& l
         busiest = std::max(busiest, load.here.rows());
         elsewhere = std::max(elsewhere, load.elsewhere.rows());
     }
-    const Bytes routed =
-        static_cast<double>(layout.slots_per_rank) * weights.routed_expert / layout.width_ranks;
+    const long staying = resident_slots(spec.experts.offload, layout.slots_per_rank);
+    const Bytes routed = static_cast<double>(staying) * weights.routed_expert / layout.width_ranks;
+    const Bytes fetched = held.experts > 0 ? fetch_buffers(spec, layout, own) : Bytes(0.0);
+    if (fetched > Bytes(0.0)) common.parts.emplace_back("expert buffers", fetched);
     const Bytes beside =
         apart ? Bytes(0.0) : weights.shared_expert / (sees_group(spec) ? tensor : 1);
     add(routed, beside, static_cast<double>(busiest));

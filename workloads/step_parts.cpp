@@ -303,6 +303,7 @@ ExpertLoad expert_load(const StepSpec& spec, const ExpertLayout& layout, double 
     const double per_routed_rank =
         tokens * group * static_cast<double>(spec.model.experts_per_token) / layout.routed_ranks;
     ExpertLoad load;
+    load.in_flight = tokens * group;
     SenderLimit limit;
     if (spec.experts.capacity_factor > 0) {
         limit = {static_cast<long>(group),

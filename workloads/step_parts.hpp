@@ -76,6 +76,7 @@ struct ExpertLoad {
     double imbalance = 1;        // assignments of the busiest routed rank over the mean
     double dropped = 0;          // share of the assignments that experts have no room for
     long seen_tokens = 0;        // gather: that each rank has before it
+    double in_flight = 0;        // tokens of the group
     Transfer dispatch, combine;  // unrounded; what is dispatched comes back
 };
 // Whether each rank of a tensor-parallel group takes all the group's tokens to its experts.
@@ -113,5 +114,8 @@ Bytes prefix_bytes(const StepSpec& spec, int stage);
 
 // The name of the task that fetches them.
 inline constexpr const char* kPrefixFetch = "prefix fetch";
+
+// The name of what the host's processors do for experts.
+inline constexpr const char* kHostExperts = "experts of the host";
 
 }  // namespace podsim

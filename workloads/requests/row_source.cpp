@@ -128,7 +128,7 @@ void RowSource::refuse_rest() {
                             fmt::format("{} of {} rows are wrong, these are the first",
                                         counts_->skipped, counts_->rows),
                             "bad_rows: skip leaves them out and counts them"});
-    else
+    else if (problems.back().hint.find("bad_rows") == std::string::npos)
         problems.back().hint += problems.back().hint.empty()
                                     ? "bad_rows: skip leaves such rows out"
                                     : "; bad_rows: skip leaves such rows out";

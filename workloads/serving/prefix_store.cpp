@@ -45,11 +45,11 @@ long PrefixStore::found(const Request& request, Seconds now) {
     return cache_->match(leading(request.prefix_blocks, whole_blocks(request)), now).blocks;
 }
 
-std::optional<Seconds> PrefixStore::pin(const Request& request, long count, Seconds now) {
-    if (count == 0) return Seconds(0.0);
+std::optional<PrefixPin> PrefixStore::pin(const Request& request, long count, Seconds now) {
+    if (count == 0) return PrefixPin{};
     const auto hit = cache_->acquire(leading(request.prefix_blocks, count), count, now);
     if (!hit) return {};
-    return cache_->load_time(*hit);
+    return PrefixPin{cache_->load_time(*hit), hit->blocks - hit->by_tier[0]};
 }
 
 void PrefixStore::unpin(const Request& request, long count, Seconds now) {

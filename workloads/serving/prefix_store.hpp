@@ -11,6 +11,12 @@
 
 namespace podsim {
 
+// Blocks that a prompt holds on to: the time until what lay below is up, and how many that were.
+struct PrefixPin {
+    Seconds load{0.0};
+    long from_tiers = 0;
+};
+
 class PrefixStore {
   public:
     // `pages` of `page_tokens` tokens in the chips' memory, `tiers` below. block_tokens 0: prompts
@@ -28,7 +34,7 @@ class PrefixStore {
     long found(const Request& request, Seconds now);
     // Holds on to the leading `count` blocks, which are here; what is below comes up. The time that
     // takes; nothing and no change where there is no room to come up to.
-    std::optional<Seconds> pin(const Request& request, long count, Seconds now);
+    std::optional<PrefixPin> pin(const Request& request, long count, Seconds now);
     void unpin(const Request& request, long count, Seconds now);
     // Running sequences use so many pages: what nobody holds gives way to them.
     void make_room(long used, Seconds now);

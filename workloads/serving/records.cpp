@@ -40,7 +40,8 @@ double LogHistogram::percentile(double percent) const {
 
 Distribution distribution_of(const LogHistogram& histogram) {
     return {histogram.mean(),         histogram.percentile(50), histogram.percentile(90),
-            histogram.percentile(99), histogram.largest(),      histogram.weight()};
+            histogram.percentile(95), histogram.percentile(99), histogram.largest(),
+            histogram.weight()};
 }
 
 Distribution distribution_of(std::vector<float>& values) {
@@ -57,7 +58,7 @@ Distribution distribution_of(std::vector<float>& values) {
         return low + (h - std::floor(h)) * (static_cast<double>(values[below + 1]) - low);
     };
     const auto count = static_cast<double>(values.size());
-    return {sum / count, at(50), at(90), at(99), static_cast<double>(values.back()), count};
+    return {sum / count, at(50), at(90), at(95), at(99), static_cast<double>(values.back()), count};
 }
 
 void Windows::reach(double end) {

@@ -107,14 +107,14 @@ std::vector<Replica::Chunk> Replica::choose_chunks(long budget) {
             continue;
         }
         long reused = 0;
-        double load = 0;  // seconds, of what lies in lower tiers
+        PrefixPin pinned;
         if (!one.looked_up && store_.works()) {
             // At least the last token is computed: its output is the next one.
             reused = std::min(store_.found(one.request, now()),
                               (one.target - 1) / store_.block_tokens());
             const auto loaded = store_.pin(one.request, reused, now());
             if (!loaded) reused = 0;
-            load = loaded.value_or(Seconds(0.0)).value();
+            pinned = loaded.value_or(PrefixPin{});
             one.reused = reused;
             one.computed = reused * store_.block_tokens();
         }
@@ -134,7 +134,7 @@ std::vector<Replica::Chunk> Replica::choose_chunks(long budget) {
         one.looked_up = true;
         one.group = group;
         promise(one);
-        moving_seconds_ += load;
+        moving_seconds_ += pinned.load.value();
         waiting_.erase(waiting_.begin());
         waiting_tokens_ -= static_cast<double>(one.target);
         const Picoseconds now = calendar_.now();
@@ -142,6 +142,7 @@ std::vector<Replica::Chunk> Replica::choose_chunks(long budget) {
             one.first_scheduled = now;
             one.cached = one.computed;
             sums_.hit_tokens += static_cast<double>(one.computed);
+            sums_.tier_tokens += static_cast<double>(pinned.from_tiers * store_.block_tokens());
             sums_.looked_up_tokens += static_cast<double>(one.target);
         }
         if (one.first_token < 0) end_loss(one);

@@ -3,10 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "sim/audit.hpp"
 #include "sim/plan_run.hpp"
 #include "sim/pool_links.hpp"
 #include "sim/serving_plan.hpp"
+#include "sim/step_case.hpp"
 #include "tests/support/readers.hpp"
 #include "tests/unit/sim/experiment_cases.hpp"
 
@@ -189,6 +192,8 @@ Node planned_apart() {
               "plan",
               "{tensor_parallel: [1], pools: [{name: experts, chips_per_replica: [8, 16]}]}")})
         experiment = with(std::move(experiment), path, value);
+    // As many tokens a step as is usual: they are not what is searched here.
+    experiment = with(std::move(experiment), "workload.scheduler.max_num_batched_tokens", "8192");
     return experiment;
 }
 
@@ -240,6 +245,7 @@ TEST(Disaggregated, APlanSeesTheMemoryOfBoth) {
             with(planned_apart(), "plan.pools", "[{name: experts, chips_per_replica: [1]}]"));
         FAIL();
     } catch (const InputError& refused) {
+        EXPECT_THAT(refused.what(), HasSubstr("pools.experts.chips"));
         EXPECT_THAT(refused.what(), HasSubstr("a rank that holds feed-forward blocks needs"));
     }
 }
@@ -281,6 +287,108 @@ TEST(Disaggregated, SaysWhatIsWrongWithThePair) {
     EXPECT_THAT(problems_apart(few), HasSubstr("a rank that holds feed-forward blocks needs"));
     EXPECT_THAT(problems_of(with(test_experiment(), "alternatives.A.role", "ffn")),
                 HasSubstr("role"));
+}
+
+// One decode step of both pools, without traffic.
+Node apart_step() {
+    return parse_yaml(R"(experiment: a test
+workload:
+  kind: decode
+  model: deepseek-r1
+  context: 4096 tokens
+  batch_per_group: 24
+alternatives:
+  - name: A
+    pools:
+      - {name: attention, role: attention, system: test-system, chips: 16, precision: {weights: int8, experts: int8, activations: int8, dispatch: int8}, mapping: {data_parallel: 32, micro_batches: 3}, engine: test-engine, collectives: sends}
+      - {name: experts, role: ffn, system: test-system, chips: 8, precision: {weights: int8, experts: int8, activations: int8, dispatch: int8}, mapping: {expert_parallel: 16}, engine: test-engine, collectives: sends}
+prices: test-prices
+)",
+                      "test.yaml");
+}
+
+TEST(DisaggregatedDecode, OneStepCountsTheChipsOfBothPools) {
+    const AlternativeResult result = run_apart(apart_step());
+    EXPECT_EQ(result.packages, 24);
+    EXPECT_EQ(result.ranks, 48);
+    // 32 groups of 24 sequences.
+    EXPECT_DOUBLE_EQ(result.totals.sequences, 768);
+    EXPECT_DOUBLE_EQ(value_of(result, "batch_per_chip"), 48);  // of the attention pool's 16
+    const double took = result.iteration_seconds;
+    EXPECT_DOUBLE_EQ(value_of(result, "time_per_output_token"), took * 1e3);
+    EXPECT_NEAR(value_of(result, "decode_tokens_per_second_per_chip"), 768 / took / 24, 1e-6);
+    EXPECT_GT(value_of(result, "attention_busy"), 0);
+    EXPECT_LE(value_of(result, "feed_forward_busy"), 1);
+    ASSERT_EQ(result.memory.size(), 2u);
+    EXPECT_EQ(result.memory.back().rank_class, "experts");
+    double parts = 0;
+    for (const BreakdownPart& part : result.breakdown) parts += part.seconds;
+    EXPECT_NEAR(parts, took, 1e-12);
+    for (const AuditFinding& finding : result.audit)
+        EXPECT_TRUE(finding.passed) << finding.law << ": " << finding.detail;
+    EXPECT_GE(result.audit.size(), 5u);
+}
+
+TEST(DisaggregatedDecode, IsTheStepThatServingTakes) {
+    // Three micro-batches at a time are the same program whether a user or a step asks.
+    Catalog catalog = test_catalog();
+    catalog.embed("collectives", "sends", with_sends());
+    const ResolvedExperiment resolved = resolve(apart_step(), catalog);
+    const auto& pools = resolved.alternatives.front().pools;
+    ASSERT_EQ(pools.size(), 2u);
+    DisaggregatedSteps steps(pools.front(), pools.back(), Fidelity::tile, "");
+    const StepCase one(resolved, pools.front());
+    EXPECT_DOUBLE_EQ(run_apart(apart_step()).iteration_seconds, steps.cost(one.spec(24)).seconds);
+}
+
+// 120 ms are between the step of three sequences and that of the most that find room.
+TEST(DisaggregatedDecode, ALatencyTargetFindsTheLargestBatch) {
+    Node experiment = without(apart_step(), "workload", "batch_per_group");
+    experiment = with(experiment, "workload.latency_target", "120 ms");
+    const AlternativeResult found = run_apart(experiment);
+    const long batch = std::lround(found.totals.sequences / 32);
+    EXPECT_LE(found.iteration_seconds, 0.120);
+    const AlternativeResult more =
+        run_apart(with(apart_step(), "workload.batch_per_group", std::to_string(batch + 1)));
+    EXPECT_GT(more.iteration_seconds, 0.120);
+    EXPECT_THAT(problems_apart(with(apart_step(), "workload.batch_per_group", "100000")),
+                HasSubstr("pools.attention.chips: memory does not fit"));
+}
+
+TEST(DisaggregatedDecode, TheAuditSeesTamperedResults) {
+    Catalog catalog = test_catalog();
+    catalog.embed("collectives", "sends", with_sends());
+    const Result whole = run_experiment(apart_step(), catalog, quick());
+    const auto broken = [&](auto tamper) {
+        AlternativeResult one = whole.alternatives.front();
+        tamper(one);
+        std::vector<std::string> laws;
+        for (const AuditFinding& finding : audit(one, "decode", whole.configuration))
+            if (!finding.passed) laws.push_back(finding.law);
+        return laws;
+    };
+    EXPECT_THAT(broken([](auto&) {}), IsEmpty());
+    EXPECT_THAT(broken([](auto& one) { one.packages = 16; }),
+                Contains("chips counted as packages"));
+    EXPECT_THAT(broken([](auto& one) { one.iteration_seconds /= 100; }),
+                Contains("steps take at least what the data sheet allows"));
+    EXPECT_THAT(broken([](auto& one) { one.totals.matrix_flops /= 2; }),
+                Contains("both pools do the model's work"));
+    EXPECT_THAT(broken([](auto& one) { one.memory.back().total = one.memory.back().capacity * 2; }),
+                Contains("memory fits"));
+}
+
+TEST(DisaggregatedDecode, RefusesWhatNoPairIs) {
+    Node prefill = with(apart_step(), "workload.kind", "prefill");
+    EXPECT_THAT(problems_apart(without(with(prefill, "workload.prompt", "4096 tokens"), "workload",
+                                       "context")),
+                HasSubstr("is of a workload of kind serving"));
+    Node lone = apart_step();
+    Node& pools = *lone.find("alternatives")->items.front().find("pools");
+    pools.items.pop_back();
+    EXPECT_THAT(problems_apart(lone), HasSubstr("one attention pool and one ffn pool"));
+    EXPECT_THAT(problems_apart(pool_with(apart_step(), 1, "batch_per_group", "8")),
+                HasSubstr("it has the sequences"));
 }
 
 }  // namespace

@@ -164,5 +164,53 @@ TEST(CostBases, FromSilicon) {
         EXPECT_NE(basis.name, "silicon");
 }
 
+// 1 TB at 12 USD/GB: 12,000 x 0.308669 / (8766 x 0.9 h) x 1.2 = 0.563393 USD/h.
+TEST(MediumCost, ByHand) {
+    PriceSpec prices = test_prices();
+    prices.media["ddr5"].purchase.value = UsdPerByte(12e-9);
+    prices.media["ddr5"].purchase.low = UsdPerByte(3e-9);
+    const MediumCost cost = medium_cost(prices, "ddr5", Bytes(1e12));
+    EXPECT_NEAR(cost.usd_per_hour, 12000 * 0.308669 / (8766 * 0.9) * 1.2, 1e-5);
+    EXPECT_NEAR(cost.low, cost.usd_per_hour / 4, 1e-12);
+    EXPECT_DOUBLE_EQ(cost.high, cost.usd_per_hour);
+    EXPECT_THROW((void)medium_cost(prices, "tape", Bytes(1)), std::out_of_range);
+}
+
+CostBasis basis_of(const char* name, double usd) {
+    CostBasis basis;
+    basis.name = name;
+    basis.usd_per_hour_per_chip = usd;
+    return basis;
+}
+
+TEST(CommonBases, RentAndOwnershipAreNotAddedUp) {
+    std::vector<std::string> notes;
+    const std::vector<CostBasis> both = {basis_of("rental", 2), basis_of("owned", 1)},
+                                 rented = {basis_of("rental", 3)}, built = {basis_of("silicon", 4)};
+    EXPECT_THAT(common_bases({{"a", both}, {"b", both}}, notes), ElementsAre("rental", "owned"));
+    EXPECT_THAT(notes, IsEmpty());
+    EXPECT_THAT(common_bases({{"a", both}, {"b", rented}}, notes), ElementsAre("rental"));
+    ASSERT_EQ(notes.size(), 1u);
+    EXPECT_THAT(notes[0], HasSubstr("a: rental owned; b: rental"));
+    EXPECT_THAT(common_bases({{"a", built}, {"b", rented}}, notes), IsEmpty());
+    EXPECT_THAT(notes[1], HasSubstr("no cost is given for all of them"));
+    EXPECT_THAT(common_bases({{"a", both}, {"b", {}}}, notes), IsEmpty());
+    EXPECT_THAT(notes[2], HasSubstr("b: no price"));
+}
+
+// Both are what owning costs; the answer says that one price was worked out.
+TEST(CommonBases, APriceFromSiliconStandsInForOneThatWasPaid) {
+    std::vector<std::string> notes;
+    const std::vector<CostBasis> owned = {basis_of("owned", 1)}, built = {basis_of("silicon", 4)};
+    EXPECT_THAT(common_bases({{"a", built}, {"b", owned}}, notes), ElementsAre("owned"));
+    ASSERT_EQ(notes.size(), 1u);
+    EXPECT_THAT(notes[0], HasSubstr("follows from silicon"));
+    EXPECT_DOUBLE_EQ(basis_named(built, "owned")->usd_per_hour_per_chip, 4);
+    EXPECT_FALSE(basis_named(built, "rental").has_value());
+    notes.clear();
+    EXPECT_THAT(common_bases({{"a", built}, {"b", built}}, notes), ElementsAre("silicon"));
+    EXPECT_THAT(notes, IsEmpty());
+}
+
 }  // namespace
 }  // namespace podsim

@@ -30,6 +30,15 @@ ServingPlanReport planned(const Node& experiment) {
     return plan_serving(experiment, catalog, {});
 }
 
+std::string plan_problems(const Node& experiment) {
+    try {
+        (void)planned(experiment);
+    } catch (const InputError& error) {
+        return error.what();
+    }
+    return "";
+}
+
 double goodput(const Node& experiment) {
     return value_of(run_test(experiment), "goodput_share");
 }
@@ -194,7 +203,7 @@ TEST(ServingPlan, WhatCannotBeIsSaidWithTheBestThatCan) {
     EXPECT_THAT(said(with(plan_of_fleet(), "plan.api", "[nobody]")),
                 HasSubstr("plan.api: public has no price nobody"));
     EXPECT_THAT(said(with(plan_of_fleet(), "plan.pools", "[{name: B}]")),
-                HasSubstr("plan.pools: A has no pool B"));
+                HasSubstr("plan.pools: no alternative has a pool B"));
     EXPECT_THAT(said(with(plan_of_fleet(), "plan.micro_batch", "[1]")),
                 HasSubstr("unknown key micro_batch"));
     EXPECT_EQ(problems_of(plan_of_fleet()), "");
@@ -208,6 +217,42 @@ TEST(ServingPlan, PricesOfTheModelStandBesideIt) {
     // 4,000 requests in 3999 / 400 s.
     const double months = 3999 / 400.0 / (730.5 * 3600);
     EXPECT_NEAR(report.api[0].usd_per_month, (2 * 0.55 + 0.4 * 2.19) / months, 1);
+}
+
+// Of TTFT and of TPOT each by itself, as service levels are stated.
+TEST(ServingPlan, APercentileIsPromisedOfEachLatency) {
+    Node strict = with(plan_of_fleet(), "plan.percentile", "p99"),
+         lax = with(plan_of_fleet(), "plan.percentile", "p50");
+    const ServingPlanReport first = planned(strict), second = planned(lax);
+    const ServingAnswer& of_strict = *first.alternatives[0].answer;
+    const ServingAnswer& of_lax = *second.alternatives[0].answer;
+    EXPECT_LE(value_of(of_strict.result, "time_to_first_token_p99"), 1000);
+    EXPECT_LE(value_of(of_strict.result, "time_per_output_token_p99"), 50);
+    EXPECT_LE(value_of(of_lax.result, "time_to_first_token_p50"), 1000);
+    EXPECT_LE(of_lax.chips, of_strict.chips);
+    EXPECT_THAT(plan_problems(with(strict, "plan.good", "0.9")), HasSubstr("plan.percentile"));
+    ServingPlanForm form;
+    EXPECT_DOUBLE_EQ(form.least_good(), 0.99);
+    form.percentile = PlanPercentile::p95;
+    EXPECT_NEAR(form.may_be_late(), 0.05, 1e-12);
+    EXPECT_NEAR(form.least_good(), 0.9, 1e-12);
+}
+
+// 2048, 8192 and 32768 tokens of a step where neither list nor scheduler says.
+TEST(ServingPlan, TokensOfAStepAreSearchedWhereNobodySays) {
+    const auto candidates = [](const Node& experiment) {
+        return planned(experiment).alternatives[0].counts.candidates;
+    };
+    const Node open = plan_of_fleet();
+    EXPECT_EQ(candidates(open), 6);
+    EXPECT_EQ(candidates(with(open, "plan.max_num_batched_tokens", "[4096]")), 2);
+    EXPECT_EQ(candidates(with(open, "workload.scheduler.max_num_batched_tokens", "4096")), 2);
+}
+
+TEST(ServingPlan, ListsMayBeOfAPoolThatOneAlternativeHas) {
+    const Node experiment =
+        with(plan_of_fleet(), "plan.pools", "[{name: B, tensor_parallel: [1]}]");
+    EXPECT_THAT(plan_problems(experiment), HasSubstr("no alternative has a pool B"));
 }
 
 }  // namespace

@@ -279,7 +279,7 @@ TEST(ServingCheck, FaultsThatCannotBe) {
          {std::pair("[{plane: 9, from: 1 s}]", "alternatives.A.faults[0]: plane 9"),
           {"[{plane: 3, from: 5 s, until: 4 s}]", "until: is not after from"},
           {"[{plane: 3, replicas: [1]}]",
-           "alternatives.A.faults[0].replicas: 1: there are 1 replicas, counted from 0"},
+           "alternatives.A.faults[0].replicas: 1: there is 1 replica, counted from 0"},
           {"[{chip: 3, from: 5 s}]",
            "alternatives.A.faults: leave no replica that ever works again (until: "}})
         EXPECT_THAT(problems_of(with(whole, "alternatives.A.faults", faults)), HasSubstr(said));
@@ -552,6 +552,89 @@ TEST(ServingRun, WhatCannotDriftIsRefused) {
                 HasSubstr("names a part of a histogram"));
     EXPECT_THAT(problem(drifting_experiment(", rebalance_every: 0 s")),
                 HasSubstr("rebalance_every"));
+}
+
+// Two sessions of ten turns take the memory from each other; a tier of host memory keeps both.
+Node sessions_with(const std::string& tiers) {
+    Node experiment = serving_experiment();
+    for (const auto& [path, value] :
+         {std::pair<std::string, std::string>("workload.traffic",
+                                              "{arrivals: {law: poisson, rate: 2 req/s}, sessions: "
+                                              "{turns: 5, think_time: {mean: 20 s}}, input: {mean: "
+                                              "4000 tokens}, output: {mean: 100 tokens}, requests: "
+                                              "400}"),
+          {"workload.scheduler",
+           "{gpu_memory_utilization: 0.76, max_num_seqs: 8, "
+           "max_num_batched_tokens: 4096" +
+               tiers + "}"}})
+        experiment = with(std::move(experiment), path, value);
+    return experiment;
+}
+
+TEST(ServingCosts, TiersArePaidForInARowOfTheirOwn) {
+    Catalog catalog = test_catalog();
+    catalog.embed("prices", "test-prices",
+                  parse_yaml(std::string(kTestPrices) + "media: {ddr5: {purchase: 12 USD/GB}}\n",
+                             "test-prices.yaml"));
+    const std::string tier = "{name: host, capacity: 4 TB, bandwidth: 400 GB/s";
+    const auto run = [&](const std::string& medium) {
+        Catalog own = catalog;
+        return run_experiment(sessions_with(", cache_tiers: [" + tier + medium + "}]"), own,
+                              quick())
+            .alternatives.front();
+    };
+    const AlternativeResult free = run(""), paid = run(", medium: ddr5");
+    EXPECT_THAT(broken_laws(paid), ::testing::IsEmpty());
+    EXPECT_THAT(free.warnings, Contains(HasSubstr("names no medium")));
+    EXPECT_EQ(free.metric("usd_per_million_tokens_of_cache_tiers"), nullptr);
+    // 4 TB at 12 USD/GB: 48,000 x 0.308669 / (8766 x 0.9 h) x 1.2 = 2.25357 USD/h.
+    const ServedTraffic& served = *paid.served;
+    const double tokens = served.input_tokens + served.output_tokens;
+    EXPECT_NEAR(value_of(paid, "usd_per_million_tokens_of_cache_tiers"),
+                2.25357 * served.span_seconds / 3600 / tokens * 1e6, 1e-4);
+    EXPECT_NEAR(value_of(paid, "usd_per_hour_per_chip"),
+                value_of(free, "usd_per_hour_per_chip") + 2.25357 / 16, 1e-5);
+    EXPECT_NEAR(value_of(paid, "usd_per_million_total_tokens"),
+                value_of(free, "usd_per_million_total_tokens") +
+                    value_of(paid, "usd_per_million_tokens_of_cache_tiers"),
+                1e-6);
+    // What came up would have been read anew.
+    ASSERT_GT(served.pools[0].tier_tokens, 0);
+    EXPECT_LE(served.pools[0].tier_tokens, served.pools[0].hit_tokens);
+    EXPECT_NEAR(value_of(paid, "usd_per_million_tokens_spared_by_cache_tiers") * tokens,
+                value_of(paid, "usd_per_million_input_tokens") * served.input_tokens /
+                    served.pools[0].prefill_tokens * served.pools[0].tier_tokens,
+                1e-3);
+    Node unknown = sessions_with(", cache_tiers: [" + tier + ", medium: tape}]");
+    try {
+        check_experiment(unknown, catalog);
+        FAIL();
+    } catch (const InputError& error) {
+        EXPECT_THAT(error.what(), HasSubstr("know no medium tape"));
+    }
+}
+
+TEST(ServingRun, PoolsThatDifferAreAllNamed) {
+    Node experiment = pools_experiment();
+    Node& writers = experiment.find("alternatives")->items.front().find("pools")->items[1];
+    set_path(writers, "engine", "nominal", {"test.yaml", 99, 1});
+    const AlternativeResult result = run_test(experiment);
+    EXPECT_EQ(result.engine, "test-engine, nominal");
+    EXPECT_EQ(result.chip, "test-chip");
+}
+
+TEST(ServingCheck, AnExchangeOfNobodyIsRefused) {
+    Node experiment =
+        with(serving_experiment(), "alternatives.A.mapping", "{context_exchange: ring}");
+    EXPECT_THAT(problems_of(experiment), HasSubstr("mapping.context_exchange"));
+    Node prefill = with(test_experiment(), "alternatives.A.mapping", "{context_exchange: ring}");
+    prefill = with(without(prefill, "workload", "context"), "workload.kind", "prefill");
+    prefill = with(prefill, "workload.prompt", "2048 tokens");
+    EXPECT_THAT(problems_of(prefill), HasSubstr("no ranks share a sequence"));
+    Node pools = pools_experiment();
+    set_path(pools.find("alternatives")->items.front().find("pools")->items[1], "mapping",
+             "{context_parallel: 2, context_exchange: ring}", {"test.yaml", 99, 1});
+    EXPECT_THAT(problems_of(pools), HasSubstr("is of prompts"));
 }
 
 }  // namespace

@@ -211,6 +211,9 @@ TEST_F(RequestTraceText, CutOffGzip) {
     const std::string cut = whole.substr(0, whole.size() / 2);
     const std::string says = refusal(cut);
     EXPECT_THAT(says, HasSubstr("the gzip is cut off in this line"));
+    const std::size_t hint = says.find("bad_rows");
+    ASSERT_NE(hint, std::string::npos);
+    EXPECT_EQ(says.find("bad_rows", hint + 1), std::string::npos) << says;
 
     RequestTraceOptions options;
     options.bad_rows = BadRows::skip;
