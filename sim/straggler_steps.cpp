@@ -1,11 +1,14 @@
 #include "sim/straggler_steps.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "base/at.hpp"
 #include "base/random.hpp"
+#include "workloads/straggler_law.hpp"
 #include "workloads/training_groups.hpp"
 
 namespace podsim {
@@ -43,31 +46,76 @@ LockStep lock_step(const TrainingJob& job, const TrainingPlan& plan, int ranks_p
     return lock;
 }
 
+// What a step grows by with one stage so many times as slow, the others as their groups are on the
+// mean, between factors that were looked at.
+struct Growth {
+    std::vector<double> factors, amounts;
+
+    // Of a stage faster than the mean as far as it holds the others up.
+    double first_rise() const {
+        return factors[1] > 1 ? (amounts[1] - amounts[0]) / (factors[1] - 1) : 0;
+    }
+    double least(double factor) const { return amounts[0] + first_rise() * (factor - 1); }
+    // The largest factor that makes no more of it; 0: none.
+    double reaches(double amount) const {
+        if (amount < amounts[0])
+            return first_rise() > 0 ? 1 + (amount - amounts[0]) / first_rise() : 0;
+        if (amount >= amounts.back()) return std::numeric_limits<double>::infinity();
+        std::size_t i = factors.size() - 1;
+        while (i > 0 && amounts[i] > amount) --i;
+        const double rise = amounts[i + 1] - amounts[i];
+        return factors[i] + (factors[i + 1] - factors[i]) * (amount - amounts[i]) / rise;
+    }
+};
+
 class Slower {
   public:
     Slower(const TrainingStep& step, const LockStep& lock, const StragglerSpec& spec,
            std::uint64_t seed)
-        : step_(step), lock_(lock), spec_(spec), seed_(seed) {}
+        : step_(step), lock_(lock), spec_(spec), seed_(seed) {
+        const UnitSpeed speed = unit_speed(spec);
+        const double of_group = expected_largest(spec, lock.units());
+        const double slowest = std::max(spec.slow ? spec.slow->factor : 1, speed.factor);
+        const double most = slowest * std::exp(6 * speed.deviation) - 1;
+        constexpr int points = 6;
+        const auto stages = static_cast<std::size_t>(lock.stages);
+        growth_.resize(stages);
+        for (int i = 0; i <= points; ++i) {
+            const double f = 1 + most * i * i / (points * points);
+            for (std::size_t s = 0; s < stages; ++s) {
+                std::vector<double> factors(stages, of_group);
+                factors[s] = f;
+                growth_[s].factors.push_back(f);
+                growth_[s].amounts.push_back((slowed_step(step, factors) - step.total).value());
+            }
+        }
+    }
 
     double expected(double slow) const {
-        const double units = lock_.all_units();
-        const double most = expected_largest(spec_, units, std::min(slow, units));
-        if (!(most > 1)) return 1;
-        const double of_group = expected_largest(spec_, lock_.units());
-        const double total = step_.total.value();
-        const auto more = [&](const std::vector<double>& factors) {
-            return (slowed_step(step_, factors).value() - total) / (most - 1);
-        };
-        const auto stages = static_cast<std::size_t>(lock_.stages);
-        const double all = more(std::vector<double>(stages, most));
-        double one = 0;
-        for (std::size_t s = 0; s < stages; ++s) {
-            std::vector<double> factors(stages, 1.0);
-            factors[s] = most;
-            one += more(factors) / static_cast<double>(stages);
+        const UnitSpeed speed = unit_speed(spec_);
+        const double factor = spec_.slow ? spec_.slow->factor : 1;
+        const auto stages = static_cast<double>(growth_.size());
+        const double each = lock_.all_units() / stages;
+        // Nothing of it lies below `from`, nothing above `to`.
+        double from = growth_.front().amounts.front(), to = from;
+        for (const Growth& one : growth_) {
+            from = std::min(from, one.least(std::exp(-6 * speed.deviation)));
+            to = std::max(to, one.amounts.back());
         }
-        const double w = all > 0 ? std::min(1.0, one / all) : 0;
-        return 1 + all / total * (w * (most - 1) + (1 - w) * (of_group - 1));
+        constexpr int parts = 2000;
+        const double width = (to - from) / parts;
+        double sum = from;
+        for (int i = 0; i < parts; ++i) {
+            const double g = from + (i + 0.5) * width;
+            double below = 1, slow_below = 0;
+            for (const Growth& one : growth_) {
+                const double most = one.reaches(g);
+                below *= std::pow(unit_below(speed, most), std::max(0.0, each - slow / stages));
+                slow_below += usual_below(speed, most / factor) / stages;
+            }
+            sum += (1 - below * (slow > 0 ? std::pow(slow_below, slow) : 1)) * width;
+        }
+        return 1 + sum / step_.total.value();
     }
 
     double drawn(long slow) const {
@@ -77,11 +125,13 @@ class Slower {
     }
 
   private:
-    // Where each of the slow units is.
+    // Where each of the slow units is: over all draws each is about as often in any place.
     std::vector<long> placed(int i, long slow, long places) const {
+        constexpr std::array<int, 4> strides = {1, 3, 7, 9};  // coprime to the draws
         std::vector<long> at_place(static_cast<std::size_t>(places), 0);
         for (long k = 0; k < slow; ++k) {
-            const double u = uniform(seed_, 6, i, k);
+            const int part = i * strides[static_cast<std::size_t>(k) % strides.size()] % kDraws;
+            const double u = (part + uniform(seed_, 6, i, k)) / kDraws;
             ++at_place[static_cast<std::size_t>(u * static_cast<double>(places))];
         }
         return at_place;
@@ -99,7 +149,8 @@ class Slower {
         for (long block = 0; block < lock_.blocks; ++block) {
             std::vector<double> factors;
             for (std::size_t s = 0; s < stages; ++s) {
-                const long place = (block * lock_.stages + static_cast<long>(s)) / shared;
+                // Ranks of a stage lie side by side.
+                const long place = (static_cast<long>(s) * lock_.blocks + block) / shared;
                 factors.push_back(drawn_largest(
                     spec_, units, std::min(units, at(at_place, static_cast<int>(place))), seed_,
                     place * kDraws + i));
@@ -123,6 +174,7 @@ class Slower {
     const LockStep& lock_;
     const StragglerSpec& spec_;
     std::uint64_t seed_;
+    std::vector<Growth> growth_;  // by stage
 };
 
 }  // namespace
@@ -171,11 +223,8 @@ StragglerSteps straggler_steps(const TrainingStep& step, const TrainingJob& job,
     steps.unit_chips = static_cast<double>(spec.chips);
     long most = 0;
     if (spec.slow && spec.slow->mean_time_between > Seconds(0.0)) {
-        // As many as a time ever has.
-        const SlowUnits slow = slow_units(spec, {1.0}, steps.units());
-        const double mean = slow.rate * slow.lasts.value();
-        most = std::max(1L, static_cast<long>(std::ceil(mean + 6 * std::sqrt(mean) + 2)));
-        most = std::min({most, static_cast<long>(lock.all_units()), 32L});
+        // More of them hardly make a step longer.
+        most = std::min(4L, static_cast<long>(lock.all_units()));
     }
     for (long k = 0; k <= most; ++k) {
         steps.expected.push_back(slower.expected(static_cast<double>(k)));

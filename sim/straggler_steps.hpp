@@ -1,16 +1,17 @@
 // What chips of unequal speed make of a training step (workloads/stragglers.hpp).
 //
 // Ranks of a stage that exchange tokens, sums or keys in every pass are in lock-step: their passes
-// take as long as those of the slowest unit among them. A pipeline is held up by its slowest stage
-// most of the time, and by the sum over its stages while it fills and drains; the optimiser's step
-// waits for all. With M the expected largest of all units and m that of one lock-step group,
+// take as long as those of the slowest unit among them. Let D_s(f) be what the step grows by with
+// stage s f times as slow and the others m times, the expected largest of one lock-step group: the
+// schedule says (little up to where the stage's bubbles end, then all of its passes). With F_s the
+// largest of all units of stage s
 //
-//   step = T + A (w (M - 1) + (1 - w) (m - 1))
+//   step = T + E max over s of D_s(F_s),  P(max <= g) = product over s of P(D_s(F_s) <= g),
 //
-// A the part of the step that grows with the passes (all of it slowed by a factor, over that
-// factor), w the share of A that a single stage is answerable for: that of the schedule with one
-// stage after the other slowed by M, in the mean. Drawn, each block of groups goes through the
-// schedule with factors of its own and the step waits for the slowest.
+// as stages are independent and pipelines wait for each other with the gradients: order statistics
+// over stages, whatever the number of units. Of k units that are slow for a while each is in any
+// stage with equal chance. Drawn, each block of groups goes through the schedule with factors of
+// its own and the step waits for the slowest.
 #pragma once
 
 #include <cstdint>

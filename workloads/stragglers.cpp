@@ -2,32 +2,18 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numbers>
 
 #include "base/random.hpp"
+#include "workloads/straggler_law.hpp"
 
 namespace podsim {
 
 namespace {
 
-double normal(double z) {
-    return 0.5 * std::erfc(-z / std::numbers::sqrt2);
-}
-
-// G(x) of the header.
-double usual(const UnitSpeed& speed, double x) {
-    if (x <= 0) return 0;
-    if (speed.deviation == 0) return x >= 1 ? 1 : 0;
-    const double s = speed.deviation;
-    return normal((std::log(x) + s * s / 2) / s);
-}
-
 double largest_below(const UnitSpeed& speed, double factor, double units, double slow, double x) {
-    double each = usual(speed, x);
-    if (speed.share > 0)
-        each = speed.share * usual(speed, x / speed.factor) + (1 - speed.share) * each;
     const double others = std::max(0.0, units - slow);
-    return std::pow(each, others) * (slow > 0 ? std::pow(usual(speed, x / factor), slow) : 1);
+    return std::pow(unit_below(speed, x), others) *
+           (slow > 0 ? std::pow(usual_below(speed, x / factor), slow) : 1);
 }
 
 // A share of so many units: the smallest count whose sum of binomial terms reaches u.
@@ -54,7 +40,7 @@ double largest_at(const UnitSpeed& speed, long units, double u) {
     double low = -9, high = 9;
     for (int i = 0; i < 60; ++i) {
         const double z = (low + high) / 2;
-        (normal(z) < each ? low : high) = z;
+        (normal_below(z) < each ? low : high) = z;
     }
     const double s = speed.deviation;
     return std::exp(s * low - s * s / 2);

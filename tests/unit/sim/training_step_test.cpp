@@ -458,9 +458,9 @@ TEST(TrainingExperiment, OffloadFitsTheHostsMemory) {
                        HasSubstr("in the host's memory"), HasSubstr("optimizer: 25 % would fit")));
     experiment = with(experiment, "workload.offload.optimizer", "25 %");
     EXPECT_EQ(problems_of(experiment), "");
-    // States fit; activations are what is over.
+    // States fill it, and activations alone would be more than it holds.
     experiment = with(experiment, "workload.offload.activations", "100 %");
-    EXPECT_THAT(problems_of(experiment), HasSubstr("would fit"));
+    EXPECT_THAT(problems_of(experiment), HasSubstr("more of the host's memory"));
 }
 
 // A trace of three steps: even twice, then all to experts of the first ranks. The same load three
@@ -521,6 +521,22 @@ TEST(TrainingExperiment, ModulesTakeThePlaceOfAPolicy) {
                 HasSubstr("core_attn"));
 }
 
+// Pairs of passes that each reduce gradients: were those of weights put off behind the chains,
+// their sums would begin late, and a step that computes all layers again would be the faster one
+// (5.56 s in place of 5.89).
+TEST(TrainingExperiment, LessAgainIsNoSlowerWhereEachPairReduces) {
+    const Node none = parse_yaml(R"(experiment: a test
+workload: {kind: training, model: mixtral-8x7b, global_batch: 256, micro_batch: 1, sequence: 4096 tokens, schedule: dualpipe, zero_stage: 2}
+alternatives:
+  - {name: A, system: h100-ib, chips: 64, engine: megatron, mapping: {tensor_parallel: 4, sequence_parallel: true, pipeline_parallel: 4, data_parallel: 4, expert_parallel: 4, placement: flat}}
+prices: default
+)",
+                                 "test.yaml");
+    const double least = run_test(none).iteration_seconds;
+    EXPECT_LT(least, run_test(with(none, "workload.recompute", "full")).iteration_seconds);
+    EXPECT_LT(least, run_test(with(none, "workload.recompute", "selective")).iteration_seconds);
+}
+
 // What the timeline draws is at its fullest what the table says, when it says so.
 TEST(TrainingExperiment, MemoryOverTime) {
     RunOptions options = quick();
@@ -564,7 +580,7 @@ TEST(TrainingExperiment, CheckpointsFromTheirBytes) {
     experiment = with(experiment, "workload.run.checkpoint.interval", "1 h");
     const AlternativeResult one = run_test(experiment);
     const double bytes = value_of(one, "checkpoint_size") * 1e12;
-    EXPECT_NEAR(bytes / 14, 3.6e9, 0.1e9);
+    EXPECT_NEAR(bytes / 14, 3.6e9, 0.15e9);
     EXPECT_NEAR(value_of(one, "checkpoint_stall"), bytes / 1e9, 1e-6 * bytes / 1e9);
     EXPECT_NEAR(value_of(one, "checkpoint_restore"), bytes / 1e9, 1e-6 * bytes / 1e9);
     experiment = with(experiment, "workload.run.checkpoint.stall", "3 s");
