@@ -59,6 +59,32 @@ std::string provenance_lines(const Result& result) {
     return text.empty() ? "" : "the time rests on\n" + text;
 }
 
+// Of training: when its fullest ranks are so full, and what fills them, the largest first.
+std::string fullest_ranks(const Result& result) {
+    std::string text;
+    for (const AlternativeResult& alternative : result.alternatives) {
+        const auto fullest = std::max_element(
+            alternative.memory.begin(), alternative.memory.end(),
+            [](const MemoryUse& a, const MemoryUse& b) { return a.total < b.total; });
+        if (fullest == alternative.memory.end() || fullest->peak_during.empty()) continue;
+        std::vector<MemoryPart> parts = fullest->parts;
+        std::stable_sort(parts.begin(), parts.end(), [](const MemoryPart& a, const MemoryPart& b) {
+            return a.bytes > b.bytes;
+        });
+        constexpr double giga = 1e9;
+        std::string line =
+            fmt::format("{}: {} hold {} of {} GB from {} s of the step on ({}):", alternative.name,
+                        fullest->rank_class, significant(fullest->total / giga),
+                        significant(fullest->capacity / giga), significant(fullest->peak_seconds),
+                        fullest->peak_during);
+        for (const MemoryPart& part : parts)
+            line += fmt::format("{} {} {}", &part == &parts.front() ? "" : ",", part.part,
+                                significant(part.bytes / giga));
+        text += hanging("  ", line);
+    }
+    return text.empty() ? "" : "memory is fullest\n" + text;
+}
+
 std::string rumours(const Result& result) {
     std::vector<std::string> notes;
     for (const AlternativeResult& alternative : result.alternatives) {
@@ -176,8 +202,8 @@ std::vector<std::string> audit_breaches(const Result& result) {
 }
 
 std::string comparison_notes(const Result& result) {
-    return provenance_lines(result) + unequal_provenance(result) + rumours(result) +
-           warnings(result) + audit_line(result);
+    return fullest_ranks(result) + provenance_lines(result) + unequal_provenance(result) +
+           rumours(result) + warnings(result) + audit_line(result);
 }
 
 }  // namespace podsim

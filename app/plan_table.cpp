@@ -30,10 +30,10 @@ const char* heading_of(PlanObjective objective) {
 }
 
 // Names that are too long for a column.
-std::string short_name(RecomputePolicy policy) {
-    if (policy == RecomputePolicy::norms_and_activations) return "norms+act";
-    if (policy == RecomputePolicy::up_projections) return "up-proj";
-    return name_of(policy);
+std::string short_name(const RecomputeChoice& choice) {
+    if (choice == RecomputePolicy::norms_and_activations) return "norms+act";
+    if (choice == RecomputePolicy::up_projections) return "up-proj";
+    return choice.name();
 }
 std::string short_name(const TrainingPlan& plan) {
     if (plan.schedule == ScheduleKind::interleaved && plan.more.positions_per_stage > 0)
@@ -128,7 +128,7 @@ std::string band_text(const PlanAlternative& of) {
         const TrainingPlan& plan = found.timed[index].candidate.plan;
         return fmt::format("TP {} PP {} DP {} EP {} mb {} {} {} ZeRO {}", plan.tensor_parallel,
                            plan.pipeline_parallel, plan.data_parallel, plan.expert_parallel,
-                           plan.micro_batch, name_of(plan.schedule), name_of(plan.recompute),
+                           plan.micro_batch, name_of(plan.schedule), plan.recompute.name(),
                            plan.zero_stage);
     };
     std::string text = fmt::format(
@@ -190,7 +190,7 @@ nlohmann::ordered_json json_of(const PlanTimed& one) {
                                    {"positions_per_stage", plan.more.positions_per_stage},
                                    {"micro_batch", plan.micro_batch},
                                    {"schedule", name_of(plan.schedule)},
-                                   {"recompute", name_of(plan.recompute)},
+                                   {"recompute", plan.recompute.name()},
                                    {"zero_stage", plan.zero_stage},
                                    {"step_time", one.step.value()},
                                    {"lower_bound", one.bound.value()},

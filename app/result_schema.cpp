@@ -109,11 +109,15 @@ Json resource() {
 
 Json memory() {
     const Json part = object({{"part", text("what fills it")}, {"bytes", number("")}});
+    const Json peak = object({{"seconds", number("of the step, when it is first so full")},
+                              {"during", text("the pass that begins then")}});
     return object({{"rank_class", text("of one rank of this class")},
                    {"ranks", whole("in the class")},
                    {"parts", list(part, "summing to total")},
                    {"total", number("bytes")},
-                   {"capacity", number("bytes")}});
+                   {"capacity", number("bytes")},
+                   {"peak", peak}},
+                  {"peak"});
 }
 
 Json totals() {

@@ -15,6 +15,8 @@ std::vector<OutputFile> files_of(const FinishedRun& run, bool timeline) {
     std::vector<OutputFile> files = {
         {run.folder + "/result.json", to_json(run.result).dump(2) + "\n"},
         {run.folder + "/operators.csv", operators_csv(run.result)}};
+    if (std::string csv = memory_csv(run.result); !csv.empty())
+        files.push_back({run.folder + "/memory.csv", std::move(csv)});
     if (timeline) files.push_back({run.folder + "/timeline.json", timeline_json(run.result)});
     return files;
 }

@@ -64,6 +64,24 @@ void add_counters(Json& events, const AlternativeResult& alternative, int proces
     }
 }
 
+// What ranks of each stage hold, part by part on top of each other.
+void add_memory(Json& events, const AlternativeResult& alternative, int process) {
+    constexpr double giga = 1e9;
+    for (const MemoryTrack& track : alternative.memory_over_time) {
+        const std::string name = track.name + ": memory, GB";
+        for (const MemoryTrack::Point& point : track.points) {
+            Json held = Json::object();
+            for (std::size_t i = 0; i < track.parts.size(); ++i)
+                held[track.parts[i]] = std::round(point.bytes[i] / giga * 1e6) / 1e6;
+            events.push_back({{"name", name},
+                              {"ph", "C"},
+                              {"pid", process},
+                              {"ts", microseconds_of(point.seconds)},
+                              {"args", std::move(held)}});
+        }
+    }
+}
+
 }  // namespace
 
 std::string timeline_json(const Result& result) {
@@ -75,6 +93,7 @@ std::string timeline_json(const Result& result) {
         events.push_back(metadata("process_sort_index", process, 0, {{"sort_index", process}}));
         add_tracks(events, alternative, process);
         add_counters(events, alternative, process);
+        add_memory(events, alternative, process);
     }
     const Json trace = {{"displayTimeUnit", "ns"},
                         {"otherData", {{"experiment", result.experiment}}},

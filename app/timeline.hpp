@@ -1,5 +1,5 @@
 // A run as a Chrome trace, for ui.perfetto.dev or chrome://tracing: a process per alternative, a
-// thread per track, counters of how full its resources are.
+// thread per track, counters of how full its resources are and, of training, of what ranks hold.
 #pragma once
 
 #include <string>

@@ -7,6 +7,7 @@
 #include <utility>
 #include <variant>
 
+#include "base/names.hpp"
 #include "models/vector_operators.hpp"
 #include "models/weights.hpp"
 
@@ -234,15 +235,19 @@ bool runs_again(const Operator& op, const Recompute& parts, bool follows) {
         return parts.attention;
     }
     if (const auto* mix = std::get_if<StreamMix>(&op.body)) {
-        return parts.norms && mix->side == StreamSide::mix_in;
+        return (parts.norms || parts.layer_norms) && mix->side == StreamSide::mix_in;
     }
     const auto* work = std::get_if<VectorWork>(&op.body);
     if (work == nullptr) return false;
     if (is_conversion(*work) || is_one_of(work->op, {"rotary", "key_assembly"})) return follows;
-    if (is_one_of(work->op, {"rms_norm", "residual_rms_norm", "gated_rms_norm"}))
-        return parts.norms;
-    return parts.activations &&
-           is_one_of(work->op, {"swiglu", "swiglu_quantise", "gelu", "gelu_quantise"});
+    if (is_one_of(work->op, {"rms_norm", "residual_rms_norm", "gated_rms_norm"})) {
+        return parts.norms ||
+               (parts.layer_norms &&
+                is_one_of(op.name, {"attention_norm", "dense_ffn_norm", "router_norm"}));
+    }
+    const bool again =
+        parts.activations || (parts.expert_activations && op.name.starts_with("expert_"));
+    return again && is_one_of(work->op, {"swiglu", "swiglu_quantise", "gelu", "gelu_quantise"});
 }
 
 // The residual was added in the forward pass: only the norm of the sum is left.
@@ -312,6 +317,89 @@ Recompute parts_of(RecomputePolicy policy) {
     parts.norms = parts.activations = v3 || policy == RecomputePolicy::norms_and_activations;
     parts.up_projections = v3 || policy == RecomputePolicy::up_projections;
     return parts;
+}
+
+const std::vector<std::pair<const char*, RecomputeModule>>& names_of(const RecomputeModule*) {
+    static const std::vector<std::pair<const char*, RecomputeModule>> names = {
+        {"core_attn", RecomputeModule::core_attn},
+        {"layernorm", RecomputeModule::layernorm},
+        {"mla_up_proj", RecomputeModule::mla_up_proj},
+        {"moe_act", RecomputeModule::moe_act},
+        {"mlp", RecomputeModule::mlp},
+        {"moe", RecomputeModule::moe},
+        {"shared_experts", RecomputeModule::shared_experts}};
+    return names;
+}
+
+Recompute parts_of(const RecomputeModules& modules) {
+    Recompute parts;
+    for (const RecomputeModule module : modules) {
+        switch (module) {
+            case RecomputeModule::core_attn:
+                parts.attention = true;
+                break;
+            case RecomputeModule::layernorm:
+                parts.layer_norms = true;
+                break;
+            case RecomputeModule::mla_up_proj:
+                parts.up_projections = true;
+                break;
+            case RecomputeModule::moe_act:
+                parts.expert_activations = true;
+                break;
+            case RecomputeModule::mlp:
+                parts.dense_ffn = true;
+                break;
+            case RecomputeModule::moe:
+                parts.experts = true;
+                break;
+            case RecomputeModule::shared_experts:
+                parts.shared_experts = true;
+                break;
+        }
+    }
+    return parts;
+}
+
+namespace {
+
+// With what a part stands for: of all norms those of the layer's halves, and so on.
+Recompute spread(Recompute parts) {
+    if (parts.layer) {
+        parts.attention = parts.norms = parts.activations = parts.up_projections = true;
+        parts.dense_ffn = parts.experts = true;
+    }
+    parts.layer_norms = parts.layer_norms || parts.norms;
+    parts.expert_activations = parts.expert_activations || parts.activations || parts.experts;
+    parts.shared_experts = parts.shared_experts || parts.experts;
+    return parts;
+}
+
+}  // namespace
+
+bool makes_more_again(const Recompute& more, const Recompute& than) {
+    const Recompute a = spread(more), b = spread(than);
+    for (const auto part :
+         {&Recompute::layer, &Recompute::attention, &Recompute::norms, &Recompute::activations,
+          &Recompute::up_projections, &Recompute::layer_norms, &Recompute::expert_activations,
+          &Recompute::dense_ffn, &Recompute::experts, &Recompute::shared_experts}) {
+        if (a.*part && !(b.*part)) return true;
+    }
+    return false;
+}
+
+RecomputeChoice::RecomputeChoice(const RecomputeModules& modules)
+    : modules_(modules), parts_(parts_of(modules)) {
+    std::sort(modules_.begin(), modules_.end());
+    modules_.erase(std::unique(modules_.begin(), modules_.end()), modules_.end());
+}
+
+std::string RecomputeChoice::name() const {
+    if (modules_.empty()) return name_of(policy_);
+    std::string text;
+    for (const RecomputeModule module : modules_)
+        text += (text.empty() ? "" : "+") + name_of(module);
+    return text;
 }
 
 const std::vector<std::pair<const char*, NarrowScaling>>& names_of(const NarrowScaling*) {

@@ -16,11 +16,16 @@ namespace podsim {
 
 // What is computed again in the backward pass.
 struct Recompute {
-    bool layer = false;           // everything, from the layer's input
-    bool attention = false;       // scores and softmax, or the delta rule
-    bool norms = false;           // and what a sub-layer reads of several residual streams
-    bool activations = false;     // SwiGLU or GeLU
-    bool up_projections = false;  // from the latents of queries, keys and values
+    bool layer = false;               // everything, from the layer's input
+    bool attention = false;           // scores and softmax, or the delta rule
+    bool norms = false;               // and what a sub-layer reads of several residual streams
+    bool activations = false;         // SwiGLU or GeLU
+    bool up_projections = false;      // from the latents of queries, keys and values
+    bool layer_norms = false;         // of `norms`, those in front of the two halves of a layer
+    bool expert_activations = false;  // of `activations`, the routed experts'
+    // A feed-forward half behind its norm, with its collectives: of a dense layer, of one with
+    // experts (router, exchange, routed and shared experts), the shared experts alone.
+    bool dense_ffn = false, experts = false, shared_experts = false;
     bool operator==(const Recompute&) const = default;
 };
 
@@ -36,6 +41,37 @@ enum class RecomputePolicy {
 };
 const std::vector<std::pair<const char*, RecomputePolicy>>& names_of(const RecomputePolicy*);
 Recompute parts_of(RecomputePolicy policy);
+
+// Modules of a layer by the names that Megatron-Core has for them (recompute_modules of its
+// TransformerConfig; layernorm leaves out the norms of latents, queries and keys, moe_act the
+// shared experts).
+enum class RecomputeModule { core_attn, layernorm, mla_up_proj, moe_act, mlp, moe, shared_experts };
+const std::vector<std::pair<const char*, RecomputeModule>>& names_of(const RecomputeModule*);
+using RecomputeModules = std::vector<RecomputeModule>;
+Recompute parts_of(const RecomputeModules& modules);
+
+// Whether `more` computes anything again that `than` keeps.
+bool makes_more_again(const Recompute& more, const Recompute& than);
+
+// A policy, or modules in its place.
+class RecomputeChoice {
+  public:
+    RecomputeChoice(RecomputePolicy policy = RecomputePolicy::none)  // NOLINT: stands for it
+        : policy_(policy), parts_(parts_of(policy)) {}
+    // No modules: none.
+    explicit RecomputeChoice(const RecomputeModules& modules);
+
+    const Recompute& parts() const { return parts_; }
+    RecomputePolicy policy() const { return policy_; }            // none where there are modules
+    const RecomputeModules& modules() const { return modules_; }  // each once, in their order
+    std::string name() const;                                     // "full", "core_attn+mlp"
+    bool operator==(const RecomputeChoice& other) const { return parts_ == other.parts_; }
+
+  private:
+    RecomputePolicy policy_ = RecomputePolicy::none;
+    RecomputeModules modules_;
+    Recompute parts_;
+};
 
 // Which elements of 8 bits and fewer share a scale, which decides what conversions read and write
 // of an operand of n elements, and how often:

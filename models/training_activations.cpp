@@ -58,15 +58,15 @@ class KeptList {
         } else {
             stream(name + "_streams", model_.streams * model_.hidden, stream_format);
             stream(name + "_mixes", model_.streams * (model_.streams + 2), statistics_format,
-                   recompute_.norms);
-            stream(name + "_mixed", model_.hidden, stream_format, recompute_.norms);
+                   norms_again());
+            stream(name + "_mixed", model_.hidden, stream_format, norms_again());
         }
-        stream(name + "_normed", model_.hidden, precision_.activations, recompute_.norms);
+        stream(name + "_normed", model_.hidden, precision_.activations, norms_again());
     }
     // A product in BF16 reads the norm's output beside one in a narrower format.
     void also_wide(const std::string& name) {
         if (is_quantised(precision_.activations)) {
-            stream(name + "_normed_wide", model_.hidden, stream_format, recompute_.norms);
+            stream(name + "_normed_wide", model_.hidden, stream_format, norms_again());
         }
     }
     void leave(const std::string& name) {
@@ -105,6 +105,8 @@ class KeptList {
     int ranks() const { return ranks_; }
 
   private:
+    // In front of a layer's halves.
+    bool norms_again() const { return recompute_.norms || recompute_.layer_norms; }
     double tokens() const { return static_cast<double>(shape_.tokens); }
     void add(const std::string& name, double rows, long elements, DType format, bool again) {
         const double scales = activation_bytes(model_, format, elements) -
@@ -239,9 +241,11 @@ long inputs_of(const ModelSpec& model, long width) {
 void keep_dense_ffn(KeptList& list) {
     const long width = ceil_divide(list.model().dense_intermediate, list.ranks());
     list.enter("dense_ffn");
-    list.divided("dense_ffn_gate_up", inputs_of(list.model(), width), list.shape().gate_up);
+    const Recompute& again = list.recompute();
+    list.divided("dense_ffn_gate_up", inputs_of(list.model(), width), list.shape().gate_up,
+                 again.dense_ffn);
     list.divided("dense_ffn_activated", width, list.precision().activations,
-                 list.recompute().activations);
+                 again.activations || again.dense_ffn);
     list.leave("dense_ffn");
 }
 
@@ -252,16 +256,21 @@ void keep_experts(KeptList& list) {
     const Precision& precision = list.precision();
     list.enter("experts");
     list.also_wide("experts");
-    list.stream("router_scores", model.routed_experts, statistics_format);
+    const Recompute& again = list.recompute();
+    const bool shared_again = again.experts || again.shared_experts;
+    list.stream("router_scores", model.routed_experts, statistics_format, again.experts);
     const long width = ceil_divide(model.expert_intermediate, list.shape().expert_tensor_parallel);
-    list.rows("expert_inputs", model.hidden, precision.activations);
-    list.rows("expert_gate_up", inputs_of(model, width), list.shape().gate_up);
-    list.rows("expert_activated", width, precision.activations, list.recompute().activations);
+    list.rows("expert_inputs", model.hidden, precision.activations, again.experts);
+    list.rows("expert_gate_up", inputs_of(model, width), list.shape().gate_up, again.experts);
+    list.rows("expert_activated", width, precision.activations,
+              again.activations || again.expert_activations || again.experts);
     const long shared = ceil_divide(model.shared_intermediate, list.ranks());
-    list.divided("shared_expert_gate_up", inputs_of(model, shared), list.shape().gate_up);
+    list.divided("shared_expert_gate_up", inputs_of(model, shared), list.shape().gate_up,
+                 shared_again);
     list.divided("shared_expert_activated", shared, precision.activations,
-                 list.recompute().activations);
-    if (model.shared_gate) list.stream("shared_expert_output", model.hidden, stream_format);
+                 again.activations || shared_again);
+    if (model.shared_gate)
+        list.stream("shared_expert_output", model.hidden, stream_format, shared_again);
     list.leave("experts");
 }
 

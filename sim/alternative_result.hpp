@@ -79,6 +79,20 @@ struct MemoryUse {
     int ranks = 0;
     std::vector<MemoryPart> parts;
     double total = 0, capacity = 0;
+    // Of training: when in the step it first holds so much, and what begins then. "": all the time.
+    double peak_seconds = 0;
+    std::string peak_during{};
+};
+
+// What ranks of a stage hold over a step, for the timeline.
+struct MemoryTrack {
+    std::string name;
+    std::vector<std::string> parts;
+    struct Point {
+        double seconds = 0;         // from then on
+        std::vector<double> bytes;  // by part
+    };
+    std::vector<Point> points;
 };
 
 struct Bounds {
@@ -155,11 +169,12 @@ struct AlternativeResult {
     std::vector<CostBasis> cost;
     std::vector<AuditFinding> audit;
     std::vector<std::string> warnings;
-    std::optional<ServedTraffic> served;  // of kind serving
-    std::vector<ReplayedJob> jobs;        // of a replay of several, of collectives
-    std::vector<TimelineEvent> timeline;  // filled when asked for; not part of result.json
-    double neighbour_gap = 0;             // time at the neighbouring fidelity / this one - 1
-    std::string neighbour;                // "analytic"
+    std::optional<ServedTraffic> served;        // of kind serving
+    std::vector<ReplayedJob> jobs;              // of a replay of several, of collectives
+    std::vector<TimelineEvent> timeline;        // filled when asked for; not part of result.json
+    std::vector<MemoryTrack> memory_over_time;  // the same
+    double neighbour_gap = 0;                   // time at the neighbouring fidelity / this one - 1
+    std::string neighbour;                      // "analytic"
 
     const Metric* metric(const std::string& metric_name) const;
 };

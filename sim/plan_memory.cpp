@@ -22,7 +22,7 @@ const PlanMemory::Shape& PlanMemory::shape_of(const TrainingPlan& plan,
         "{},{},{},{},{},{},{},{},{},{}", plan.offload.activations,
         plan.routed.imbalance * (1 - plan.routed.dropped), plan.micro_batch, plan.tensor_parallel,
         plan.more.context_parallel, plan.more.sequence_parallel, plan.more.expert_tensor_parallel,
-        static_cast<int>(plan.recompute), request.stages, request.positions_per_stage);
+        plan.recompute.name(), request.stages, request.positions_per_stage);
     const std::string key =
         fmt::format("{}|{},{}", work, static_cast<int>(request.kind), request.micro_batches);
     const auto [it, fresh] = shapes_.try_emplace(key);
@@ -34,6 +34,14 @@ const PlanMemory::Shape& PlanMemory::shape_of(const TrainingPlan& plan,
     shape.timing = time_schedule(shape.schedule, times->second);
     shape.schedule.programs.clear();
     return shape;
+}
+
+Bytes PlanMemory::host(const TrainingPlan& plan, const std::vector<TrainingPosition>& positions) {
+    const Shape& shape = shape_of(plan, positions);
+    Bytes most(0.0);
+    for (const StageNeed& one : training_need(job_, plan, positions, shape.schedule, shape.timing))
+        most = max(most, one.host);
+    return most;
 }
 
 Bytes PlanMemory::fullest(const TrainingPlan& plan,

@@ -20,6 +20,9 @@ class PlanMemory {
     // of them). Automatic schedules (zb-1p, zb-2p) are taken with passes of equal length.
     Bytes fullest(const TrainingPlan& plan, const std::vector<TrainingPosition>& positions);
 
+    // What the rank that has most of it keeps in the host's memory.
+    Bytes host(const TrainingPlan& plan, const std::vector<TrainingPosition>& positions);
+
   private:
     // Schedules without their programs, and what stages hold.
     struct Shape {

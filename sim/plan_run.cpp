@@ -121,7 +121,8 @@ Chosen chosen(const ResolvedExperiment& experiment, const ResolvedAlternative& a
     form.batch_tokens.reset();
     form.micro_batch = of.plan.micro_batch;
     form.schedule = of.plan.schedule;
-    form.recompute = of.plan.recompute;
+    form.recompute = of.plan.recompute.policy();
+    form.recompute_modules = of.plan.recompute.modules();
     form.zero_stage = of.plan.zero_stage;
     form.offload = of.plan.offload;
     if (form.run) form.run->spares += of.chips_there - of.chips;
@@ -184,7 +185,14 @@ Node experiment_of(const Node& document, std::size_t index, const ResolvedExperi
     set(workload, "global_batch", std::to_string(of.global_batch));
     set(workload, "micro_batch", std::to_string(plan.micro_batch));
     set(workload, "schedule", name_of(plan.schedule));
-    set(workload, "recompute", name_of(plan.recompute));
+    set(workload, "recompute", name_of(plan.recompute.policy()));
+    drop(workload, "recompute_modules");
+    if (const RecomputeModules& modules = plan.recompute.modules(); !modules.empty()) {
+        std::string list;
+        for (const RecomputeModule module : modules)
+            list += (list.empty() ? "[" : ", ") + name_of(module);
+        set(workload, "recompute_modules", list + "]");
+    }
     set(workload, "zero_stage", std::to_string(plan.zero_stage));
     drop(workload, "offload");
     const TrainingOffload& offload = plan.offload;
@@ -206,7 +214,7 @@ std::string text_of(const TrainingPlan& plan) {
         "expert_parallel {}, micro_batch {}, {}, recompute {}, "
         "zero_stage {}",
         plan.tensor_parallel, plan.pipeline_parallel, plan.data_parallel, plan.expert_parallel,
-        plan.micro_batch, name_of(plan.schedule), name_of(plan.recompute), plan.zero_stage);
+        plan.micro_batch, name_of(plan.schedule), plan.recompute.name(), plan.zero_stage);
     if (plan.more.context_parallel > 1)
         text = fmt::format("context_parallel {}, ", plan.more.context_parallel) + text;
     if (plan.order != kFlatOrder) text += ", placement " + to_string(plan.order);
@@ -285,7 +293,9 @@ class Planner {
         const auto& days = experiment_.spec.workload.training->run;
         if (days) {
             question.spares = days->spares;
-            question.goodput = [&](const PlanTimed& timed) { return goodput_of(timed); };
+            question.goodput = [&](const PlanTimed& timed) {
+                return goodput_of(timed, ground.job, alternative);
+            };
         }
         question.stop = options_.stop;
         if (options_.progress) {
@@ -306,12 +316,15 @@ class Planner {
     }
 
   private:
-    double goodput_of(const PlanTimed& timed) const {
+    double goodput_of(const PlanTimed& timed, TrainingJob job,
+                      const ResolvedAlternative& alternative) const {
         TrainingRunForm form = *experiment_.spec.workload.training->run;
         form.spares += timed.candidate.chips_there - timed.candidate.chips;
         // What the length of a run changes is less than a step.
         constexpr double steps = 1e5;
         try {
+            job.global_batch = timed.candidate.global_batch;
+            form = with_checkpoint_times(form, job, timed.candidate.plan, alternative);
             return expected_run(training_run_spec(form, timed.candidate.chips, steps, timed.step))
                 .goodput;
         } catch (const std::invalid_argument&) {

@@ -1,5 +1,7 @@
 #include "sim/plan_search.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -106,6 +108,13 @@ class Search {
     std::optional<Bytes> need_of(const TrainingPlan& plan) {
         try {
             const auto positions = positions_of(question_.job, plan);
+            const Bytes room = plan.offload.host_capacity;
+            if (plan.offload.any() && room > Bytes(0.0) && memory_.host(plan, positions) > room) {
+                refuse(fmt::format("what is offloaded ({}) is more than {} of the host's memory",
+                                   to_string(plan.offload), to_string(room))
+                           .c_str());
+                return std::nullopt;
+            }
             const Bytes least = least_need(question_.job, plan, positions);
             // What states alone fill is no less than what all of it fills.
             return least > room_ ? least : memory_.fullest(plan, positions);

@@ -157,9 +157,9 @@ class Cutter {
     void positioned(int chips, TrainingPlan plan, ScheduleKind schedule, int positions,
                     const std::vector<int>& parts, std::vector<std::string>& seen) {
         plan.more.positions_per_stage = positions;
-        plan.recompute = form_.recompute.front();
+        plan.recompute = form_.again.front();
         plan.zero_stage = 0;
-        const auto variants = static_cast<long>(form_.recompute.size() * form_.zero_stage.size()) *
+        const auto variants = static_cast<long>(form_.again.size() * form_.zero_stage.size()) *
                               std::max(1L, static_cast<long>(form_.offload.size()));
         space_.combinations += variants;
         // Without stages all schedules are one: forward, backward.
@@ -193,7 +193,7 @@ class Cutter {
         const std::string lies = mapping_key(found);
         if (std::find(seen.begin(), seen.end(), lies) != seen.end()) return;
         seen.push_back(lies);
-        for (const RecomputePolicy recompute : form_.recompute) {
+        for (const RecomputeChoice& recompute : form_.again) {
             for (const int zero : form_.zero_stage) {
                 if (zero == 3 && plan.pipeline_parallel > 1) continue;
                 PlanCandidate one = found;
@@ -335,6 +335,34 @@ class Cutter {
 
 }  // namespace
 
+namespace {
+
+// What is searched: as asked, else every policy (up-projections alone are between the others, and
+// the start's where it has them) and, between those and whole layers, feed-forward blocks alone.
+std::vector<RecomputeChoice> choices_of(const PlanGround& ground, const PlanForm& form) {
+    std::vector<RecomputeChoice> choices;
+    const auto add = [&](const RecomputeChoice& one) {
+        if (std::find(choices.begin(), choices.end(), one) == choices.end()) choices.push_back(one);
+    };
+    for (const RecomputePolicy policy : form.recompute) add(policy);
+    for (const RecomputeModules& modules : form.recompute_modules) add(RecomputeChoice(modules));
+    if (!choices.empty()) return choices;
+    const RecomputeChoice& start = ground.start.recompute;
+    for (const auto& [name, policy] : names_of(static_cast<const RecomputePolicy*>(nullptr))) {
+        if (policy == RecomputePolicy::up_projections && !(start == policy)) continue;
+        if (policy == RecomputePolicy::full) {
+            const bool experts = has_experts(ground.job.model);
+            add(RecomputeChoice(experts ? RecomputeModules{RecomputeModule::moe_act}
+                                        : RecomputeModules{RecomputeModule::mlp}));
+        }
+        add(policy);
+    }
+    add(start);
+    return choices;
+}
+
+}  // namespace
+
 PlanForm filled_form(const PlanGround& ground, const PlanForm& form, const GivenDegrees& given) {
     PlanForm full = form;
     const TrainingPlan& start = ground.start;
@@ -361,13 +389,7 @@ PlanForm filled_form(const PlanGround& ground, const PlanForm& form, const Given
          start.more.positions_per_stage, [] { return std::vector<int>{2}; });
     if (full.micro_batch.empty()) full.micro_batch = {start.micro_batch};
     if (full.schedule.empty()) full.schedule = {start.schedule};
-    if (full.recompute.empty()) {
-        // Up-projections alone are between the others, and the start's where it has them.
-        for (const auto& [name, policy] : names_of(static_cast<const RecomputePolicy*>(nullptr))) {
-            if (policy != RecomputePolicy::up_projections || policy == start.recompute)
-                full.recompute.push_back(policy);
-        }
-    }
+    full.again = choices_of(ground, full);
     if (full.zero_stage.empty()) full.zero_stage = {1, 2, 3};
     return full;
 }

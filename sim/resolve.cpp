@@ -215,6 +215,26 @@ void load_histogram(PoolSpec& pool, Catalog& catalog) {
     experts.counts = expert_counts(catalog.load("routing", name, place, path));
 }
 
+// The same step by step, of training.
+void load_steps(const WorkloadSpec& workload, ResolvedAlternative& result, Catalog& catalog) {
+    if (!workload.training || workload.training->load_steps.empty()) return;
+    const std::string& part = workload.training->load_steps;
+    const ExpertsSpec& experts = result.pool.experts;
+    if (experts.popularity != Popularity::histogram) {
+        throw InputError(
+            {at_key(workload, "load_steps", "names steps of a histogram, and popularity is none",
+                    "experts: {popularity: histogram, histogram: FILE}")});
+    }
+    const Place place = result.pool.places.of("experts.histogram");
+    const std::string path = result.pool.path + ".experts.histogram";
+    const std::string name = experts.histogram + "#by step: " + part;
+    if (!catalog.holds("routing", name)) {
+        const std::string file = catalog.file_of("routing", experts.histogram, place, path);
+        catalog.embed("routing", name, read_routing_steps(file, part));
+    }
+    result.load_steps = expert_count_steps(catalog.load("routing", name, place, path));
+}
+
 // The memory devices that a chip names have to be there and to agree with it. Returns their
 // document.
 Node look_at_memory(ResolvedAlternative& result, const Node& document, Catalog& catalog) {
@@ -323,6 +343,7 @@ void resolve_alternative(ResolvedAlternative& result, const ResolvedExperiment& 
             }
         }
         attempt(problems, [&] { load_histogram(pool, catalog); });
+        attempt(problems, [&] { load_steps(workload, result, catalog); });
     }
     if (workload.collective && is_routed(pool.experts)) {
         const std::size_t known = problems.size();

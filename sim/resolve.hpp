@@ -32,11 +32,12 @@ struct ResolvedAlternative {
     std::optional<MemoryDevice> memory;  // behind the chip's, where that is known
     KernelLibrarySpec kernels;
     CollectiveLibrarySpec collectives;
-    std::optional<EngineSpec> engine;                 // of workloads that need one
-    int packages = 0, ranks = 0;                      // at work
-    int standing_by = 0;                              // packages of training that make no group
-    Watts host_power{0.0};                            // of a chip's part of host, network and fans
-    BatchSpec batch;                                  // the pool's, or the workload's
+    std::optional<EngineSpec> engine;  // of workloads that need one
+    int packages = 0, ranks = 0;       // at work
+    int standing_by = 0;               // packages of training that make no group
+    Watts host_power{0.0};             // of a chip's part of host, network and fans
+    BatchSpec batch;                   // the pool's, or the workload's
+    std::vector<std::vector<ExpertCounts>> load_steps;  // of training, in their order
     std::vector<std::pair<std::string, int>> chosen;  // degrees of the mapping, by the default rule
     std::vector<std::string> warnings;
     // Serving: one replica of each pool, the first of which is this alternative too.

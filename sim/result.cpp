@@ -78,11 +78,14 @@ Json to_json(const MemoryUse& use) {
     for (const MemoryPart& part : use.parts) {
         parts.push_back({{"part", part.part}, {"bytes", number(part.bytes)}});
     }
-    return {{"rank_class", use.rank_class},
-            {"ranks", use.ranks},
-            {"parts", parts},
-            {"total", number(use.total)},
-            {"capacity", number(use.capacity)}};
+    Json json = {{"rank_class", use.rank_class},
+                 {"ranks", use.ranks},
+                 {"parts", parts},
+                 {"total", number(use.total)},
+                 {"capacity", number(use.capacity)}};
+    if (!use.peak_during.empty())
+        json["peak"] = {{"seconds", number(use.peak_seconds)}, {"during", use.peak_during}};
+    return json;
 }
 
 Json to_json(const Bounds& bounds) {
@@ -239,6 +242,24 @@ nlohmann::ordered_json to_json(const Result& result) {
             {"alternatives", list(result.alternatives)},
             {"configuration", result.configuration},
             {"switches", to_json(result.switches)}};
+}
+
+std::string memory_csv(const Result& result) {
+    std::string csv;
+    for (const AlternativeResult& alternative : result.alternatives) {
+        for (const MemoryUse& use : alternative.memory) {
+            if (use.peak_during.empty()) continue;
+            for (const MemoryPart& part : use.parts) {
+                csv += fmt::format("{},{},{},{},{},{},{},{},{}\n", csv_field(alternative.name),
+                                   csv_field(use.rank_class), use.ranks, csv_field(part.part),
+                                   part.bytes, use.total, use.capacity, use.peak_seconds,
+                                   csv_field(use.peak_during));
+            }
+        }
+    }
+    if (csv.empty()) return "";
+    return "alternative,rank_class,ranks,part,bytes,total,capacity,peak_seconds,peak_during\n" +
+           csv;
 }
 
 std::string operators_csv(const Result& result) {

@@ -44,4 +44,8 @@ nlohmann::ordered_json to_json(const Result& result);
 // Per-operator rows of all alternatives as CSV with a header line (RFC 4180 quoting).
 std::string operators_csv(const Result& result);
 
+// What ranks hold at their fullest, a row a part, with the time of it; "" where nobody says when
+// that is.
+std::string memory_csv(const Result& result);
+
 }  // namespace podsim

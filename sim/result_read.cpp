@@ -149,6 +149,10 @@ MemoryUse memory_use(const Value& value) {
     });
     use.total = value.number("total");
     use.capacity = value.number("capacity");
+    if (value.json.contains("peak")) {
+        use.peak_seconds = value.at("peak").number("seconds");
+        use.peak_during = value.at("peak").text("during");
+    }
     return use;
 }
 

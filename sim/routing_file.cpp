@@ -17,6 +17,7 @@ namespace podsim {
 namespace {
 
 constexpr const char* kByLayer = "counts_by_layer";
+constexpr const char* kByStep = "counts_by_step";
 constexpr std::size_t kMostExperts = 1000000;
 constexpr const char* kFormHint =
     "expected a list of counts by expert, a map of such lists by layer, or a map with `counts`";
@@ -120,9 +121,7 @@ Node document_of(const std::map<long, Node>& layers, const Place& place) {
     return document;
 }
 
-std::map<long, Node> read_json_layers(const std::string& file, const std::string& part) {
-    const Node root = parse_json(read_table_file(file), file);
-    const Node& chosen = part_of(root, part);
+std::map<long, Node> json_layers(const Node& chosen, const std::string& part) {
     std::map<long, Node> layers;
     if (is_by_layer(chosen)) {
         for (const Node::Entry& entry : chosen.entries) {
@@ -136,14 +135,24 @@ std::map<long, Node> read_json_layers(const std::string& file, const std::string
     return layers;
 }
 
-std::map<long, Node> read_csv_layers(const std::string& file) {
+std::map<long, Node> read_json_layers(const std::string& file, const std::string& part) {
+    const Node root = parse_json(read_table_file(file), file);
+    return json_layers(part_of(root, part), part);
+}
+
+// By the whole number in a column; all rows as one step where it has no name.
+std::map<long, std::map<long, Node>> read_csv_steps(const std::string& file,
+                                                    const std::string& step_name) {
     CsvReader reader(read_table_file(file), file);
     const std::size_t expert_column = reader.column("expert");
     const std::size_t count_column = reader.column("count");
     const auto& header = reader.header();
     const bool by_layer = std::find(header.begin(), header.end(), "layer") != header.end();
     const std::size_t layer_column = by_layer ? reader.column("layer") : 0;
-    std::map<long, std::map<std::size_t, Node>> rows;
+    const std::size_t step_column = step_name.empty() ? 0 : reader.column(step_name);
+    const bool sums =
+        step_name.empty() && std::find(header.begin(), header.end(), "step") != header.end();
+    std::map<long, std::map<long, std::map<std::size_t, Node>>> steps;
     std::size_t experts = 0;
     CsvRow row;
     while (reader.next(row)) {
@@ -161,22 +170,61 @@ std::map<long, Node> read_csv_layers(const std::string& file) {
         count.text = row.cells[count_column];
         count.place = place;
         const double value = count_of(count, "count");
-        if (!rows[layer].emplace(expert, scalar(value, place)).second)
+        auto& of_layer = steps[step_name.empty() ? 0 : whole(step_column)][layer];
+        const auto [known, fresh] = of_layer.emplace(expert, scalar(value, place));
+        if (!fresh && !sums)
             throw InputError(place, "expert", fmt::format("{} stands twice", expert));
+        if (!fresh) known->second = scalar(count_of(known->second, "count") + value, place);
         experts = std::max(experts, expert + 1);
     }
-    std::map<long, Node> layers;
-    for (const auto& [layer, listed] : rows) {
-        Node counts;
-        counts.kind = Node::Kind::list;
-        counts.place = listed.begin()->second.place;
-        for (std::size_t expert = 0; expert < experts; ++expert) {
-            const auto found = listed.find(expert);
-            counts.items.push_back(found != listed.end() ? found->second : scalar(0, counts.place));
+    std::map<long, std::map<long, Node>> result;
+    for (const auto& [step, rows] : steps) {
+        for (const auto& [layer, listed] : rows) {
+            Node counts;
+            counts.kind = Node::Kind::list;
+            counts.place = listed.begin()->second.place;
+            for (std::size_t expert = 0; expert < experts; ++expert) {
+                const auto found = listed.find(expert);
+                counts.items.push_back(found != listed.end() ? found->second
+                                                             : scalar(0, counts.place));
+            }
+            result[step][layer] = std::move(counts);
         }
-        layers[layer] = std::move(counts);
     }
-    return layers;
+    return result;
+}
+
+std::map<long, Node> read_csv_layers(const std::string& file) {
+    auto steps = read_csv_steps(file, "");
+    return steps.empty() ? std::map<long, Node>{} : std::move(steps.begin()->second);
+}
+
+// The entries of a map or a list at a dotted path, each of which is a step.
+std::vector<std::pair<std::string, const Node*>> steps_at(const Node& root,
+                                                          const std::string& part) {
+    const Node* node = &root;
+    for (std::size_t begin = 0; begin < part.size();) {
+        const std::size_t end = std::min(part.find('.', begin), part.size());
+        const std::string key = part.substr(begin, end - begin);
+        std::vector<std::string> known;
+        for (const Node::Entry& entry : node->entries) known.push_back(entry.key);
+        const Node* next = node->find(key);
+        if (next == nullptr)
+            throw InputError({unknown_name(node->place, part, "part", key, known)});
+        node = next;
+        begin = end + 1;
+    }
+    std::vector<std::pair<std::string, const Node*>> steps;
+    for (const Node::Entry& entry : node->entries) steps.emplace_back(entry.key, &entry.value);
+    for (std::size_t i = 0; i < node->items.size(); ++i)
+        steps.emplace_back(std::to_string(i), &node->items[i]);
+    for (const auto& [name, step] : steps) {
+        if (!holds_counts(*step))
+            throw InputError(step->place, form_detail::join(part, name),
+                             "holds no counts of experts", kFormHint);
+    }
+    if (steps.empty()) throw InputError(node->place, part, "holds no steps", kFormHint);
+    return steps;
 }
 
 bool is_csv(const std::string& file) {
@@ -192,6 +240,38 @@ Node read_routing(const std::string& file, const std::string& part) {
     const auto layers = is_csv(file) ? read_csv_layers(file) : read_json_layers(file, part);
     if (layers.empty()) throw InputError(place, "", "counts no expert", kFormHint);
     return document_of(layers, place);
+}
+
+Node read_routing_steps(const std::string& file, const std::string& part) {
+    const Place place{file, 0, 0};
+    Node steps;
+    steps.kind = Node::Kind::map;
+    steps.place = place;
+    if (is_csv(file)) {
+        for (const auto& [step, layers] : read_csv_steps(file, part))
+            steps.entries.push_back({std::to_string(step), place, document_of(layers, place)});
+        if (steps.entries.empty()) throw InputError(place, "", "counts no expert", kFormHint);
+    } else {
+        const Node root = parse_json(read_table_file(file), file);
+        for (const auto& [name, step] : steps_at(root, part)) {
+            const auto layers = json_layers(*step, form_detail::join(part, name));
+            steps.entries.push_back({name, step->place, document_of(layers, step->place)});
+        }
+    }
+    Node document;
+    document.kind = Node::Kind::map;
+    document.place = place;
+    document.entries.push_back({kByStep, place, std::move(steps)});
+    return document;
+}
+
+std::vector<std::vector<ExpertCounts>> expert_count_steps(const Node& document) {
+    const Node* by_step = document.find(kByStep);
+    if (by_step == nullptr || by_step->kind != Node::Kind::map)
+        throw InputError(document.place, kByStep, "a map of counts by step was expected");
+    std::vector<std::vector<ExpertCounts>> steps;
+    for (const Node::Entry& entry : by_step->entries) steps.push_back(expert_counts(entry.value));
+    return steps;
 }
 
 std::vector<ExpertCounts> expert_counts(const Node& document) {

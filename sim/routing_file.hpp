@@ -22,6 +22,13 @@ namespace podsim {
 // that may be meant).
 Node read_routing(const std::string& file, const std::string& part);
 
+// Counts of several steps, {counts_by_step: {0: {counts_by_layer: ...}, 100: ...}}. JSON: a map or
+// a list at the dotted path `part`, each entry one of the forms above. CSV: a step is what rows
+// with the same whole number in the column `part` say; without `part` a CSV file's steps are
+// summed.
+Node read_routing_steps(const std::string& file, const std::string& part);
+std::vector<std::vector<ExpertCounts>> expert_count_steps(const Node& document);
+
 // By layer, ascending. Throws InputError: another document, layers that are no numbers, counts
 // below zero.
 std::vector<ExpertCounts> expert_counts(const Node& document);

@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "base/at.hpp"
 #include "base/names.hpp"
 #include "sim/band.hpp"
 #include "sim/shared_cores.hpp"
+#include "workloads/task_chain.hpp"
 #include "workloads/training_transfers.hpp"
 
 namespace podsim {
@@ -68,14 +70,6 @@ void slow_gradients(const Program& program, const TrainingHabits& habits, Progra
     }
 }
 
-// Whether a policy computes anything again that another keeps.
-bool makes_more_again(RecomputePolicy policy, RecomputePolicy than) {
-    const Recompute more = parts_of(policy), less = parts_of(than);
-    if (less.layer) return false;
-    return more.layer || (more.attention && !less.attention) || (more.norms && !less.norms) ||
-           (more.activations && !less.activations) || (more.up_projections && !less.up_projections);
-}
-
 // What a reduction depends on beside its plan's degrees.
 std::string directions(const TrainingPlan& plan) {
     return two_directions(plan) ? fmt::format("|two, {}", plan.pipeline_parallel) : "";
@@ -100,6 +94,63 @@ Seconds transfers_on_chain(const Program& program, const RunRecord& record) {
         if (at(program.tasks, id).kind == TaskKind::transfer) sum += of.end - of.start;
     }
     return to_seconds(sum);
+}
+
+bool is_exchange(const Program& program, const Task& task) {
+    if (task.kind != TaskKind::transfer) return false;
+    const int transfer = at(program.instances, task.body).transfer;
+    const TransferType type = at(program.transfers, transfer).type;
+    return type == TransferType::dispatch || type == TransferType::combine;
+}
+
+using Spans = std::vector<std::pair<Picoseconds, Picoseconds>>;
+
+// Spans of a class's tasks, none of which lies in another one's.
+Spans united(Spans spans) {
+    std::sort(spans.begin(), spans.end());
+    Spans apart;
+    for (const auto& [begin, end] : spans) {
+        if (!apart.empty() && begin <= apart.back().second) {
+            apart.back().second = std::max(apart.back().second, end);
+        } else {
+            apart.emplace_back(begin, end);
+        }
+    }
+    return apart;
+}
+
+Picoseconds length_of(const Spans& apart) {
+    Picoseconds sum = 0;
+    for (const auto& [begin, end] : apart) sum += end - begin;
+    return sum;
+}
+
+// What dispatch and combine take of the busiest class, and how much of that runs beside kernels of
+// the same ranks. Waits for the slowest rank, at the begin of a transfer, are neither.
+std::pair<Seconds, Seconds> exchange_of(const Program& program, const RunRecord& record) {
+    Picoseconds most = 0, hidden = 0;
+    for (std::size_t c = 0; c < program.classes.size(); ++c) {
+        Spans moves, kernels;
+        for (std::size_t i = 0; i < program.tasks.size(); ++i) {
+            const Task& task = program.tasks[i];
+            if (task.rank_class != static_cast<int>(c)) continue;
+            const TaskRecord& of = record.tasks[i];
+            if (is_exchange(program, task)) {
+                moves.emplace_back(std::min(of.end, of.start + of.skew), of.end);
+            } else if (task.kind != TaskKind::host && task.stream == compute_stream) {
+                kernels.emplace_back(of.start, of.end);
+            }
+        }
+        moves = united(std::move(moves));
+        const Picoseconds all = length_of(moves);
+        if (all <= most) continue;
+        most = all;
+        Spans both = moves;
+        const Spans busy = united(std::move(kernels));
+        both.insert(both.end(), busy.begin(), busy.end());
+        hidden = all + length_of(busy) - length_of(united(std::move(both)));
+    }
+    return {to_seconds(most), to_seconds(hidden)};
 }
 
 const StageNeed& fullest_of(const std::vector<StageNeed>& needs) {
@@ -165,9 +216,10 @@ TrainingPassPtr TrainingCase::run(Program program) {
     events_ += static_cast<long>(ran->record.events);
     ran->busy = busy_seconds(ran->program, ran->record);
     ran->transfers = transfers_on_chain(ran->program, ran->record);
+    std::tie(ran->exchange, ran->exchange_hidden) = exchange_of(ran->program, ran->record);
     if (detail_ == PassDetail::times) {
         const Picoseconds end = ran->record.end;
-        *ran = {{}, {}, {}, ran->busy, ran->transfers};
+        *ran = {{}, {}, {}, ran->busy, ran->transfers, ran->exchange, ran->exchange_hidden};
         ran->record.end = end;
     }
     return ran;
@@ -364,13 +416,16 @@ std::string TrainingCase::help_for_memory(const TrainingPlan& plan) const {
     with_zero(false);
     if (plan.tensor_parallel > 1 && !plan.more.sequence_parallel)
         with("sequence_parallel: true", [](auto& p) { p.more.sequence_parallel = true; });
+    const auto with_recompute = [&](const std::string& what, const RecomputeChoice& choice) {
+        if (makes_more_again(choice.parts(), plan.recompute.parts()))
+            with(what, [&](auto& p) { p.recompute = choice; });
+    };
     for (const RecomputePolicy policy :
          {RecomputePolicy::selective, RecomputePolicy::up_projections,
-          RecomputePolicy::norms_and_activations, RecomputePolicy::deepseek_v3,
-          RecomputePolicy::full}) {
-        if (makes_more_again(policy, plan.recompute))
-            with("recompute: " + name_of(policy), [&](auto& p) { p.recompute = policy; });
-    }
+          RecomputePolicy::norms_and_activations, RecomputePolicy::deepseek_v3})
+        with_recompute("recompute: " + name_of(policy), policy);
+    with_recompute("recompute_modules: [mlp]", RecomputeChoice({RecomputeModule::mlp}));
+    with_recompute("recompute: full", RecomputePolicy::full);
     for (long part = plan.micro_batch / 2; part >= 1; part /= 2)
         with(fmt::format("micro_batch: {}", part), [&](auto& p) { p.micro_batch = part; });
     for (int factor = 2; factor <= plan.data_parallel; factor *= 2) {

@@ -45,6 +45,9 @@ struct TrainingPass {
     RunRecord record;
     Seconds busy{0.0};       // what keeps the cores of the busiest class at work
     Seconds transfers{0.0};  // on the chain that it is as long as
+    // Dispatch and combine of the busiest class, less waits for the slowest rank; of it beside
+    // kernels of the same ranks.
+    Seconds exchange{0.0}, exchange_hidden{0.0};
     Seconds time() const { return to_seconds(record.end); }
 };
 using TrainingPassPtr = std::shared_ptr<const TrainingPass>;

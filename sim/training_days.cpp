@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "sim/energy_use.hpp"
+#include "sim/training_run_step.hpp"
 #include "workloads/training_run.hpp"
 
 namespace podsim {
@@ -20,7 +21,17 @@ TrainingRunForm with_standing_by(const ResolvedExperiment& experiment,
                                  const ResolvedAlternative& alternative) {
     TrainingRunForm form = *experiment.spec.workload.training->run;
     form.spares += alternative.standing_by;
-    return form;
+    try {
+        return with_checkpoint_times(form, training_job(experiment, alternative),
+                                     training_plan(experiment, alternative), alternative);
+    } catch (const RunProblem& error) {
+        throw InputError({at_key(experiment.spec.workload, "run." + error.key, error.what(),
+                                 "give stall and restore themselves")});
+    }
+}
+
+bool follows_from_bytes(const TrainingRunForm& form) {
+    return form.storage.to.has_value() || form.memory.to.has_value();
 }
 
 // What is wrong, at the key of `run` that says so.
@@ -38,6 +49,19 @@ void require_possible(const ResolvedExperiment& experiment, const ResolvedAltern
 }
 
 }  // namespace
+
+TrainingRunForm with_checkpoint_times(TrainingRunForm form, const TrainingJob& job,
+                                      const TrainingPlan& plan,
+                                      const ResolvedAlternative& alternative) {
+    if (!follows_from_bytes(form)) return form;
+    const RankHardware hardware = hardware_of(alternative);
+    const RankFabric fabric = rank_fabric(alternative.system, alternative.chip.ranks);
+    const CheckpointWays ways{hardware.host_bandwidth, fabric.scale_out, hardware.pool_bandwidth};
+    const CheckpointBytes bytes = checkpoint_bytes(job, plan);
+    static_cast<CheckpointSpec&>(form.storage) = checkpoint_times(form.storage, bytes, ways, false);
+    static_cast<CheckpointSpec&>(form.memory) = checkpoint_times(form.memory, bytes, ways, true);
+    return form;
+}
 
 TrainingRunSpec training_run_spec(const TrainingRunForm& form, double chips, double steps,
                                   Seconds step) {
@@ -63,7 +87,7 @@ void check_days(const ResolvedExperiment& experiment, const ResolvedAlternative&
 }
 
 void add_days(AlternativeResult& result, const ResolvedExperiment& experiment,
-              const ResolvedAlternative& alternative) {
+              const ResolvedAlternative& alternative, const StragglerSteps* slowed) {
     if (!experiment.spec.workload.training->run) return;
     const TrainingRunForm form = with_standing_by(experiment, alternative);
     const Provenance provenance = result.metrics.front().rests_on;
@@ -71,13 +95,20 @@ void add_days(AlternativeResult& result, const ResolvedExperiment& experiment,
         result.metrics.push_back({name, value, unit, {}, {}, provenance});
     };
     const double tokens_of_step = result.totals.tokens_in;
-    const Seconds step(result.iteration_seconds);
+    const Metric* of_trace = result.metric("trace_step_time");
+    const Seconds usual(of_trace != nullptr ? of_trace->value : result.iteration_seconds);
+    const Seconds step = slowed ? slowed->expected.front() * usual : usual;
     const double paid = static_cast<double>(alternative.packages + form.spares);
     const double dollars_per_second =
         result.cost.empty() ? 0 : paid * result.cost.front().usd_per_hour_per_chip / hour;
     double tokens = form.tokens ? form.tokens->value() : 0;
+    const auto spec_of = [&](double steps, Seconds each, const std::vector<double>* ratios) {
+        TrainingRunSpec spec = training_run_spec(form, alternative.packages, steps, each);
+        if (ratios != nullptr) spec.slow = slow_units(*form.stragglers, *ratios, slowed->units());
+        return spec;
+    };
     const auto run_of = [&](double steps) {
-        return expected_run(training_run_spec(form, alternative.packages, steps, step));
+        return expected_run(spec_of(steps, step, slowed ? &slowed->expected : nullptr));
     };
     if (form.budget) {
         if (!(dollars_per_second > 0)) {
@@ -96,6 +127,25 @@ void add_days(AlternativeResult& result, const ResolvedExperiment& experiment,
     const double steps = std::max(1.0, std::ceil(tokens / tokens_of_step - 1e-9));
     const TrainingRun run = run_of(steps);
     const double wall = run.wall.value();
+    if (slowed) {
+        add("step_time_with_stragglers", (step + run.slowed / steps).value(), "s");
+        add("straggler_slowdown", (step + run.slowed / steps) / usual, "ratio");
+    }
+    if (follows_from_bytes(form)) {
+        const CheckpointBytes bytes = checkpoint_bytes(training_job(experiment, alternative),
+                                                       training_plan(experiment, alternative));
+        add("checkpoint_size", bytes.all.value() / 1e12, "TB");
+        const bool storage = form.storage.to.has_value();
+        const CheckpointSpec& of = storage ? form.storage : form.memory;
+        add("checkpoint_stall", of.stall.value(), "s");
+        add("checkpoint_until_usable", of.until_usable.value(), "s");
+        add("checkpoint_restore", of.restore.value(), "s");
+        if (storage && form.memory.to) {
+            add("memory_checkpoint_stall", form.memory.stall.value(), "s");
+            add("memory_checkpoint_until_usable", form.memory.until_usable.value(), "s");
+            add("memory_checkpoint_restore", form.memory.restore.value(), "s");
+        }
+    }
     add("run_tokens", tokens / 1e12, "Ttok");
     add("run_steps", steps, "steps");
     add("run_time", wall / day, "day");
@@ -129,14 +179,17 @@ void add_days(AlternativeResult& result, const ResolvedExperiment& experiment,
                  spares = paid / alternative.packages - 1;
     add("run_energy",
         (energy * (wall - idle) + rest * (idle + spares * wall)) / step.value() / 3.6e12, "GWh");
-    if (form.failures.empty()) return;
+    if (form.failures.empty() && !slowed) return;
     // The expectation against twenty drawn runs, of as much of the run as has so many failures: a
     // mean of 400,000 is within 0.2 %.
     constexpr int draws = 20;
     constexpr double most_failures = 20'000;
-    const double part = std::min(1.0, most_failures / run.interruptions);
-    const TrainingRunSpec drawn =
-        training_run_spec(form, alternative.packages, std::max(1.0, std::ceil(steps * part)), step);
+    const double slow =
+        slowed ? slow_units(*form.stragglers, slowed->expected, slowed->units()).rate * wall : 0;
+    const double part = std::min(1.0, most_failures / std::max(1.0, run.interruptions + slow));
+    TrainingRunSpec drawn =
+        spec_of(std::max(1.0, std::ceil(steps * part)),
+                slowed ? slowed->drawn.front() * usual : step, slowed ? &slowed->drawn : nullptr);
     double sum = 0;
     for (int i = 0; i < draws; ++i)
         sum += simulated_run(drawn, static_cast<std::uint64_t>(i) + 1).goodput;

@@ -288,6 +288,11 @@ class Answer {
                     if (size > Bytes(0.0)) use.parts.push_back({part, size.value()});
                 }
                 use.total = need.total().value();
+                const StageNeed& stage = *kind.need;
+                use.peak_seconds = (kind.steps.front()->gather + stage.peak_at).value();
+                use.peak_during = text_of(stage.peak_pass);
+                if (kind.need->stages.size() > 1)
+                    use.peak_during += fmt::format(" on stage {}", stage.fullest_stage + 1);
                 use.capacity = in_.hardware.hbm_capacity.value();
                 result_.memory.push_back(std::move(use));
             }
@@ -310,13 +315,32 @@ class Answer {
             }
             return "?";
         };
-        for (const auto& run : time_schedule(step_.schedule, step_.times, true).passes) {
+        const ScheduleTiming timing = time_schedule(step_.schedule, step_.times, true);
+        add_memory_over_time(timing);
+        for (const auto& run : timing.passes) {
             result_.timeline.push_back(
                 {fmt::format("{} {}, part {}", name(run.pass.kind), run.pass.cell.micro_batch,
                              run.pass.cell.position),
                  fmt::format("stage {}", run.stage + 1), "work", (run.begin + step_.gather).value(),
                  (run.end - run.begin).value(), run.pass.cell.position,
                  static_cast<int>(run.pass.cell.micro_batch)});
+        }
+    }
+
+    void add_memory_over_time(const ScheduleTiming& timing) {
+        for (int stage = 0; stage < step_.schedule.stages; ++stage) {
+            const StageNeed& need = step_.needs[at(step_.kind_of_stage, stage)];
+            MemoryTrack track;
+            track.name = fmt::format("stage {}", stage + 1);
+            for (const auto& [part, size] : need.need.parts) track.parts.push_back(part);
+            for (const HeldMemory& held : memory_over_time(need, timing, stage)) {
+                // Until the first pass parameters are gathered.
+                const bool begin = held.at == Seconds(0.0) && track.points.empty();
+                MemoryTrack::Point point{(begin ? held.at : held.at + step_.gather).value(), {}};
+                for (const Bytes& part : held.parts) point.bytes.push_back(part.value());
+                track.points.push_back(std::move(point));
+            }
+            result_.memory_over_time.push_back(std::move(track));
         }
     }
 
@@ -398,6 +422,7 @@ class Answer {
             add("dropped_share", in_.plan.routed.dropped, "share");
         add("exposed_communication_time", exposed_communication(step_).value() * 1e3, "ms");
         for (const auto& [name, of] : times_of_passes()) add(name.c_str(), of, "s");
+        add_exchange(add);
         add("optimizer_time", step_.optimizer_time().value(), "s");
         add("bubble_time", bubble(), "s");
         if (in_.layer_forward) {
@@ -417,6 +442,28 @@ class Answer {
         add("memory_peak", peak_memory / 1e9, "GB");
         add_parts_of_memory(add);
         add_energy_and_cost();
+    }
+
+    // Of the stage that ends last, in all its passes and in those that are a forward and a backward
+    // pass as one.
+    template <class Add>
+    void add_exchange(const Add& add) const {
+        double all = 0, hidden = 0, of_pairs = 0, hidden_in_pairs = 0;
+        for (const PassUse& use : critical_) {
+            all += use.times * use.pass->exchange.value();
+            hidden += use.times * use.pass->exchange_hidden.value();
+            const auto& passes = step_.passes;
+            if (std::none_of(passes.begin(), passes.end(),
+                             [&](const auto& one) { return one.overlapped == use.pass; }))
+                continue;
+            of_pairs += use.times * use.pass->exchange.value();
+            hidden_in_pairs += use.times * use.pass->exchange_hidden.value();
+        }
+        if (!(all > 0)) return;
+        add("expert_exchange_time", all, "s");
+        add("expert_exchange_hidden", hidden / all, "share");
+        if (of_pairs > 0)
+            add("expert_exchange_hidden_in_pairs", hidden_in_pairs / of_pairs, "share");
     }
 
     // Of the fullest stages.

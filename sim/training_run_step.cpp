@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <numeric>
 #include <stdexcept>
 
 #include "base/names.hpp"
+#include "base/statistics.hpp"
 #include "sim/band.hpp"
 #include "sim/cost_file.hpp"
 #include "sim/training_days.hpp"
@@ -54,7 +56,7 @@ TrainingPlan training_plan(const ResolvedExperiment& experiment,
     plan.micro_batch = form.micro_batch;
     plan.schedule = form.schedule;
     plan.overlap_passes = form.overlap_passes;
-    plan.recompute = form.recompute;
+    plan.recompute = form.recompute_choice();
     plan.offload = form.offload;
     return plan;
 }
@@ -133,6 +135,43 @@ void require_memory(const TrainingCase& training, const TrainingPlan& plan,
                      : help + " would fit")});
 }
 
+// What a rank offloads has to fit its part of the host's memory.
+void require_host_memory(const TrainingCase& training, const TrainingPlan& plan,
+                         const std::vector<StageNeed>& needs, const ResolvedExperiment& experiment,
+                         const ResolvedAlternative& alternative) {
+    const Bytes capacity = plan.offload.host_capacity;
+    const auto worst = std::max_element(
+        needs.begin(), needs.end(), [](const auto& a, const auto& b) { return a.host < b.host; });
+    if (capacity == Bytes(0.0) || worst->host <= capacity) return;
+    const auto most_with = [&](double TrainingOffload::*share, double value) {
+        TrainingPlan other = plan;
+        other.offload.*share = value;
+        Bytes most(0.0);
+        for (const StageNeed& one : training.memory(other)) most = max(most, one.host);
+        return most;
+    };
+    // What the host holds grows evenly with either share: the largest whole percent that fits.
+    std::string help = "more of the host's memory, or nothing offloaded";
+    for (const auto& [name, share] : {std::pair{"activations", &TrainingOffload::activations},
+                                      std::pair{"optimizer", &TrainingOffload::optimizer}}) {
+        const double asked = plan.offload.*share;
+        const Bytes without = asked > 0 ? most_with(share, 0) : capacity;
+        if (without >= capacity) continue;
+        const double fits = asked * ((capacity - without) / (worst->host - without));
+        double percent = std::floor(100 * fits);
+        while (percent > 0 && most_with(share, percent / 100) > capacity) --percent;
+        if (!(percent > 0)) continue;
+        help = fmt::format("{}: {:.0f} % would fit", name, percent);
+        break;
+    }
+    throw InputError(
+        {at_key(experiment.spec.workload, "offload.host_capacity",
+                fmt::format("is {}, and a rank of {} ({}) would keep {} in the host's memory",
+                            to_string(capacity), alternative.name, worst->need.rank_class,
+                            to_string(worst->host)),
+                help)});
+}
+
 long most_common_layer(const ModelSpec& model) {
     const auto kinds = layer_kinds(model);
     const auto most = std::max_element(
@@ -169,6 +208,46 @@ void add_unfolded(AlternativeResult& result, const UnfoldedStep& unfolded) {
     };
     add("step_time_unfolded", unfolded.total.value(), "s");
     add("expert_imbalance_unfolded", unfolded.imbalance, "ratio");
+}
+
+// The step under each of the loads that a trace has, one after the other.
+void add_steps_of_trace(AlternativeResult& result, const TrainingJob& job, const TrainingPlan& plan,
+                        const TrainingMachine& machine, CostCache& cache,
+                        const ResolvedAlternative& alternative) {
+    std::vector<double> times, imbalances;
+    std::size_t too_full = 0;
+    for (const std::vector<ExpertCounts>& counts : alternative.load_steps) {
+        TrainingJob other = job;
+        other.experts.counts = counts;
+        TrainingPlan loaded = plan;
+        loaded.routed = routed_load(other, plan);
+        TrainingCase training(other, machine, cache, PassDetail::times);
+        const auto parts = part_steps(training, other, machine, cache, loaded);
+        times.push_back(slowest(parts).step.total.value());
+        imbalances.push_back(loaded.routed.imbalance);
+        for (const PartStep& part : parts) {
+            if (part.step.fullest().need.total() <= machine.hardware.hbm_capacity) continue;
+            ++too_full;
+            break;
+        }
+    }
+    const Provenance provenance = result.metrics.front().rests_on;
+    const auto add = [&](const char* name, double value, const char* unit) {
+        result.metrics.push_back({name, value, unit, {}, {}, provenance});
+    };
+    double squares = 0;
+    const double middle = mean(times);
+    for (const double time : times) squares += (time - middle) * (time - middle);
+    add("trace_steps", static_cast<double>(times.size()), "steps");
+    add("trace_step_time", middle, "s");
+    add("trace_step_time_deviation", std::sqrt(squares / static_cast<double>(times.size())), "s");
+    add("trace_step_time_worst", *std::max_element(times.begin(), times.end()), "s");
+    add("trace_expert_imbalance", mean(imbalances), "ratio");
+    if (too_full > 0) {
+        result.warnings.push_back(
+            fmt::format("{} of {} steps of the trace do not fit the memory of their fullest rank",
+                        too_full, times.size()));
+    }
 }
 
 // How unequal groups turned out, and what stands by.
@@ -273,9 +352,10 @@ void check_training(const ResolvedExperiment& experiment, const ResolvedAlternat
             if (!position.embedding && !position.head) break;
         }
     }
-    require_memory(training, plan,
-                   part_memory(job, machinery.machine(alternative, Driver::plain), cache, plan),
-                   alternative, machinery.hardware.hbm_capacity);
+    const std::vector<StageNeed> needs =
+        part_memory(job, machinery.machine(alternative, Driver::plain), cache, plan);
+    require_memory(training, plan, needs, alternative, machinery.hardware.hbm_capacity);
+    require_host_memory(training, plan, needs, experiment, alternative);
     check_days(experiment, alternative);
 }
 
@@ -317,7 +397,13 @@ AlternativeResult run_training(const ResolvedExperiment& experiment,
                         options.timeline);
     if (!experiment.spec.workload.training->fold)
         add_unfolded(result, unfolded_step(training, job, plan, step, options.seed));
-    add_days(result, experiment, alternative);
+    if (!alternative.load_steps.empty())
+        add_steps_of_trace(result, job, plan, machine, cache, alternative);
+    std::optional<StragglerSteps> slowed;
+    if (const auto& run = experiment.spec.workload.training->run; run && run->stragglers)
+        slowed = straggler_steps(step, job, slowest(parts).part.plan, alternative.chip.ranks,
+                                 *run->stragglers, options.seed);
+    add_days(result, experiment, alternative, slowed ? &*slowed : nullptr);
     if (const std::string why = text_of(chosen_order(job, plan)); !why.empty())
         result.warnings.push_back(why);
     for (std::string& what : said_of(parts, plan, alternative))

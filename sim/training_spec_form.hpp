@@ -12,6 +12,8 @@
 #include "models/training_memory.hpp"
 #include "sim/form_variants.hpp"
 #include "workloads/schedule.hpp"
+#include "workloads/stragglers.hpp"
+#include "workloads/training_checkpoint.hpp"
 #include "workloads/training_mapping.hpp"
 #include "workloads/training_offload.hpp"
 #include "workloads/training_run.hpp"
@@ -29,10 +31,11 @@ struct TrainingRunForm {
     std::optional<Usd> budget;  // instead of tokens: how many it buys
     double evaluate_every = 0;
     Seconds evaluation{0.0};
-    CheckpointSpec storage, memory;
+    CheckpointForm storage, memory;
     Seconds restart{0.0};
     long spares = 0;
     std::vector<FailureSource> failures;  // units of 0: as many as the job has chips
+    std::optional<StragglerSpec> stragglers;
 };
 
 struct TrainingForm {
@@ -43,14 +46,20 @@ struct TrainingForm {
     ScheduleKind schedule = ScheduleKind::one_forward_one_backward;
     bool overlap_passes = false;
     RecomputePolicy recompute = RecomputePolicy::none;
+    RecomputeModules recompute_modules;
     TrainingOptimizerForm optimizer;
     int zero_stage = 1;
     TrainingOffload offload;
     bool drafts = true, dropout = false;
     NarrowScaling scaling = NarrowScaling::blocks;
-    bool fold = true;  // else ranks are drawn one by one too (sim/training_unfolded.hpp)
+    bool fold = true;        // else ranks are drawn one by one too (sim/training_unfolded.hpp)
+    std::string load_steps;  // of experts.histogram's file; "": one load for all steps
     std::optional<TrainingRunForm> run;
     double global_batch() const;  // sequences
+    RecomputeChoice recompute_choice() const {
+        return recompute_modules.empty() ? RecomputeChoice(recompute)
+                                         : RecomputeChoice(recompute_modules);
+    }
 };
 
 template <class Form>
@@ -61,16 +70,6 @@ void describe(Form& form, TrainingOptimizerForm& optimizer) {
     form.optional("moments", optimizer.formats.moments, "format of the optimiser's moments");
     form.optional("reduction", optimizer.reduction,
                   "format in which gradients cross between data-parallel ranks");
-}
-
-template <class Form>
-void describe(Form& form, CheckpointSpec& checkpoint) {
-    form.optional("interval", checkpoint.interval, "of work between two; the best one if absent",
-                  positive());
-    form.optional("stall", checkpoint.stall, "time that the job stands still", non_negative());
-    form.optional("until_usable", checkpoint.until_usable,
-                  "time from the stall until it can be restarted from", non_negative());
-    form.optional("restore", checkpoint.restore, "time to read it back", non_negative());
 }
 
 template <class Form>
@@ -101,6 +100,7 @@ void describe(Form& form, TrainingRunForm& run) {
                   "to notice a failure, reschedule, start, set up communication", non_negative());
     form.optional("spares", run.spares, "chips that stand by", non_negative());
     form.optional("failures", run.failures, "what fails, how often");
+    form.optional("stragglers", run.stragglers, "chips that are slower than others");
 }
 
 template <class Form>
@@ -120,6 +120,15 @@ void describe_training(Form& form, bool training, TrainingForm& spec) {
                         "each hiding what the other sends");
     optional_of_variant(form, training, "recompute", spec.recompute,
                         "training: what is computed again in the backward pass");
+    optional_of_variant(form, training, "recompute_modules", spec.recompute_modules,
+                        "training: modules computed again in place of a policy, by Megatron-Core's "
+                        "names");
+    if (training && form.ok() && !spec.recompute_modules.empty() &&
+        spec.recompute != RecomputePolicy::none && spec.recompute != RecomputePolicy::selective)
+        form.problem(
+            "recompute_modules",
+            "name what is computed again, and so does recompute: " + name_of(spec.recompute),
+            "leave one of the two away");
     optional_of_variant(form, training, "optimizer", spec.optimizer, "training: kind and formats");
     optional_of_variant(form, training, "zero_stage", spec.zero_stage,
                         "training: what data-parallel ranks divide: 0 nothing, 1 optimiser states, "
@@ -136,6 +145,9 @@ void describe_training(Form& form, bool training, TrainingForm& spec) {
     optional_of_variant(form, training, "fold", spec.fold,
                         "training: take ranks as equal; false: also draw the experts' load of "
                         "every rank, micro-batch and layer");
+    optional_of_variant(form, training, "load_steps", spec.load_steps,
+                        "training: where in the file of experts.histogram counts stand step by "
+                        "step, as steps (of a CSV file the column): the step time over them");
     optional_of_variant(form, training, "run", spec.run, "training: a run of many steps");
     if (!training || !form.ok() || batch.kind == Node::Kind::null) return;
     std::vector<Diagnostic> problems;

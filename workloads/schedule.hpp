@@ -70,6 +70,7 @@ struct PassTimes {
     Seconds overlapped{0.0};  // forward and whole backward side by side; 0: one after the other
     double activation = 1;    // held from the forward pass on ...
     double kept = 1;          // ... of which this much remains between the two halves
+    double again = 0;         // beside it, while gradients of inputs are made
 };
 
 struct PipelineTimes {

@@ -145,6 +145,24 @@ class Player {
         stage.peak_in_flight = std::max(stage.peak_in_flight, in_flight_[s]);
     }
 
+    // What a pass needs while it runs, beside what its stage holds already.
+    void fill(std::size_t s, const Pass& pass, double begin) {
+        const PassTimes& t = times_of(times_, pass.cell.position);
+        HeldActivations held{held_[s], 0};
+        if (pass.kind == PassKind::forward || pass.kind == PassKind::overlapped)
+            held.activation += t.activation;
+        if (pass.kind == PassKind::backward || pass.kind == PassKind::input_gradient)
+            held.again = t.again;
+        if (pass.kind == PassKind::overlapped)
+            held.again = times_of(times_, pass.backward.position).again;
+        if (with_passes_) runs_[s].back().held = held;
+        StageTiming& of = timing_.stages[s];
+        if (held.total() <= of.fullest.total()) return;
+        of.fullest = held;
+        of.fullest_at = Seconds(begin);
+        of.fullest_pass = pass;
+    }
+
     void run(const Pass& pass, int stage, double begin) {
         const auto s = static_cast<std::size_t>(stage);
         const double late = delay_ ? delay_(pass).value() : 0;
@@ -156,6 +174,7 @@ class Player {
         of.last = Seconds(end);
         of.busy += Seconds(length);
         if (with_passes_) runs_[s].push_back({stage, pass, Seconds(begin), Seconds(end)});
+        fill(s, pass, begin);
         const PassTimes& t = times_of(times_, pass.cell.position);
         switch (pass.kind) {
             case PassKind::forward:
@@ -183,6 +202,7 @@ class Player {
                 ++weights_done_;
                 break;
         }
+        if (with_passes_) runs_[s].back().after = held_[s];
     }
 
     void wake_at(int pipe, int position, std::vector<int>& ready) const {

@@ -17,17 +17,28 @@
 
 namespace podsim {
 
+// A pass's activations are there from its begin, and go at the end of the pass that lets them go.
+struct HeldActivations {
+    double activation = 0, again = 0;  // in units of PassTimes
+    double total() const { return activation + again; }
+};
+
 struct StageTiming {
     Seconds first{0.0}, last{0.0};  // begin of its first pass, end of its last
     Seconds busy{0.0};
-    double peak_activation = 0;  // most that it held at a time, in units of PassTimes
+    double peak_activation = 0;  // most that it held at a time, without what is made again
     long peak_in_flight = 0;     // most cells with a forward pass and no input gradient yet
+    HeldActivations fullest;     // with that, the most at a time
+    Seconds fullest_at{0.0};     // the begin of the first such pass
+    Pass fullest_pass;
 };
 
 struct PassRun {
     int stage = 0;
     Pass pass;
     Seconds begin{0.0}, end{0.0};
+    HeldActivations held{};  // by its stage while it runs
+    double after = 0;        // of it from its end on
 };
 
 struct ScheduleTiming {

@@ -15,6 +15,9 @@ namespace {
 
 constexpr double linear_inputs = 32.0 / 34.0;
 
+constexpr const char* kActivations = "activations";
+constexpr const char* kMadeAgain = "activations of a layer again";
+
 // Rows of the busiest rank's experts over those of an even load without drops.
 double busy_rows(const TrainingPlan& plan) {
     return plan.routed.imbalance * (1 - plan.routed.dropped);
@@ -67,13 +70,13 @@ Bytes exchange_buffers(const TrainingJob& job, const TrainingPlan& plan) {
 
 Bytes layer_activations(const TrainingJob& job, const TrainingPlan& plan, const LayerKind& kind) {
     return total_of(kept_activations(job.model, job.precision, kind, shape_of(job, plan),
-                                     parts_of(plan.recompute)));
+                                     plan.recompute.parts()));
 }
 
 PositionActivations activations_of(const TrainingJob& job, const TrainingPlan& plan,
                                    const TrainingPosition& position) {
     const ActivationShape shape = shape_of(job, plan);
-    const Recompute recompute = parts_of(plan.recompute);
+    const Recompute& recompute = plan.recompute.parts();
     PositionActivations sum;
     Bytes widest(0.0), longest(0.0);
     const double here = 1 - plan.offload.activations;
@@ -119,6 +122,7 @@ PipelineTimes unit_times(const TrainingJob& job, const TrainingPlan& plan,
         PassTimes one;
         one.forward = one.input_gradient = one.weight_gradient = Seconds(1.0);
         one.activation = it->second.held.value();
+        one.again = it->second.working.value();
         // What was offloaded is back for its gradients of weights.
         one.kept = plan.offload.activations > 0
                        ? it->second.kept.value()
@@ -168,7 +172,8 @@ std::vector<StageNeed> training_need(const TrainingJob& job, const TrainingPlan&
                                      const Schedule& schedule, const ScheduleTiming& timing) {
     std::vector<StageNeed> needs;
     std::map<std::string, std::size_t> index;
-    std::vector<double> peaks, in_flight;
+    std::vector<HeldActivations> peaks;
+    std::vector<double> in_flight;
     for (int stage = 0; stage < schedule.stages; ++stage) {
         std::vector<int> held = positions_of_stage(schedule, stage);
         std::vector<std::string> parts;
@@ -177,29 +182,33 @@ std::vector<StageNeed> training_need(const TrainingJob& job, const TrainingPlan&
         std::sort(parts.begin(), parts.end());
         std::string key;
         for (const std::string& part : parts) key += part + "|";
-        const double peak = at(timing.stages, stage).peak_activation;
+        const StageTiming& of_stage = at(timing.stages, stage);
         const auto [it, fresh] = index.try_emplace(key, needs.size());
         if (fresh) {
             needs.emplace_back();
             needs.back().positions = {held};
-            peaks.push_back(peak);
+            peaks.emplace_back();
             in_flight.push_back(0);
         }
-        in_flight[it->second] = std::max(
-            in_flight[it->second], static_cast<double>(at(timing.stages, stage).peak_in_flight));
-        needs[it->second].stages.push_back(stage);
-        peaks[it->second] = std::max(peaks[it->second], peak);
+        in_flight[it->second] =
+            std::max(in_flight[it->second], static_cast<double>(of_stage.peak_in_flight));
+        StageNeed& kind = needs[it->second];
+        kind.stages.push_back(stage);
+        if (!fresh && of_stage.fullest.total() <= peaks[it->second].total()) continue;
+        peaks[it->second] = of_stage.fullest;
+        kind.fullest_stage = stage;
+        kind.peak_at = of_stage.fullest_at;
+        kind.peak_pass = of_stage.fullest_pass;
     }
     for (std::size_t i = 0; i < needs.size(); ++i) {
         StageNeed& one = needs[i];
         HeldParameters held;
-        Bytes working(0.0), moving(0.0), away(0.0), layer(0.0);
+        Bytes moving(0.0), away(0.0), layer(0.0);
         double widest = 0;  // parameters of a layer or of an end
         for (const int p : one.positions.front()) {
             const TrainingPosition& position = at(positions, p);
             held += held_by(job, plan, position);
             const PositionActivations of = activations_of(job, plan, position);
-            working = max(working, of.working);
             moving = max(moving, of.moving);
             away = max(away, of.away);
             for (const bool head : {false, true}) {
@@ -231,8 +240,8 @@ std::vector<StageNeed> training_need(const TrainingJob& job, const TrainingPlan&
                       {"gradients", state.dense.gradients + state.experts.gradients},
                       {"master weights", here * master},
                       {"optimizer moments", here * moments},
-                      {"activations", Bytes(peaks[i])},
-                      {"activations of a layer again", working},
+                      {kActivations, Bytes(peaks[i].activation)},
+                      {kMadeAgain, Bytes(peaks[i].again)},
                       {"exchange buffers", exchange_buffers(job, plan)},
                       {"runtime reserve", job.engine.memory_reserve.value}};
         if (plan.offload.any()) need.parts.emplace_back("offload buffers", moving);
@@ -258,6 +267,59 @@ Bytes least_need(const TrainingJob& job, const TrainingPlan& plan,
                                                  state.experts.master + state.experts.moments);
     return static_cast<double>(per_stage) * (state.total() - away) +
            job.engine.memory_reserve.value;
+}
+
+std::string text_of(const Pass& pass) {
+    const char* name = "pass";
+    switch (pass.kind) {
+        case PassKind::forward:
+            name = "forward pass";
+            break;
+        case PassKind::backward:
+            name = "backward pass";
+            break;
+        case PassKind::input_gradient:
+            name = "gradients of inputs";
+            break;
+        case PassKind::weight_gradient:
+            name = "gradients of weights";
+            break;
+        case PassKind::overlapped:
+            name = "forward and backward pass";
+            break;
+    }
+    return fmt::format("{} of micro-batch {}, part {}", name, pass.cell.micro_batch,
+                       pass.cell.position);
+}
+
+Bytes HeldMemory::total() const {
+    Bytes sum(0.0);
+    for (const Bytes& part : parts) sum += part;
+    return sum;
+}
+
+std::vector<HeldMemory> memory_over_time(const StageNeed& need, const ScheduleTiming& timing,
+                                         int stage) {
+    std::vector<HeldMemory> held;
+    const auto add = [&](Seconds at, double activation, double again) {
+        HeldMemory one;
+        one.at = at;
+        for (const auto& [part, size] : need.need.parts) {
+            one.parts.push_back(part == kActivations ? Bytes(activation)
+                                : part == kMadeAgain ? Bytes(again)
+                                                     : size);
+        }
+        // What ends and what begins at a time are one step.
+        if (!held.empty() && held.back().at == at) held.pop_back();
+        if (held.empty() || held.back().parts != one.parts) held.push_back(std::move(one));
+    };
+    add(Seconds(0.0), 0, 0);
+    for (const PassRun& run : timing.passes) {
+        if (run.stage != stage) continue;
+        add(run.begin, run.held.activation, run.held.again);
+        add(run.end, run.after, 0);
+    }
+    return held;
 }
 
 }  // namespace podsim

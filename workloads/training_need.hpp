@@ -37,7 +37,26 @@ struct StageNeed {
     std::vector<std::vector<int>> positions;  // [pipe] that one of them holds
     MemoryNeed need;                          // rank_class: "stages 2 to 15"
     Bytes host{0.0};                          // of a rank, in its host's memory
+    int fullest_stage = 0;  // that needs so much, first at `peak_at`, when `peak_pass` begins
+    Seconds peak_at{0.0};
+    Pass peak_pass;
 };
+
+// "backward pass of micro-batch 3, part 1".
+std::string text_of(const Pass& pass);
+
+// What a rank of a stage holds, by the parts of its need, from a time on to the next one. States
+// and buffers are there all the while; what layers are computed again into, while gradients of
+// inputs are made.
+struct HeldMemory {
+    Seconds at{0.0};
+    std::vector<Bytes> parts;  // as in StageNeed::need
+    Bytes total() const;
+};
+// `timing` with its passes. The most at any time, over the stages of a kind, is what the kind
+// needs.
+std::vector<HeldMemory> memory_over_time(const StageNeed& need, const ScheduleTiming& timing,
+                                         int stage);
 
 // Positions of a stage, of all pipes.
 std::vector<int> positions_of_stage(const Schedule& schedule, int stage);

@@ -18,6 +18,7 @@ TrainingOffload offloaded(OffloadPolicy policy, const TrainingOffload& shares) {
     const bool activations = policy == OffloadPolicy::activations || policy == OffloadPolicy::both;
     TrainingOffload offload;
     offload.host_memory = shares.host_memory;
+    offload.host_capacity = shares.host_capacity;
     if (optimizer) offload.optimizer = shares.optimizer > 0 ? shares.optimizer : 1;
     if (activations) offload.activations = shares.activations > 0 ? shares.activations : 1;
     return offload;

@@ -25,6 +25,7 @@ inline constexpr int kOffloadChunks = 16;
 struct TrainingOffload {
     double activations = 0, optimizer = 0;  // shares
     BytesPerSecond host_memory{0.0};        // 0: the chip steps
+    Bytes host_capacity{0.0};               // of a rank's part of the host's memory; 0: not asked
     bool any() const { return activations > 0 || optimizer > 0; }
 };
 
@@ -44,6 +45,10 @@ void describe(Form& form, TrainingOffload& offload) {
     form.optional("host_memory", offload.host_memory,
                   "rate of a rank's part of the host's memory, whose processors step the "
                   "optimizer; the chip does if absent",
+                  positive());
+    form.optional("host_capacity", offload.host_capacity,
+                  "a rank's part of the host's memory, which what is offloaded has to fit; not "
+                  "asked if absent",
                   positive());
 }
 

@@ -105,9 +105,12 @@ class BlockMaker {
     BlockMaker(const TrainingJob& job, const TrainingPlan& plan) : job_(job), plan_(plan) {}
 
     // `divided`: index of the first operator on all tokens of the group.
-    TrainingBlock make(const Operators& block, std::size_t divided, bool recomputes) const {
+    // `whole_again`: the pass runs it again with its transfers, what stands in front of its norm
+    // apart.
+    TrainingBlock make(const Operators& block, std::size_t divided, bool recomputes,
+                       bool whole_again = false) const {
         const Operators forward = training_forward(block, job_.scaling);
-        Operators again = recomputes ? recomputed(forward, parts()) : Operators{};
+        Operators again = recomputes ? recomputed(forward, parts(whole_again)) : Operators{};
         TrainingBlock made;
         const long ranks = plan_.more.sequence_parallel ? plan_.tensor_parallel : 1;
         for (std::size_t i = 0; i < forward.size(); ++i) {
@@ -133,9 +136,10 @@ class BlockMaker {
         return made;
     }
 
-    Recompute parts() const {
-        Recompute parts = parts_of(plan_.recompute);
+    Recompute parts(bool whole_again) const {
+        Recompute parts = plan_.recompute.parts();
         parts.layer = false;  // a whole layer runs again with its transfers
+        if (whole_again) parts.activations = parts.expert_activations = false;
         return parts;
     }
 
@@ -262,7 +266,8 @@ TrainingBlock attention_training(const TrainingJob& job, const TrainingPlan& pla
 TrainingBlock dense_training(const TrainingJob& job, const TrainingPlan& plan) {
     const Operators block =
         dense_ffn_block(job.model, job.precision, plan.tokens(job), plan.tensor_parallel);
-    TrainingBlock made = BlockMaker(job, plan).make(block, first_divided(block, false), true);
+    TrainingBlock made = BlockMaker(job, plan).make(block, first_divided(block, false), true,
+                                                    plan.recompute.parts().dense_ffn);
     made.gathered_elements = static_cast<double>(job.model.hidden);
     if (narrow(job.precision.activations)) made.gathered_format = job.precision.activations;
     return made;
@@ -278,7 +283,9 @@ TrainingBlock router_training(const TrainingJob& job, const TrainingPlan& plan,
 TrainingBlock shared_expert_training(const TrainingJob& job, const TrainingPlan& plan) {
     const Operators block = expert_block(job.model, job.precision, {1, plan.tokens(job), 0},
                                          "shared_expert", plan.tensor_parallel);
-    TrainingBlock made = BlockMaker(job, plan).make(block, 0, true);
+    const Recompute& again = plan.recompute.parts();
+    TrainingBlock made =
+        BlockMaker(job, plan).make(block, 0, true, again.experts || again.shared_experts);
     made.gathered_elements = static_cast<double>(job.model.hidden);
     return made;
 }
@@ -295,7 +302,7 @@ TrainingBlock expert_training(const TrainingJob& job, const TrainingPlan& plan,
         for (Operator& op : expert_unpermute_block(job.model, job.precision, rows.rows()))
             block.push_back(std::move(op));
     }
-    return BlockMaker(job, plan).make(block, 0, true);
+    return BlockMaker(job, plan).make(block, 0, true, plan.recompute.parts().experts);
 }
 
 TrainingBlock combine_training(const TrainingJob& job, const TrainingPlan& plan) {

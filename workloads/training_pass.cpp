@@ -48,7 +48,9 @@ class PassBuilder {
             chain_.share_cores(1.0 - job_.engine.transfer_core_share);
             forward(request.position, request.receives);
             chain_.restart(1);
-            weights_aside_ = true;
+            // Put off, gradients of weights fill what the chains leave; not where the pass waits for
+            // their sums, which then would begin at its end.
+            weights_aside_ = !request.reduces;
             backward(request.backward, request.receives_gradient, true, true);
         } else if (request.kind == PassKind::forward) {
             forward(request.position, request.receives);
@@ -111,6 +113,10 @@ class PassBuilder {
     // A block with its collectives, forward.
     void forward(const TrainingBlock& block) {
         chain_.run(block.before);
+        forward_divided(block);
+    }
+    // From what its norm made on.
+    void forward_divided(const TrainingBlock& block) {
         if (plan_.more.sequence_parallel) gather_tensor(gathered_bytes(block), false);
         chain_.run(block.divided);
         reduce_tensor(hidden() * kWide, false);
@@ -223,8 +229,16 @@ class PassBuilder {
             false);
     }
 
-    void forward_experts(long layer, const LayerKind& kind) {
-        chain_.run(blocks_.router(kind).before);
+    // Choice of experts: what follows the norm.
+    static std::vector<Operator> choice(const TrainingBlock& router) {
+        const auto gate = std::find_if(router.before.begin(), router.before.end(),
+                                       [](const Operator& op) { return op.name == "router_gate"; });
+        return {gate, router.before.end()};
+    }
+
+    void forward_experts(long layer, const LayerKind& kind, bool again = false) {
+        const TrainingBlock& router = blocks_.router(kind);
+        chain_.run(again ? choice(router) : router.before);
         const ExpertLoad load = loads_.of(layer, false);
         const std::vector<Ids> routed = chain_.front;
         chain_.exchange(strided(load.dispatch, "dispatch", TransferType::dispatch));
@@ -253,9 +267,15 @@ class PassBuilder {
             experts.push_back(&blocks_.experts(loads_.rows(load, c)));
         const TrainingBlock& sum = blocks_.combine();
         const TrainingBlock& router = blocks_.router(kind);
+        const Recompute& again = plan_.recompute.parts();
+        const bool all_again = input && again.experts && !again.layer;
         if (input) {
+            if (all_again) {
+                chain_.run(router.before_again);
+                forward_experts(layer, kind, true);
+            }
             for (const auto& one : sum.before_gradients) run_gradients(one, true, false);
-            chain_.run(router.before_again);
+            if (!all_again) chain_.run(router.before_again);
         }
         const std::vector<Ids> began = chain_.front;
         std::vector<Ids> shared(chain_.front.size());
@@ -265,6 +285,8 @@ class PassBuilder {
         const std::vector<Ids> arrived = chain_.front;
         if (job_.model.shared_intermediate > 0) {
             chain_.front = began;
+            if (input && again.shared_experts && !all_again && !again.layer)
+                forward_divided(blocks_.shared_expert());
             backward(blocks_.shared_expert(), input, weight);
             shared = chain_.front;
         }
@@ -334,6 +356,8 @@ class PassBuilder {
         if (kind.experts) {
             backward_experts(layer, kind, input, weight);
         } else {
+            const Recompute& again = plan_.recompute.parts();
+            if (input && again.dense_ffn && !again.layer) forward_divided(blocks_.dense());
             backward(blocks_.dense(), input, weight);
         }
         const TrainingBlock& attention = blocks_.attention(kind);
@@ -425,7 +449,7 @@ class PassBuilder {
         for (const auto& one : head.before_gradients) run_gradients(one, input, weight);
     }
 
-    bool whole_again() const { return parts_of(plan_.recompute).layer; }
+    bool whole_again() const { return plan_.recompute.parts().layer; }
 
     // Once the gradients are there, also those that are made beside the chain; which then waits
     // where the engine hides no reduction.
@@ -520,9 +544,9 @@ std::string plan_key(const TrainingPlan& plan) {
         "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}", plan.micro_batch, plan.tensor_parallel,
         plan.more.context_parallel, plan.more.sequence_parallel ? 1 : 0, plan.expert_parallel,
         plan.more.expert_tensor_parallel, static_cast<int>(plan.more.context_exchange),
-        static_cast<int>(plan.recompute), plan.zero_stage, plan.data_parallel,
-        plan.pipeline_parallel, plan.offload.activations, plan.offload.optimizer,
-        plan.offload.host_memory.value(), plan.part.expert_replicas);
+        plan.recompute.name(), plan.zero_stage, plan.data_parallel, plan.pipeline_parallel,
+        plan.offload.activations, plan.offload.optimizer, plan.offload.host_memory.value(),
+        plan.part.expert_replicas);
 }
 
 Program build_pass(const TrainingJob& job, const TrainingPlan& plan, const PassRequest& request) {

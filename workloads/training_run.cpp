@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <stdexcept>
 
 #include "workloads/training_run_rates.hpp"
@@ -126,15 +127,18 @@ TrainingRun expected_at(const TrainingRunSpec& spec, const FailureRates& rates, 
     const double stalls =
         spec.storage.stall / storage + (has_memory(spec) ? spec.memory.stall / memory : 0);
     run.checkpoints = run.work * stalls;
-    run.wall = run.work + run.checkpoints;
+    // Intervals are of work, which takes so many times as long.
+    const double slower = slowed_by(spec.slow);
+    run.slowed = (slower - 1) * run.work;
+    run.wall = run.work + run.slowed + run.checkpoints;
     if (rates.all > 0) {
-        const Survived survived =
-            survive(spec, rates, run.work.value(), storage.value(), memory.value());
+        const Survived survived = survive(spec, rates, slower * run.work.value(),
+                                          slower * storage.value(), slower * memory.value());
         run.interruptions = survived.wall * rates.all;
         run.waiting = run.interruptions * wait;
         run.wall = Seconds(survived.wall) + run.waiting;
         run.restarts = Seconds(survived.restarts);
-        run.lost = run.wall - run.work - run.checkpoints - run.restarts - run.waiting;
+        run.lost = run.wall - run.work - run.slowed - run.checkpoints - run.restarts - run.waiting;
     }
     run.goodput = (run.work - run.evaluations) / run.wall;
     return run;
@@ -193,6 +197,21 @@ void check(const TrainingRunSpec& spec, const FailureRates& rates) {
 }
 
 }  // namespace
+
+double slowed_by(const SlowUnits& slow) {
+    if (!(slow.rate > 0) || slow.steps.empty()) return 1;
+    const double mean = slow.rate * slow.lasts.value();
+    double term = std::exp(-mean), left = 1, speed = 0;
+    for (std::size_t k = 0; k < slow.steps.size(); ++k) {
+        const bool last = k + 1 == slow.steps.size();
+        speed += (last ? left : term) / slow.steps[k];
+        left -= term;
+        term *= mean / static_cast<double>(k + 1);
+    }
+    // Units turn slow while the job stands still for another's replacement too.
+    const double standing = slow.rate * slow.stall.value();
+    return standing < 1 ? 1 / speed / (1 - standing) : std::numeric_limits<double>::infinity();
+}
 
 TrainingRunSpec resolved_run(const TrainingRunSpec& spec, const FailureRates& rates) {
     check(spec, rates);

@@ -50,6 +50,21 @@ struct CheckpointSpec {
     Seconds restore{0.0};
 };
 
+// Units that turn slow now and then, as a Poisson process, and hold up every step until they are
+// as usual again or replaced, of which the job stands still for a while. With k of them a step
+// takes steps[k] times as long as with none. They are slow for a time of constant length D, so that
+// k is Poisson with mean L D, L the rate of the whole job, and work goes on at 1 / S of its speed,
+//   1 / S = sum over k of P(k) / steps[k].
+struct SlowUnits {
+    double rate = 0;     // of the job, 1/s
+    Seconds lasts{0.0};  // from slow to usual or replaced
+    Seconds stall{0.0};  // of the job when one is replaced
+    std::vector<double> steps;
+};
+
+// S above, with the stalls: wall time over that of as much work at the usual speed.
+double slowed_by(const SlowUnits& slow);
+
 struct TrainingRunSpec {
     double steps = 0;
     Seconds step_time{0.0};
@@ -60,12 +75,14 @@ struct TrainingRunSpec {
     Seconds restart{0.0};   // to notice, reschedule, start processes and set up communication
     std::vector<FailureSource> failures;
     long spares = 0;
+    SlowUnits slow;
 };
 
 struct TrainingRun {
     Seconds wall{0.0}, work{0.0};  // work: steps and evaluations, each once
     Seconds evaluations{0.0};      // of the work
-    Seconds checkpoints{0.0}, lost{0.0}, restarts{0.0}, waiting{0.0};  // sum to wall - work
+    // These sum to wall - work; slowed: by slow units and their replacement.
+    Seconds checkpoints{0.0}, slowed{0.0}, lost{0.0}, restarts{0.0}, waiting{0.0};
     double interruptions = 0;
     double goodput = 0;                                   // steps, each once, over wall
     Seconds storage_interval{0.0}, memory_interval{0.0};  // as run

@@ -26,19 +26,21 @@ class Simulation {
         run_.storage_interval = spec.storage.interval;
         run_.memory_interval = spec.memory.interval;
         next_failure_ = draw_interval();
+        next_slow_ = draw_slow();
     }
 
     TrainingRun run() {
         while (done_ < end_) {
             skip_quiet_intervals();
             const double target = next_checkpoint();
-            if (!proceed(target - done_)) continue;
+            if (!work(target - done_)) continue;
             done_ = target;
             if (done_ >= end_) break;
             save();
         }
         run_.wall = Seconds(now_);
-        run_.lost = run_.wall - run_.work - run_.checkpoints - run_.restarts - run_.waiting;
+        run_.lost =
+            run_.wall - run_.work - run_.slowed - run_.checkpoints - run_.restarts - run_.waiting;
         run_.goodput = (run_.work - run_.evaluations) / run_.wall;
         return run_;
     }
@@ -51,6 +53,12 @@ class Simulation {
     double draw_interval() {
         if (rates_.all == 0) return endless;
         return -std::log(uniform(seed_, 0, draws_++)) / rates_.all;
+    }
+
+    // From now on until a unit turns slow.
+    double draw_slow() {
+        if (!(spec_.slow.rate > 0)) return endless;
+        return now_ - std::log(uniform(seed_, 2, slow_draws_++)) / spec_.slow.rate;
     }
 
     static double after(double done, double interval) {
@@ -67,7 +75,7 @@ class Simulation {
     // costs what its failures do. What is not usable yet when a failure comes is saved one by one.
     void skip_quiet_intervals() {
         const double interval = spec_.storage.interval.value();
-        if (!is_multiple(done_, interval)) return;
+        if (!is_multiple(done_, interval) || !slow_until_.empty()) return;
         double stalls = spec_.storage.stall.value(), until = spec_.storage.until_usable.value();
         if (has_memory(spec_)) {
             stalls += spec_.storage.interval / spec_.memory.interval * spec_.memory.stall.value();
@@ -75,7 +83,9 @@ class Simulation {
         }
         const double cycle = interval + stalls, last = std::ceil(until / cycle) + 2;
         const double quiet =
-            std::floor(std::min((next_failure_ - now_) / cycle, (end_ - done_) / interval) - last);
+            std::floor(std::min((std::min(next_failure_, next_slow_) - now_) / cycle,
+                                (end_ - done_) / interval) -
+                       last);
         if (!(quiet > 0)) return;
         now_ += quiet * cycle;
         done_ = (std::round(done_ / interval) + quiet) * interval;
@@ -91,6 +101,35 @@ class Simulation {
         now_ = next_failure_;
         fail();
         return false;
+    }
+
+    // Work of so long at the usual speed, slower while units are slow, unless a failure comes
+    // first.
+    bool work(double length) {
+        while (true) {
+            const auto& steps = spec_.slow.steps;
+            const double pace =
+                slow_until_.empty() ? 1 : steps[std::min(slow_until_.size(), steps.size() - 1)];
+            const double usual = slow_until_.empty() ? endless : slow_until_.front();
+            // What came due while the job stood still comes now.
+            const double change = std::max(now_, std::min(usual, next_slow_));
+            const double begun = now_, whole = length * pace;
+            const bool ends = now_ + whole <= change;
+            if (!proceed(ends ? whole : change - now_)) return false;
+            const double done = ends ? length : (now_ - begun) / pace;
+            run_.slowed += Seconds((now_ - begun) - done);
+            if (ends) return true;
+            length -= done;
+            if (usual <= next_slow_) {
+                slow_until_.pop();
+                const double before = now_;
+                if (!proceed(spec_.slow.stall.value())) return false;
+                run_.slowed += Seconds(now_ - before);
+            } else {
+                slow_until_.push(next_slow_ + spec_.slow.lasts.value());
+                next_slow_ = draw_slow();
+            }
+        }
     }
 
     static bool is_multiple(double work, double interval) {
@@ -186,7 +225,9 @@ class Simulation {
     const FailureRates& rates_;
     std::uint64_t seed_;
     double end_, now_ = 0, done_ = 0, next_failure_ = 0;
-    std::uint64_t draws_ = 0;
+    std::uint64_t draws_ = 0, slow_draws_ = 0;
+    double next_slow_ = endless;
+    std::queue<double> slow_until_;  // of each unit that is slow
     std::vector<Saved> storage_, memory_;
     using Repair = std::pair<double, long>;  // when it is done, chips
     std::priority_queue<Repair, std::vector<Repair>, std::greater<>> repairs_;

@@ -53,7 +53,7 @@ struct TrainingPlan {
     long micro_batch = 1;  // sequences
     ScheduleKind schedule = ScheduleKind::one_forward_one_backward;
     bool overlap_passes = false;  // ScheduleRequest::overlaps
-    RecomputePolicy recompute = RecomputePolicy::none;
+    RecomputeChoice recompute;
     TrainingOffload offload;
     // As chosen_order() and routed_load() have it; filled in by who makes the plan.
     RankOrder order = kFlatOrder;

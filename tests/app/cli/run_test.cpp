@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <csignal>
 #include <nlohmann/json.hpp>
 
@@ -38,6 +39,39 @@ class Run : public testing::Test {
 
     Folder folder_;
 };
+
+// Of training: what ranks hold at their fullest as a table, and over the step in the timeline,
+// whose counters are at their highest what the table says.
+TEST_F(Run, MemoryOfTrainingOverTime) {
+    folder_.write("t.yaml", R"(experiment: GPT on Selene
+workload: {kind: training, model: megatron-3.6b, global_batch: 64, sequence: 2048 tokens}
+alternatives:
+  - {name: A, system: selene, chips: 32, engine: megatron, mapping: {tensor_parallel: 2, pipeline_parallel: 2}}
+)");
+    const Json json = Json::parse(result_of({"--timeline"}, "t.yaml"));
+    EXPECT_EQ(folder_.files(),
+              (std::vector<std::string>{"e.yaml", "o/memory.csv", "o/operators.csv",
+                                        "o/result.json", "o/timeline.json", "t.yaml"}));
+    double most = 0;
+    for (const Json& use : json["alternatives"][0]["memory"]) {
+        most = std::max(most, use["total"].get<double>());
+        EXPECT_FALSE(use["peak"]["during"].get<std::string>().empty());
+    }
+    double drawn = 0;
+    const Json timeline = Json::parse(folder_.read("o/timeline.json"));
+    for (const Json& event : timeline["traceEvents"]) {
+        if (event["ph"] != "C" || !event["name"].get<std::string>().ends_with("memory, GB"))
+            continue;
+        double held = 0;
+        for (const Json& part : event["args"]) held += part.get<double>();
+        drawn = std::max(drawn, held);
+    }
+    EXPECT_NEAR(drawn, most / 1e9, 1e-5);
+    const std::string csv = folder_.read("o/memory.csv");
+    EXPECT_EQ(csv.substr(0, csv.find('\n')),
+              "alternative,rank_class,ranks,part,bytes,total,capacity,peak_seconds,peak_during");
+    EXPECT_NE(csv.find("A,stage 1 ranks,16,weights,"), std::string::npos) << csv;
+}
 
 TEST_F(Run, WritesResultAndOperators) {
     const Json json = Json::parse(result_of({}));

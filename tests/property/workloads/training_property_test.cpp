@@ -90,5 +90,47 @@ TEST(TrainingMemory, DividingAndRecomputingNeverNeedMore) {
     }));
 }
 
+// Whatever the order of passes and however long they take, the most that a stage of a kind ever
+// holds is what the kind needs, and it holds that when it is said to.
+TEST(TrainingMemory, MostOverTimeIsTheNeed) {
+    EXPECT_TRUE(rc::check([] {
+        const TrainingJob job = any_job();
+        TrainingPlan plan = any_plan();
+        plan.schedule =
+            (*rc::gen::elementOf(names_of(static_cast<const ScheduleKind*>(nullptr)))).second;
+        plan.pipeline_parallel = *rc::gen::element(1, 2, 4);
+        plan.more.positions_per_stage =
+            plan.schedule == ScheduleKind::interleaved ? *rc::gen::element(1, 2) : 0;
+        plan.overlap_passes = *rc::gen::arbitrary<bool>();
+        RC_PRE(training_problems(job, plan, plan.ranks()).empty());
+        const auto positions = positions_of(job, plan);
+        PipelineTimes times = unit_times(job, plan, positions);
+        for (PassTimes& one : times.positions) {
+            one.forward = Seconds(*rc::gen::inRange(1, 20));
+            one.input_gradient = Seconds(*rc::gen::inRange(1, 20));
+            one.weight_gradient = Seconds(*rc::gen::inRange(1, 20));
+        }
+        const Schedule schedule = make_schedule(plan.request(job), times);
+        const ScheduleTiming timing = time_schedule(schedule, times, true);
+        for (const StageNeed& need : training_need(job, plan, positions, schedule, timing)) {
+            Bytes most(0.0);
+            for (const int stage : need.stages) {
+                Seconds before(-1.0);
+                for (const HeldMemory& held : memory_over_time(need, timing, stage)) {
+                    RC_ASSERT(held.at > before);
+                    before = held.at;
+                    most = max(most, held.total());
+                    if (stage == need.fullest_stage && held.at == need.peak_at)
+                        RC_ASSERT(std::abs(held.total() / need.need.total() - 1) < 1e-9);
+                }
+                // States alone are left.
+                const Bytes left = memory_over_time(need, timing, stage).back().total();
+                RC_ASSERT(left.value() < need.need.total().value());
+            }
+            RC_ASSERT(std::abs(most / need.need.total() - 1) < 1e-9);
+        }
+    }));
+}
+
 }  // namespace
 }  // namespace podsim

@@ -47,6 +47,52 @@ TEST(KeptActivations, OfGpt3AsPublished) {
     EXPECT_DOUBLE_EQ(kept(gpt, korthikanti(8, true), full), 2 * sbh / 8);
 }
 
+// Megatron-Core's modules on the same layer of 114 s b h: core_attn is selective recompute (80 s b
+// h); layernorm the norms' outputs, 2 x 2; mlp GeLU's input and output, 8 + 8.
+TEST(KeptActivations, OfGpt3ByModules) {
+    const ModelSpec gpt = shipped_model("gpt3-175b");
+    using Module = RecomputeModule;
+    const double sbh = 25'165'824;
+    const auto of = [&](const RecomputeModules& modules) {
+        return kept(gpt, korthikanti(1, false), parts_of(modules)) / sbh;
+    };
+    EXPECT_DOUBLE_EQ(of({}), 114);
+    EXPECT_DOUBLE_EQ(of({Module::core_attn}), 34);
+    EXPECT_DOUBLE_EQ(of({Module::layernorm}), 110);
+    EXPECT_DOUBLE_EQ(of({Module::mlp}), 98);
+    EXPECT_DOUBLE_EQ(of({Module::core_attn, Module::layernorm, Module::mlp}), 14);
+    // Nothing of a dense layer.
+    EXPECT_DOUBLE_EQ(of({Module::moe, Module::moe_act, Module::shared_experts}), 114);
+}
+
+// Of DeepSeek-V3 in FP8 with a scale of 4 B to 128 elements, a token: moe_act leaves out eight rows
+// of 2048 + 64 B; shared_experts gate and up, 4096 + 128, and 2,112; moe those, the scores of 256 x
+// 4, eight rows of 7168 + 224 and of 4,224. Its own policy is layernorm, mla_up_proj and moe_act,
+// with the norms of latents, 1536 + 48 and 512 + 16, and the shared expert's SwiGLU besides.
+TEST(KeptActivations, OfDeepseekV3ByModules) {
+    const ModelSpec v3 = shipped_model("deepseek-v3");
+    Precision fp8;
+    fp8.weights = fp8.experts = fp8.activations = DType::fp8;
+    ActivationShape shape;
+    shape.tokens = shape.sequence = 4096;
+    shape.gate_up = DType::fp8;
+    const auto token = [&](const Recompute& parts) {
+        return total_of(kept_activations(v3, fp8, v3.layers.back(), shape, parts)).value() / 4096;
+    };
+    using Module = RecomputeModule;
+    const auto saved = [&](const RecomputeModules& modules) {
+        return token(none) - token(parts_of(modules));
+    };
+    EXPECT_DOUBLE_EQ(saved({Module::moe_act}), 8 * 2112);
+    EXPECT_DOUBLE_EQ(saved({Module::shared_experts}), 4224 + 2112);
+    EXPECT_DOUBLE_EQ(saved({Module::moe}), 1024 + 8 * (7392 + 4224 + 2112) + 4224 + 2112);
+    EXPECT_DOUBLE_EQ(saved({Module::moe, Module::moe_act, Module::shared_experts}),
+                     saved({Module::moe}));
+    EXPECT_DOUBLE_EQ(token(parts_of({Module::layernorm, Module::mla_up_proj, Module::moe_act})) -
+                         token(parts_of(RecomputePolicy::deepseek_v3)),
+                     1584 + 528 + 2112);
+}
+
 // Flash attention keeps one number a head and token; without dropout three masks of s b h are
 // missing: 32 s b h + 4 a s b.
 TEST(KeptActivations, OfGpt3AsTrainedToday) {

@@ -327,6 +327,44 @@ TEST(Recomputed, PoliciesHaveNames) {
     EXPECT_FALSE(parts_of(RecomputePolicy::norms_and_activations).up_projections);
 }
 
+// Megatron-Core's layernorm leaves the norms of latents alone.
+TEST(Recomputed, ByModules) {
+    const ModelSpec v3 = shipped_model("deepseek-v3");
+    const auto forward = attention_forward(v3, fp8_served(), 4096, v3.layers.back());
+    using Module = RecomputeModule;
+    EXPECT_EQ(names(recomputed(forward, parts_of({Module::layernorm}))),
+              (std::vector<std::string>{"attention_norm", "attention_quantise"}));
+    EXPECT_EQ(names(recomputed(forward, parts_of({Module::mla_up_proj}))),
+              (std::vector<std::string>{"query_up_projection", "rotary", "kv_quantise",
+                                        "kv_up_projection", "key_assembly"}));
+    EXPECT_EQ(names(recomputed(forward, parts_of({Module::core_attn}))),
+              (std::vector<std::string>{"prefill_attention", "output_quantise"}));
+    const auto swiglu = [&](const char* prefix) {
+        const auto block = training_forward(expert_block(v3, fp8_served(), {1, 8}, prefix));
+        return recomputed(block, parts_of({Module::moe_act})).size();
+    };
+    EXPECT_EQ(swiglu("expert"), 1u);
+    EXPECT_EQ(swiglu("shared_expert"), 0u);
+}
+
+TEST(Recomputed, ModulesHaveNamesAndAnOrder) {
+    using Module = RecomputeModule;
+    const RecomputeChoice some({Module::mlp, Module::core_attn, Module::mlp});
+    EXPECT_EQ(some.name(), "core_attn+mlp");
+    EXPECT_EQ(some.policy(), RecomputePolicy::none);
+    EXPECT_EQ(RecomputeChoice(RecomputeModules{}).name(), "none");
+    EXPECT_EQ(RecomputeChoice(RecomputePolicy::full).name(), "full");
+    EXPECT_TRUE(RecomputeChoice({Module::core_attn}) == RecomputePolicy::selective);
+    const Recompute full = parts_of(RecomputePolicy::full);
+    EXPECT_TRUE(makes_more_again(full, some.parts()));
+    EXPECT_FALSE(makes_more_again(some.parts(), full));
+    EXPECT_TRUE(makes_more_again(some.parts(), parts_of(RecomputePolicy::selective)));
+    // The experts' activations are of all activations.
+    EXPECT_FALSE(makes_more_again(parts_of({Module::moe_act}),
+                                  parts_of(RecomputePolicy::norms_and_activations)));
+    EXPECT_FALSE(makes_more_again(parts_of({Module::shared_experts}), parts_of({Module::moe})));
+}
+
 // Every block of every layer of a shipped model.
 std::vector<std::vector<Operator>> forward_blocks(const ModelSpec& model, long tokens) {
     const Precision precision;

@@ -50,6 +50,31 @@ TEST_F(RoutingFile, AListIsForAllLayers) {
         ElementsAre(3, 1));
 }
 
+TEST_F(RoutingFile, StepByStep) {
+    const auto steps = [&](const std::string& name, const std::string& text,
+                           const std::string& part) {
+        return expert_count_steps(read_routing_steps(write(name, text), part));
+    };
+    const auto maps = steps(
+        "a.json", R"({"run": {"0": {"3": [1, 2]}, "50": {"3": [3, 0], "4": [1, 1]}}})", "run");
+    ASSERT_EQ(maps.size(), 2u);
+    EXPECT_THAT(maps[0][0].counts, ElementsAre(1, 2));
+    ASSERT_EQ(maps[1].size(), 2u);
+    EXPECT_EQ(maps[1][1].layer, 4);
+    EXPECT_THAT(maps[1][0].counts, ElementsAre(3, 0));
+    EXPECT_THAT(steps("b.json", "[[1, 2], [3, 4], [5, 6]]", "")[2][0].counts, ElementsAre(5, 6));
+    const std::string csv = "step,layer,expert,count\n0,3,0,5\n0,3,1,2\n7,3,1,4\n";
+    const auto rows = steps("c.csv", csv, "step");
+    ASSERT_EQ(rows.size(), 2u);
+    EXPECT_THAT(rows[1][0].counts, ElementsAre(0, 4));
+    // Without its name all steps are one.
+    EXPECT_THAT(counts("c.csv", csv)[0].counts, ElementsAre(5, 6));
+    EXPECT_THAT(refusal_of([&] { steps("d.json", R"({"a": {"b": 1}})", "a"); }),
+                HasSubstr("a.b: holds no counts of experts"));
+    EXPECT_THAT(refusal_of([&] { steps("a.json", R"({"run": {"0": [1]}})", "rum"); }),
+                HasSubstr("run"));
+}
+
 TEST_F(RoutingFile, LayersInTheirOrder) {
     const auto layers =
         counts("a.json", R"({"domains": {"c4": {"15": [3, 4], "0": [1, 2]}}})", "domains.c4");

@@ -1,7 +1,13 @@
 // A training step through the whole house: what a step is made of, by hand, what is refused, what
 // the audit catches.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdio>
+#include <fstream>
+#include <numeric>
 
 #include "base/names.hpp"
 #include "sim/audit.hpp"
@@ -435,6 +441,179 @@ TEST(TrainingExperiment, OffloadNeedsALinkToTheHost) {
     experiment = with(experiment, "workload.offload.host_memory", "20 GB/s");
     experiment = with(experiment, "workload.optimizer.type", "muon");
     EXPECT_THAT(problems_of(experiment), HasSubstr("workload.offload.host_memory"));
+}
+
+// A quarter of what all of it would need lets a quarter of it go.
+TEST(TrainingExperiment, OffloadFitsTheHostsMemory) {
+    Node experiment = with(training_experiment(), "workload.offload.optimizer", "100 %");
+    const double all = value_of(run_test(experiment), "memory_host");
+    experiment =
+        with(experiment, "workload.offload.host_capacity", fmt::format("{:.6f} GB", all * 1.001));
+    EXPECT_EQ(problems_of(experiment), "");
+    experiment =
+        with(experiment, "workload.offload.host_capacity", fmt::format("{:.6f} GB", all * 0.2501));
+    EXPECT_THAT(
+        problems_of(experiment),
+        testing::AllOf(HasSubstr("workload.offload.host_capacity: is "),
+                       HasSubstr("in the host's memory"), HasSubstr("optimizer: 25 % would fit")));
+    experiment = with(experiment, "workload.offload.optimizer", "25 %");
+    EXPECT_EQ(problems_of(experiment), "");
+    // States fill it, and activations alone would be more than it holds.
+    experiment = with(experiment, "workload.offload.activations", "100 %");
+    EXPECT_THAT(problems_of(experiment), HasSubstr("more of the host's memory"));
+}
+
+// A trace of three steps: even twice, then all to experts of the first ranks. The same load three
+// times is the step itself.
+TEST(TrainingExperiment, LoadsOfATraceDriveSteps) {
+    const std::string file = testing::TempDir() + "podsim_load_steps.json";
+    const auto write = [&](const std::string& text) { std::ofstream(file) << text; };
+    Node experiment = parse_yaml(R"(experiment: a test
+workload: {kind: training, model: mixtral-8x7b, global_batch: 64, sequence: 1024 tokens, schedule: 1f1b, recompute: full}
+alternatives:
+  - {name: A, system: h100-ib, chips: 32, engine: megatron, mapping: {pipeline_parallel: 4, expert_parallel: 4}}
+prices: default
+)",
+                                 "test.yaml");
+    const Node balanced = experiment;
+    const std::string experts = "alternatives.A.experts.";
+    experiment = with(experiment, experts + "popularity", "histogram");
+    experiment = with(experiment, experts + "histogram", file);
+    experiment = with(experiment, experts + "histogram_part", "steps.0");
+    experiment = with(experiment, "workload.load_steps", "steps");
+    const std::string even = "[1, 1, 1, 1, 1, 1, 1, 1]", first = "[4, 4, 1, 1, 1, 1, 1, 1]";
+    write(R"({"steps": {"0": {"0": )" + even + R"(}, "1": {"0": )" + even + R"(}}})");
+    const AlternativeResult same = run_test(experiment);
+    EXPECT_EQ(value_of(same, "trace_steps"), 2);
+    EXPECT_NEAR(value_of(same, "trace_step_time"), same.iteration_seconds, 1e-9);
+    EXPECT_EQ(value_of(same, "trace_step_time_deviation"), 0);
+    write(R"({"steps": {"0": {"0": )" + even + R"(}, "1": {"0": )" + even + R"(}, "2": {"0": )" +
+          first + "}}}");
+    const AlternativeResult one = run_test(experiment);
+    const double usual = one.iteration_seconds, worst = value_of(one, "trace_step_time_worst");
+    EXPECT_GT(worst, 1.05 * usual);
+    EXPECT_NEAR(value_of(one, "trace_step_time"), (2 * usual + worst) / 3, 1e-9);
+    // Of 0, 0 and d the deviation is d sqrt(2) / 3.
+    EXPECT_NEAR(value_of(one, "trace_step_time_deviation"), (worst - usual) * std::sqrt(2.0) / 3,
+                1e-9);
+    EXPECT_THAT(
+        problems_of(with(balanced, "workload.load_steps", "steps")),
+        HasSubstr("workload.load_steps: names steps of a histogram, and popularity is none"));
+    EXPECT_THAT(problems_of(with(experiment, "workload.load_steps", "stages")), HasSubstr("steps"));
+    std::remove(file.c_str());
+}
+
+TEST(TrainingExperiment, ModulesTakeThePlaceOfAPolicy) {
+    Node experiment = with(training_experiment(), "workload.recompute_modules", "[mlp, core_attn]");
+    EXPECT_THAT(problems_of(experiment),
+                HasSubstr("workload.recompute_modules: name what is computed again, and so does "
+                          "recompute: full"));
+    const double full = value_of(run_test(training_experiment()), "memory_activations");
+    experiment = with(experiment, "workload.recompute", "selective");
+    EXPECT_EQ(problems_of(experiment), "");
+    const double modules = value_of(run_test(experiment), "memory_activations");
+    const double selective =
+        value_of(run_test(with(training_experiment(), "workload.recompute", "selective")),
+                 "memory_activations");
+    EXPECT_LT(modules, selective);
+    EXPECT_GT(modules, full);
+    EXPECT_THAT(problems_of(with(experiment, "workload.recompute_modules", "[attn]")),
+                HasSubstr("core_attn"));
+}
+
+// Pairs of passes that each reduce gradients: were those of weights put off behind the chains,
+// their sums would begin late, and a step that computes all layers again would be the faster one
+// (5.56 s in place of 5.89).
+TEST(TrainingExperiment, LessAgainIsNoSlowerWhereEachPairReduces) {
+    const Node none = parse_yaml(R"(experiment: a test
+workload: {kind: training, model: mixtral-8x7b, global_batch: 256, micro_batch: 1, sequence: 4096 tokens, schedule: dualpipe, zero_stage: 2}
+alternatives:
+  - {name: A, system: h100-ib, chips: 64, engine: megatron, mapping: {tensor_parallel: 4, sequence_parallel: true, pipeline_parallel: 4, data_parallel: 4, expert_parallel: 4, placement: flat}}
+prices: default
+)",
+                                 "test.yaml");
+    const double least = run_test(none).iteration_seconds;
+    EXPECT_LT(least, run_test(with(none, "workload.recompute", "full")).iteration_seconds);
+    EXPECT_LT(least, run_test(with(none, "workload.recompute", "selective")).iteration_seconds);
+}
+
+// What the timeline draws is at its fullest what the table says, when it says so.
+TEST(TrainingExperiment, MemoryOverTime) {
+    RunOptions options = quick();
+    options.timeline = true;
+    const AlternativeResult one =
+        run_test(with(training_experiment(), "workload.recompute", "none"), {}, options);
+    ASSERT_EQ(one.memory_over_time.size(), 2u);
+    double most = 0, at = 0, fullest = 0;
+    const auto total = [](const MemoryTrack::Point& point) {
+        return std::accumulate(point.bytes.begin(), point.bytes.end(), 0.0);
+    };
+    for (const MemoryTrack& track : one.memory_over_time) {
+        EXPECT_EQ(track.points.front().seconds, 0);
+        for (const MemoryTrack::Point& point : track.points) {
+            ASSERT_EQ(point.bytes.size(), track.parts.size());
+            if (total(point) <= most) continue;
+            most = total(point);
+            at = point.seconds;
+        }
+    }
+    for (const MemoryUse& use : one.memory) {
+        if (use.total <= fullest) continue;
+        fullest = use.total;
+        EXPECT_DOUBLE_EQ(use.total, most);
+        EXPECT_DOUBLE_EQ(use.peak_seconds, at);
+        // Two stages: the first has two micro-batches under way, and holds most as a backward pass
+        // begins.
+        EXPECT_THAT(use.peak_during, HasSubstr("pass of micro-batch"));
+        EXPECT_EQ(use.rank_class, "stage 1 ranks");
+    }
+    EXPECT_DOUBLE_EQ(fullest / 1e9, value_of(one, "memory_peak"));
+}
+
+// 14 bytes of each of P parameters over 100 GB/s.
+TEST(TrainingExperiment, CheckpointsFromTheirBytes) {
+    Node experiment = with(training_experiment(), "workload.run.tokens", "1 Ttok");
+    experiment = with(experiment, "workload.run.checkpoint.to", "storage");
+    EXPECT_THAT(problems_of(experiment),
+                HasSubstr("workload.run.checkpoint.to: is storage of no known bandwidth"));
+    experiment = with(experiment, "workload.run.checkpoint.bandwidth", "1 GB/s");
+    experiment = with(experiment, "workload.run.checkpoint.interval", "1 h");
+    const AlternativeResult one = run_test(experiment);
+    const double bytes = value_of(one, "checkpoint_size") * 1e12;
+    EXPECT_NEAR(bytes / 14, 3.6e9, 0.15e9);
+    EXPECT_NEAR(value_of(one, "checkpoint_stall"), bytes / 1e9, 1e-6 * bytes / 1e9);
+    EXPECT_NEAR(value_of(one, "checkpoint_restore"), bytes / 1e9, 1e-6 * bytes / 1e9);
+    experiment = with(experiment, "workload.run.checkpoint.stall", "3 s");
+    EXPECT_DOUBLE_EQ(value_of(run_test(experiment), "checkpoint_stall"), 3);
+    experiment = with(training_experiment(), "workload.run.tokens", "1 Ttok");
+    EXPECT_THAT(problems_of(with(experiment, "workload.run.checkpoint.asynchronous", "true")),
+                HasSubstr("to: storage, host or pool says where it goes"));
+}
+
+TEST(TrainingExperiment, EqualChipsAreNoStragglers) {
+    const Node experiment = with(training_experiment(), "workload.run.tokens", "1 Ttok");
+    const AlternativeResult usual = run_test(experiment);
+    const AlternativeResult same =
+        run_test(with(experiment, "workload.run.stragglers.spread", "0"));
+    EXPECT_EQ(usual.metric("straggler_slowdown"), nullptr);
+    EXPECT_DOUBLE_EQ(value_of(same, "straggler_slowdown"), 1);
+    EXPECT_DOUBLE_EQ(value_of(same, "run_time"), value_of(usual, "run_time"));
+    const Node uneven = with(experiment, "workload.run.stragglers.spread", "3 %");
+    const AlternativeResult slower = run_test(uneven);
+    const double slowdown = value_of(slower, "straggler_slowdown");
+    EXPECT_GT(slowdown, 1.02);  // the slowest of 32 is 2.07 deviations up
+    EXPECT_LT(slowdown, 1.07);
+    EXPECT_NEAR(value_of(slower, "run_time"), slowdown * value_of(usual, "run_time"), 1e-3);
+    EXPECT_DOUBLE_EQ(value_of(slower, "step_time"), value_of(usual, "step_time"));
+    EXPECT_NEAR(value_of(slower, "goodput_drawn"), value_of(slower, "goodput"), 0.005);
+    Node slow = with(uneven, "workload.run.stragglers.slow.factor", "1.5");
+    EXPECT_THAT(problems_of(slow), HasSubstr("or mean_time_between has to be given"));
+    slow = with(slow, "workload.run.stragglers.slow.mean_time_between", "100 h");
+    EXPECT_THAT(problems_of(slow), HasSubstr("leaves units slow for ever"));
+    slow = with(slow, "workload.run.stragglers.slow.detection", "1 h");
+    const AlternativeResult often = run_test(slow);
+    EXPECT_GT(value_of(often, "straggler_slowdown"), slowdown);
+    EXPECT_NEAR(value_of(often, "goodput_drawn") / value_of(often, "goodput"), 1, 0.005);
 }
 
 TEST(TrainingExperiment, CheckpointsShorterThanTheTimeBetweenFailures) {

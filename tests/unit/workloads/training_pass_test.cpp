@@ -47,6 +47,58 @@ Program layers(const TrainingJob& job, const TrainingPlan& plan, PassKind kind, 
 
 constexpr double T = 2 * 512, h = 1024;
 
+// mlp: 16 T h^2 of a layer's 24 again; layernorm no product; core_attn attention alone.
+TEST(TrainingPass, ModulesRunAgainInTheBackwardPass) {
+    using Module = RecomputeModule;
+    const TrainingJob job = small_gpt();
+    TrainingPlan plan;
+    plan.micro_batch = 2;
+    const auto more = [&](const RecomputeModules& modules, PassKind kind) {
+        const Program usual = layers(job, plan, kind);
+        TrainingPlan again = plan;
+        again.recompute = RecomputeChoice(modules);
+        const Program with = layers(job, again, kind);
+        return std::pair(products(with) - products(usual), with.tasks.size() - usual.tasks.size());
+    };
+    EXPECT_NEAR(more({Module::mlp}, PassKind::backward).first, 2 * 16 * T * h * h, 1);
+    EXPECT_NEAR(more({Module::mlp}, PassKind::input_gradient).first, 2 * 16 * T * h * h, 1);
+    EXPECT_EQ(more({Module::mlp}, PassKind::weight_gradient).second, 0u);
+    EXPECT_EQ(more({Module::mlp}, PassKind::forward).second, 0u);
+    EXPECT_EQ(more({Module::layernorm}, PassKind::backward), std::pair(0.0, std::size_t{4}));
+    EXPECT_EQ(more({Module::core_attn}, PassKind::backward), std::pair(0.0, std::size_t{2}));
+    // GeLU is in the block that runs again anyway.
+    EXPECT_EQ(more({Module::mlp, Module::moe_act}, PassKind::backward),
+              more({Module::mlp}, PassKind::backward));
+}
+
+// moe: all of a layer with experts but attention's 8 T h^2, its exchange too; shared_experts a
+// block of 4 T h x width.
+TEST(TrainingPass, ExpertsRunAgainWithTheirExchange) {
+    using Module = RecomputeModule;
+    TrainingJob job = small_moe();
+    job.model.shared_intermediate = 512;
+    TrainingPlan plan;
+    plan.micro_batch = 2;
+    plan.data_parallel = plan.expert_parallel = 4;
+    const Program forward = layers(job, plan, PassKind::forward);
+    const Program usual = layers(job, plan, PassKind::backward);
+    plan.recompute = RecomputeChoice({Module::moe});
+    const Program all = layers(job, plan, PassKind::backward);
+    EXPECT_NEAR(products(all) - products(usual), products(forward) - 2 * 8 * T * h * h, 1);
+    EXPECT_NEAR(moved(all, TransferType::dispatch),
+                moved(usual, TransferType::dispatch) + moved(forward, TransferType::dispatch), 1);
+    EXPECT_NEAR(moved(all, TransferType::combine),
+                moved(usual, TransferType::combine) + moved(forward, TransferType::combine), 1);
+    plan.recompute = RecomputeChoice({Module::shared_experts});
+    const Program shared = layers(job, plan, PassKind::backward);
+    EXPECT_NEAR(products(shared) - products(usual), 2 * 4 * T * h * 512, 1);
+    EXPECT_EQ(moved(shared, TransferType::dispatch), moved(usual, TransferType::dispatch));
+    plan.recompute = RecomputeChoice({Module::moe_act});
+    const Program activations = layers(job, plan, PassKind::backward);
+    EXPECT_EQ(products(activations), products(usual));
+    EXPECT_EQ(activations.tasks.size(), usual.tasks.size() + 2);
+}
+
 TEST(TrainingPass, WorkOfEachHalf) {
     const TrainingJob job = small_gpt();
     TrainingPlan plan;

@@ -1,0 +1,110 @@
+// Steps of chips of unequal speed, by hand and drawn.
+#include "sim/straggler_steps.hpp"
+
+#include <gtest/gtest.h>
+
+#include "base/names.hpp"
+#include "tests/unit/sim/training_bench.hpp"
+
+namespace podsim {
+namespace {
+
+TrainingPlan pipeline(ScheduleKind schedule) {
+    TrainingPlan plan;
+    plan.pipeline_parallel = 4;
+    plan.data_parallel = 4;
+    plan.tensor_parallel = 2;
+    plan.more.sequence_parallel = true;
+    plan.schedule = schedule;
+    return plan;
+}
+
+// One stage: all of its 64 passes each way, and the optimiser, by 1.25.
+TEST(StragglerSteps, OneStageGrowsWithItsPasses) {
+    TrainingBench bench;
+    const TrainingStep step = bench.step({});
+    const PositionPasses& passes = step.passes.front();
+    const double work = 64 * (passes.forward->time() + passes.backward->time()).value() +
+                        step.optimizers.front()->time().value();
+    EXPECT_NEAR(slowed_step(step, {1.25}).value(), step.total.value() + 0.25 * work, 1e-9);
+    EXPECT_DOUBLE_EQ(slowed_step(step, {1}).value(), step.total.value());
+}
+
+// All stages slowed by f take f times the passes; any one of them less, and most of it where all
+// have as much to do (the head is small here).
+TEST(StragglerSteps, OneOfSeveralStagesHoldsUpLess) {
+    TrainingBench bench;
+    bench.job.model.vocabulary = 100;
+    const TrainingStep step = bench.step(pipeline(ScheduleKind::one_forward_one_backward));
+    const double usual = step.total.value();
+    const double all = slowed_step(step, std::vector<double>(4, 1.5)).value() - usual;
+    for (int stage = 0; stage < 4; ++stage) {
+        std::vector<double> factors(4, 1.0);
+        factors[static_cast<std::size_t>(stage)] = 1.5;
+        const double one = slowed_step(step, factors).value() - usual;
+        EXPECT_LT(one, all);
+        EXPECT_GT(one, 0.5 * all);
+    }
+}
+
+// The mean of a hundred draws, by number of slow units.
+std::vector<double> drawn(const TrainingBench& bench, const TrainingPlan& plan,
+                          const TrainingStep& step, const StragglerSpec& spec) {
+    std::vector<double> sum;
+    for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+        const auto one = straggler_steps(step, bench.job, plan, 1, spec, seed).drawn;
+        sum.resize(one.size(), 0.0);
+        for (std::size_t k = 0; k < one.size(); ++k) sum[k] += one[k] / 5;
+    }
+    return sum;
+}
+
+// Every schedule, with stages that are alike and with a head that the others wait for.
+TEST(StragglerSteps, DrawnMeetsExpected) {
+    TrainingBench bench;
+    StragglerSpec spec;
+    spec.spread = 0.02;
+    spec.jitter = 0.02;
+    spec.slow = SlowUnitsForm{};
+    spec.slow->factor = 1.3;
+    spec.slow->mean_time_between = Seconds(3.6e6);
+    spec.slow->lasts = Seconds(36000);
+    for (const long vocabulary : {100L, 32000L}) {
+        bench.job.model.vocabulary = vocabulary;
+        for (const auto& [name, schedule] : names_of(static_cast<const ScheduleKind*>(nullptr))) {
+            const TrainingPlan plan = pipeline(schedule);
+            if (!training_problems(bench.job, plan, plan.ranks()).empty()) continue;
+            const TrainingStep step = bench.step(plan);
+            const auto expected = straggler_steps(step, bench.job, plan, 1, spec, 1).expected;
+            const auto found = drawn(bench, plan, step, spec);
+            ASSERT_GE(expected.size(), 3u) << name;
+            EXPECT_GT(expected[0], 1.02) << name;
+            EXPECT_GT(expected[1], 1.05) << name;
+            for (std::size_t k = 0; k < 3; ++k)
+                EXPECT_NEAR(found[k] / expected[k], 1, 0.015) << name << " " << k;
+            // Nodes of eight chips are four units in place of 32: less is waited for.
+            StragglerSpec nodes = spec;
+            nodes.chips = 8;
+            nodes.slow.reset();
+            const StragglerSteps fewer = straggler_steps(step, bench.job, plan, 1, nodes, 1);
+            EXPECT_LT(fewer.expected[0], expected[0]) << name;
+            EXPECT_NEAR(drawn(bench, plan, step, nodes)[0] / fewer.expected[0], 1, 0.015) << name;
+        }
+    }
+}
+
+TEST(StragglerSteps, SlowUnitsOfAJob) {
+    StragglerSpec spec;
+    EXPECT_EQ(slow_units(spec, {1}, 100).rate, 0);
+    spec.slow = SlowUnitsForm{1.3, 0, Seconds(1e6), Seconds(7200), Seconds(3600), Seconds(60)};
+    const SlowUnits slow = slow_units(spec, {1.1, 1.43}, 100);
+    EXPECT_DOUBLE_EQ(slow.rate, 1e-4);
+    EXPECT_DOUBLE_EQ(slow.lasts.value(), 3600);  // replaced before it would be as usual
+    EXPECT_DOUBLE_EQ(slow.stall.value(), 60);
+    EXPECT_DOUBLE_EQ(slow.steps[1], 1.3);
+    spec.slow->lasts = Seconds(600);
+    EXPECT_DOUBLE_EQ(slow_units(spec, {1, 1.3}, 100).stall.value(), 0);
+}
+
+}  // namespace
+}  // namespace podsim
