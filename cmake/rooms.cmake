@@ -8,8 +8,9 @@ function(podsim_precompile target)
   if(PODSIM_PRECOMPILE AND count GREATER 8)
     target_precompile_headers(${target} PRIVATE ${PODSIM_COMMON_HEADERS} ${ARGN})
     # g++ 12 takes precompiled system headers for our own and warns of std::string's copies in them;
-    # builds with ccache have that warning on.
-    target_compile_options(${target} PRIVATE -Wno-array-bounds)
+    # builds with ccache have those warnings on.
+    target_compile_options(${target} PRIVATE -Wno-array-bounds -Wno-stringop-overflow
+                           -Wno-stringop-overread -Wno-restrict)
   endif()
 endfunction()
 
