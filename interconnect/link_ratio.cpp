@@ -265,13 +265,15 @@ LinkRatio link_ratio(const Transfer& t, const RankFabric& fabric, const Transfer
         if (group.members > 1) {
             ratio.out_latency = Seconds(times.farthest(group));
             ratio.out_shared = shared_by(times, group);
-            if (is_long) {
+            if (is_long || !t.algorithm.empty()) {
                 const long domain =
                     way.local_over_scale_out ? 1 : fabric.domain_ranks / fabric.ranks_per_chip;
                 SideBetween out = side_between(times, t, group, std::max(1L, domain), way.path,
                                                fabric.scale_out.value() * fabric.ranks_per_chip);
-                ratio.out = out.side.ratio;
-                ratio.out_uses = std::move(out.side.uses);
+                if (is_long) {
+                    ratio.out = out.side.ratio;
+                    ratio.out_uses = std::move(out.side.uses);
+                }
                 for (LinkUse& use : ratio.out_uses) use.link += classes_of(fabric.scale_up_links);
                 if (!t.algorithm.empty()) ratio.steps += Seconds(out.steps);
             }

@@ -130,6 +130,7 @@ class Placing {
         std::map<long, Shapes> shapes;
         std::map<long, std::vector<Flow>> messages;
         int most = 0;
+        bool pipelined = false;  // over domains, by an algorithm that is asked for
         for (const auto& group : groups) {
             std::map<long, std::vector<int>> parts;
             for (const int rank : group) parts[domain_of(rank)].push_back(rank);
@@ -150,6 +151,11 @@ class Placing {
                 shape.members = static_cast<int>(chips.size());
                 shape.first = *chips.begin();
                 shape.stride = std::max(1, (*chips.rbegin() - shape.first) / (shape.members - 1));
+                // Between domains all ports are at work: every member is a root of trees.
+                const bool beyond = parts.size() > 1;
+                if (beyond && collective_ == Collective::all_reduce && asked_ == Algorithm::tree)
+                    shape.roots = shape.members;
+                pipelined = pipelined || (beyond && asked_);
                 shapes[domain][shape] += share;
             }
         }
@@ -166,8 +172,9 @@ class Placing {
         for (const auto& [domain, its] : shapes) {
             all.emplace_back(domain, LinkLoads(stack));
             for (const auto& [group, weight] : joined(its)) {
-                const CollectiveTerms terms = terms_of(stack, group, port);
-                whole = std::max(whole, weight * terms.seconds_per_byte);
+                const CollectiveTerms terms = terms_of(stack, group, port, pipelined);
+                // Pieces of a pipeline are in different steps at a time: the fullest link decides.
+                if (!pipelined) whole = std::max(whole, weight * terms.seconds_per_byte);
                 for (std::size_t level = 0; level < terms.link_bytes.size(); ++level)
                     for (const long copy : copies(stack.levels[level], group))
                         all.back().second.add(level, copy, terms.link_bytes[level], weight);
@@ -181,9 +188,9 @@ class Placing {
 
     // By the algorithm that is asked for where it is one of these chips, by the least bytes else:
     // of a group of several domains some are of what goes between them.
-    CollectiveTerms terms_of(const TopologyStack& stack, const ChipGroup& group,
-                             double port) const {
-        if (asked_) {
+    CollectiveTerms terms_of(const TopologyStack& stack, const ChipGroup& group, double port,
+                             bool pipelined) const {
+        if (asked_ && !(pipelined && asked_ == Algorithm::hierarchical)) {
             const auto asked = collective_terms(stack, collective_, group, false, asked_);
             if (!asked.empty()) return asked.front();
         }

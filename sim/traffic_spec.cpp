@@ -51,11 +51,24 @@ class FileFinder {
     Problems problems_;
 };
 
+// More than a run could ever serve is a slip of the pen, and gaps of no time would never end.
+void require_countable(const StreamSpec& stream) {
+    constexpr double kMostRequests = 1e10;
+    if (!stream.arrivals || stream.arrivals->law == ArrivalLaw::closed) return;
+    const double rate = stream.arrivals->rate.value() * stream.rate_scale;
+    const double count = stream.duration ? rate * stream.duration->value() : 0;
+    if (count <= kMostRequests && rate <= kMostRequests) return;
+    throw InputError(stream.place, "arrivals.rate",
+                     fmt::format("{:.3g} requests a second, {:.3g} in all", rate, count),
+                     fmt::format("at most {:.0e} of either", kMostRequests));
+}
+
 }  // namespace
 
 void find_traffic_files(TrafficSpec& spec, const std::vector<std::string>& folders) {
     FileFinder finder(folders);
     for (StreamSpec& stream : spec.streams) {
+        require_countable(stream);
         finder.find(stream.trace, stream.trace_place, "trace");
         finder.find(stream.lengths, stream.lengths_place, "lengths");
         for (auto* lengths : {&stream.input, &stream.output})

@@ -63,6 +63,24 @@ TrainingRunForm with_checkpoint_times(TrainingRunForm form, const TrainingJob& j
     return form;
 }
 
+namespace {
+
+bool is_asked_for(const CheckpointForm& form) {
+    return form.to || form.stall > Seconds(0.0) || form.until_usable > Seconds(0.0) ||
+           form.restore > Seconds(0.0);
+}
+
+// Of copies in memory, against the failures that leave them: sqrt(2 x stall x time between them)
+// (Young, CACM 17(9), 1974); 0 where none does.
+Seconds best_memory_interval(const TrainingRunSpec& spec) {
+    double rate = 0;
+    for (const FailureSource& source : spec.failures)
+        if (source.spares_memory) rate += source.units / source.mean_time_between.value();
+    return Seconds(rate > 0 ? std::sqrt(2 * spec.memory.stall.value() / rate) : 0);
+}
+
+}  // namespace
+
 TrainingRunSpec training_run_spec(const TrainingRunForm& form, double chips, double steps,
                                   Seconds step) {
     TrainingRunSpec spec;
@@ -78,6 +96,8 @@ TrainingRunSpec training_run_spec(const TrainingRunForm& form, double chips, dou
         if (source.units == 0) source.units = chips / static_cast<double>(source.chips);
     }
     spec.spares = form.spares;
+    if (is_asked_for(form.memory) && spec.memory.interval <= Seconds(0.0))
+        spec.memory.interval = max(step, best_memory_interval(spec));
     return spec;
 }
 

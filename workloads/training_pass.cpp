@@ -48,8 +48,8 @@ class PassBuilder {
             chain_.share_cores(1.0 - job_.engine.transfer_core_share);
             forward(request.position, request.receives);
             chain_.restart(1);
-            // Put off, gradients of weights fill what the chains leave; not where the pass waits for
-            // their sums, which then would begin at its end.
+            // Put off, gradients of weights fill what the chains leave; not where the pass waits
+            // for their sums, which then would begin at its end.
             weights_aside_ = !request.reduces;
             backward(request.backward, request.receives_gradient, true, true);
         } else if (request.kind == PassKind::forward) {

@@ -182,6 +182,14 @@ void check(const TrainingRunSpec& spec, const FailureRates& rates) {
                 source.component, source.units, source.chips, to_string(source.mean_time_between)));
         }
     }
+    if (spec.slow.rate * spec.slow.stall.value() >= 1) {
+        throw RunProblem(
+            "stragglers",
+            fmt::format(
+                "a unit turns slow every {} and its replacement stops the job for {}: nothing "
+                "would ever be finished",
+                to_string(Seconds(1 / spec.slow.rate)), to_string(spec.slow.stall)));
+    }
     require_finite("checkpoint", "a checkpoint", spec.storage.stall + spec.storage.until_usable,
                    rates.from_storage);
     require_finite("restart", "a restart", spec.restart + spec.storage.restore, rates.all);

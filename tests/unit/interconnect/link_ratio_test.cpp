@@ -156,7 +156,7 @@ TEST(LinkRatio, EqualPlacesStayOnTheirRail) {
         "{family: fat-tree, node_chips: 4, rails: 8, second_tier: 4, oversubscription: 2}", 32);
     Transfer t = every(1, TransferType::all_to_all, 32);
     EXPECT_NEAR(link_ratio(t, fabric, {8}).out, 2 * 7.0 / 8, exact);
-    EXPECT_NEAR(link_ratio(t, fabric, {8, ExchangePath::equal_places}).out, 1, exact);
+    EXPECT_NEAR(link_ratio(t, fabric, {8, 8, ExchangePath::equal_places}).out, 1, exact);
     t.algorithm = "hierarchical";
     const CoflowShare share = make_coflow(t, fabric, plain_library(), 32).shares[0];
     EXPECT_NEAR(share.bytes[2].value(), 0.75e6, exact);

@@ -230,8 +230,8 @@ TEST(Faults, ADeadSwitchIsAvoided) {
     EXPECT_LT(factor, 4.0 / 3);
 }
 
-// The switch of eight chips takes them along; the other eight go on, and whoever asks for all is told
-// who cannot be reached.
+// The switch of eight chips takes them along; the other eight go on, and whoever asks for all is
+// told who cannot be reached.
 TEST(Faults, ADeadLeafLeavesTheOthers) {
     const TopologyStack stack = stack_of(
         "{family: switched-planes, node_chips: 8, second_tier: 2, faults: [{switch: l1.p0.1}]}", 16,
@@ -247,9 +247,10 @@ TEST(Faults, ADeadLeafLeavesTheOthers) {
                 HasSubstr("no route from chip0 to chip8"));
     // A spine that cuts the leaves apart is another matter.
     EXPECT_THAT(refusal_of([] {
-                    stack_of("{family: switched-planes, node_chips: 8, second_tier: 1, faults: "
-                             "[{switch: l2.p0.0}]}",
-                             16, 10e9);
+                    stack_of(
+                        "{family: switched-planes, node_chips: 8, second_tier: 1, faults: "
+                        "[{switch: l2.p0.0}]}",
+                        16, 10e9);
                 }),
                 HasSubstr("chip0 cannot reach chip8: the graph is not connected"));
 }

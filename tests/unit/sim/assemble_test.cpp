@@ -113,6 +113,7 @@ TEST(OperatorRows, CountExecutionsAndTheirTime) {
     // To a neighbour in another domain: 4,000 B through its one port of 1 GB/s.
     p.program.transfers.front().group_ranks = 2;
     p.program.transfers.front().size = Bytes(4000);
+    p.costs.coflows.front().placement = {2, 2, 1, 1};
     p.part(p.enter(transfer), c, t, {b});
     const RunRecord r = p.run();
     const auto rows = operator_rows(p.input(r));

@@ -14,18 +14,22 @@ namespace {
 
 using ::testing::HasSubstr;
 
-Result run(const FabricCase& fabric, const std::string& collectives,
-           Fidelity fidelity = Fidelity::tile) {
+Result run_on(const FabricCase& fabric, const std::string& what, Fidelity fidelity) {
     Catalog catalog = test_catalog();
     catalog.embed("system", "a-fabric", parse_yaml(system_text(fabric), "a-fabric.yaml"));
     catalog.embed("collectives", "wire-alone", parse_yaml(wire_alone(), "wire-alone.yaml"));
     RunOptions options;
     options.fidelity = fidelity;
     const std::string text = fmt::format(
-        "experiment: a\nworkload:\n  kind: collective\n  collectives: [{}]\n"
+        "experiment: a\nworkload:\n  kind: collective\n  {}\n"
         "alternatives:\n  - {{name: A, system: a-fabric, chips: {}, collectives: wire-alone}}\n",
-        collectives, fabric.ranks);
+        what, fabric.ranks);
     return run_experiment(parse_yaml(text, "a.yaml"), catalog, options);
+}
+
+Result run(const FabricCase& fabric, const std::string& collectives,
+           Fidelity fidelity = Fidelity::tile) {
+    return run_on(fabric, fmt::format("collectives: [{}]", collectives), fidelity);
 }
 
 const ReplayedJob& job_of(const Result& result, std::size_t which) {
@@ -138,6 +142,41 @@ TEST(Collectives, PacketsSayTheSame) {
                 EXPECT_TRUE(finding.passed) << finding.law << ": " << finding.detail;
         }
     }
+}
+
+// A list of one is the one by itself, whatever it is and on whatever links.
+TEST(Collectives, AListOfOneIsThatOne) {
+    const FabricCase domains{"domains", "family: switched-planes", 16, 8},
+        meshes{"domains of meshes", "family: full-mesh, dimensions: [8]", 16, 8},
+        ragged{"8 and 4", "family: full-mesh, dimensions: [8]", 12, 8},
+        two_to_one{"2:1", "family: fat-tree, node_chips: 4, second_tier: 4, oversubscription: 2"},
+        mesh{"mesh", "family: full-mesh, dimensions: [4, 4]"},
+        torus{"torus", "family: torus, dimensions: [4, 4]"};
+    int compared = 0;
+    for (const FabricCase& fabric : {kSwitch, domains, meshes, ragged, two_to_one, mesh, torus}) {
+        for (const char* type :
+             {"all_reduce", "all_gather", "all_to_all", "broadcast", "send_recv"}) {
+            for (const char* algorithm :
+                 {"", "ring", "tree", "direct", "halving-doubling", "hierarchical"}) {
+                const std::string what =
+                    fmt::format("type: {}, bytes: 16 MB, ranks: {}{}{}", type, fabric.ranks,
+                                *algorithm != 0 ? ", algorithm: " : "", algorithm);
+                double single = 0;
+                try {
+                    single = run_on(fabric, fmt::format("collective: {{{}}}", what), Fidelity::tile)
+                                 .alternatives.front()
+                                 .iteration_seconds;
+                } catch (const InputError&) {
+                    continue;  // no such algorithm here
+                }
+                const Result listed = run(fabric, fmt::format("{{name: a, {}}}", what));
+                EXPECT_NEAR(listed.alternatives.front().iteration_seconds / single, 1, 2e-3)
+                    << fabric.name << ": " << what;
+                ++compared;
+            }
+        }
+    }
+    EXPECT_GT(compared, 60);
 }
 
 std::string refusal(const std::string& workload) {

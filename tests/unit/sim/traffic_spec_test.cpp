@@ -101,6 +101,19 @@ TEST(TrafficSpecText, WhatIsWrong) {
     EXPECT_THAT(refusal("trace: a\nbad_rows: maybe\n"), HasSubstr("one of refuse, skip"));
 }
 
+// Gaps of no time would never end.
+TEST(TrafficSpecText, RatesBeyondAnyCountAreRefused) {
+    const auto refused = [](const std::string& rate) {
+        TrafficSpec spec = read_traffic("arrivals: {law: poisson, rate: " + rate +
+                                        "}\ninput: {mean: 10 tokens}\noutput: {mean: 10 tokens}\n"
+                                        "duration: 1 h\n");
+        return refusal_of([&] { find_traffic_files(spec, {}); });
+    };
+    EXPECT_THAT(refused("1e300 req/s"), HasSubstr("arrivals.rate: 1e+300 requests a second"));
+    EXPECT_THAT(refused("1e8 req/s"), HasSubstr("3.6e+11 in all"));
+    EXPECT_EQ(refused("1000 req/s"), "accepted");
+}
+
 TEST(TrafficSpecText, FilesAreNamedWhereTheyAreMissing) {
     TrafficSpec spec = read_traffic(
         "streams:\n- {trace: no/such.csv}\n"

@@ -4,11 +4,30 @@
 
 #include "sim/audit.hpp"
 #include "sim/plan_run.hpp"
+#include "sim/training_days.hpp"
 #include "tests/support/readers.hpp"
 #include "tests/unit/sim/experiment_cases.hpp"
 
 namespace podsim {
 namespace {
+
+// Copies in memory without an interval: the best one against failures that leave them, one in 500 s
+// here; sqrt(2 x 8 s x 500 s) = 89.4 s, and a step at least. None where nobody asks for copies.
+TEST(TrainingDays, CopiesInMemoryFindTheirInterval) {
+    TrainingRunForm form;
+    FailureSource source;
+    source.units = 2;
+    source.mean_time_between = Seconds(1000);
+    source.spares_memory = true;
+    form.failures = {source};
+    EXPECT_EQ(training_run_spec(form, 16, 100, Seconds(10)).memory.interval, Seconds(0));
+    form.memory.stall = Seconds(8);
+    EXPECT_NEAR(training_run_spec(form, 16, 100, Seconds(10)).memory.interval.value(), 89.4427,
+                1e-4);
+    EXPECT_EQ(training_run_spec(form, 16, 100, Seconds(200)).memory.interval, Seconds(200));
+    form.memory.interval = Seconds(60);
+    EXPECT_EQ(training_run_spec(form, 16, 100, Seconds(10)).memory.interval, Seconds(60));
+}
 
 using testing::HasSubstr;
 

@@ -205,9 +205,10 @@ TEST(TrainingPass, ReplicasMoveWhatLayersHold) {
     EXPECT_DOUBLE_EQ(moved(build_pass(job, plan, request), TransferType::all_reduce), 4 * held);
 }
 
-// Of two passes that run as one, weight gradients lie beside the chain: each layer's reduction
-// waits for the last of its own all the same. 12 h^2 + 2 h parameters a layer, 4 bytes.
-TEST(TrainingPass, GradientsBesideTheChainAreReducedWhenTheyAreThere) {
+// Of two passes that run as one, weight gradients lie beside the chain, but where their sums are
+// waited for: each layer's reduction follows the last of its own. 12 h^2 + 2 h parameters a layer,
+// 4 bytes.
+TEST(TrainingPass, GradientsThatAreReducedAreNotPutOff) {
     TrainingJob job = small_gpt();
     TrainingPlan plan;
     plan.data_parallel = 4;
@@ -231,11 +232,23 @@ TEST(TrainingPass, GradientsBesideTheChainAreReducedWhenTheyAreThere) {
             if (task.kind != TaskKind::transfer) continue;
             ++reductions;
             bool weights = false;
-            for (const int before : task.after)
-                weights = weights || program.tasks[static_cast<std::size_t>(before)].priority < 0;
+            for (const int before : task.after) {
+                const Task& of = program.tasks[static_cast<std::size_t>(before)];
+                weights =
+                    weights || (of.kind == TaskKind::compute &&
+                                program.operators[static_cast<std::size_t>(of.body)].name.find(
+                                    "_weight_") != std::string::npos);
+            }
             EXPECT_TRUE(weights);
         }
         EXPECT_EQ(reductions, 2);
+        const auto put_off = [](const Program& pass) {
+            return std::count_if(pass.tasks.begin(), pass.tasks.end(),
+                                 [](const Task& task) { return task.priority < 0; });
+        };
+        EXPECT_EQ(put_off(program), 0);
+        request.reduces = false;
+        EXPECT_GT(put_off(build_pass(job, plan, request)), 0);
         // Where the engine hides none, the next layer begins after it.
         EXPECT_EQ(waited, hidden ? 0 : 1);
     }
