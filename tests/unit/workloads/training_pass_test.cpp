@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <set>
 
 #include "models/training.hpp"
 #include "tests/unit/workloads/training_jobs.hpp"
@@ -224,6 +225,7 @@ TEST(TrainingPass, GradientsThatAreReducedAreNotPutOff) {
         EXPECT_DOUBLE_EQ(moved(program, TransferType::reduce_scatter),
                          2 * 4 * (12 * h * h + 2 * h));
         int reductions = 0, waited = 0;
+        std::ptrdiff_t of_a_layer = 0;
         for (const Task& task : program.tasks) {
             for (const int before : task.after) {
                 const Task& of = program.tasks[static_cast<std::size_t>(before)];
@@ -231,15 +233,23 @@ TEST(TrainingPass, GradientsThatAreReducedAreNotPutOff) {
             }
             if (task.kind != TaskKind::transfer) continue;
             ++reductions;
-            bool weights = false;
-            for (const int before : task.after) {
-                const Task& of = program.tasks[static_cast<std::size_t>(before)];
-                weights =
-                    weights || (of.kind == TaskKind::compute &&
-                                program.operators[static_cast<std::size_t>(of.body)].name.find(
-                                    "_weight_") != std::string::npos);
+            // All that it waits for: the weight gradients of its layer, and of those before it.
+            std::set<int> reached(task.after.begin(), task.after.end());
+            std::vector<int> row(task.after.begin(), task.after.end());
+            std::ptrdiff_t weights = 0;
+            for (std::size_t i = 0; i < row.size(); ++i) {
+                const Task& of = program.tasks[static_cast<std::size_t>(row[i])];
+                if (of.kind == TaskKind::compute &&
+                    program.operators[static_cast<std::size_t>(of.body)].name.find(
+                        "weight_gradient") != std::string::npos)
+                    ++weights;
+                for (const int before : of.after)
+                    if (reached.insert(before).second) row.push_back(before);
             }
-            EXPECT_TRUE(weights);
+            EXPECT_GT(weights, 0);
+            EXPECT_EQ(weights % reductions, 0);
+            if (reductions == 1) of_a_layer = weights;
+            EXPECT_EQ(weights, reductions * of_a_layer);
         }
         EXPECT_EQ(reductions, 2);
         const auto put_off = [](const Program& pass) {
