@@ -94,6 +94,10 @@ const Node& part_of(const Node& root, const std::string& part) {
         std::vector<std::string> known;
         for (const Node::Entry& entry : node->entries) known.push_back(entry.key);
         const Node* next = node->find(key);
+        const auto number = whole_number(key);
+        if (next == nullptr && node->kind == Node::Kind::list && number && *number >= 0 &&
+            static_cast<std::size_t>(*number) < node->items.size())
+            next = &node->items[static_cast<std::size_t>(*number)];
         if (next == nullptr)
             throw InputError({unknown_name(node->place, part, "part", key, known)});
         node = next;

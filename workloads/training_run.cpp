@@ -182,6 +182,10 @@ void check(const TrainingRunSpec& spec, const FailureRates& rates) {
                 source.component, source.units, source.chips, to_string(source.mean_time_between)));
         }
     }
+    constexpr long kMostSpares = 10'000'000;
+    if (spec.spares > kMostSpares)
+        throw RunProblem("spares", fmt::format("{} chips stand by; a run has up to {}", spec.spares,
+                                               kMostSpares));
     if (spec.slow.rate * spec.slow.stall.value() >= 1) {
         throw RunProblem(
             "stragglers",

@@ -64,6 +64,12 @@ TEST_F(RoutingFile, StepByStep) {
     EXPECT_THAT(maps[1][0].counts, ElementsAre(3, 0));
     EXPECT_THAT(steps("b.json", "[[1, 2], [3, 4], [5, 6]]", "")[2][0].counts, ElementsAre(5, 6));
     const std::string csv = "step,layer,expert,count\n0,3,0,5\n0,3,1,2\n7,3,1,4\n";
+    // And one of them by its place.
+    EXPECT_THAT(
+        expert_counts(read_routing(write("b.json", R"({"run": [[1, 2], [3, 4]]})"), "run.1"))
+            .front()
+            .counts,
+        ElementsAre(3, 4));
     const auto rows = steps("c.csv", csv, "step");
     ASSERT_EQ(rows.size(), 2u);
     EXPECT_THAT(rows[1][0].counts, ElementsAre(0, 4));
