@@ -86,23 +86,30 @@ void find_parts(const Node& node, const std::string& path, std::vector<std::stri
     }
 }
 
-const Node& part_of(const Node& root, const std::string& part) {
+// At a dotted path of keys, and of places in lists.
+const Node& node_at(const Node& root, const std::string& part) {
     const Node* node = &root;
     for (std::size_t begin = 0; begin < part.size();) {
         const std::size_t end = std::min(part.find('.', begin), part.size());
         const std::string key = part.substr(begin, end - begin);
-        std::vector<std::string> known;
-        for (const Node::Entry& entry : node->entries) known.push_back(entry.key);
         const Node* next = node->find(key);
-        const auto number = whole_number(key);
-        if (next == nullptr && node->kind == Node::Kind::list && number && *number >= 0 &&
-            static_cast<std::size_t>(*number) < node->items.size())
-            next = &node->items[static_cast<std::size_t>(*number)];
-        if (next == nullptr)
+        const auto place = whole_number(key);
+        if (node->kind == Node::Kind::list && place && *place >= 0 &&
+            static_cast<std::size_t>(*place) < node->items.size())
+            next = &node->items[static_cast<std::size_t>(*place)];
+        if (next == nullptr) {
+            std::vector<std::string> known;
+            for (const Node::Entry& entry : node->entries) known.push_back(entry.key);
             throw InputError({unknown_name(node->place, part, "part", key, known)});
+        }
         node = next;
         begin = end + 1;
     }
+    return *node;
+}
+
+const Node& part_of(const Node& root, const std::string& part) {
+    const Node* node = &node_at(root, part);
     if (holds_counts(*node)) return *node;
     std::vector<std::string> parts;
     find_parts(*node, part, parts);
@@ -206,18 +213,7 @@ std::map<long, Node> read_csv_layers(const std::string& file) {
 // The entries of a map or a list at a dotted path, each of which is a step.
 std::vector<std::pair<std::string, const Node*>> steps_at(const Node& root,
                                                           const std::string& part) {
-    const Node* node = &root;
-    for (std::size_t begin = 0; begin < part.size();) {
-        const std::size_t end = std::min(part.find('.', begin), part.size());
-        const std::string key = part.substr(begin, end - begin);
-        std::vector<std::string> known;
-        for (const Node::Entry& entry : node->entries) known.push_back(entry.key);
-        const Node* next = node->find(key);
-        if (next == nullptr)
-            throw InputError({unknown_name(node->place, part, "part", key, known)});
-        node = next;
-        begin = end + 1;
-    }
+    const Node* node = &node_at(root, part);
     std::vector<std::pair<std::string, const Node*>> steps;
     for (const Node::Entry& entry : node->entries) steps.emplace_back(entry.key, &entry.value);
     for (std::size_t i = 0; i < node->items.size(); ++i)
