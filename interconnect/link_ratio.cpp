@@ -126,14 +126,15 @@ Side side_within(const TopologyTimes& times, const Transfer& t, const ChipGroup&
 double ratio_of_fewest(const TopologyTimes& times, const Transfer& t, ChipGroup group,
                        const TransferWay& way, double rate) {
     const double of_chip = static_cast<double>(group.members) / static_cast<double>(way.in_domain);
-    const double most = bus_factor(t.type, group.members);
+    const int largest = group.members;  // chips, as all of these
+    const double most = bus_factor(t.type, largest);
     group.members = static_cast<int>(std::ceil(of_chip * static_cast<double>(way.least_in_domain)));
     if (group.members < 2 || times.ports_decide()) return 1;
     const CollectiveTerms* asked = asked_terms(times, t, group);
     // Of an exchange each has a part for every member of the whole group.
     const double fewest =
         collective_of(t.type) == Collective::all_to_all
-            ? most * static_cast<double>(group.members - 1) / static_cast<double>(way.in_domain - 1)
+            ? most * static_cast<double>(group.members - 1) / static_cast<double>(largest - 1)
             : bus_factor(t.type, group.members);
     return side_within(times, t, group, asked, true, rate).ratio * fewest / most;
 }

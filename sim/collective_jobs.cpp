@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 #include <stdexcept>
 #include <utility>
@@ -184,10 +185,14 @@ AlternativeResult run_collectives(const ResolvedExperiment& experiment,
         result.metrics.push_back({name, value, unit, {}, {}, provenance});
     };
     add("collective_time", result.iteration_seconds * 1e6, "us");
-    result.bounds.serial = 0;  // of packets there is none: those of one hold up those of another
+    const bool several = jobs.size() > 1;
+    // Of packets of several there is no serial bound: those of one hold up those of another.
+    if (several) result.bounds.serial = 0;
     for (const CollectiveJobSpec& job : jobs) {
-        const JobsRun lone = run_some({job}, fidelity);
-        if (!run.by_packets())
+        std::optional<JobsRun> apart;
+        if (several) apart = run_some({job}, fidelity);
+        const JobsRun& lone = apart ? *apart : run;
+        if (several && !run.by_packets())
             result.bounds.serial +=
                 bounds_of(input_of(lone, hardware, fabric, alternative.ranks)).serial;
         const Seconds time = time_of(run, job);
@@ -197,12 +202,13 @@ AlternativeResult run_collectives(const ResolvedExperiment& experiment,
     }
     if (run.by_packets()) {
         add_packets_met(run.packets.front(), add);
-        result.neighbour = to_string(neighbour_of(fidelity));
-        if (options.neighbour)
+        if (options.neighbour) {
+            const Fidelity other = neighbour_of(fidelity);
+            result.neighbour = to_string(other);
             result.neighbour_gap =
-                to_seconds(run_some(jobs, neighbour_of(fidelity)).record.end).value() /
-                    result.iteration_seconds -
+                to_seconds(run_some(jobs, other).record.end).value() / result.iteration_seconds -
                 1.0;
+        }
     }
     add_power_metrics(result, add_energy(result, input, alternative, false), experiment,
                       alternative, 0);

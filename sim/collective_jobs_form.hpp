@@ -9,10 +9,12 @@ namespace podsim {
 template <class Form>
 void describe(Form& form, CollectiveJobSpec& job) {
     CollectiveForm collective;
-    form.required("name", job.name,
-                  "of the collective (`stride`: only the ranks that are named move)");
-    form.optional("first_rank", job.first_rank, "rank of the pool that its first rank is",
-                  Check{0, 1e8, false, "a rank of 0 to 100,000,000"});
+    form.required("name", job.name, "of the collective");
+    form.optional(
+        "first_rank", job.first_rank,
+        "rank of the pool that its first rank is; of several collectives only the ranks that are "
+        "named move, none between them",
+        Check{0, 1e8, false, "a rank of 0 to 100,000,000"});
     form.optional("start", job.start, "when its ranks enter",
                   Check{0, 1e6, false, "a time of 0 to 1,000,000 s"});
     describe(form, collective);

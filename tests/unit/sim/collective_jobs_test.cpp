@@ -179,6 +179,22 @@ TEST(Collectives, AListOfOneIsThatOne) {
     EXPECT_GT(compared, 60);
 }
 
+// By packets too, and held to the same laws.
+TEST(Collectives, AListOfOneIsThatOneByPackets) {
+    const FabricCase domains{"domains", "family: switched-planes", 16, 8};
+    for (const FabricCase& fabric : {kSwitch, domains}) {
+        const std::string what = "type: all_gather, bytes: 16 MB, ranks: 16";
+        const Result single =
+            run_on(fabric, fmt::format("collective: {{{}}}", what), Fidelity::cycle);
+        const Result listed = run(fabric, fmt::format("{{name: a, {}}}", what), Fidelity::cycle);
+        EXPECT_TRUE(listed.audit_passed());
+        EXPECT_NEAR(listed.alternatives.front().iteration_seconds /
+                        single.alternatives.front().iteration_seconds,
+                    1, 1e-9);
+        EXPECT_EQ(job_of(listed, 0).alone_seconds, job_of(listed, 0).iteration_seconds);
+    }
+}
+
 std::string refusal(const std::string& workload) {
     return refusal_of([&] {
         const std::string text =
