@@ -5,53 +5,77 @@
 #include <algorithm>
 
 #include "base/at.hpp"
+#include "workloads/training_transfers.hpp"
 
 namespace podsim {
 
+void PlanBound::Part::add(const Part& one, double count) {
+    forward += count * one.forward;
+    input += count * one.input;
+    weight += count * one.weight;
+    for (std::size_t i = 0; i < streams.size(); ++i) streams[i] += count * one.streams[i];
+}
+
 const PlanBound::Part& PlanBound::part(const TrainingPlan& plan, const TrainingPosition& part,
-                                       bool busy) {
+                                       Detail detail) {
     const bool apart = splits_backward(plan.schedule);
+    const bool as_one = overlaps_passes(plan.request(job_));
+    const bool reduces = detail == Detail::closer && reduces_each(plan) && plan.replicas() > 1;
+    if (detail == Detail::closer && !as_one && !reduces) return this->part(plan, part, Detail::sum);
     // What passes depend on (TrainingCase::pass).
     TrainingPlan depends = plan;
-    depends.pipeline_parallel = depends.data_parallel = 1;
-    depends.zero_stage = 0;
+    depends.pipeline_parallel = 1;
+    if (!reduces) {
+        depends.data_parallel = 1;
+        depends.zero_stage = 0;
+    }
     // A layer's copies may be hidden beside another's work.
     depends.offload = {};
     TrainingPlan asked = plan;
     asked.offload = {};
     const bool counted = job_.experts.popularity == Popularity::histogram;
-    const std::string key = fmt::format("{}|{}|{}|{}{}{}", plan_key(depends), placement_key(plan),
-                                        work_of(job_, part), apart, busy, counted ? part.begin : 0);
-    const auto [it, fresh] = known_.try_emplace(key);
-    if (!fresh) return it->second;
-    const auto seconds = [&](PassKind kind) {
-        const TrainingPassPtr pass = training_.part(asked, part, kind);
-        return (busy ? pass->busy : pass->time()).value();
-    };
-    Part& times = it->second;
-    times.forward = seconds(PassKind::forward);
-    if (apart) {
-        times.input = seconds(PassKind::input_gradient);
-        times.weight = seconds(PassKind::weight_gradient);
-    } else {
-        times.input = seconds(PassKind::backward);
+    const std::string key = fmt::format(
+        "{}|{}|{}|{}{}{}{}{}", plan_key(depends), placement_key(plan), work_of(job_, part), apart,
+        as_one, detail == Detail::closer,
+        reduces ? two_directions(plan) ? plan.pipeline_parallel : 1 : 0, counted ? part.begin : 0);
+    const auto known = known_.find(key);
+    if (known != known_.end()) return known->second;
+    const PassKind last = apart ? PassKind::weight_gradient : PassKind::backward;
+    Part times;
+    if (detail == Detail::closer) {
+        times = this->part(plan, part, Detail::sum);
+        const TrainingPassPtr pass =
+            training_.part(asked, part, as_one ? PassKind::overlapped : last, reduces);
+        if (as_one) {
+            // On the cores that such a pass leaves to compute.
+            for (std::size_t i = 0; i < kChainStreams; ++i)
+                times.streams[i] = pass->streams[i].value();
+        } else {
+            // Of what a layer's sums add, their stream alone: the next layer's work hides them.
+            times.streams[data_stream] = pass->streams[data_stream].value();
+        }
+        return known_[key] = times;
     }
-    return times;
+    const auto run = [&](PassKind kind) {
+        const TrainingPassPtr pass = training_.part(asked, part, kind);
+        for (std::size_t i = 0; i < kChainStreams; ++i)
+            times.streams[i] += pass->streams[i].value();
+        return pass->time().value();
+    };
+    times.forward = run(PassKind::forward);
+    if (apart) times.input = run(PassKind::input_gradient);
+    (apart ? times.weight : times.input) = run(last);
+    return known_[key] = times;
 }
 
-PlanBound::Part PlanBound::position(const TrainingPlan& plan, const TrainingPosition& position) {
-    const bool busy = overlaps_passes(plan.request(job_));
+PlanBound::Part PlanBound::position(const TrainingPlan& plan, const TrainingPosition& position,
+                                    Detail detail) {
     Part sum;
-    const auto add = [&](const Part& one, double count) {
-        sum.forward += count * one.forward;
-        sum.input += count * one.input;
-        sum.weight += count * one.weight;
-    };
     const auto add_layer = [&](long layer, double count) {
         TrainingPosition one;
         one.begin = layer;
         one.end = layer + 1;
-        add(part(plan, one, busy), count);
+        sum.add(part(plan, one, detail), count);
     };
     if (job_.experts.popularity == Popularity::histogram) {
         // Counted experts differ from layer to layer.
@@ -66,9 +90,22 @@ PlanBound::Part PlanBound::position(const TrainingPlan& plan, const TrainingPosi
     if (position.embedding || position.head) {
         TrainingPosition ends = position;
         ends.begin = ends.end;
-        add(part(plan, ends, busy), 1);
+        sum.add(part(plan, ends, detail), 1);
     }
     return sum;
+}
+
+std::vector<PlanBound::Part> PlanBound::parts(const TrainingPlan& plan,
+                                              const std::vector<TrainingPosition>& positions,
+                                              Detail detail) {
+    std::map<std::string, Part> alike;
+    std::vector<Part> parts;
+    for (const TrainingPosition& one : positions) {
+        const auto [it, fresh] = alike.try_emplace(work_of(job_, one));
+        if (fresh) it->second = position(plan, one, detail);
+        parts.push_back(it->second);
+    }
+    return parts;
 }
 
 Seconds PlanBound::of(const TrainingPlan& plan, const std::vector<TrainingPosition>& positions) {
@@ -78,27 +115,19 @@ Seconds PlanBound::of(const TrainingPlan& plan, const std::vector<TrainingPositi
     const bool folds =
         plan.schedule == ScheduleKind::zero_bubble_v || plan.schedule == ScheduleKind::dual_pipe_v;
     const bool apart = splits_backward(plan.schedule);
-    std::map<std::string, Part> alike;
-    std::vector<Part> parts;
-    for (const TrainingPosition& one : positions) {
-        const auto [it, fresh] = alike.try_emplace(work_of(job_, one));
-        if (fresh) it->second = position(plan, one);
-        parts.push_back(it->second);
-    }
+    const bool as_one = overlaps_passes(plan.request(job_));
+    const std::vector<Part> parts = this->parts(plan, positions, Detail::sum);
     std::vector<double> before(parts.size() + 1), after(parts.size() + 1);
     for (std::size_t p = 0; p < parts.size(); ++p) {
         before[p + 1] = before[p] + parts[p].forward;
-        after[p + 1] = after[p] + (apart ? 0 : parts[p].input + parts[p].weight);
+        after[p + 1] = after[p] + (apart || as_one ? 0 : parts[p].input + parts[p].weight);
     }
     const auto micro_batches = static_cast<double>(plan.micro_batches(job_));
     double longest = 0;
     for (int stage = 0; stage < stages; ++stage) {
-        double work = 0;
+        Part work;
         int first = stage;
-        const auto hold = [&](int p, double share) {
-            const Part& one = at(parts, p);
-            work += share * (one.forward + one.input + one.weight);
-        };
+        const auto hold = [&](int p, double share) { work.add(at(parts, p), share); };
         if (both) {
             // The second pipe goes the other way round: half the micro-batches each.
             hold(stage, 0.5);
@@ -110,9 +139,44 @@ Seconds PlanBound::of(const TrainingPlan& plan, const std::vector<TrainingPositi
         } else {
             for (int p = stage; p < count; p += stages) hold(p, 1);
         }
-        longest = std::max(longest, micro_batches * work + at(before, first) + at(after, first));
+        const double one = as_one ? *std::max_element(work.streams.begin(), work.streams.end())
+                                  : work.forward + work.input + work.weight;
+        longest = std::max(longest, micro_batches * one + at(before, first) + at(after, first));
     }
     return Seconds(kPlanBoundMargin * longest) + job_.engine.host_step.value;
+}
+
+Seconds PlanBound::closer(const TrainingPlan& plan,
+                          const std::vector<TrainingPosition>& positions) {
+    // The order of automatic schedules is made from the times: shorter ones may make a longer one.
+    if (plan.schedule == ScheduleKind::zero_bubble_1p ||
+        plan.schedule == ScheduleKind::zero_bubble_2p)
+        return of(plan, positions);
+    const bool as_one = overlaps_passes(plan.request(job_));
+    PipelineTimes times;
+    for (const Part& part : parts(plan, positions, Detail::closer)) {
+        PassTimes one;
+        const Seconds sums(part.streams[data_stream]);
+        one.forward = Seconds(part.forward);
+        one.input_gradient = Seconds(part.input);
+        one.weight_gradient = Seconds(part.weight);
+        Seconds& reducing =
+            splits_backward(plan.schedule) ? one.weight_gradient : one.input_gradient;
+        reducing = max(reducing, sums);
+        if (as_one)
+            one.overlapped = Seconds(*std::max_element(part.streams.begin(), part.streams.end()));
+        times.positions.push_back(one);
+    }
+    const Schedule schedule = make_schedule(plan.request(job_), times);
+    const ScheduleTiming timing = time_schedule(schedule, times);
+    const auto last =
+        std::max_element(timing.stages.begin(), timing.stages.end(),
+                         [](const auto& a, const auto& b) { return a.last < b.last; });
+    std::vector<TrainingPosition> held;
+    for (const int p : positions_of_stage(schedule, static_cast<int>(last - timing.stages.begin())))
+        held.push_back(at(positions, p));
+    return kPlanBoundMargin * (last->last + training_.after_passes(plan, held)) +
+           job_.engine.host_step.value;
 }
 
 }  // namespace podsim

@@ -12,12 +12,17 @@
 //           + host
 //
 // The drain counts where a backward pass is one; where its halves are apart a stage may do the
-// second ones meanwhile. Forward and backward passes that run as one are bounded by what keeps the
-// cores busy. Embedding, head and drafts count as layers do. Left out: sends, gradients' reduction,
-// parameters' gathers, optimiser. Transfers are those of ports alone, which no links inside a
-// fabric make shorter.
+// second ones meanwhile. Forward and backward passes that run as one take no less than the longest
+// of their streams: the cores, and transfers of each kind. Embedding, head and drafts count as
+// layers do.
+//
+// Looked at more closely, passes as long as their layers go through the schedule itself, with each
+// micro-batch's gradients reduced beside them where the plan has that, and with what follows the
+// last pass, norm and optimiser, of the stage that ends last. Left out: sends, reductions and
+// gathers that passes hide or not.
 #pragma once
 
+#include <array>
 #include <map>
 #include <string>
 #include <vector>
@@ -35,12 +40,21 @@ class PlanBound {
 
     Seconds of(const TrainingPlan& plan, const std::vector<TrainingPosition>& positions);
 
+    // The schedule itself, of such passes. Some hundred times as long.
+    Seconds closer(const TrainingPlan& plan, const std::vector<TrainingPosition>& positions);
+
   private:
+    enum class Detail { sum, closer };
+    // Seconds of passes and of their streams; closer: of those that run as one, and with sums.
     struct Part {
-        double forward = 0, input = 0, weight = 0;  // seconds
+        double forward = 0, input = 0, weight = 0;
+        std::array<double, kChainStreams> streams = {};
+        void add(const Part& one, double count);
     };
-    Part position(const TrainingPlan& plan, const TrainingPosition& position);
-    const Part& part(const TrainingPlan& plan, const TrainingPosition& part, bool busy);
+    Part position(const TrainingPlan& plan, const TrainingPosition& position, Detail detail);
+    std::vector<Part> parts(const TrainingPlan& plan,
+                            const std::vector<TrainingPosition>& positions, Detail detail);
+    const Part& part(const TrainingPlan& plan, const TrainingPosition& part, Detail detail);
 
     const TrainingJob& job_;
     TrainingCase& training_;

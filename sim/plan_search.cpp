@@ -23,32 +23,18 @@ struct Fitting {
     std::size_t order = 0;
     Seconds bound{0.0};
     double most_tokens = 0;  // a second, by the bound
-    bool on_ports = false;   // the bound is a step on ports alone
+    bool closer = false;     // the bound is of the schedule itself
 };
-
-// Links inside a fabric take as long as the ports at the least; that a transfer which takes longer
-// lets others go first, and all be done sooner, is of no weight.
-constexpr double kPortsMargin = 0.998;
-
-RankFabric without_links(RankFabric fabric) {
-    fabric.scale_up_links = fabric.scale_out_links = nullptr;
-    return fabric;
-}
 
 class Search {
   public:
     Search(PlanQuestion& question, const PlanSpace& space)
         : question_(question),
           space_(space),
-          has_links_(question.machine.fabric.scale_up_links ||
-                     question.machine.fabric.scale_out_links),
-          plain_(without_links(question.machine.fabric)),
-          on_ports_{question.machine.hardware, plain_, question.machine.collectives,
-                    question.machine.ranks, question.machine.driver},
           training_(question.job, question.machine, question.cache, PassDetail::times),
-          ports_(question.job, on_ports_, question.cache, PassDetail::times),
+          last_blocks_(question.job, question.machine, question.cache, PassDetail::times),
           memory_(question.job),
-          bound_(question.job, ports_),
+          bound_(question.job, training_),
           room_(question.machine.hardware.hbm_capacity * question.form.memory) {}
 
     PlanFound run() {
@@ -143,8 +129,8 @@ class Search {
         return TrainingCase(question_.job, machine, question_.cache).help_for_memory(one.plan);
     }
 
-    // Of equally many chips. Whoever promises most is looked at more closely, layer by layer, then
-    // on ports alone, then as it is, until it is known or no longer the most promising.
+    // Of equally many chips. Whoever promises most is looked at more closely, by its layers, then
+    // with what they leave out, then as it is, until it is known or no longer the most promising.
     void time(std::vector<Fitting>& list) {
         for (std::size_t i = 0; i < list.size() && !stopped(); ++i) {
             if (i % 16 == 0) progress("bounds", i, list.size());
@@ -169,10 +155,11 @@ class Search {
             if (one.most_tokens < threshold(best, under_failures)) break;
             open.pop();
             progress("timed", static_cast<std::size_t>(found_.counts.timed), list.size());
-            if (has_links_ && !one.on_ports) {
-                one.on_ports = true;
+            if (!one.closer) {
+                one.closer = true;
                 if (attempt(one, [&](const TrainingPlan& plan) {
-                        return max(one.bound, kPortsMargin * ports_.time(plan));
+                        return max(one.bound,
+                                   bound_.closer(plan, positions_of(question_.job, plan)));
                     }))
                     open.push(next);
                 continue;
@@ -226,7 +213,7 @@ class Search {
         const PlanCandidate& one = candidate(of.order);
         question_.job.global_batch = one.global_batch;
         const std::vector<PartStep> parts =
-            part_steps(training_, question_.job, question_.machine, question_.cache, one.plan);
+            part_steps(training_, last_blocks_, question_.job, one.plan);
         const TrainingStep& step = slowest(parts).step;
         ++found_.counts.timed;
         PlanTimed timed;
@@ -361,10 +348,8 @@ class Search {
 
     PlanQuestion& question_;
     const PlanSpace& space_;
-    bool has_links_;
-    RankFabric plain_;
-    TrainingMachine on_ports_;
-    TrainingCase training_, ports_;
+    TrainingCase training_;
+    LastBlocks last_blocks_;
     PlanMemory memory_;
     PlanBound bound_;
     Bytes room_;

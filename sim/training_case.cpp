@@ -75,16 +75,21 @@ std::string directions(const TrainingPlan& plan) {
     return two_directions(plan) ? fmt::format("|two, {}", plan.pipeline_parallel) : "";
 }
 
-Seconds busy_seconds(const Program& program, const RunRecord& record) {
-    std::vector<Picoseconds> sums(program.classes.size());
+std::array<Seconds, kChainStreams> busy_streams(const Program& program, const RunRecord& record) {
+    std::vector<std::array<Picoseconds, kChainStreams>> sums(program.classes.size());
     for (std::size_t i = 0; i < program.tasks.size(); ++i) {
         const Task& task = program.tasks[i];
-        if (task.kind == TaskKind::transfer) continue;
         const TaskRecord& of = record.tasks[i];
-        at(sums, task.rank_class) += of.gap + of.launch + of.alone;
+        auto& own = at(sums, task.rank_class);
+        if (static_cast<std::size_t>(task.stream) >= kChainStreams) continue;
+        own[static_cast<std::size_t>(task.stream)] +=
+            task.kind == TaskKind::transfer ? of.latency + of.alone : of.gap + of.launch + of.alone;
     }
-    const auto most = std::max_element(sums.begin(), sums.end());
-    return most == sums.end() ? Seconds(0.0) : to_seconds(*most);
+    std::array<Seconds, kChainStreams> most = {};
+    for (const auto& own : sums) {
+        for (std::size_t i = 0; i < kChainStreams; ++i) most[i] = max(most[i], to_seconds(own[i]));
+    }
+    return most;
 }
 
 Seconds transfers_on_chain(const Program& program, const RunRecord& record) {
@@ -214,12 +219,12 @@ TrainingPassPtr TrainingCase::run(Program program) {
     ran->record = run_on_shared_cores(ran->program, ran->costs, machine_.hardware, machine_.driver,
                                       parted ? 0 : job_.engine.transfer_core_share);
     events_ += static_cast<long>(ran->record.events);
-    ran->busy = busy_seconds(ran->program, ran->record);
+    ran->streams = busy_streams(ran->program, ran->record);
     ran->transfers = transfers_on_chain(ran->program, ran->record);
     std::tie(ran->exchange, ran->exchange_hidden) = exchange_of(ran->program, ran->record);
     if (detail_ == PassDetail::times) {
         const Picoseconds end = ran->record.end;
-        *ran = {{}, {}, {}, ran->busy, ran->transfers, ran->exchange, ran->exchange_hidden};
+        *ran = {{}, {}, {}, ran->streams, ran->transfers, ran->exchange, ran->exchange_hidden};
         ran->record.end = end;
     }
     return ran;
@@ -244,9 +249,14 @@ TrainingPassPtr TrainingCase::pass(const TrainingPlan& plan, const PassRequest& 
     return known_[key] = run(build_pass(job_, plan, request));
 }
 
-TrainingPassPtr TrainingCase::after_passes(const char* name, PassMaker make,
-                                           const TrainingPlan& plan,
-                                           const std::vector<TrainingPosition>& positions) {
+Seconds TrainingCase::after_passes(const TrainingPlan& plan,
+                                   const std::vector<TrainingPosition>& held) {
+    return after_pass("norm", build_reduction, plan, held)->time() +
+           after_pass("optimizer", build_optimizer, plan, held)->time();
+}
+
+TrainingPassPtr TrainingCase::after_pass(const char* name, PassMaker make, const TrainingPlan& plan,
+                                         const std::vector<TrainingPosition>& positions) {
     std::string key = name + ("|" + plan_key(plan)) + "|" + placement_key(plan) + directions(plan);
     for (const TrainingPosition& one : positions) key += "|" + work_of(job_, one);
     const auto found = known_.find(key);
@@ -295,10 +305,12 @@ TrainingPassPtr TrainingCase::loaded_layer(const TrainingPlan& plan, long layer,
 }
 
 TrainingPassPtr TrainingCase::part(const TrainingPlan& plan, const TrainingPosition& part,
-                                   PassKind kind) {
+                                   PassKind kind, bool reduces) {
     PassRequest request;
     request.kind = kind;
     request.position = part;
+    if (kind == PassKind::overlapped) request.backward = part;
+    request.reduces = reduces;
     return pass(plan, request);
 }
 
@@ -377,8 +389,8 @@ TrainingStep TrainingCase::step(const TrainingPlan& plan) {
             reduction = max(reduction, passes.reducing->time() - without);
         }
         step.reductions.push_back(reduction);
-        step.norms.push_back(after_passes("norm", build_reduction, plan, held));
-        step.optimizers.push_back(after_passes("optimizer", build_optimizer, plan, held));
+        step.norms.push_back(after_pass("norm", build_reduction, plan, held));
+        step.optimizers.push_back(after_pass("optimizer", build_optimizer, plan, held));
         for (const int stage : step.needs[kind].stages)
             step.kind_of_stage[static_cast<std::size_t>(stage)] = kind;
     }

@@ -26,6 +26,7 @@
 // Names are resolved once, in ResolvedAlternative.
 #pragma once
 
+#include <array>
 #include <map>
 #include <memory>
 #include <string>
@@ -33,6 +34,7 @@
 
 #include "sim/machine.hpp"
 #include "workloads/schedule_timing.hpp"
+#include "workloads/task_chain.hpp"
 #include "workloads/training_need.hpp"
 #include "workloads/training_pass.hpp"
 
@@ -43,7 +45,9 @@ struct TrainingPass {
     Program program;
     ProgramCosts costs;
     RunRecord record;
-    Seconds busy{0.0};       // what keeps the cores of the busiest class at work
+    // What keeps each of a class's streams (workloads/task_chain.hpp) at work, of the class that
+    // has most of it: the cores, and each kind of transfer less its waits for the slowest rank.
+    std::array<Seconds, kChainStreams> streams = {};
     Seconds transfers{0.0};  // on the chain that it is as long as
     // Dispatch and combine of the busiest class, less waits for the slowest rank; of it beside
     // kernels of the same ranks.
@@ -118,8 +122,13 @@ class TrainingCase {
     TrainingPassPtr loaded_layer(const TrainingPlan& plan, long layer, PassKind kind,
                                  double busiest);
 
-    // Any part of the model by itself: layers, the embedding, the head.
-    TrainingPassPtr part(const TrainingPlan& plan, const TrainingPosition& part, PassKind kind);
+    // Any part of the model by itself: layers, the embedding, the head. With `reduces` its
+    // gradients are reduced beside it.
+    TrainingPassPtr part(const TrainingPlan& plan, const TrainingPosition& part, PassKind kind,
+                         bool reduces = false);
+
+    // What follows the last pass on a stage that holds these positions, less waits for others.
+    Seconds after_passes(const TrainingPlan& plan, const std::vector<TrainingPosition>& held);
 
     // Where a plan does not fit: the smallest single change that does, in words; "" where none.
     std::string help_for_memory(const TrainingPlan& plan) const;
@@ -130,9 +139,8 @@ class TrainingCase {
     TrainingPassPtr pass(const TrainingPlan& plan, const PassRequest& request);
     using PassMaker = Program (*)(const TrainingJob&, const TrainingPlan&,
                                   const std::vector<TrainingPosition>&);
-    // Of what follows the last pass.
-    TrainingPassPtr after_passes(const char* name, PassMaker make, const TrainingPlan& plan,
-                                 const std::vector<TrainingPosition>& positions);
+    TrainingPassPtr after_pass(const char* name, PassMaker make, const TrainingPlan& plan,
+                               const std::vector<TrainingPosition>& positions);
     Seconds norm_sum_time(const TrainingPlan& plan) const;
     void finish(const TrainingPlan& plan, TrainingStep& step);
     TrainingPassPtr run(Program program);

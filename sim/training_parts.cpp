@@ -10,22 +10,30 @@ TrainingJob job_of_part(const TrainingJob& job, const GroupPart& part) {
     return own;
 }
 
-std::vector<PartStep> part_steps(TrainingCase& training, const TrainingJob& job,
-                                 const TrainingMachine& machine, CostCache& cache,
+TrainingStep LastBlocks::step(GroupPart& part) {
+    Known& known =
+        known_.try_emplace(part.redundant, job_of_part(job_, part), machine_, cache_, detail_)
+            .first->second;
+    known.job.global_batch = job_.global_batch;
+    part.plan.routed = routed_load(known.job, part.plan);
+    return known.training.step(part.plan);
+}
+
+std::vector<PartStep> part_steps(TrainingCase& training, LastBlocks& blocks, const TrainingJob& job,
                                  const TrainingPlan& plan) {
     std::vector<PartStep> steps;
     for (GroupPart& part : group_parts(job, plan)) {
-        if (part.last_block) {
-            const TrainingJob own = job_of_part(job, part);
-            part.plan.routed = routed_load(own, part.plan);
-            TrainingStep step = TrainingCase(own, machine, cache).step(part.plan);
-            steps.push_back({std::move(part), std::move(step)});
-        } else {
-            TrainingStep step = training.step(part.plan);
-            steps.push_back({std::move(part), std::move(step)});
-        }
+        TrainingStep step = part.last_block ? blocks.step(part) : training.step(part.plan);
+        steps.push_back({std::move(part), std::move(step)});
     }
     return steps;
+}
+
+std::vector<PartStep> part_steps(TrainingCase& training, const TrainingJob& job,
+                                 const TrainingMachine& machine, CostCache& cache,
+                                 const TrainingPlan& plan) {
+    LastBlocks blocks(job, machine, cache);
+    return part_steps(training, blocks, job, plan);
 }
 
 const PartStep& slowest(const std::vector<PartStep>& parts) {

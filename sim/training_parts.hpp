@@ -2,6 +2,7 @@
 // plan of its own; the step is that of the slowest, for which all others wait with the gradients.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,35 @@ struct PartStep {
 // The job of a part: a last block holds copies of its own.
 TrainingJob job_of_part(const TrainingJob& job, const GroupPart& part);
 
+// Cases of last blocks, kept by what their jobs differ in: a search asks for many plans. All that
+// is given must outlive it; the job may change its batch in between.
+class LastBlocks {
+  public:
+    LastBlocks(const TrainingJob& job, const TrainingMachine& machine, CostCache& cache,
+               PassDetail detail = PassDetail::all)
+        : job_(job), machine_(machine), cache_(cache), detail_(detail) {}
+
+    TrainingStep step(GroupPart& part);
+
+  private:
+    struct Known {
+        TrainingJob job;
+        TrainingCase training;
+        Known(const TrainingJob& of, const TrainingMachine& machine, CostCache& cache,
+              PassDetail detail)
+            : job(of), training(job, machine, cache, detail) {}
+    };
+
+    const TrainingJob& job_;
+    TrainingMachine machine_;
+    CostCache& cache_;
+    PassDetail detail_;
+    std::map<long, Known> known_;  // by redundant experts
+};
+
 // One where all groups are alike. `training` is of `job`; a last block runs on `machine` by itself.
+std::vector<PartStep> part_steps(TrainingCase& training, LastBlocks& blocks, const TrainingJob& job,
+                                 const TrainingPlan& plan);
 std::vector<PartStep> part_steps(TrainingCase& training, const TrainingJob& job,
                                  const TrainingMachine& machine, CostCache& cache,
                                  const TrainingPlan& plan);

@@ -2,6 +2,7 @@
 // on streams of their own, which what follows waits for or not.
 #pragma once
 
+#include <cstddef>
 #include <utility>
 #include <vector>
 
@@ -11,6 +12,7 @@
 namespace podsim {
 
 enum ChainStream { compute_stream, tensor_stream, exchange_stream, data_stream };
+inline constexpr std::size_t kChainStreams = 4;
 
 using TaskIds = std::vector<int>;  // a task of each class, or what one waits for
 

@@ -209,14 +209,22 @@ TEST(PlanBound, IsBelowEveryStep) {
                                              "[dualpipe, dualpipe-v, gpipe, zb-v]")}) {
         Scene scene(text);
         PlanBound bound(scene.job, scene.training);
-        double tightest = 0;
+        double tightest = 0, sum = 0, sum_closer = 0;
         for (const PlanCandidate& one : scene.space.candidates) {
             const auto positions = positions_of(scene.job, one.plan);
-            const double share = bound.of(one.plan, positions) / scene.training.time(one.plan);
+            const Seconds step = scene.training.time(one.plan);
+            const double share = bound.of(one.plan, positions) / step;
             EXPECT_LE(share, 1);
             tightest = std::max(tightest, share);
+            const double close = bound.closer(one.plan, positions) / step;
+            EXPECT_LE(close, 1);
+            sum += share;
+            sum_closer += close;
         }
         EXPECT_GT(tightest, 0.9);
+        const auto plans = static_cast<double>(scene.space.candidates.size());
+        EXPECT_GT(sum_closer, 0.9 * plans);
+        EXPECT_GE(sum_closer, sum);
     }
 }
 
