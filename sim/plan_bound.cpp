@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "base/at.hpp"
 #include "workloads/training_transfers.hpp"
@@ -13,6 +14,7 @@ void PlanBound::Part::add(const Part& one, double count) {
     forward += count * one.forward;
     input += count * one.input;
     weight += count * one.weight;
+    sums += count * one.sums;
     for (std::size_t i = 0; i < streams.size(); ++i) streams[i] += count * one.streams[i];
 }
 
@@ -20,7 +22,8 @@ const PlanBound::Part& PlanBound::part(const TrainingPlan& plan, const TrainingP
                                        Detail detail) {
     const bool apart = splits_backward(plan.schedule);
     const bool as_one = overlaps_passes(plan.request(job_));
-    const bool reduces = detail == Detail::closer && reduces_each(plan) && plan.replicas() > 1;
+    const bool reduces = detail == Detail::closer && plan.replicas() > 1 &&
+                         (reduces_each(plan) || job_.habits().overlap_gradients);
     if (detail == Detail::closer && !as_one && !reduces) return this->part(plan, part, Detail::sum);
     // What passes depend on (TrainingCase::pass).
     TrainingPlan depends = plan;
@@ -44,15 +47,14 @@ const PlanBound::Part& PlanBound::part(const TrainingPlan& plan, const TrainingP
     Part times;
     if (detail == Detail::closer) {
         times = this->part(plan, part, Detail::sum);
-        const TrainingPassPtr pass =
-            training_.part(asked, part, as_one ? PassKind::overlapped : last, reduces);
+        // Of what a layer's sums add, their stream alone: the next layer's work hides them.
+        if (reduces)
+            times.sums = training_.part(asked, part, last, true)->streams[data_stream].value();
+        // On the cores that such a pass leaves to compute.
         if (as_one) {
-            // On the cores that such a pass leaves to compute.
+            const TrainingPassPtr pass = training_.part(asked, part, PassKind::overlapped);
             for (std::size_t i = 0; i < kChainStreams; ++i)
                 times.streams[i] = pass->streams[i].value();
-        } else {
-            // Of what a layer's sums add, their stream alone: the next layer's work hides them.
-            times.streams[data_stream] = pass->streams[data_stream].value();
         }
         return known_[key] = times;
     }
@@ -153,18 +155,19 @@ Seconds PlanBound::closer(const TrainingPlan& plan,
         plan.schedule == ScheduleKind::zero_bubble_2p)
         return of(plan, positions);
     const bool as_one = overlaps_passes(plan.request(job_));
+    const bool each = reduces_each(plan), apart = splits_backward(plan.schedule);
+    const std::vector<Part> parts = this->parts(plan, positions, Detail::closer);
     PipelineTimes times;
-    for (const Part& part : parts(plan, positions, Detail::closer)) {
+    times.transfer = training_.send_time(plan);
+    for (const Part& part : parts) {
         PassTimes one;
-        const Seconds sums(part.streams[data_stream]);
+        const double sums = each ? part.sums : 0;
         one.forward = Seconds(part.forward);
-        one.input_gradient = Seconds(part.input);
-        one.weight_gradient = Seconds(part.weight);
-        Seconds& reducing =
-            splits_backward(plan.schedule) ? one.weight_gradient : one.input_gradient;
-        reducing = max(reducing, sums);
+        one.input_gradient = Seconds(apart ? part.input : std::max(part.input, sums));
+        one.weight_gradient = Seconds(apart ? std::max(part.weight, sums) : 0);
         if (as_one)
-            one.overlapped = Seconds(*std::max_element(part.streams.begin(), part.streams.end()));
+            one.overlapped = Seconds(
+                std::max(sums, *std::max_element(part.streams.begin(), part.streams.end())));
         times.positions.push_back(one);
     }
     const Schedule schedule = make_schedule(plan.request(job_), times);
@@ -173,9 +176,15 @@ Seconds PlanBound::closer(const TrainingPlan& plan,
         std::max_element(timing.stages.begin(), timing.stages.end(),
                          [](const auto& a, const auto& b) { return a.last < b.last; });
     std::vector<TrainingPosition> held;
-    for (const int p : positions_of_stage(schedule, static_cast<int>(last - timing.stages.begin())))
+    // Sums that go beside a stage's last pass; whose that is the schedule does not say.
+    double longer = each ? 0 : std::numeric_limits<double>::infinity();
+    for (const int p :
+         positions_of_stage(schedule, static_cast<int>(last - timing.stages.begin()))) {
         held.push_back(at(positions, p));
-    return kPlanBoundMargin * (last->last + training_.after_passes(plan, held)) +
+        const Part& part = at(parts, p);
+        longer = std::min(longer, std::max(0.0, part.sums - (apart ? part.weight : part.input)));
+    }
+    return kPlanBoundMargin * (last->last + Seconds(longer) + training_.after_passes(plan, held)) +
            job_.engine.host_step.value;
 }
 

@@ -18,8 +18,8 @@
 //
 // Looked at more closely, passes as long as their layers go through the schedule itself, with each
 // micro-batch's gradients reduced beside them where the plan has that, and with what follows the
-// last pass, norm and optimiser, of the stage that ends last. Left out: sends, reductions and
-// gathers that passes hide or not.
+// last pass, norm and optimiser, of the stage that ends last. Left out: gathers and what
+// sums beside a pass add to it.
 #pragma once
 
 #include <array>
@@ -47,7 +47,7 @@ class PlanBound {
     enum class Detail { sum, closer };
     // Seconds of passes and of their streams; closer: of those that run as one, and with sums.
     struct Part {
-        double forward = 0, input = 0, weight = 0;
+        double forward = 0, input = 0, weight = 0, sums = 0;
         std::array<double, kChainStreams> streams = {};
         void add(const Part& one, double count);
     };

@@ -264,6 +264,13 @@ TrainingPassPtr TrainingCase::after_pass(const char* name, PassMaker make, const
     return known_[key] = run(make(job_, plan, positions));
 }
 
+Seconds TrainingCase::send_time(const TrainingPlan& plan) const {
+    if (plan.pipeline_parallel == 1) return Seconds(0.0);
+    const Coflow send =
+        make_coflow(stage_send(job_, plan), machine_.fabric, machine_.collectives, machine_.ranks);
+    return send.latency + send.shares.front().wire;
+}
+
 Seconds TrainingCase::norm_sum_time(const TrainingPlan& plan) const {
     if (plan.pipeline_parallel == 1) return Seconds(0.0);
     const Coflow sum =
@@ -368,11 +375,7 @@ TrainingStep TrainingCase::step(const TrainingPlan& plan) {
         }
         if (passes.overlapped) times.overlapped = passes.overlapped->time();
     }
-    if (plan.pipeline_parallel > 1) {
-        const Coflow send = make_coflow(stage_send(job_, plan), machine_.fabric,
-                                        machine_.collectives, machine_.ranks);
-        step.times.transfer = send.latency + send.shares.front().wire;
-    }
+    step.times.transfer = send_time(plan);
     step.schedule = make_schedule(plan.request(job_), step.times);
     step.timing = time_schedule(step.schedule, step.times);
     step.needs = training_need(job_, plan, step.positions, step.schedule, step.timing);

@@ -127,6 +127,9 @@ class TrainingCase {
     TrainingPassPtr part(const TrainingPlan& plan, const TrainingPosition& part, PassKind kind,
                          bool reduces = false);
 
+    // Of a micro-batch from stage to stage.
+    Seconds send_time(const TrainingPlan& plan) const;
+
     // What follows the last pass on a stage that holds these positions, less waits for others.
     Seconds after_passes(const TrainingPlan& plan, const std::vector<TrainingPosition>& held);
 
