@@ -30,8 +30,10 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <optional>
 #include <stdexcept>
+#include <vector>
 
 namespace podsim {
 
@@ -84,9 +86,10 @@ Flops widening_work(const Gemm& gemm, double panels) {
                  panels);
 }
 
-Timing time_of(const Product& product, const Tiling& tiling) {
+// `join` is how two times that overlap become one: smooth_maximum, or max for less than it.
+template <class Join>
+Timing time_of(const Product& product, const Tiling& tiling, const Join& join) {
     const Gemm& g = product.gemm;
-    const double p = product.p;
     const long slice = ceil_div(ceil_div(g.k, tiling.split), 64) * 64;
     // Counted in doubles: a product of sizes may be more than a long holds.
     const long longest = g.m + (g.longer_groups > 0 ? 1 : 0);
@@ -112,7 +115,7 @@ Timing time_of(const Product& product, const Tiling& tiling) {
               static_cast<double>(slice)) /
         (product.feed * product.habits.feed_factor);
     const Seconds steps = static_cast<double>(slice) / 64.0 * product.habits.k_step;
-    Seconds joined = smooth_maximum(smooth_maximum(multiply, load, p), steps, p);
+    Seconds joined = join(join(multiply, load), steps);
     Timing timing;
     if (product.widens) {
         const double panels = product.hands_on ? static_cast<double>(g.groups) : down;
@@ -121,11 +124,10 @@ Timing time_of(const Product& product, const Tiling& tiling) {
     if (product.widens && !product.hands_on) {
         const Flops panel(kWideningWork * static_cast<double>(std::min(tiling.columns, g.n)) *
                           static_cast<double>(slice));
-        joined = smooth_maximum(joined, panel * cores / product.widening, p);
+        joined = join(joined, panel * cores / product.widening);
     }
     Seconds core = waves * joined + waves * (area / 32768.0) * product.habits.tile_overhead;
-    if (product.widens && product.hands_on)
-        core = smooth_maximum(core, timing.widening / product.widening, p);
+    if (product.widens && product.hands_on) core = join(core, timing.widening / product.widening);
 
     // Few active cores draw no more than their feeds.
     const BytesPerSecond bandwidth = min(product.memory, active * product.feed);
@@ -145,7 +147,7 @@ Timing time_of(const Product& product, const Tiling& tiling) {
     const long visited = groups > 1 ? groups : 0;
     timing.bytes = operands + partial_sums;
     timing.hbm_time = timing.bytes / product.memory;
-    timing.total = product.habits.launch + smooth_maximum(core, stream, p) + second_phase +
+    timing.total = product.habits.launch + join(core, stream) + second_phase +
                    static_cast<double>(visited) * product.habits.group_overhead;
     return timing;
 }
@@ -166,23 +168,45 @@ struct Choice {
     Timing timing;
 };
 
-// The fastest candidate; of equal ones the first.
-Choice best_choice(const Product& product, const RankHardware& hardware) {
+// Those that the accumulator holds, from the smallest on.
+std::vector<Tiling> candidates(const Product& product, const RankHardware& hardware) {
     static constexpr std::array<long, 5> sides = {16, 32, 64, 128, 256};
     static constexpr std::array<long, 6> splits = {1, 2, 4, 8, 16, 32};
-    std::optional<Choice> best;
+    std::vector<Tiling> found;
+    found.reserve(sides.size() * sides.size() * splits.size());
     for (const long rows : sides) {
         if (rows < product.habits.smallest_tile) continue;
         for (const long columns : sides) {
             if (!holds_sums(hardware, rows, columns)) continue;
             for (const long split : splits) {
-                if (split > 1 && !(product.habits.splits_k && is_worth(product.gemm.k, split)))
-                    continue;
-                const Tiling tiling{rows, columns, split};
-                const Timing timing = time_of(product, tiling);
-                if (!best || timing.total < best->timing.total) best = Choice{tiling, timing};
+                if (split == 1 || (product.habits.splits_k && is_worth(product.gemm.k, split)))
+                    found.push_back({rows, columns, split});
             }
         }
+    }
+    return found;
+}
+
+// The fastest candidate; of equal ones the first. Joined by max() a tiling takes no longer than it
+// does, and that is quickly known: powers are worked out only for those that may be the fastest.
+Choice best_choice(const Product& product, const RankHardware& hardware) {
+    const auto joined = [&](Seconds a, Seconds b) { return smooth_maximum(a, b, product.p); };
+    const std::vector<Tiling> tilings = candidates(product, hardware);
+    std::vector<Seconds> least;
+    least.reserve(tilings.size());
+    for (const Tiling& tiling : tilings)
+        least.push_back(
+            time_of(product, tiling, [](Seconds a, Seconds b) { return max(a, b); }).total);
+    Seconds limit(std::numeric_limits<double>::infinity());
+    if (!tilings.empty()) {
+        const auto promising = std::min_element(least.begin(), least.end()) - least.begin();
+        limit = time_of(product, tilings[static_cast<std::size_t>(promising)], joined).total;
+    }
+    std::optional<Choice> best;
+    for (std::size_t i = 0; i < tilings.size(); ++i) {
+        if (least[i] > limit) continue;
+        const Timing timing = time_of(product, tilings[i], joined);
+        if (!best || timing.total < best->timing.total) best = Choice{tilings[i], timing};
     }
     if (!best) {
         throw std::invalid_argument(
