@@ -230,9 +230,13 @@ class Cutter {
             if (one.global_batch == 0) return {};
         }
         job_.global_batch = one.global_batch;
-        if (!training_problems(job_, one.plan, one.plan.ranks()).empty()) return {};
+        if (!problems_of(one.plan).empty()) return {};
         place(one);
         return one;
+    }
+
+    std::vector<StepError> problems_of(const TrainingPlan& plan) const {
+        return training_problems(job_, plan, plan.ranks(), NearestValues::left_out);
     }
 
     void place(PlanCandidate& one) {
@@ -272,12 +276,13 @@ class Cutter {
                 continue;
             }
             job_.global_batch = one.global_batch;
-            const auto problems = training_problems(job_, one.plan, one.plan.ranks());
+            const auto problems = problems_of(one.plan);
             if (problems.empty()) {
                 place(one);
                 return one;
             }
-            if (space_.first_problem.empty()) space_.first_problem = problems;
+            if (space_.first_problem.empty())
+                space_.first_problem = training_problems(job_, one.plan, one.plan.ranks());
             // A batch that this many groups cannot run may do for fewer; the rest stays wrong.
             if (problems.front().key != "schedule" && problems.front().key != "global_batch")
                 return {};

@@ -92,9 +92,6 @@ struct TrainingMachine {
     double operator_time = 1;  // all operators take so many times as long (sim/band.hpp)
 };
 
-// Whether the halves of a backward pass are passes of their own.
-bool splits_backward(ScheduleKind kind);
-
 enum class PassDetail { all, times };
 
 class TrainingCase {
@@ -111,15 +108,12 @@ class TrainingCase {
     TrainingStep step(const TrainingPlan& plan);
     Seconds time(const TrainingPlan& plan) { return step(plan).total; }
 
-    // A whole layer of this kind alone, forward or backward.
-    TrainingPassPtr layer(const TrainingPlan& plan, long layer, PassKind kind);
-
-    // The same with so many assignments for the busiest rank of each expert group.
-    TrainingPassPtr loaded_layer(const TrainingPlan& plan, long layer, PassKind kind,
-                                 double busiest);
-
     // Any part of the model by itself: layers, the embedding, the head.
     TrainingPassPtr part(const TrainingPlan& plan, const TrainingPosition& part, PassKind kind);
+
+    // The same with so many assignments for the busiest rank of each expert group.
+    TrainingPassPtr loaded(const TrainingPlan& plan, const TrainingPosition& part, PassKind kind,
+                           double busiest);
 
     // Where a plan does not fit: the smallest single change that does, in words; "" where none.
     std::string help_for_memory(const TrainingPlan& plan) const;

@@ -326,18 +326,21 @@ class PassBuilder {
     }
 
     bool offloads() const { return plan_.offload.activations > 0; }
-    double offloaded_bytes(const LayerKind& kind) const {
-        return plan_.offload.activations * layer_activations(job_, plan_, kind).value();
+    double offloaded_bytes(const TrainingPosition& position, long layer) const {
+        return plan_.offload.activations *
+               layer_activations(job_, plan_, kind_of(layer), position.makes_again(layer)).value();
     }
     std::vector<Ids> at_once() const { return std::vector<Ids>(chain_.front.size()); }
 
-    void offload_layer(const LayerKind& kind, const std::vector<Ids>& after) {
+    void offload_layer(const TrainingPosition& of, long layer, const std::vector<Ids>& after) {
         chain_.run_beside("to the host",
-                          host_copy("host_link_activations_out", offloaded_bytes(kind)), after);
+                          host_copy("host_link_activations_out", offloaded_bytes(of, layer)),
+                          after);
     }
-    Ids fetch_layer(const LayerKind& kind, const std::vector<Ids>& after) {
-        return chain_.run_beside(
-            "from the host", host_copy("host_link_activations_in", offloaded_bytes(kind)), after);
+    Ids fetch_layer(const TrainingPosition& of, long layer, const std::vector<Ids>& after) {
+        return chain_.run_beside("from the host",
+                                 host_copy("host_link_activations_in", offloaded_bytes(of, layer)),
+                                 after);
     }
 
     void forward_layer(long layer, const LayerKind& kind) {
@@ -408,11 +411,12 @@ class PassBuilder {
         }
         // The last layer's copy runs beside the next pass; that of the pass before beside this one.
         if (offloads() && position.end > position.begin)
-            offload_layer(kind_of(position.end - 1), at_once());
+            offload_layer(position, position.end - 1, at_once());
         for (long layer = position.begin; layer < position.end; ++layer) {
             chain_.wait_for(gathered(layer_parameters(layer), before));
             forward_layer(layer, kind_of(layer));
-            if (offloads() && layer + 1 < position.end) offload_layer(kind_of(layer), chain_.front);
+            if (offloads() && layer + 1 < position.end)
+                offload_layer(position, layer, chain_.front);
         }
         chain_.layer = -1;
         if (!position.head) return;
@@ -474,7 +478,8 @@ class PassBuilder {
                 for (long draft = 0; draft < job_.model.draft_layers; ++draft) {
                     backward_head(input, weight);
                     const long layer = layer_count(job_.model);
-                    if (whole_again()) forward_layer(layer, job_.model.draft_layer);
+                    if (whole_again() && position.makes_drafts_again())
+                        forward_layer(layer, job_.model.draft_layer);
                     backward_layer(layer, job_.model.draft_layer, input, weight);
                     chain_.layer = -1;
                     for (const auto& one : draft_training(job_, plan_).before_gradients)
@@ -494,8 +499,8 @@ class PassBuilder {
             // One ahead; beside the last one the next pass's first.
             if (offloads() && input)
                 fetched = fetch_layer(
-                    kind_of(layer > position.begin ? layer - 1 : position.end - 1), chain_.front);
-            if (whole_again() && input) forward_layer(layer, kind);
+                    position, layer > position.begin ? layer - 1 : position.end - 1, chain_.front);
+            if (whole_again() && input && position.makes_again(layer)) forward_layer(layer, kind);
             backward_layer(layer, kind, input, weight);
             if (weight) reduced(layer_parameters(layer));
         }
