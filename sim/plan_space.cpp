@@ -28,7 +28,7 @@ std::vector<int> divisors(long of, long most) {
 std::optional<StepError> problem_at(const TrainingJob& job, TrainingPlan plan,
                                     const std::string& key) {
     plan.more.sequence_parallel = plan.tensor_parallel > 1;
-    for (StepError& error : training_problems(job, plan, plan.ranks())) {
+    for (StepError& error : training_problems(job, plan, plan.ranks(), NearestValues::left_out)) {
         if (error.key == key) return error;
     }
     return {};
@@ -61,11 +61,13 @@ std::optional<StepError> pipeline_problem(const PlanGround& ground, int degree) 
 
 std::optional<StepError> expert_problem(const PlanGround& ground, int degree) {
     if (has_experts(ground.job.model) && ground.job.model.routed_experts % degree != 0) {
+        const long experts = ground.job.model.routed_experts;
         long nearest = degree;
-        while (ground.job.model.routed_experts % nearest != 0) --nearest;
+        for (long by = 1; experts % nearest != 0; ++by)
+            nearest = experts % (degree - by) == 0 ? degree - by : degree + by;
         return StepError("mapping.expert_parallel",
                          fmt::format("{} does not divide {} routed experts; {} would", degree,
-                                     ground.job.model.routed_experts, nearest));
+                                     experts, nearest));
     }
     TrainingPlan plan = alone(ground);
     plan.expert_parallel = plan.data_parallel = degree;

@@ -69,8 +69,12 @@ class Checker {
         }
         experts();
         if (found_.empty() && plan_.more.unequal_groups) {
-            const auto more = group_problems(job_, plan_);
-            found_.insert(found_.end(), more.begin(), more.end());
+            for (const StepError& one : group_problems(job_, plan_)) {
+                std::string would = one.key == "global_batch" ? batches() : "";
+                if (!would.empty()) would = "; " + would + " would";
+                if (one.key == "schedule") would = other_schedule();
+                add(one.key, one.reason + would);
+            }
         }
         if (plan_.more.last_block_micro_batches > 0 && !plan_.more.unequal_groups) {
             add("mapping.last_block_micro_batches",
@@ -183,7 +187,6 @@ class Checker {
 
     // A divisor that does, else the nearest one that divides at least.
     std::string divisor(int& (*of)(TrainingPlan&), long whole, long given) const {
-        if (!named_) return "";
         const std::vector<long> values = divisors_near(whole, given);
         const std::string works = nearest_degree(of, values);
         return works.empty() ? std::to_string(values.front()) : works;
@@ -211,25 +214,31 @@ class Checker {
     // The nearest batches below and above that this plan can run: "48 or 64"; "" where none is.
     std::string batches() const {
         if (!named_) return "";
-        const long per_pass = plan_.micro_batch * plan_.data_parallel;
-        const long passes = job_.global_batch / per_pass;
-        const long round = 2L * plan_.pipeline_parallel;
-        const auto runs = [&](long count) {
+        const auto runs = [&](long sequences) {
             TrainingJob other = job_;
-            other.global_batch = count * per_pass;
+            other.global_batch = sequences;
             return works(other, plan_);
         };
+        const long given = job_.global_batch;
+        // The nearest multiple of `unit` on one side that runs, among so many; 0: none.
+        const auto nearest = [&](long unit, long many, bool above) {
+            const long first = above ? given / unit + 1 : (given - 1) / unit;
+            for (long i = 0; i < many; ++i) {
+                const long count = above ? first + i : first - i;
+                if (count < 1) break;
+                if (runs(count * unit)) return count * unit;
+            }
+            return 0L;
+        };
+        // As many for each data-parallel group; groups that are not alike take any.
+        const long per_pass = plan_.micro_batch * plan_.data_parallel;
+        const long rounds = 4L * plan_.pipeline_parallel;
+        constexpr long most = 500;
         std::string text;
-        const bool whole = passes * per_pass == job_.global_batch;
-        for (long count = whole ? passes - 1 : passes; count > 0 && count + round >= passes;
-             --count) {
-            if (!runs(count)) continue;
-            text = std::to_string(count * per_pass);
-            break;
-        }
-        for (long count = passes + 1; count <= std::max(passes, round) + round; ++count) {
-            if (!runs(count)) continue;
-            return text + (text.empty() ? "" : " or ") + std::to_string(count * per_pass);
+        for (const bool above : {false, true}) {
+            long value = plan_.more.unequal_groups ? nearest(plan_.micro_batch, most, above) : 0;
+            if (value == 0) value = nearest(per_pass, rounds, above);
+            if (value > 0) text += (text.empty() ? "" : " or ") + std::to_string(value);
         }
         return text;
     }

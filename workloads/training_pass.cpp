@@ -558,6 +558,19 @@ Program build_pass(const TrainingJob& job, const TrainingPlan& plan, const PassR
     return PassBuilder(job, plan).build(request);
 }
 
+namespace {
+
+// Share of the layers that run again as recompute says.
+double share_made_again(const TrainingJob& job, const TrainingPlan& plan) {
+    if (plan.recompute.layers() == 0) return 1;
+    double again = 0;
+    for (const TrainingPosition& one : positions_of(job, plan))
+        again += static_cast<double>(one.keeps_from() - one.begin);
+    return again / static_cast<double>(layer_count(job.model));
+}
+
+}  // namespace
+
 std::vector<GroupTransfer> traffic_of(const TrainingJob& job, const TrainingPlan& plan) {
     const auto kinds = layer_kinds(job.model);
     const auto most = std::max_element(
@@ -576,12 +589,17 @@ std::vector<GroupTransfer> traffic_of(const TrainingJob& job, const TrainingPlan
     };
     PassRequest request;
     request.position = {layer, layer + 1};
-    for (const PassKind kind : {PassKind::forward, PassKind::backward}) {
+    const auto add_pass = [&](PassKind kind, double share) {
         request.kind = kind;
         PassBuilder builder(job, plan);
         (void)builder.build(request);
-        add(builder.moved(), layers * passes);
-    }
+        add(builder.moved(), share * layers * passes);
+    };
+    add_pass(PassKind::forward, 1);
+    const double again = share_made_again(job, plan);
+    if (again > 0) add_pass(PassKind::backward, again);
+    request.position.again = 0;
+    if (again < 1) add_pass(PassKind::backward, 1 - again);
     // Gradients once or after each micro-batch; parameters once, with ZeRO 3 in each pass.
     const HeldParameters held = held_by(job, plan, request.position);
     const double dense = held.total() - held.experts, element = bytes_of(job.gradient_reduction);

@@ -187,6 +187,29 @@ TEST(TrainingProblems, WhatIsNamedWorks) {
     }));
 }
 
+// The same of a batch for groups that need not be alike.
+TEST(TrainingProblems, BatchesThatAreNamedForUnequalGroupsWork) {
+    EXPECT_TRUE(rc::check([] {
+        TrainingJob job = any_job();
+        TrainingPlan plan;
+        plan.more.unequal_groups = true;
+        plan.data_parallel = *rc::gen::inRange(1, 13);
+        plan.pipeline_parallel = *rc::gen::element(1, 2, 4);
+        plan.micro_batch = *rc::gen::element(1L, 3L);
+        plan.schedule =
+            *rc::gen::element(ScheduleKind::one_forward_one_backward, ScheduleKind::dual_pipe);
+        if (job.model.layers.front().experts) plan.expert_parallel = *rc::gen::element(1, 2, 4);
+        job.global_batch = 24L * plan.data_parallel * plan.micro_batch;
+        RC_PRE(training_problems(job, plan, plan.ranks()).empty());
+        job.global_batch = *rc::gen::inRange(1L, 200L);
+        const auto problems = training_problems(job, plan, plan.ranks());
+        RC_PRE(!problems.empty());
+        RC_LOG(problems.front().key + ": " + problems.front().reason);
+        put_in(problems.front(), job, plan);
+        RC_ASSERT(training_problems(job, plan, plan.ranks()).empty());
+    }));
+}
+
 // The same of a batch and a schedule.
 TEST(TrainingProblems, BatchesThatAreNamedWork) {
     EXPECT_TRUE(rc::check([] {
