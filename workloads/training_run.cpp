@@ -269,6 +269,21 @@ double chips_under_repair(const std::vector<FailureSource>& failures) {
     return mean + 2 * std::sqrt(variance);
 }
 
+namespace {
+
+// Of what a run was told, what a failure costs it.
+std::string what_hinders(const TrainingRunSpec& spec, Seconds wait) {
+    std::string text = fmt::format("a run with {} of restart", to_string(spec.restart));
+    if (spec.storage.interval > Seconds(0.0))
+        text += fmt::format(", {} of work between checkpoints", to_string(spec.storage.interval));
+    if (spec.storage.restore > Seconds(0.0))
+        text += fmt::format(", {} to restore one", to_string(spec.storage.restore));
+    if (wait > spec.restart) text += fmt::format(", {} of waiting for a spare", to_string(wait));
+    return text;
+}
+
+}  // namespace
+
 TrainingRun expected_run(const TrainingRunSpec& spec) {
     const FailureRates rates = rates_of(spec);
     const TrainingRunSpec run = resolved_run(spec, rates);
@@ -276,12 +291,7 @@ TrainingRun expected_run(const TrainingRunSpec& spec) {
                                        run.memory.interval);
     // A run of more than a thousand times its work is one that nobody would let go on.
     if (!(expected.goodput > 1e-3 * (expected.work - expected.evaluations) / expected.work))
-        refuse("failures",
-               fmt::format("a run with {} of work between checkpoints{} and {} of restart",
-                           to_string(run.storage.interval),
-                           spec.storage.interval > Seconds(0.0) ? "" : ", the best,",
-                           to_string(run.restart)),
-               Seconds(1 / rates.all));
+        refuse("failures", what_hinders(spec, expected_wait(run, rates)), Seconds(1 / rates.all));
     return expected;
 }
 

@@ -154,6 +154,24 @@ TEST(TrainingAdvice, CheckpointsTooOftenAndTooSeldom) {
                 HasSubstr("is too long: the job fails every"));
 }
 
+// A checkpoint that nobody has asked for is not spoken of, spares are what is lacking.
+TEST(TrainingAdvice, WhereNoCheckpointIsSaid) {
+    Node experiment = with(mixtral(), "workload.run.tokens", "1 Ttok");
+    experiment = with(experiment, "workload.run.restart", "1 min");
+    const Node sources =
+        parse_yaml("[{component: chip, mean_time_between: 320 h, repair: 100000 h}]", "test.yaml");
+    experiment.find("workload")
+        ->find("run")
+        ->entries.push_back({"failures", {"test.yaml", 9, 1}, sources});
+    const std::string refused = problems_of(experiment);
+    EXPECT_THAT(refused, AllOf(HasSubstr("a run with 60 s of restart, "),
+                               HasSubstr("of waiting for a spare"), HasSubstr("(spares: "),
+                               Not(HasSubstr("checkpoint"))));
+    const std::size_t begin = refused.find("(spares: ") + 9;
+    const std::string spares = refused.substr(begin, refused.find(" would", begin) - begin);
+    EXPECT_EQ(problems_of(with(experiment, "workload.run.spares", spares)), "");
+}
+
 // What is named, put in, lets a run end; and it is a key that is there.
 TEST(TrainingAdvice, WhatALongCheckpointCouldBe) {
     const std::string interval = problems_of(failing("checkpoint.interval", "11 h"));
