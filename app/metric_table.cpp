@@ -99,7 +99,8 @@ const std::vector<MetricInfo>& metric_table() {
         {"trace_step_time_deviation", "deviation of that", "s", "latency", "between its steps"},
         {"trace_step_time_worst", "slowest of the trace", "s", "latency", "of its steps"},
         {"expert_exchange_time", "expert traffic", "s", "latency",
-         "dispatch and combine of a training step's last stage, waits for the slowest rank apart"},
+         "dispatch and combine of a training step, waits for the slowest rank apart; mean over "
+         "stages"},
         {"expert_exchange_hidden", "of it beside kernels", "share", "latency", "of the same ranks"},
         {"expert_exchange_hidden_in_pairs", "the same of passes in pairs", "share", "latency",
          "where a forward and a backward pass are one"},

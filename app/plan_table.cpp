@@ -33,6 +33,7 @@ const char* heading_of(PlanObjective objective) {
 std::string short_name(const RecomputeChoice& choice) {
     if (choice == RecomputePolicy::norms_and_activations) return "norms+act";
     if (choice == RecomputePolicy::up_projections) return "up-proj";
+    if (choice.layers() > 0) return fmt::format("full of {}", choice.layers());
     return choice.name();
 }
 std::string short_name(const TrainingPlan& plan) {
@@ -100,7 +101,10 @@ std::string about(const PlanAlternative& of, PlanObjective objective) {
         parts.push_back(std::move(text));
     };
     if (of.found.has_run)
-        parts.push_back(fmt::format("goodput {} %", significant(one.goodput * 100)));
+        parts.push_back(fmt::format("goodput {} %", significant(one.days.goodput * 100)));
+    if (one.days.slowdown > 1)
+        parts.push_back(
+            fmt::format("steps {} times as long with stragglers", significant(one.days.slowdown)));
     metric("run_time", "{} days");
     metric("run_cost", "{} MUSD");
     if (!of.found.has_run && one.usd_per_trillion > 0)
@@ -199,8 +203,9 @@ nlohmann::ordered_json json_of(const PlanTimed& one) {
                                    {"exposed_communication_time", one.exposed.value()},
                                    {"bubble_fraction", one.bubble},
                                    {"memory_peak", one.memory.value()},
-                                   {"goodput", one.goodput},
+                                   {"goodput", one.days.goodput},
                                    {"usd_per_trillion_tokens", one.usd_per_trillion}};
+    if (one.days.slowdown > 1) json["straggler_slowdown"] = one.days.slowdown;
     if (one.high > Seconds(0.0)) {
         json["step_time_low"] = one.low.value();
         json["step_time_high"] = one.high.value();

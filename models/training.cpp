@@ -1,6 +1,8 @@
 // The backward pass of each kind of operator.
 #include "models/training.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <initializer_list>
 #include <string_view>
@@ -361,6 +363,27 @@ Recompute parts_of(const RecomputeModules& modules) {
     return parts;
 }
 
+RecomputeModules modules_of(const ModelSpec& model) {
+    const auto any = [&](const auto& is) {
+        return std::any_of(model.layers.begin(), model.layers.end(), is);
+    };
+    const bool experts = any([](const LayerKind& kind) { return kind.experts; });
+    const bool latents = any([&](const LayerKind& kind) {
+        const AttentionSpec& of = model.attentions.at(static_cast<std::size_t>(kind.attention));
+        return std::holds_alternative<LatentAttention>(of) ||
+               std::holds_alternative<CompressedAttention>(of);
+    });
+    RecomputeModules modules = {RecomputeModule::core_attn, RecomputeModule::layernorm};
+    if (latents) modules.push_back(RecomputeModule::mla_up_proj);
+    if (experts) modules.push_back(RecomputeModule::moe_act);
+    if (any([](const LayerKind& kind) { return !kind.experts; }))
+        modules.push_back(RecomputeModule::mlp);
+    if (experts) modules.push_back(RecomputeModule::moe);
+    if (experts && model.shared_intermediate > 0)
+        modules.push_back(RecomputeModule::shared_experts);
+    return modules;
+}
+
 namespace {
 
 // With what a part stands for: of all norms those of the layer's halves, and so on.
@@ -394,7 +417,15 @@ RecomputeChoice::RecomputeChoice(const RecomputeModules& modules)
     modules_.erase(std::unique(modules_.begin(), modules_.end()), modules_.end());
 }
 
+RecomputeChoice RecomputeChoice::of_layers(long layers) {
+    RecomputeChoice choice(RecomputePolicy::full);
+    choice.layers_ = layers;
+    return choice;
+}
+
 std::string RecomputeChoice::name() const {
+    if (layers_ > 0)
+        return fmt::format("{} of {} layer{}", name_of(policy_), layers_, layers_ > 1 ? "s" : "");
     if (modules_.empty()) return name_of(policy_);
     std::string text;
     for (const RecomputeModule module : modules_)

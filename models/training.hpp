@@ -50,6 +50,9 @@ const std::vector<std::pair<const char*, RecomputeModule>>& names_of(const Recom
 using RecomputeModules = std::vector<RecomputeModule>;
 Recompute parts_of(const RecomputeModules& modules);
 
+// Those that a model has layers with.
+RecomputeModules modules_of(const ModelSpec& model);
+
 // Whether `more` computes anything again that `than` keeps.
 bool makes_more_again(const Recompute& more, const Recompute& than);
 
@@ -58,19 +61,26 @@ class RecomputeChoice {
   public:
     RecomputeChoice(RecomputePolicy policy = RecomputePolicy::none)  // NOLINT: stands for it
         : policy_(policy), parts_(parts_of(policy)) {}
+    // Whole layers, and of each part of the model the first so many alone (Megatron-Core's
+    // recompute_method block); the others keep all. 0: all layers.
+    static RecomputeChoice of_layers(long layers);
     // No modules: none.
     explicit RecomputeChoice(const RecomputeModules& modules);
 
     const Recompute& parts() const { return parts_; }
     RecomputePolicy policy() const { return policy_; }            // none where there are modules
     const RecomputeModules& modules() const { return modules_; }  // each once, in their order
-    std::string name() const;                                     // "full", "core_attn+mlp"
-    bool operator==(const RecomputeChoice& other) const { return parts_ == other.parts_; }
+    long layers() const { return layers_; }                       // 0: of all
+    std::string name() const;  // "full", "core_attn+mlp", "full of 5 layers"
+    bool operator==(const RecomputeChoice& other) const {
+        return parts_ == other.parts_ && layers_ == other.layers_;
+    }
 
   private:
     RecomputePolicy policy_ = RecomputePolicy::none;
     RecomputeModules modules_;
     Recompute parts_;
+    long layers_ = 0;
 };
 
 // Which elements of 8 bits and fewer share a scale, which decides what conversions read and write

@@ -73,25 +73,32 @@ const PlanBound::Part& PlanBound::part(const TrainingPlan& plan, const TrainingP
 PlanBound::Part PlanBound::position(const TrainingPlan& plan, const TrainingPosition& position,
                                     Detail detail) {
     Part sum;
-    const auto add_layer = [&](long layer, double count) {
+    const auto add_layer = [&](long layer, double count, bool again) {
         TrainingPosition one;
         one.begin = layer;
         one.end = layer + 1;
+        one.again = again ? -1 : 0;
         sum.add(part(plan, one, detail), count);
     };
     if (job_.experts.popularity == Popularity::histogram) {
         // Counted experts differ from layer to layer.
-        for (long layer = position.begin; layer < position.end; ++layer) add_layer(layer, 1);
+        for (long layer = position.begin; layer < position.end; ++layer)
+            add_layer(layer, 1, position.makes_again(layer));
     } else {
         const auto& layers = job_.model.layers;
-        for (const LayerCount& alike : layer_kinds(job_.model, position.begin, position.end)) {
-            const auto first = std::find(layers.begin(), layers.end(), alike.kind);
-            add_layer(first - layers.begin(), static_cast<double>(alike.count));
-        }
+        const auto add_row = [&](long begin, long end, bool again) {
+            for (const LayerCount& alike : layer_kinds(job_.model, begin, end)) {
+                const auto first = std::find(layers.begin(), layers.end(), alike.kind);
+                add_layer(first - layers.begin(), static_cast<double>(alike.count), again);
+            }
+        };
+        add_row(position.begin, position.keeps_from(), true);
+        add_row(position.keeps_from(), position.end, false);
     }
     if (position.embedding || position.head) {
         TrainingPosition ends = position;
         ends.begin = ends.end;
+        if (ends.again >= 0) ends.again = 0;
         sum.add(part(plan, ends, detail), 1);
     }
     return sum;

@@ -11,7 +11,9 @@
 #include "sim/memory_shares.hpp"
 #include "sim/plan_document.hpp"
 #include "sim/price.hpp"
+#include "sim/straggler_steps.hpp"
 #include "sim/training_days.hpp"
+#include "sim/training_parts.hpp"
 #include "sim/training_run_step.hpp"
 #include "workloads/step_parts.hpp"
 
@@ -123,6 +125,7 @@ Chosen chosen(const ResolvedExperiment& experiment, const ResolvedAlternative& a
     form.schedule = of.plan.schedule;
     form.recompute = of.plan.recompute.policy();
     form.recompute_modules = of.plan.recompute.modules();
+    form.recompute_layers = of.plan.recompute.layers();
     form.zero_stage = of.plan.zero_stage;
     form.offload = of.plan.offload;
     if (form.run) form.run->spares += of.chips_there - of.chips;
@@ -193,6 +196,9 @@ Node experiment_of(const Node& document, std::size_t index, const ResolvedExperi
             list += (list.empty() ? "[" : ", ") + name_of(module);
         set(workload, "recompute_modules", list + "]");
     }
+    drop(workload, "recompute_layers");
+    if (const long layers = plan.recompute.layers(); layers > 0)
+        set(workload, "recompute_layers", std::to_string(layers));
     set(workload, "zero_stage", std::to_string(plan.zero_stage));
     drop(workload, "offload");
     const TrainingOffload& offload = plan.offload;
@@ -293,8 +299,8 @@ class Planner {
         const auto& days = experiment_.spec.workload.training->run;
         if (days) {
             question.spares = days->spares;
-            question.goodput = [&](const PlanTimed& timed) {
-                return goodput_of(timed, ground.job, alternative);
+            question.days = [&](const PlanTimed& timed, const PartStep& slowest) {
+                return days_of(timed, slowest, ground.job, alternative);
             };
         }
         question.stop = options_.stop;
@@ -316,8 +322,8 @@ class Planner {
     }
 
   private:
-    double goodput_of(const PlanTimed& timed, TrainingJob job,
-                      const ResolvedAlternative& alternative) const {
+    PlanDays days_of(const PlanTimed& timed, const PartStep& slowest, TrainingJob job,
+                     const ResolvedAlternative& alternative) const {
         TrainingRunForm form = *experiment_.spec.workload.training->run;
         form.spares += timed.candidate.chips_there - timed.candidate.chips;
         // What the length of a run changes is less than a step.
@@ -325,10 +331,17 @@ class Planner {
         try {
             job.global_batch = timed.candidate.global_batch;
             form = with_checkpoint_times(form, job, timed.candidate.plan, alternative);
-            return expected_run(training_run_spec(form, timed.candidate.chips, steps, timed.step))
-                .goodput;
+            const auto spec_of = [&](Seconds step) {
+                return training_run_spec(form, timed.candidate.chips, steps, step);
+            };
+            if (!form.stragglers) return {expected_run(spec_of(timed.step)).goodput, 1};
+            const StragglerSteps slowed = expected_straggler_steps(
+                slowest.step, job, slowest.part.plan, alternative.chip.ranks, *form.stragglers);
+            TrainingRunSpec spec = spec_of(slowed.expected.front() * timed.step);
+            spec.slow = slow_units(*form.stragglers, slowed.expected, slowed.units());
+            return {expected_run(spec).goodput, slowed.expected.front()};
         } catch (const std::invalid_argument&) {
-            return 0;  // nothing would ever be finished
+            return {0, 1};  // nothing would ever be finished
         }
     }
 

@@ -41,7 +41,7 @@ class Search {
         found_.counts.combinations = space_.combinations;
         found_.counts.possible = static_cast<long>(space_.candidates.size());
         found_.usd_per_hour = question_.usd_per_hour;
-        found_.has_run = static_cast<bool>(question_.goodput);
+        found_.has_run = static_cast<bool>(question_.days);
         std::map<int, std::vector<Fitting>> by_chips = fitting();
         for (auto& [chips, list] : by_chips) time(list);
         rank();
@@ -236,7 +236,7 @@ class Search {
                                      question_.job.has_drafts(), one.plan.routed.dropped);
         timed.model_flops_utilization =
             timed.tokens_per_second / one.chips * per_token.value() / question_.peak.value();
-        if (question_.goodput) timed.goodput = question_.goodput(timed);
+        if (question_.days) timed.days = question_.days(timed, slowest(parts));
         if (question_.usd_per_hour > 0) {
             constexpr double trillion = 1e12, hour = 3600;
             const double paid = static_cast<double>(one.chips_there + question_.spares);
@@ -292,7 +292,7 @@ class Search {
         std::iota(all.begin(), all.end(), std::size_t{0});
         rank_by(PlanObjective::throughput, all,
                 [](const PlanTimed& one) { return one.tokens_per_second; });
-        if (question_.goodput)
+        if (question_.days)
             rank_by(PlanObjective::failures, all,
                     [](const PlanTimed& one) { return one.tokens_under_failures(); });
         if (question_.usd_per_hour > 0)

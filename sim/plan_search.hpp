@@ -33,18 +33,28 @@
 
 namespace podsim {
 
+struct PartStep;
+
+// Of a run: the share of the time that is steps, each once, and how many times as long those are as
+// a step of equal chips.
+struct PlanDays {
+    double goodput = 1, slowdown = 1;
+};
+
 struct PlanTimed {
     PlanCandidate candidate;
     std::size_t order = 0;  // in the space
     Seconds step{0.0}, bound{0.0}, exposed{0.0};
     double bubble = 0, tokens_per_second = 0, model_flops_utilization = 0;
     Bytes memory{0.0};
-    double goodput = 1;
+    PlanDays days;
     double usd_per_trillion = 0;     // tokens; 0 without a price
     Seconds low{0.0}, high{0.0};     // step with operators off by the band, of those shown
     std::vector<int> zero_stages{};  // that take as long, its own among them; of those shown
     double exposed_share() const { return exposed / step; }
-    double tokens_under_failures() const { return tokens_per_second * goodput; }
+    double tokens_under_failures() const {
+        return tokens_per_second * days.goodput / days.slowdown;
+    }
 };
 
 struct PlanCounts {
@@ -84,10 +94,11 @@ struct PlanQuestion {
     PlanForm form;    // filled
     const TrainingMachine& machine;
     CostCache& cache;
-    FlopsPerSecond peak{0.0};                         // of a chip, in the formats in use
-    std::function<double(const PlanTimed&)> goodput;  // empty: no run is described
-    double usd_per_hour = 0;                          // a chip
-    long spares = 0;                                  // chips of the run that stand by
+    FlopsPerSecond peak{0.0};  // of a chip, in the formats in use
+    // Of the slowest part; empty: no run is described.
+    std::function<PlanDays(const PlanTimed&, const PartStep&)> days;
+    double usd_per_hour = 0;  // a chip
+    long spares = 0;          // chips of the run that stand by
     std::optional<ErrorBand> band;
     std::function<bool()> stop;  // whether to end early; may be empty
     std::function<void(const std::string& what, long done, long all)> progress;  // may be empty

@@ -28,7 +28,7 @@ std::vector<int> divisors(long of, long most) {
 std::optional<StepError> problem_at(const TrainingJob& job, TrainingPlan plan,
                                     const std::string& key) {
     plan.more.sequence_parallel = plan.tensor_parallel > 1;
-    for (StepError& error : training_problems(job, plan, plan.ranks())) {
+    for (StepError& error : training_problems(job, plan, plan.ranks(), NearestValues::left_out)) {
         if (error.key == key) return error;
     }
     return {};
@@ -61,11 +61,13 @@ std::optional<StepError> pipeline_problem(const PlanGround& ground, int degree) 
 
 std::optional<StepError> expert_problem(const PlanGround& ground, int degree) {
     if (has_experts(ground.job.model) && ground.job.model.routed_experts % degree != 0) {
+        const long experts = ground.job.model.routed_experts;
         long nearest = degree;
-        while (ground.job.model.routed_experts % nearest != 0) --nearest;
+        for (long by = 1; experts % nearest != 0; ++by)
+            nearest = experts % (degree - by) == 0 ? degree - by : degree + by;
         return StepError("mapping.expert_parallel",
                          fmt::format("{} does not divide {} routed experts; {} would", degree,
-                                     ground.job.model.routed_experts, nearest));
+                                     experts, nearest));
     }
     TrainingPlan plan = alone(ground);
     plan.expert_parallel = plan.data_parallel = degree;
@@ -230,9 +232,13 @@ class Cutter {
             if (one.global_batch == 0) return {};
         }
         job_.global_batch = one.global_batch;
-        if (!training_problems(job_, one.plan, one.plan.ranks()).empty()) return {};
+        if (!problems_of(one.plan).empty()) return {};
         place(one);
         return one;
+    }
+
+    std::vector<StepError> problems_of(const TrainingPlan& plan) const {
+        return training_problems(job_, plan, plan.ranks(), NearestValues::left_out);
     }
 
     void place(PlanCandidate& one) {
@@ -272,12 +278,13 @@ class Cutter {
                 continue;
             }
             job_.global_batch = one.global_batch;
-            const auto problems = training_problems(job_, one.plan, one.plan.ranks());
+            const auto problems = problems_of(one.plan);
             if (problems.empty()) {
                 place(one);
                 return one;
             }
-            if (space_.first_problem.empty()) space_.first_problem = problems;
+            if (space_.first_problem.empty())
+                space_.first_problem = training_problems(job_, one.plan, one.plan.ranks());
             // A batch that this many groups cannot run may do for fewer; the rest stays wrong.
             if (problems.front().key != "schedule" && problems.front().key != "global_batch")
                 return {};

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <optional>
 
 #include "base/at.hpp"
 #include "base/random.hpp"
@@ -213,11 +214,13 @@ Seconds slowed_step(const TrainingStep& step, const std::vector<double>& factors
     return step.total + later - own + (most - 1) * step.optimizer;
 }
 
-StragglerSteps straggler_steps(const TrainingStep& step, const TrainingJob& job,
-                               const TrainingPlan& plan, int ranks_per_chip,
-                               const StragglerSpec& spec, std::uint64_t seed) {
+namespace {
+
+StragglerSteps steps_with(const TrainingStep& step, const TrainingJob& job,
+                          const TrainingPlan& plan, int ranks_per_chip, const StragglerSpec& spec,
+                          std::optional<std::uint64_t> seed) {
     const LockStep lock = lock_step(job, plan, ranks_per_chip, spec);
-    const Slower slower(step, lock, spec, seed);
+    const Slower slower(step, lock, spec, seed.value_or(0));
     StragglerSteps steps;
     steps.chips = static_cast<double>(plan.ranks()) / ranks_per_chip;
     steps.unit_chips = static_cast<double>(spec.chips);
@@ -228,9 +231,23 @@ StragglerSteps straggler_steps(const TrainingStep& step, const TrainingJob& job,
     }
     for (long k = 0; k <= most; ++k) {
         steps.expected.push_back(slower.expected(static_cast<double>(k)));
-        steps.drawn.push_back(slower.drawn(k));
+        if (seed) steps.drawn.push_back(slower.drawn(k));
     }
     return steps;
+}
+
+}  // namespace
+
+StragglerSteps straggler_steps(const TrainingStep& step, const TrainingJob& job,
+                               const TrainingPlan& plan, int ranks_per_chip,
+                               const StragglerSpec& spec, std::uint64_t seed) {
+    return steps_with(step, job, plan, ranks_per_chip, spec, seed);
+}
+
+StragglerSteps expected_straggler_steps(const TrainingStep& step, const TrainingJob& job,
+                                        const TrainingPlan& plan, int ranks_per_chip,
+                                        const StragglerSpec& spec) {
+    return steps_with(step, job, plan, ranks_per_chip, spec, {});
 }
 
 SlowUnits slow_units(const StragglerSpec& spec, const std::vector<double>& steps, double units) {

@@ -37,6 +37,10 @@ Seconds slowed_step(const TrainingStep& step, const std::vector<double>& factors
 StragglerSteps straggler_steps(const TrainingStep& step, const TrainingJob& job,
                                const TrainingPlan& plan, int ranks_per_chip,
                                const StragglerSpec& spec, std::uint64_t seed);
+// The same without drawing anything.
+StragglerSteps expected_straggler_steps(const TrainingStep& step, const TrainingJob& job,
+                                        const TrainingPlan& plan, int ranks_per_chip,
+                                        const StragglerSpec& spec);
 
 // Units that turn slow now and then, in a run.
 SlowUnits slow_units(const StragglerSpec& spec, const std::vector<double>& steps, double units);

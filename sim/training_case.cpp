@@ -14,17 +14,6 @@
 
 namespace podsim {
 
-bool splits_backward(ScheduleKind kind) {
-    switch (kind) {
-        case ScheduleKind::gpipe:
-        case ScheduleKind::one_forward_one_backward:
-        case ScheduleKind::interleaved:
-            return false;
-        default:
-            return true;
-    }
-}
-
 namespace {
 
 // Products of 8 bits whose both operands have scales along the sum, and attention on its way back
@@ -193,7 +182,8 @@ std::vector<StageNeed> TrainingCase::memory(const TrainingPlan& plan) const {
 }
 
 bool TrainingCase::fits(const TrainingPlan& plan) const {
-    if (!training_problems(job_, plan, machine_.ranks).empty()) return false;
+    if (!training_problems(job_, plan, machine_.ranks, NearestValues::left_out).empty())
+        return false;
     TrainingPlan loaded = plan;
     loaded.routed = routed_load(job_, plan);
     loaded.order = kFlatOrder;
@@ -293,20 +283,11 @@ void TrainingCase::finish(const TrainingPlan& plan, TrainingStep& step) {
     step.total = step.gather + step.norm_known + step.optimizer + step.host;
 }
 
-TrainingPassPtr TrainingCase::layer(const TrainingPlan& plan, long layer, PassKind kind) {
-    TrainingPosition position;
-    position.begin = layer;
-    position.end = layer + 1;
-    return part(plan, position, kind);
-}
-
-TrainingPassPtr TrainingCase::loaded_layer(const TrainingPlan& plan, long layer, PassKind kind,
-                                           double busiest) {
+TrainingPassPtr TrainingCase::loaded(const TrainingPlan& plan, const TrainingPosition& part,
+                                     PassKind kind, double busiest) {
     PassRequest request;
     request.kind = kind;
-    request.position.begin = layer;
-    request.position.end = layer + 1;
-    request.backward = request.position;
+    request.position = request.backward = part;
     request.busiest = busiest;
     return pass(plan, request);
 }
@@ -440,6 +421,26 @@ std::string TrainingCase::help_for_memory(const TrainingPlan& plan) const {
           RecomputePolicy::norms_and_activations, RecomputePolicy::deepseek_v3})
         with_recompute("recompute: " + name_of(policy), policy);
     with_recompute("recompute_modules: [mlp]", RecomputeChoice({RecomputeModule::mlp}));
+    // As many whole layers as it takes; more never need more.
+    TrainingPlan blocks = plan;
+    blocks.recompute = RecomputePolicy::full;
+    if (makes_more_again(blocks.recompute.parts(), plan.recompute.parts()) &&
+        plan.recompute == RecomputePolicy::none && fits(blocks)) {
+        long fewest = 1, most = 1;
+        for (const TrainingPosition& one : positions_of(job_, plan))
+            most = std::max(most, one.end - one.begin);
+        while (fewest < most) {
+            const long middle = fewest + (most - fewest) / 2;
+            blocks.recompute = RecomputeChoice::of_layers(middle);
+            if (fits(blocks)) {
+                most = middle;
+            } else {
+                fewest = middle + 1;
+            }
+        }
+        with(fmt::format("recompute: full with recompute_layers: {}", fewest),
+             [&](auto& p) { p.recompute = RecomputeChoice::of_layers(fewest); });
+    }
     with_recompute("recompute: full", RecomputePolicy::full);
     for (long part = plan.micro_batch / 2; part >= 1; part /= 2)
         with(fmt::format("micro_batch: {}", part), [&](auto& p) { p.micro_batch = part; });

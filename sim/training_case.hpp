@@ -96,9 +96,6 @@ struct TrainingMachine {
     double operator_time = 1;  // all operators take so many times as long (sim/band.hpp)
 };
 
-// Whether the halves of a backward pass are passes of their own.
-bool splits_backward(ScheduleKind kind);
-
 enum class PassDetail { all, times };
 
 class TrainingCase {
@@ -115,13 +112,6 @@ class TrainingCase {
     TrainingStep step(const TrainingPlan& plan);
     Seconds time(const TrainingPlan& plan) { return step(plan).total; }
 
-    // A whole layer of this kind alone, forward or backward.
-    TrainingPassPtr layer(const TrainingPlan& plan, long layer, PassKind kind);
-
-    // The same with so many assignments for the busiest rank of each expert group.
-    TrainingPassPtr loaded_layer(const TrainingPlan& plan, long layer, PassKind kind,
-                                 double busiest);
-
     // Any part of the model by itself: layers, the embedding, the head. With `reduces` its
     // gradients are reduced beside it.
     TrainingPassPtr part(const TrainingPlan& plan, const TrainingPosition& part, PassKind kind,
@@ -132,6 +122,10 @@ class TrainingCase {
 
     // What follows the last pass on a stage that holds these positions, less waits for others.
     Seconds after_passes(const TrainingPlan& plan, const std::vector<TrainingPosition>& held);
+
+    // The same with so many assignments for the busiest rank of each expert group.
+    TrainingPassPtr loaded(const TrainingPlan& plan, const TrainingPosition& part, PassKind kind,
+                           double busiest);
 
     // Where a plan does not fit: the smallest single change that does, in words; "" where none.
     std::string help_for_memory(const TrainingPlan& plan) const;

@@ -34,18 +34,118 @@ bool follows_from_bytes(const TrainingRunForm& form) {
     return form.storage.to.has_value() || form.memory.to.has_value();
 }
 
-// What is wrong, at the key of `run` that says so.
+bool can_end(const TrainingRunSpec& spec) {
+    try {
+        (void)expected_run(spec);
+        return true;
+    } catch (const RunProblem&) {
+        return false;
+    }
+}
+
+// A value close to the largest below `given` with which a run comes to its end: of one key, where
+// it is given.
+template <class Set>
+std::string nearest_below(const TrainingRunSpec& spec, const char* key, Seconds given,
+                          const Set& set) {
+    if (!(given > Seconds(0.0))) return "";
+    const auto does = [&](Seconds value) {
+        TrainingRunSpec other = spec;
+        set(other, value);
+        return can_end(other);
+    };
+    constexpr int halves = 30, closer = 6;
+    Seconds too_much = given, value = 0.5 * given;
+    for (int i = 0; i < halves && !does(value); ++i) {
+        too_much = value;
+        value = 0.5 * value;
+    }
+    if (!does(value)) return "";
+    for (int i = 0; i < closer; ++i) {
+        const Seconds middle = 0.5 * (value + too_much);
+        (does(middle) ? value : too_much) = middle;
+    }
+    // Less by what its text may round away.
+    return fmt::format("{}: {} would", key, to_string(0.99 * value));
+}
+
+// One key of `run` with which it would come to its end, of those that are given; "" where no single
+// one does.
+std::string what_would(const TrainingRunSpec& spec) {
+    const auto of = [&](const char* key, Seconds given, auto set) {
+        return nearest_below(spec, key, given, set);
+    };
+    const std::string tries[] = {
+        of("checkpoint.interval", spec.storage.interval,
+           [](auto& s, Seconds value) { s.storage.interval = value; }),
+        of("memory_checkpoint.interval", spec.memory.interval,
+           [](auto& s, Seconds value) { s.memory.interval = value; }),
+        of("restart", spec.restart, [](auto& s, Seconds value) { s.restart = value; }),
+        of("checkpoint.stall", spec.storage.stall,
+           [](auto& s, Seconds value) { s.storage.stall = value; }),
+        of("checkpoint.until_usable", spec.storage.until_usable,
+           [](auto& s, Seconds value) { s.storage.until_usable = value; }),
+        of("checkpoint.restore", spec.storage.restore,
+           [](auto& s, Seconds value) { s.storage.restore = value; }),
+        of("memory_checkpoint.until_usable", spec.memory.until_usable,
+           [](auto& s, Seconds value) { s.memory.until_usable = value; }),
+        of("memory_checkpoint.restore", spec.memory.restore,
+           [](auto& s, Seconds value) { s.memory.restore = value; }),
+        of("stragglers.slow.replacement", spec.slow.stall,
+           [](auto& s, Seconds value) { s.slow.stall = value; })};
+    for (const std::string& one : tries)
+        if (!one.empty()) return one;
+    TrainingRunSpec spared = spec;
+    spared.spares = static_cast<long>(std::ceil(chips_under_repair(spec.failures)));
+    if (spared.spares > spec.spares && can_end(spared))
+        return fmt::format("spares: {} would", spared.spares);
+    return "";
+}
+
+[[noreturn]] void refuse(const ResolvedExperiment& experiment,
+                         const ResolvedAlternative& alternative, const TrainingRunSpec& spec,
+                         const RunProblem& error) {
+    std::string hint = what_would(spec);
+    if (hint.empty() && !spec.failures.empty())
+        hint = fmt::format("no single value of run would do: {} chips fail every {}",
+                           alternative.packages, to_string(time_between_failures(spec.failures)));
+    throw InputError({at_key(experiment.spec.workload, "run." + error.key, error.what(), hint)});
+}
+
+// What is wrong, at the key of `run` that says so. Slow units as if they made no step longer.
 void require_possible(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative,
                       const TrainingRunForm& form) {
-    const TrainingRunSpec spec = training_run_spec(form, alternative.packages, 1000, Seconds(1.0));
+    TrainingRunSpec spec = training_run_spec(form, alternative.packages, 1000, Seconds(1.0));
+    if (form.stragglers)
+        spec.slow = slow_units(*form.stragglers, {1},
+                               static_cast<double>(alternative.packages) /
+                                   static_cast<double>(form.stragglers->chips));
     try {
         (void)expected_run(spec);
     } catch (const RunProblem& error) {
-        const Seconds between = time_between_failures(spec.failures);
-        throw InputError({at_key(experiment.spec.workload, "run." + error.key, error.what(),
-                                 fmt::format("less than {} would do: {} chips fail that often",
-                                             to_string(between), alternative.packages))});
+        refuse(experiment, alternative, spec, error);
     }
+}
+
+// Of an interval that is given, where another would have the run end much sooner.
+std::string far_from_best(const TrainingRunSpec& spec, const TrainingRun& run) {
+    if (spec.storage.interval <= Seconds(0.0) || spec.failures.empty()) return "";
+    TrainingRunSpec free = spec;
+    free.storage.interval = Seconds(0.0);
+    const TrainingRun best = expected_run(free);
+    constexpr double much = 1.02;
+    if (run.wall < much * best.wall) return "";
+    const bool often = run.storage_interval < best.storage_interval;
+    return fmt::format(
+        "run.checkpoint.interval: {} is too {}: {}{} of the run {}; {} would end it {:.3g} % "
+        "sooner",
+        to_string(run.storage_interval), often ? "short" : "long",
+        often ? fmt::format("each checkpoint stops the job for {}, ", to_string(spec.storage.stall))
+              : fmt::format("the job fails every {}, ",
+                            to_string(time_between_failures(spec.failures))),
+        fmt::format("{:.3g} %", 100 * ((often ? run.checkpoints : run.lost) / run.wall)),
+        often ? "goes by so" : "is done again", to_string(best.storage_interval),
+        100 * (1 - best.wall / run.wall));
 }
 
 }  // namespace
@@ -128,7 +228,12 @@ void add_days(AlternativeResult& result, const ResolvedExperiment& experiment,
         return spec;
     };
     const auto run_of = [&](double steps) {
-        return expected_run(spec_of(steps, step, slowed ? &slowed->expected : nullptr));
+        const TrainingRunSpec spec = spec_of(steps, step, slowed ? &slowed->expected : nullptr);
+        try {
+            return expected_run(spec);
+        } catch (const RunProblem& error) {
+            refuse(experiment, alternative, spec, error);
+        }
     };
     if (form.budget) {
         if (!(dollars_per_second > 0)) {
@@ -147,6 +252,10 @@ void add_days(AlternativeResult& result, const ResolvedExperiment& experiment,
     const double steps = std::max(1.0, std::ceil(tokens / tokens_of_step - 1e-9));
     const TrainingRun run = run_of(steps);
     const double wall = run.wall.value();
+    if (const std::string why =
+            far_from_best(spec_of(steps, step, slowed ? &slowed->expected : nullptr), run);
+        !why.empty())
+        result.warnings.push_back(why);
     if (slowed) {
         add("step_time_with_stragglers", (step + run.slowed / steps).value(), "s");
         add("straggler_slowdown", (step + run.slowed / steps) / usual, "ratio");

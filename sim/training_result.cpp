@@ -444,12 +444,12 @@ class Answer {
         add_energy_and_cost();
     }
 
-    // Of the stage that ends last, in all its passes and in those that are a forward and a backward
-    // pass as one.
+    // The mean over the stages, of which the first has the fewest pairs of passes: in all passes
+    // and in those that are a forward and a backward pass as one.
     template <class Add>
     void add_exchange(const Add& add) const {
         double all = 0, hidden = 0, of_pairs = 0, hidden_in_pairs = 0;
-        for (const PassUse& use : critical_) {
+        for (const PassUse& use : uses_of_all_stages(step_)) {
             all += use.times * use.pass->exchange.value();
             hidden += use.times * use.pass->exchange_hidden.value();
             const auto& passes = step_.passes;

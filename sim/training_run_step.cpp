@@ -250,6 +250,32 @@ void add_steps_of_trace(AlternativeResult& result, const TrainingJob& job, const
     }
 }
 
+// Of what is to be computed again, what the model does not have.
+std::vector<std::string> not_in(const ModelSpec& model, const RecomputeChoice& recompute) {
+    const RecomputeModules have = modules_of(model);
+    const auto has = [&](RecomputeModule module) {
+        return std::find(have.begin(), have.end(), module) != have.end();
+    };
+    std::string names;
+    for (const RecomputeModule module : have)
+        names += (names.empty() ? "" : ", ") + name_of(module);
+    std::vector<std::string> said;
+    for (const RecomputeModule module : recompute.modules()) {
+        if (!has(module))
+            said.push_back(
+                fmt::format("recompute_modules: {} has no {}, nothing of it is computed "
+                            "again; it has {}",
+                            model.name, name_of(module), names));
+    }
+    if (recompute.modules().empty() && recompute.policy() == RecomputePolicy::up_projections &&
+        !has(RecomputeModule::mla_up_proj))
+        said.push_back(
+            fmt::format("recompute: up-projections computes nothing again: {} has no "
+                        "latents of queries, keys and values",
+                        model.name));
+    return said;
+}
+
 // How unequal groups turned out, and what stands by.
 std::vector<std::string> said_of(const std::vector<PartStep>& parts, const TrainingPlan& plan,
                                  const ResolvedAlternative& alternative) {
@@ -384,8 +410,11 @@ AlternativeResult run_training(const ResolvedExperiment& experiment,
         options.program({alternative.name, whole.program, {}, whole.record});
     }
     const long layer = most_common_layer(job.model);
-    const TrainingPassPtr forward = training.layer(plan, layer, PassKind::forward),
-                          backward = training.layer(plan, layer, PassKind::backward);
+    const auto holds = std::find_if(step.positions.begin(), step.positions.end(),
+                                    [&](const auto& one) { return layer < one.end; });
+    const TrainingPosition alone = layer_of(*holds, layer);
+    const TrainingPassPtr forward = training.part(plan, alone, PassKind::forward),
+                          backward = training.part(plan, alone, PassKind::backward);
     counts.events += training.events();
     counts.cache_hits += cache.hits();
     counts.cache_misses += cache.misses();
@@ -407,6 +436,8 @@ AlternativeResult run_training(const ResolvedExperiment& experiment,
     if (const std::string why = text_of(chosen_order(job, plan)); !why.empty())
         result.warnings.push_back(why);
     for (std::string& what : said_of(parts, plan, alternative))
+        result.warnings.push_back(std::move(what));
+    for (std::string& what : not_in(job.model, plan.recompute))
         result.warnings.push_back(std::move(what));
     result.warnings.insert(result.warnings.begin(), alternative.warnings.begin(),
                            alternative.warnings.end());

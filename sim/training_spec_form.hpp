@@ -47,6 +47,7 @@ struct TrainingForm {
     bool overlap_passes = false;
     RecomputePolicy recompute = RecomputePolicy::none;
     RecomputeModules recompute_modules;
+    long recompute_layers = 0;  // of each part of the model; 0: all
     TrainingOptimizerForm optimizer;
     int zero_stage = 1;
     TrainingOffload offload;
@@ -57,6 +58,7 @@ struct TrainingForm {
     std::optional<TrainingRunForm> run;
     double global_batch() const;  // sequences
     RecomputeChoice recompute_choice() const {
+        if (recompute_layers > 0) return RecomputeChoice::of_layers(recompute_layers);
         return recompute_modules.empty() ? RecomputeChoice(recompute)
                                          : RecomputeChoice(recompute_modules);
     }
@@ -129,6 +131,15 @@ void describe_training(Form& form, bool training, TrainingForm& spec) {
             "recompute_modules",
             "name what is computed again, and so does recompute: " + name_of(spec.recompute),
             "leave one of the two away");
+    optional_of_variant(form, training, "recompute_layers", spec.recompute_layers,
+                        "training: with recompute: full, of each part of the model that a stage "
+                        "holds the first so many layers alone; all if absent",
+                        at_least(1));
+    if (training && form.ok() && spec.recompute_layers > 0 &&
+        spec.recompute != RecomputePolicy::full)
+        form.problem("recompute_layers",
+                     "is of whole layers, recompute is " + name_of(spec.recompute),
+                     "recompute: full, or leave it away");
     optional_of_variant(form, training, "optimizer", spec.optimizer, "training: kind and formats");
     optional_of_variant(form, training, "zero_stage", spec.zero_stage,
                         "training: what data-parallel ranks divide: 0 nothing, 1 optimiser states, "

@@ -5,6 +5,7 @@
 #include <limits>
 #include <map>
 #include <numbers>
+#include <tuple>
 #include <utility>
 
 #include "base/at.hpp"
@@ -121,7 +122,7 @@ class Unfolder {
                     std::max(busiest, draw(law, block * groups_of_block_ + group, layer, micro));
             imbalances_ += busiest / law.mean;
             ++drawn_;
-            sum = sum + curve_of(layer, law).more(busiest);
+            sum = sum + curve_of(layer_of(position, layer), law).more(busiest);
         }
         return sum;
     }
@@ -162,9 +163,9 @@ class Unfolder {
         return law;
     }
 
-    LayerTimes times_of(long layer, double busiest) {
+    LayerTimes times_of(const TrainingPosition& layer, double busiest) {
         const auto time = [&](PassKind kind) {
-            return training_.loaded_layer(plan_, layer, kind, busiest)->time().value();
+            return training_.loaded(plan_, layer, kind, busiest)->time().value();
         };
         LayerTimes times;
         times.forward = time(PassKind::forward);
@@ -178,12 +179,13 @@ class Unfolder {
         return times;
     }
 
-    const LoadCurve& curve_of(long layer, const LayerLaw& law) {
+    const LoadCurve& curve_of(const TrainingPosition& layer, const LayerLaw& law) {
         // Layers of a kind whose loads have the same law are alike.
-        const LayerKind& kind = kind_of(layer);
+        const LayerKind& kind = kind_of(layer.begin);
         const auto& layers = job_.model.layers;
         const long first = std::find(layers.begin(), layers.end(), kind) - layers.begin();
-        const auto [it, fresh] = curves_.try_emplace({first, layout_.balance_of(layer)});
+        const auto [it, fresh] =
+            curves_.try_emplace({first, layer.again, layout_.balance_of(layer.begin)});
         if (!fresh) return it->second;
         LoadCurve& curve = it->second;
         constexpr int points = 8;
@@ -206,7 +208,7 @@ class Unfolder {
     ExpertLayout layout_;
     long groups_of_block_ = 1;
     std::map<std::size_t, LayerLaw> laws_;
-    std::map<std::pair<long, std::size_t>, LoadCurve> curves_;
+    std::map<std::tuple<long, long, std::size_t>, LoadCurve> curves_;  // kind, again, balance
     double imbalances_ = 0;
     long drawn_ = 0;
     UnfoldedStep result_;

@@ -72,6 +72,13 @@ std::vector<PassUse> uses_of_stage(const TrainingStep& step, int stage) {
     return uses;
 }
 
+std::vector<PassUse> uses_of_all_stages(const TrainingStep& step) {
+    std::vector<PassUse> uses;
+    for (int stage = 0; stage < step.schedule.stages; ++stage)
+        add_stage(step, stage, 1.0 / step.schedule.stages, uses);
+    return uses;
+}
+
 std::vector<PassUse> uses_of_kind(const TrainingStep& step, std::size_t kind) {
     std::vector<PassUse> uses;
     const auto& stages = step.needs[kind].stages;

@@ -20,6 +20,9 @@ struct PassUse {
 // are half of that of either position.
 std::vector<PassUse> uses_of_stage(const TrainingStep& step, int stage);
 
+// The mean over all stages.
+std::vector<PassUse> uses_of_all_stages(const TrainingStep& step);
+
 // The mean over the stages of a kind, those passes apart that also gather parameters or reduce
 // gradients: the first and the last of each position.
 std::vector<PassUse> uses_of_kind(const TrainingStep& step, std::size_t kind);

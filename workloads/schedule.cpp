@@ -41,6 +41,17 @@ int positions_per_stage(const ScheduleRequest& request) {
     }
 }
 
+bool splits_backward(ScheduleKind kind) {
+    switch (kind) {
+        case ScheduleKind::gpipe:
+        case ScheduleKind::one_forward_one_backward:
+        case ScheduleKind::interleaved:
+            return false;
+        default:
+            return true;
+    }
+}
+
 bool overlaps_passes(const ScheduleRequest& request) {
     return request.overlaps || request.kind == ScheduleKind::dual_pipe ||
            request.kind == ScheduleKind::dual_pipe_v;

@@ -93,6 +93,9 @@ struct ScheduleRequest {
 // Positions that a stage holds under this kind of schedule, of one pipe.
 int positions_per_stage(const ScheduleRequest& request);
 
+// Whether the halves of a backward pass are passes of their own.
+bool splits_backward(ScheduleKind kind);
+
 // Whether some of its passes are a forward and a backward pass as one.
 bool overlaps_passes(const ScheduleRequest& request);
 

@@ -85,11 +85,8 @@ std::vector<StepError> group_problems(const TrainingJob& job, const TrainingPlan
     std::vector<StepError> found;
     const long groups = plan.data_parallel;
     if (job.global_batch % plan.micro_batch != 0) {
-        const long down = job.global_batch / plan.micro_batch * plan.micro_batch;
-        found.emplace_back(
-            "global_batch",
-            fmt::format("{} sequences are no micro-batches of {}; {} or {} would be",
-                        job.global_batch, plan.micro_batch, down, down + plan.micro_batch));
+        found.emplace_back("global_batch", fmt::format("{} sequences are no micro-batches of {}",
+                                                       job.global_batch, plan.micro_batch));
         return found;
     }
     const long group = expert_ranks(plan), own = ranks_of_group(plan);
@@ -120,27 +117,20 @@ std::vector<StepError> group_problems(const TrainingJob& job, const TrainingPlan
                         std::max(1L, cut.rows / groups)));
         return found;
     }
-    const auto sequences = [&](long rows) { return rows * plan.micro_batch; };
     if (cut.fewer == 0) {
         found.emplace_back("global_batch",
                            fmt::format("{} sequences are {} micro-batches, fewer than {} "
-                                       "data-parallel groups; {} would be one each",
-                                       job.global_batch, cut.rows, groups, sequences(groups)));
+                                       "data-parallel groups",
+                                       job.global_batch, cut.rows, groups));
         return found;
     }
     const long full = groups - cut.last;
     if (cut.more % cut.block != 0 || cut.more > full) {
-        const long down = cut.rows - (cut.more > full ? cut.more - full : cut.more % cut.block);
-        const long up = cut.more > full || cut.more + cut.block > full
-                            ? cut.rows - cut.more + groups
-                            : down + cut.block;
         found.emplace_back(
             "global_batch",
             fmt::format("{} sequences are {} micro-batches more than {} for each of {} "
-                        "data-parallel groups, which exchange tokens in blocks of {}; {} or {} "
-                        "sequences would do",
-                        job.global_batch, cut.more, cut.fewer, groups, cut.block, sequences(down),
-                        sequences(up)));
+                        "data-parallel groups, which exchange tokens in blocks of {}",
+                        job.global_batch, cut.more, cut.fewer, groups, cut.block));
     }
     if (cut.last > 0) {
         const long whole = groups - cut.last;

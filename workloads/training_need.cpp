@@ -68,19 +68,20 @@ Bytes exchange_buffers(const TrainingJob& job, const TrainingPlan& plan) {
 
 }  // namespace
 
-Bytes layer_activations(const TrainingJob& job, const TrainingPlan& plan, const LayerKind& kind) {
+Bytes layer_activations(const TrainingJob& job, const TrainingPlan& plan, const LayerKind& kind,
+                        bool again) {
     return total_of(kept_activations(job.model, job.precision, kind, shape_of(job, plan),
-                                     plan.recompute.parts()));
+                                     again ? plan.recompute.parts() : Recompute{}));
 }
 
 PositionActivations activations_of(const TrainingJob& job, const TrainingPlan& plan,
                                    const TrainingPosition& position) {
     const ActivationShape shape = shape_of(job, plan);
-    const Recompute& recompute = plan.recompute.parts();
     PositionActivations sum;
-    Bytes widest(0.0), longest(0.0);
+    Bytes widest(0.0), longest(0.0), gone(0.0);
     const double here = 1 - plan.offload.activations;
-    const auto add_layers = [&](const LayerKind& kind, double count) {
+    const auto add_layers = [&](const LayerKind& kind, double count, bool again) {
+        const Recompute recompute = again ? plan.recompute.parts() : Recompute{};
         const Bytes held =
             total_of(kept_activations(job.model, job.precision, kind, shape, recompute));
         const Bytes all =
@@ -96,17 +97,25 @@ PositionActivations activations_of(const TrainingJob& job, const TrainingPlan& p
         sum.kept += count * linear_inputs * linear;
         longest = max(longest, held);
         widest = max(widest, all - held);
+        if (again) return;
+        const Bytes stays = splits_backward(plan.schedule) ? linear_inputs * linear : Bytes(0.0);
+        gone += here * count * max(Bytes(0.0), held - stays);
     };
-    for (const LayerCount& alike : layer_kinds(job.model, position.begin, position.end))
-        add_layers(alike.kind, static_cast<double>(alike.count));
+    const auto add_row = [&](long begin, long end, bool again) {
+        for (const LayerCount& alike : layer_kinds(job.model, begin, end))
+            add_layers(alike.kind, static_cast<double>(alike.count), again);
+    };
+    add_row(position.begin, position.keeps_from(), true);
+    add_row(position.keeps_from(), position.end, false);
     if (position.drafts) {
         const auto drafts = static_cast<double>(job.model.draft_layers);
-        add_layers(job.model.draft_layer, drafts);
+        add_layers(job.model.draft_layer, drafts, position.makes_drafts_again());
         sum.held += drafts * (total_of(kept_by_draft(job.model, shape)) +
                               total_of(kept_by_head(job.model, shape)));
     }
     if (position.head) sum.held += total_of(kept_by_head(job.model, shape));
-    sum.working = widest;
+    // Those that keep all come last and have had their backward pass when the others begin theirs.
+    sum.working = max(Bytes(0.0), widest - gone);
     // One on its way out or in, one that is worked on.
     sum.moving = 2 * plan.offload.activations * longest;
     return sum;

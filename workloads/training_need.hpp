@@ -17,8 +17,10 @@ struct PositionActivations {
     Bytes moving{0.0};   // buffers of what is on its way there and back
 };
 
-// What one layer keeps on a rank, before any of it is offloaded.
-Bytes layer_activations(const TrainingJob& job, const TrainingPlan& plan, const LayerKind& kind);
+// What one layer keeps on a rank, before any of it is offloaded; `again`: as one of those that are
+// computed again.
+Bytes layer_activations(const TrainingJob& job, const TrainingPlan& plan, const LayerKind& kind,
+                        bool again = true);
 
 // Between the two halves of a backward pass remain the inputs of linear layers: 32 of the 34 s b h
 // bytes of a layer (Qi et al., Zero Bubble Pipeline Parallelism, arXiv 2401.10241, section 2.1).

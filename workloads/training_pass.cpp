@@ -326,18 +326,21 @@ class PassBuilder {
     }
 
     bool offloads() const { return plan_.offload.activations > 0; }
-    double offloaded_bytes(const LayerKind& kind) const {
-        return plan_.offload.activations * layer_activations(job_, plan_, kind).value();
+    double offloaded_bytes(const TrainingPosition& position, long layer) const {
+        return plan_.offload.activations *
+               layer_activations(job_, plan_, kind_of(layer), position.makes_again(layer)).value();
     }
     std::vector<Ids> at_once() const { return std::vector<Ids>(chain_.front.size()); }
 
-    void offload_layer(const LayerKind& kind, const std::vector<Ids>& after) {
+    void offload_layer(const TrainingPosition& of, long layer, const std::vector<Ids>& after) {
         chain_.run_beside("to the host",
-                          host_copy("host_link_activations_out", offloaded_bytes(kind)), after);
+                          host_copy("host_link_activations_out", offloaded_bytes(of, layer)),
+                          after);
     }
-    Ids fetch_layer(const LayerKind& kind, const std::vector<Ids>& after) {
-        return chain_.run_beside(
-            "from the host", host_copy("host_link_activations_in", offloaded_bytes(kind)), after);
+    Ids fetch_layer(const TrainingPosition& of, long layer, const std::vector<Ids>& after) {
+        return chain_.run_beside("from the host",
+                                 host_copy("host_link_activations_in", offloaded_bytes(of, layer)),
+                                 after);
     }
 
     void forward_layer(long layer, const LayerKind& kind) {
@@ -408,11 +411,12 @@ class PassBuilder {
         }
         // The last layer's copy runs beside the next pass; that of the pass before beside this one.
         if (offloads() && position.end > position.begin)
-            offload_layer(kind_of(position.end - 1), at_once());
+            offload_layer(position, position.end - 1, at_once());
         for (long layer = position.begin; layer < position.end; ++layer) {
             chain_.wait_for(gathered(layer_parameters(layer), before));
             forward_layer(layer, kind_of(layer));
-            if (offloads() && layer + 1 < position.end) offload_layer(kind_of(layer), chain_.front);
+            if (offloads() && layer + 1 < position.end)
+                offload_layer(position, layer, chain_.front);
         }
         chain_.layer = -1;
         if (!position.head) return;
@@ -474,7 +478,8 @@ class PassBuilder {
                 for (long draft = 0; draft < job_.model.draft_layers; ++draft) {
                     backward_head(input, weight);
                     const long layer = layer_count(job_.model);
-                    if (whole_again()) forward_layer(layer, job_.model.draft_layer);
+                    if (whole_again() && position.makes_drafts_again())
+                        forward_layer(layer, job_.model.draft_layer);
                     backward_layer(layer, job_.model.draft_layer, input, weight);
                     chain_.layer = -1;
                     for (const auto& one : draft_training(job_, plan_).before_gradients)
@@ -494,8 +499,8 @@ class PassBuilder {
             // One ahead; beside the last one the next pass's first.
             if (offloads() && input)
                 fetched = fetch_layer(
-                    kind_of(layer > position.begin ? layer - 1 : position.end - 1), chain_.front);
-            if (whole_again() && input) forward_layer(layer, kind);
+                    position, layer > position.begin ? layer - 1 : position.end - 1, chain_.front);
+            if (whole_again() && input && position.makes_again(layer)) forward_layer(layer, kind);
             backward_layer(layer, kind, input, weight);
             if (weight) reduced(layer_parameters(layer));
         }
@@ -553,6 +558,19 @@ Program build_pass(const TrainingJob& job, const TrainingPlan& plan, const PassR
     return PassBuilder(job, plan).build(request);
 }
 
+namespace {
+
+// Share of the layers that run again as recompute says.
+double share_made_again(const TrainingJob& job, const TrainingPlan& plan) {
+    if (plan.recompute.layers() == 0) return 1;
+    double again = 0;
+    for (const TrainingPosition& one : positions_of(job, plan))
+        again += static_cast<double>(one.keeps_from() - one.begin);
+    return again / static_cast<double>(layer_count(job.model));
+}
+
+}  // namespace
+
 std::vector<GroupTransfer> traffic_of(const TrainingJob& job, const TrainingPlan& plan) {
     const auto kinds = layer_kinds(job.model);
     const auto most = std::max_element(
@@ -571,12 +589,17 @@ std::vector<GroupTransfer> traffic_of(const TrainingJob& job, const TrainingPlan
     };
     PassRequest request;
     request.position = {layer, layer + 1};
-    for (const PassKind kind : {PassKind::forward, PassKind::backward}) {
+    const auto add_pass = [&](PassKind kind, double share) {
         request.kind = kind;
         PassBuilder builder(job, plan);
         (void)builder.build(request);
-        add(builder.moved(), layers * passes);
-    }
+        add(builder.moved(), share * layers * passes);
+    };
+    add_pass(PassKind::forward, 1);
+    const double again = share_made_again(job, plan);
+    if (again > 0) add_pass(PassKind::backward, again);
+    request.position.again = 0;
+    if (again < 1) add_pass(PassKind::backward, 1 - again);
     // Gradients once or after each micro-batch; parameters once, with ZeRO 3 in each pass.
     const HeldParameters held = held_by(job, plan, request.position);
     const double dense = held.total() - held.experts, element = bytes_of(job.gradient_reduction);

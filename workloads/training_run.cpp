@@ -46,64 +46,84 @@ Seconds work_of(const TrainingRunSpec& spec) {
 
 namespace {
 
-// 1 - sum over k < n of e^-y y^k / k!: chance that n failures come within y mean times between
-// them.
-double within(long n, double y) {
-    double term = std::exp(-y), sum = 0;
-    for (long k = 0; k < n; ++k) {
-        sum += term;
-        term *= y / static_cast<double>(k + 1);
-    }
-    return std::max(0.0, 1 - sum);
-}
-
-// Mean over all failures. A failed unit takes the place of the one that failed S failures before,
-// S being the units that the spares replace, as soon as that is repaired: w = max(0, repair - the
-// last S times between failures and waits), the times being exponential. With x = repair - S w and
-// G the sum of the times,
-//   E max(0, x - G) = x P(G < x) - S / L P(G' < x),  G' the sum of one more.
-// Units of several sizes are taken as of their mean one.
+// Mean over all failures. With k units away the job goes on as long as k is at most S, the units
+// that the spares replace, and fails at rate L; each comes back after its repair. That is Erlang's
+// system of N = S + 1 servers and no queue, whose B does not depend on the distribution of repairs:
+// the job waits for a share B of the time,
+//   B_0 = 1,  B_n = a B_(n-1) / (n + a B_(n-1)),  a = L repair,   wait = B_N / (L (1 - B_N))
+// (Erlang 1917; insensitivity: Sevastyanov 1957). Units of several sizes are taken as of their mean
+// one.
 Seconds expected_wait(const TrainingRunSpec& spec, const FailureRates& rates) {
     if (rates.replaced == 0) return Seconds(0.0);
-    const double repair = rates.repair.value();
-    const double count = std::floor(static_cast<double>(spec.spares) / rates.chips + 1e-9);
-    const auto units = static_cast<long>(count);
-    double low = 0, high = repair;
-    for (int i = 0; i < 60; ++i) {
-        const double wait = (low + high) / 2, x = std::max(0.0, repair - count * wait);
-        const double found = x * within(units, rates.replaced * x) -
-                             count / rates.replaced * within(units + 1, rates.replaced * x);
-        (found > wait ? low : high) = wait;
-    }
-    return Seconds(low * rates.replaced / rates.all);
+    const double away = rates.replaced * rates.repair.value();
+    const double units = std::floor(static_cast<double>(spec.spares) / rates.chips + 1e-9);
+    double waits = 1;
+    for (double n = 1; n <= units + 1 && waits > 1e-18; ++n) waits *= away / (n + away * waits);
+    return Seconds(waits / (1 - waits) / rates.all);
 }
 
 Seconds whole_steps(Seconds interval, Seconds step) {
     return std::max(1.0, std::round(interval / step)) * step;
 }
 
-// Of the time with failures, before waits for spares; `restarts` are of it.
+// Share of the time in which the job stands still for slow units to be replaced, of a job that
+// fails so often: a failure meanwhile ends it, as its restart has the unit replaced.
+double standing_of(const SlowUnits& slow, double rate) {
+    const double stall = slow.stall.value();
+    return slow.rate * (rate * stall > 1e-9 ? -std::expm1(-rate * stall) / rate : stall);
+}
+
+// Time of a step beside slow units over that of one beside none.
+double pace_of(const SlowUnits& slow) {
+    if (!(slow.rate > 0) || slow.steps.empty()) return 1;
+    const double mean = slow.rate * slow.lasts.value();
+    double term = std::exp(-mean), left = 1, speed = 0;
+    for (std::size_t k = 0; k < slow.steps.size(); ++k) {
+        const bool last = k + 1 == slow.steps.size();
+        speed += (last ? left : term) / slow.steps[k];
+        left -= term;
+        term *= mean / static_cast<double>(k + 1);
+    }
+    return 1 / speed;
+}
+
+// A restart that takes `down`, failures of it included, until work goes on: for the units that
+// turned slow meanwhile the job stands still first, a share u of all time X, and what fails then
+// asks for the restart again.
+//   X = D + u X (1 + L D)
+double until_work(double down, double rate, double standing) {
+    const double left = 1 - standing * (1 + rate * down);
+    return left > 0 ? down / left : std::numeric_limits<double>::infinity();
+}
+
+// Of the time with failures, before waits for spares; `restarts` are of it, `replaced` beside
+// them for slow units.
 struct Survived {
-    double wall = 0, restarts = 0;
+    double wall = 0, restarts = 0, replaced = 0;
 };
 
 // V_n of the header for every storage interval of the run.
 Survived survive(const TrainingRunSpec& spec, const FailureRates& rates, double work,
                  double storage, double memory) {
     const double parts = memory > 0 ? std::max(1.0, std::round(storage / memory)) : 1;
-    const double part = (storage + spec.storage.stall.value()) / parts +
-                        (memory > 0 ? spec.memory.stall.value() : 0);
+    const double standing = standing_of(spec.slow, rates.all);
+    const double part = (storage + spec.storage.stall.value() / (1 - standing)) / parts +
+                        (memory > 0 ? spec.memory.stall.value() / (1 - standing) : 0);
     const double rate = rates.all, q = -std::expm1(-rate * part);
     const double q_m = q * rates.from_memory / rate, q_s = q * rates.from_storage / rate;
-    const double from_storage =
-        std::expm1(rate * (spec.restart + spec.storage.restore).value()) / rate;
+    const double stored = std::expm1(rate * (spec.restart + spec.storage.restore).value()) / rate;
+    const double from_storage = until_work(stored, rate, standing);
     // A restart from memory until it is done or a failure of the other kind comes.
     const double broken = -std::expm1(-rate * (spec.restart + spec.memory.restore).value());
     const double again = 1 - broken * rates.from_memory / rate;
-    const double from_memory = broken / rate / again, r = (1 - broken) / again;
+    const double copied = broken / rate / again, r = (1 - broken) / again;
+    const double from_memory = until_work(copied, rate, standing);
     const double same = 1 - q_m * r;
     const double g = (q_m * (1 - r) + q_s) / same;
-    const double down = (q_m * (from_memory + (1 - r) * from_storage) + q_s * from_storage) / same;
+    const auto downs = [&](double of_memory, double of_storage) {
+        return (q_m * (of_memory + (1 - r) * of_storage) + q_s * of_storage) / same;
+    };
+    const double down = downs(from_memory, from_storage);
     const double b = q / rate / same + down;
     const double times = g > 0 ? std::expm1(-parts * std::log1p(-g)) / g : parts;
     // One copy of `parts` stands beside a checkpoint on storage, and the first to be usable will
@@ -113,7 +133,8 @@ Survived survive(const TrainingRunSpec& spec, const FailureRates& rates, double 
     const double until = in_memory + (std::min(in_memory, on_storage) - in_memory) / parts;
     const double unusable = std::exp(rates.from_storage * on_storage + rates.from_memory * until);
     const double intervals = work / storage * unusable * times;
-    return {intervals * b, intervals * down};
+    const double restarts = downs(copied, stored);
+    return {intervals * b, intervals * restarts, intervals * (down - restarts)};
 }
 
 // `wait` is that of expected_wait(), which depends on no interval.
@@ -128,8 +149,9 @@ TrainingRun expected_at(const TrainingRunSpec& spec, const FailureRates& rates, 
         spec.storage.stall / storage + (has_memory(spec) ? spec.memory.stall / memory : 0);
     run.checkpoints = run.work * stalls;
     // Intervals are of work, which takes so many times as long.
-    const double slower = slowed_by(spec.slow);
-    run.slowed = (slower - 1) * run.work;
+    const double standing = standing_of(spec.slow, rates.all);
+    const double slower = pace_of(spec.slow) / (1 - standing);
+    run.slowed = (slower - 1) * run.work + standing / (1 - standing) * run.checkpoints;
     run.wall = run.work + run.slowed + run.checkpoints;
     if (rates.all > 0) {
         const Survived survived = survive(spec, rates, slower * run.work.value(),
@@ -138,6 +160,7 @@ TrainingRun expected_at(const TrainingRunSpec& spec, const FailureRates& rates, 
         run.waiting = run.interruptions * wait;
         run.wall = Seconds(survived.wall) + run.waiting;
         run.restarts = Seconds(survived.restarts);
+        run.slowed += Seconds(survived.replaced);
         run.lost = run.wall - run.work - run.slowed - run.checkpoints - run.restarts - run.waiting;
     }
     run.goodput = (run.work - run.evaluations) / run.wall;
@@ -211,18 +234,8 @@ void check(const TrainingRunSpec& spec, const FailureRates& rates) {
 }  // namespace
 
 double slowed_by(const SlowUnits& slow) {
-    if (!(slow.rate > 0) || slow.steps.empty()) return 1;
-    const double mean = slow.rate * slow.lasts.value();
-    double term = std::exp(-mean), left = 1, speed = 0;
-    for (std::size_t k = 0; k < slow.steps.size(); ++k) {
-        const bool last = k + 1 == slow.steps.size();
-        speed += (last ? left : term) / slow.steps[k];
-        left -= term;
-        term *= mean / static_cast<double>(k + 1);
-    }
-    // Units turn slow while the job stands still for another's replacement too.
-    const double standing = slow.rate * slow.stall.value();
-    return standing < 1 ? 1 / speed / (1 - standing) : std::numeric_limits<double>::infinity();
+    const double standing = standing_of(slow, 0);
+    return standing < 1 ? pace_of(slow) / (1 - standing) : std::numeric_limits<double>::infinity();
 }
 
 TrainingRunSpec resolved_run(const TrainingRunSpec& spec, const FailureRates& rates) {
@@ -256,6 +269,21 @@ double chips_under_repair(const std::vector<FailureSource>& failures) {
     return mean + 2 * std::sqrt(variance);
 }
 
+namespace {
+
+// Of what a run was told, what a failure costs it.
+std::string what_hinders(const TrainingRunSpec& spec, Seconds wait) {
+    std::string text = fmt::format("a run with {} of restart", to_string(spec.restart));
+    if (spec.storage.interval > Seconds(0.0))
+        text += fmt::format(", {} of work between checkpoints", to_string(spec.storage.interval));
+    if (spec.storage.restore > Seconds(0.0))
+        text += fmt::format(", {} to restore one", to_string(spec.storage.restore));
+    if (wait > spec.restart) text += fmt::format(", {} of waiting for a spare", to_string(wait));
+    return text;
+}
+
+}  // namespace
+
 TrainingRun expected_run(const TrainingRunSpec& spec) {
     const FailureRates rates = rates_of(spec);
     const TrainingRunSpec run = resolved_run(spec, rates);
@@ -263,10 +291,7 @@ TrainingRun expected_run(const TrainingRunSpec& spec) {
                                        run.memory.interval);
     // A run of more than a thousand times its work is one that nobody would let go on.
     if (!(expected.goodput > 1e-3 * (expected.work - expected.evaluations) / expected.work))
-        refuse("failures",
-               fmt::format("a run with {} of work between checkpoints and {} of restart",
-                           to_string(run.storage.interval), to_string(run.restart)),
-               Seconds(1 / rates.all));
+        refuse("failures", what_hinders(spec, expected_wait(run, rates)), Seconds(1 / rates.all));
     return expected;
 }
 

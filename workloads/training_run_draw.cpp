@@ -26,7 +26,7 @@ class Simulation {
         run_.storage_interval = spec.storage.interval;
         run_.memory_interval = spec.memory.interval;
         next_failure_ = draw_interval();
-        next_slow_ = draw_slow();
+        next_slow_ = draw_slow(0);
     }
 
     TrainingRun run() {
@@ -55,10 +55,10 @@ class Simulation {
         return -std::log(uniform(seed_, 0, draws_++)) / rates_.all;
     }
 
-    // From now on until a unit turns slow.
-    double draw_slow() {
+    // When the next unit turns slow after `from`: also while the job stands still.
+    double draw_slow(double from) {
         if (!(spec_.slow.rate > 0)) return endless;
-        return now_ - std::log(uniform(seed_, 2, slow_draws_++)) / spec_.slow.rate;
+        return from - std::log(uniform(seed_, 2, slow_draws_++)) / spec_.slow.rate;
     }
 
     static double after(double done, double interval) {
@@ -127,7 +127,7 @@ class Simulation {
                 run_.slowed += Seconds(now_ - before);
             } else {
                 slow_until_.push(next_slow_ + spec_.slow.lasts.value());
-                next_slow_ = draw_slow();
+                next_slow_ = draw_slow(next_slow_);
             }
         }
     }
@@ -201,8 +201,8 @@ class Simulation {
         std::erase_if(memory_, [&](const Saved& s) { return s.work > done_; });
     }
 
-    // Until as many chips are back as the spares do not stand for. Nothing fails while the job
-    // stands and waits.
+    // Until as many chips are back as the spares do not stand for. Nothing fails or turns slow
+    // while the job stands and waits.
     void wait_for_spare(const FailureSource& source) {
         while (!repairs_.empty() && repairs_.top().first <= now_) take_back();
         if (source.repair == Seconds(0.0)) return;
@@ -212,6 +212,7 @@ class Simulation {
             const double back = std::max(now_, repairs_.top().first);
             run_.waiting += Seconds(back - now_);
             next_failure_ += back - now_;
+            next_slow_ += back - now_;
             now_ = back;
             take_back();
         }

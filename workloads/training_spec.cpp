@@ -4,13 +4,9 @@
 
 #include <algorithm>
 #include <map>
-#include <numeric>
 
 #include "base/names.hpp"
-#include "models/attention.hpp"
 #include "workloads/step_parts.hpp"
-#include "workloads/training_groups.hpp"
-#include "workloads/training_placement.hpp"
 
 namespace podsim {
 
@@ -138,12 +134,22 @@ std::vector<TrainingPosition> positions_of(const TrainingJob& job, const Trainin
         TrainingPosition one;
         one.begin = begin;
         one.end = begin += count;
+        if (const long again = plan.recompute.layers(); again > 0 && (again < count || count == 0))
+            one.again = std::min(again, count);
         list.push_back(one);
     }
     list.front().embedding = true;
     list.back().head = true;
     list.back().drafts = job.has_drafts();
     return list;
+}
+
+TrainingPosition layer_of(const TrainingPosition& position, long layer) {
+    TrainingPosition one;
+    one.begin = layer;
+    one.end = layer + 1;
+    one.again = position.makes_again(layer) ? -1 : 0;
+    return one;
 }
 
 std::string work_of(const TrainingJob& job, const TrainingPosition& position) {
@@ -156,6 +162,7 @@ std::string work_of(const TrainingJob& job, const TrainingPosition& position) {
     }
     if (position.drafts) text += "drafts, ";
     if (position.head) text += "head, ";
+    if (position.again >= 0) text += fmt::format("{} again, ", position.again);
     return text;
 }
 
@@ -225,206 +232,6 @@ StepSpec expert_step(const TrainingJob& job, const TrainingPlan& plan, bool grad
     step.experts = job.experts;
     step.phase = Phase::prefill;
     return step;
-}
-
-namespace {
-
-// Whatever stands in the way, each once.
-class Checker {
-  public:
-    Checker(const TrainingJob& job, const TrainingPlan& plan) : job_(job), plan_(plan) {}
-
-    std::vector<StepError> run(long ranks) {
-        degrees(ranks);
-        model_divides();
-        if (!found_.empty()) return std::move(found_);
-        batch();
-        layers();
-        if (found_.empty()) {
-            const ScheduleRequest request = plan_.request(job_);
-            if (const auto problem = schedule_problem(request)) add("schedule", *problem);
-        }
-        experts();
-        if (found_.empty() && plan_.more.unequal_groups) {
-            const auto more = group_problems(job_, plan_);
-            found_.insert(found_.end(), more.begin(), more.end());
-        }
-        if (plan_.more.last_block_micro_batches > 0 && !plan_.more.unequal_groups) {
-            add("mapping.last_block_micro_batches",
-                "is of groups that are not alike; mapping.unequal_groups: true, or leave it away");
-        }
-        if (found_.empty()) placement();
-        if (plan_.offload.optimizer > 0 && plan_.offload.host_memory > BytesPerSecond(0.0) &&
-            job_.optimizer.optimizer == Optimizer::muon) {
-            add("offload.host_memory",
-                "is of Adam alone: Muon's products are the chip's; without it the chip steps");
-        }
-        if (job_.scaling != NarrowScaling::blocks && bytes_of(job_.precision.activations) > 1) {
-            add("scaling",
-                fmt::format("{} is of operands of 8 bits and fewer, activations are {}; "
-                            "precision.activations: fp8 would, or leave it away",
-                            name_of(job_.scaling), to_string(job_.precision.activations)));
-        }
-        if (plan_.zero_stage == 3 && plan_.pipeline_parallel > 1) {
-            add("zero_stage",
-                fmt::format("3 would gather all weights again for each of {} micro-batches in a "
-                            "pipeline of {} stages; 1 or 2 keeps them for the step",
-                            plan_.micro_batches(job_), plan_.pipeline_parallel));
-        }
-        return std::move(found_);
-    }
-
-  private:
-    void add(const std::string& key, const std::string& why) { found_.emplace_back(key, why); }
-
-    void degrees(long ranks) {
-        if (plan_.ranks() == ranks) return;
-        const long others = static_cast<long>(plan_.tensor_parallel) * plan_.more.context_parallel *
-                            plan_.pipeline_parallel;
-        std::string would = ranks % others == 0
-                                ? fmt::format("; data_parallel {} would", ranks / others)
-                                : fmt::format("; {} ranks would", plan_.ranks());
-        if (plan_.ranks() < ranks && ranks % others != 0)
-            would += ", or mapping.unequal_groups: true, which lets what is over stand by";
-        add("mapping",
-            fmt::format("tensor_parallel {} x context_parallel {} x pipeline_parallel {} x "
-                        "data_parallel {} are {} ranks, not {}{}",
-                        plan_.tensor_parallel, plan_.more.context_parallel, plan_.pipeline_parallel,
-                        plan_.data_parallel, plan_.ranks(), ranks, would));
-    }
-
-    void model_divides() {
-        const long tensor = plan_.tensor_parallel;
-        for (const AttentionSpec& kind : job_.model.attentions) {
-            const long heads = std::visit(
-                [](const auto& one) {
-                    if constexpr (requires { one.heads; }) {
-                        return one.heads;
-                    } else {
-                        return one.value_heads;
-                    }
-                },
-                kind);
-            if (heads % tensor == 0) continue;
-            long nearest = tensor;
-            while (heads % nearest != 0) --nearest;
-            add("mapping.tensor_parallel",
-                fmt::format("{} does not divide {} heads; {} would", tensor, heads, nearest));
-            break;
-        }
-        if (job_.sequence % plan_.more.context_parallel != 0) {
-            add("mapping.context_parallel",
-                fmt::format("{} does not divide a sequence of {} tokens",
-                            plan_.more.context_parallel, job_.sequence));
-        }
-        if (plan_.more.sequence_parallel && tensor == 1)
-            add("mapping.sequence_parallel", "is of tensor-parallel groups, here of 1 rank");
-    }
-
-    void batch() {
-        const long per_pass = plan_.micro_batch * plan_.data_parallel;
-        if (job_.global_batch % per_pass == 0 || plan_.more.unequal_groups) return;
-        const long down = job_.global_batch / per_pass * per_pass;
-        const std::string less = down > 0 ? fmt::format("{} or ", down) : "";
-        add("global_batch",
-            fmt::format("{} sequences do not divide into micro-batches of {} on {} data-parallel "
-                        "groups; {}{} would, or mapping.unequal_groups: true",
-                        job_.global_batch, plan_.micro_batch, plan_.data_parallel, less,
-                        down + per_pass));
-    }
-
-    void layers() {
-        const long positions = position_count(job_, plan_), have = layer_count(job_.model);
-        const std::vector<long>& given = plan_.more.layers;
-        if (!given.empty()) {
-            const long sum = std::accumulate(given.begin(), given.end(), 0L);
-            if (static_cast<long>(given.size()) != positions || sum != have) {
-                add("mapping.layers",
-                    fmt::format("has {} layers in {} parts, the model has {} in {}", sum,
-                                given.size(), have, positions));
-            }
-            return;
-        }
-        // The ends may have the embedding and the head alone.
-        if (have >= positions || (positions > 2 && have >= positions - 2)) return;
-        const long parts = plan_.request(job_).positions_per_stage;
-        add(parts > 1 ? "mapping.positions_per_stage" : "mapping.pipeline_parallel",
-            fmt::format("makes {} parts of {} layers; at most {} would do", positions, have,
-                        std::max(1L, parts > 1 ? (have + 2) / plan_.pipeline_parallel : have + 2)));
-    }
-
-    void placement() {
-        TrainingPlan placed = plan_;
-        if (plan_.more.placement.kind == PlacementKind::given)
-            placed.order = plan_.more.placement.order;
-        for (const auto& [group, name] :
-             {std::pair{RankGroup::replicas, "data- and context-parallel replicas"},
-              {RankGroup::expert, "an expert group's ranks"},
-              {RankGroup::expert_tensor, "expert-tensor ranks"},
-              {RankGroup::expert_replicas, "replicas of experts"}}) {
-            if (group_ranks(placed, group) < 2 || stride_of(placed, group)) continue;
-            return add("mapping.placement",
-                       fmt::format("{} parts {} into blocks of several stages, which are not "
-                                   "equally far apart; {} would do",
-                                   to_string(placed.order), name, to_string(kFlatOrder)));
-        }
-    }
-
-    void experts() {
-        const bool any = has_experts(job_.model);
-        const ExpertsSpec& asked = job_.experts;
-        for (const auto& [key, given] :
-             {std::pair{"experts.capacity_factor", asked.capacity_factor > 0},
-              {"experts.redundant", asked.redundant > 0},
-              {"experts.node_limited", asked.node_limited}}) {
-            if (!any && given) add(key, fmt::format("is of experts; {} has none", job_.model.name));
-        }
-        if (!any && plan_.expert_parallel > 1)
-            return add("mapping.expert_parallel", "the model has no experts; 1 would do");
-        if (!any) return;
-        const long group =
-            static_cast<long>(plan_.expert_parallel) * plan_.more.expert_tensor_parallel;
-        if (plan_.stage_ranks() % group != 0 && !plan_.more.unequal_groups) {
-            return add("mapping.expert_parallel",
-                       fmt::format("{} x expert_tensor_parallel {} does not divide the {} ranks "
-                                   "of a stage; {} would",
-                                   plan_.expert_parallel, plan_.more.expert_tensor_parallel,
-                                   plan_.stage_ranks(), std::gcd(plan_.stage_ranks(), group)));
-        }
-        if (plan_.tensor_parallel > 1 && !plan_.more.sequence_parallel) {
-            add("mapping.sequence_parallel",
-                fmt::format(
-                    "is off, and a tensor-parallel group of {} takes its tokens to the experts "
-                    "divided; sequence_parallel: true would do",
-                    plan_.tensor_parallel));
-        }
-        if (job_.experts.node_limited) {
-            if (job_.model.groups_per_token >= job_.model.expert_groups)
-                add("experts.node_limited",
-                    fmt::format("needs experts in groups (n_group, topk_group); {} lets a token "
-                                "go to all of them",
-                                job_.model.name));
-            if (job_.experts.redundant > 0)
-                add("experts.node_limited",
-                    "is of experts that stay with their group; 0 redundant experts would do");
-        }
-        try {
-            (void)expert_layout(expert_step(job_, plan_, false));
-        } catch (const StepError& error) {
-            found_.push_back(error);
-        }
-    }
-
-    const TrainingJob& job_;
-    const TrainingPlan& plan_;
-    std::vector<StepError> found_;
-};
-
-}  // namespace
-
-std::vector<StepError> training_problems(const TrainingJob& job, const TrainingPlan& plan,
-                                         long ranks) {
-    return Checker(job, plan).run(ranks);
 }
 
 }  // namespace podsim

@@ -84,7 +84,18 @@ struct TrainingPlan {
 struct TrainingPosition {
     long begin = 0, end = 0;  // layers
     bool embedding = false, head = false, drafts = false;
+    // Of the layers, the first so many are computed again as recompute says; -1: all of them.
+    long again = -1;
+
+    bool makes_again(long layer) const { return again < 0 || layer < begin + again; }
+    // Of modules of multi-token prediction: Megatron-Core leaves them out of such a block.
+    bool makes_drafts_again() const { return again < 0; }
+    // Where the layers begin that keep all.
+    long keeps_from() const { return again < 0 ? end : begin + again; }
 };
+
+// One layer of a position by itself.
+TrainingPosition layer_of(const TrainingPosition& position, long layer);
 
 // Parts of the model in their order. Layers that do not divide: those in the middle get one more
 // than the first and the last, which have the embedding and the head beside them.
@@ -93,9 +104,12 @@ std::vector<TrainingPosition> positions_of(const TrainingJob& job, const Trainin
 // Equal text: equal work.
 std::string work_of(const TrainingJob& job, const TrainingPosition& position);
 
-// All that is wrong with a plan on so many ranks, with the nearest value that works.
+// All that is wrong with a plan on so many ranks, with the nearest value that works: one with which
+// nothing is wrong any more, if there is any. To look for it takes the time of hundreds of plans; a
+// search that only asks whether a plan can run leaves it out.
+enum class NearestValues { named, left_out };
 std::vector<StepError> training_problems(const TrainingJob& job, const TrainingPlan& plan,
-                                         long ranks);
+                                         long ranks, NearestValues nearest = NearestValues::named);
 
 // Parameters of one rank that holds a part of the model, copies of experts counted.
 HeldParameters held_by(const TrainingJob& job, const TrainingPlan& plan,

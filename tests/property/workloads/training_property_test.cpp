@@ -3,6 +3,8 @@
 #include <rapidcheck.h>
 
 #include <cmath>
+#include <regex>
+#include <string>
 
 #include "tests/unit/workloads/training_jobs.hpp"
 #include "workloads/training_need.hpp"
@@ -129,6 +131,100 @@ TEST(TrainingMemory, MostOverTimeIsTheNeed) {
             }
             RC_ASSERT(std::abs(most / need.need.total() - 1) < 1e-9);
         }
+    }));
+}
+
+// What a problem names is put in: "4 would", "expert_parallel 4 would", "2 with data_parallel 8
+// would", "48 or 64 would".
+void put_in(const StepError& problem, TrainingJob& job, TrainingPlan& plan) {
+    static const std::regex would(
+        R"(; (?:([a-z_]+):? )?([0-9]+|true|false)(?: with data_parallel ([0-9]+))?.* would)");
+    std::smatch found;
+    RC_ASSERT(std::regex_search(problem.reason, found, would));
+    std::string key = found[1].str();
+    if (key.empty()) key = problem.key.substr(problem.key.find('.') + 1);
+    const std::string value = found[2].str();
+    const auto set = [&](const std::string& name, int& degree) {
+        if (key == name) degree = std::stoi(value);
+    };
+    set("tensor_parallel", plan.tensor_parallel);
+    set("pipeline_parallel", plan.pipeline_parallel);
+    set("data_parallel", plan.data_parallel);
+    set("context_parallel", plan.more.context_parallel);
+    set("expert_parallel", plan.expert_parallel);
+    set("expert_tensor_parallel", plan.more.expert_tensor_parallel);
+    set("positions_per_stage", plan.more.positions_per_stage);
+    if (key == "global_batch") job.global_batch = std::stol(value);
+    if (key == "sequence_parallel") plan.more.sequence_parallel = value == "true";
+    if (found[3].matched) plan.data_parallel = std::stoi(found[3].str());
+}
+
+// Of a plan that runs one degree is made wrong: with the value that the problem at that degree
+// names, or the problem of all degrees together, nothing is wrong any more.
+TEST(TrainingProblems, WhatIsNamedWorks) {
+    EXPECT_TRUE(rc::check([] {
+        TrainingJob job = small_moe();
+        job.global_batch = 96;
+        TrainingPlan plan = any_plan();
+        plan.recompute = RecomputePolicy::none;
+        plan.zero_stage = 1;
+        plan.more.sequence_parallel = true;
+        plan.tensor_parallel = *rc::gen::element(2, 4);
+        plan.micro_batch = 1;
+        plan.expert_parallel = *rc::gen::element(1, 2, 4);
+        const long ranks = plan.ranks();
+        RC_PRE(training_problems(job, plan, ranks).empty());
+        int* const degree = *rc::gen::element(
+            &plan.tensor_parallel, &plan.pipeline_parallel, &plan.data_parallel,
+            &plan.more.context_parallel, &plan.expert_parallel, &plan.more.expert_tensor_parallel);
+        *degree = *rc::gen::inRange(1, 20);
+        const auto problems = training_problems(job, plan, ranks);
+        RC_PRE(!problems.empty());
+        put_in(problems.front(), job, plan);
+        const auto left = training_problems(job, plan, ranks);
+        for (const StepError& one : left) RC_LOG(one.key + ": " + one.reason);
+        RC_ASSERT(left.empty());
+    }));
+}
+
+// The same of a batch for groups that need not be alike.
+TEST(TrainingProblems, BatchesThatAreNamedForUnequalGroupsWork) {
+    EXPECT_TRUE(rc::check([] {
+        TrainingJob job = any_job();
+        TrainingPlan plan;
+        plan.more.unequal_groups = true;
+        plan.data_parallel = *rc::gen::inRange(1, 13);
+        plan.pipeline_parallel = *rc::gen::element(1, 2, 4);
+        plan.micro_batch = *rc::gen::element(1L, 3L);
+        plan.schedule =
+            *rc::gen::element(ScheduleKind::one_forward_one_backward, ScheduleKind::dual_pipe);
+        if (job.model.layers.front().experts) plan.expert_parallel = *rc::gen::element(1, 2, 4);
+        job.global_batch = 24L * plan.data_parallel * plan.micro_batch;
+        RC_PRE(training_problems(job, plan, plan.ranks()).empty());
+        job.global_batch = *rc::gen::inRange(1L, 200L);
+        const auto problems = training_problems(job, plan, plan.ranks());
+        RC_PRE(!problems.empty());
+        RC_LOG(problems.front().key + ": " + problems.front().reason);
+        put_in(problems.front(), job, plan);
+        RC_ASSERT(training_problems(job, plan, plan.ranks()).empty());
+    }));
+}
+
+// The same of a batch and a schedule.
+TEST(TrainingProblems, BatchesThatAreNamedWork) {
+    EXPECT_TRUE(rc::check([] {
+        TrainingJob job = small_gpt();
+        TrainingPlan plan;
+        plan.pipeline_parallel = *rc::gen::element(2, 4);
+        plan.data_parallel = *rc::gen::element(1, 2, 3);
+        plan.schedule =
+            (*rc::gen::elementOf(names_of(static_cast<const ScheduleKind*>(nullptr)))).second;
+        if (plan.schedule == ScheduleKind::interleaved) plan.more.positions_per_stage = 2;
+        job.global_batch = *rc::gen::inRange(1, 60);
+        const auto problems = training_problems(job, plan, plan.ranks());
+        RC_PRE(!problems.empty());
+        put_in(problems.front(), job, plan);
+        RC_ASSERT(training_problems(job, plan, plan.ranks()).empty());
     }));
 }
 

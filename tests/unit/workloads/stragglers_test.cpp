@@ -93,11 +93,29 @@ TEST(Stragglers, SlowNowAndThenByHand) {
     const TrainingRunSpec spec = run_with(1.0 / 7200, 1800, 300);
     EXPECT_NEAR(slowed_by(spec.slow), 1.05463 / (1 - 300.0 / 7200), 1e-4);
     const TrainingRun run = expected_run(spec);
-    EXPECT_NEAR(run.wall.value(), 1e6 * (slowed_by(spec.slow) + 0.01), 1);
+    // Units turn slow during checkpoints too, 10 s each 1,000.
+    EXPECT_NEAR(run.wall.value(), 1e6 * (slowed_by(spec.slow) + 0.01 / (1 - 300.0 / 7200)), 1);
     EXPECT_NEAR(
         (run.work + run.checkpoints + run.slowed + run.lost + run.restarts + run.waiting).value(),
         run.wall.value(), 1e-3);
     EXPECT_DOUBLE_EQ(slowed_by(SlowUnits{}), 1);
+}
+
+// A unit turns slow every 1,000 s and its replacement stops the job for 800: four fifths of all
+// time, whatever runs meanwhile; k of mean 0.6 while it works, 1 / (0.54881 + 0.32929 / 1.3 +
+// 0.12190 / 1.35) = 1.12057, so that a second of work takes 1.12057 / (1 - 0.8) = 5.603.
+TEST(Stragglers, NearTheLimit) {
+    TrainingRunSpec spec = run_with(1e-3, 600, 800);
+    EXPECT_NEAR(slowed_by(spec.slow), 5.603, 0.001);
+    EXPECT_NEAR(expected_run(spec).goodput, 1 / (5.603 + 0.01 / 0.2), 1e-4);
+    EXPECT_NEAR(mean_wall(spec, 20) / expected_run(spec).wall.value(), 1, 0.015);
+    // Units that turn slow while the job is down are replaced before it works again.
+    spec = run_with(1e-3, 600, 500);
+    spec.failures = {{"chip", 1000, Seconds(1000 * 7200.0), Seconds(0.0), true}};
+    spec.restart = Seconds(3600);
+    EXPECT_NEAR(mean_wall(spec, 100) / expected_run(spec).wall.value(), 1, 0.02);
+    spec.restart = Seconds(300);
+    EXPECT_NEAR(mean_wall(spec, 100) / expected_run(spec).wall.value(), 1, 0.02);
 }
 
 TEST(Stragglers, SingleEventsMeetTheClosedForm) {

@@ -138,6 +138,22 @@ TEST(TrainingRun, ChipsUnderRepair) {
 }
 
 // 1e5 steps of 10 s and an evaluation of 600 s every 100 of them: 1e6 of 1.6e6 s are training.
+// Erlang: a failure every 2 h, a repair of a day, a = 12; with one spare two units may be away,
+// B = (144 / 2) / (1 + 12 + 72) = 72 / 85, and the job waits 72 / 13 of the time that it does not.
+TEST(TrainingRun, WaitsForSparesAreErlangs) {
+    TrainingRunSpec spec = spec_of(7200, 1800, 10, 600);
+    spec.steps = 3e5;
+    spec.failures.front().repair = Seconds(day);
+    spec.spares = 1;
+    const TrainingRun one = expected_run(spec);
+    EXPECT_NEAR(one.waiting / (one.wall - one.waiting), 72.0 / 13, 1e-9);
+    EXPECT_NEAR(one.waiting.value(), one.interruptions * 7200 * 72 / 13, 1);
+    for (const long spares : {0L, 4L, 10L, 16L}) {
+        spec.spares = spares;
+        EXPECT_NEAR(mean_wall(spec, 60) / expected_run(spec).wall.value(), 1, 0.02) << spares;
+    }
+}
+
 TEST(TrainingRun, EvaluationsAreNoTraining) {
     TrainingRunSpec spec = spec_of(0, 1e9, 0, 0);
     spec.evaluate_every = 100;

@@ -45,6 +45,68 @@ std::string problem(const TrainingJob& job, const TrainingPlan& plan, long ranks
     return found.empty() ? "" : found.front().key + ": " + found.front().reason;
 }
 
+// The value that is named is the nearest with which nothing is wrong, and stands at its key.
+TEST(TrainingProblems, TheNearestValueThatWorks) {
+    const TrainingJob job = small_moe();
+    TrainingPlan plan;
+    plan.data_parallel = 16;
+    plan.expert_parallel = 5;
+    // 4 and 8 divide 16 ranks and 8 experts; 1 and 2 do too and are further away.
+    EXPECT_EQ(problem(job, plan, 16),
+              "mapping.expert_parallel: 5 x expert_tensor_parallel 1 does not divide the 16 ranks "
+              "of a stage; 4 would");
+    // 16 divides the ranks and not the experts.
+    plan.expert_parallel = 16;
+    EXPECT_EQ(problem(job, plan, 16),
+              "mapping.expert_parallel: 16 ranks do not divide 8 routed experts; 8 would, or "
+              "experts.redundant 8");
+    TrainingJob filled = job;
+    filled.experts.redundant = 8;
+    EXPECT_EQ(problem(filled, plan, 16), "");
+    // No number of ranks for experts mends a width of three.
+    plan.expert_parallel = 4;
+    plan.more.expert_tensor_parallel = 3;
+    EXPECT_EQ(problem(job, plan, 16),
+              "mapping.expert_tensor_parallel: 3 x expert_parallel 4 does not divide the 16 ranks "
+              "of a stage; 2 would");
+    plan.more.expert_tensor_parallel = 8;
+    EXPECT_EQ(problem(job, plan, 16),
+              "mapping.expert_parallel: 4 x expert_tensor_parallel 8 does not divide the 16 ranks "
+              "of a stage; 2 would, or expert_tensor_parallel 4");
+    plan = stages(4);
+    plan.data_parallel = 4;
+    plan.tensor_parallel = 3;
+    plan.more.sequence_parallel = true;
+    EXPECT_EQ(training_problems(job, plan, 16).back().reason,
+              "3 does not divide 16 heads; 2 with data_parallel 2 would");
+    // Of what multiplies to the ranks: all that alone would.
+    TrainingPlan fewer = stages(2);
+    fewer.data_parallel = 4;
+    EXPECT_THAT(problem(small_gpt(), fewer, 16),
+                HasSubstr("; data_parallel 8 would, or pipeline_parallel 4, or tensor_parallel 2, "
+                          "or context_parallel 2"));
+    // A schedule that cannot run the micro-batches: the nearest batches that it can.
+    TrainingPlan both = stages(4);
+    both.schedule = ScheduleKind::dual_pipe;
+    TrainingJob few = small_gpt();
+    few.global_batch = 7;
+    EXPECT_THAT(problem(few, both, 4), HasSubstr("global_batch 8 would"));
+    few.global_batch = 13;
+    EXPECT_THAT(problem(few, both, 4), HasSubstr("global_batch 12 or 14 would"));
+    TrainingPlan apart = stages(4);
+    apart.schedule = ScheduleKind::zero_bubble_v;
+    apart.more.positions_per_stage = 1;
+    EXPECT_EQ(problem(small_gpt(), apart, 4),
+              "mapping.positions_per_stage: 1, and zb-v has 2 of the model a stage; 2 would, or "
+              "leave it away");
+    TrainingPlan uneven = stages(4);
+    uneven.more.layers = {1, 2, 3};
+    EXPECT_THAT(problem(small_gpt(), uneven, 4), HasSubstr("[2, 2, 2, 2] would"));
+    EXPECT_TRUE(training_problems(small_gpt(), uneven, 4, NearestValues::left_out)
+                    .front()
+                    .reason.ends_with("in 4"));
+}
+
 TEST(TrainingProblems, EachIsSaidWithWhatWouldDo) {
     const TrainingJob job = small_gpt();
     TrainingPlan plan = stages(4);
@@ -54,7 +116,8 @@ TEST(TrainingProblems, EachIsSaidWithWhatWouldDo) {
     plan.data_parallel = 3;
     EXPECT_THAT(problem(job, plan, 12), HasSubstr("63 or 66 would"));
     plan = stages(12);
-    EXPECT_THAT(problem(job, plan, 12), HasSubstr("at most 10 would do"));
+    EXPECT_THAT(problem(job, plan, 12),
+                HasSubstr("at most 10 would do; 6 with data_parallel 2 would"));
     TrainingJob wide = job;
     wide.scaling = NarrowScaling::micro;
     EXPECT_EQ(problem(wide, stages(4), 4),
