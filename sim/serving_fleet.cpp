@@ -141,6 +141,7 @@ ServingPool ServingFleet::pool_of(std::size_t index, const RunOptions& options) 
     pool.tokens_per_step = workload.speculation.tokens_per_step();
     pool.query_tokens = 1 + workload.speculation.draft_tokens;
     pool.link = link_of(replica);
+    pool.fetches_in_step = replica.engine && replica.engine->prefix_fetch;
     if (replica.chip.host_link) {
         const BytesPerSecond host = replica.chip.host_link->bandwidth.value *
                                     (1.0 / static_cast<double>(replica.chip.ranks));
@@ -372,8 +373,11 @@ void ServingFleet::check() {
                         "work take {} ({})",
                         to_string(Bytes(capacity.capacity)), to_string(Bytes(capacity.total())),
                         largest),
-            "more chips a replica (chips, or fewer replicas), tensor_parallel, fewer "
-            "max_num_batched_tokens, smaller formats"));
+            std::string(replica.pool.experts.offload.is_used()
+                            ? "a smaller experts.offload.resident, "
+                            : "") +
+                "more chips a replica (chips, or fewer replicas), tensor_parallel, fewer "
+                "max_num_batched_tokens, smaller formats"));
     }
     if (!problems.empty()) throw InputError(std::move(problems));
     require_objective();

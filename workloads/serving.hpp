@@ -111,6 +111,9 @@ struct ServingPool {
     long kv_blocks = 0;  // of a replica
     std::vector<CacheTierSpec> tiers;  // below the chips' memory, for prefixes; in named blocks
     std::optional<SharedPath> shared;  // to the tiers that replicas share, below these
+    // The step that needs a prefix waits until it has come up, and all in it; else its prompt
+    // alone.
+    bool fetches_in_step = false;
     double tokens_per_step = 1;  // that a decoding sequence gains: above 1 with accepted drafts
     long query_tokens = 1;       // that it brings into a step: one and its drafts
     StepTime step_time;
@@ -231,7 +234,8 @@ struct ServingOutcome {
 };
 
 // Runs a stream to its end. Throws std::invalid_argument for a case that cannot run: no pool for
-// prompts, prefill without decode, no blocks.
+// prompts, prefill without decode, no blocks; std::domain_error where failures end one request so
+// often that it would run for ever.
 ServingOutcome simulate_serving(const ServingCase& serving, RequestStream& requests);
 
 }  // namespace podsim

@@ -191,7 +191,7 @@ bool Replica::is_empty() const {
 
 void Replica::stop() {
     down_ = true;
-    moving_seconds_ = 0;
+    moving_seconds_ = there_ = 0;
     store_ = empty_store();
 }
 
@@ -214,7 +214,7 @@ void Replica::lose_all() {
     while (!decoding_.empty()) preempt(std::get<2>(*decoding_.begin()));
     while (!prefilling_.empty()) preempt(prefilling_.back());
     sums_.preemptions = before;
-    moving_seconds_ = 0;
+    moving_seconds_ = there_ = 0;
     const std::vector<std::size_t> slots = waiting_slots();
     for (const std::size_t slot : loading_) let_go(live(slot));
     loading_.clear();

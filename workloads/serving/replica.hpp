@@ -128,7 +128,8 @@ class Replica {
     long available() const { return store_.pages_for(used_); }
     Seconds now() const { return to_seconds(calendar_.now()); }
     std::size_t group_of(const Live& one) const;
-    void bring_up(std::size_t slot, const PrefixPin& pinned);
+    bool bring_up(std::size_t slot, const PrefixPin& pinned);
+    double wait_for_caches();
     void came_up(std::size_t slot, std::uint64_t load);
     void count_tiers(const Live& one);
     void take(long blocks);
@@ -199,6 +200,7 @@ class Replica {
     double placed_at_ = -1;      // seconds: the experts, -1 before the first step
     double moving_seconds_ = 0;  // of caches that are swapped, that the next step pays
     double tiers_free_ = 0;      // seconds: when the way up from its own tiers is
+    double there_ = 0;           // seconds: when what the next step waits for has come up
     std::uint64_t loads_ = 0;
     PoolOutcome sums_;
     Windows busy_, blocks_;

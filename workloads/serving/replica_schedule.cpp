@@ -58,8 +58,10 @@ void Replica::preempt(std::size_t slot) {
 }
 
 // A prompt whose prefix lies below, or with all replicas, waits until it has come up, and others go
-// on. What a replica has in tiers of its own comes up one prompt after the other.
-void Replica::bring_up(std::size_t slot, const PrefixPin& pinned) {
+// on; or the step does that reads it. What a replica has in tiers of its own comes up one prompt
+// after the other. Whether the prompt is put aside.
+bool Replica::bring_up(std::size_t slot, const PrefixPin& pinned) {
+    if (pinned.from_tiers + pinned.from_shared == 0) return false;
     Live& one = live(slot);
     one.from_tiers += pinned.from_tiers;
     one.from_shared += pinned.from_shared;
@@ -68,12 +70,23 @@ void Replica::bring_up(std::size_t slot, const PrefixPin& pinned) {
         tiers_free_ = std::max(now().value(), tiers_free_) + pinned.load.value();
         there = std::max(there, tiers_free_);
     }
+    if (pool_.fetches_in_step) {
+        there_ = std::max(there_, there);
+        return false;
+    }
     one.looked_up = true;
     one.load = ++loads_;
     waiting_.erase(waiting_.begin());
     loading_.insert(slot);
     calendar_.at(std::max(calendar_.now(), to_picoseconds(Seconds(there))), EventClass::arrival,
                  [this, slot, load = one.load] { came_up(slot, load); });
+    return true;
+}
+
+// Before the next step begins: for what is swapped, and for what comes up for it, seconds.
+double Replica::wait_for_caches() {
+    const double fetched = std::max(0.0, std::exchange(there_, 0.0) - now().value());
+    return std::exchange(moving_seconds_, 0.0) + fetched;
 }
 
 // Unless it was lost or gave up meanwhile.
@@ -153,10 +166,7 @@ std::vector<Replica::Chunk> Replica::choose_chunks(long budget) {
             const auto pinned = store_.pin(one.request, found, group, now());
             one.reused = pinned ? found : 0;
             one.computed = one.reused * store_.block_tokens();
-            if (pinned && pinned->from_tiers + pinned->from_shared > 0) {
-                bring_up(slot, *pinned);
-                continue;
-            }
+            if (pinned && bring_up(slot, *pinned)) continue;
         }
         const long room = left[group];
         const long tokens =
@@ -262,7 +272,7 @@ void Replica::plan_mixed(std::vector<Chunk> chunks, bool with_decodes) {
     step_.condition = condition_;
     step_.steps = 1;
     step_.load = load;
-    step_.extra = std::exchange(moving_seconds_, 0.0);
+    step_.extra = wait_for_caches();
     step_.first = time_of(load).value();
     step_.slope = 0;
     step_.chunks = std::move(chunks);
@@ -292,7 +302,7 @@ void Replica::plan_stretch() {
     load.moved = moved(0);
     step_.begin = calendar_.now();
     step_.condition = condition_;
-    step_.extra = std::exchange(moving_seconds_, 0.0);
+    step_.extra = wait_for_caches();
     step_.first = time_of(load).value();
     step_.slope = 0;
     // Not beyond the next placing, nor a tenth of the drift's time.

@@ -194,30 +194,33 @@ TEST(SharedStore, NothingIsReadThatWasNotWritten) {
 }
 
 // A conversation that a host keeps: 48 tokens over 1 MB/s come up in 48 ms, while another one
-// decodes a token a millisecond. Who waits for the cache waits alone: without it the prompt would
-// be read in 98 ms, of which the other one would see all.
+// decodes a token a millisecond. Who waits for the cache waits alone, unless the engine fetches in
+// its step.
 TEST(SharedStore, WhoWaitsForACacheHoldsNobodyUp) {
-    ServingCase serving =
-        one_pool([](const StepLoad& load) { return Seconds(1e-3 + 1e-3 * load.prefill_tokens); });
-    serving.kv_per_token = Bytes(1000);
-    serving.pools[0].kv_blocks = 20;
-    serving.pools[0].tiers = {tier_of(100, 1e6)};
-    // The first prompt's three blocks give way to the second's twenty.
-    RequestStream stream =
-        listed({{0.0, 50, 1}, {1.0, 310, 1}, {2.0, 9, 100}, {2.0205, 50, 1}}, 16, [](long i) {
-            if (i == 1) {
-                Names names(19);
-                std::iota(names.begin(), names.end(), 100);
-                return names;
-            }
-            return i == 2 ? Names{} : Names{1, 2, 3};
-        });
-    const ServingOutcome out = simulate_serving(serving, stream);
-    EXPECT_EQ(out.pools[0].tier_tokens, 48);
-    // The third one writes 99 tokens in as many steps of 1 ms, one of which reads two tokens.
-    EXPECT_NEAR(out.span, 2.0 + 0.010 + 99 * 0.001 + 0.002, 1e-9);
-    // The fourth: until the end of the step under way, 48 ms, which end with a step, and 3 ms.
-    EXPECT_NEAR(out.time_to_first_token.mean, (0.051 + 0.311 + 0.010 + 0.0515) / 4, 1e-6);
+    for (const bool in_step : {false, true}) {
+        ServingCase serving = one_pool(
+            [](const StepLoad& load) { return Seconds(1e-3 + 1e-3 * load.prefill_tokens); });
+        serving.kv_per_token = Bytes(1000);
+        serving.pools[0].kv_blocks = 20;
+        serving.pools[0].tiers = {tier_of(100, 1e6)};
+        serving.pools[0].fetches_in_step = in_step;
+        // The first prompt's three blocks give way to the second's twenty.
+        RequestStream stream =
+            listed({{0.0, 50, 1}, {1.0, 310, 1}, {2.0, 9, 100}, {2.0205, 50, 1}}, 16, [](long i) {
+                if (i == 1) {
+                    Names names(19);
+                    std::iota(names.begin(), names.end(), 100);
+                    return names;
+                }
+                return i == 2 ? Names{} : Names{1, 2, 3};
+            });
+        const ServingOutcome out = simulate_serving(serving, stream);
+        EXPECT_EQ(out.pools[0].tier_tokens, 48);
+        // The third one writes 99 tokens in as many steps of 1 ms, one of which reads two tokens.
+        EXPECT_NEAR(out.span, 2.0 + 0.010 + 99 * 0.001 + 0.002 + (in_step ? 0.048 : 0), 1e-9);
+        // The fourth: until the end of the step under way, 48 ms, which end with a step, and 3 ms.
+        EXPECT_NEAR(out.time_to_first_token.mean, (0.051 + 0.311 + 0.010 + 0.0515) / 4, 1e-6);
+    }
 }
 
 }  // namespace
