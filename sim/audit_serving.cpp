@@ -192,7 +192,9 @@ void readers_law(const AlternativeResult& result, const Json& configuration, std
     const char* law = "prompts take at least what the data sheet allows";
     const ServedTraffic& served = *result.served;
     const ServedPool& pool = served.pools[index];
-    const double prompts = static_cast<double>(served.arrived - served.rejected);
+    // Each time that one is begun counts as a prompt of its own.
+    const auto prompts =
+        static_cast<double>(served.arrived - served.rejected + served.retried + pool.preemptions);
     const double mean = prompts > 0 ? std::floor(pool.prefill_tokens / prompts) : 0;
     if (!(mean >= 1)) return findings.not_checked(law, pool.name + ": no prompt was read");
     Json changed = replica_configuration(configuration, result.name, index, pool);

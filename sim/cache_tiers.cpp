@@ -8,6 +8,7 @@
 
 #include "base/names.hpp"
 #include "sim/expert_host.hpp"
+#include "sim/host_charge.hpp"
 #include "sim/pool_links.hpp"
 
 namespace podsim {
@@ -69,12 +70,17 @@ class OwnTiers {
 
     void check() {
         const std::vector<CacheTierSetting> tiers = tiers_of(experiment_, replica_, false);
+        bool on_hosts = false;
         for (const TierPlace place : {TierPlace::host, TierPlace::drives, TierPlace::pool}) {
             std::vector<CacheTierSetting> here;
             for (const CacheTierSetting& tier : tiers)
                 if (tier_place(tier) == place) here.push_back(tier);
-            if (!here.empty()) check(here, place_of(place));
+            if (here.empty()) continue;
+            check(here, place_of(place));
+            if (place != TierPlace::pool) on_hosts = true;
         }
+        const auto unpaid = unpaid_hosts(replica_);
+        if (on_hosts && unpaid) notes_.push_back(*unpaid);
     }
 
   private:

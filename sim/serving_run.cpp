@@ -159,7 +159,10 @@ void add_warnings(AlternativeResult& result, const ServingOutcome& out, ServingF
                 result.warnings.push_back(warning);
         }
     }
-    for (const std::string& note : fleet.tier_notes()) result.warnings.push_back(note);
+    for (const std::string& note : fleet.tier_notes())
+        if (std::find(result.warnings.begin(), result.warnings.end(), note) ==
+            result.warnings.end())
+            result.warnings.push_back(note);
     if (out.stopped)
         result.warnings.push_back(
             fmt::format("partial: ended by a signal after {} of simulated time, {} requests on "

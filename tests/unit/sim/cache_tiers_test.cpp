@@ -156,6 +156,17 @@ TEST(OwnTiers, HostsHaveSoMuchRoomAndRate) {
                 HasSubstr("bandwidth: 800 GB/s"));
 }
 
+// Twelve of the sixteen chips of two hosts: the others are kept from everybody, which is said.
+TEST(OwnTiers, SayWhoHasHostsToHimself) {
+    Node experiment = with(two_hosts("{name: host, capacity: 1 TB, bandwidth: 10 GB/s}"),
+                           "workload.model", "llama-3.1-8b");
+    experiment = with(std::move(experiment), "alternatives.A.chips", "12");
+    experiment = with(std::move(experiment), "alternatives.A.mapping", "{tensor_parallel: 4}");
+    EXPECT_THAT(run_with(experiment).warnings, Contains(HasSubstr("12 chips have the memory")));
+    const Node whole = with(experiment, "alternatives.A.charge", "whole_hosts");
+    EXPECT_THAT(run_with(whole).warnings, ::testing::Not(Contains(HasSubstr("have the memory"))));
+}
+
 TEST(OwnTiers, AreTakenOnTrustWhereNoRecordKnows) {
     Catalog unknown = test_catalog();
     const AlternativeResult result =
