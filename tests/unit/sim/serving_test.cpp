@@ -397,9 +397,10 @@ TEST(ServingAudit, ReadersThatShareAPromptAreHeldToTheirPeak) {
     for (const char* mapping : {"{data_parallel: 32, expert_parallel: 32}",
                                 "{context_parallel: 4, data_parallel: 8, expert_parallel: 32}"}) {
         Catalog catalog = test_catalog();
-        const Result result = run_experiment(
-            with(pools_experiment(), "alternatives.A.pools.readers.mapping", mapping), catalog,
-            quick());
+        const Node readers =
+            with(with(pools_experiment(), "alternatives.A.pools.readers.mapping", mapping),
+                 "alternatives.A.pools.readers.collectives", "nominal");
+        const Result result = run_experiment(readers, catalog, quick());
         AlternativeResult bent = result.alternatives.front();
         EXPECT_THAT(broken_laws(bent), ::testing::IsEmpty()) << mapping;
         bent.served->pools[0].busy_seconds /= 100;
