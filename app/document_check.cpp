@@ -1,9 +1,13 @@
 #include "app/document_check.hpp"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <stdexcept>
 
 #include "app/comparison.hpp"
@@ -211,6 +215,36 @@ std::string kind_of(const std::string& path, const Catalog& catalog, std::size_t
 
 }  // namespace
 
+namespace {
+
+// A result as it stands in its file; nothing where that holds none.
+std::optional<Result> stored_result(const std::string& path) {
+    std::ifstream file(path);
+    const auto json = nlohmann::ordered_json::parse(file, nullptr, false);
+    if (!json.is_object() || !json.contains("alternatives")) return {};
+    try {
+        return read_result(json);
+    } catch (const std::runtime_error& error) {
+        throw InputError({path, 0, 0}, "", error.what(), "a result.json as podsim run writes it");
+    }
+}
+
+// What a result of an earlier version says nothing of.
+void note_what_it_lacks(const std::string& path, std::vector<Diagnostic>& notes) {
+    const auto result = stored_result(path);
+    if (!result) return;
+    for (const AlternativeResult& one : result->alternatives) {
+        if (!one.served || one.served->lacks.empty()) continue;
+        notes.push_back({{path, 0, 0},
+                         "alternatives." + one.name + ".served",
+                         fmt::format("written by an earlier version, which said nothing of {}",
+                                     fmt::join(one.served->lacks, ", ")),
+                         "run it again from itself: podsim run " + path});
+    }
+}
+
+}  // namespace
+
 std::string kind_of_file(const std::string& path, const Catalog& catalog) {
     return kind_of(path, catalog, 0);
 }
@@ -238,7 +272,9 @@ std::vector<Diagnostic> check_file(const std::string& path, const Catalog& catal
     Catalog own = catalog;
     if (kind == "experiment" || kind == "result") {
         const Experiment experiment = load_experiment(path, own, {path, 0, 0});
-        return check_experiment(experiment.document, own);
+        std::vector<Diagnostic> odd = check_experiment(experiment.document, own);
+        if (kind == "result") note_what_it_lacks(path, odd);
+        return odd;
     }
     Node document = own.load(kind, path, {path, 0, 0}, "");
     if (!as.empty()) read_as(document, as);
@@ -247,18 +283,11 @@ std::vector<Diagnostic> check_file(const std::string& path, const Catalog& catal
 
 std::vector<std::string> broken_laws(const std::string& path, const Catalog& catalog) {
     if (kind_of_file(path, catalog) != "result") return {};
-    std::ifstream file(path);
-    const auto json = nlohmann::ordered_json::parse(file, nullptr, false);
-    if (!json.is_object() || !json.contains("alternatives")) return {};
-    try {
-        Result result = read_result(json);
-        for (AlternativeResult& alternative : result.alternatives) {
-            alternative.audit = audit(alternative, result.kind, result.configuration);
-        }
-        return audit_breaches(result);
-    } catch (const std::runtime_error& error) {
-        throw InputError({path, 0, 0}, "", error.what(), "a result.json as podsim run writes it");
-    }
+    auto result = stored_result(path);
+    if (!result) return {};
+    for (AlternativeResult& alternative : result->alternatives)
+        alternative.audit = audit(alternative, result->kind, result->configuration);
+    return audit_breaches(*result);
 }
 
 }  // namespace podsim

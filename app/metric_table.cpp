@@ -210,6 +210,8 @@ const std::vector<MetricInfo>& metric_table() {
          "over prompt tokens looked up"},
         {"prefix_hit_rate_of_tiers", "of them from cache tiers", "share", "memory",
          "tokens that came up from below the chips' memory, over prompt tokens looked up"},
+        {"prefix_hit_rate_of_shared_tiers", "of them from shared tiers", "share", "memory",
+         "tokens that came up from memory that replicas share, over prompt tokens looked up"},
         {"experts_resident", "experts in the chips' memory", "share", "memory",
          "of a rank's routed experts, where the others lie with its host"},
         {"experts_found", "experts found there", "share", "memory",
@@ -253,6 +255,9 @@ const std::vector<MetricInfo>& metric_table() {
          "the whole bill over prompt and output tokens"},
         {"usd_per_million_tokens_of_idle_time", "of it idle time", "USD/Mtok", "cost",
          "what engines cost while they run no step, over prompt and output tokens"},
+        {"usd_per_million_tokens_of_idle_chips", "of it idle chips of hosts", "USD/Mtok", "cost",
+         "chips that stand on hosts used in part (charge: whole_hosts), over prompt and output "
+         "tokens"},
         {"usd_per_million_tokens_of_cache_tiers", "of it cache tiers", "USD/Mtok", "cost",
          "what memory and drives below the chips cost that keep sessions, over prompt and output "
          "tokens"},

@@ -184,6 +184,38 @@ void steps_of_both(const std::string& alternative, const Json& configuration, co
                     work_text(least)));
 }
 
+// Who reads prompts alone: each prompt takes at least its products and its attention to itself on
+// all ranks, at the peak of the data sheet. That is convex in its tokens, so the mean prompt,
+// without what it finds cached, bounds them all; ranks that share a prompt have a part of it each.
+void readers_law(const AlternativeResult& result, const Json& configuration, std::size_t index,
+                 AuditFindings& findings) {
+    const char* law = "prompts take at least what the data sheet allows";
+    const ServedTraffic& served = *result.served;
+    const ServedPool& pool = served.pools[index];
+    // Each time that one is begun counts as a prompt of its own.
+    const auto prompts =
+        static_cast<double>(served.arrived - served.rejected + served.retried + pool.preemptions);
+    const double mean = prompts > 0 ? std::floor(pool.prefill_tokens / prompts) : 0;
+    if (!(mean >= 1)) return findings.not_checked(law, pool.name + ": no prompt was read");
+    Json changed = replica_configuration(configuration, result.name, index, pool);
+    changed["experiment"]["workload"] = {
+        {"kind", "prefill"},
+        {"model", configuration.at("experiment").at("workload").at("model")},
+        {"prompt", fmt::format("{:.0f} tokens", mean)},
+        {"batch_per_group", "1"}};
+    const AuditFacts facts = read_audit_facts(changed, result.name, "prefill");
+    if (!facts.step || !facts.step->model)
+        return findings.not_checked(law, pool.name + ": a family without closed forms");
+    const double flops = closed_form(facts, *facts.step->model, 1).matrix_flops,
+                 peak = facts.hardware.fastest_matrix_peak() * facts.chips,
+                 floor = prompts * flops / peak;
+    findings.check(
+        law, pool.busy_seconds >= floor * (1 - 1e-3),
+        fmt::format("{}: {} of engines for {:.0f} prompts of {:.0f} tokens, the "
+                    "roofline is {}",
+                    pool.name, time_text(pool.busy_seconds), prompts, mean, time_text(floor)));
+}
+
 void pool_laws(const AlternativeResult& result, const Json& configuration, std::size_t index,
                AuditFindings& findings) {
     const ServedPool& pool = result.served->pools[index];
@@ -225,6 +257,7 @@ void pool_laws(const AlternativeResult& result, const Json& configuration, std::
                              last, findings);
     }
     if (pool.role == "ffn") return;  // looked at with the attention pool
+    if (pool.role == "prefill") return readers_law(result, configuration, index, findings);
     if (!facts.step || !facts.step->model || !(pool.decode_steps > 0)) {
         findings.not_checked(law, pool.name + ": a family without closed forms, or no step");
         return;
@@ -238,6 +271,84 @@ void pool_laws(const AlternativeResult& result, const Json& configuration, std::
                                "roofline is {}",
                                pool.name, time_text(mean), pool.mean_batch, pool.mean_context,
                                time_text(floor)));
+}
+
+// Shared tiers as the configuration has them, of the pool at this place or of the workload.
+const Json* tier_list(const Json& configuration, const std::string& alternative,
+                      std::size_t index) {
+    const auto list_of = [](const Json& owner) -> const Json* {
+        if (!owner.is_object() || !owner.contains("scheduler")) return nullptr;
+        const Json& scheduler = owner["scheduler"];
+        return scheduler.is_object() && scheduler.contains("cache_tiers")
+                   ? &scheduler["cache_tiers"]
+                   : nullptr;
+    };
+    const Json& experiment = configuration.at("experiment");
+    for (const Json& one : experiment.at("alternatives")) {
+        if (one.at("name").get<std::string>() != alternative) continue;
+        const Json* own = list_of(one.contains("pools") ? one["pools"].at(index) : one);
+        return own != nullptr ? own : list_of(experiment.at("workload"));
+    }
+    return nullptr;
+}
+
+// Nothing is read that was not written, nor faster than the memory is, nor kept where there is no
+// room; a prompt is written by who reads it and by who ends it, at most.
+void shared_tiers_hold(const AlternativeResult& result, const Json& configuration,
+                       AuditFindings& findings) {
+    const ServedTraffic& served = *result.served;
+    const char* law = "what replicas share was written before it is read";
+    double found = 0, made = 0, read = 0, written = 0;
+    std::size_t shares = served.pools.size();
+    std::vector<std::pair<double, double>> stated;  // capacity, bandwidth
+    for (std::size_t i = 0; i < served.pools.size(); ++i) {
+        const ServedPool& pool = served.pools[i];
+        found += pool.shared_tokens;
+        made += 2 * (pool.prefill_tokens + pool.hit_tokens) + pool.written_tokens;
+        const Json* tiers = tier_list(configuration, result.name, i);
+        if (tiers == nullptr || shares < served.pools.size()) continue;
+        for (const Json& tier : *tiers) {
+            const AuditTree tree{&tier, "cache_tiers"};
+            if (!tier.contains("shared")) continue;
+            const Json& is_shared = tier["shared"];
+            if (is_shared != Json(true) && is_shared != Json("true")) continue;
+            shares = i;
+            stated.emplace_back(tree.get("capacity").number(Bytes::dimension),
+                                tree.get("bandwidth").number(BytesPerSecond::dimension));
+        }
+    }
+    if (served.shared_tiers.empty()) {
+        findings.check(law, found == 0, fmt::format("no tier, {:.0f} tokens found", found));
+        return;
+    }
+    std::string culprit;
+    if (stated.size() != served.shared_tiers.size())
+        culprit = fmt::format("{} tiers in the result, {} in the configuration",
+                              served.shared_tiers.size(), stated.size());
+    for (std::size_t t = 0; t < served.shared_tiers.size() && culprit.empty(); ++t) {
+        const ServedTier& tier = served.shared_tiers[t];
+        read += tier.read_tokens;
+        written += tier.written_tokens;
+        const auto [capacity, bandwidth] = stated[t];
+        const double until = std::max(served.span_seconds, tier.busy_until_seconds),
+                     moved = tier.read_bytes + tier.written_bytes;
+        if (!same(tier.capacity, capacity, kCounted) || !same(tier.bandwidth, bandwidth, kCounted))
+            culprit = tier.name + " is another one than the configuration's";
+        else if (!same(tier.busy_seconds * bandwidth, moved, kCounted) ||
+                 tier.busy_seconds > until * (1 + kCounted))
+            culprit = fmt::format("{}: {} moved, {} of {} in use", tier.name, bytes_text(moved),
+                                  time_text(tier.busy_seconds), time_text(until));
+        else if (tier.peak_blocks > tier.blocks)
+            culprit = fmt::format("{}: {} blocks of {}", tier.name, tier.peak_blocks, tier.blocks);
+    }
+    if (culprit.empty() && !(read == 0 || written > 0))
+        culprit = fmt::format("{:.0f} tokens read, none written", read);
+    if (culprit.empty() && !at_least(read, found))
+        culprit = fmt::format("{:.0f} tokens found, {:.0f} read", found, read);
+    if (culprit.empty() && !at_least(made, written))
+        culprit = fmt::format("{:.0f} tokens written of {:.0f} that could be", written, made);
+    findings.check_none(law, culprit,
+                        fmt::format("{:.0f} tokens written, {:.0f} read", written, read));
 }
 
 void memory_fits(const AlternativeResult& result, AuditFindings& findings) {
@@ -277,7 +388,8 @@ void rates_follow(const AlternativeResult& result, AuditFindings& findings) {
                         time_text(served.span_seconds));
 }
 
-// input x $/input + output x $/output + all x $ of idle time = all x $/all = hours x $/hour
+// input x $/input + output x $/output + all x $ of idle time, tiers, idle chips
+//     = all x $/all = hours x $/hour
 void bill_sums(const AlternativeResult& result, AuditFindings& findings) {
     const ServedTraffic& served = *result.served;
     const double all = served.input_tokens + served.output_tokens;
@@ -292,7 +404,8 @@ void bill_sums(const AlternativeResult& result, AuditFindings& findings) {
         const double parts = usd("usd_per_million_input_tokens", served.input_tokens) +
                              usd("usd_per_million_output_tokens", served.output_tokens) +
                              usd("usd_per_million_tokens_of_idle_time", all) +
-                             usd("usd_per_million_tokens_of_cache_tiers", all);
+                             usd("usd_per_million_tokens_of_cache_tiers", all) +
+                             usd("usd_per_million_tokens_of_idle_chips", all);
         const double whole = usd("usd_per_million_total_tokens", all);
         if (culprit.empty() && all > 0 &&
             !(same(parts, bill, kCounted) && same(whole, bill, kCounted)))
@@ -423,6 +536,7 @@ std::vector<AuditFinding> audit_serving(const AlternativeResult& alternative,
         breakdown_sums(alternative, findings);
         for (std::size_t i = 0; i < alternative.served->pools.size(); ++i)
             pool_laws(alternative, configuration, i, findings);
+        shared_tiers_hold(alternative, configuration, findings);
         memory_fits(alternative, findings);
         rates_follow(alternative, findings);
         bill_sums(alternative, findings);

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "sim/host_charge.hpp"
 #include "sim/metrics.hpp"
 
 namespace podsim {
@@ -21,7 +22,8 @@ FlopsPerSecond fastest_peak(const ChipSpec& chip, const std::vector<DType>& form
 
 void add_cost_metrics(AlternativeResult& result, const PriceSpec& prices,
                       const ResolvedAlternative& alternative, const std::vector<DType>& formats) {
-    result.cost = cost_bases(prices, alternative.chip, alternative.system, result.warnings);
+    result.cost = charged(cost_bases(prices, alternative.chip, alternative.system, result.warnings),
+                          alternative);
     if (result.cost.empty()) return;
     const Provenance provenance =
         result.metrics.empty() ? Provenance{} : result.metrics.front().rests_on;

@@ -7,6 +7,7 @@
 #include "chips/energy.hpp"
 #include "sim/cost_metrics.hpp"
 #include "sim/energy_use.hpp"
+#include "sim/host_charge.hpp"
 #include "sim/metrics.hpp"
 #include "sim/step_case.hpp"
 
@@ -122,11 +123,12 @@ void add_costs(AlternativeResult& result, const Provenance& provenance, const Po
                const PriceSpec& prices) {
     std::vector<std::pair<std::string, std::vector<CostBasis>>> bases;
     for (const ResolvedAlternative* pool : {&pools.attention(), &pools.feed_forward()})
-        bases.emplace_back(pool->pool.name,
-                           cost_bases(prices, pool->chip, pool->system, result.warnings));
+        bases.emplace_back(
+            pool->pool.name,
+            charged(cost_bases(prices, pool->chip, pool->system, result.warnings), *pool));
     for (const std::string& name : common_bases(bases, result.warnings)) {
         CostBasis mean;
-        double hourly = 0;
+        double hourly = 0, idle = 0;
         std::optional<double> low = 0.0, high = 0.0;
         for (std::size_t i = 0; i < bases.size(); ++i) {
             const auto same = basis_named(bases[i].second, name);
@@ -134,11 +136,13 @@ void add_costs(AlternativeResult& result, const Provenance& provenance, const Po
             const double share =
                 (i == 0 ? pools.attention() : pools.feed_forward()).packages / pools.packages();
             hourly += share * same->usd_per_hour_per_chip;
+            idle += share * idle_usd(*same);
             if (low) low = same->low ? std::optional(*low + share * *same->low) : std::nullopt;
             if (high) high = same->high ? std::optional(*high + share * *same->high) : std::nullopt;
         }
         mean.name = name;
-        mean.parts = {{"chips of both pools", hourly}};
+        mean.parts = {{"chips of both pools", hourly - idle}};
+        if (idle > 0) mean.parts.emplace_back(kIdleChips, idle);
         mean.usd_per_hour_per_chip = hourly;
         mean.low = low;
         mean.high = high;

@@ -25,9 +25,9 @@ const std::vector<std::pair<const char*, WorkloadKind>>& names_of(const Workload
     return names;
 }
 
-const std::vector<std::pair<const char*, PoolLink>>& names_of(const PoolLink*) {
-    static const std::vector<std::pair<const char*, PoolLink>> names = {
-        {"scale_up", PoolLink::scale_up}, {"scale_out", PoolLink::scale_out}};
+const std::vector<std::pair<const char*, HostCharge>>& names_of(const HostCharge*) {
+    static const std::vector<std::pair<const char*, HostCharge>> names = {
+        {"chips", HostCharge::chips}, {"whole_hosts", HostCharge::whole_hosts}};
     return names;
 }
 
@@ -372,6 +372,9 @@ void describe_pool(Form& form, PoolSpec& pool) {
                      "replicas: as many as there may be, chips of them all");
     form.optional("scheduler", pool.scheduler,
                   "serving: knobs of these engines, over those of the workload");
+    form.optional("charge", pool.charge,
+                  "what costs count: the pool's chips, or all chips of the hosts that it uses "
+                  "(chips)");
     form.optional("packets", pool.packets,
                   "collective: knobs of the packet level, over those of the workload");
 }
@@ -666,6 +669,16 @@ void require_batch_of_attention(const AlternativeSpec& alternative,
                         "is the attention pool's to say: it has the sequences", "remove it"});
 }
 
+// What whoever writes several pools may have meant.
+std::string of_one_pool(WorkloadKind kind) {
+    std::string hint = "one pool, or an alternative for each";
+    if (kind == WorkloadKind::decode)
+        hint += "; attention and experts apart: roles attention and ffn, that one last";
+    if (is_step(kind))
+        hint += "; prompts and answers apart: kind serving, roles prefill and decode";
+    return hint;
+}
+
 // One pool, but for serving, and for a decode step of an attention and a feed-forward pool; and of
 // serving every part of the work.
 void require_pools(const ExperimentSpec& experiment, std::vector<Diagnostic>& problems) {
@@ -681,19 +694,23 @@ void require_pools(const ExperimentSpec& experiment, std::vector<Diagnostic>& pr
         }
         if (!serving) {
             if (alternative.pools.size() != 1)
-                problems.push_back({alternative.pools_place, path,
-                                    fmt::format("{} pools: one is modelled for these kinds of "
-                                                "workload",
-                                                alternative.pools.size()),
-                                    ""});
+                problems.push_back(
+                    {alternative.pools_place, path,
+                     fmt::format("{} pools: a workload of kind {} runs on one",
+                                 alternative.pools.size(), name_of(experiment.workload.kind)),
+                     of_one_pool(experiment.workload.kind)});
             for (const auto& pool : alternative.pools) {
                 if (pool.role == "serve" || pool.role == "attention" || pool.role == "ffn")
                     problems.push_back({pool.places.of("role"), pool.path + ".role",
-                                        pool.role + " is of a workload of kind serving",
+                                        pool.role == "serve"
+                                            ? "serve is of a workload of kind serving"
+                                            : fmt::format("{} is half of a pair, of kind decode or "
+                                                          "serving",
+                                                          pool.role),
                                         pool.role == "serve"
                                             ? "decode or prefill"
-                                            : "of kind decode one attention pool and one ffn "
-                                              "pool, that one last"});
+                                            : "one pool of role attention and one of role ffn, "
+                                              "that one last"});
             }
             continue;
         }

@@ -86,9 +86,9 @@ struct WorkloadSpec {
     KeyPlaces places;
 };
 
-// Over which links attention and feed-forward pools exchange tokens.
-enum class PoolLink { scale_up, scale_out };
-const std::vector<std::pair<const char*, PoolLink>>& names_of(const PoolLink*);
+// Who pays for chips of a host that a pool uses a part of: nobody, or the pool.
+enum class HostCharge { chips, whole_hosts };
+const std::vector<std::pair<const char*, HostCharge>>& names_of(const HostCharge*);
 
 struct PoolSpec {
     std::string name, role;
@@ -105,8 +105,9 @@ struct PoolSpec {
     int replicas = 1;                   // serving: engines, over which the chips are divided
     std::optional<AutoscalingSpec> autoscaling;  // serving: up to `replicas`
     SchedulerSettings scheduler;                 // serving: over the workload's
-    std::optional<PacketsForm> packets;          // collective: over the workload's
-    std::optional<PoolLink> exchange_over;       // role ffn: to the attention pool and back
+    HostCharge charge = HostCharge::chips;
+    std::optional<PacketsForm> packets;     // collective: over the workload's
+    std::optional<PoolLink> exchange_over;  // role ffn: to the attention pool and back
     KeyPlaces places;
     bool exchanges_layer() const { return places.has("experts.exchange"); }
     std::string path;  // "alternatives.H800"

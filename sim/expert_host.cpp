@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "sim/host_charge.hpp"
 #include "workloads/expert_offload.hpp"
 
 namespace podsim {
@@ -60,13 +61,7 @@ void fill_offload(ResolvedAlternative& alternative, Problems& problems) {
                fmt::format("host: the record of {} does not say what its processors do",
                            alternative.system.name),
                "host.peak");
-    const double all = static_cast<double>(alternative.packages) * pool.replicas,
-                 hosts = hosts_of(alternative);
-    if (all < hosts * static_cast<double>(host->chips.value))
-        alternative.warnings.push_back(fmt::format(
-            "{:.0f} chips have the memory and the processors of {:.0f} hosts of {} to themselves, "
-            "and costs count the chips alone: all chips of a host would share it",
-            all, hosts, host->chips.value));
+    if (const auto note = unpaid_hosts(alternative)) alternative.warnings.push_back(*note);
     const double ranks = sharing(alternative) * alternative.chip.ranks;
     const double attained = host->attained.value;
     offload.host_memory = attained * host->bandwidth.value / ranks;

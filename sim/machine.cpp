@@ -13,7 +13,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <set>
 #include <stdexcept>
@@ -85,6 +87,7 @@ class Machine {
             rank.last.assign(program.streams.size(), -1);
             rank.compute_since_transfer.assign(static_cast<std::size_t>(micro_batches), 0.0);
         }
+        changed_.resize((ranks_.size() * program.streams.size() + 63) / 64);
         unfinished_ = static_cast<int>(tasks);
         if (costs.shared_links > 0) return;
         const auto count = [this](const std::vector<LinkTime>& links) {
@@ -133,6 +136,7 @@ class Machine {
                 eligible_.insert({calendar_.now(), meeting});
         } else {
             at(rank_of(id).waiting, t.stream).insert(waiting_of(id));
+            note_change(t);
         }
     }
 
@@ -183,8 +187,12 @@ class Machine {
                 ++it;
             }
         }
-        for (auto& rank : ranks_) {
-            for (std::size_t s = 0; s < rank.running.size(); ++s) {
+        for (std::size_t word = 0; word < changed_.size(); ++word) {
+            for (std::uint64_t left = std::exchange(changed_[word], 0); left != 0;
+                 left &= left - 1) {
+                const std::size_t i = 64 * word + static_cast<std::size_t>(std::countr_zero(left));
+                Rank& rank = ranks_[i / program_.streams.size()];
+                const std::size_t s = i % program_.streams.size();
                 if (rank.running[s] >= 0 || rank.waiting[s].empty()) continue;
                 const auto next = choose(rank, s);
                 const int id = next->task;
@@ -192,6 +200,14 @@ class Machine {
                 start_single(id);
             }
         }
+    }
+
+    // Its stream has become free, or something waits for it that did not: in a pipeline of many
+    // stages these are few of all.
+    void note_change(const Task& t) {
+        const std::size_t i = static_cast<std::size_t>(t.rank_class) * program_.streams.size() +
+                              static_cast<std::size_t>(t.stream);
+        changed_[i / 64] |= std::uint64_t{1} << (i % 64);
     }
 
     bool streams_free(const std::vector<int>& parts) {
@@ -464,6 +480,7 @@ class Machine {
         r.end = calendar_.now();
         record_.end = std::max(record_.end, r.end);
         at(rank.running, t.stream) = -1;
+        note_change(t);
         at(rank.last, t.stream) = id;
         --unfinished_;
         double& compute = at(rank.compute_since_transfer, t.micro_batch);
@@ -516,6 +533,7 @@ class Machine {
     Calendar calendar_;
     RunRecord record_;
     std::vector<Rank> ranks_;
+    std::vector<std::uint64_t> changed_;          // a bit for each rank class and stream
     std::vector<int> missing_, last_dependency_;  // by task
     TaskFollowers followers_;
     std::vector<int> entered_;                        // by meeting: participants that are ready

@@ -17,6 +17,7 @@
 #include "sim/alternative_notes.hpp"
 #include "sim/default_mapping.hpp"
 #include "sim/expert_host.hpp"
+#include "sim/host_charge.hpp"
 #include "sim/replay_run.hpp"
 #include "sim/routed_collective.hpp"
 #include "sim/routing_file.hpp"
@@ -382,6 +383,7 @@ void resolve_alternative(ResolvedAlternative& result, const ResolvedExperiment& 
     result.ranks = pool.chips * result.chip.ranks;
     result.batch = pool.batch.given() ? pool.batch : workload.batch;
     if (is_step(workload.kind)) {
+        check_charge(result, problems);
         fill_offload(result, problems);
         const std::size_t known = problems.size();
         // Pools that hold half a model say how; the rule sees whole ones.

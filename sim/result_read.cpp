@@ -1,6 +1,7 @@
 #include "sim/result_read.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include <limits>
@@ -244,6 +245,10 @@ AlternativeResult alternative_result(const Value& value) {
     result.warnings = value.list("warnings", [](const Value& warning) { return warning.text(); });
     if (value.json.contains("served"))
         result.served = served_traffic_of(value.at("served").json, value.below("served"));
+    if (result.served && !result.served->lacks.empty())
+        result.warnings.push_back(
+            fmt::format("written by an earlier version, which said nothing of {}: none is counted",
+                        fmt::join(result.served->lacks, ", ")));
     if (value.json.contains("host_memory"))
         result.host_memory = value.list("host_memory", memory_use);
     if (value.json.contains("jobs")) result.jobs = value.list("jobs", replayed_job);

@@ -61,14 +61,23 @@ std::string engine_text(ServingFleet& fleet, const ServingOutcome& out, std::siz
            bound_by(fleet.table(pool).cost(load), fleet.replica(pool));
 }
 
+std::string at(const Distribution& times, PlanPercentile percentile) {
+    const double seconds = percentile == PlanPercentile::p50   ? times.p50
+                           : percentile == PlanPercentile::p90 ? times.p90
+                           : percentile == PlanPercentile::p95 ? times.p95
+                                                               : times.p99;
+    return fmt::format("{} {}", name_of(percentile), to_string(Seconds(seconds)));
+}
+
 }  // namespace
 
-std::string what_gave_way(ServingFleet& fleet, const ServingOutcome& out) {
+std::string what_gave_way(ServingFleet& fleet, const ServingOutcome& out,
+                          PlanPercentile percentile) {
     const double first = static_cast<double>(out.late_first + out.timed_out),
                  tokens = static_cast<double>(out.late_tokens),
                  rejected = static_cast<double>(out.rejected);
     const bool is_first = first >= tokens;
-    std::size_t at = 0;
+    std::size_t pool = 0;
     double busiest = -1;
     for (std::size_t i = 0; i < fleet.size(); ++i) {
         const PoolRole role = fleet.engine(i).role;
@@ -76,7 +85,7 @@ std::string what_gave_way(ServingFleet& fleet, const ServingOutcome& out) {
         const double busy = ratio(out.pools[i].busy, out.pools[i].paid);
         if (busy <= busiest) continue;
         busiest = busy;
-        at = i;
+        pool = i;
     }
     const double all = static_cast<double>(out.arrived) / 100;
     std::string what;
@@ -84,13 +93,13 @@ std::string what_gave_way(ServingFleet& fleet, const ServingOutcome& out) {
         what = fmt::format("rejected requests ({:.1f} %: {})", rejected / all,
                            out.reasons.empty() ? "" : out.reasons.front());
     } else if (is_first) {
-        what = fmt::format("TTFT ({:.1f} % of the requests late, p99 {})", first / all,
-                           to_string(Seconds(out.time_to_first_token.p99)));
+        what = fmt::format("TTFT ({:.1f} % of the requests late, {})", first / all,
+                           at(out.time_to_first_token, percentile));
     } else {
-        what = fmt::format("TPOT ({:.1f} % of the requests slow, p99 {})", tokens / all,
-                           to_string(Seconds(out.time_per_output_token.p99)));
+        what = fmt::format("TPOT ({:.1f} % of the requests slow, {})", tokens / all,
+                           at(out.time_per_output_token, percentile));
     }
-    return what + ": " + engine_text(fleet, out, at);
+    return what + ": " + engine_text(fleet, out, pool);
 }
 
 }  // namespace podsim

@@ -8,7 +8,8 @@
 namespace podsim {
 
 // Which promise breaks, and in which pool: of the busiest for the first token among those that
-// read, for the others among those that write.
-std::string what_gave_way(ServingFleet& fleet, const ServingOutcome& out);
+// read, for the others among those that write. With the latency at the percentile that is promised.
+std::string what_gave_way(ServingFleet& fleet, const ServingOutcome& out,
+                          PlanPercentile percentile);
 
 }  // namespace podsim

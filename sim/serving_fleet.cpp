@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "base/names.hpp"
+#include "sim/cache_tiers.hpp"
 #include "sim/metrics.hpp"
 #include "sim/pool_links.hpp"
 #include "sim/serving_faults.hpp"
@@ -76,6 +77,13 @@ ServingFleet::ServingFleet(const ResolvedExperiment& experiment,
     if (const ModelSpec* draft = experiment.spec.workload.speculation.draft.get())
         case_.kv_per_token = case_.kv_per_token + cache_per_token(*draft).bytes(
                                                       alternative.pools.front().pool.precision);
+    shared_tiers_ = podsim::shared_tiers(experiment, alternative, tier_problems_);
+    for (std::size_t i = 0; i < case_.pools.size(); ++i) {
+        check_own_tiers(experiment, alternative.pools[i], tier_problems_, tier_notes_);
+        case_.pools[i].shared =
+            shared_path(experiment, alternative, i, Bytes(pools_[i].capacity.bytes_per_token),
+                        case_.kv_per_token);
+    }
     case_.worked = [this](std::size_t index, std::size_t condition, const StepLoad& load,
                           double steps) {
         PoolWork& work = pools_[index].work;
@@ -133,6 +141,7 @@ ServingPool ServingFleet::pool_of(std::size_t index, const RunOptions& options) 
     pool.tokens_per_step = workload.speculation.tokens_per_step();
     pool.query_tokens = 1 + workload.speculation.draft_tokens;
     pool.link = link_of(replica);
+    pool.fetches_in_step = replica.engine && replica.engine->prefix_fetch;
     if (replica.chip.host_link) {
         const BytesPerSecond host = replica.chip.host_link->bandwidth.value *
                                     (1.0 / static_cast<double>(replica.chip.ranks));
@@ -144,6 +153,7 @@ ServingPool ServingFleet::pool_of(std::size_t index, const RunOptions& options) 
     if (replica.pool.autoscaling)
         pool.autoscaling = replica.pool.autoscaling->rule(weights_of(own.capacity));
     own.tiers = knobs.cache_tiers;
+    std::erase_if(own.tiers, [](const CacheTierSetting& tier) { return tier.shared; });
     StepTable& table = *own.table;
     pool.step_time = [&table](const StepLoad& load) { return table.time(load); };
     add_faults(index, pool, options);
@@ -337,7 +347,7 @@ double ServingFleet::chips() const {
 }
 
 void ServingFleet::check() {
-    std::vector<Diagnostic> problems;
+    std::vector<Diagnostic> problems = tier_problems_;
     for (std::size_t i = 0; i < case_.pools.size(); ++i) {
         const ResolvedAlternative& replica = alternative_.pools[i];
         try {
@@ -363,8 +373,11 @@ void ServingFleet::check() {
                         "work take {} ({})",
                         to_string(Bytes(capacity.capacity)), to_string(Bytes(capacity.total())),
                         largest),
-            "more chips a replica (chips, or fewer replicas), tensor_parallel, fewer "
-            "max_num_batched_tokens, smaller formats"));
+            std::string(replica.pool.experts.offload.is_used()
+                            ? "a smaller experts.offload.resident, "
+                            : "") +
+                "more chips a replica (chips, or fewer replicas), tensor_parallel, fewer "
+                "max_num_batched_tokens, smaller formats"));
     }
     if (!problems.empty()) throw InputError(std::move(problems));
     require_objective();
@@ -406,9 +419,9 @@ ServingOutcome ServingFleet::run(const TrafficSpec& traffic, std::uint64_t seed,
     for (Pool& pool : pools_) pool.work = PoolWork();
     stream_ = make_stream(traffic, seed);
     const Bytes block = static_cast<double>(stream_.block_tokens) * case_.kv_per_token;
-    for (std::size_t i = 0; i < case_.pools.size(); ++i) {
-        case_.pools[i].tiers.clear();
-        for (const CacheTierSetting& setting : pools_[i].tiers) {
+    const auto in_blocks = [&](const std::vector<CacheTierSetting>& settings) {
+        std::vector<CacheTierSpec> tiers;
+        for (const CacheTierSetting& setting : settings) {
             if (!(block > Bytes(0.0))) break;
             CacheTierSpec tier;
             tier.name = setting.name;
@@ -416,14 +429,25 @@ ServingOutcome ServingFleet::run(const TrafficSpec& traffic, std::uint64_t seed,
             tier.bandwidth = setting.bandwidth;
             tier.latency = setting.latency;
             tier.time_to_live = setting.time_to_live;
-            case_.pools[i].tiers.push_back(std::move(tier));
+            tiers.push_back(std::move(tier));
         }
-    }
+        return tiers;
+    };
+    for (std::size_t i = 0; i < case_.pools.size(); ++i)
+        case_.pools[i].tiers = in_blocks(pools_[i].tiers);
+    case_.shared_tiers = in_blocks(shared_tiers_);
     case_.stop = stop;
     case_.seed = seed;
-    ServingOutcome out = simulate_serving(case_, stream_);
-    count_beside(out);
-    return out;
+    try {
+        ServingOutcome out = simulate_serving(case_, stream_);
+        count_beside(out);
+        return out;
+    } catch (const std::domain_error& hopeless) {  // failures leave no request the time it needs
+        throw InputError({at_key(experiment_.spec.workload, "failures",
+                                 fmt::format("{}: {}", alternative_.name, hopeless.what()),
+                                 "a mean_time_between, of a chip, far above what a request takes "
+                                 "times the chips of a replica")});
+    }
 }
 
 }  // namespace podsim

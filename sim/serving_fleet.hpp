@@ -58,6 +58,11 @@ class ServingFleet {
     const std::vector<CacheTierSetting>& tiers(std::size_t pool) const {
         return pools_[pool].tiers;
     }
+    const std::vector<CacheTierSetting>& shared_tiers() const { return shared_tiers_; }
+    // What no record says of the place of a tier.
+    const std::vector<std::string>& tier_notes() const { return tier_notes_; }
+    // As the last run had them, in blocks of its traffic.
+    const std::vector<CacheTierSpec>& shared_blocks() const { return case_.shared_tiers; }
     const PoolWork& work(std::size_t pool) const { return pools_[pool].work; }
     // What is broken under each condition of a pool's fabric; the first is whole.
     std::vector<std::vector<std::string>> conditions(std::size_t pool) const;
@@ -111,6 +116,9 @@ class ServingFleet {
     std::vector<Pool> pools_;
     ServingCase case_;  // of the pools that take requests, the first ones
     std::optional<ServingPool> beside_;
+    std::vector<CacheTierSetting> shared_tiers_;
+    Problems tier_problems_;
+    std::vector<std::string> tier_notes_;
     RequestStream stream_;
 };
 

@@ -11,6 +11,7 @@
 #include "sim/disaggregated_run.hpp"
 #include "sim/energy_use.hpp"
 #include "sim/expert_host.hpp"
+#include "sim/host_charge.hpp"
 
 namespace podsim {
 
@@ -91,27 +92,31 @@ struct TierCost {
     double read_tokens = 0, spared_tokens = 0;  // of prompts: computed, come up from tiers
 };
 
-// For as long as their replicas are paid for. A tier without a medium is named, and not counted.
+// For as long as their replicas are paid for; what all share for the whole span, once. A tier
+// without a medium is named, and not counted.
 TierCost tier_cost(const ServingMetrics& add, const ServingOutcome& out, const ServingFleet& fleet,
                    const PriceSpec& prices) {
     TierCost sum;
+    const auto pay = [&](const CacheTierSetting& tier, const std::string& whose, double hours) {
+        if (tier.medium.empty()) {
+            add.result.warnings.push_back(
+                fmt::format("cache tier {} of {} names no medium: what it costs is not counted",
+                            tier.name, whose));
+            return;
+        }
+        const MediumCost cost = medium_cost(prices, tier.medium, tier.capacity);
+        sum.usd += cost.usd_per_hour * hours;
+        sum.low += cost.low * hours;
+        sum.high += cost.high * hours;
+    };
     for (std::size_t i = 0; i < fleet.size(); ++i) {
         sum.read_tokens += out.pools[i].prefill_tokens;
         sum.spared_tokens += out.pools[i].tier_tokens;
-        const double hours = out.pools[i].paid / 3600;
-        for (const CacheTierSetting& tier : fleet.tiers(i)) {
-            if (tier.medium.empty()) {
-                add.result.warnings.push_back(
-                    fmt::format("cache tier {} of {} names no medium: what it costs is not counted",
-                                tier.name, fleet.engine(i).name));
-                continue;
-            }
-            const MediumCost cost = medium_cost(prices, tier.medium, tier.capacity);
-            sum.usd += cost.usd_per_hour * hours;
-            sum.low += cost.low * hours;
-            sum.high += cost.high * hours;
-        }
+        for (const CacheTierSetting& tier : fleet.tiers(i))
+            pay(tier, fleet.engine(i).name, out.pools[i].paid / 3600);
     }
+    for (const CacheTierSetting& tier : fleet.shared_tiers())
+        pay(tier, "all replicas", out.span / 3600);
     return sum;
 }
 
@@ -165,7 +170,7 @@ void add_rates(const ServingMetrics& add, const ServingOutcome& out, ServingFlee
     add.distribution("inter_token_latency", out.inter_token_latency);
     add.distribution("end_to_end_latency", out.end_to_end);
     double busy = 0, blocks = 0, block_capacity = 0, block_seconds = 0, flops = 0, bytes = 0,
-           hits = 0, looked = 0, from_tiers = 0, preempted = 0;
+           hits = 0, looked = 0, from_tiers = 0, shared = 0, preempted = 0;
     for (std::size_t i = 0; i < fleet.size(); ++i) {
         const PoolOutcome& pool = out.pools[i];
         busy += pool.busy / fleet.replicas(i) * fleet.chips(i);
@@ -177,6 +182,7 @@ void add_rates(const ServingMetrics& add, const ServingOutcome& out, ServingFlee
         bytes += fleet.work(i).cost.memory_bytes;
         hits += pool.hit_tokens;
         from_tiers += pool.tier_tokens;
+        shared += pool.shared_tokens;
         looked += pool.looked_up_tokens;
         preempted += static_cast<double>(pool.preemptions);
     }
@@ -185,6 +191,7 @@ void add_rates(const ServingMetrics& add, const ServingOutcome& out, ServingFlee
     add("kv_cache_blocks", block_capacity, "blocks");
     if (hits > 0) add("prefix_hit_rate", ratio(hits, looked), "share");
     if (from_tiers > 0) add("prefix_hit_rate_of_tiers", ratio(from_tiers, looked), "share");
+    if (shared > 0) add("prefix_hit_rate_of_shared_tiers", ratio(shared, looked), "share");
     add("preemptions", preempted, "sequences");
     add_expert_balance(add, out, fleet);
     add_disaggregated(add, fleet);
@@ -255,6 +262,33 @@ void add_resources(AlternativeResult& result, const ServingOutcome& out, Serving
     }
 }
 
+void add_shared_tiers(AlternativeResult& result, const ServingOutcome& out, ServingFleet& fleet) {
+    for (std::size_t t = 0; t < out.shared.size(); ++t) {
+        const CacheTierSetting& setting = fleet.shared_tiers()[t];
+        const SharedTierOutcome& tier = out.shared[t];
+        ServedTier served;
+        served.name = setting.name;
+        served.capacity = setting.capacity.value();
+        served.bandwidth = setting.bandwidth.value();
+        served.blocks = fleet.shared_blocks()[t].blocks;
+        served.peak_blocks = tier.peak_blocks;
+        served.read_tokens = tier.read_tokens;
+        served.written_tokens = tier.written_tokens;
+        served.read_bytes = tier.read_bytes;
+        served.written_bytes = tier.written_bytes;
+        served.busy_seconds = tier.busy;
+        served.busy_until_seconds = tier.busy_until;
+        result.served->shared_tiers.push_back(std::move(served));
+        if (!(out.span > 0)) continue;
+        const double peak = tier.busy_windows.empty() ? 0.0
+                                                      : *std::max_element(tier.busy_windows.begin(),
+                                                                          tier.busy_windows.end());
+        result.resources.push_back({"shared tier", setting.name,
+                                    std::min(1.0, tier.busy / std::max(out.span, tier.busy_until)),
+                                    peak, tier.busy, "s", 1.0, tier.busy_windows});
+    }
+}
+
 double add_energy(AlternativeResult& result, const ServingOutcome& out, ServingFleet& fleet) {
     double work = 0, package = 0, beside = 0;
     for (std::size_t i = 0; i < fleet.size(); ++i) {
@@ -276,28 +310,34 @@ void add_costs(const ServingMetrics& add, const ServingOutcome& out, ServingFlee
     std::vector<std::pair<std::string, std::vector<CostBasis>>> pools;
     for (std::size_t i = 0; i < fleet.size(); ++i)
         pools.emplace_back(fleet.engine(i).name,
-                           cost_bases(experiment.prices, fleet.replica(i).chip,
-                                      fleet.replica(i).system, result.warnings));
+                           charged(cost_bases(experiment.prices, fleet.replica(i).chip,
+                                              fleet.replica(i).system, result.warnings),
+                                   fleet.replica(i)));
     const double chip_seconds = fleet.chip_seconds(out);
     const TierCost tiers = tier_cost(add, out, fleet, experiment.prices);
     for (const std::string& basis : common_bases(pools, result.warnings)) {
         CostBasis mean = *basis_named(pools.front().second, basis);
         mean.name = basis;
-        double hourly = 0, reading = 0, writing = 0;  // USD an hour; USD of the span
+        double hourly = 0, idle_hourly = 0, reading = 0, writing = 0;  // USD/h; USD of the span
         std::optional<double> low = 0.0, high = 0.0;
         for (std::size_t i = 0; i < pools.size(); ++i) {
             const auto same = basis_named(pools[i].second, basis);
             const double share = ratio(fleet.chip_seconds(i, out), chip_seconds),
                          usd = same->usd_per_hour_per_chip;
             hourly += share * usd;
+            idle_hourly += share * idle_usd(*same);
             if (low) low = same->low ? std::optional(*low + share * *same->low) : std::nullopt;
             if (high) high = same->high ? std::optional(*high + share * *same->high) : std::nullopt;
-            const double each = usd / 3600 * fleet.replica(i).packages;  // USD/s of a replica
+            // USD/s of a replica
+            const double each = (usd - idle_usd(*same)) / 3600 * fleet.replica(i).packages;
             const double prompts = std::min(fleet.work(i).prefill_seconds, out.pools[i].busy);
             reading += each * prompts;
             writing += each * (out.pools[i].busy - prompts);
         }
-        if (pools.size() > 1) mean.parts = {{"chips of all pools", hourly}};
+        if (pools.size() > 1) {
+            mean.parts = {{"chips of all pools", hourly - idle_hourly}};
+            if (idle_hourly > 0) mean.parts.emplace_back(kIdleChips, idle_hourly);
+        }
         const double of_tiers = ratio(tiers.usd, chip_seconds / 3600);  // of a chip-hour
         if (of_tiers > 0) {
             mean.parts.emplace_back("cache tiers", of_tiers);
@@ -323,8 +363,10 @@ void add_costs(const ServingMetrics& add, const ServingOutcome& out, ServingFlee
         price("usd_per_million_input_tokens", reading, out.input_tokens);
         price("usd_per_million_output_tokens", writing, out.output_tokens);
         // Engines that are always busy leave what rounding does.
-        const double idle = bill - reading - writing - tiers.usd;
+        const double idle_chips = idle_hourly * chip_seconds / 3600,
+                     idle = bill - reading - writing - tiers.usd - idle_chips;
         price("usd_per_million_tokens_of_idle_time", idle > 1e-9 * bill ? idle : 0, tokens);
+        price("usd_per_million_tokens_of_idle_chips", idle_chips, idle_chips > 0 ? tokens : 0);
         price("usd_per_million_tokens_of_cache_tiers", tiers.usd, tiers.usd > 0 ? tokens : 0);
         // What reading cost an engine, of the prompts that tiers spared it.
         price("usd_per_million_tokens_spared_by_cache_tiers",

@@ -37,11 +37,14 @@ void add_rates(const ServingMetrics& add, const ServingOutcome& out, ServingFlee
 void add_breakdown(AlternativeResult& result, const ServingOutcome& out);
 // Engines and caches over windows of the span; what fills a rank's memory.
 void add_resources(AlternativeResult& result, const ServingOutcome& out, ServingFleet& fleet);
+// What replicas shared, and the share of its bandwidth in use.
+void add_shared_tiers(AlternativeResult& result, const ServingOutcome& out, ServingFleet& fleet);
 // Work by what each step draws, rest by the span. Returns joules of both.
 double add_energy(AlternativeResult& result, const ServingOutcome& out, ServingFleet& fleet);
 // The bill of the span, and what it comes to a token: time at work by what it was for, the rest by
 // itself. Sums to the bill:
-//   input x $/input + output x $/output + (input + output) x $ of idle time = hours x $/hour
+//   input x $/input + output x $/output + (input + output) x $ of idle time, tiers, idle chips
+//       = hours x $/hour
 void add_costs(const ServingMetrics& add, const ServingOutcome& out, ServingFleet& fleet,
                const ResolvedExperiment& experiment);
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "sim/cache_tiers.hpp"
 #include "sim/memory_shares.hpp"
 #include "sim/plan_document.hpp"
 #include "sim/plan_run.hpp"
@@ -41,7 +42,8 @@ class AlternativeSearch {
           index_(index),
           options_(options),
           form_(*ground.experiment.spec.serving_plan),
-          written_(ground.experiment.alternatives[index]) {}
+          written_(ground.experiment.alternatives[index]),
+          shared_usd_(shared_usd_per_hour(ground.experiment, written_)) {}
 
     ServingPlanAlternative take();
 
@@ -74,6 +76,7 @@ class AlternativeSearch {
     const PlanOptions& options_;
     const ServingPlanForm& form_;
     const ResolvedAlternative& written_;
+    const double shared_usd_;  // an hour, of cache tiers that all replicas share
     ServingPlanAlternative result_;
     std::vector<PoolCandidates> pools_;
     std::optional<Combination> best_;
@@ -94,7 +97,7 @@ bool AlternativeSearch::keeps(double good, double late_first, double late_tokens
 }
 
 double AlternativeSearch::usd(const Combination& combination, const Counts& counts) const {
-    double sum = 0;
+    double sum = combination.front()->priced ? shared_usd_ : 0;
     for (std::size_t i = 0; i < counts.size(); ++i) sum += combination[i]->usd_per_hour * counts[i];
     return sum;
 }
@@ -214,7 +217,8 @@ Trial AlternativeSearch::run(const Combination& combination, const Counts& count
                  tokens = static_cast<double>(out.late_tokens);
     trial.late_first = first > 0 && first >= 0.1 * tokens;
     trial.late_tokens = tokens > 0 && tokens >= 0.1 * first;
-    if (!trial.kept && !trial.stopped) trial.why = what_gave_way(fleet, out);
+    if (!trial.kept && !trial.stopped)
+        trial.why = what_gave_way(fleet, out, form_.percentile.value_or(PlanPercentile::p99));
     return trial;
 }
 
@@ -403,6 +407,10 @@ ServingAnswer AlternativeSearch::answer(const Combination& combination, const Co
     }
     answer.chips = chips(combination, all);
     answer.watts = watts(combination, all);
+    if (combination.front()->priced) {
+        usd_per_hour += shared_usd_;
+        answer.bound_usd_per_month += shared_usd_ * kHoursOfMonth;
+    }
     answer.usd_per_month = usd_per_hour * kHoursOfMonth;
     answer.basis = combination.front()->basis;
     answer.good = best_good_;
@@ -499,7 +507,8 @@ void AlternativeSearch::count_paid_hours(const Combination& combination,
         answer.mean_replicas += mean;
         if (combination[i]->priced) usd_per_hour += combination[i]->usd_per_hour * mean;
     }
-    if (usd_per_hour > 0) answer.scaled_usd_per_month = usd_per_hour * kHoursOfMonth;
+    if (usd_per_hour > 0)
+        answer.scaled_usd_per_month = (usd_per_hour + shared_usd_) * kHoursOfMonth;
 }
 
 // Why there is no fleet.

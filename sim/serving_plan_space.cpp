@@ -310,7 +310,7 @@ class Candidates {
         const ReplicaKnobs knobs =
             knobs_of(ground_.experiment.spec.workload.serving->scheduler, replica.pool.scheduler);
         for (const CacheTierSetting& tier : knobs.cache_tiers)
-            if (!tier.medium.empty())
+            if (!tier.medium.empty() && !tier.shared)
                 usd +=
                     medium_cost(ground_.experiment.prices, tier.medium, tier.capacity).usd_per_hour;
         return usd;

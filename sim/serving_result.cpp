@@ -1,6 +1,8 @@
 #include "sim/serving_result.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
@@ -12,7 +14,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// Each struct names its fields once; writer, reader and schema walk them.
+// Each struct names its fields once; writer, reader and schema walk them. `later`: results of
+// earlier versions do without it.
 template <class Visitor>
 void fields(Visitor& visit, ServedCondition& condition) {
     visit("broken", condition.broken, "parts of the fabric, in words; none: it is whole");
@@ -63,11 +66,29 @@ void fields(Visitor& visit, ServedPool& pool) {
     visit("peak_sequences", pool.peak_sequences, "at once on a replica");
     visit("hit_tokens", pool.hit_tokens, "of prompts, found in the cache");
     visit("looked_up_tokens", pool.looked_up_tokens, "of prompts");
-    visit("tier_tokens", pool.tier_tokens, "of those found, in tiers below the chips' memory");
+    visit.later("tier_tokens", pool.tier_tokens,
+                "of those found, in tiers below the chips' memory");
+    visit.later("shared_tokens", pool.shared_tokens, "of these, in tiers that replicas share");
+    visit.later("idle_chips", pool.idle_chips, "of hosts used in part, that are paid for");
     visit("step_points", pool.step_points, "steps worked out for the table");
     visit("step_error_mean", pool.step_error_mean, "interpolated against worked out, mean");
     visit("step_error_worst", pool.step_error_worst, "the largest of them");
     visit("step_error_samples", pool.step_error_samples, "steps compared");
+}
+
+template <class Visitor>
+void fields(Visitor& visit, ServedTier& tier) {
+    visit("name", tier.name, "of the tier");
+    visit("capacity", tier.capacity, "bytes");
+    visit("bandwidth", tier.bandwidth, "bytes a second, of all of it");
+    visit("blocks", tier.blocks, "of the traffic's names, that it has room for");
+    visit("peak_blocks", tier.peak_blocks, "held at once");
+    visit("read_tokens", tier.read_tokens, "whose cache came up from it");
+    visit("written_tokens", tier.written_tokens, "whose cache was written to it");
+    visit("read_bytes", tier.read_bytes, "that it gave, to each rank what it holds");
+    visit("written_bytes", tier.written_bytes, "that it took");
+    visit("busy_seconds", tier.busy_seconds, "of its bandwidth");
+    visit("busy_until_seconds", tier.busy_until_seconds, "the end of the last transfer");
 }
 
 template <class Visitor>
@@ -109,8 +130,10 @@ void fields(Visitor& visit, ServedTraffic& served) {
     visit("rejected", served.rejected, "requests");
     visit("timed_out", served.timed_out, "requests");
     visit("in_flight", served.in_flight, "requests, where the run was ended");
-    visit("late_first", served.late_first, "finished, the first token later than was promised");
-    visit("late_tokens", served.late_tokens, "finished, their tokens slower than was promised");
+    visit.later("late_first", served.late_first,
+                "finished, the first token later than was promised");
+    visit.later("late_tokens", served.late_tokens,
+                "finished, their tokens slower than was promised");
     visit("retried", served.retried, "begun again after a failure, each time counted");
     visit("skipped_rows", served.skipped_rows, "of the trace, with something wrong");
     visit("input_tokens", served.input_tokens, "of finished requests");
@@ -123,6 +146,7 @@ void fields(Visitor& visit, ServedTraffic& served) {
     visit("transferred_bytes", served.transferred_bytes, "of them");
     visit("notes", served.notes, "of the traffic");
     visit("pools", served.pools, "engines by pool");
+    visit.later("shared_tiers", served.shared_tiers, "memory that replicas share");
     visit("lifecycle", served.lifecycle, "training and the bills of days like this run");
     visit("curve", served.curve, "the same traffic at other rates");
 }
@@ -152,14 +176,20 @@ struct Writer {
         json[name] = Json::array();
         for (const T& value : values) json[name].push_back(value_of(value));
     }
+    template <class T>
+    void later(const char* name, T& value, const char* help) {
+        (*this)(name, value, help);
+    }
 };
 
 struct Reader {
     const Json& json;
     std::string path;
+    std::vector<std::string>& lacks;  // of what came later
 
     template <class T>
-    static void read(const Json& from, const std::string& path, T& value) {
+    static void read(const Json& from, const std::string& path, std::vector<std::string>& lacks,
+                     T& value) {
         if constexpr (std::is_same_v<T, double>) {
             if (!from.is_number() && !from.is_null())
                 throw std::runtime_error(path + ": expected a number");
@@ -175,7 +205,7 @@ struct Reader {
             if (!from.is_string()) throw std::runtime_error(path + ": expected text");
             value = from.get<std::string>();
         } else {
-            Reader reader{from, path};
+            Reader reader{from, path, lacks};
             fields(reader, value);
         }
     }
@@ -187,7 +217,7 @@ struct Reader {
     }
     template <class T>
     void operator()(const char* name, T& value, const char*) {
-        read(at(name), path + "." + name, value);
+        read(at(name), path + "." + name, lacks, value);
     }
     template <class T>
     void operator()(const char* name, std::vector<T>& values, const char*) {
@@ -195,8 +225,17 @@ struct Reader {
         if (!items.is_array()) throw std::runtime_error(path + "." + name + ": expected a list");
         values.clear();
         for (const Json& item : items)
-            read(item, path + "." + name + "." + std::to_string(values.size()),
+            read(item, path + "." + name + "." + std::to_string(values.size()), lacks,
                  values.emplace_back());
+    }
+    // Another version's result without it keeps what the field begins with.
+    template <class T>
+    void later(const char* name, T& value, const char* help) {
+        if (json.is_object() && !json.contains(name)) {
+            if (std::find(lacks.begin(), lacks.end(), name) == lacks.end()) lacks.push_back(name);
+            return;
+        }
+        (*this)(name, value, help);
     }
 };
 
@@ -240,6 +279,11 @@ struct SchemaWriter {
     void operator()(const char* name, std::vector<T>&, const char* help) {
         add(name, {{"type", "array"}, {"items", schema_of<T>()}}, help);
     }
+    template <class T>
+    void later(const char* name, T& value, const char* help) {
+        (*this)(name, value, help);
+        required.erase(std::prev(required.end()));
+    }
 };
 
 }  // namespace
@@ -250,7 +294,7 @@ nlohmann::ordered_json to_json(const ServedTraffic& served) {
 
 ServedTraffic served_traffic_of(const nlohmann::ordered_json& json, const std::string& path) {
     ServedTraffic served;
-    Reader::read(json, path, served);
+    Reader::read(json, path, served.lacks, served);
     return served;
 }
 

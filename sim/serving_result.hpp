@@ -38,10 +38,20 @@ struct ServedPool {
     long waited_for_start = 0;               // requests
     std::vector<double> replicas_over_time;  // paid for, means over equal parts of the span
     long preemptions = 0, peak_blocks = 0, peak_sequences = 0;
-    double hit_tokens = 0, looked_up_tokens = 0, tier_tokens = 0;
-    long step_points = 0;  // of its step table, worked out
+    double hit_tokens = 0, looked_up_tokens = 0, tier_tokens = 0, shared_tokens = 0;
+    double idle_chips = 0;  // of hosts used in part, that are paid for
+    long step_points = 0;   // of its step table, worked out
     double step_error_mean = 0, step_error_worst = 0;
     long step_error_samples = 0;
+};
+
+// Memory that replicas share.
+struct ServedTier {
+    std::string name;
+    double capacity = 0, bandwidth = 0;  // bytes, bytes a second
+    long blocks = 0, peak_blocks = 0;    // of the traffic's names
+    double read_tokens = 0, written_tokens = 0, read_bytes = 0, written_bytes = 0;
+    double busy_seconds = 0, busy_until_seconds = 0;  // of its bandwidth
 };
 
 // A run of the same traffic at another rate.
@@ -67,8 +77,11 @@ struct ServedTraffic {
     double transferred_tokens = 0, transferred_bytes = 0;
     std::vector<std::string> notes;
     std::vector<ServedPool> pools;
+    std::vector<ServedTier> shared_tiers;
     std::vector<LoadPoint> curve;
     std::vector<LifecyclePoint> lifecycle;
+    // Of a result that an earlier version wrote: what it did not say, which is 0 here.
+    std::vector<std::string> lacks;
 };
 
 nlohmann::ordered_json to_json(const ServedTraffic& served);

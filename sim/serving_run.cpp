@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "sim/host_charge.hpp"
 #include "sim/metrics.hpp"
 #include "sim/serving_fleet.hpp"
 #include "sim/serving_metrics.hpp"
@@ -88,6 +89,8 @@ ServedPool served_pool(ServingFleet& fleet, std::size_t i, const PoolOutcome& ou
     pool.hit_tokens = out.hit_tokens;
     pool.looked_up_tokens = out.looked_up_tokens;
     pool.tier_tokens = out.tier_tokens;
+    pool.shared_tokens = out.shared_tokens;
+    pool.idle_chips = idle_chips(replica);
     if (fleet.is_beside(i)) return pool;  // of one table with the attention pool's
     pool.step_points = fleet.table(i).points();
     const InterpolationError error = fleet.table(i).error(kErrorSamples, seed);
@@ -156,6 +159,10 @@ void add_warnings(AlternativeResult& result, const ServingOutcome& out, ServingF
                 result.warnings.push_back(warning);
         }
     }
+    for (const std::string& note : fleet.tier_notes())
+        if (std::find(result.warnings.begin(), result.warnings.end(), note) ==
+            result.warnings.end())
+            result.warnings.push_back(note);
     if (out.stopped)
         result.warnings.push_back(
             fmt::format("partial: ended by a signal after {} of simulated time, {} requests on "
@@ -219,7 +226,11 @@ AlternativeResult run_serving(const ResolvedExperiment& experiment,
     const ServingOutcome out = fleet.run(traffic, options.seed, options.stop);
     AlternativeResult result;
     if (out.arrived == 0)
-        throw InputError({at_key(experiment.spec.workload, "traffic", "no request comes",
+        throw InputError({at_key(experiment.spec.workload, "traffic",
+                                 fleet.stream().counts->skipped > 0
+                                     ? fmt::format("no request comes: {} rows were skipped",
+                                                   fleet.stream().counts->skipped)
+                                     : "no request comes",
                                  "a rate above 0, a longer duration, or another part of the "
                                  "trace")});
     if (out.finished == 0 && !out.stopped)
@@ -246,6 +257,7 @@ AlternativeResult run_serving(const ResolvedExperiment& experiment,
     add_rates(add, out, fleet);
     add_breakdown(result, out);
     add_resources(result, out, fleet);
+    add_shared_tiers(result, out, fleet);
     result.totals.tokens_in = out.input_tokens;
     result.totals.tokens_out = out.output_tokens;
     result.totals.sequences = static_cast<double>(out.finished);

@@ -2,6 +2,26 @@
 
 namespace podsim {
 
+const std::vector<std::pair<const char*, PoolLink>>& names_of(const PoolLink*) {
+    static const std::vector<std::pair<const char*, PoolLink>> names = {
+        {"scale_up", PoolLink::scale_up}, {"scale_out", PoolLink::scale_out}};
+    return names;
+}
+
+const std::vector<std::pair<const char*, TierPlace>>& names_of(const TierPlace*) {
+    static const std::vector<std::pair<const char*, TierPlace>> names = {
+        {"host", TierPlace::host}, {"drives", TierPlace::drives}, {"pool", TierPlace::pool}};
+    return names;
+}
+
+TierPlace tier_place(const CacheTierSetting& tier) {
+    if (tier.place) return *tier.place;
+    if (tier.shared) return TierPlace::pool;
+    for (const char* drives : {"nvme", "ssd", "drives"})
+        if (tier.name == drives || tier.medium == drives) return TierPlace::drives;
+    return TierPlace::host;
+}
+
 ReplicaKnobs knobs_of(const SchedulerSettings& workload, const SchedulerSettings& pool) {
     ReplicaKnobs knobs;
     for (const SchedulerSettings* settings : {&workload, &pool}) {

@@ -13,7 +13,16 @@
 
 namespace podsim {
 
-// Memory below the chips' that keeps prefixes, of a replica.
+// Over which links of the fabric pools reach each other, or memory.
+enum class PoolLink { scale_up, scale_out };
+const std::vector<std::pair<const char*, PoolLink>>& names_of(const PoolLink*);
+
+// Where a cache tier lies: in the memory of the replica's hosts, on their drives, or in memory that
+// stands by itself and is reached over the fabric.
+enum class TierPlace { host, drives, pool };
+const std::vector<std::pair<const char*, TierPlace>>& names_of(const TierPlace*);
+
+// Memory below the chips' that keeps prefixes, of a replica or of all.
 struct CacheTierSetting {
     std::string name;
     std::string medium;  // of the price list; "": not paid for
@@ -21,7 +30,15 @@ struct CacheTierSetting {
     BytesPerSecond bandwidth{0.0};
     Seconds latency{0.0};
     std::optional<Seconds> time_to_live;
+    bool shared = false;             // one for all replicas of the alternative's pools
+    std::optional<TierPlace> place;  // absent: as tier_place() has it
+    std::optional<PoolLink> over;    // shared: absent: scale_up within one domain
+    bool operator==(const CacheTierSetting&) const = default;
 };
+
+// As said, else by what it is: shared ones are in a pool, media of drives (nvme) and tiers called
+// ssd, nvme or drives on drives, all others with the host.
+TierPlace tier_place(const CacheTierSetting& tier);
 
 // Knobs as somebody turned them: of a pool over those of the workload over the usual ones.
 struct SchedulerSettings {
@@ -74,11 +91,28 @@ void describe(Form& form, CacheTierSetting& tier) {
     form.optional("medium", tier.medium,
                   "what it is made of, by the price list's names (ddr5, nvme, ...): for what "
                   "keeping sessions costs; not counted if absent");
-    form.required("capacity", tier.capacity, "for one replica", positive());
-    form.required("bandwidth", tier.bandwidth, "at which one replica's caches come up from it",
-                  positive());
+    form.required("capacity", tier.capacity, "for one replica; shared: of all of it",
+                  Check{0, 1e18, true, "above 0 and at most 1,000,000 TB, more than any site has"});
+    form.required("bandwidth", tier.bandwidth,
+                  "at which one replica's caches come up from it; shared: of all of it, reads and "
+                  "writes of all replicas together",
+                  Check{0, 1e18, true, "above 0 and at most 1,000,000 TB/s"});
     form.optional("latency", tier.latency, "once for a prompt", non_negative());
     form.optional("time_to_live", tier.time_to_live, "since the last use", positive());
+    form.optional("shared", tier.shared,
+                  "one pool for all replicas of the alternative: what one has written others find "
+                  "(Mooncake Store, EMS); below the replicas' own tiers (false)");
+    form.optional("place", tier.place,
+                  "host: memory of the replica's hosts; drives: theirs; pool: memory reached over "
+                  "the fabric (shared: pool; medium nvme: drives; else host)");
+    form.optional("over", tier.over,
+                  "shared: links that a chip's own path goes over (scale_up where all chips stand "
+                  "in one domain, else scale_out)");
+    if (form.ok() && tier.over && !tier.shared)
+        form.problem("over", "is of tiers that replicas share", "shared: true, or leave it out");
+    if (form.ok() && tier.shared && tier.place && *tier.place != TierPlace::pool)
+        form.problem("place", "shared tiers are reached over the fabric",
+                     "place: pool, or leave it out");
 }
 
 template <class Form>
@@ -105,8 +139,18 @@ void describe(Form& form, SchedulerSettings& settings) {
                   "(max_utilization)");
     form.optional("cache_tiers", settings.cache_tiers,
                   "where prefixes go that give way in the chips' memory, from the nearest down");
-    if (form.ok() && settings.cache_tiers && settings.cache_tiers->size() >= kMostCacheTiers)
+    if (!form.ok() || !settings.cache_tiers) return;
+    if (settings.cache_tiers->size() >= kMostCacheTiers)
         form.problem("cache_tiers", "are too many", "at most 5");
+    for (std::size_t i = 1; i < settings.cache_tiers->size(); ++i) {
+        const CacheTierSetting &above = (*settings.cache_tiers)[i - 1],
+                               &below = (*settings.cache_tiers)[i];
+        if (above.shared && !below.shared)
+            form.problem(
+                "cache_tiers",
+                below.name + ", of each replica, stands below " + above.name + ", which they share",
+                "a replica's own tiers first");
+    }
 }
 
 template <class Form>

@@ -183,11 +183,23 @@ long StepCase::largest_chunk(long batch) const {
     return now > 1 && fits_in(1) ? largest(1, now, fits_in) : 0;
 }
 
+// Where more experts are to stay than find room: how many do.
+std::optional<std::string> StepCase::fewer_resident(const StepSpec& step) const {
+    if (!step.experts.offload.is_used()) return {};
+    const double most = most_resident(step);
+    if (!(most > 0) || most >= step.experts.offload.resident.value_or(0)) return {};
+    return fmt::format(
+        "experts.offload.resident at most {:.0f} %, or without the key as many as "
+        "find room",
+        std::floor(100 * most));
+}
+
 // What would make a step fit whose smallest batch does not: less of what fills the memory most.
 std::string StepCase::help_without_batch() const {
     const long least = smallest();
     const StepSpec step = spec(least);
     const NeedByRemedy need = by_remedy(fullest(step_memory(step, expert_layout(step))));
+    if (const auto fewer = fewer_resident(step)) return *fewer;
     const std::string spread =
         "spread the weights over more ranks (tensor_parallel, expert_parallel, pipeline_parallel)";
     if (const long chunk = largest_chunk(least); chunk > 0)

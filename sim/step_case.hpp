@@ -62,6 +62,7 @@ class StepCase {
     // Tokens of a prompt that one pass may take so that `batch` fits; 0 where none helps.
     long largest_chunk(long batch) const;
     std::string help_without_batch() const;
+    std::optional<std::string> fewer_resident(const StepSpec& step) const;
     // Time per output token, of a prefill that to the first token.
     Seconds latency(long batch, CostCache& cache) const;
     const char* group_name() const;

@@ -95,6 +95,13 @@ struct ReplicaOutage {
     int replica = 0;
 };
 
+// What a replica's ranks have of memory that replicas share: each data-parallel group comes to it
+// over its own ranks' ports.
+struct SharedPath {
+    Seconds read_each{0.0}, write_each{0.0};  // of one token's cache, over the ports of a group
+    Bytes read_bytes{0.0};  // that the memory gives for a token: each rank gets what it holds
+};
+
 struct ServingPool {
     std::string name;
     PoolRole role = PoolRole::serve;
@@ -103,6 +110,10 @@ struct ServingPool {
     long groups = 1;     // data-parallel ones that work in step: each prompt is read by one
     long kv_blocks = 0;  // of a replica
     std::vector<CacheTierSpec> tiers;  // below the chips' memory, for prefixes; in named blocks
+    std::optional<SharedPath> shared;  // to the tiers that replicas share, below these
+    // The step that needs a prefix waits until it has come up, and all in it; else its prompt
+    // alone.
+    bool fetches_in_step = false;
     double tokens_per_step = 1;  // that a decoding sequence gains: above 1 with accepted drafts
     long query_tokens = 1;       // that it brings into a step: one and its drafts
     StepTime step_time;
@@ -125,6 +136,9 @@ struct ServiceObjective {
 
 struct ServingCase {
     std::vector<ServingPool> pools;
+    // Of all replicas whose pools have a path to it: what one has written others find. Each tier's
+    // bandwidth is of all together, reads and writes.
+    std::vector<CacheTierSpec> shared_tiers;
     Routing routing = Routing::least_loaded;
     long max_model_len = 0;   // prompt and answer together
     long max_queue = 0;       // requests that wait at a replica, 0: any number
@@ -183,8 +197,18 @@ struct PoolOutcome {
     long waited_for_start = 0;                    // requests that had not begun when one came
     double hit_tokens = 0, looked_up_tokens = 0;  // of prompts, found in the cache
     double tier_tokens = 0;                       // of those found, in tiers below the chips'
+    double shared_tokens = 0;                     // of these, in tiers that replicas share
     // Over equal parts of the run: shares of what is paid for, and how many replicas are.
     std::vector<double> busy_windows, block_windows, paid_windows;
+};
+
+// Of a tier that replicas share.
+struct SharedTierOutcome {
+    double read_tokens = 0, written_tokens = 0;
+    double read_bytes = 0, written_bytes = 0;
+    double busy = 0, busy_until = 0;  // seconds of its bandwidth, and when the last of them ends
+    long peak_blocks = 0;
+    std::vector<double> busy_windows;  // over equal parts of the run
 };
 
 struct ServingOutcome {
@@ -204,12 +228,14 @@ struct ServingOutcome {
     double sojourn_sum = 0;      // of all that left, or were there at the end
     long retried = 0;  // requests that were begun again after a failure, each time counted
     std::vector<PoolOutcome> pools;
+    std::vector<SharedTierOutcome> shared;
     std::uint64_t events = 0;
     std::vector<std::string> reasons;  // of rejections, each once
 };
 
 // Runs a stream to its end. Throws std::invalid_argument for a case that cannot run: no pool for
-// prompts, prefill without decode, no blocks.
+// prompts, prefill without decode, no blocks; std::domain_error where failures end one request so
+// often that it would run for ever.
 ServingOutcome simulate_serving(const ServingCase& serving, RequestStream& requests);
 
 }  // namespace podsim

@@ -58,6 +58,8 @@ namespace {
 // least loaded one: then there.
 constexpr double kMostUneven = 2.0;
 constexpr std::uint64_t kEventsBetweenLooks = 4096;
+// Of one request that failures end: it would go on for ever.
+constexpr int kMostTries = 1000;
 
 constexpr std::size_t kWindows = 60;
 
@@ -72,8 +74,8 @@ void add(PoolOutcome& sum, const PoolOutcome& one) {
           &PoolOutcome::prefill_tokens, &PoolOutcome::written_tokens, &PoolOutcome::decode_seconds,
           &PoolOutcome::decode_sequences, &PoolOutcome::decode_contexts, &PoolOutcome::decode_steps,
           &PoolOutcome::sequence_seconds, &PoolOutcome::block_seconds, &PoolOutcome::hit_tokens,
-          &PoolOutcome::looked_up_tokens, &PoolOutcome::tier_tokens, &PoolOutcome::rebalancing,
-          &PoolOutcome::moved_seconds})
+          &PoolOutcome::looked_up_tokens, &PoolOutcome::tier_tokens, &PoolOutcome::shared_tokens,
+          &PoolOutcome::rebalancing, &PoolOutcome::moved_seconds})
         sum.*field += one.*field;
     sum.peak_blocks = std::max(sum.peak_blocks, one.peak_blocks);
     sum.peak_sequences = std::max(sum.peak_sequences, one.peak_sequences);
@@ -107,6 +109,8 @@ void require(const ServingCase& serving) {
         }
         if (lost.size() >= static_cast<std::size_t>(pool.replicas))
             throw std::invalid_argument("pool " + pool.name + " loses all its replicas for good");
+        if (pool.shared && pool.groups < 1)
+            throw std::invalid_argument("pool " + pool.name + " has no data-parallel group");
         if (!pool.degraded_links.empty() && pool.degraded_links.size() != pool.degraded.size())
             throw std::invalid_argument("pool " + pool.name + " has links of other conditions");
         for (const ConditionChange& change : pool.changes) {
@@ -130,6 +134,8 @@ void require(const ServingCase& serving) {
 Fleet::Fleet(const ServingCase& serving, RequestStream& requests)
     : serving_(serving), requests_(requests) {
     require(serving);
+    if (!serving.shared_tiers.empty() && requests.block_tokens > 0)
+        shared_.emplace(serving.shared_tiers, requests.block_tokens, serving.kv_per_token);
     for (std::size_t p = 0; p < serving.pools.size(); ++p) {
         const ServingPool& pool = serving.pools[p];
         for (int i = 0; i < pool.replicas; ++i) {
@@ -149,7 +155,8 @@ Fleet::Fleet(const ServingCase& serving, RequestStream& requests)
             host.inter_token = &inter_token_;
             const Bytes block = static_cast<double>(requests.block_tokens) * serving.kv_per_token;
             replicas_.push_back(std::make_unique<Replica>(index, pool, requests.block_tokens, block,
-                                                          calendar_, lives_, std::move(host)));
+                                                          shared_ ? &*shared_ : nullptr, calendar_,
+                                                          lives_, std::move(host)));
             pool_of_.push_back(p);
             (pool.role == PoolRole::decode ? writers_ : readers_).push_back(index);
         }
@@ -167,6 +174,9 @@ Fleet::Fleet(const ServingCase& serving, RequestStream& requests)
 // The next arrival is on the calendar before the last one has been worked off.
 void Fleet::pull() {
     Request request;
+    // A burst comes in one go: a signal ends it.
+    if (serving_.stop && ++pulled_ % kEventsBetweenLooks == 0 && serving_.stop())
+        exhausted_ = out_.stopped = true;
     if (exhausted_ || !requests_.next(request)) {
         exhausted_ = true;
         return;
@@ -320,6 +330,11 @@ void Fleet::put(std::size_t slot) {
 void Fleet::begin_again(std::size_t slot) {
     Live& one = lives_[slot];
     if (one.first_scheduled >= 0) ++out_.retried;
+    if (one.first_scheduled >= 0 && ++one.begun_again >= kMostTries)
+        throw std::domain_error(fmt::format(
+            "replicas of {} failed {} times in {} and ended one request {} times over",
+            serving_.pools[pool_of_[one.replica]].name, out_.pools[pool_of_[one.replica]].failures,
+            to_string(to_seconds(calendar_.now())), kMostTries));
     if (one.lost_at < 0 && one.first_scheduled >= 0) one.lost_at = calendar_.now();
     one.moved_at = one.there_at = -1;
     one.replica = route(one.request);
@@ -482,6 +497,7 @@ ServingOutcome Fleet::run() {
     std::uint64_t looked = 0;
     while (!calendar_.empty()) {
         calendar_.run_at(calendar_.next_time());
+        if (out_.stopped) break;
         if (!serving_.stop || calendar_.events_run() - looked < kEventsBetweenLooks) continue;
         looked = calendar_.events_run();
         if (serving_.stop()) {
@@ -506,6 +522,7 @@ ServingOutcome Fleet::run() {
     out_.inter_token_latency = distribution_of(inter_token_);
     out_.reasons.assign(reasons_.begin(), reasons_.end());
     out_.events = calendar_.events_run();
+    if (shared_) out_.shared = shared_->outcome(out_.span, kWindows);
     close_books();
     for (std::size_t i = 0; i < replicas_.size(); ++i) {
         PoolOutcome& pool = out_.pools[pool_of_[i]];

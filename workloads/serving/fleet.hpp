@@ -82,6 +82,7 @@ class Fleet {
     Calendar calendar_;
     std::vector<Live> lives_;
     std::vector<std::size_t> free_slots_;
+    std::optional<SharedStore> shared_;  // outlives the replicas
     std::vector<std::unique_ptr<Replica>> replicas_;
     std::vector<std::size_t> pool_of_, readers_, writers_;
     std::vector<Picoseconds> port_free_;  // of each replica, towards the other pools
@@ -94,6 +95,7 @@ class Fleet {
     std::size_t next_reader_ = 0;
     std::uint64_t next_order_ = 0;
     bool exhausted_ = false, begun_ = false;
+    std::uint64_t pulled_ = 0;
     Picoseconds begin_ = 0, changed_ = 0, last_end_ = 0;
     long number_ = 0, coming_ = 0;  // in the system; next turns on the calendar
     LogHistogram inter_token_;

@@ -14,10 +14,11 @@ std::span<const std::uint64_t> leading(const std::vector<std::uint64_t>& names, 
 }  // namespace
 
 PrefixStore::PrefixStore(long block_tokens, long page_tokens, long pages,
-                         std::vector<CacheTierSpec> tiers, Bytes block_bytes)
+                         std::vector<CacheTierSpec> tiers, Bytes block_bytes, SharedPort* shared)
     : block_tokens_(block_tokens),
       pages_each_(block_tokens > 0 ? (block_tokens + page_tokens - 1) / page_tokens : 1),
-      pages_(pages) {
+      pages_(pages),
+      shared_(shared) {
     const long blocks = pages / pages_each_;
     if (block_tokens == 0 || blocks == 0) return;
     BlockCacheSpec spec;
@@ -40,16 +41,32 @@ long PrefixStore::whole_blocks(const Request& request) const {
                     request.input_tokens / block_tokens_);
 }
 
-long PrefixStore::found(const Request& request, Seconds now) {
+long PrefixStore::found_here(const Request& request, Seconds now) {
     if (!works()) return 0;
     return cache_->match(leading(request.prefix_blocks, whole_blocks(request)), now).blocks;
 }
 
-std::optional<PrefixPin> PrefixStore::pin(const Request& request, long count, Seconds now) {
+// A prefix is used whenever what follows it is: what lacks a block here has none behind it.
+long PrefixStore::found(const Request& request, Seconds now) {
+    const long here = found_here(request, now), whole = whole_blocks(request);
+    if (shared_ == nullptr || here == whole) return here;
+    const auto rest = leading(request.prefix_blocks, whole).subspan(static_cast<std::size_t>(here));
+    return here + shared_->found(rest, now);
+}
+
+std::optional<PrefixPin> PrefixStore::pin(const Request& request, long count, std::size_t group,
+                                          Seconds now) {
     if (count == 0) return PrefixPin{};
-    const auto hit = cache_->acquire(leading(request.prefix_blocks, count), count, now);
+    const auto names = leading(request.prefix_blocks, count);
+    const auto hit = cache_->acquire(names, count, now);
     if (!hit) return {};
-    return PrefixPin{cache_->load_time(*hit), hit->blocks - hit->by_tier[0]};
+    PrefixPin pin{cache_->load_time(*hit), now, hit->blocks - hit->by_tier[0], count - hit->blocks};
+    if (pin.from_shared > 0) {
+        const auto rest = names.subspan(static_cast<std::size_t>(hit->blocks));
+        pin.shared_there = shared_->read(rest, group, now);
+        cache_->name(rest, now);
+    }
+    return pin;
 }
 
 void PrefixStore::unpin(const Request& request, long count, Seconds now) {
@@ -76,19 +93,22 @@ long PrefixStore::name_all(const std::vector<std::uint64_t>& names, std::size_t 
     return named;
 }
 
-long PrefixStore::name(const Request& request, long from, long used, Seconds now) {
+long PrefixStore::name(const Request& request, long from, long used, std::size_t group,
+                       Seconds now) {
     make_room(used, now);
     std::vector<std::uint64_t> names = request.prefix_blocks;
     names.resize(static_cast<std::size_t>(whole_blocks(request)));
+    if (shared_ != nullptr) shared_->write(names, group, now);
     return name_all(names, static_cast<std::size_t>(from), now);
 }
 
-void PrefixStore::keep(const Request& request, long used, Seconds now) {
+void PrefixStore::keep(const Request& request, long used, std::size_t group, Seconds now) {
     if (!works() || request.prefix_blocks.empty()) return;
     make_room(used, now);
     std::vector<std::uint64_t> names = request.prefix_blocks;
     names.resize(static_cast<std::size_t>(whole_blocks(request)));
     names.insert(names.end(), request.reply_blocks.begin(), request.reply_blocks.end());
+    if (shared_ != nullptr) shared_->write(names, group, now);
     long held = cache_->match(names, now).blocks;
     if (!cache_->acquire(leading(names, held), held, now)) return;
     held += name_all(names, static_cast<std::size_t>(held), now);

@@ -1,6 +1,7 @@
 // Blocks of prompts that a replica keeps for whoever asks for the same prefix, within the memory
-// that running sequences leave, and in tiers below it. The store counts in blocks of the traffic's
-// names, the engine in blocks of its own (pages), of which each of those is so many.
+// that running sequences leave, in tiers below it, and in what replicas share. The store counts in
+// blocks of the traffic's names, the engine in blocks of its own (pages), of which each of those is
+// so many.
 #pragma once
 
 #include <optional>
@@ -8,47 +9,57 @@
 
 #include "workloads/kv_cache.hpp"
 #include "workloads/request.hpp"
+#include "workloads/serving/shared_store.hpp"
 
 namespace podsim {
 
-// Blocks that a prompt holds on to: the time until what lay below is up, and how many that were.
+// Blocks that a prompt holds on to: the time until what lay below is up, when what others share is
+// there, and how many they were.
 struct PrefixPin {
     Seconds load{0.0};
-    long from_tiers = 0;
+    Seconds shared_there{0.0};  // a time of the clock
+    long from_tiers = 0, from_shared = 0;
 };
 
 class PrefixStore {
   public:
     // `pages` of `page_tokens` tokens in the chips' memory, `tiers` below. block_tokens 0: prompts
-    // have no names, nothing is kept.
+    // have no names, nothing is kept. `shared`, which outlives it, may be null.
     PrefixStore(long block_tokens, long page_tokens, long pages, std::vector<CacheTierSpec> tiers,
-                Bytes block_bytes);
+                Bytes block_bytes, SharedPort* shared);
 
     bool works() const { return cache_.has_value(); }
     long block_tokens() const { return block_tokens_; }
+    // Tiers of its own, or shared ones.
+    bool has_below() const {
+        return works() && (shared_ != nullptr || cache_->spec().tiers.size() > 1);
+    }
     // Neither held here nor used by running sequences.
     long pages_for(long used) const;
     long pinned_pages() const { return works() ? cache_->pinned() * pages_each_ : 0; }
 
-    // Leading whole blocks of the prompt that are here.
+    // Leading whole blocks of the prompt that are here, and with those that replicas share.
+    long found_here(const Request& request, Seconds now);
     long found(const Request& request, Seconds now);
-    // Holds on to the leading `count` blocks, which are here; what is below comes up. The time that
-    // takes; nothing and no change where there is no room to come up to.
-    std::optional<PrefixPin> pin(const Request& request, long count, Seconds now);
+    // Holds on to the leading `count` blocks, which are found; what is below, or shared, comes up,
+    // for a data-parallel group. Nothing and no change where there is no room to come up to.
+    std::optional<PrefixPin> pin(const Request& request, long count, std::size_t group,
+                                 Seconds now);
     void unpin(const Request& request, long count, Seconds now);
     // Running sequences use so many pages: what nobody holds gives way to them.
     void make_room(long used, Seconds now);
     // Whole blocks of the prompt from `from` on that were written and are held from now on: so
-    // many.
-    long name(const Request& request, long from, long used, Seconds now);
+    // many. All of the prompt's go to what replicas share, from that group.
+    long name(const Request& request, long from, long used, std::size_t group, Seconds now);
     // Whole blocks of the prompt and of the reply that were written, held by nobody.
-    void keep(const Request& request, long used, Seconds now);
+    void keep(const Request& request, long used, std::size_t group, Seconds now);
     // Whole blocks of the prompt alone.
     long whole_blocks(const Request& request) const;
 
   private:
     long name_all(const std::vector<std::uint64_t>& names, std::size_t from, Seconds now);
     long block_tokens_, pages_each_, pages_;
+    SharedPort* shared_;
     std::optional<BlockCache> cache_;
 };
 

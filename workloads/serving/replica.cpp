@@ -17,7 +17,8 @@ std::size_t phase_of(std::int64_t offset, long block) {
 }  // namespace
 
 Replica::Replica(std::size_t index, const ServingPool& pool, long prefix_block_tokens,
-                 Bytes block_bytes, Calendar& calendar, std::vector<Live>& lives, ReplicaHost host)
+                 Bytes block_bytes, SharedStore* shared, Calendar& calendar,
+                 std::vector<Live>& lives, ReplicaHost host)
     : index_(index),
       pool_(pool),
       prefix_block_tokens_(pool.knobs.enable_prefix_caching ? prefix_block_tokens : 0),
@@ -25,15 +26,24 @@ Replica::Replica(std::size_t index, const ServingPool& pool, long prefix_block_t
       calendar_(calendar),
       lives_(lives),
       host_(std::move(host)),
+      shared_(shared != nullptr && pool.shared
+                  ? std::optional(SharedPort(*shared, *pool.shared, pool.groups))
+                  : std::nullopt),
       store_(empty_store()),
       phases_(static_cast<std::size_t>(pool.knobs.block_size), 0) {
     sums_.condition_seconds.resize(1 + pool.degraded.size(), 0.0);
     sums_.condition_steps.resize(1 + pool.degraded.size(), 0.0);
 }
 
-PrefixStore Replica::empty_store() const {
-    return {prefix_block_tokens_, pool_.knobs.block_size, pool_.kv_blocks, pool_.tiers,
-            block_bytes_};
+PrefixStore Replica::empty_store() {
+    return {prefix_block_tokens_, pool_.knobs.block_size, pool_.kv_blocks,
+            pool_.tiers,          block_bytes_,           shared_ ? &*shared_ : nullptr};
+}
+
+// Whose ports its cache goes over: those of the group that reads it; who decodes is spread evenly.
+std::size_t Replica::group_of(const Live& one) const {
+    return pool_.role == PoolRole::decode ? one.order % static_cast<std::size_t>(pool_.groups)
+                                          : one.group;
 }
 
 double Replica::Step::seconds(long count) const {
@@ -114,7 +124,11 @@ void Replica::enqueue(std::size_t slot) {
 }
 
 bool Replica::drop(std::size_t slot) {
-    if (waiting_.erase(key_of(slot)) == 0) return false;
+    if (loading_.erase(slot) > 0) {
+        let_go(live(slot));
+    } else if (waiting_.erase(key_of(slot)) == 0) {
+        return false;
+    }
     waiting_tokens_ -= static_cast<double>(live(slot).target);
     return true;
 }
@@ -149,6 +163,7 @@ void Replica::join(std::size_t slot) {
 void Replica::fail() {
     down_ = true;
     if (step_.running) {
+        loses_ = true;
         cut();
     } else {
         lose_all();
@@ -171,17 +186,17 @@ Seconds Replica::time_of(const StepLoad& load) const {
 }
 
 bool Replica::is_empty() const {
-    return waiting_.empty() && sequences() == 0 && used_ == 0 && store_.pinned_pages() == 0;
+    return waiting() == 0 && sequences() == 0 && used_ == 0 && store_.pinned_pages() == 0;
 }
 
 void Replica::stop() {
     down_ = true;
-    moving_seconds_ = 0;
+    moving_seconds_ = there_ = 0;
     store_ = empty_store();
 }
 
 std::vector<std::size_t> Replica::waiting_slots() const {
-    std::vector<std::size_t> slots;
+    std::vector<std::size_t> slots(loading_.begin(), loading_.end());
     for (const Key& key : waiting_) slots.push_back(std::get<2>(key));
     return slots;
 }
@@ -199,9 +214,10 @@ void Replica::lose_all() {
     while (!decoding_.empty()) preempt(std::get<2>(*decoding_.begin()));
     while (!prefilling_.empty()) preempt(prefilling_.back());
     sums_.preemptions = before;
-    moving_seconds_ = 0;
-    std::vector<std::size_t> slots;
-    for (const Key& key : waiting_) slots.push_back(std::get<2>(key));
+    moving_seconds_ = there_ = 0;
+    const std::vector<std::size_t> slots = waiting_slots();
+    for (const std::size_t slot : loading_) let_go(live(slot));
+    loading_.clear();
     waiting_.clear();
     waiting_tokens_ = 0;
     store_.make_room(pool_.kv_blocks, now());  // nothing is kept
@@ -256,7 +272,7 @@ void Replica::share_prompt(Live& one) {
     const long whole = store_.whole_blocks(one.request);
     if (whole <= one.reused || one.computed < whole * store_.block_tokens()) return;
     give(pages(own_tokens(one)));
-    one.reused += store_.name(one.request, one.reused, used_, now());
+    one.reused += store_.name(one.request, one.reused, used_, group_of(one), now());
     take(pages(own_tokens(one)));
 }
 
@@ -383,7 +399,7 @@ void Replica::read_chunks(const std::vector<Chunk>& chunks) {
 void Replica::finish(std::size_t slot) {
     Live& one = live(slot);
     let_go(one);
-    store_.keep(one.request, used_, now());
+    store_.keep(one.request, used_, group_of(one), now());
     host_.finished(slot);
 }
 
@@ -440,9 +456,11 @@ void Replica::end_step() {
         }
     }
     read_chunks(step.chunks);
-    if (down_) {
+    if (std::exchange(loses_, false) || down_) {
         step_.running = false;
-        return lose_all();
+        lose_all();
+        if (!down_) poke();
+        return;
     }
     host_.room(index_);
     next_step();

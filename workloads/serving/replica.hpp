@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <set>
 #include <tuple>
 #include <vector>
@@ -20,18 +21,21 @@ struct Live {
     Request request;
     std::uint64_t order = 0;  // by arrival
     int priority = 0;
-    long generated = 0;      // output tokens before it joined the batch it is in
-    long computed = 0;       // tokens in the cache, while it is read
-    long target = 0;         // tokens to read: the prompt, and what it had written if preempted
-    long promised = 0;       // blocks of the engine that it may take until its last token
-    long reused = 0;         // blocks of the prefix store that it holds on to
-    long cached = 0;         // tokens of the prompt that the store had at first
-    std::int64_t leave = 0;  // clock at which it ends, while it decodes
+    long generated = 0;  // output tokens before it joined the batch it is in
+    long computed = 0;   // tokens in the cache, while it is read
+    long target = 0;     // tokens to read: the prompt, and what it had written if preempted
+    long promised = 0;   // blocks of the engine that it may take until its last token
+    long reused = 0;     // blocks of the prefix store that it holds on to
+    long cached = 0;     // tokens of the prompt that the store had at first
+    long from_tiers = 0, from_shared = 0;  // blocks that came up for it from below
+    std::uint64_t load = 0;                // the last time that some did, by the replica's count
+    std::int64_t leave = 0;                // clock at which it ends, while it decodes
     std::int64_t joined_clock = 0;
     std::int64_t offset = 0;  // its own cached tokens less the clock, while it decodes
     bool swapped = false;     // its cache is with the host
     bool looked_up = false;   // in the prefix store
     bool waited_for_start = false;
+    int begun_again = 0;      // after failures
     std::size_t replica = 0;  // that has it now
     std::size_t group = 0;    // of that replica, while it is read
     std::uint32_t visit = 0;  // of its slot: an event of an earlier request finds another number
@@ -57,9 +61,10 @@ struct ReplicaHost {
 class Replica {
   public:
     // All but `index` must outlive it.
-    // `block_bytes`: of the cache of a block of the prompts' names.
+    // `block_bytes`: of the cache of a block of the prompts' names. `shared`: of all replicas, null
+    // for none.
     Replica(std::size_t index, const ServingPool& pool, long prefix_block_tokens, Bytes block_bytes,
-            Calendar& calendar, std::vector<Live>& lives, ReplicaHost host);
+            SharedStore* shared, Calendar& calendar, std::vector<Live>& lives, ReplicaHost host);
 
     // To be read, from now on.
     void enqueue(std::size_t slot);
@@ -86,13 +91,13 @@ class Replica {
 
     // Tokens of prompts that wait and tokens in the cache: what routing balances.
     double load() const;
-    std::size_t waiting() const { return waiting_.size(); }
+    std::size_t waiting() const { return waiting_.size() + loading_.size(); }
     std::vector<std::size_t> waiting_slots() const;
     // Requests that wait or have blocks of their own.
-    std::size_t ongoing() const { return waiting_.size() + sequences(); }
+    std::size_t ongoing() const { return waiting() + sequences(); }
     double blocks_in_use() const;  // share
-    // Leading blocks of the prompt in the prefix store.
-    long found(const Request& request) { return store_.found(request, now()); }
+    // Leading blocks of the prompt in its own store: those that are shared are as near to others.
+    long found(const Request& request) { return store_.found_here(request, now()); }
     std::size_t index() const { return index_; }
     const ServingPool& pool() const { return pool_; }
     PoolOutcome outcome(double span, std::size_t windows) const;
@@ -115,13 +120,18 @@ class Replica {
     };
     using Key = std::tuple<int, std::uint64_t, std::size_t>;  // -priority, order, slot
 
-    PrefixStore empty_store() const;
+    PrefixStore empty_store();
     Live& live(std::size_t slot) { return lives_[slot]; }
     Key key_of(std::size_t slot) const;
     long pages(long tokens) const;
     long own_tokens(const Live& one) const;  // cached ones that no store holds, while it is read
     long available() const { return store_.pages_for(used_); }
     Seconds now() const { return to_seconds(calendar_.now()); }
+    std::size_t group_of(const Live& one) const;
+    bool bring_up(std::size_t slot, const PrefixPin& pinned);
+    double wait_for_caches();
+    void came_up(std::size_t slot, std::uint64_t load);
+    void count_tiers(const Live& one);
     void take(long blocks);
     void give(long blocks);
     long growth(std::int64_t gained) const;
@@ -166,9 +176,11 @@ class Replica {
     Calendar& calendar_;
     std::vector<Live>& lives_;
     ReplicaHost host_;
+    std::optional<SharedPort> shared_;
     PrefixStore store_;
     std::set<Key> waiting_;
-    double waiting_tokens_ = 0;
+    std::set<std::size_t> loading_;  // whose prefix comes up: they wait for it, others go on
+    double waiting_tokens_ = 0;      // of both
     std::vector<std::size_t> prefilling_;
     std::set<std::tuple<std::int64_t, std::uint64_t, std::size_t>> decoding_;  // leave, order, slot
     std::vector<std::size_t> ready_;
@@ -182,10 +194,14 @@ class Replica {
     std::uint64_t generation_ = 0;
     std::size_t condition_ = 0;
     bool down_ = false;          // failed, or off
+    bool loses_ = false;         // it failed in the step under way, be it repaired meanwhile or not
     bool begins_ = false;        // a first step is on the calendar
     double busy_until_ = -1;     // seconds: its last step
     double placed_at_ = -1;      // seconds: the experts, -1 before the first step
-    double moving_seconds_ = 0;  // of caches to and from below, that the next step pays
+    double moving_seconds_ = 0;  // of caches that are swapped, that the next step pays
+    double tiers_free_ = 0;      // seconds: when the way up from its own tiers is
+    double there_ = 0;           // seconds: when what the next step waits for has come up
+    std::uint64_t loads_ = 0;
     PoolOutcome sums_;
     Windows busy_, blocks_;
 };

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "workloads/serving/replica.hpp"
 
@@ -56,6 +57,54 @@ void Replica::preempt(std::size_t slot) {
     waiting_tokens_ += static_cast<double>(one.target);
 }
 
+// A prompt whose prefix lies below, or with all replicas, waits until it has come up, and others go
+// on; or the step does that reads it. What a replica has in tiers of its own comes up one prompt
+// after the other. Whether the prompt is put aside.
+bool Replica::bring_up(std::size_t slot, const PrefixPin& pinned) {
+    if (pinned.from_tiers + pinned.from_shared == 0) return false;
+    Live& one = live(slot);
+    one.from_tiers += pinned.from_tiers;
+    one.from_shared += pinned.from_shared;
+    double there = std::max(now(), pinned.shared_there).value();
+    if (pinned.from_tiers > 0) {
+        tiers_free_ = std::max(now().value(), tiers_free_) + pinned.load.value();
+        there = std::max(there, tiers_free_);
+    }
+    if (pool_.fetches_in_step) {
+        there_ = std::max(there_, there);
+        return false;
+    }
+    one.looked_up = true;
+    one.load = ++loads_;
+    waiting_.erase(waiting_.begin());
+    loading_.insert(slot);
+    calendar_.at(std::max(calendar_.now(), to_picoseconds(Seconds(there))), EventClass::arrival,
+                 [this, slot, load = one.load] { came_up(slot, load); });
+    return true;
+}
+
+// Before the next step begins: for what is swapped, and for what comes up for it, seconds.
+double Replica::wait_for_caches() {
+    const double fetched = std::max(0.0, std::exchange(there_, 0.0) - now().value());
+    return std::exchange(moving_seconds_, 0.0) + fetched;
+}
+
+// Unless it was lost or gave up meanwhile.
+void Replica::came_up(std::size_t slot, std::uint64_t load) {
+    if (live(slot).load != load || loading_.erase(slot) == 0) return;
+    waiting_.insert(key_of(slot));
+    poke();
+}
+
+// Of what it found in the cache: what came up for it, be it at an earlier try.
+void Replica::count_tiers(const Live& one) {
+    const double block = static_cast<double>(store_.block_tokens());
+    const long shared = std::min(one.from_shared, one.reused),
+               own = std::min(one.from_tiers, one.reused - shared);
+    sums_.tier_tokens += static_cast<double>(own + shared) * block;
+    sums_.shared_tokens += static_cast<double>(shared) * block;
+}
+
 // Who reads in the next step, and how much of its prompt: those that have begun, then those that
 // wait, in their order, as far as tokens, sequences and blocks go. A prompt is read by one
 // data-parallel group, that with the most tokens left when it begins.
@@ -90,7 +139,8 @@ std::vector<Replica::Chunk> Replica::choose_chunks(long budget) {
         if (!fits) break;
         read(slot, tokens);
     }
-    while (budget > 0 && !waiting_.empty() && static_cast<long>(sequences()) < knobs.max_num_seqs) {
+    const auto held = [&] { return static_cast<long>(sequences() + loading_.size()); };
+    while (budget > 0 && !waiting_.empty() && held() < knobs.max_num_seqs) {
         const std::size_t slot = std::get<2>(*waiting_.begin());
         Live& one = live(slot);
         if (!may_finish(one)) break;
@@ -106,19 +156,18 @@ std::vector<Replica::Chunk> Replica::choose_chunks(long budget) {
             begin_decode(slot);
             continue;
         }
-        long reused = 0;
-        PrefixPin pinned;
-        if (!one.looked_up && store_.works()) {
-            // At least the last token is computed: its output is the next one.
-            reused = std::min(store_.found(one.request, now()),
-                              (one.target - 1) / store_.block_tokens());
-            const auto loaded = store_.pin(one.request, reused, now());
-            if (!loaded) reused = 0;
-            pinned = loaded.value_or(PrefixPin{});
-            one.reused = reused;
-            one.computed = reused * store_.block_tokens();
-        }
         const std::size_t group = emptiest();
+        if (!one.looked_up && store_.works()) {
+            // At least the last token is computed: its output is the next one. What has to come up
+            // is let in as a whole: it holds room while it waits.
+            const long found = std::min(store_.found(one.request, now()),
+                                        (one.target - 1) / store_.block_tokens());
+            if (found > 0 && store_.has_below() && pages(one.target) > free_blocks()) break;
+            const auto pinned = store_.pin(one.request, found, group, now());
+            one.reused = pinned ? found : 0;
+            one.computed = one.reused * store_.block_tokens();
+            if (pinned && bring_up(slot, *pinned)) continue;
+        }
         const long room = left[group];
         const long tokens =
             knobs.enable_chunked_prefill ? first_chunk(one, room) : one.target - one.computed;
@@ -126,15 +175,15 @@ std::vector<Replica::Chunk> Replica::choose_chunks(long budget) {
         const bool fits = needed(one, tokens) <= free_blocks() &&
                           (knobs.enable_chunked_prefill ? room > 0 : tokens <= room || alone);
         if (!fits) {
-            store_.unpin(one.request, reused, now());
+            store_.unpin(one.request, one.reused, now());
             one.reused = 0;
             one.computed = 0;
+            one.looked_up = false;
             break;
         }
         one.looked_up = true;
         one.group = group;
         promise(one);
-        moving_seconds_ += pinned.load.value();
         waiting_.erase(waiting_.begin());
         waiting_tokens_ -= static_cast<double>(one.target);
         const Picoseconds now = calendar_.now();
@@ -142,7 +191,7 @@ std::vector<Replica::Chunk> Replica::choose_chunks(long budget) {
             one.first_scheduled = now;
             one.cached = one.computed;
             sums_.hit_tokens += static_cast<double>(one.computed);
-            sums_.tier_tokens += static_cast<double>(pinned.from_tiers * store_.block_tokens());
+            count_tiers(one);
             sums_.looked_up_tokens += static_cast<double>(one.target);
         }
         if (one.first_token < 0) end_loss(one);
@@ -223,8 +272,7 @@ void Replica::plan_mixed(std::vector<Chunk> chunks, bool with_decodes) {
     step_.condition = condition_;
     step_.steps = 1;
     step_.load = load;
-    step_.extra = moving_seconds_;
-    moving_seconds_ = 0;
+    step_.extra = wait_for_caches();
     step_.first = time_of(load).value();
     step_.slope = 0;
     step_.chunks = std::move(chunks);
@@ -254,8 +302,7 @@ void Replica::plan_stretch() {
     load.moved = moved(0);
     step_.begin = calendar_.now();
     step_.condition = condition_;
-    step_.extra = moving_seconds_;
-    moving_seconds_ = 0;
+    step_.extra = wait_for_caches();
     step_.first = time_of(load).value();
     step_.slope = 0;
     // Not beyond the next placing, nor a tenth of the drift's time.

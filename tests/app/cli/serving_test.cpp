@@ -68,9 +68,31 @@ TEST(ServingVerb, ASignalLeavesWhatHadEnded) {
                                                  served["rejected"].get<long>());
 }
 
+TEST(ServingVerb, ResultsOfEarlierVersionsAreReadAndSaidToBe) {
+    const Folder folder;
+    folder.write("e.yaml", experiment("20"));
+    ASSERT_EQ(folder.podsim({"run", "e.yaml", "--out", "r"}).code, 0);
+    auto json = nlohmann::ordered_json::parse(folder.read("r/result.json"));
+    auto& served = json["alternatives"][0]["served"];
+    served.erase("late_first");
+    served["pools"][0].erase("tier_tokens");
+    folder.write("r/old.json", json.dump());
+    const Outcome check = folder.podsim({"check", "r/old.json"});
+    EXPECT_EQ(check.code, 0) << check.err;
+    EXPECT_TRUE(contains(check.out + check.err,
+                         "written by an earlier version, which said nothing of late_first, "
+                         "tier_tokens"))
+        << check.out << check.err;
+    const Outcome sound = folder.podsim({"check", "r/result.json"});
+    EXPECT_FALSE(contains(sound.out + sound.err, "earlier version"));
+    served.erase("finished");
+    folder.write("r/less.json", json.dump());
+    EXPECT_EQ(folder.podsim({"check", "r/less.json"}).code, 2);
+}
+
 TEST(ServingVerb, ShippedExperimentsAreSound) {
     const Folder folder;
-    for (const char* name : {"serving-llama-70b", "serving-pools"}) {
+    for (const char* name : {"serving-llama-70b", "serving-pools", "serving-shared-cache"}) {
         const Outcome check = folder.podsim(
             {"check", std::string(PODSIM_SOURCE_DIR) + "/configs/experiments/" + name + ".yaml"});
         EXPECT_EQ(check.code, 0) << check.err;

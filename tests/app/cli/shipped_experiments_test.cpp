@@ -166,6 +166,25 @@ TEST(ShippedExperiments, ThePageSaysHowFastLongPromptsAreRead) {
     }
 }
 
+TEST(ShippedExperiments, ThePageSaysWhatASharedCacheBrings) {
+    const std::string told = page("serving.md");
+    for (const char* routing : {"round_robin", "prefix_aware"}) {
+        const auto result = run(Folder(), "serving-shared-cache",
+                                {"--set", std::string("workload.routing=") + routing});
+        for (const auto& one : result.at("alternatives")) {
+            const bool shares = one.at("metrics").contains("prefix_hit_rate_of_shared_tiers");
+            const std::string row = fmt::format(
+                "| {}, {} | {:.1f} | {:.1f} | {:.2f} | {:.2f} | {:.1f} | {:.3f} |",
+                one.at("name").get<std::string>(), routing, 100 * metric(one, "prefix_hit_rate"),
+                shares ? 100 * metric(one, "prefix_hit_rate_of_shared_tiers") : 0.0,
+                metric(one, "time_to_first_token") / 1e3,
+                metric(one, "time_to_first_token_p99") / 1e3, 100 * metric(one, "goodput_share"),
+                metric(one, "usd_per_million_total_tokens"));
+            EXPECT_TRUE(contains(told, row)) << "put this into docs/serving.md:\n" << row;
+        }
+    }
+}
+
 TEST(ShippedExperiments, ThePageSaysHowLargeTheFleetIs) {
     expect_fleets(Folder(), "plan-serving.yaml", "planning.md");
 }

@@ -382,11 +382,11 @@ TEST(DisaggregatedDecode, RefusesWhatNoPairIs) {
     Node prefill = with(apart_step(), "workload.kind", "prefill");
     EXPECT_THAT(problems_apart(without(with(prefill, "workload.prompt", "4096 tokens"), "workload",
                                        "context")),
-                HasSubstr("is of a workload of kind serving"));
+                HasSubstr("is half of a pair, of kind decode or serving"));
     Node lone = apart_step();
     Node& pools = *lone.find("alternatives")->items.front().find("pools");
     pools.items.pop_back();
-    EXPECT_THAT(problems_apart(lone), HasSubstr("one attention pool and one ffn pool"));
+    EXPECT_THAT(problems_apart(lone), HasSubstr("one pool of role attention and one of role ffn"));
     EXPECT_THAT(problems_apart(pool_with(apart_step(), 1, "batch_per_group", "8")),
                 HasSubstr("it has the sequences"));
 }

@@ -180,7 +180,7 @@ TEST(ExperimentSpec, PoolsAreOneAndDecode) {
     };
     EXPECT_THAT(pools("[]"), HasSubstr("0 pools: one is modelled"));
     EXPECT_THAT(pools("[{name: a, system: s, chips: 1}, {name: b, system: s, chips: 1}]"),
-                HasSubstr("2 pools: one is modelled"));
+                HasSubstr("2 pools: a workload of kind decode runs on one"));
     EXPECT_THAT(pools("[{name: a, role: rollout, system: s, chips: 1}]"),
                 HasSubstr("rollout is not modelled yet, expected decode, prefill, train, "));
     EXPECT_THAT(pools("[{system: s, chips: 1}]"), HasSubstr("name"));

@@ -7,7 +7,7 @@
 #include "sim/expert_host.hpp"
 #include "sim/result_read.hpp"
 #include "sim/step_case.hpp"
-#include "tests/unit/sim/experiment_cases.hpp"
+#include "tests/unit/sim/hosted_cases.hpp"
 
 namespace podsim {
 namespace {
@@ -15,23 +15,6 @@ namespace {
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-// Eight chips of two ranks share 800 GB/s of memory and 40 GB/s of drives.
-constexpr const char* kHost =
-    "host: {chips: 8, memory: 2 TB, bandwidth: 800 GB/s, peak: 400 TFLOPS, attained: 50 %, "
-    "storage: 20 TB, storage_bandwidth: 40 GB/s}\n";
-
-Catalog hosted(const std::string& host = kHost, const std::string& link = "64 GB/s") {
-    Catalog catalog = test_catalog();
-    catalog.embed("system", "test-system",
-                  parse_yaml(std::string(kTestSystem) + host, "test-system.yaml"));
-    catalog.embed(
-        "chip", "test-chip",
-        parse_yaml(std::string(kTestChip) + "host_link: {technology: a link, bandwidth: " + link +
-                       ", latency: 1 us}\n",
-                   "test-chip.yaml"));
-    return catalog;
-}
 
 // DeepSeek-R1 on the 16 ranks of one host: 16 experts each in 58 layers.
 Node one_box(const std::string& offload = "{to: host, resident: 50 %}") {

@@ -230,6 +230,10 @@ TEST(ServingPlan, APercentileIsPromisedOfEachLatency) {
     EXPECT_LE(value_of(of_strict.result, "time_per_output_token_p99"), 50);
     EXPECT_LE(value_of(of_lax.result, "time_to_first_token_p50"), 1000);
     EXPECT_LE(of_lax.chips, of_strict.chips);
+    // What breaks next is told at the percentile that is promised.
+    EXPECT_THAT(of_strict.next.what, HasSubstr(", p99 "));
+    const ServingPlanReport third = planned(with(plan_of_fleet(), "plan.percentile", "p95"));
+    EXPECT_THAT(third.alternatives[0].answer->next.what, HasSubstr(", p95 "));
     EXPECT_THAT(plan_problems(with(strict, "plan.good", "0.9")), HasSubstr("plan.percentile"));
     ServingPlanForm form;
     EXPECT_DOUBLE_EQ(form.least_good(), 0.99);

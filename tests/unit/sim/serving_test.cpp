@@ -391,6 +391,24 @@ TEST(ServingKnobs, APoolTurnsWhatTheWorkloadTurned) {
     EXPECT_EQ(knobs.scheduler.max_num_batched_tokens, 8192);
 }
 
+// Ranks that share a prompt have a part of it each: readers so fast that they would exceed their
+// peak are seen all the same.
+TEST(ServingAudit, ReadersThatShareAPromptAreHeldToTheirPeak) {
+    for (const char* mapping : {"{data_parallel: 32, expert_parallel: 32}",
+                                "{context_parallel: 4, data_parallel: 8, expert_parallel: 32}"}) {
+        Catalog catalog = test_catalog();
+        const Node readers =
+            with(with(pools_experiment(), "alternatives.A.pools.readers.mapping", mapping),
+                 "alternatives.A.pools.readers.collectives", "nominal");
+        const Result result = run_experiment(readers, catalog, quick());
+        AlternativeResult bent = result.alternatives.front();
+        EXPECT_THAT(broken_laws(bent), ::testing::IsEmpty()) << mapping;
+        bent.served->pools[0].busy_seconds /= 100;
+        bent.audit = audit(bent, result.kind, result.configuration);
+        EXPECT_THAT(broken_laws(bent), Contains(HasSubstr("prompts take at least"))) << mapping;
+    }
+}
+
 // A result bent by somebody else: each law sees what belongs to it.
 TEST(ServingAudit, TamperedResultsAreCaught) {
     Catalog catalog = test_catalog();

@@ -168,6 +168,44 @@ TEST(ServingFaults, LoseNoRequest) {
     }
 }
 
+// A second a step and one more for each token read; four tokens, the first at 2 s. A failure of a
+// tenth of a second at 2.5 s takes what the replica had, though it is repaired before the step ends
+// at 3 s: three tokens are read again until 7 s, which is the third one's, and the last comes at 8
+// s.
+TEST(ServingFaults, OfLessThanAStepLosesAllTheSame) {
+    ServingCase serving =
+        one_pool([](const StepLoad& load) { return Seconds(1.0 + load.prefill_tokens); });
+    serving.pools[0].outages = {{Seconds(2.5), Seconds(2.6), 0}};
+    RequestStream stream = listed({{0, 1, 4}});
+    const ServingOutcome out = simulate_serving(serving, stream);
+    EXPECT_NEAR(out.span, 8, 1e-9);
+    EXPECT_EQ(out.retried, 1);
+}
+
+// A failure a millisecond where a step takes a second: what is written is kept, but a prompt of ten
+// steps is never read to its end, which is said.
+TEST(ServingFaults, ThatLeaveNoTimeAreSaid) {
+    ServingCase serving = one_pool([](const StepLoad&) { return Seconds(1.0); });
+    serving.pools[0].failures = {Seconds(1e-3), Seconds(0.0)};
+    RequestStream short_ones = listed({{0, 1, 10}});
+    EXPECT_EQ(simulate_serving(serving, short_ones).finished, 1);
+    serving.pools[0].knobs.max_num_batched_tokens = 10;
+    RequestStream stream = listed({{0, 100, 10}});
+    EXPECT_THROW((void)simulate_serving(serving, stream), std::domain_error);
+}
+
+// A million requests at once: a signal does not wait for the last one.
+TEST(ServingFaults, ASignalEndsABurst) {
+    ServingCase serving = one_pool([](const StepLoad&) { return Seconds(1.0); });
+    serving.stop = [] { return true; };
+    RequestStream stream = listed(std::vector<Listed>(1'000'000, {0.0, 1, 10}));
+    const ServingOutcome out = simulate_serving(serving, stream);
+    EXPECT_TRUE(out.stopped);
+    EXPECT_GT(out.arrived, 0);
+    EXPECT_LT(out.arrived, 10'000);
+    EXPECT_EQ(out.in_flight, out.arrived);
+}
+
 TEST(ServingFaults, WhatCannotBeIsRefused) {
     ServingCase serving = one_pool([](const StepLoad&) { return Seconds(1.0); });
     RequestStream stream = listed({{0, 1, 1}});
