@@ -325,6 +325,31 @@ Section load_section(const Alternatives& all) {
     return section;
 }
 
+// Streams with promises of their own: whose were kept.
+Section class_section(const Alternatives& all) {
+    Section section{"as promised, % / p99 of TTFT s / TPOT ms", {}};
+    std::vector<std::string> names;
+    for (const AlternativeResult& a : all) {
+        if (!a.served) continue;
+        for (const ServedClass& own : a.served->classes) {
+            if (std::find(names.begin(), names.end(), own.name) == names.end())
+                names.push_back(own.name);
+        }
+    }
+    for (const std::string& name : names) {
+        add(section, name, all, [&](const AlternativeResult& a) {
+            if (!a.served) return std::string();
+            for (const ServedClass& own : a.served->classes) {
+                if (own.name != name) continue;
+                return significant(own.goodput_share * 100, 3) + " / " +
+                       significant(own.ttft_p99, 3) + " / " + significant(own.tpot_p99 * 1e3, 3);
+            }
+            return std::string();
+        });
+    }
+    return section;
+}
+
 // Training and the bills of days like this: what it comes to, and training's share of it.
 Section lifecycle_section(const Alternatives& all) {
     Section section{"training and so many such days: MUSD / training, %", {}};
@@ -390,6 +415,7 @@ std::vector<Section> sections_of(const Alternatives& all) {
     add_metrics(other, all, "other");
     sections.push_back(std::move(other));
     sections.push_back(jobs_section(all));
+    sections.push_back(class_section(all));
     sections.push_back(load_section(all));
     sections.push_back(lifecycle_section(all));
     sections.push_back(bounds_section(all));

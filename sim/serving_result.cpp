@@ -92,6 +92,24 @@ void fields(Visitor& visit, ServedTier& tier) {
 }
 
 template <class Visitor>
+void fields(Visitor& visit, ServedClass& own) {
+    visit("name", own.name, "of the stream");
+    visit("arrived", own.arrived, "requests");
+    visit("finished", own.finished, "requests");
+    visit("rejected", own.rejected, "requests");
+    visit("timed_out", own.timed_out, "requests");
+    visit("in_flight", own.in_flight, "requests, where the run was ended");
+    visit("promised_ttft", own.promised_ttft, "seconds; 0: nothing is promised");
+    visit("promised_tpot", own.promised_tpot, "seconds; 0: nothing is promised");
+    visit("goodput_share", own.goodput_share, "finished as promised, of those that arrived");
+    visit("output_tokens", own.output_tokens, "of finished requests");
+    visit("ttft_p50", own.ttft_p50, "seconds");
+    visit("ttft_p99", own.ttft_p99, "seconds");
+    visit("tpot_p50", own.tpot_p50, "seconds");
+    visit("tpot_p99", own.tpot_p99, "seconds");
+}
+
+template <class Visitor>
 void fields(Visitor& visit, LifecyclePoint& point) {
     visit("days", point.days, "of serving");
     visit("usd", point.usd, "of training and these days");
@@ -145,6 +163,7 @@ void fields(Visitor& visit, ServedTraffic& served) {
     visit("transferred_tokens", served.transferred_tokens, "whose cache went to another pool");
     visit("transferred_bytes", served.transferred_bytes, "of them");
     visit("notes", served.notes, "of the traffic");
+    visit.later("classes", served.classes, "of requests; empty where there is one alone");
     visit("pools", served.pools, "engines by pool");
     visit.later("shared_tiers", served.shared_tiers, "memory that replicas share");
     visit("lifecycle", served.lifecycle, "training and the bills of days like this run");

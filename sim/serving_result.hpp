@@ -54,6 +54,16 @@ struct ServedTier {
     double busy_seconds = 0, busy_until_seconds = 0;  // of its bandwidth
 };
 
+// Requests of one service class.
+struct ServedClass {
+    std::string name;
+    long arrived = 0, finished = 0, rejected = 0, timed_out = 0, in_flight = 0;
+    double promised_ttft = 0, promised_tpot = 0;  // seconds; 0: nothing is promised
+    double goodput_share = 0;                     // of those that arrived
+    double output_tokens = 0;
+    double ttft_p50 = 0, ttft_p99 = 0, tpot_p50 = 0, tpot_p99 = 0;  // seconds
+};
+
 // A run of the same traffic at another rate.
 struct LoadPoint {
     double rate_scale = 1;
@@ -76,6 +86,7 @@ struct ServedTraffic {
     double number_integral = 0, sojourn_sum = 0;  // of Little's law, request-seconds
     double transferred_tokens = 0, transferred_bytes = 0;
     std::vector<std::string> notes;
+    std::vector<ServedClass> classes;  // empty where the traffic has one alone
     std::vector<ServedPool> pools;
     std::vector<ServedTier> shared_tiers;
     std::vector<LoadPoint> curve;

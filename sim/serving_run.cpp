@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "sim/host_charge.hpp"
 #include "sim/metrics.hpp"
@@ -100,6 +101,25 @@ ServedPool served_pool(ServingFleet& fleet, std::size_t i, const PoolOutcome& ou
     return pool;
 }
 
+ServedClass served_class(const ClassOutcome& out) {
+    ServedClass own;
+    own.name = out.name;
+    own.arrived = out.arrived;
+    own.finished = out.finished;
+    own.rejected = out.rejected;
+    own.timed_out = out.timed_out;
+    own.in_flight = out.in_flight;
+    own.promised_ttft = out.objective.time_to_first_token.value_or(Seconds(0.0)).value();
+    own.promised_tpot = out.objective.time_per_output_token.value_or(Seconds(0.0)).value();
+    own.goodput_share = ratio(out.good, static_cast<double>(out.arrived));
+    own.output_tokens = out.output_tokens;
+    own.ttft_p50 = out.time_to_first_token.p50;
+    own.ttft_p99 = out.time_to_first_token.p99;
+    own.tpot_p50 = out.time_per_output_token.p50;
+    own.tpot_p99 = out.time_per_output_token.p99;
+    return own;
+}
+
 ServedTraffic served_of(ServingFleet& fleet, const ServingOutcome& out, std::uint64_t seed) {
     ServedTraffic served;
     served.partial = out.stopped;
@@ -123,6 +143,13 @@ ServedTraffic served_of(ServingFleet& fleet, const ServingOutcome& out, std::uin
     served.transferred_bytes = (out.transferred_tokens * fleet.kv_per_token()).value();
     served.notes = fleet.stream().notes;
     for (const std::string& reason : out.reasons) served.notes.push_back("rejected: " + reason);
+    std::map<std::string, int> named;
+    for (const ClassOutcome& own : out.classes) {
+        served.classes.push_back(served_class(own));
+        // Streams without a name of their own.
+        const int times = ++named[own.name];
+        if (times > 1) served.classes.back().name += fmt::format(" ({})", times);
+    }
     for (std::size_t i = 0; i < fleet.size(); ++i)
         served.pools.push_back(served_pool(fleet, i, out.pools[i], seed));
     return served;

@@ -211,6 +211,16 @@ struct SharedTierOutcome {
     std::vector<double> busy_windows;  // over equal parts of the run
 };
 
+// Requests of one service class, where there are several.
+struct ClassOutcome {
+    std::string name;
+    ServiceObjective objective;
+    long arrived = 0, finished = 0, rejected = 0, timed_out = 0, in_flight = 0;
+    double good = 0;  // finished requests that kept the objective
+    double output_tokens = 0;
+    Distribution time_to_first_token, time_per_output_token;
+};
+
 struct ServingOutcome {
     double span = 0;  // from the first arrival to the last end, seconds
     long arrived = 0, finished = 0, rejected = 0, timed_out = 0;
@@ -227,6 +237,7 @@ struct ServingOutcome {
     double number_integral = 0;  // of requests in the system over time
     double sojourn_sum = 0;      // of all that left, or were there at the end
     long retried = 0;  // requests that were begun again after a failure, each time counted
+    std::vector<ClassOutcome> classes;  // of the stream; empty where it has one alone
     std::vector<PoolOutcome> pools;
     std::vector<SharedTierOutcome> shared;
     std::uint64_t events = 0;

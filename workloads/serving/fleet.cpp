@@ -275,6 +275,7 @@ std::size_t Fleet::route(const Request& request) {
 
 void Fleet::arrive(Request request) {
     ++out_.arrived;
+    if (ClassOutcome* own = class_of(request)) ++own->arrived;
     const std::string why = refusal(request);
     const std::size_t replica = why.empty() ? route(request) : 0;
     const bool full = why.empty() && serving_.max_queue > 0 &&
@@ -282,6 +283,7 @@ void Fleet::arrive(Request request) {
                           static_cast<std::size_t>(serving_.max_queue);
     if (!why.empty() || full) {
         ++out_.rejected;
+        if (ClassOutcome* own = class_of(request)) ++own->rejected;
         reasons_.insert(full ? fmt::format("queues of {} requests", serving_.max_queue) : why);
         count_change(0);
         return follow(request);
@@ -352,6 +354,7 @@ void Fleet::time_out(std::size_t slot, std::uint32_t visit) {
         return;
     }
     ++out_.timed_out;
+    if (ClassOutcome* own = class_of(lives_[slot].request)) ++own->timed_out;
     const std::size_t replica = one.replica;
     leave(slot);
     stop_if_drained(replica);
@@ -441,6 +444,14 @@ void Fleet::finish(std::size_t slot) {
                              tpot > objective.time_per_output_token->value();
     out_.late_first += late_first ? 1 : 0;
     out_.late_tokens += late_tokens ? 1 : 0;
+    if (ClassOutcome* own = class_of(request)) {
+        const auto index = static_cast<std::size_t>(request.service_class);
+        ++own->finished;
+        own->good += late_first || late_tokens ? 0 : 1;
+        own->output_tokens += output;
+        class_ttft_[index].push_back(static_cast<float>(ttft));
+        if (output > 1) class_tpot_[index].push_back(static_cast<float>(tpot));
+    }
     if (!late_first && !late_tokens) {
         out_.good += 1;
         out_.good_tokens += output;
@@ -455,6 +466,11 @@ void Fleet::finish(std::size_t slot) {
     waits.decode += writing - moving - one.lost_writing;
     waits.preempted += one.lost_reading + one.lost_writing;
     leave(slot);
+}
+
+ClassOutcome* Fleet::class_of(const Request& request) {
+    const auto index = static_cast<std::size_t>(request.service_class);
+    return index < out_.classes.size() ? &out_.classes[index] : nullptr;
 }
 
 void Fleet::leave(std::size_t slot) {
@@ -476,6 +492,15 @@ void Fleet::follow(const Request& ended) {
 
 ServingOutcome Fleet::run() {
     out_.pools.resize(serving_.pools.size());
+    if (const auto& classes = requests_.classes; classes.size() > 1) {
+        out_.classes.resize(classes.size());
+        class_ttft_.resize(classes.size());
+        class_tpot_.resize(classes.size());
+        for (std::size_t i = 0; i < classes.size(); ++i) {
+            out_.classes[i].name = classes[i].name;
+            out_.classes[i].objective = promised(serving_.objective, classes, static_cast<int>(i));
+        }
+    }
     pull();
     std::vector<int> begun(serving_.pools.size(), 0);
     for (std::size_t replica = 0; replica < replicas_.size(); ++replica) {
@@ -519,6 +544,12 @@ ServingOutcome Fleet::run() {
     out_.time_to_first_token = distribution_of(ttft_);
     out_.time_per_output_token = distribution_of(tpot_);
     out_.end_to_end = distribution_of(e2e_);
+    for (std::size_t i = 0; i < out_.classes.size(); ++i) {
+        ClassOutcome& own = out_.classes[i];
+        own.in_flight = own.arrived - own.finished - own.rejected - own.timed_out;
+        own.time_to_first_token = distribution_of(class_ttft_[i]);
+        own.time_per_output_token = distribution_of(class_tpot_[i]);
+    }
     out_.inter_token_latency = distribution_of(inter_token_);
     out_.reasons.assign(reasons_.begin(), reasons_.end());
     out_.events = calendar_.events_run();

@@ -49,6 +49,8 @@ class Fleet {
     void finish(std::size_t slot);
     void time_out(std::size_t slot, std::uint32_t visit);
     void leave(std::size_t slot);
+    // Of a request's class; nothing where there is one alone.
+    ClassOutcome* class_of(const Request& request);
     void follow(const Request& ended);
     bool is_over() const { return exhausted_ && number_ == 0 && coming_ == 0; }
     void begin_again(std::size_t slot);
@@ -100,6 +102,7 @@ class Fleet {
     long number_ = 0, coming_ = 0;  // in the system; next turns on the calendar
     LogHistogram inter_token_;
     std::vector<float> ttft_, tpot_, e2e_;
+    std::vector<std::vector<float>> class_ttft_, class_tpot_;  // where there are several
     std::set<std::string> reasons_;
     ServingOutcome out_;
 };

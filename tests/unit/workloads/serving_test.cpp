@@ -365,8 +365,26 @@ TEST(Serving, TheHigherClassGoesFirst) {
         };
         const ServingOutcome out = simulate_serving(serving, stream);
         EXPECT_EQ(out.finished, 3);
-        EXPECT_EQ(out.good, policy == SchedulingPolicy::priority ? 3 : 2);
+        const bool goes_first = policy == SchedulingPolicy::priority;
+        EXPECT_EQ(out.good, goes_first ? 3 : 2);
+        ASSERT_EQ(out.classes.size(), 2U);
+        const ClassOutcome &low = out.classes[0], &high = out.classes[1];
+        EXPECT_EQ(low.arrived, 2);
+        EXPECT_EQ(low.finished, 2);
+        EXPECT_EQ(low.good, 2);
+        EXPECT_EQ(high.finished, 1);
+        EXPECT_EQ(high.good, goes_first ? 1 : 0);
+        EXPECT_EQ(high.objective.time_to_first_token, Seconds(0.015));
+        // Done at 20 or at 30 ms, and the others at 10 and then 30 or 20.
+        EXPECT_NEAR(high.time_to_first_token.p50, goes_first ? 0.014 : 0.024, 1e-6);
+        EXPECT_NEAR(low.time_to_first_token.p50, goes_first ? 0.0195 : 0.0145, 1e-6);
     }
+}
+
+TEST(Serving, OneClassAloneIsNotToldOf) {
+    ServingCase serving = one_pool([](const StepLoad&) { return Seconds(0.010); });
+    RequestStream stream = listed({{0.0, 8, 1}});
+    EXPECT_TRUE(simulate_serving(serving, stream).classes.empty());
 }
 
 TEST(Serving, AStopLeavesWhatHadEnded) {
