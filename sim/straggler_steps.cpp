@@ -71,6 +71,31 @@ double beyond_the_first(int many, double p, double groups) {
     return p < 1 ? sum : many - 1;
 }
 
+// The same of so many slow units, each in any of the sets of stages of any group with equal chance:
+// `slow` counts the sets that are slow already, group by group.
+double beyond_the_first_of(int units, double sets, double groups, std::vector<int>& slow) {
+    if (units == 0) return std::max(0, *std::max_element(slow.begin(), slow.end()) - 1);
+    const auto next = [&] { return beyond_the_first_of(units - 1, sets, groups, slow); };
+    const double places = sets * groups;
+    double sum = std::accumulate(slow.begin(), slow.end(), 0) / places * next();
+    const std::size_t begun = slow.size();
+    for (std::size_t group = 0; group < begun; ++group) {
+        const double chance = (sets - slow[group]) / places;
+        ++slow[group];
+        sum += chance * next();
+        --slow[group];
+    }
+    slow.push_back(1);
+    sum += std::max(0.0, groups - static_cast<double>(begun)) * sets / places * next();
+    slow.pop_back();
+    return sum;
+}
+
+double beyond_the_first_of(int units, double sets, double groups) {
+    std::vector<int> slow = {1};
+    return units > 1 ? beyond_the_first_of(units - 1, sets, groups, slow) : 0;
+}
+
 // What a step grows by with one set of stages so many times as slow, the others as their groups are
 // on the mean, between factors that were looked at.
 struct Growth {
@@ -99,7 +124,7 @@ class Slower {
            std::uint64_t seed)
         : step_(step), lock_(lock), spec_(spec), seed_(seed) {
         const UnitSpeed speed = unit_speed(spec);
-        // What a share that is slow adds beside the slowest stage comes on top (also_slow_).
+        // What a share that is slow adds beside the slowest stage comes on top (beside()).
         StragglerSpec usual = spec;
         usual.slow.reset();
         const double of_group = expected_largest(usual, lock.units());
@@ -125,13 +150,20 @@ class Slower {
                 one.amounts.push_back(with_set(set, f));
             }
         }
-        if (speed.share == 0 || lock.sets() < 2) return;
+        if (!spec.slow || lock.sets() < 2) return;
         double one = 0;
         for (int set = 0; set < lock.sets(); ++set) one = std::max(one, with_set(set, slowest));
-        const double all = grown(std::vector<double>(stages, slowest));
-        const double slow = -std::expm1(lock.units() * std::log1p(-speed.share));
-        also_slow_ = std::max(0.0, all - one) / (lock.sets() - 1) *
-                     beyond_the_first(lock.sets(), slow, lock.apart());
+        each_beside_ =
+            std::max(0.0, (grown(std::vector<double>(stages, slowest)) - one) / (lock.sets() - 1));
+    }
+
+    // Slow sets of stages of a pipeline beside its slowest one, on the mean.
+    double beside(int slow) const {
+        if (slow > 0) return beyond_the_first_of(slow, lock_.sets(), lock_.apart());
+        const double share = unit_speed(spec_).share;
+        if (share == 0) return 0;
+        const double slow_group = -std::expm1(lock_.units() * std::log1p(-share));
+        return beyond_the_first(lock_.sets(), slow_group, lock_.apart());
     }
 
     double expected(double slow) const {
@@ -158,7 +190,7 @@ class Slower {
             }
             sum += (1 - below * (slow > 0 ? std::pow(slow_below, slow) : 1)) * width;
         }
-        return 1 + (sum + also_slow_) / step_.total.value();
+        return 1 + (sum + each_beside_ * beside(static_cast<int>(slow))) / step_.total.value();
     }
 
     std::vector<double> draws(long slow) const {
@@ -218,7 +250,7 @@ class Slower {
     const StragglerSpec& spec_;
     std::uint64_t seed_;
     std::vector<Growth> growth_;  // by set of stages
-    double also_slow_ = 0;        // s, of slow stages beside the slowest
+    double each_beside_ = 0;      // s, of each slow set beside the slowest
 };
 
 }  // namespace
@@ -269,8 +301,8 @@ StragglerSteps steps_with(const TrainingStep& step, const TrainingJob& job,
     steps.unit_chips = static_cast<double>(spec.chips);
     long most = 0;
     if (spec.slow && spec.slow->mean_time_between > Seconds(0.0)) {
-        // More of them hardly make a step longer.
-        most = std::min(4L, static_cast<long>(lock.all_units()));
+        // More of them hardly make a step longer. Two turns of one unit are one slow unit.
+        most = lock.all_units() < 2 ? 1 : 4;
     }
     for (long k = 0; k <= most; ++k) {
         steps.expected.push_back(slower.expected(static_cast<double>(k)));

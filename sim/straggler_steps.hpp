@@ -8,12 +8,11 @@
 //
 //   step = T + E max over s of D_s(F_s),  P(max <= g) = product over s of P(D_s(F_s) <= g),
 //
-// as stages are independent (a share of units that is slow for good adds, for each slow stage of a
-// pipeline beside its slowest, an equal part of what all stages slow take beyond one) and pipelines
-// wait for each other with the gradients: order statistics
-// over stages, whatever the number of units. Of k units that are slow for a while each is in any
-// stage with equal chance. Drawn, each block of groups goes through the schedule with factors of
-// its own and the step waits for the slowest.
+// as stages are independent (units slow by a factor add, for each slow stage of a pipeline beside
+// its slowest, an equal part of what all stages slow take beyond one) and pipelines wait for each
+// other with the gradients: order statistics over stages, whatever the number of units. Of k units
+// that are slow for a while each is in any stage with equal chance. Drawn, each block of groups
+// goes through the schedule with factors of its own and the step waits for the slowest.
 #pragma once
 
 #include <cstdint>

@@ -95,6 +95,31 @@ TEST(StragglerSteps, DrawnMeetsExpected) {
     }
 }
 
+// Two units that are slow for a while among four of a stage each: in the same one with a chance of
+// 1/4, else in one of six pairs.
+TEST(StragglerSteps, TwoSlowUnitsAreThoseOfAllPlacements) {
+    TrainingBench bench;
+    bench.job.model.vocabulary = 100;
+    const TrainingPlan plan = pipeline(ScheduleKind::one_forward_one_backward);
+    const TrainingStep step = bench.step(plan);
+    StragglerSpec spec;
+    spec.chips = 8;
+    spec.slow = SlowUnitsForm{};
+    spec.slow->factor = 3;
+    spec.slow->mean_time_between = Seconds(1e5);
+    spec.slow->lasts = Seconds(1e4);
+    const auto closed = expected_straggler_steps(step, bench.job, plan, 1, spec).expected;
+    double exact = 0;
+    for (std::size_t a = 0; a < 4; ++a) {
+        for (std::size_t b = 0; b < 4; ++b) {
+            std::vector<double> factors(4, 1.0);
+            factors[a] = factors[b] = 3;
+            exact += slowed_step(step, factors) / step.total / 16;
+        }
+    }
+    EXPECT_NEAR((closed.at(2) - 1) / (exact - 1), 1, 0.01);
+}
+
 TEST(StragglerSteps, SlowUnitsOfAJob) {
     StragglerSpec spec;
     EXPECT_EQ(slow_units(spec, {1}, 100).rate, 0);
