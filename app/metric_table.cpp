@@ -283,6 +283,7 @@ const std::vector<MetricInfo>& metric_table() {
         {"run_tokens", "tokens of the run", "Ttok", "run", "asked for, or what the budget buys"},
         {"run_steps", "steps of the run", "steps", "run", "whole ones"},
         {"goodput_drawn", "goodput, drawn", "share", "run", "mean of twenty seeded runs"},
+        {"goodput_drawn_error", "its standard error", "share", "run", "of that mean"},
         {"goodput", "goodput", "share", "run", "work over time, closed form"},
         {"interruptions", "interruptions", "failures", "run", "expected number of failures"},
         {"checkpoint_interval", "checkpoint interval", "h", "run", "of work between two"},

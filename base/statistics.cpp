@@ -27,6 +27,13 @@ double mean(const std::vector<double>& values) {
     return sum / static_cast<double>(values.size());
 }
 
+double standard_error(const std::vector<double>& values) {
+    const double middle = mean(values), n = static_cast<double>(values.size());
+    double squares = 0.0;
+    for (const double value : values) squares += (value - middle) * (value - middle);
+    return n > 1 ? std::sqrt(squares / (n * (n - 1))) : 0.0;
+}
+
 double percentile(std::vector<double> values, double percent) {
     require_numbers(values, "percentile");
     if (!(percent >= 0.0 && percent <= 100.0)) {

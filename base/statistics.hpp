@@ -8,6 +8,9 @@ namespace podsim {
 
 double mean(const std::vector<double>& values);
 
+// Of the mean of n independent draws: sqrt(sum of (x_i - mean)^2 / (n (n - 1))); 0 of one draw.
+double standard_error(const std::vector<double>& values);
+
 // The value below which `percent` of 0 to 100 lie, linear between order statistics: with
 // x_0 <= ... <= x_(n-1) and h = (n - 1) percent / 100 it is x_floor(h) + (h - floor(h))
 // (x_(floor(h)+1) - x_floor(h)). Type 7 of Hyndman and Fan (1996), as numpy does by default.

@@ -108,6 +108,22 @@ PlanSpace space_of(const ResolvedExperiment& experiment, const ResolvedAlternati
     throw InputError(std::move(problems));
 }
 
+// Of combinations that were asked for and are not what they were asked to be.
+void add_what_is_left_out(const PlanSpace& space, std::vector<std::string>& warnings) {
+    if (space.without_overlap > 0) {
+        std::string names;
+        for (const ScheduleKind kind : space.do_not_overlap)
+            names += (names.empty() ? "" : ", ") + name_of(kind);
+        warnings.push_back(
+            fmt::format("overlap_passes is of 1f1b and interleaved: {} combinations of {} are "
+                        "taken without",
+                        space.without_overlap, names));
+    }
+    if (space.parted > 0)
+        warnings.push_back(fmt::format("{} combinations are left out: placement {}", space.parted,
+                                       space.parted_by));
+}
+
 // The experiment that a candidate is, resolved: what `podsim run` would make of its file.
 struct Chosen {
     ResolvedExperiment experiment;
@@ -123,6 +139,7 @@ Chosen chosen(const ResolvedExperiment& experiment, const ResolvedAlternative& a
     form.batch_tokens.reset();
     form.micro_batch = of.plan.micro_batch;
     form.schedule = of.plan.schedule;
+    form.overlap_passes = of.plan.overlap_passes;
     form.recompute = of.plan.recompute.policy();
     form.recompute_modules = of.plan.recompute.modules();
     form.recompute_layers = of.plan.recompute.layers();
@@ -188,6 +205,8 @@ Node experiment_of(const Node& document, std::size_t index, const ResolvedExperi
     set(workload, "global_batch", std::to_string(of.global_batch));
     set(workload, "micro_batch", std::to_string(plan.micro_batch));
     set(workload, "schedule", name_of(plan.schedule));
+    if (experiment.spec.workload.training->overlap_passes)
+        set(workload, "overlap_passes", plan.overlap_passes ? "true" : "false");
     set(workload, "recompute", name_of(plan.recompute.policy()));
     drop(workload, "recompute_modules");
     if (const RecomputeModules& modules = plan.recompute.modules(); !modules.empty()) {
@@ -274,6 +293,7 @@ class Planner {
         const Ground ground(experiment_, alternative);
         result.form = looked_at(experiment_, alternative, ground);
         const PlanSpace space = space_of(experiment_, alternative, ground, result.form);
+        add_what_is_left_out(space, result.warnings);
         const RankHardware hardware = hardware_of(alternative);
         const RankFabric fabric = rank_fabric(alternative.system, alternative.chip.ranks);
         RunOptions run;
@@ -334,14 +354,16 @@ class Planner {
             const auto spec_of = [&](Seconds step) {
                 return training_run_spec(form, timed.candidate.chips, steps, step);
             };
-            if (!form.stragglers) return {expected_run(spec_of(timed.step)).goodput, 1};
+            if (!form.stragglers) return {expected_run(spec_of(timed.step)).goodput, 1, 1};
             const StragglerSteps slowed = expected_straggler_steps(
                 slowest.step, job, slowest.part.plan, alternative.chip.ranks, *form.stragglers);
             TrainingRunSpec spec = spec_of(slowed.expected.front() * timed.step);
             spec.slow = slow_units(*form.stragglers, slowed.expected, slowed.units());
-            return {expected_run(spec).goodput, slowed.expected.front()};
+            const TrainingRun run = expected_run(spec);
+            return {run.goodput, (spec.step_time + run.slowed / steps) / timed.step,
+                    slowed.expected.front()};
         } catch (const std::invalid_argument&) {
-            return {0, 1};  // nothing would ever be finished
+            return {0, 1, 1};  // nothing would ever be finished
         }
     }
 

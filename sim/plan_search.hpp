@@ -35,10 +35,11 @@ namespace podsim {
 
 struct PartStep;
 
-// Of a run: the share of the time that is steps, each once, and how many times as long those are as
-// a step of equal chips.
+// Of a run: the share of the time that is steps, each once, and how many times as long steps are on
+// the mean as those of equal chips (straggler_slowdown of podsim run).
 struct PlanDays {
     double goodput = 1, slowdown = 1;
+    double lasting = 1;  // of the slowdown what lasts; the rest is in goodput
 };
 
 struct PlanTimed {
@@ -52,9 +53,7 @@ struct PlanTimed {
     Seconds low{0.0}, high{0.0};     // step with operators off by the band, of those shown
     std::vector<int> zero_stages{};  // that take as long, its own among them; of those shown
     double exposed_share() const { return exposed / step; }
-    double tokens_under_failures() const {
-        return tokens_per_second * days.goodput / days.slowdown;
-    }
+    double tokens_under_failures() const { return tokens_per_second * days.goodput / days.lasting; }
 };
 
 struct PlanCounts {

@@ -159,7 +159,9 @@ class Cutter {
     void positioned(int chips, TrainingPlan plan, ScheduleKind schedule, int positions,
                     const std::vector<int>& parts, std::vector<std::string>& seen) {
         plan.more.positions_per_stage = positions;
-        plan.recompute = form_.again.front();
+        // Whatever number of layers: add() has no more than there are.
+        const RecomputeChoice& first = form_.again.front();
+        plan.recompute = first.layers() > 0 ? RecomputeChoice(RecomputePolicy::full) : first;
         plan.zero_stage = 0;
         const auto variants = static_cast<long>(form_.again.size() * form_.zero_stage.size()) *
                               std::max(1L, static_cast<long>(form_.offload.size()));
@@ -170,13 +172,22 @@ class Cutter {
             plan.schedule = ScheduleKind::one_forward_one_backward;
             plan.more.positions_per_stage = 0;
         }
+        if (plan.overlap_passes && runs_without_overlap_alone(plan)) {
+            plan.overlap_passes = false;
+            space_.without_overlap += variants;
+            auto& named = space_.do_not_overlap;
+            if (std::find(named.begin(), named.end(), plan.schedule) == named.end())
+                named.push_back(plan.schedule);
+        }
         if (plan.more.unequal_groups) {
             if (const auto found = fill_all(chips, plan)) {
                 space_.combinations += variants;
                 add(*found, seen);
             }
         }
+        parts_a_group_ = false;
         const auto found = fill(chips, plan, 0);
+        if (!found && parts_a_group_) space_.parted += variants;
         if (!found) return;
         add(*found, seen);
         // The most groups that fit may leave no chip to take a failed one's place.
@@ -189,13 +200,33 @@ class Cutter {
         }
     }
 
+    // Whatever the micro-batches are.
+    bool runs_without_overlap_alone(const TrainingPlan& plan) const {
+        ScheduleRequest request = plan.request(ground_.job);
+        request.micro_batches = 4L * request.stages * request.positions_per_stage;
+        request.overlaps = true;
+        if (!schedule_problem(request)) return false;
+        request.overlaps = false;
+        return !schedule_problem(request);
+    }
+
     void add(const PlanCandidate& found, std::vector<std::string>& seen) {
         const TrainingPlan& plan = found.plan;
         // Orders may differ in dimensions of degree 1 alone.
         const std::string lies = mapping_key(found);
         if (std::find(seen.begin(), seen.end(), lies) != seen.end()) return;
         seen.push_back(lies);
-        for (const RecomputeChoice& recompute : form_.again) {
+        long most = 1;
+        for (const TrainingPosition& one : positions_of(job_, plan))
+            most = std::max(most, one.end - one.begin);
+        const auto& list = form_.again;
+        const RecomputeChoice full(RecomputePolicy::full);
+        const bool has_full = std::find(list.begin(), list.end(), full) != list.end();
+        for (const RecomputeChoice& asked : list) {
+            // Of parts with fewer layers than that all run again.
+            const bool all = asked.layers() > most;
+            if (all && has_full) continue;
+            const RecomputeChoice& recompute = all ? full : asked;
             for (const int zero : form_.zero_stage) {
                 if (zero == 3 && plan.pipeline_parallel > 1) continue;
                 PlanCandidate one = found;
@@ -279,6 +310,10 @@ class Cutter {
             }
             job_.global_batch = one.global_batch;
             const auto problems = problems_of(one.plan);
+            if (!problems.empty() && problems.front().key == "mapping.placement") {
+                parts_a_group_ = true;
+                if (space_.parted_by.empty()) space_.parted_by = problems.front().reason;
+            }
             if (problems.empty()) {
                 place(one);
                 return one;
@@ -335,6 +370,7 @@ class Cutter {
     const PlanGround& ground_;
     const PlanForm& form_;
     TrainingJob job_ = ground_.job;
+    bool parts_a_group_ = false;  // the mapping last looked at does
     std::map<std::tuple<long, int, int>, RoutedLoad> routed_;
     std::map<std::string, RankOrder> orders_;
     PlanSpace space_;
@@ -351,10 +387,12 @@ std::vector<RecomputeChoice> choices_of(const PlanGround& ground, const PlanForm
     const auto add = [&](const RecomputeChoice& one) {
         if (std::find(choices.begin(), choices.end(), one) == choices.end()) choices.push_back(one);
     };
-    for (const RecomputePolicy policy : form.recompute) add(policy);
+    const RecomputeChoice& start = ground.start.recompute;
+    // Whole layers are as many as the workload says.
+    for (const RecomputePolicy policy : form.recompute)
+        add(policy == RecomputePolicy::full && start.layers() > 0 ? start : policy);
     for (const RecomputeModules& modules : form.recompute_modules) add(RecomputeChoice(modules));
     if (!choices.empty()) return choices;
-    const RecomputeChoice& start = ground.start.recompute;
     for (const auto& [name, policy] : names_of(static_cast<const RecomputePolicy*>(nullptr))) {
         if (policy == RecomputePolicy::up_projections && !(start == policy)) continue;
         if (policy == RecomputePolicy::full) {

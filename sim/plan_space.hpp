@@ -50,6 +50,11 @@ struct PlanSpace {
     std::vector<PlanCandidate> candidates;  // in the order of the lists
     long combinations = 0;                  // of values
     std::vector<StepError> first_problem;   // of the first that cannot be, where none can
+    // Combinations whose schedule takes no overlap_passes and that go without, and those schedules.
+    long without_overlap = 0;
+    std::vector<ScheduleKind> do_not_overlap;
+    long parted = 0;        // left out, as their order of ranks parts a group
+    std::string parted_by;  // why, of the first
 };
 
 // Of a filled form.

@@ -9,6 +9,7 @@
 
 #include "base/at.hpp"
 #include "base/random.hpp"
+#include "base/statistics.hpp"
 #include "workloads/straggler_law.hpp"
 #include "workloads/training_groups.hpp"
 
@@ -34,6 +35,17 @@ struct LockStep {
     }
     // Of one group; a unit may span several, whose slowness they then share.
     double units() const { return std::max(1.0, static_cast<double>(group_ranks) / unit_ranks); }
+    // That one unit spans, which are then slow together.
+    double stages_of_unit() const {
+        return std::max(1.0, unit_ranks / static_cast<double>(group_ranks * blocks));
+    }
+    // Sets of stages that are slow apart from each other; a stage's.
+    int set_of(int stage) const { return static_cast<int>(stage / stages_of_unit() + 1e-9); }
+    int sets() const { return set_of(stages - 1) + 1; }
+    // Groups of a stage that are slow apart from each other.
+    double apart() const {
+        return std::max(1.0, static_cast<double>(group_ranks * blocks) / unit_ranks / units());
+    }
 };
 
 LockStep lock_step(const TrainingJob& job, const TrainingPlan& plan, int ranks_per_chip,
@@ -47,8 +59,45 @@ LockStep lock_step(const TrainingJob& job, const TrainingPlan& plan, int ranks_p
     return lock;
 }
 
-// What a step grows by with one stage so many times as slow, the others as their groups are on the
-// mean, between factors that were looked at.
+// Mean number beyond the first of the slow among so many, each with a chance p, in the group of
+// `groups` that has most: sum over n from 2 of 1 - P(fewer than n)^groups.
+double beyond_the_first(int many, double p, double groups) {
+    double sum = 0, term = std::pow(1 - p, many), fewer = term;
+    for (int n = 1; n < many && p < 1; ++n) {
+        term *= p / (1 - p) * (many - n + 1) / n;
+        fewer = std::min(1.0, fewer + term);  // than n + 1
+        sum += 1 - std::pow(fewer, groups);
+    }
+    return p < 1 ? sum : many - 1;
+}
+
+// The same of so many slow units, each in any of the sets of stages of any group with equal chance:
+// `slow` counts the sets that are slow already, group by group.
+double beyond_the_first_of(int units, double sets, double groups, std::vector<int>& slow) {
+    if (units == 0) return std::max(0, *std::max_element(slow.begin(), slow.end()) - 1);
+    const auto next = [&] { return beyond_the_first_of(units - 1, sets, groups, slow); };
+    const double places = sets * groups;
+    double sum = std::accumulate(slow.begin(), slow.end(), 0) / places * next();
+    const std::size_t begun = slow.size();
+    for (std::size_t group = 0; group < begun; ++group) {
+        const double chance = (sets - slow[group]) / places;
+        ++slow[group];
+        sum += chance * next();
+        --slow[group];
+    }
+    slow.push_back(1);
+    sum += std::max(0.0, groups - static_cast<double>(begun)) * sets / places * next();
+    slow.pop_back();
+    return sum;
+}
+
+double beyond_the_first_of(int units, double sets, double groups) {
+    std::vector<int> slow = {1};
+    return units > 1 ? beyond_the_first_of(units - 1, sets, groups, slow) : 0;
+}
+
+// What a step grows by with one set of stages so many times as slow, the others as their groups are
+// on the mean, between factors that were looked at.
 struct Growth {
     std::vector<double> factors, amounts;
 
@@ -75,28 +124,53 @@ class Slower {
            std::uint64_t seed)
         : step_(step), lock_(lock), spec_(spec), seed_(seed) {
         const UnitSpeed speed = unit_speed(spec);
-        const double of_group = expected_largest(spec, lock.units());
+        // What a share that is slow adds beside the slowest stage comes on top (beside()).
+        StragglerSpec usual = spec;
+        usual.slow.reset();
+        const double of_group = expected_largest(usual, lock.units());
         const double slowest = std::max(spec.slow ? spec.slow->factor : 1, speed.factor);
         const double most = slowest * std::exp(6 * speed.deviation) - 1;
         constexpr int points = 6;
         const auto stages = static_cast<std::size_t>(lock.stages);
-        growth_.resize(stages);
+        growth_.resize(static_cast<std::size_t>(lock.sets()));
+        const auto grown = [&](const std::vector<double>& factors) {
+            return (slowed_step(step, factors) - step.total).value();
+        };
+        const auto with_set = [&](int set, double factor) {
+            std::vector<double> factors(stages, of_group);
+            for (int s = 0; s < lock.stages; ++s)
+                if (lock.set_of(s) == set) factors[static_cast<std::size_t>(s)] = factor;
+            return grown(factors);
+        };
         for (int i = 0; i <= points; ++i) {
             const double f = 1 + most * i * i / (points * points);
-            for (std::size_t s = 0; s < stages; ++s) {
-                std::vector<double> factors(stages, of_group);
-                factors[s] = f;
-                growth_[s].factors.push_back(f);
-                growth_[s].amounts.push_back((slowed_step(step, factors) - step.total).value());
+            for (int set = 0; set < lock.sets(); ++set) {
+                Growth& one = growth_[static_cast<std::size_t>(set)];
+                one.factors.push_back(f);
+                one.amounts.push_back(with_set(set, f));
             }
         }
+        if (!spec.slow || lock.sets() < 2) return;
+        double one = 0;
+        for (int set = 0; set < lock.sets(); ++set) one = std::max(one, with_set(set, slowest));
+        each_beside_ =
+            std::max(0.0, (grown(std::vector<double>(stages, slowest)) - one) / (lock.sets() - 1));
+    }
+
+    // Slow sets of stages of a pipeline beside its slowest one, on the mean.
+    double beside(int slow) const {
+        if (slow > 0) return beyond_the_first_of(slow, lock_.sets(), lock_.apart());
+        const double share = unit_speed(spec_).share;
+        if (share == 0) return 0;
+        const double slow_group = -std::expm1(lock_.units() * std::log1p(-share));
+        return beyond_the_first(lock_.sets(), slow_group, lock_.apart());
     }
 
     double expected(double slow) const {
         const UnitSpeed speed = unit_speed(spec_);
         const double factor = spec_.slow ? spec_.slow->factor : 1;
-        const auto stages = static_cast<double>(growth_.size());
-        const double each = lock_.all_units() / stages;
+        const auto sets = static_cast<double>(growth_.size());
+        const double each = std::max(1.0, lock_.all_units() / sets);
         // Nothing of it lies below `from`, nothing above `to`.
         double from = growth_.front().amounts.front(), to = from;
         for (const Growth& one : growth_) {
@@ -111,18 +185,18 @@ class Slower {
             double below = 1, slow_below = 0;
             for (const Growth& one : growth_) {
                 const double most = one.reaches(g);
-                below *= std::pow(unit_below(speed, most), std::max(0.0, each - slow / stages));
-                slow_below += usual_below(speed, most / factor) / stages;
+                below *= std::pow(unit_below(speed, most), std::max(0.0, each - slow / sets));
+                slow_below += usual_below(speed, most / factor) / sets;
             }
             sum += (1 - below * (slow > 0 ? std::pow(slow_below, slow) : 1)) * width;
         }
-        return 1 + sum / step_.total.value();
+        return 1 + (sum + each_beside_ * beside(static_cast<int>(slow))) / step_.total.value();
     }
 
-    double drawn(long slow) const {
-        double sum = 0;
-        for (int i = 0; i < kDraws; ++i) sum += draw(i, slow);
-        return sum / kDraws;
+    std::vector<double> draws(long slow) const {
+        std::vector<double> each;
+        for (int i = 0; i < kDraws; ++i) each.push_back(draw(i, slow));
+        return each;
     }
 
   private:
@@ -175,7 +249,8 @@ class Slower {
     const LockStep& lock_;
     const StragglerSpec& spec_;
     std::uint64_t seed_;
-    std::vector<Growth> growth_;  // by stage
+    std::vector<Growth> growth_;  // by set of stages
+    double each_beside_ = 0;      // s, of each slow set beside the slowest
 };
 
 }  // namespace
@@ -226,12 +301,15 @@ StragglerSteps steps_with(const TrainingStep& step, const TrainingJob& job,
     steps.unit_chips = static_cast<double>(spec.chips);
     long most = 0;
     if (spec.slow && spec.slow->mean_time_between > Seconds(0.0)) {
-        // More of them hardly make a step longer.
-        most = std::min(4L, static_cast<long>(lock.all_units()));
+        // More of them hardly make a step longer. Two turns of one unit are one slow unit.
+        most = lock.all_units() < 2 ? 1 : 4;
     }
     for (long k = 0; k <= most; ++k) {
         steps.expected.push_back(slower.expected(static_cast<double>(k)));
-        if (seed) steps.drawn.push_back(slower.drawn(k));
+        if (!seed) continue;
+        const std::vector<double> draws = slower.draws(k);
+        steps.drawn.push_back(mean(draws));
+        if (k == 0) steps.drawn_error = standard_error(draws);
     }
     return steps;
 }

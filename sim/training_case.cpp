@@ -412,23 +412,29 @@ std::string TrainingCase::help_for_memory(const TrainingPlan& plan) const {
     with_zero(false);
     if (plan.tensor_parallel > 1 && !plan.more.sequence_parallel)
         with("sequence_parallel: true", [](auto& p) { p.more.sequence_parallel = true; });
+    // A policy says as much as modules do: one of the two.
+    const std::string instead =
+        plan.recompute.modules().empty() ? "" : " in place of recompute_modules";
     const auto with_recompute = [&](const std::string& what, const RecomputeChoice& choice) {
         if (makes_more_again(choice.parts(), plan.recompute.parts()))
-            with(what, [&](auto& p) { p.recompute = choice; });
+            with(what + (choice.modules().empty() ? instead : ""),
+                 [&](auto& p) { p.recompute = choice; });
     };
     for (const RecomputePolicy policy :
          {RecomputePolicy::selective, RecomputePolicy::up_projections,
           RecomputePolicy::norms_and_activations, RecomputePolicy::deepseek_v3})
         with_recompute("recompute: " + name_of(policy), policy);
     with_recompute("recompute_modules: [mlp]", RecomputeChoice({RecomputeModule::mlp}));
-    // As many whole layers as it takes; more never need more.
+    // As many whole layers as it takes, beyond those of now; more never need more.
     TrainingPlan blocks = plan;
     blocks.recompute = RecomputePolicy::full;
-    if (makes_more_again(blocks.recompute.parts(), plan.recompute.parts()) &&
-        plan.recompute == RecomputePolicy::none && fits(blocks)) {
-        long fewest = 1, most = 1;
+    const long now = plan.recompute.layers();
+    if ((now > 0 || makes_more_again(blocks.recompute.parts(), plan.recompute.parts())) &&
+        fits(blocks)) {
+        long fewest = now + 1, most = 1;
         for (const TrainingPosition& one : positions_of(job_, plan))
             most = std::max(most, one.end - one.begin);
+        const long all = most;
         while (fewest < most) {
             const long middle = fewest + (most - fewest) / 2;
             blocks.recompute = RecomputeChoice::of_layers(middle);
@@ -438,8 +444,10 @@ std::string TrainingCase::help_for_memory(const TrainingPlan& plan) const {
                 fewest = middle + 1;
             }
         }
-        with(fmt::format("recompute: full with recompute_layers: {}", fewest),
-             [&](auto& p) { p.recompute = RecomputeChoice::of_layers(fewest); });
+        const std::string layers = fmt::format("recompute_layers: {}", fewest);
+        if (now > 0 || fewest < all)
+            with(now > 0 ? layers : "recompute: full with " + layers + instead,
+                 [&](auto& p) { p.recompute = RecomputeChoice::of_layers(fewest); });
     }
     with_recompute("recompute: full", RecomputePolicy::full);
     for (long part = plan.micro_batch / 2; part >= 1; part /= 2)
@@ -452,8 +460,9 @@ std::string TrainingCase::help_for_memory(const TrainingPlan& plan) const {
                  p.pipeline_parallel *= factor;
                  p.data_parallel /= factor;
              });
-        with(fmt::format("tensor_parallel: {}, data_parallel: {}", plan.tensor_parallel * factor,
-                         plan.data_parallel / factor),
+        with(fmt::format("tensor_parallel: {}, data_parallel: {}{}", plan.tensor_parallel * factor,
+                         plan.data_parallel / factor,
+                         plan.more.sequence_parallel ? "" : ", sequence_parallel: true"),
              [&](auto& p) {
                  p.tensor_parallel *= factor;
                  p.data_parallel /= factor;

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "base/statistics.hpp"
 #include "sim/energy_use.hpp"
 #include "sim/training_run_step.hpp"
 #include "workloads/training_run.hpp"
@@ -130,6 +131,8 @@ void require_possible(const ResolvedExperiment& experiment, const ResolvedAltern
 // Of an interval that is given, where another would have the run end much sooner.
 std::string far_from_best(const TrainingRunSpec& spec, const TrainingRun& run) {
     if (spec.storage.interval <= Seconds(0.0) || spec.failures.empty()) return "";
+    // Of checkpoints that cost nothing one at every step would be best.
+    if (spec.storage.stall <= Seconds(0.0)) return "";
     TrainingRunSpec free = spec;
     free.storage.interval = Seconds(0.0);
     const TrainingRun best = expected_run(free);
@@ -170,6 +173,15 @@ bool is_asked_for(const CheckpointForm& form) {
            form.restore > Seconds(0.0);
 }
 
+// Of a run that fails and is never said what a checkpoint on storage costs it.
+std::string free_checkpoints(const TrainingRunForm& form, const TrainingRun& run) {
+    if (form.failures.empty() || is_asked_for(form.storage)) return "";
+    return fmt::format(
+        "run.checkpoint: is of no time, and one is taken for nothing every {}; checkpoint: "
+        "{{stall: 1 min, restore: 5 min}}, or {{to: storage, bandwidth: 1 TB/s}}, would count them",
+        to_string(run.storage_interval));
+}
+
 // Of copies in memory, against the failures that leave them: sqrt(2 x stall x time between them)
 // (Young, CACM 17(9), 1974); 0 where none does.
 Seconds best_memory_interval(const TrainingRunSpec& spec) {
@@ -202,12 +214,19 @@ TrainingRunSpec training_run_spec(const TrainingRunForm& form, double chips, dou
 }
 
 void check_days(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative) {
-    if (experiment.spec.workload.training->run)
-        require_possible(experiment, alternative, with_standing_by(experiment, alternative));
+    const auto& run = experiment.spec.workload.training->run;
+    if (!run) return;
+    if (run->stragglers && run->stragglers->chips > alternative.packages)
+        throw InputError({at_key(experiment.spec.workload, "run.stragglers.chips",
+                                 fmt::format("{} share their speed, and the job has {}",
+                                             run->stragglers->chips, alternative.packages),
+                                 fmt::format("{}: all of them", alternative.packages))});
+    require_possible(experiment, alternative, with_standing_by(experiment, alternative));
 }
 
 void add_days(AlternativeResult& result, const ResolvedExperiment& experiment,
-              const ResolvedAlternative& alternative, const StragglerSteps* slowed) {
+              const ResolvedAlternative& alternative, const StragglerSteps* slowed,
+              std::uint64_t seed) {
     if (!experiment.spec.workload.training->run) return;
     const TrainingRunForm form = with_standing_by(experiment, alternative);
     const Provenance provenance = result.metrics.front().rests_on;
@@ -255,6 +274,8 @@ void add_days(AlternativeResult& result, const ResolvedExperiment& experiment,
     if (const std::string why =
             far_from_best(spec_of(steps, step, slowed ? &slowed->expected : nullptr), run);
         !why.empty())
+        result.warnings.push_back(why);
+    if (const std::string why = free_checkpoints(form, run); !why.empty())
         result.warnings.push_back(why);
     if (slowed) {
         add("step_time_with_stragglers", (step + run.slowed / steps).value(), "s");
@@ -319,10 +340,16 @@ void add_days(AlternativeResult& result, const ResolvedExperiment& experiment,
     TrainingRunSpec drawn =
         spec_of(std::max(1.0, std::ceil(steps * part)),
                 slowed ? slowed->drawn.front() * usual : step, slowed ? &slowed->drawn : nullptr);
-    double sum = 0;
-    for (int i = 0; i < draws; ++i)
-        sum += simulated_run(drawn, static_cast<std::uint64_t>(i) + 1).goodput;
-    add("goodput_drawn", sum / draws, "share");
+    // Both are shares of the same step, as expected: drawn chips that are slower show.
+    const double same_step = step / drawn.step_time;
+    std::vector<double> goodputs;
+    for (std::uint64_t i = 1; i <= draws; ++i)
+        goodputs.push_back(same_step * simulated_run(drawn, (seed - 1) * draws + i).goodput);
+    const double middle = mean(goodputs);
+    add("goodput_drawn", middle, "share");
+    // The chips of all twenty are of one draw of their steps.
+    const double of_chips = slowed ? middle * slowed->drawn_error / slowed->drawn.front() : 0;
+    add("goodput_drawn_error", std::hypot(standard_error(goodputs), of_chips), "share");
 }
 
 }  // namespace podsim

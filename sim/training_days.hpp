@@ -2,6 +2,8 @@
 // budget buys (workloads/training_run.hpp).
 #pragma once
 
+#include <cstdint>
+
 #include "sim/alternative_result.hpp"
 #include "sim/resolve.hpp"
 #include "sim/straggler_steps.hpp"
@@ -11,9 +13,10 @@ namespace podsim {
 
 // Adds goodput, run_days, run_tokens, run_cost and the like where the workload has `run`, with a
 // warning where a seeded simulation of failures lies far from the expectation.
-// `slowed` where the run has stragglers.
+// `slowed` where the run has stragglers; equal seeds draw equal failures.
 void add_days(AlternativeResult& result, const ResolvedExperiment& experiment,
-              const ResolvedAlternative& alternative, const StragglerSteps* slowed);
+              const ResolvedAlternative& alternative, const StragglerSteps* slowed,
+              std::uint64_t seed);
 
 // The form with its checkpoints' times, of a plan; it throws RunProblem where one has no way.
 TrainingRunForm with_checkpoint_times(TrainingRunForm form, const TrainingJob& job,

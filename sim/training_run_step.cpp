@@ -432,7 +432,7 @@ AlternativeResult run_training(const ResolvedExperiment& experiment,
     if (const auto& run = experiment.spec.workload.training->run; run && run->stragglers)
         slowed = straggler_steps(step, job, slowest(parts).part.plan, alternative.chip.ranks,
                                  *run->stragglers, options.seed);
-    add_days(result, experiment, alternative, slowed ? &*slowed : nullptr);
+    add_days(result, experiment, alternative, slowed ? &*slowed : nullptr, options.seed);
     if (const std::string why = text_of(chosen_order(job, plan)); !why.empty())
         result.warnings.push_back(why);
     for (std::string& what : said_of(parts, plan, alternative))

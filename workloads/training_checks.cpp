@@ -18,6 +18,8 @@ namespace podsim {
 
 namespace {
 
+constexpr long kMostSequences = 1'000'000'000;  // that a batch may be given as
+
 long gcd_of_heads(const ModelSpec& model) {
     long heads = 0;
     for (const AttentionSpec& kind : model.attentions) {
@@ -225,7 +227,7 @@ class Checker {
             const long first = above ? given / unit + 1 : (given - 1) / unit;
             for (long i = 0; i < many; ++i) {
                 const long count = above ? first + i : first - i;
-                if (count < 1) break;
+                if (count < 1 || count > kMostSequences / unit) break;
                 if (runs(count * unit)) return count * unit;
             }
             return 0L;
@@ -250,6 +252,7 @@ class Checker {
         if (named_) {
             const long down = job_.global_batch / per_pass * per_pass;
             would = batches();
+            if (would.empty()) would = other_micro_batch();
             if (would.empty())
                 would =
                     (down > 0 ? fmt::format("{} or ", down) : "") + std::to_string(down + per_pass);
@@ -261,6 +264,14 @@ class Checker {
             fmt::format("{} sequences do not divide into micro-batches of {} on {} data-parallel "
                         "groups{}",
                         job_.global_batch, plan_.micro_batch, plan_.data_parallel, would));
+    }
+
+    std::string other_micro_batch() const {
+        for (const long value : divisors_near(job_.global_batch, plan_.micro_batch)) {
+            if (works([&](auto& p) { p.micro_batch = value; }))
+                return fmt::format("micro_batch {}", value);
+        }
+        return "";
     }
 
     void parts_of_stages() {
@@ -358,6 +369,8 @@ class Checker {
               {RankGroup::expert, "an expert group's ranks"},
               {RankGroup::expert_tensor, "expert-tensor ranks"},
               {RankGroup::expert_replicas, "replicas of experts"}}) {
+            // What a model without experts does not have lies nowhere.
+            if (group != RankGroup::replicas && !has_experts(job_.model)) continue;
             if (group_ranks(placed, group) < 2 || stride_of(placed, group)) continue;
             return add("mapping.placement",
                        fmt::format("{} parts {} into blocks of several stages, which are not "
@@ -440,22 +453,32 @@ class Checker {
                 width, stage, or_divides(would, stage / width, ranks),
                 both ? ", or expert_tensor_parallel " + width_would : ""));
     }
-    std::string other_expert_parallel() const {
+    // Of the values, the first with which nothing is wrong: by itself, else with the tokens of a
+    // tensor-parallel group divided, as experts have them.
+    template <class Set>
+    std::string nearest_of_experts(const std::vector<long>& values, const Set& set) const {
         if (!named_) return "";
-        const long room = std::max(1L, plan_.stage_ranks() / plan_.more.expert_tensor_parallel);
-        for (const long value : divisors_near(room, plan_.expert_parallel)) {
-            if (works([&](auto& p) { p.expert_parallel = static_cast<int>(value); }))
-                return std::to_string(value);
+        for (const bool divided : {false, true}) {
+            if (divided && (plan_.tensor_parallel == 1 || plan_.more.sequence_parallel)) break;
+            for (const long value : values) {
+                if (!works([&](auto& p) {
+                        set(p, static_cast<int>(value));
+                        p.more.sequence_parallel = p.more.sequence_parallel || divided;
+                    }))
+                    continue;
+                return std::to_string(value) + (divided ? " with sequence_parallel: true" : "");
+            }
         }
         return "";
     }
+    std::string other_expert_parallel() const {
+        const long room = std::max(1L, plan_.stage_ranks() / plan_.more.expert_tensor_parallel);
+        return nearest_of_experts(divisors_near(room, plan_.expert_parallel),
+                                  [](auto& p, int value) { p.expert_parallel = value; });
+    }
     std::string other_width(const std::vector<long>& values) const {
-        if (!named_) return "";
-        for (const long value : values) {
-            if (works([&](auto& p) { p.more.expert_tensor_parallel = static_cast<int>(value); }))
-                return std::to_string(value);
-        }
-        return "";
+        return nearest_of_experts(
+            values, [](auto& p, int value) { p.more.expert_tensor_parallel = value; });
     }
     // Copies of experts that fill the last rank.
     long copies_up() const {

@@ -1,6 +1,7 @@
 // A run of days failure by failure, against which the closed form is held.
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <limits>
 #include <queue>
 #include <utility>
@@ -121,12 +122,12 @@ class Simulation {
             if (ends) return true;
             length -= done;
             if (usual <= next_slow_) {
-                slow_until_.pop();
+                slow_until_.pop_front();
                 const double before = now_;
                 if (!proceed(spec_.slow.stall.value())) return false;
                 run_.slowed += Seconds(now_ - before);
             } else {
-                slow_until_.push(next_slow_ + spec_.slow.lasts.value());
+                slow_until_.push_back(next_slow_ + spec_.slow.lasts.value());
                 next_slow_ = draw_slow(next_slow_);
             }
         }
@@ -201,8 +202,8 @@ class Simulation {
         std::erase_if(memory_, [&](const Saved& s) { return s.work > done_; });
     }
 
-    // Until as many chips are back as the spares do not stand for. Nothing fails or turns slow
-    // while the job stands and waits.
+    // Until as many chips are back as the spares do not stand for. Nothing fails, turns slow or
+    // recovers while the job stands and waits.
     void wait_for_spare(const FailureSource& source) {
         while (!repairs_.empty() && repairs_.top().first <= now_) take_back();
         if (source.repair == Seconds(0.0)) return;
@@ -213,6 +214,7 @@ class Simulation {
             run_.waiting += Seconds(back - now_);
             next_failure_ += back - now_;
             next_slow_ += back - now_;
+            for (double& until : slow_until_) until += back - now_;
             now_ = back;
             take_back();
         }
@@ -228,7 +230,7 @@ class Simulation {
     double end_, now_ = 0, done_ = 0, next_failure_ = 0;
     std::uint64_t draws_ = 0, slow_draws_ = 0;
     double next_slow_ = endless;
-    std::queue<double> slow_until_;  // of each unit that is slow
+    std::deque<double> slow_until_;  // of each unit that is slow
     std::vector<Saved> storage_, memory_;
     using Repair = std::pair<double, long>;  // when it is done, chips
     std::priority_queue<Repair, std::vector<Repair>, std::greater<>> repairs_;

@@ -10,7 +10,8 @@ Transfer RankTransfers::collective(const char* name, TransferType type, RankGrou
     transfer.name = name;
     transfer.type = type;
     transfer.group_ranks = static_cast<int>(group_ranks(plan_, group));
-    transfer.stride = transfer.group_ranks > 1 ? group_stride(plan_, group) : 1;
+    // Experts of a model without any lie nowhere.
+    transfer.stride = transfer.group_ranks > 1 && bytes > 0 ? group_stride(plan_, group) : 1;
     transfer.size = Bytes(bytes);
     moved_.push_back({group, type, bytes});
     return transfer;

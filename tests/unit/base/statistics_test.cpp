@@ -14,6 +14,13 @@ TEST(Statistics, Means) {
     EXPECT_THROW(mean({1, std::nan("")}), std::invalid_argument);
 }
 
+// Of 1, 2 and 6 around 3: sqrt((4 + 1 + 9) / (3 x 2)).
+TEST(Statistics, StandardErrorOfAMean) {
+    EXPECT_DOUBLE_EQ(standard_error({1, 2, 6}), std::sqrt(14.0 / 6));
+    EXPECT_DOUBLE_EQ(standard_error({5}), 0.0);
+    EXPECT_THROW(standard_error({}), std::invalid_argument);
+}
+
 TEST(Statistics, PercentilesAreLinearBetweenOrderStatistics) {
     // n = 4: h = 3 p / 100; p = 50 gives h = 1.5, half way from 20 to 30
     const std::vector<double> values{40, 10, 30, 20};

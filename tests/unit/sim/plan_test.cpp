@@ -360,6 +360,8 @@ TEST(PlanSearch, StragglersAreOfTheRun) {
     // The run of it says the same.
     const AlternativeResult& ran = of.winners.at(PlanObjective::failures).result;
     EXPECT_NEAR(ran.metric("goodput")->value, best.days.goodput, 1e-3);
+    EXPECT_NEAR(ran.metric("straggler_slowdown")->value, best.days.slowdown, 1e-3);
+    EXPECT_GT(best.days.slowdown, best.days.lasting);
     EXPECT_NEAR(ran.metric("run_time")->value * 86400 * best.tokens_under_failures(), 1e12, 2e9);
 }
 
@@ -462,6 +464,58 @@ TEST(PlanSearch, OffloadIsAnAxis) {
     const PlanWinner& best = one.winners.at(PlanObjective::throughput);
     EXPECT_NEAR(best.result.iteration_seconds, one.found.timed[best.timed].step.value(),
                 1e-9 * best.result.iteration_seconds);
+}
+
+TEST(PlanSearch, WholeLayersAreAsManyAsTheWorkloadSays) {
+    const auto layers = [](const std::string& text) {
+        std::set<long> found;
+        for (const PlanCandidate& one : Scene(text).space.candidates)
+            found.insert(one.plan.recompute.layers());
+        return found;
+    };
+    const std::string full = replaced(kLayers, "micro_batch: [1]", "recompute: [full]");
+    EXPECT_EQ(layers(full), std::set<long>{2});
+    // Of 40 layers on 4 stages none has 11, on 2 stages all have.
+    EXPECT_EQ(layers(replaced(full, "recompute_layers: 2", "recompute_layers: 11")),
+              (std::set<long>{0, 11}));
+}
+
+// Schedules that have passes of their own side by side, or none, are searched beside those that
+// overlap_passes is of.
+TEST(PlanSearch, SchedulesThatTakeNoOverlapGoWithout) {
+    std::string text =
+        replaced(kExperts, "schedule: 1f1b\n", "schedule: 1f1b\n  overlap_passes: true\n");
+    text = replaced(text, "[1f1b, interleaved, zb-h1]", "[1f1b, zb-h1, dualpipe]");
+    std::set<std::pair<ScheduleKind, bool>> found;
+    for (const PlanCandidate& one : Scene(text).space.candidates) {
+        if (one.plan.pipeline_parallel > 1)
+            found.emplace(one.plan.schedule, one.plan.overlap_passes);
+    }
+    EXPECT_EQ(found, (std::set<std::pair<ScheduleKind, bool>>{
+                         {ScheduleKind::one_forward_one_backward, true},
+                         {ScheduleKind::zero_bubble_h1, false},
+                         {ScheduleKind::dual_pipe, false}}));
+    text = replaced(text, "[1f1b, zb-h1, dualpipe]", "[zb-h1]");
+    const PlanReport report =
+        planned(replaced(text, "pipeline_parallel: [1, 2, 4]", "pipeline_parallel: [2, 4]"));
+    const PlanAlternative& of = report.alternatives.front();
+    EXPECT_THAT(of.warnings,
+                testing::Contains(HasSubstr("combinations of zb-h1 are taken without")));
+    const PlanWinner& winner = of.winners.at(PlanObjective::throughput);
+    EXPECT_THAT(to_yaml(winner.experiment), HasSubstr("overlap_passes: false"));
+    EXPECT_DOUBLE_EQ(winner.result.metric("step_time")->value,
+                     of.found.timed[winner.timed].step.value());
+}
+
+// Orders that part groups are counted.
+TEST(PlanSearch, OrdersThatPartGroupsAreSaid) {
+    EXPECT_THAT(
+        planned(replaced(replaced(kExperts, "expert_parallel: [1, 4, 8]",
+                                  "expert_parallel: [8]\n  placement: [flat, tp-cp-pp-dp]"),
+                         "tensor_parallel: [1, 2, 4]", "tensor_parallel: [2]"))
+            .alternatives.front()
+            .warnings,
+        testing::Contains(HasSubstr("combinations are left out: placement tp-cp-pp-dp parts")));
 }
 
 }  // namespace

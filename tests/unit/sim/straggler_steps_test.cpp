@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "base/names.hpp"
 #include "tests/unit/sim/training_bench.hpp"
 
@@ -93,6 +95,31 @@ TEST(StragglerSteps, DrawnMeetsExpected) {
     }
 }
 
+// Two units that are slow for a while among four of a stage each: in the same one with a chance of
+// 1/4, else in one of six pairs.
+TEST(StragglerSteps, TwoSlowUnitsAreThoseOfAllPlacements) {
+    TrainingBench bench;
+    bench.job.model.vocabulary = 100;
+    const TrainingPlan plan = pipeline(ScheduleKind::one_forward_one_backward);
+    const TrainingStep step = bench.step(plan);
+    StragglerSpec spec;
+    spec.chips = 8;
+    spec.slow = SlowUnitsForm{};
+    spec.slow->factor = 3;
+    spec.slow->mean_time_between = Seconds(1e5);
+    spec.slow->lasts = Seconds(1e4);
+    const auto closed = expected_straggler_steps(step, bench.job, plan, 1, spec).expected;
+    double exact = 0;
+    for (std::size_t a = 0; a < 4; ++a) {
+        for (std::size_t b = 0; b < 4; ++b) {
+            std::vector<double> factors(4, 1.0);
+            factors[a] = factors[b] = 3;
+            exact += slowed_step(step, factors) / step.total / 16;
+        }
+    }
+    EXPECT_NEAR((closed.at(2) - 1) / (exact - 1), 1, 0.01);
+}
+
 TEST(StragglerSteps, SlowUnitsOfAJob) {
     StragglerSpec spec;
     EXPECT_EQ(slow_units(spec, {1}, 100).rate, 0);
@@ -104,6 +131,71 @@ TEST(StragglerSteps, SlowUnitsOfAJob) {
     EXPECT_DOUBLE_EQ(slow.steps[1], 1.3);
     spec.slow->lasts = Seconds(600);
     EXPECT_DOUBLE_EQ(slow_units(spec, {1, 1.3}, 100).stall.value(), 0);
+}
+
+// All 32 chips as one unit: the step is a mean one on the mean, and with chance p that of all
+// stages slow. Exactly: what no pass takes is no longer.
+TEST(StragglerSteps, OneUnitIsAllStages) {
+    TrainingBench bench;
+    for (const ScheduleKind schedule :
+         {ScheduleKind::one_forward_one_backward, ScheduleKind::zero_bubble_h1}) {
+        const TrainingPlan plan = pipeline(schedule);
+        const TrainingStep step = bench.step(plan);
+        StragglerSpec spec;
+        spec.chips = 32;
+        spec.spread = 0.05;
+        const auto expected = [&] {
+            return expected_straggler_steps(step, bench.job, plan, 1, spec).expected;
+        };
+        EXPECT_NEAR(expected().front(), 1, 1e-3);
+        spec.spread = 0;
+        spec.slow = SlowUnitsForm{};
+        spec.slow->factor = 3;
+        spec.slow->share = 0.5;
+        const double all = slowed_step(step, std::vector<double>(4, 3.0)) / step.total;
+        EXPECT_GT(all, 2.5);
+        EXPECT_NEAR(expected().front(), 1 + 0.5 * (all - 1), 2e-3);
+        // A hundred draws of two values, all - 1 apart: three standard errors.
+        EXPECT_NEAR(drawn(bench, plan, step, spec).front(), 1 + 0.5 * (all - 1),
+                    3 * 0.5 * (all - 1) / 10);
+        const double error = straggler_steps(step, bench.job, plan, 1, spec, 1).drawn_error;
+        EXPECT_NEAR(error, 0.5 * (all - 1) / std::sqrt(19.0), 0.15 * error);
+        spec.slow->share = 0;
+        spec.slow->mean_time_between = Seconds(1e5);
+        spec.slow->lasts = Seconds(1e3);
+        ASSERT_EQ(expected().size(), 2u);
+        EXPECT_NEAR(expected()[1], all, 2e-3);
+    }
+}
+
+// Units of one stage and of two, slow for good by a share: all placements, with the step of each.
+TEST(StragglerSteps, ASlowShareOfAPipelineIsThatOfAllPlacements) {
+    TrainingBench bench;
+    bench.job.model.vocabulary = 100;
+    const TrainingPlan plan = pipeline(ScheduleKind::one_forward_one_backward);
+    const TrainingStep step = bench.step(plan);
+    for (const int units : {4, 2}) {
+        for (const double share : {0.02, 0.1, 0.5, 0.9, 1.0}) {
+            StragglerSpec spec;
+            spec.chips = 32 / units;
+            spec.slow = SlowUnitsForm{};
+            spec.slow->factor = 1.5;
+            spec.slow->share = share;
+            double exact = 0;
+            for (int which = 0; which < 1 << units; ++which) {
+                double chance = 1;
+                std::vector<double> factors;
+                for (int stage = 0; stage < 4; ++stage)
+                    factors.push_back((which >> stage * units / 4 & 1) != 0 ? 1.5 : 1);
+                for (int unit = 0; unit < units; ++unit)
+                    chance *= (which >> unit & 1) != 0 ? share : 1 - share;
+                exact += chance * (slowed_step(step, factors) / step.total);
+            }
+            const double closed =
+                expected_straggler_steps(step, bench.job, plan, 1, spec).expected.front();
+            EXPECT_NEAR((closed - 1) / (exact - 1), 1, 0.03) << units << " " << share;
+        }
+    }
 }
 
 }  // namespace

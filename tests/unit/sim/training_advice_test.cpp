@@ -70,6 +70,17 @@ TEST(RecomputeLayers, HelpNamesTheFewestThatFit) {
         TrainingCase training(bench.job, bench.machine(plan), known);
         EXPECT_EQ(training.help_for_memory(plan),
                   "recompute: full with recompute_layers: " + std::to_string(n));
+        // From a policy, from modules and from fewer layers no more than that either.
+        TrainingPlan from = plan;
+        from.recompute = RecomputePolicy::selective;
+        EXPECT_EQ(training.help_for_memory(from),
+                  "recompute: full with recompute_layers: " + std::to_string(n));
+        from.recompute = RecomputeChoice(RecomputeModules{RecomputeModule::mlp});
+        EXPECT_EQ(training.help_for_memory(from),
+                  "recompute: full with recompute_layers: " + std::to_string(n) +
+                      " in place of recompute_modules");
+        from.recompute = RecomputeChoice::of_layers(n - 3);
+        EXPECT_EQ(training.help_for_memory(from), "recompute_layers: " + std::to_string(n));
     }
     EXPECT_GT(looked, 1);
 }
@@ -208,6 +219,54 @@ TEST(TrainingAdvice, ReplacementsThatNeverEnd) {
     const std::size_t begin = refused.find("replacement: ") + 13;
     const std::string value = refused.substr(begin, refused.find(" would", begin) - begin);
     EXPECT_EQ(problems_of(slow(value)), "") << value;
+}
+
+// A checkpoint after every step, of no time: said where the run fails, and nothing of an interval
+// that costs nothing.
+TEST(TrainingAdvice, CheckpointsThatCostNothing) {
+    Node experiment = with(mixtral(), "workload.run.tokens", "1 Ttok");
+    EXPECT_THAT(said(run_test(experiment)), Not(HasSubstr("run.checkpoint")));
+    const Node sources =
+        parse_yaml("[{component: chip, mean_time_between: 320 h, repair: 1 h}]", "test.yaml");
+    experiment.find("workload")
+        ->find("run")
+        ->entries.push_back({"failures", {"test.yaml", 9, 1}, sources});
+    experiment = with(experiment, "workload.run.spares", "8");
+    EXPECT_THAT(said(run_test(experiment)),
+                HasSubstr("run.checkpoint: is of no time, and one is taken for nothing every "));
+    const Node interval = with(experiment, "workload.run.checkpoint.interval", "1 h");
+    EXPECT_THAT(said(run_test(interval)),
+                AllOf(HasSubstr("for nothing every 1 h"), Not(HasSubstr("sooner"))));
+    // What is named is enough.
+    const Node named = with(with(experiment, "workload.run.checkpoint.stall", "1 min"),
+                            "workload.run.checkpoint.restore", "5 min");
+    EXPECT_THAT(said(run_test(named)), Not(HasSubstr("run.checkpoint")));
+}
+
+// The seed of a run draws its failures, and the mean is as far off as its standard error says.
+TEST(TrainingAdvice, SeedsDrawOtherFailures) {
+    const auto of_seed = [](std::uint64_t seed) {
+        RunOptions options = quick();
+        options.seed = seed;
+        return run_test(failing("checkpoint.interval", "35 min"), {}, options);
+    };
+    const AlternativeResult one = of_seed(1), two = of_seed(2);
+    EXPECT_EQ(value_of(one, "goodput_drawn"), value_of(of_seed(1), "goodput_drawn"));
+    EXPECT_NE(value_of(one, "goodput_drawn"), value_of(two, "goodput_drawn"));
+    const double error = value_of(one, "goodput_drawn_error");
+    EXPECT_GT(error, 0);
+    EXPECT_NEAR(value_of(one, "goodput_drawn"), value_of(two, "goodput_drawn"), 6 * error);
+    EXPECT_NEAR(value_of(one, "goodput_drawn"), value_of(one, "goodput"), 0.005);
+}
+
+TEST(TrainingAdvice, AUnitOfMoreChipsThanTheJob) {
+    Node experiment = with(mixtral(), "workload.run.tokens", "1 Ttok");
+    experiment = with(experiment, "workload.run.stragglers.spread", "2 %");
+    EXPECT_THAT(problems_of(with(experiment, "workload.run.stragglers.chips", "33")),
+                AllOf(HasSubstr("workload.run.stragglers.chips: 33 share their speed, and the job "
+                                "has 32"),
+                      HasSubstr("(32: all of them)")));
+    EXPECT_EQ(problems_of(with(experiment, "workload.run.stragglers.chips", "32")), "");
 }
 
 }  // namespace

@@ -133,6 +133,19 @@ TEST(Stragglers, SingleEventsMeetTheClosedForm) {
     EXPECT_NEAR(mean_wall(seldom, 200) / expected_run(seldom).wall.value(), 1, 0.003);
 }
 
+// Units that are slow for long and waits for repairs that are longer than the work between them:
+// the job stands still, and so does what its units do.
+TEST(Stragglers, NothingRecoversInAWait) {
+    TrainingRunSpec spec = run_with(1.0 / 36000, 72000, 0);
+    spec.slow.steps = {1, 2, 2.5, 3};
+    spec.steps = 3e5;
+    spec.failures = {{"chip", 32, Seconds(32 * 11250.0), Seconds(7200), true}};
+    for (const double repair : {7200.0, 86400.0}) {
+        spec.failures.front().repair = Seconds(repair);
+        EXPECT_NEAR(mean_wall(spec, 100) / expected_run(spec).wall.value(), 1, 0.007) << repair;
+    }
+}
+
 // Without slow units nothing is drawn for them.
 TEST(Stragglers, EqualChipsChangeNoDraw) {
     TrainingRunSpec spec = run_with(0, 0, 0);

@@ -161,5 +161,29 @@ TEST(TrainingPlacement, PassesSendWhereTheOrderSays) {
     for (const Transfer& one : program.transfers) EXPECT_EQ(one.stride, 4);
 }
 
+// A dense model's tensor- and data-parallel ranks are no group: stages may lie between them.
+TEST(TrainingPlacement, WithoutExpertsNoGroupOfThemIsParted) {
+    TrainingPlan plan = four_dimensions();
+    plan.more.context_parallel = 1;
+    plan.data_parallel = 8;
+    plan.more.placement = *placement_from("tp-cp-pp-dp");
+    EXPECT_EQ(training_problems(small_moe(), plan, plan.ranks()).size(), 1U);
+    const TrainingJob job = small_gpt();
+    EXPECT_TRUE(training_problems(job, plan, plan.ranks()).empty());
+    plan.order = plan.more.placement.order;
+    for (const int zero : {0, 2}) {
+        plan.zero_stage = zero;
+        PassRequest request;
+        request.kind = PassKind::backward;
+        request.position = {2, 4};
+        request.gathers = request.reduces = true;
+        const Program program = build_pass(job, plan, request);
+        require_valid(program);
+        // Replicas are 0, 8, ...: tp 2 x pp 4.
+        EXPECT_TRUE(std::any_of(program.transfers.begin(), program.transfers.end(),
+                                [](const Transfer& one) { return one.stride == 8; }));
+    }
+}
+
 }  // namespace
 }  // namespace podsim

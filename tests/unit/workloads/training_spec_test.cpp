@@ -146,5 +146,26 @@ TEST(TrainingProblems, EachIsSaidWithWhatWouldDo) {
     EXPECT_THAT(problem(small_moe(), plan, 4), HasSubstr("does not divide the 4 ranks"));
 }
 
+// What is named is all that is wrong: experts want tokens divided too, no batch is beyond what a
+// file may say.
+TEST(TrainingProblems, WhatIsNamedIsEnough) {
+    const TrainingJob job = small_moe();
+    TrainingPlan plan;
+    plan.tensor_parallel = plan.data_parallel = plan.expert_parallel = 4;
+    plan.more.expert_tensor_parallel = 3;
+    EXPECT_EQ(problem(job, plan, 16),
+              "mapping.expert_tensor_parallel: 3 x expert_parallel 4 does not divide the 16 ranks "
+              "of a stage; 2 with sequence_parallel: true would");
+    plan.more.expert_tensor_parallel = 2;
+    plan.more.sequence_parallel = true;
+    EXPECT_EQ(problem(job, plan, 16), "");
+    plan = stages(4);
+    plan.data_parallel = 16;
+    plan.micro_batch = 1'000'000'000;
+    EXPECT_THAT(problem(small_gpt(), plan, 64), HasSubstr("; micro_batch 4 would"));
+    plan.micro_batch = 4;
+    EXPECT_EQ(problem(small_gpt(), plan, 64), "");
+}
+
 }  // namespace
 }  // namespace podsim
