@@ -325,9 +325,9 @@ Section load_section(const Alternatives& all) {
     return section;
 }
 
-// Streams with promises of their own: whose were kept.
-Section class_section(const Alternatives& all) {
-    Section section{"as promised, % / p99 of TTFT s / TPOT ms", {}};
+// Streams of one traffic: whose promises were kept, and how long theirs took.
+Section stream_section(const Alternatives& all) {
+    Section section{"by stream", {}};
     std::vector<std::string> names;
     for (const AlternativeResult& a : all) {
         if (!a.served) continue;
@@ -336,16 +336,18 @@ Section class_section(const Alternatives& all) {
                 names.push_back(own.name);
         }
     }
-    for (const std::string& name : names) {
-        add(section, name, all, [&](const AlternativeResult& a) {
+    const auto add_row = [&](const std::string& name, const char* what, const auto& value) {
+        add(section, name + what, all, [&](const AlternativeResult& a) {
             if (!a.served) return std::string();
-            for (const ServedClass& own : a.served->classes) {
-                if (own.name != name) continue;
-                return significant(own.goodput_share * 100, 3) + " / " +
-                       significant(own.ttft_p99, 3) + " / " + significant(own.tpot_p99 * 1e3, 3);
-            }
+            for (const ServedClass& own : a.served->classes)
+                if (own.name == name) return significant(value(own), 3);
             return std::string();
         });
+    };
+    for (const std::string& name : names) {
+        add_row(name, ": as promised, %", [](const auto& own) { return own.goodput_share * 100; });
+        add_row(name, ": TTFT p99, s", [](const auto& own) { return own.ttft_p99; });
+        add_row(name, ": TPOT p99, ms", [](const auto& own) { return own.tpot_p99 * 1e3; });
     }
     return section;
 }
@@ -415,7 +417,7 @@ std::vector<Section> sections_of(const Alternatives& all) {
     add_metrics(other, all, "other");
     sections.push_back(std::move(other));
     sections.push_back(jobs_section(all));
-    sections.push_back(class_section(all));
+    sections.push_back(stream_section(all));
     sections.push_back(load_section(all));
     sections.push_back(lifecycle_section(all));
     sections.push_back(bounds_section(all));
