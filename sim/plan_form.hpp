@@ -30,7 +30,8 @@ struct PlanForm {
     std::vector<ScheduleKind> schedule;
     std::vector<RecomputePolicy> recompute;
     std::vector<RecomputeModules> recompute_modules;
-    std::vector<RecomputeChoice> again;  // of both; filled_form() makes it
+    std::vector<long> recompute_layers;
+    std::vector<RecomputeChoice> again;  // of these; filled_form() makes it
     std::vector<int> zero_stage;
     std::vector<OffloadPolicy> offload;
     std::vector<TrainingPlacement> placement;  // empty: the mapping's
@@ -66,9 +67,14 @@ void describe(Form& form, PlanForm& plan) {
     list("micro_batch", plan.micro_batch, "sequences; the workload's if absent", at_least(1));
     list("schedule", plan.schedule, "orders of passes; the workload's if absent");
     list("recompute", plan.recompute,
-         "policies; all of them and some modules if this and recompute_modules are absent");
+         "policies, full of as many layers as the workload says; all of them and some modules if "
+         "this, recompute_modules and recompute_layers are absent");
     list("recompute_modules", plan.recompute_modules,
          "lists of modules to try beside the policies, each as under workload");
+    list("recompute_layers", plan.recompute_layers,
+         "numbers of layers of each part of the model to try beside the policies, each as under "
+         "workload",
+         at_least(1));
     list("zero_stage", plan.zero_stage, "stages; 1 and 2, and 3 without a pipeline, if absent",
          Check{0, 3, false, "a whole number of 0 to 3"});
     list("offload", plan.offload,

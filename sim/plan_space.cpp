@@ -388,10 +388,12 @@ std::vector<RecomputeChoice> choices_of(const PlanGround& ground, const PlanForm
         if (std::find(choices.begin(), choices.end(), one) == choices.end()) choices.push_back(one);
     };
     const RecomputeChoice& start = ground.start.recompute;
-    // Whole layers are as many as the workload says.
+    // Whole layers are as many as the workload says, where the search does not.
+    const bool as_workload = start.layers() > 0 && form.recompute_layers.empty();
     for (const RecomputePolicy policy : form.recompute)
-        add(policy == RecomputePolicy::full && start.layers() > 0 ? start : policy);
+        add(policy == RecomputePolicy::full && as_workload ? start : policy);
     for (const RecomputeModules& modules : form.recompute_modules) add(RecomputeChoice(modules));
+    for (const long layers : form.recompute_layers) add(RecomputeChoice::of_layers(layers));
     if (!choices.empty()) return choices;
     for (const auto& [name, policy] : names_of(static_cast<const RecomputePolicy*>(nullptr))) {
         if (policy == RecomputePolicy::up_projections && !(start == policy)) continue;

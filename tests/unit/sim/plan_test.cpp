@@ -478,6 +478,12 @@ TEST(PlanSearch, WholeLayersAreAsManyAsTheWorkloadSays) {
     // Of 40 layers on 4 stages none has 11, on 2 stages all have.
     EXPECT_EQ(layers(replaced(full, "recompute_layers: 2", "recompute_layers: 11")),
               (std::set<long>{0, 11}));
+    // A list of its own, beside the policies.
+    EXPECT_EQ(layers(replaced(full, "recompute: [full]", "recompute_layers: [1, 3, 3]")),
+              (std::set<long>{1, 3}));
+    EXPECT_EQ(
+        layers(replaced(full, "recompute: [full]", "recompute: [full], recompute_layers: [1, 3]")),
+        (std::set<long>{0, 1, 3}));
 }
 
 // Schedules that have passes of their own side by side, or none, are searched beside those that

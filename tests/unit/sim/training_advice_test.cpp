@@ -85,6 +85,27 @@ TEST(RecomputeLayers, HelpNamesTheFewestThatFit) {
     EXPECT_GT(looked, 1);
 }
 
+// Divided tokens are a part of what halves a tensor-parallel rank's activations.
+TEST(MemoryHelp, ADegreeIsNamedWithWhatItNeeds) {
+    TrainingBench bench;
+    bench.job.model.layers.assign(1, LayerKind{});  // no second stage
+    bench.job.global_batch = 4;
+    bench.hardware.host_bandwidth = BytesPerSecond(0.0);
+    CostCache known = bench.cache();
+    TrainingPlan plan, wide;
+    plan.data_parallel = 4;
+    plan.zero_stage = wide.zero_stage = 3;
+    plan.recompute = wide.recompute = RecomputePolicy::full;
+    wide.tensor_parallel = wide.data_parallel = 2;
+    wide.more.sequence_parallel = true;
+    TrainingCase all(bench.job, bench.machine(plan), known);
+    bench.hardware.hbm_capacity =
+        0.5 * (all.memory(plan).front().need.total() + all.memory(wide).front().need.total());
+    TrainingCase training(bench.job, bench.machine(plan), known);
+    EXPECT_EQ(training.help_for_memory(plan),
+              "tensor_parallel: 2, data_parallel: 2, sequence_parallel: true");
+}
+
 Node mixtral() {
     return parse_yaml(R"(experiment: a test
 workload: {kind: training, model: mixtral-8x7b, global_batch: 32, sequence: 1024 tokens, schedule: 1f1b, recompute: full}
