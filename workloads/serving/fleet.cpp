@@ -220,12 +220,21 @@ std::string Fleet::refusal(const Request& request) const {
     if (serving_.max_model_len > 0 && whole > serving_.max_model_len)
         return fmt::format("prompt and answer longer than max_model_len, {} tokens",
                            serving_.max_model_len);
+    std::size_t first = 0;
     for (const ServingPool& pool : serving_.pools) {
+        const Replica& replica = *replicas_[first];
+        first += static_cast<std::size_t>(pool.replicas);
         const long held = pool.role == PoolRole::prefill ? request.input_tokens : whole;
-        if (held + static_cast<long>(std::ceil(pool.tokens_per_step)) >
-            pool.kv_blocks * pool.knobs.block_size)
-            return fmt::format("prompt and answer larger than the KV cache of {}, {} blocks of {}",
-                               pool.name, pool.kv_blocks, pool.knobs.block_size);
+        const long all = held + static_cast<long>(std::ceil(pool.tokens_per_step));
+        if (replica.blocks_for(request, all) <= replica.usable_blocks()) continue;
+        std::string why =
+            fmt::format("prompt and answer larger than the KV cache of {}, {} blocks of {}",
+                        pool.name, pool.kv_blocks, pool.knobs.block_size);
+        if (replica.usable_blocks() < pool.kv_blocks)
+            why += fmt::format(
+                ", of which {} can be used by prompts in blocks of {} tokens that have names",
+                replica.usable_blocks(), requests_.block_tokens);
+        return why;
     }
     return "";
 }
@@ -447,11 +456,11 @@ void Fleet::finish(std::size_t slot) {
     }
 
     WaitSums& waits = out_.waits;
-    const double queue = seconds(one.arrived, one.first_scheduled),
+    const double queue = seconds(one.arrived, one.first_scheduled) - one.fetching,
                  moving = one.there_at >= 0 ? seconds(one.moved_at, one.there_at) : 0;
     waits.queue += queue;
-    waits.prefill += ttft - queue - one.lost_reading;
-    waits.transfer += moving;
+    waits.prefill += ttft - queue - one.fetching - one.lost_reading;
+    waits.transfer += moving + one.fetching;
     waits.decode += writing - moving - one.lost_writing;
     waits.preempted += one.lost_reading + one.lost_writing;
     leave(slot);
@@ -513,6 +522,13 @@ ServingOutcome Fleet::run() {
         for (std::size_t slot = 0; slot < lives_.size(); ++slot) {
             if (is_free[slot]) continue;
             out_.sojourn_sum += to_seconds(calendar_.now() - lives_[slot].arrived).value();
+        }
+    }
+    if (number_ == 0 && !out_.stopped) {
+        for (std::size_t i = 0; i < replicas_.size(); ++i) {
+            if (!replicas_[i]->is_empty())
+                throw std::logic_error("a replica of " + serving_.pools[pool_of_[i]].name +
+                                       " has blocks that nobody gave back");
         }
     }
     out_.span = begun_ ? to_seconds(last_end_).value() : 0;
