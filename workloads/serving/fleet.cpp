@@ -291,7 +291,9 @@ void Fleet::arrive(Request request) {
                           static_cast<std::size_t>(serving_.max_queue);
     if (!why.empty() || full) {
         ++out_.rejected;
-        reasons_.insert(full ? fmt::format("queues of {} requests", serving_.max_queue) : why);
+        Rejected& alike =
+            rejected_[full ? fmt::format("queues of {} requests", serving_.max_queue) : why];
+        if (alike.count++ == 0) alike.first = request.place;
         count_change(0);
         return follow(request);
     }
@@ -536,7 +538,9 @@ ServingOutcome Fleet::run() {
     out_.time_per_output_token = distribution_of(tpot_);
     out_.end_to_end = distribution_of(e2e_);
     out_.inter_token_latency = distribution_of(inter_token_);
-    out_.reasons.assign(reasons_.begin(), reasons_.end());
+    for (const auto& [why, alike] : rejected_)
+        out_.reasons.push_back(
+            fmt::format("{} ({} of them, the first is line or draw {})", why, alike.count, alike.first));
     out_.events = calendar_.events_run();
     if (shared_) out_.shared = shared_->outcome(out_.span, kWindows);
     close_books();
