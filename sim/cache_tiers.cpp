@@ -173,6 +173,13 @@ std::vector<CacheTierSetting> shared_tiers(const ResolvedExperiment& experiment,
                          fmt::format("{} shares other tiers than {}", pool.pool.name, first),
                          "the same ones, best in the workload's scheduler"));
         }
+        for (std::size_t i = 0; i < own.size(); ++i) {
+            const auto same = [&](const auto& other) { return other.name == own[i].name; };
+            if (std::any_of(own.begin(), own.begin() + static_cast<std::ptrdiff_t>(i), same))
+                problems.push_back(at_tiers(
+                    experiment, pool, fmt::format("two shared tiers are called {}", own[i].name),
+                    "a name for each: results go by them"));
+        }
         for (const CacheTierSetting& tier : own) {
             if (tier.over == shared.front().over) continue;
             problems.push_back(at_tiers(experiment, pool,

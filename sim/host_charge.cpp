@@ -8,25 +8,32 @@ namespace podsim {
 
 namespace {
 
+double chips_of(const ResolvedAlternative& pool, int replicas) {
+    return static_cast<double>(pool.packages + pool.standing_by) * replicas;
+}
 double chips_of(const ResolvedAlternative& pool) {
-    return static_cast<double>(pool.packages + pool.standing_by) * pool.pool.replicas;
+    return chips_of(pool, pool.pool.replicas);
 }
 
-double chips_of_hosts(const ResolvedAlternative& pool) {
+double chips_of_hosts(const ResolvedAlternative& pool, int replicas) {
     const auto each = static_cast<double>(pool.system.host->chips.value);
-    return std::ceil(chips_of(pool) / each) * each;
+    return std::ceil(chips_of(pool, replicas) / each) * each;
 }
 
 }  // namespace
 
 double idle_chips(const ResolvedAlternative& pool) {
+    return idle_chips(pool, pool.pool.replicas);
+}
+
+double idle_chips(const ResolvedAlternative& pool, int replicas) {
     if (pool.pool.charge != HostCharge::whole_hosts || !pool.system.host) return 0;
-    return chips_of_hosts(pool) - chips_of(pool);
+    return chips_of_hosts(pool, replicas) - chips_of(pool, replicas);
 }
 
 std::optional<std::string> unpaid_hosts(const ResolvedAlternative& pool) {
     if (!pool.system.host || pool.pool.charge == HostCharge::whole_hosts) return {};
-    const double all = chips_of_hosts(pool), used = chips_of(pool);
+    const double all = chips_of_hosts(pool, pool.pool.replicas), used = chips_of(pool);
     if (used >= all) return {};
     return fmt::format(
         "{:.0f} chips have the memory and the processors of {:.0f} hosts of {} to themselves, and "

@@ -16,6 +16,8 @@ namespace podsim {
 
 // Of all replicas of a pool; 0 where they are nobody's, or no host is used in part.
 double idle_chips(const ResolvedAlternative& pool);
+// If it had so many replicas.
+double idle_chips(const ResolvedAlternative& pool, int replicas);
 
 // Each basis with a part of its own for them, of a chip at work.
 std::vector<CostBasis> charged(std::vector<CostBasis> bases, const ResolvedAlternative& pool);

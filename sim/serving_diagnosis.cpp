@@ -11,7 +11,8 @@ namespace podsim {
 
 namespace {
 
-constexpr double kFull = 0.95;  // of a room that then counts as what ran out
+constexpr double kFull = 0.95;     // of a room that then counts as what ran out
+constexpr double kFullTier = 0.9;  // of a tier's bandwidth over the run
 
 // Peaks of a replica against the rates of its steps: what a kind of step runs into.
 std::string bound_by(const StepCost& cost, const ResolvedAlternative& replica) {
@@ -99,7 +100,23 @@ std::string what_gave_way(ServingFleet& fleet, const ServingOutcome& out,
         what = fmt::format("TPOT ({:.1f} % of the requests slow, {})", tokens / all,
                            at(out.time_per_output_token, percentile));
     }
-    return what + ": " + engine_text(fleet, out, pool);
+    what += ": ";
+    for (std::size_t t = 0; t < out.shared.size(); ++t) {
+        const SharedTierOutcome& tier = out.shared[t];
+        const double busy = ratio(tier.busy, std::max(out.span, tier.busy_until));
+        const double peak = tier.busy_windows.empty() ? 0.0
+                                                      : *std::max_element(tier.busy_windows.begin(),
+                                                                          tier.busy_windows.end());
+        // Full throughout, or at its busiest while requests wait for it more than for engines.
+        const bool held_up = out.waits.transfer > out.waits.queue + out.waits.prefill;
+        if (busy < kFullTier && !(held_up && peak >= kFullTier)) continue;
+        const CacheTierSetting& setting = fleet.shared_tiers()[t];
+        what += fmt::format(
+            "bandwidth of the shared tier {} ({}, {:.0f} % of the time in use, {:.0f} % at its "
+            "busiest); ",
+            setting.name, to_string(setting.bandwidth), busy * 100, peak * 100);
+    }
+    return what + engine_text(fleet, out, pool);
 }
 
 }  // namespace podsim

@@ -414,18 +414,35 @@ void ServingFleet::require_objective() {
     if (!problems.empty()) throw InputError(std::move(problems));
 }
 
+// Where a pool has its tiers from.
+Diagnostic ServingFleet::at_tiers(const ResolvedAlternative& pool, std::string what,
+                                  std::string hint) const {
+    constexpr const char* key = "scheduler.cache_tiers";
+    if (pool.pool.scheduler.cache_tiers)
+        return at_key(pool.pool, key, std::move(what), std::move(hint));
+    return at_key(experiment_.spec.workload, key, std::move(what), std::move(hint));
+}
+
 ServingOutcome ServingFleet::run(const TrafficSpec& traffic, std::uint64_t seed,
                                  const std::function<bool()>& stop) {
     for (Pool& pool : pools_) pool.work = PoolWork();
     stream_ = make_stream(traffic, seed);
     const Bytes block = static_cast<double>(stream_.block_tokens) * case_.kv_per_token;
-    const auto in_blocks = [&](const std::vector<CacheTierSetting>& settings) {
+    const auto in_blocks = [&](const std::vector<CacheTierSetting>& settings,
+                               const ResolvedAlternative& pool) {
         std::vector<CacheTierSpec> tiers;
         for (const CacheTierSetting& setting : settings) {
             if (!(block > Bytes(0.0))) break;
             CacheTierSpec tier;
             tier.name = setting.name;
-            tier.blocks = std::max(1L, static_cast<long>(setting.capacity / block));
+            if (setting.capacity < block)
+                throw InputError(
+                    {at_tiers(pool,
+                              fmt::format("{}: {} hold no block of {} tokens, which has {}",
+                                          setting.name, to_string(setting.capacity),
+                                          stream_.block_tokens, to_string(block)),
+                              "more of it, or leave the tier out")});
+            tier.blocks = static_cast<long>(setting.capacity / block);
             tier.bandwidth = setting.bandwidth;
             tier.latency = setting.latency;
             tier.time_to_live = setting.time_to_live;
@@ -434,8 +451,8 @@ ServingOutcome ServingFleet::run(const TrafficSpec& traffic, std::uint64_t seed,
         return tiers;
     };
     for (std::size_t i = 0; i < case_.pools.size(); ++i)
-        case_.pools[i].tiers = in_blocks(pools_[i].tiers);
-    case_.shared_tiers = in_blocks(shared_tiers_);
+        case_.pools[i].tiers = in_blocks(pools_[i].tiers, alternative_.pools[i]);
+    case_.shared_tiers = in_blocks(shared_tiers_, alternative_.pools.front());
     case_.stop = stop;
     case_.seed = seed;
     try {

@@ -116,6 +116,7 @@ class ServingFleet {
     std::vector<Pool> pools_;
     ServingCase case_;  // of the pools that take requests, the first ones
     std::optional<ServingPool> beside_;
+    Diagnostic at_tiers(const ResolvedAlternative& pool, std::string what, std::string hint) const;
     std::vector<CacheTierSetting> shared_tiers_;
     Problems tier_problems_;
     std::vector<std::string> tier_notes_;

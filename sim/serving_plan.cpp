@@ -51,6 +51,8 @@ double ServingPlanForm::least_good() const {
 
 namespace {
 
+constexpr double kMostGrowth = 10000;  // times the traffic that is simulated for a fleet
+
 Diagnostic at_plan(const ResolvedExperiment& experiment, const std::string& key, std::string what,
                    std::string hint = "") {
     return {experiment.spec.plan_places.of(key), "plan." + key, std::move(what), std::move(hint)};
@@ -136,6 +138,22 @@ void check_serving_plan(const ResolvedExperiment& experiment,
         problems.push_back(at_key(experiment.spec.workload, "slo",
                                   "is missing: a fleet is planned for what is promised",
                                   "slo: {ttft: 2 s, tpot: 50 ms}"));
+    // Of all alternatives alike: said once.
+    const bool is_first = alternative.name == experiment.alternatives.front().name;
+    if (is_first && form.growth.per_month > 1)
+        problems.push_back(at_plan(
+            experiment, "growth",
+            fmt::format("per_month: {:.4g} % a month, {:.3g} times the traffic after {:.4g} "
+                        "months; no fleet is planned for more than 100 % a month",
+                        form.growth.per_month * 100, form.growth.factor(), form.growth.months),
+            form.growth.per_month >= 1.5
+                ? fmt::format("per_month: {:.4g} % ?", form.growth.per_month)
+                : "at most 100 %"));
+    else if (is_first && form.growth.factor() > kMostGrowth)
+        problems.push_back(at_plan(experiment, "growth",
+                                   fmt::format("{:.3g} times the traffic after {:.4g} months",
+                                               form.growth.factor(), form.growth.months),
+                                   fmt::format("at most {:.0f} times", kMostGrowth)));
     for (const ResolvedAlternative& pool : alternative.pools) {
         const auto& faults = pool.pool.faults;
         if (std::any_of(faults.begin(), faults.end(),

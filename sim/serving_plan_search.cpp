@@ -59,6 +59,8 @@ class AlternativeSearch {
     int chips(const Combination& combination, const Counts& counts) const;
     double watts(const Combination& combination, const Counts& counts) const;
     Counts with_spares(Counts counts) const;
+    ResolvedAlternative fleet(const Combination& combination, const Counts& counts) const;
+    std::string no_tiers_for(const Combination& combination, const Counts& counts) const;
     Trial run(const Combination& combination, const Counts& counts, double scale);
     NextBottleneck next_bottleneck(const Combination& combination, const Counts& counts);
     ServingAnswer answer(const Combination& combination, const Counts& counts);
@@ -86,6 +88,7 @@ class AlternativeSearch {
     double least_watts_ = 0;
     int least_chips_ = 0;
     std::string last_why_;
+    std::string no_tiers_;  // of a fleet that would have been tried
 };
 
 // Whether so many of `arrived` requests are enough: good ones, or by a percentile those that were
@@ -98,7 +101,7 @@ bool AlternativeSearch::keeps(double good, double late_first, double late_tokens
 
 double AlternativeSearch::usd(const Combination& combination, const Counts& counts) const {
     double sum = combination.front()->priced ? shared_usd_ : 0;
-    for (std::size_t i = 0; i < counts.size(); ++i) sum += combination[i]->usd_per_hour * counts[i];
+    for (std::size_t i = 0; i < counts.size(); ++i) sum += combination[i]->usd(counts[i]);
     return sum;
 }
 
@@ -138,6 +141,11 @@ bool AlternativeSearch::allowed(const Combination& combination, const Counts& co
         note_least(least_chips_, chips(combination, all));
         return false;
     }
+    std::string no_tiers = no_tiers_for(combination, all);
+    if (!no_tiers.empty()) {
+        no_tiers_ = std::move(no_tiers);
+        return false;
+    }
     return true;
 }
 
@@ -170,7 +178,7 @@ std::vector<Combination> AlternativeSearch::combinations() const {
     const auto least = [&](const Combination& one) {
         double sum = 0;
         for (const ReplicaCandidate* pool : one)
-            sum += pool->usd_per_hour * (pool->bound.replicas + form_.spare_replicas);
+            sum += pool->usd(pool->bound.replicas + form_.spare_replicas);
         return sum;
     };
     std::stable_sort(all.begin(), all.end(), [&](const Combination& a, const Combination& b) {
@@ -179,25 +187,50 @@ std::vector<Combination> AlternativeSearch::combinations() const {
     return all;
 }
 
-Trial AlternativeSearch::run(const Combination& combination, const Counts& counts, double scale) {
-    ResolvedAlternative fleet_of = written_;
-    std::vector<std::shared_ptr<StepTable>> tables;
-    fleet_of.pools.clear();
+// That many replicas of each.
+ResolvedAlternative AlternativeSearch::fleet(const Combination& combination,
+                                             const Counts& counts) const {
+    ResolvedAlternative fleet = written_;
+    fleet.pools.clear();
     for (std::size_t i = 0; i < counts.size(); ++i) {
-        fleet_of.pools.push_back(combination[i]->replica);
-        fleet_of.pools.back().pool.replicas = counts[i];
-        fleet_of.pools.back().pool.autoscaling.reset();
-        const std::shared_ptr<ReplicaGround>& ground = combination[i]->ground;
-        tables.emplace_back(ground, ground->table.get());
+        fleet.pools.push_back(combination[i]->replica);
+        fleet.pools.back().pool.replicas = counts[i];
+        fleet.pools.back().pool.autoscaling.reset();
     }
     for (std::size_t i = 0; i < counts.size(); ++i) {
         const auto& beside = combination[i]->ground->beside;
         if (!beside) continue;
-        fleet_of.pools.push_back(*beside);
-        fleet_of.pools.back().pool.replicas = counts[i];
+        fleet.pools.push_back(*beside);
+        fleet.pools.back().pool.replicas = counts[i];
     }
+    return fleet;
+}
+
+// Why its hosts or fabric cannot have the cache tiers of so many replicas; "" where they can.
+std::string AlternativeSearch::no_tiers_for(const Combination& combination,
+                                            const Counts& counts) const {
+    const auto& workload = ground_.experiment.spec.workload.serving->scheduler;
+    if (std::all_of(combination.begin(), combination.end(), [&](const ReplicaCandidate* pool) {
+            return knobs_of(workload, pool->replica.pool.scheduler).cache_tiers.empty();
+        }))
+        return "";
+    const ResolvedAlternative all = fleet(combination, counts);
+    Problems problems;
+    std::vector<std::string> notes;
+    (void)shared_tiers(ground_.experiment, all, problems);
+    for (std::size_t i = 0; i < counts.size(); ++i)
+        check_own_tiers(ground_.experiment, all.pools[i], problems, notes);
+    if (problems.empty()) return "";
+    return problems.front().what + " (" + problems.front().hint + ")";
+}
+
+Trial AlternativeSearch::run(const Combination& combination, const Counts& counts, double scale) {
+    std::vector<std::shared_ptr<StepTable>> tables;
+    for (const ReplicaCandidate* pool : combination)
+        tables.emplace_back(pool->ground, pool->ground->table.get());
     RunOptions options;
     options.fidelity = options_.fidelity;
+    const ResolvedAlternative fleet_of = fleet(combination, counts);
     ServingFleet fleet(ground_.experiment, fleet_of, options, std::move(tables));
     const ServingOutcome out =
         fleet.run(scaled(*ground_.experiment.traffic, planned() * scale), 1, options_.stop);
@@ -394,8 +427,8 @@ ServingAnswer AlternativeSearch::answer(const Combination& combination, const Co
                                 knobs.scheduler.max_num_batched_tokens, of.bound});
         answer.bound_chips += of.packages() * of.bound.replicas;
         if (!of.priced) continue;
-        usd_per_hour += of.usd_per_hour * all[i];
-        answer.bound_usd_per_month += of.usd_per_hour * of.bound.replicas * kHoursOfMonth;
+        usd_per_hour += of.usd(all[i]);
+        answer.bound_usd_per_month += of.usd(of.bound.replicas) * kHoursOfMonth;
     }
     for (std::size_t i = 0; i < counts.size(); ++i) {
         const auto& beside = combination[i]->ground->beside;
@@ -505,7 +538,9 @@ void AlternativeSearch::count_paid_hours(const Combination& combination,
         const double mean =
             answer.result.served->pools[i].paid_seconds / answer.result.served->span_seconds;
         answer.mean_replicas += mean;
-        if (combination[i]->priced) usd_per_hour += combination[i]->usd_per_hour * mean;
+        // Of the idle chips of its hosts its part of those beside all of them.
+        const int all = answer.result.served->pools[i].replicas;
+        if (combination[i]->priced) usd_per_hour += combination[i]->usd(all) / all * mean;
     }
     if (usd_per_hour > 0)
         answer.scaled_usd_per_month = (usd_per_hour + shared_usd_) * kHoursOfMonth;
@@ -561,6 +596,8 @@ void AlternativeSearch::explain() {
     } else if (over_chips_) {
         result_.nothing = fmt::format("most_chips of {} is too few: the next fleet to try has {}",
                                       form_.most_chips, least_chips_);
+    } else if (!no_tiers_.empty()) {
+        result_.nothing = "the next fleet to try has no room for its cache tiers: " + no_tiers_;
     } else {
         result_.nothing = "no fleet keeps the objective";
     }

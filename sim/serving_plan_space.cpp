@@ -1,4 +1,5 @@
 #include "sim/serving_plan_space.hpp"
+#include "sim/host_charge.hpp"
 
 #include <fmt/format.h>
 
@@ -171,8 +172,7 @@ class Candidates {
         }
         std::stable_sort(result_.found.begin(), result_.found.end(),
                          [](const ReplicaCandidate& a, const ReplicaCandidate& b) {
-                             return a.usd_per_hour * a.bound.replicas <
-                                    b.usd_per_hour * b.bound.replicas;
+                             return a.usd(a.bound.replicas) < b.usd(b.bound.replicas);
                          });
         return std::move(result_);
     }
@@ -340,6 +340,8 @@ class Candidates {
             const auto basis = basis_named(
                 cost_bases(ground_.experiment.prices, pool->chip, pool->system, notes), basis_);
             usd += basis->usd_per_hour_per_chip * pool->packages;
+            (pool == pools.front() ? one.chip_usd : one.beside_chip_usd) =
+                basis->usd_per_hour_per_chip;
         }
         if (one.priced) usd += tier_usd_per_hour(one.replica);
         one.usd_per_hour = one.priced ? usd : one.packages();
@@ -354,6 +356,14 @@ class Candidates {
 };
 
 }  // namespace
+
+double ReplicaCandidate::usd(int replicas) const {
+    double usd = usd_per_hour * replicas;
+    if (!priced) return usd;
+    usd += chip_usd * idle_chips(replica, replicas);
+    if (beside) usd += beside_chip_usd * idle_chips(*ground->beside, replicas);
+    return usd;
+}
 
 int ReplicaCandidate::packages() const {
     return replica.packages + (beside ? ground->beside->packages : 0);

@@ -49,10 +49,14 @@ struct ReplicaCandidate {
     ResolvedAlternative replica;  // with its knobs, of one replica
     ServingBound bound;
     bool priced = false;
-    std::string basis;        // of the price, "" where there is none
-    double usd_per_hour = 0;  // of a replica; its chips where no price is known
-    double watts = 0;         // of a replica at most, what cools it included
-    int packages() const;     // of a replica
+    std::string basis;                         // of the price, "" where there is none
+    double usd_per_hour = 0;                   // of a replica; its chips where no price is known
+    double chip_usd = 0, beside_chip_usd = 0;  // an hour of one chip, and of one of the pool beside
+    // An hour of so many of them, with the chips that stand idle on their hosts where those are
+    // paid for.
+    double usd(int replicas) const;
+    double watts = 0;      // of a replica at most, what cools it included
+    int packages() const;  // of a replica
 };
 
 struct PoolCandidates {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <map>
 
 #include "sim/host_charge.hpp"
@@ -178,7 +179,27 @@ LoadPoint load_point(double scale, const ServingOutcome& out, ServingFleet& flee
     return point;
 }
 
-void add_warnings(AlternativeResult& result, const ServingOutcome& out, ServingFleet& fleet) {
+// Of one trace alone: which.
+std::string of_file(const TrafficSpec& traffic) {
+    if (traffic.streams.size() != 1 || traffic.streams.front().trace.empty()) return "";
+    return " of " + std::filesystem::path(traffic.streams.front().trace).filename().string();
+}
+
+// Prompts are drawn with the prefix in them: one that is longer than most is hardly meant.
+void warn_of_cut_prefixes(const TrafficSpec& traffic, AlternativeResult& result) {
+    for (const StreamSpec& stream : traffic.streams) {
+        // Of an empirical law no mean is given.
+        if (!stream.prefix || !stream.input || !(stream.input->mean > Tokens(0.0))) continue;
+        if (stream.prefix->tokens <= stream.input->mean) continue;
+        result.warnings.push_back(
+            fmt::format("{}: the prefix of {:.0f} tokens is cut to the prompts, of {:.0f} on the "
+                        "mean (`input` is the whole prompt, the prefix contained)",
+                        stream.name, stream.prefix->tokens.value(), stream.input->mean.value()));
+    }
+}
+
+void add_warnings(AlternativeResult& result, const ServingOutcome& out, ServingFleet& fleet,
+                  const TrafficSpec& traffic) {
     for (std::size_t i = 0; i < fleet.size(); ++i) {
         for (const std::string& warning : fleet.replica(i).warnings) {
             if (std::find(result.warnings.begin(), result.warnings.end(), warning) ==
@@ -200,7 +221,8 @@ void add_warnings(AlternativeResult& result, const ServingOutcome& out, ServingF
         result.warnings.push_back(
             fmt::format("{} rows of the traffic with something wrong were skipped", skipped));
     for (const std::string& reason : out.reasons)
-        result.warnings.push_back("rejected requests: " + reason);
+        result.warnings.push_back("rejected requests: " + reason + of_file(traffic));
+    warn_of_cut_prefixes(traffic, result);
 }
 
 }  // namespace
@@ -261,13 +283,13 @@ AlternativeResult run_serving(const ResolvedExperiment& experiment,
                                  "a rate above 0, a longer duration, or another part of the "
                                  "trace")});
     if (out.finished == 0 && !out.stopped)
-        throw InputError(
-            {at_key(experiment.spec.workload, "traffic",
-                    fmt::format("none of {} requests could be served by {}: {}", out.arrived,
-                                alternative.name,
-                                out.reasons.empty() ? "all timed out" : out.reasons.front()),
-                    "shorter prompts, a larger max_model_len, more memory for the KV cache")});
-    add_warnings(result, out, fleet);
+        throw InputError({at_key(
+            experiment.spec.workload, "traffic",
+            fmt::format(
+                "none of {} requests could be served by {}: {}", out.arrived, alternative.name,
+                out.reasons.empty() ? "all timed out" : out.reasons.front() + of_file(traffic)),
+            "shorter prompts, a larger max_model_len, more memory for the KV cache")});
+    add_warnings(result, out, fleet, traffic);
     const long longest = experiment.spec.workload.serving->max_model_len,
                made_for = experiment.model->max_context;
     if (made_for > 0 && longest > made_for)

@@ -220,12 +220,21 @@ std::string Fleet::refusal(const Request& request) const {
     if (serving_.max_model_len > 0 && whole > serving_.max_model_len)
         return fmt::format("prompt and answer longer than max_model_len, {} tokens",
                            serving_.max_model_len);
+    std::size_t first = 0;
     for (const ServingPool& pool : serving_.pools) {
+        const Replica& replica = *replicas_[first];
+        first += static_cast<std::size_t>(pool.replicas);
         const long held = pool.role == PoolRole::prefill ? request.input_tokens : whole;
-        if (held + static_cast<long>(std::ceil(pool.tokens_per_step)) >
-            pool.kv_blocks * pool.knobs.block_size)
-            return fmt::format("prompt and answer larger than the KV cache of {}, {} blocks of {}",
-                               pool.name, pool.kv_blocks, pool.knobs.block_size);
+        const long all = held + static_cast<long>(std::ceil(pool.tokens_per_step));
+        if (replica.blocks_for(request, all) <= replica.usable_blocks()) continue;
+        std::string why =
+            fmt::format("prompt and answer larger than the KV cache of {}, {} blocks of {}",
+                        pool.name, pool.kv_blocks, pool.knobs.block_size);
+        if (replica.usable_blocks() < pool.kv_blocks)
+            why += fmt::format(
+                ", of which {} can be used by prompts in blocks of {} tokens that have names",
+                replica.usable_blocks(), requests_.block_tokens);
+        return why;
     }
     return "";
 }
@@ -284,7 +293,9 @@ void Fleet::arrive(Request request) {
     if (!why.empty() || full) {
         ++out_.rejected;
         if (ClassOutcome* own = class_of(request)) ++own->rejected;
-        reasons_.insert(full ? fmt::format("queues of {} requests", serving_.max_queue) : why);
+        Rejected& alike =
+            rejected_[full ? fmt::format("queues of {} requests", serving_.max_queue) : why];
+        if (alike.count++ == 0) alike.first = request.place;
         count_change(0);
         return follow(request);
     }
@@ -458,11 +469,11 @@ void Fleet::finish(std::size_t slot) {
     }
 
     WaitSums& waits = out_.waits;
-    const double queue = seconds(one.arrived, one.first_scheduled),
+    const double queue = seconds(one.arrived, one.first_scheduled) - one.fetching,
                  moving = one.there_at >= 0 ? seconds(one.moved_at, one.there_at) : 0;
     waits.queue += queue;
-    waits.prefill += ttft - queue - one.lost_reading;
-    waits.transfer += moving;
+    waits.prefill += ttft - queue - one.fetching - one.lost_reading;
+    waits.transfer += moving + one.fetching;
     waits.decode += writing - moving - one.lost_writing;
     waits.preempted += one.lost_reading + one.lost_writing;
     leave(slot);
@@ -540,6 +551,13 @@ ServingOutcome Fleet::run() {
             out_.sojourn_sum += to_seconds(calendar_.now() - lives_[slot].arrived).value();
         }
     }
+    if (number_ == 0 && !out_.stopped) {
+        for (std::size_t i = 0; i < replicas_.size(); ++i) {
+            if (!replicas_[i]->is_empty())
+                throw std::logic_error("a replica of " + serving_.pools[pool_of_[i]].name +
+                                       " has blocks that nobody gave back");
+        }
+    }
     out_.span = begun_ ? to_seconds(last_end_).value() : 0;
     out_.time_to_first_token = distribution_of(ttft_);
     out_.time_per_output_token = distribution_of(tpot_);
@@ -551,7 +569,9 @@ ServingOutcome Fleet::run() {
         own.time_per_output_token = distribution_of(class_tpot_[i]);
     }
     out_.inter_token_latency = distribution_of(inter_token_);
-    out_.reasons.assign(reasons_.begin(), reasons_.end());
+    for (const auto& [why, alike] : rejected_)
+        out_.reasons.push_back(fmt::format("{} ({} of them, the first is line or draw {})", why,
+                                           alike.count, alike.first));
     out_.events = calendar_.events_run();
     if (shared_) out_.shared = shared_->outcome(out_.span, kWindows);
     close_books();

@@ -1,6 +1,7 @@
 // Replicas, who sends them requests, links between pools, and what becomes of every request.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -103,7 +104,11 @@ class Fleet {
     LogHistogram inter_token_;
     std::vector<float> ttft_, tpot_, e2e_;
     std::vector<std::vector<float>> class_ttft_, class_tpot_;  // where there are several
-    std::set<std::string> reasons_;
+    struct Rejected {
+        long count = 0;
+        std::uint64_t first = 0;  // line of the trace, or number of the draw
+    };
+    std::map<std::string, Rejected> rejected_;  // by reason
     ServingOutcome out_;
 };
 

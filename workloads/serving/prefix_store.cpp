@@ -16,6 +16,7 @@ std::span<const std::uint64_t> leading(const std::vector<std::uint64_t>& names, 
 PrefixStore::PrefixStore(long block_tokens, long page_tokens, long pages,
                          std::vector<CacheTierSpec> tiers, Bytes block_bytes, SharedPort* shared)
     : block_tokens_(block_tokens),
+      page_tokens_(page_tokens),
       pages_each_(block_tokens > 0 ? (block_tokens + page_tokens - 1) / page_tokens : 1),
       pages_(pages),
       shared_(shared) {
@@ -33,6 +34,29 @@ PrefixStore::PrefixStore(long block_tokens, long page_tokens, long pages,
 long PrefixStore::pages_for(long used) const {
     if (!works()) return pages_ - used;
     return (pages_ / pages_each_ - cache_->pinned()) * pages_each_ - used;
+}
+
+long PrefixStore::pages_of(const Request& request, long tokens) const {
+    const auto pages = [this](long own) { return (own + page_tokens_ - 1) / page_tokens_; };
+    const long named = whole_blocks(request);
+    return std::max(pages(tokens), named * pages_each_ + pages(tokens - named * block_tokens_));
+}
+
+void PrefixStore::expect(const std::vector<std::uint64_t>& names, Seconds there) {
+    if (names.empty()) return;
+    for (const std::uint64_t name : names) coming_[name] = there.value();
+    arrivals_.emplace(there.value(), names);
+}
+
+// One that has given way meanwhile may come up anew, later.
+void PrefixStore::forget_arrived(Seconds now) {
+    while (!arrivals_.empty() && arrivals_.begin()->first <= now.value()) {
+        for (const std::uint64_t name : arrivals_.begin()->second) {
+            const auto found = coming_.find(name);
+            if (found != coming_.end() && found->second <= now.value()) coming_.erase(found);
+        }
+        arrivals_.erase(arrivals_.begin());
+    }
 }
 
 long PrefixStore::whole_blocks(const Request& request) const {
@@ -58,13 +82,33 @@ std::optional<PrefixPin> PrefixStore::pin(const Request& request, long count, st
                                           Seconds now) {
     if (count == 0) return PrefixPin{};
     const auto names = leading(request.prefix_blocks, count);
+    forget_arrived(now);
+    PrefixPin pin;
+    const PrefixHit before = cache_->match(names, now);
+    if (before.blocks > before.by_tier[0]) {
+        for (long i = 0; i < before.blocks; ++i) {
+            const auto one = names.subspan(static_cast<std::size_t>(i), 1);
+            if (cache_->match(one, now).by_tier[0] == 0) pin.from_below.push_back(one.front());
+        }
+    }
     const auto hit = cache_->acquire(names, count, now);
     if (!hit) return {};
-    PrefixPin pin{cache_->load_time(*hit), now, hit->blocks - hit->by_tier[0], count - hit->blocks};
+    pin.load = cache_->load_time(*hit);
+    pin.shared_there = pin.on_its_way = now;
+    pin.from_tiers = hit->blocks - hit->by_tier[0];
+    pin.from_shared = count - hit->blocks;
+    if (!coming_.empty()) {
+        for (const std::uint64_t name : names) {
+            const auto found = coming_.find(name);
+            if (found != coming_.end())
+                pin.on_its_way = std::max(pin.on_its_way, Seconds(found->second));
+        }
+    }
     if (pin.from_shared > 0) {
         const auto rest = names.subspan(static_cast<std::size_t>(hit->blocks));
         pin.shared_there = shared_->read(rest, group, now);
         cache_->name(rest, now);
+        pin.from_below.insert(pin.from_below.end(), rest.begin(), rest.end());
     }
     return pin;
 }
@@ -89,6 +133,7 @@ long PrefixStore::name_all(const std::vector<std::uint64_t>& names, std::size_t 
     for (std::size_t i = from; i < names.size(); ++i, ++named) {
         if (!cache_->grow(1, now)) break;
         cache_->name(std::span(names).subspan(i, 1), now);
+        coming_.erase(names[i]);  // it was computed here
     }
     return named;
 }

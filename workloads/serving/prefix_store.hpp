@@ -4,7 +4,10 @@
 // so many.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <optional>
+#include <unordered_map>
 #include <vector>
 
 #include "workloads/kv_cache.hpp"
@@ -18,7 +21,9 @@ namespace podsim {
 struct PrefixPin {
     Seconds load{0.0};
     Seconds shared_there{0.0};  // a time of the clock
+    Seconds on_its_way{0.0};    // so is this: when the last that comes up already is there
     long from_tiers = 0, from_shared = 0;
+    std::vector<std::uint64_t> from_below;  // names of these
 };
 
 class PrefixStore {
@@ -36,6 +41,11 @@ class PrefixStore {
     }
     // Neither held here nor used by running sequences.
     long pages_for(long used) const;
+    // What requests can use: whole blocks of names.
+    long usable_pages() const { return works() ? pages_ / pages_each_ * pages_each_ : pages_; }
+    // Most that a request takes while it has so many tokens: before its whole blocks have names, or
+    // after.
+    long pages_of(const Request& request, long tokens) const;
     long pinned_pages() const { return works() ? cache_->pinned() * pages_each_ : 0; }
 
     // Leading whole blocks of the prompt that are here, and with those that replicas share.
@@ -45,6 +55,8 @@ class PrefixStore {
     // for a data-parallel group. Nothing and no change where there is no room to come up to.
     std::optional<PrefixPin> pin(const Request& request, long count, std::size_t group,
                                  Seconds now);
+    // These come up and are there then; whoever asks for them before waits for it.
+    void expect(const std::vector<std::uint64_t>& names, Seconds there);
     void unpin(const Request& request, long count, Seconds now);
     // Running sequences use so many pages: what nobody holds gives way to them.
     void make_room(long used, Seconds now);
@@ -58,9 +70,12 @@ class PrefixStore {
 
   private:
     long name_all(const std::vector<std::uint64_t>& names, std::size_t from, Seconds now);
-    long block_tokens_, pages_each_, pages_;
+    void forget_arrived(Seconds now);
+    long block_tokens_, page_tokens_, pages_each_, pages_;
     SharedPort* shared_;
     std::optional<BlockCache> cache_;
+    std::unordered_map<std::uint64_t, double> coming_;  // up: when each is there, seconds
+    std::multimap<double, std::vector<std::uint64_t>> arrivals_;
 };
 
 }  // namespace podsim

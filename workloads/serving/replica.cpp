@@ -124,12 +124,12 @@ void Replica::enqueue(std::size_t slot) {
 }
 
 bool Replica::drop(std::size_t slot) {
-    if (loading_.erase(slot) > 0) {
-        let_go(live(slot));
-    } else if (waiting_.erase(key_of(slot)) == 0) {
-        return false;
-    }
-    waiting_tokens_ -= static_cast<double>(live(slot).target);
+    if (loading_.erase(slot) == 0 && waiting_.erase(key_of(slot)) == 0) return false;
+    Live& one = live(slot);
+    waiting_tokens_ -= static_cast<double>(one.target);
+    const bool held = one.looked_up;
+    let_go_of_prefix(one);
+    if (held) poke();
     return true;
 }
 
@@ -216,7 +216,10 @@ void Replica::lose_all() {
     sums_.preemptions = before;
     moving_seconds_ = there_ = 0;
     const std::vector<std::size_t> slots = waiting_slots();
-    for (const std::size_t slot : loading_) let_go(live(slot));
+    for (const std::size_t slot : slots) {
+        end_fetch(live(slot));
+        let_go_of_prefix(live(slot));
+    }
     loading_.clear();
     waiting_.clear();
     waiting_tokens_ = 0;
@@ -227,6 +230,7 @@ void Replica::lose_all() {
         if (one.swapped) ++one.target;  // its newest token too
         one.swapped = false;
         one.computed = 0;
+        one.from_tiers = one.from_shared = 0;
         host_.lost(slot);
     }
     host_.room(index_);
@@ -246,18 +250,26 @@ void Replica::let_go(Live& one) {
     promised_ -= std::exchange(one.promised, 0);
 }
 
+// What a prompt that waits holds of the store: all of it has come up, or is on its way.
+void Replica::let_go_of_prefix(Live& one) {
+    if (!one.looked_up) return;
+    let_go(one);
+    one.computed = 0;
+}
+
 // Whether it has room to its last token beside all others to theirs, where that is asked for.
 bool Replica::may_finish(const Live& one) const {
     if (pool_.knobs.capacity_policy == CapacityPolicy::max_utilization) return true;
-    return promised_ + whole(one) <= pool_.kv_blocks;
+    return promised_ + whole(one) <= usable_blocks();
 }
 
 // Blocks that it takes at most: a prompt's where another pool writes the answer, else all its
 // tokens, and drafts beyond the last one.
 long Replica::whole(const Live& one) const {
-    if (pool_.role == PoolRole::prefill) return pages(one.request.input_tokens + 1);
-    return pages(one.request.input_tokens + one.request.output_tokens +
-                 static_cast<long>(std::ceil(pool_.tokens_per_step)));
+    const long read = one.request.input_tokens;
+    if (pool_.role == PoolRole::prefill) return blocks_for(one.request, read + 1);
+    return blocks_for(one.request, read + one.request.output_tokens +
+                                       static_cast<long>(std::ceil(pool_.tokens_per_step)));
 }
 
 void Replica::promise(Live& one) {

@@ -29,6 +29,8 @@ struct Live {
     long cached = 0;     // tokens of the prompt that the store had at first
     long from_tiers = 0, from_shared = 0;  // blocks that came up for it from below
     std::uint64_t load = 0;                // the last time that some did, by the replica's count
+    Picoseconds fetched_since = -1;        // while it is put aside for them
+    double fetching = 0;                   // seconds put aside so before it was first read
     std::int64_t leave = 0;                // clock at which it ends, while it decodes
     std::int64_t joined_clock = 0;
     std::int64_t offset = 0;  // its own cached tokens less the clock, while it decodes
@@ -100,6 +102,11 @@ class Replica {
     long found(const Request& request) { return store_.found_here(request, now()); }
     std::size_t index() const { return index_; }
     const ServingPool& pool() const { return pool_; }
+    // Blocks that requests can use: named ones are whole. Those that one takes with so many tokens.
+    long usable_blocks() const { return store_.usable_pages(); }
+    long blocks_for(const Request& request, long tokens) const {
+        return store_.pages_of(request, tokens);
+    }
     PoolOutcome outcome(double span, std::size_t windows) const;
 
   private:
@@ -131,6 +138,9 @@ class Replica {
     bool bring_up(std::size_t slot, const PrefixPin& pinned);
     double wait_for_caches();
     void came_up(std::size_t slot, std::uint64_t load);
+    void end_fetch(Live& one);
+    void let_go_of_prefix(Live& one);
+    bool free_held_by_waiting();
     void count_tiers(const Live& one);
     void take(long blocks);
     void give(long blocks);

@@ -59,23 +59,26 @@ void Replica::preempt(std::size_t slot) {
 
 // A prompt whose prefix lies below, or with all replicas, waits until it has come up, and others go
 // on; or the step does that reads it. What a replica has in tiers of its own comes up one prompt
-// after the other. Whether the prompt is put aside.
+// after the other; what comes up for another one already is waited for as long as that. Whether the
+// prompt is put aside.
 bool Replica::bring_up(std::size_t slot, const PrefixPin& pinned) {
-    if (pinned.from_tiers + pinned.from_shared == 0) return false;
+    if (pinned.from_below.empty() && pinned.on_its_way <= now()) return false;
     Live& one = live(slot);
     one.from_tiers += pinned.from_tiers;
     one.from_shared += pinned.from_shared;
-    double there = std::max(now(), pinned.shared_there).value();
+    double there = std::max({now(), pinned.shared_there, pinned.on_its_way}).value();
     if (pinned.from_tiers > 0) {
         tiers_free_ = std::max(now().value(), tiers_free_) + pinned.load.value();
         there = std::max(there, tiers_free_);
     }
+    store_.expect(pinned.from_below, Seconds(there));
     if (pool_.fetches_in_step) {
         there_ = std::max(there_, there);
         return false;
     }
     one.looked_up = true;
     one.load = ++loads_;
+    one.fetched_since = calendar_.now();
     waiting_.erase(waiting_.begin());
     loading_.insert(slot);
     calendar_.at(std::max(calendar_.now(), to_picoseconds(Seconds(there))), EventClass::arrival,
@@ -92,8 +95,31 @@ double Replica::wait_for_caches() {
 // Unless it was lost or gave up meanwhile.
 void Replica::came_up(std::size_t slot, std::uint64_t load) {
     if (live(slot).load != load || loading_.erase(slot) == 0) return;
+    end_fetch(live(slot));
     waiting_.insert(key_of(slot));
     poke();
+}
+
+// A wait of its own before the prompt is first read; later it is part of what a preemption took.
+void Replica::end_fetch(Live& one) {
+    if (one.fetched_since < 0) return;
+    if (one.first_scheduled < 0)
+        one.fetching += to_seconds(calendar_.now() - one.fetched_since).value();
+    one.fetched_since = -1;
+}
+
+// Where nobody can go on, those that wait let go of the prefixes that came up for them; the first
+// keeps its own if nobody has begun. Whether any did.
+bool Replica::free_held_by_waiting() {
+    bool any = false;
+    for (auto key = waiting_.begin(); key != waiting_.end(); ++key) {
+        Live& one = live(std::get<2>(*key));
+        const bool is_next = prefilling_.empty() && key == waiting_.begin();
+        if (is_next || !one.looked_up) continue;
+        let_go_of_prefix(one);
+        any = true;
+    }
+    return any;
 }
 
 // Of what it found in the cache: what came up for it, be it at an earlier try.
@@ -139,8 +165,9 @@ std::vector<Replica::Chunk> Replica::choose_chunks(long budget) {
         if (!fits) break;
         read(slot, tokens);
     }
-    const auto held = [&] { return static_cast<long>(sequences() + loading_.size()); };
-    while (budget > 0 && !waiting_.empty() && held() < knobs.max_num_seqs) {
+    // Those whose prefix comes up do not run: they take no seat (as vLLM's that wait for remote
+    // KV).
+    while (budget > 0 && !waiting_.empty() && static_cast<long>(sequences()) < knobs.max_num_seqs) {
         const std::size_t slot = std::get<2>(*waiting_.begin());
         Live& one = live(slot);
         if (!may_finish(one)) break;
@@ -217,6 +244,7 @@ void Replica::next_step() {
         return plan_mixed(std::move(chunks), with_decodes);
     }
     if (!decoding_.empty()) return plan_stretch();
+    if (free_held_by_waiting()) return next_step();
     if (prefilling_.size() > 1) {  // they hold each other's blocks: the oldest goes on
         if (!preempt_younger_than(key_of(prefilling_.front()), 1))
             (void)preempt_younger_than({std::numeric_limits<int>::min(), 0, 0}, 0);
