@@ -344,7 +344,7 @@ class Checker {
         if (const std::string would = batches(); !would.empty())
             return fmt::format("; global_batch {} would", would);
         for (const auto& [name, kind] : names_of(static_cast<const ScheduleKind*>(nullptr))) {
-            if (kind != ScheduleKind::gpipe && works([&](auto& p) { p.schedule = kind; }))
+            if (kind != ScheduleKind::gpipe && works([own = kind](auto& p) { p.schedule = own; }))
                 return fmt::format("; schedule: {} would", name);
         }
         return "";

@@ -5,7 +5,8 @@
 
 namespace podsim {
 
-SharedStore::SharedStore(std::vector<CacheTierSpec> tiers, long block_tokens, Bytes token_bytes)
+SharedStore::SharedStore(const std::vector<CacheTierSpec>& tiers, long block_tokens,
+                         Bytes token_bytes)
     : block_tokens_(block_tokens),
       token_bytes_(token_bytes.value()),
       cache_(BlockCacheSpec{tiers, static_cast<double>(block_tokens) * token_bytes}),

@@ -24,7 +24,7 @@ namespace podsim {
 class SharedStore {
   public:
     // `token_bytes`: of one token's cache, as it is kept.
-    SharedStore(std::vector<CacheTierSpec> tiers, long block_tokens, Bytes token_bytes);
+    SharedStore(const std::vector<CacheTierSpec>& tiers, long block_tokens, Bytes token_bytes);
 
     // Leading blocks of `names` that have arrived.
     long found(std::span<const std::uint64_t> names, Seconds now);
