@@ -254,18 +254,16 @@ TrainingPassPtr TrainingCase::after_pass(const char* name, PassMaker make, const
     return known_[key] = run(make(job_, plan, positions));
 }
 
-Seconds TrainingCase::send_time(const TrainingPlan& plan) const {
+// Between stages; nothing where there is one alone.
+Seconds TrainingCase::stages_time(const TrainingPlan& plan, const Transfer& transfer) const {
     if (plan.pipeline_parallel == 1) return Seconds(0.0);
-    const Coflow send =
-        make_coflow(stage_send(job_, plan), machine_.fabric, machine_.collectives, machine_.ranks);
-    return send.latency + send.shares.front().wire;
+    const Coflow coflow =
+        make_coflow(transfer, machine_.fabric, machine_.collectives, machine_.ranks);
+    return coflow.latency + coflow.shares.front().wire;
 }
 
-Seconds TrainingCase::norm_sum_time(const TrainingPlan& plan) const {
-    if (plan.pipeline_parallel == 1) return Seconds(0.0);
-    const Coflow sum =
-        make_coflow(norm_sum(plan), machine_.fabric, machine_.collectives, machine_.ranks);
-    return sum.latency + sum.shares.front().wire;
+Seconds TrainingCase::send_time(const TrainingPlan& plan) const {
+    return stages_time(plan, stage_send(job_, plan));
 }
 
 // The norm is known when the last stage's sums are; then all of them step.
@@ -279,7 +277,7 @@ void TrainingCase::finish(const TrainingPlan& plan, TrainingStep& step) {
         const std::size_t kind = at(step.kind_of_stage, stage);
         step.optimizer = max(step.optimizer, step.optimizers[kind]->time());
     }
-    step.norm_known += norm_sum_time(plan);
+    step.norm_known += stages_time(plan, norm_sum(plan));
     step.total = step.gather + step.norm_known + step.optimizer + step.host;
 }
 

@@ -138,7 +138,7 @@ class TrainingCase {
                                   const std::vector<TrainingPosition>&);
     TrainingPassPtr after_pass(const char* name, PassMaker make, const TrainingPlan& plan,
                                const std::vector<TrainingPosition>& positions);
-    Seconds norm_sum_time(const TrainingPlan& plan) const;
+    Seconds stages_time(const TrainingPlan& plan, const Transfer& transfer) const;
     void finish(const TrainingPlan& plan, TrainingStep& step);
     TrainingPassPtr run(Program program);
     PositionPasses passes_of(const TrainingPlan& plan, const std::vector<TrainingPosition>& all,
