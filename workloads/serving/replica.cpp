@@ -110,9 +110,8 @@ double Replica::load() const {
     if (!decoding_.empty())
         cached = static_cast<double>(context_) +
                  static_cast<double>(whole_clock_) * static_cast<double>(decoding_.size());
-    double reading = 0;
-    for (const std::size_t slot : prefilling_) reading += static_cast<double>(lives_[slot].target);
-    return waiting_tokens_ + cached + reading + static_cast<double>(reserved_ + ready_.size());
+    return waiting_tokens_ + cached + prefilling_tokens_ +
+           static_cast<double>(reserved_ + ready_.size());
 }
 
 void Replica::enqueue(std::size_t slot) {
@@ -394,7 +393,7 @@ void Replica::read_chunks(const std::vector<Chunk>& chunks) {
         sums_.prefill_tokens += static_cast<double>(chunk.tokens);
         one.read += chunk.tokens;
         if (one.computed < one.target) continue;
-        prefilling_.erase(std::find(prefilling_.begin(), prefilling_.end(), chunk.slot));
+        leave_prefilling(chunk.slot);
         share_prompt(one);
         ++one.generated;
         sums_.written_tokens += 1;
@@ -406,6 +405,11 @@ void Replica::read_chunks(const std::vector<Chunk>& chunks) {
             begin_decode(chunk.slot);
         }
     }
+}
+
+void Replica::leave_prefilling(std::size_t slot) {
+    prefilling_.erase(std::find(prefilling_.begin(), prefilling_.end(), slot));
+    prefilling_tokens_ -= static_cast<double>(live(slot).target);
 }
 
 void Replica::finish(std::size_t slot) {

@@ -177,6 +177,7 @@ class Replica {
     void let_go(Live& one);
     void end_loss(Live& one);
     void finish(std::size_t slot);
+    void leave_prefilling(std::size_t slot);
     void record(const Step& step);
 
     std::size_t index_;
@@ -192,6 +193,7 @@ class Replica {
     std::set<std::size_t> loading_;  // whose prefix comes up: they wait for it, others go on
     double waiting_tokens_ = 0;      // of both
     std::vector<std::size_t> prefilling_;
+    double prefilling_tokens_ = 0;  // their targets, which stand while they are read
     std::set<std::tuple<std::int64_t, std::uint64_t, std::size_t>> decoding_;  // leave, order, slot
     std::vector<std::size_t> ready_;
     long reserved_ = 0;

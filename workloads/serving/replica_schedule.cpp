@@ -41,7 +41,7 @@ void Replica::preempt(std::size_t slot) {
         one.generated = one.request.output_tokens - static_cast<long>(remaining);
         one.target = one.request.input_tokens + one.generated;
     } else {
-        prefilling_.erase(std::find(prefilling_.begin(), prefilling_.end(), slot));
+        leave_prefilling(slot);
     }
     let_go(one);
     one.lost_at = calendar_.now();
@@ -223,6 +223,7 @@ std::vector<Replica::Chunk> Replica::choose_chunks(long budget) {
         }
         if (one.first_token < 0) end_loss(one);
         prefilling_.push_back(slot);
+        prefilling_tokens_ += static_cast<double>(one.target);
         read(slot, tokens);
     }
     return chunks;
