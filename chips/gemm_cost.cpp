@@ -240,7 +240,7 @@ long usable_cores(const RankHardware& hardware, double core_share) {
 OperatorCost gemm_cost(const Gemm& gemm, const RankHardware& hardware,
                        const KernelLibrarySpec& library, Fidelity fidelity, double core_share) {
     const DType format = executed_format(hardware, compute_dtype_of(gemm));
-    const GemmHabits& habits = gemm_habits(library, format, gemm.groups + gemm.idle_groups);
+    const GemmHabits& habits = gemm_habits(library, gemm, format);
     const FlopsPerSecond peak = peak_for(hardware, format);
     const BytesPerSecond memory = hardware.hbm_bandwidth * habits.memory_efficiency;
     const long cores = usable_cores(hardware, core_share);

@@ -171,6 +171,9 @@ void describe(Form& form, KernelLibrarySpec& library) {
     form.required("gemm", library.gemm, "dense and grouped products, by compute format");
     form.optional("grouped_gemm", library.grouped_gemm,
                   "grouped products, by compute format, where they differ");
+    form.optional("widened_gemm", library.widened_gemm,
+                  "grouped products of 16 bits whose weights are stored narrower, by the format of "
+                  "the weights, where they differ");
     form.optional("fused_experts", library.fused_experts,
                   "dispatch, products of the experts and combine as one kernel, by compute format");
     form.required("attention_decode", library.attention_decode,
@@ -215,6 +218,27 @@ const GemmHabits& gemm_habits(const KernelLibrarySpec& library, DType dtype, lon
         known += (known.empty() ? "" : ", ") + to_string(format);
     throw std::invalid_argument(fmt::format("kernel library {} has no {} products (it has {})",
                                             library.name, to_string(dtype), known));
+}
+
+namespace {
+
+bool has_widened(const KernelLibrarySpec& library, const Gemm& gemm, DType executed) {
+    return gemm.groups + gemm.idle_groups > 1 && bytes_of(executed) > 1.0 &&
+           bytes_of(gemm.b) < bytes_of(executed) && library.widened_gemm.count(gemm.b) > 0;
+}
+
+}  // namespace
+
+const GemmHabits& gemm_habits(const KernelLibrarySpec& library, const Gemm& gemm, DType executed) {
+    if (has_widened(library, gemm, executed)) return library.widened_gemm.at(gemm.b);
+    return gemm_habits(library, executed, gemm.groups + gemm.idle_groups);
+}
+
+std::string gemm_part(const KernelLibrarySpec& library, const Gemm& gemm, DType executed) {
+    if (has_widened(library, gemm, executed)) return "widened_gemm." + to_string(gemm.b);
+    const bool grouped =
+        gemm.groups + gemm.idle_groups > 1 && library.grouped_gemm.count(executed) > 0;
+    return (grouped ? "grouped_gemm." : "gemm.") + to_string(executed);
 }
 
 const GemmHabits& fused_habits(const KernelLibrarySpec& library, DType dtype) {
@@ -353,6 +377,7 @@ std::vector<FitRecord*> records_of(KernelLibrarySpec& library) {
                                        &library.attention_prefill.record, &library.vector.record};
     for (auto& [dtype, habits] : library.gemm) records.push_back(&habits.record);
     for (auto& [dtype, habits] : library.grouped_gemm) records.push_back(&habits.record);
+    for (auto& [dtype, habits] : library.widened_gemm) records.push_back(&habits.record);
     for (auto& [dtype, habits] : library.fused_experts) records.push_back(&habits.record);
     for (auto& [kind, habits] : library.attention) records.push_back(&habits.record);
     if (library.expert_vector) records.push_back(&library.expert_vector->record);

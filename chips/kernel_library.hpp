@@ -140,6 +140,9 @@ struct KernelLibrarySpec {
     double smooth_maximum = 4;                  // p of (a^p + b^p)^(1/p)
     std::map<DType, GemmHabits> gemm;           // by compute format
     std::map<DType, GemmHabits> grouped_gemm;   // where these differ from `gemm`
+    // Grouped products of 16 bits whose weights are stored narrower and widened in the kernel, by
+    // the format they are stored in, where they differ.
+    std::map<DType, GemmHabits> widened_gemm;
     std::map<DType, GemmHabits> fused_experts;  // dispatch, products and combine as one kernel
     AttentionHabits attention_decode, attention_prefill;
     std::map<AttentionKind, AttentionHabits> attention;  // where these differ from the two
@@ -160,6 +163,12 @@ KernelLibrarySpec read_kernel_library(const Node& document, const std::string& n
 // Of products of a format, of several groups or one. Throws std::invalid_argument for a format that
 // the library lacks.
 const GemmHabits& gemm_habits(const KernelLibrarySpec& library, DType dtype, long groups = 1);
+// Of a product that runs in the format `executed`.
+const GemmHabits& gemm_habits(const KernelLibrarySpec& library, const Gemm& gemm, DType executed);
+
+// The part of a library that a product's habits are: "gemm.bf16", "grouped_gemm.fp8",
+// "widened_gemm.fp4".
+std::string gemm_part(const KernelLibrarySpec& library, const Gemm& gemm, DType executed);
 
 // Of the kernel that holds a whole expert exchange. Throws std::invalid_argument for a library that
 // has none of that format.

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string_view>
 
+#include "base/names.hpp"
 #include "sim/step_case.hpp"
 #include "workloads/step_parts.hpp"
 
@@ -14,9 +15,16 @@ namespace podsim {
 
 namespace {
 
-bool is_open(const PoolSpec& pool, const std::string& degree) {
-    const std::string key = "mapping." + degree;
+bool is_left(const PoolSpec& pool, const std::string& key) {
     return !pool.places.has(key) || pool.places.of(key).file == kDefaultRule;
+}
+
+bool is_open(const PoolSpec& pool, const std::string& degree) {
+    return is_left(pool, "mapping." + degree);
+}
+
+bool lays_experts_out(const PoolSpec& pool) {
+    return is_left(pool, "experts.exchange") && is_left(pool, "experts.tensor_parallel");
 }
 
 // Without what the rule once chose.
@@ -27,6 +35,31 @@ void reset_open(PoolSpec& pool) {
     if (is_open(pool, "expert_parallel")) pool.mapping.expert_parallel = fresh.expert_parallel;
     if (is_open(pool, "pipeline_parallel"))
         pool.mapping.pipeline_parallel = fresh.pipeline_parallel;
+    if (!lays_experts_out(pool)) return;
+    pool.experts.exchange = ExpertsSpec{}.exchange;
+    pool.experts.tensor_parallel = ExpertsSpec{}.tensor_parallel;
+}
+
+// Ranks that are one tensor-parallel group all have its tokens: none is sent to its experts. Each
+// rank then has its part of every expert's width, or whole experts where expert_parallel is said.
+// Data-parallel groups exchange tokens as their engine does.
+void lay_out_experts(const ModelSpec& model, const EngineSpec& engine, PoolSpec& pool) {
+    const MappingSpec& mapping = pool.mapping;
+    ExpertsSpec& experts = pool.experts;
+    const int group = mapping.tensor_parallel;
+    const bool whole = mapping.stage_ranks() == group;
+    if (!lays_experts_out(pool) || !has_experts(model) || experts.shared_ranks > 0 ||
+        engine.expert_parts > 1 || mapping.attention == AttentionSplit::sp_tp_sp)
+        return;
+    if (group == 1) {
+        experts.exchange = engine.expert_exchange.value_or(experts.exchange);
+        return;
+    }
+    if (!whole || mapping.expert_parallel != group) return;
+    experts.exchange = ExpertExchange::gather;
+    if (is_open(pool, "expert_parallel") && experts.redundant == 0 && !experts.offload.is_used() &&
+        model.expert_intermediate % group == 0)
+        experts.tensor_parallel = group;
 }
 
 bool has_transfer(const ResolvedAlternative& alternative, TransferType type) {
@@ -63,6 +96,10 @@ int expert_degree(const PoolSpec& pool, const ModelSpec& model, const MappingSpe
     if (experts.exchange == ExpertExchange::gather && mapping.tensor_parallel > 1)
         return mapping.tensor_parallel;
     if (!has_experts(model) || experts.redundant > 0 || experts.shared_ranks > 0) return all;
+    // One group that has every token: its ranks share the widths of experts.
+    if (lays_experts_out(pool) && mapping.tensor_parallel == all &&
+        model.expert_intermediate % all == 0)
+        return all;
     for (int degree = all; degree > 1; --degree)
         if (all % degree == 0 && model.routed_experts % degree == 0) return degree;
     return 1;
@@ -90,30 +127,37 @@ class Trial {
     Trial(const ResolvedExperiment& experiment, const ResolvedAlternative& alternative)
         : experiment_(experiment),
           alternative_(alternative),
+          experts_(alternative.pool.experts),
           capacity_(hardware_of(alternative).hbm_capacity) {}
 
     // Of the fullest rank with the batch that is given, or for a latency target with the smallest;
     // nothing where such a step does not work out.
     std::optional<Bytes> memory(const MappingSpec& mapping) {
         if (alternative_.batch.latency_target) return smallest_memory(mapping);
-        alternative_.pool.mapping = mapping;
+        take(mapping);
         // That sequences are whole is checked when the mapping is known.
         const double batch = sequences_per_group(alternative_, experiment_.spec.workload);
         return memory_of(std::max(1.0, std::ceil(batch)));
     }
     std::optional<Bytes> smallest_memory(const MappingSpec& mapping) {
-        alternative_.pool.mapping = mapping;
+        take(mapping);
         return memory_of(std::max(mapping.micro_batches, mapping.pipeline_parallel));
     }
     bool fits(const std::optional<Bytes>& memory) const { return memory && *memory <= capacity_; }
 
   private:
+    void take(const MappingSpec& mapping) {
+        alternative_.pool.mapping = mapping;
+        alternative_.pool.experts = experts_;
+        lay_out_experts(*experiment_.model, *alternative_.engine, alternative_.pool);
+    }
     std::optional<Bytes> memory_of(double batch) const {
         return StepCase(experiment_, alternative_).memory_of(static_cast<long>(batch));
     }
 
     const ResolvedExperiment& experiment_;
     ResolvedAlternative alternative_;
+    ExpertsSpec experts_;  // as they were before any mapping
     Bytes capacity_;
 };
 
@@ -136,16 +180,9 @@ std::vector<MappingSpec> candidates(const ResolvedAlternative& alternative, cons
     return tried;
 }
 
-}  // namespace
-
-void choose_mapping(const ResolvedExperiment& experiment, ResolvedAlternative& alternative) {
-    reset_open(alternative.pool);
-    Trial trial(experiment, alternative);
-    const auto tried = candidates(alternative, *experiment.model, trial);
-    if (tried.empty()) return;
-    MappingSpec& mapping = alternative.pool.mapping;
-    mapping = tried.back();
-    if (trial.fits(trial.memory(mapping))) return;
+// The one that fits, else the first that takes a smaller batch, else the nearest to it.
+MappingSpec chosen_of(const std::vector<MappingSpec>& tried, Trial& trial) {
+    if (trial.fits(trial.memory(tried.back()))) return tried.back();
     const auto takes_some = [&](const MappingSpec& one) {
         return trial.fits(trial.smallest_memory(one));
     };
@@ -153,7 +190,24 @@ void choose_mapping(const ResolvedExperiment& experiment, ResolvedAlternative& a
         return *trial.memory(a) < *trial.memory(b);
     };
     const auto some = std::find_if(tried.begin(), tried.end(), takes_some);
-    mapping = some != tried.end() ? *some : *std::min_element(tried.begin(), tried.end(), less);
+    return some != tried.end() ? *some : *std::min_element(tried.begin(), tried.end(), less);
+}
+
+}  // namespace
+
+void choose_mapping(const ResolvedExperiment& experiment, ResolvedAlternative& alternative) {
+    reset_open(alternative.pool);
+    Trial trial(experiment, alternative);
+    const auto tried = candidates(alternative, *experiment.model, trial);
+    if (tried.empty()) return;
+    alternative.pool.mapping = chosen_of(tried, trial);
+    lay_out_experts(*experiment.model, *alternative.engine, alternative.pool);
+}
+
+void choose_popularity(const ModelSpec& model, ResolvedAlternative& alternative) {
+    if (!has_experts(model) || !is_left(alternative.pool, "experts.popularity")) return;
+    alternative.pool.experts.popularity = Popularity::uniform;
+    alternative.chosen.emplace_back("experts.popularity", name_of(Popularity::uniform));
 }
 
 void note_chosen(const ModelSpec& model, ResolvedAlternative& alternative) {
@@ -168,7 +222,7 @@ void note_chosen(const ModelSpec& model, ResolvedAlternative& alternative) {
     for (const auto& [name, degree] : degrees) {
         const bool of_experts = std::string_view(name) == "expert_parallel";
         if (!is_open(pool, name) || (of_experts && !has_experts(model))) continue;
-        alternative.chosen.emplace_back(name, degree);
+        alternative.chosen.emplace_back(std::string("mapping.") + name, std::to_string(degree));
         if (std::string_view(name) == "pipeline_parallel" && degree == 1) continue;
         said += fmt::format("{}{} {}", said.empty() ? "" : ", ", name, degree);
     }
@@ -180,6 +234,22 @@ void note_chosen(const ModelSpec& model, ResolvedAlternative& alternative) {
                                has_experts(model);
     if (chose_tensor || chose_stages || chose_experts)
         alternative.warnings.push_back("mapping by the default rule: " + said);
+    const ExpertsSpec& experts = pool.experts;
+    if (!lays_experts_out(pool) || experts.exchange != ExpertExchange::gather) return;
+    const bool one_group = mapping.stage_ranks() == mapping.tensor_parallel;
+    alternative.chosen.emplace_back("experts.exchange", name_of(experts.exchange));
+    alternative.chosen.emplace_back("experts.tensor_parallel",
+                                    std::to_string(experts.tensor_parallel));
+    alternative.warnings.push_back(
+        experts.tensor_parallel > 1
+            ? fmt::format("experts by the default rule: each of the {} ranks of the "
+                          "tensor-parallel group has its part of every expert's width "
+                          "(expert_parallel: {} gives it whole experts)",
+                          experts.tensor_parallel, mapping.expert_parallel)
+        : one_group ? "experts by the default rule: exchange gather, the ranks of the "
+                      "tensor-parallel group have all its tokens"
+                    : fmt::format("experts by the default rule: exchange gather, as {} does",
+                                  alternative.engine->title));
 }
 
 }  // namespace podsim

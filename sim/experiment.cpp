@@ -122,8 +122,7 @@ void write_chosen(const ResolvedExperiment& experiment, Node& document) {
             Node& pool = pools != nullptr ? pools->items[p] : list.items[i];
             const auto& chosen =
                 alternative.pools.empty() ? alternative.chosen : alternative.pools[p].chosen;
-            for (const auto& [degree, value] : chosen)
-                set_path(pool, "mapping." + degree, std::to_string(value), rule);
+            for (const auto& [key, value] : chosen) set_path(pool, key, value, rule);
         }
     }
 }

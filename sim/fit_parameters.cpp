@@ -125,6 +125,7 @@ bool any_habits(Library& library, const Use& use) {
         return false;
     };
     return among(library.gemm, "gemm") || among(library.grouped_gemm, "grouped_gemm") ||
+           among(library.widened_gemm, "widened_gemm") ||
            use("attention_decode", library.attention_decode) ||
            use("attention_prefill", library.attention_prefill) ||
            among(library.attention, "attention") || use("vector", library.vector) ||
@@ -164,6 +165,7 @@ std::vector<FitParameter> fit_parameters(const std::string& part) {
     };
     fill(any.gemm);
     fill(any.grouped_gemm);
+    fill(any.widened_gemm);
     fill(any.attention);
     fill(any.index_scores);
     fill(any.delta_rule);
@@ -221,12 +223,8 @@ void set_parameter(KernelLibrarySpec& library, const std::string& part, const st
 }
 
 std::string part_of(const KernelLibrarySpec& library, const OperatorBody& body) {
-    if (const auto* gemm = std::get_if<Gemm>(&body)) {
-        const DType dtype = compute_dtype_of(body);
-        const bool grouped =
-            gemm->groups + gemm->idle_groups > 1 && library.grouped_gemm.count(dtype) > 0;
-        return (grouped ? "grouped_gemm." : "gemm.") + to_string(dtype);
-    }
+    if (const auto* gemm = std::get_if<Gemm>(&body))
+        return gemm_part(library, *gemm, compute_dtype_of(body));
     if (const auto* attention = std::get_if<Attention>(&body)) {
         const AttentionHabits* habits = &attention_habits(library, *attention);
         for (const auto& [kind, own] : library.attention) {

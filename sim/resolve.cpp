@@ -515,6 +515,7 @@ ResolvedExperiment resolve(const Node& experiment, Catalog& catalog) {
         for (const Diagnostic& key : result.unexpected) resolved.warnings.push_back(to_string(key));
         if (workload.serving) {
             resolved.pool.chips = pool.chips / pool.replicas;
+            if (result.model) choose_popularity(*result.model, resolved);
             resolve_alternative(resolved, replica_experiment(result, pool), catalog, problems);
             look_at_media(pool.scheduler, pool);
             if (pool.experts.offload.is_used() && !pool.experts.offload.resident)

@@ -38,7 +38,8 @@ struct ResolvedAlternative {
     Watts host_power{0.0};             // of a chip's part of host, network and fans
     BatchSpec batch;                   // the pool's, or the workload's
     std::vector<std::vector<ExpertCounts>> load_steps;  // of training, in their order
-    std::vector<std::pair<std::string, int>> chosen;  // degrees of the mapping, by the default rule
+    // Keys and values that the default rule chose: "mapping.tensor_parallel" "8".
+    std::vector<std::pair<std::string, std::string>> chosen;
     std::vector<std::string> warnings;
     // Serving: one replica of each pool, the first of which is this alternative too.
     std::vector<ResolvedAlternative> pools;

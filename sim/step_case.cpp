@@ -241,8 +241,8 @@ void StepCase::require_memory(const ServingStep& step) const {
     if (bytes_of(alternative_.pool.precision.kv_cache) > 1.0 && need.cache >= need.work)
         help += ", kv_cache in 8 bits";
     if (!alternative_.chosen.empty()) help += "; mapping by the default rule:";
-    for (const auto& [degree, value] : alternative_.chosen)
-        help += fmt::format(" {} {}", degree, value);
+    for (const auto& [key, value] : alternative_.chosen)
+        help += fmt::format(" {} {}", key.rfind("mapping.", 0) == 0 ? key.substr(8) : key, value);
     const std::string what =
         fmt::format("memory does not fit: a rank of {} ({}) needs {} of {}{}, {} too much ({})",
                     alternative_.name, worst.rank_class, to_string(worst.total()),

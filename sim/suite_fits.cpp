@@ -17,7 +17,7 @@ bool decides(const std::string& part, const std::set<std::string>& kinds) {
     // What a fused kernel holds is not said.
     if (kinds.count("pipeline") > 0) return true;
     const std::string begin = part.substr(0, part.find('.'));
-    if (begin == "gemm" || begin == "grouped_gemm") {
+    if (begin == "gemm" || begin == "grouped_gemm" || begin == "widened_gemm") {
         return kinds.count("gemm") > 0 || kinds.count("grouped_gemm") > 0;
     }
     if (begin == "vector" || begin == "expert_vector" || begin == "vector_kernels")

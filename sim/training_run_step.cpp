@@ -71,7 +71,8 @@ void fill_training_mapping(const ResolvedExperiment& experiment, ResolvedAlterna
                                                       alternative.ranks, alternative.chip.ranks)
                                     : alternative.ranks / within;
         mapping.data_parallel = std::max(1, static_cast<int>(groups));
-        alternative.chosen.emplace_back("data_parallel", mapping.data_parallel);
+        alternative.chosen.emplace_back("mapping.data_parallel",
+                                        std::to_string(mapping.data_parallel));
     }
     if (const long used = within * mapping.data_parallel; unequal && used < alternative.ranks) {
         alternative.packages = static_cast<int>(used / alternative.chip.ranks);
@@ -91,7 +92,8 @@ void fill_training_mapping(const ResolvedExperiment& experiment, ResolvedAlterna
             break;
         }
     }
-    alternative.chosen.emplace_back("expert_parallel", mapping.expert_parallel);
+    alternative.chosen.emplace_back("mapping.expert_parallel",
+                                    std::to_string(mapping.expert_parallel));
 }
 
 namespace {

@@ -34,6 +34,9 @@ void describe(Form& form, EngineSpec& engine) {
                   "dispatch, experts and combine are one kernel that works in so many parts "
                   "(two_batch); 1: one after the other",
                   at_least(1));
+    form.optional("expert_exchange", engine.expert_exchange,
+                  "how tokens meet their experts under data-parallel attention, where an "
+                  "experiment does not say: all_to_all or gather");
     form.optional("fused", engine.fused, "what runs as one kernel");
     form.required("kernel_gap", engine.kernel_gap, "idle time between dependent kernels",
                   non_negative());
@@ -52,6 +55,8 @@ void describe(Form& form, EngineSpec& engine) {
     form.optional("fitted_case", engine.fitted_case,
                   "the one published point the record was fitted on");
     form.required("record", engine.record, "where the parameters come from");
+    if (form.ok() && engine.expert_exchange == ExpertExchange::fused)
+        form.problem("expert_exchange", "fused is what expert_parts says");
     if (form.ok() && engine.transfer_core_share >= 1)
         form.problem("transfer_core_share", "leaves no core to compute");
     if (form.ok() && engine.order == KernelOrder::staged) {

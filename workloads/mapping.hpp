@@ -179,6 +179,9 @@ struct EngineSpec {
     // each part's exchange beside another's products (DeepGEMM's MegaMoE, CANN's
     // dispatch-FFN-combine).
     int expert_parts = 1;
+    // How tokens meet their experts under data-parallel attention, where the experiment does not
+    // say; absent: all_to_all.
+    std::optional<ExpertExchange> expert_exchange;
     std::vector<Fusion> fused;
     Sourced<Seconds> kernel_gap;  // between dependent kernels
     Sourced<Seconds> host_step;   // scheduling, sampling results, launch: once a step, not hidden

@@ -250,6 +250,27 @@ TEST(GemmCost, CoresWidenTheWeightsOfTheirTiles) {
     EXPECT_NEAR(closed.vector.value() * 1e6, 0.2, exact);
 }
 
+// Products of several groups whose weights are widened may have habits of their own: four tiles of
+// 300 ns and a launch of 7 us in place of 2. Those of one group, and of weights as they are, not.
+TEST(GemmCost, GroupsOfWidenedWeightsHaveHabitsOfTheirOwn) {
+    RankHardware hardware = without_feed(without_memory(tiny_chip()));
+    hardware.peak_vector = FlopsPerSecond(1e30);
+    KernelLibrarySpec library = tiny_library();
+    library.widened_gemm[DType::fp4] = library.gemm.at(DType::bf16);
+    library.widened_gemm[DType::fp4].launch = Seconds(7e-6);
+    const auto microseconds = [&](long groups, DType weights) {
+        return tile_microseconds(Gemm{16, 16, 64, groups, DType::bf16, weights, DType::bf16},
+                                 hardware, library);
+    };
+    EXPECT_NEAR(microseconds(4, DType::fp4), 7.3, exact);
+    EXPECT_NEAR(microseconds(1, DType::fp4), 2.3, exact);
+    EXPECT_NEAR(microseconds(4, DType::bf16), 2.3, exact);
+    EXPECT_EQ(gemm_part(library, {16, 16, 64, 4, DType::bf16, DType::fp4}, DType::bf16),
+              "widened_gemm.fp4");
+    EXPECT_EQ(gemm_part(library, {16, 16, 64, 1, DType::bf16, DType::fp4}, DType::bf16),
+              "gemm.bf16");
+}
+
 // Vector cores apart widen each weight once, 4,096 operations in 400 ns beside the 300 ns, and the
 // matrix cores load BF16: (16 + 16) x 64 x 2 B in 400 ns a tile, not (16 x 2 + 16 / 2) x 64.
 TEST(GemmCost, VectorCoresApartHandWidenedWeightsOn) {

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/names.hpp"
 #include "sim/resolve.hpp"
 #include "tests/unit/sim/experiment_cases.hpp"
 
@@ -129,6 +130,69 @@ TEST(DefaultMapping, ARefusalSaysWhatTheRuleTried) {
     EXPECT_THAT(problems_of(small),
                 AllOf(HasSubstr("memory does not fit"), HasSubstr("no batch fits"),
                       HasSubstr("mapping by the default rule")));
+}
+
+// Four packages of two ranks, and a model whose 8 experts are 14,336 wide.
+Node of_experts(const std::string& mapping) {
+    const Node few = with(of_model("mixtral-8x7b"), "alternatives.A.chips", "4");
+    return with(few, "alternatives.A.mapping", mapping);
+}
+
+testing::AssertionResult lays_out(const ResolvedAlternative& alternative, ExpertExchange exchange,
+                                  int widths) {
+    const ExpertsSpec& experts = alternative.pool.experts;
+    if (experts.exchange == exchange && experts.tensor_parallel == widths)
+        return testing::AssertionSuccess();
+    return testing::AssertionFailure() << "exchange " << name_of(experts.exchange)
+                                       << ", tensor_parallel " << experts.tensor_parallel;
+}
+
+TEST(DefaultMapping, OneTensorParallelGroupSharesTheWidthsOfExperts) {
+    const auto laid = [](const std::string& mapping) { return resolved(of_experts(mapping), {}); };
+    const ResolvedAlternative whole = laid("{tensor_parallel: 8}");
+    EXPECT_TRUE(lays_out(whole, ExpertExchange::gather, 8));
+    EXPECT_THAT(whole.warnings, Contains(HasSubstr("each of the 8 ranks of the tensor-parallel "
+                                                   "group has its part of every expert's width "
+                                                   "(expert_parallel: 8 gives it whole experts)")));
+    EXPECT_TRUE(
+        lays_out(laid("{tensor_parallel: 8, expert_parallel: 8}"), ExpertExchange::gather, 1));
+    // Two groups have different tokens.
+    EXPECT_TRUE(lays_out(laid("{tensor_parallel: 4}"), ExpertExchange::all_to_all, 1));
+    EXPECT_TRUE(lays_out(laid("{tensor_parallel: 1}"), ExpertExchange::all_to_all, 1));
+    const Node said = with(of_experts("{tensor_parallel: 8}"), "alternatives.A.experts",
+                           "{exchange: all_to_all}");
+    EXPECT_TRUE(lays_out(resolved(said, {}), ExpertExchange::all_to_all, 1));
+}
+
+TEST(DefaultMapping, UnderDataParallelAttentionTokensMeetExpertsAsTheEngineHasIt) {
+    const std::vector<std::string> gathers = {"engine:test-engine.expert_exchange=gather"};
+    EXPECT_TRUE(
+        lays_out(resolved(of_experts("{tensor_parallel: 1}"), gathers), ExpertExchange::gather, 1));
+    // Groups of two ranks: gather is of one group alone.
+    EXPECT_TRUE(lays_out(resolved(of_experts("{tensor_parallel: 2}"), gathers),
+                         ExpertExchange::all_to_all, 1));
+}
+
+TEST(DefaultMapping, WhatItLaidOutStandsInTheResult) {
+    Catalog catalog = test_catalog();
+    const Result result = run_experiment(of_experts("{tensor_parallel: 8}"), catalog, quick());
+    const auto& configuration = result.configuration;
+    const auto& experts = configuration["experiment"]["alternatives"][0]["experts"];
+    EXPECT_EQ(experts["exchange"], "gather");
+    EXPECT_EQ(experts["tensor_parallel"], 8);
+    EXPECT_EQ(configuration["origins"]["experiment.alternatives.A.experts.exchange"],
+              "default rule");
+}
+
+TEST(DefaultMapping, RequestsAreNotRoutedEqually) {
+    const auto popularity = [](const Node& experiment) {
+        return resolved(experiment, {}).pool.experts.popularity;
+    };
+    EXPECT_EQ(popularity(serving_experiment()), Popularity::uniform);
+    EXPECT_EQ(popularity(test_experiment()), Popularity::balanced);
+    EXPECT_EQ(
+        popularity(with(serving_experiment(), "alternatives.A.experts", "{popularity: balanced}")),
+        Popularity::balanced);
 }
 
 TEST(Precision, AnIndexerIsAsTheCacheUnlessSaid) {

@@ -219,6 +219,19 @@ TEST_F(KernelTable, OneTokenLeavesExpertsIdle) {
     EXPECT_EQ(rows[0].operators.size(), 5u);  // nothing to quantise
 }
 
+// 16-bit activations beside weights in FP4: nothing to quantise, and launches of a module.
+TEST_F(KernelTable, WeightsAloneMayBeNarrow) {
+    const auto rows =
+        read({"aiconfigurator_moe", "", {}, {}},
+             std::string(kMoeHeader) + "w4a16_mxfp4,32,2880,2880,4,128,1,1,balanced,1\n");
+    const Gemm& down = last_product(rows[0]);
+    EXPECT_EQ(down.a, DType::bf16);
+    EXPECT_EQ(down.b, DType::fp4);
+    EXPECT_EQ(down.groups, 128);
+    EXPECT_EQ(rows[0].operators.size(), 5u);
+    EXPECT_EQ(rows[0].module, "fp4_experts");
+}
+
 // The rank with the most tokens is the one that is timed: more than its even share.
 TEST_F(KernelTable, PowerLawTakesTheFullestRank) {
     const auto pairs = [&](const std::string& distribution) {

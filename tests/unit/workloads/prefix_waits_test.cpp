@@ -28,7 +28,7 @@ ServingCase with_host(long blocks) {
 }
 
 Names prefix(char prompt) {
-    const auto name = static_cast<std::uint64_t>(100 * (prompt - 'A' + 1));
+    const auto name = 100 * static_cast<std::uint64_t>(prompt - 'A' + 1);
     return {name, name + 1, name + 2};
 }
 
