@@ -94,7 +94,7 @@ class AlternativeSearch {
     ResolvedAlternative fleet(const Combination& combination, const Counts& counts) const;
     std::string no_tiers_for(const Combination& combination, const Counts& counts) const;
     Trial run(const Combination& combination, const Counts& counts, double scale);
-    Trial run(const Combination& combination, ResolvedAlternative fleet_of, double scale);
+    Trial run(const Combination& combination, const ResolvedAlternative& fleet_of, double scale);
     bool tier_holds_back(const Combination& combination, const Counts& counts, const Trial& before,
                          const Trial& now);
     BytesPerSecond bandwidth_that_does(const Combination& combination,
@@ -282,7 +282,7 @@ Trial AlternativeSearch::run(const Combination& combination, const Counts& count
     return run(combination, fleet(combination, counts), scale);
 }
 
-Trial AlternativeSearch::run(const Combination& combination, ResolvedAlternative fleet_of,
+Trial AlternativeSearch::run(const Combination& combination, const ResolvedAlternative& fleet_of,
                              double scale) {
     std::vector<std::shared_ptr<StepTable>> tables;
     for (const ReplicaCandidate* pool : combination)

@@ -189,8 +189,10 @@ TEST(OwnTiers, AllReplicasOnAHostShareItsMemory) {
 // of its tier: 2 TB - 327.3 GB leave 3.345 TB for a replica's.
 TEST(OwnTiers, ExpertsThatLieWithTheHostTakeTheirPart) {
     const auto beside = [](const std::string& capacity, const std::string& to) {
-        return with(two_hosts("{name: host, capacity: " + capacity + ", bandwidth: 100 GB/s}"),
-                    "alternatives.A.experts", "{offload: {to: " + to + ", resident: 50 %}}");
+        Node experiment =
+            with(two_hosts("{name: host, capacity: " + capacity + ", bandwidth: 100 GB/s}"),
+                 "alternatives.A.experts", "{offload: {to: " + to + ", resident: 50 %}}");
+        return without(std::move(experiment), "workload", "slo");
     };
     const auto said = [](const Node& experiment) {
         Catalog catalog = hosted();
