@@ -29,7 +29,7 @@ ServingCase with_host(long blocks) {
 }
 
 Names prefix(char prompt) {
-    const auto name = static_cast<std::uint64_t>(100 * (prompt - 'A' + 1));
+    const auto name = 100 * static_cast<std::uint64_t>(prompt - 'A' + 1);
     return {name, name + 1, name + 2};
 }
 
@@ -190,6 +190,7 @@ TEST(PrefixWaits, WhateverHappensEveryBlockIsGivenBack) {
         ASSERT_EQ(out.in_flight, 0) << seed;
         EXPECT_EQ(out.finished + out.rejected + out.timed_out, 80) << seed;
         EXPECT_EQ(out.rejected, 0) << seed;
+        EXPECT_EQ(out.pools[0].early_tokens, 0) << seed;
     }
 }
 
