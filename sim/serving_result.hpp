@@ -40,8 +40,8 @@ struct ServedPool {
     long preemptions = 0, peak_blocks = 0, peak_sequences = 0;
     double hit_tokens = 0, looked_up_tokens = 0, tier_tokens = 0, shared_tokens = 0;
     double early_tokens = 0;  // of prefixes that a step took before they had come up
-    double idle_chips = 0;  // of hosts used in part, that are paid for
-    long step_points = 0;   // of its step table, worked out
+    double idle_chips = 0;    // of hosts used in part, that are paid for
+    long step_points = 0;     // of its step table, worked out
     double step_error_mean = 0, step_error_worst = 0;
     long step_error_samples = 0;
 };
