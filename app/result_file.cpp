@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <stdexcept>
 
 #include "app/input_file.hpp"
 #include "base/diagnostic.hpp"
 #include "base/document.hpp"
+#include "base/text_file.hpp"
 #include "sim/result_read.hpp"
 
 namespace podsim {
@@ -84,7 +86,9 @@ ResultFile read_result_file(const std::string& argument) {
     }
     require_input_file(file.file);
     if (fs::path(file.file).extension() != ".json") fail_no_result(file.file);
-    const auto json = to_json(read_json(file.file));
+    (void)read_json(file.file);  // says where it is no JSON
+    // Values, and not how a library wrote them: 1e+15 and 1000000000000000.0 are one number.
+    const auto json = nlohmann::ordered_json::parse(read_text_file(file.file));
     if (!json.is_object() || !json.contains("schema_version") || !json.contains("alternatives"))
         fail_no_result(file.file);
     if (json["schema_version"] != kResultSchemaVersion) {

@@ -162,7 +162,7 @@ struct AlternativeResult {
     std::vector<OperatorRow> operators;
     std::vector<ResourceUse> resources;
     std::vector<MemoryUse> memory;
-    std::vector<MemoryUse> host_memory;  // where experts lie there; `ranks` counts hosts
+    std::vector<MemoryUse> host_memory;  // experts, cache tiers; `ranks` counts hosts
     Bounds bounds;
     Totals totals;
     std::vector<EnergyPart> energy;

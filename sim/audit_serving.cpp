@@ -351,9 +351,25 @@ void shared_tiers_hold(const AlternativeResult& result, const Json& configuratio
                         fmt::format("{:.0f} tokens written, {:.0f} read", written, read));
 }
 
+// A block that comes up from a tier is of use from when its transfer ends.
+void prefixes_have_come_up(const ServedTraffic& served, AuditFindings& findings) {
+    std::string culprit;
+    double below = 0;
+    for (const ServedPool& pool : served.pools) {
+        below += pool.tier_tokens;
+        if (culprit.empty() && pool.early_tokens != 0)
+            culprit = fmt::format("{}: {:.0f} tokens of prefixes were read while they came up",
+                                  pool.name, pool.early_tokens);
+    }
+    findings.check_none("no prefix is read before it has come up", culprit,
+                        fmt::format("{:.0f} tokens came up from tiers", below));
+}
+
 void memory_fits(const AlternativeResult& result, AuditFindings& findings) {
     std::string culprit = result.memory.empty() ? "no memory is said" : "";
-    for (const MemoryUse& use : result.memory) {
+    std::vector<MemoryUse> uses = result.memory;
+    uses.insert(uses.end(), result.host_memory.begin(), result.host_memory.end());
+    for (const MemoryUse& use : uses) {
         double sum = 0;
         for (const MemoryPart& part : use.parts) sum += part.bytes;
         if (culprit.empty() && !(same(sum, use.total) && use.total <= use.capacity))
@@ -537,6 +553,7 @@ std::vector<AuditFinding> audit_serving(const AlternativeResult& alternative,
         for (std::size_t i = 0; i < alternative.served->pools.size(); ++i)
             pool_laws(alternative, configuration, i, findings);
         shared_tiers_hold(alternative, configuration, findings);
+        prefixes_have_come_up(*alternative.served, findings);
         memory_fits(alternative, findings);
         rates_follow(alternative, findings);
         bill_sums(alternative, findings);

@@ -1,6 +1,7 @@
 #include "sim/cache_tiers.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -16,6 +17,7 @@ namespace podsim {
 namespace {
 
 constexpr const char* kTiers = "scheduler.cache_tiers";
+constexpr const char* kCacheTiers = "cache tiers";  // of an account of memory
 
 std::vector<CacheTierSetting> tiers_of(const ResolvedExperiment& experiment,
                                        const ResolvedAlternative& pool, bool shared) {
@@ -27,14 +29,6 @@ std::vector<CacheTierSetting> tiers_of(const ResolvedExperiment& experiment,
 
 bool takes_requests(const ResolvedAlternative& pool) {
     return pool.pool.role != "ffn";
-}
-
-// Where the pool has its tiers from.
-Diagnostic at_tiers(const ResolvedExperiment& experiment, const ResolvedAlternative& pool,
-                    std::string what, std::string hint) {
-    if (pool.pool.scheduler.cache_tiers)
-        return at_key(pool.pool, kTiers, std::move(what), std::move(hint));
-    return at_key(experiment.spec.workload, kTiers, std::move(what), std::move(hint));
 }
 
 double packages_of(const ResolvedAlternative& pool) {
@@ -55,11 +49,41 @@ bool one_domain(const ResolvedExperiment& experiment, const ResolvedAlternative&
     return packages <= domain;
 }
 
-// What is asked of a place, of the replicas of a pool together, against what there is.
+double tier_bytes(const std::vector<CacheTierSetting>& tiers) {
+    double bytes = 0;
+    for (const CacheTierSetting& tier : tiers) bytes += tier.capacity.value();
+    return bytes;
+}
+
+std::vector<CacheTierSetting> own_tiers_at(const ResolvedExperiment& experiment,
+                                           const ResolvedAlternative& replica, TierPlace place) {
+    std::vector<CacheTierSetting> tiers = tiers_of(experiment, replica, false);
+    std::erase_if(tiers, [&](const auto& tier) { return tier_place(tier) != place; });
+    return tiers;
+}
+
+// Packages at work on the fullest host of a pool.
+double at_work(const ResolvedAlternative& replica, const HostSpec& host) {
+    return std::min(packages_of(replica), static_cast<double>(host.chips.value));
+}
+
+const char* host_place(TierPlace place) {
+    return place == TierPlace::host ? kHostMemory : kHostDrives;
+}
+
+// Of one host; nothing where no record says.
+std::optional<double> host_capacity(const ResolvedAlternative& replica, TierPlace place) {
+    const auto& host = replica.system.host;
+    if (!host) return {};
+    if (place == TierPlace::host) return host->memory.value.value();
+    if (host->storage) return host->storage->value.value();
+    return {};
+}
+
+// What is asked of a place: the rate of one replica's way to it.
 struct Place {
-    const char* name;                           // "host memory"
-    std::optional<double> capacity, bandwidth;  // of all replicas; of one
-    const char* remedy;
+    const char* name;  // "host memory"
+    std::optional<double> bandwidth;
 };
 
 class OwnTiers {
@@ -68,17 +92,20 @@ class OwnTiers {
              Problems& problems, std::vector<std::string>& notes)
         : experiment_(experiment), replica_(replica), problems_(problems), notes_(notes) {}
 
-    void check() {
-        const std::vector<CacheTierSetting> tiers = tiers_of(experiment_, replica_, false);
+    void check(const std::optional<MemoryUse>& experts) {
         bool on_hosts = false;
         for (const TierPlace place : {TierPlace::host, TierPlace::drives, TierPlace::pool}) {
-            std::vector<CacheTierSetting> here;
-            for (const CacheTierSetting& tier : tiers)
-                if (tier_place(tier) == place) here.push_back(tier);
+            const auto here = own_tiers_at(experiment_, replica_, place);
             if (here.empty()) continue;
-            check(here, place_of(place));
-            if (place != TierPlace::pool) on_hosts = true;
+            check_rates(here, place_of(place));
+            if (place == TierPlace::pool) continue;
+            on_hosts = true;
+            if (!host_capacity(replica_, place))
+                note(here.front(), host_place(place),
+                     fmt::format("the record of system {} does not say how much it has",
+                                 replica_.system.name));
         }
+        for (const MemoryUse& use : host_uses(experiment_, replica_, experts)) check_room(use);
         const auto unpaid = unpaid_hosts(replica_);
         if (on_hosts && unpaid) notes_.push_back(*unpaid);
     }
@@ -86,36 +113,26 @@ class OwnTiers {
   private:
     // Of one replica: its packages' links, and its part of what its hosts have.
     Place place_of(TierPlace place) const {
-        if (place == TierPlace::pool)
-            return {"pooled memory", {}, pool_link(replica_).value(), "shared: true"};
-        const bool host_memory = place == TierPlace::host;
-        Place found{host_memory ? kHostMemory : kHostDrives, {}, {}, "place: pool"};
+        if (place == TierPlace::pool) return {"pooled memory", pool_link(replica_).value()};
+        Place found{host_place(place), {}};
         const auto& host = replica_.system.host;
         const auto& link = replica_.chip.host_link;
         const double packages = replica_.packages;
         if (link) found.bandwidth = packages * link->bandwidth.value.value();
         if (!host) return found;
-        const double served = static_cast<double>(host->chips.value),
-                     at_work = std::min(packages_of(replica_), served),
-                     hosts = std::ceil(packages_of(replica_) / served);
         const auto share = [&](BytesPerSecond all) {
-            const double own = packages / at_work * all.value();
+            const double own = packages / at_work(replica_, *host) * all.value();
             found.bandwidth = std::min(found.bandwidth.value_or(own), own);
         };
-        if (host_memory) {
-            found.capacity = hosts * host->memory.value.value();
+        if (place == TierPlace::host)
             share(host->bandwidth.value);
-        } else {
-            if (host->storage) found.capacity = hosts * host->storage->value.value();
-            if (host->storage_bandwidth) share(host->storage_bandwidth->value);
-        }
+        else if (host->storage_bandwidth)
+            share(host->storage_bandwidth->value);
         return found;
     }
 
-    void check(const std::vector<CacheTierSetting>& tiers, const Place& place) {
-        double asked = 0;
+    void check_rates(const std::vector<CacheTierSetting>& tiers, const Place& place) {
         for (const CacheTierSetting& tier : tiers) {
-            asked += tier.capacity.value();
             if (place.bandwidth && tier.bandwidth.value() > *place.bandwidth * (1 + 1e-9))
                 refuse(fmt::format("{}: bandwidth {}, a replica of {} chips of {} has {} to its {}",
                                    tier.name, to_string(tier.bandwidth), replica_.packages,
@@ -123,28 +140,45 @@ class OwnTiers {
                                    to_string(BytesPerSecond(*place.bandwidth)), place.name),
                        fmt::format("bandwidth: {}", to_string(BytesPerSecond(*place.bandwidth))));
             if (!place.bandwidth)
-                note(tier, place, fmt::format("chip {} has no host_link", replica_.chip.name));
+                note(tier, place.name, fmt::format("chip {} has no host_link", replica_.chip.name));
         }
-        const double replicas = replica_.pool.replicas;
-        if (place.capacity && asked * replicas > *place.capacity * (1 + 1e-9)) {
-            const Bytes each(*place.capacity / replicas);
-            refuse(fmt::format("{}: {} for each of {} replicas, their {} is {} in all",
-                               tiers.front().name, to_string(Bytes(asked)), replicas, place.name,
-                               to_string(Bytes(*place.capacity))),
-                   fmt::format("{} a replica at most, or {}", to_string(each), place.remedy));
+    }
+
+    // All replicas on one host, and what else lies there.
+    void check_room(const MemoryUse& use) {
+        if (use.total <= use.capacity) return;
+        const TierPlace place = use.rank_class == kHostMemory ? TierPlace::host : TierPlace::drives;
+        const auto tiers = own_tiers_at(experiment_, replica_, place);
+        if (tiers.empty()) return;  // experts alone: require_host_memory()
+        std::vector<std::string> names, holders;
+        for (const CacheTierSetting& tier : tiers) names.push_back(tier.name);
+        double beside = 0;
+        for (const MemoryPart& part : use.parts) {
+            holders.push_back(fmt::format("{} of {}", to_string(Bytes(part.bytes)), part.part));
+            if (part.part != kCacheTiers) beside += part.bytes;
         }
-        if (!place.capacity && std::string(place.name) != "pooled memory")
-            note(tiers.front(), place,
-                 fmt::format("the record of system {} does not say how much it has",
-                             replica_.system.name));
+        const double on_it = at_work(replica_, *replica_.system.host) / replica_.packages,
+                     left = (use.capacity - beside) / on_it;
+        std::string hint = place == TierPlace::host && beside > 0 ? "offload: {to: ssd}, or " : "";
+        if (left > 0)
+            hint += fmt::format("{} a replica at most, or place: pool", to_string(Bytes(left)));
+        else
+            hint += "place: pool";
+        refuse(
+            fmt::format("{}: {} for each of {} replicas, {:.4g} of them on a host of {}: {}, "
+                        "and its {} is {}",
+                        fmt::join(names, ", "), to_string(Bytes(tier_bytes(tiers))),
+                        replica_.pool.replicas, on_it, replica_.system.name,
+                        fmt::join(holders, ", "), use.rank_class, to_string(Bytes(use.capacity))),
+            std::move(hint));
     }
 
     void refuse(std::string what, std::string hint) {
         problems_.push_back(at_tiers(experiment_, replica_, std::move(what), std::move(hint)));
     }
-    void note(const CacheTierSetting& tier, const Place& place, const std::string& why) {
+    void note(const CacheTierSetting& tier, const char* place, const std::string& why) {
         notes_.push_back(
-            fmt::format("cache tier {} is taken on trust: {}, its {}", tier.name, why, place.name));
+            fmt::format("cache tier {} is taken on trust: {}, its {}", tier.name, why, place));
     }
 
     const ResolvedExperiment& experiment_;
@@ -154,6 +188,13 @@ class OwnTiers {
 };
 
 }  // namespace
+
+Diagnostic at_tiers(const ResolvedExperiment& experiment, const ResolvedAlternative& pool,
+                    std::string what, std::string hint) {
+    if (pool.pool.scheduler.cache_tiers)
+        return at_key(pool.pool, kTiers, std::move(what), std::move(hint));
+    return at_key(experiment.spec.workload, kTiers, std::move(what), std::move(hint));
+}
 
 std::vector<CacheTierSetting> shared_tiers(const ResolvedExperiment& experiment,
                                            const ResolvedAlternative& alternative,
@@ -240,9 +281,35 @@ double shared_usd_per_hour(const ResolvedExperiment& experiment,
     return usd;
 }
 
+std::vector<MemoryUse> host_uses(const ResolvedExperiment& experiment,
+                                 const ResolvedAlternative& replica,
+                                 const std::optional<MemoryUse>& experts) {
+    std::vector<MemoryUse> uses;
+    for (const TierPlace place : {TierPlace::host, TierPlace::drives}) {
+        const std::optional<double> capacity = host_capacity(replica, place);
+        if (!capacity) continue;
+        MemoryUse use;
+        use.rank_class = host_place(place);
+        if (experts && experts->rank_class == use.rank_class) use = *experts;
+        const HostSpec& host = *replica.system.host;
+        const double tiers = tier_bytes(own_tiers_at(experiment, replica, place));
+        if (tiers > 0) {
+            const double here = tiers * at_work(replica, host) / replica.packages;
+            use.parts.push_back({kCacheTiers, here});
+            use.total += here;
+            use.capacity = *capacity;
+            use.ranks = static_cast<int>(
+                std::ceil(packages_of(replica) / static_cast<double>(host.chips.value)));
+        }
+        if (!use.parts.empty()) uses.push_back(std::move(use));
+    }
+    return uses;
+}
+
 void check_own_tiers(const ResolvedExperiment& experiment, const ResolvedAlternative& replica,
-                     Problems& problems, std::vector<std::string>& notes) {
-    OwnTiers(experiment, replica, problems, notes).check();
+                     const std::optional<MemoryUse>& experts, Problems& problems,
+                     std::vector<std::string>& notes) {
+    OwnTiers(experiment, replica, problems, notes).check(experts);
 }
 
 }  // namespace podsim

@@ -36,9 +36,24 @@ PoolLink shared_over(const ResolvedExperiment& experiment, const ResolvedAlterna
 double shared_usd_per_hour(const ResolvedExperiment& experiment,
                            const ResolvedAlternative& alternative);
 
-// Tiers of a pool's replicas that their hosts have no room or no rate for; `notes` names what no
-// record says.
+// Who holds the memory, and the drives, of the fullest of a pool's hosts: cache tiers of all
+// replicas on it and routed experts,
+//
+//   bytes = tiers of a replica x chips at work on the host / chips of a replica + experts
+//
+// with `experts` as host_memory() has them. Nothing where no record says how much there is.
+std::vector<MemoryUse> host_uses(const ResolvedExperiment& experiment,
+                                 const ResolvedAlternative& replica,
+                                 const std::optional<MemoryUse>& experts);
+
+// Tiers of a pool's replicas that their hosts have no room for, beside the experts that lie there,
+// or no rate; `notes` names what no record says.
 void check_own_tiers(const ResolvedExperiment& experiment, const ResolvedAlternative& replica,
-                     Problems& problems, std::vector<std::string>& notes);
+                     const std::optional<MemoryUse>& experts, Problems& problems,
+                     std::vector<std::string>& notes);
+
+// Where the pool has its tiers from.
+Diagnostic at_tiers(const ResolvedExperiment& experiment, const ResolvedAlternative& pool,
+                    std::string what, std::string hint);
 
 }  // namespace podsim

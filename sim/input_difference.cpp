@@ -11,6 +11,7 @@
 #include "interconnect/collective_library.hpp"
 #include "interconnect/system.hpp"
 #include "sim/experiment.hpp"
+#include "sim/json_numbers.hpp"
 #include "sim/price.hpp"
 #include "workloads/mapping.hpp"
 
@@ -27,7 +28,9 @@ struct Stated {
 using Values = std::vector<Stated>;
 
 std::string text_of(const Json& json) {
-    return json.is_string() ? json.get<std::string>() : json.dump();
+    return json.is_string()   ? json.get<std::string>()
+           : json.is_number() ? number_text(json)
+                              : json.dump();
 }
 
 // Elements of a list go by their name where they have one.

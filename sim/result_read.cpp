@@ -7,6 +7,8 @@
 #include <limits>
 #include <stdexcept>
 
+#include "sim/json_numbers.hpp"
+
 namespace podsim {
 
 namespace {
@@ -48,9 +50,10 @@ struct Value {
                    static_cast<double>(value) >=
                        static_cast<double>(std::numeric_limits<Whole>::min());
         };
-        if (!json.is_number_integer()) fail("expected a whole number");
+        const auto whole = whole_number(json);
+        if (!whole && !json.is_number_integer()) fail("expected a whole number");
         if (!fits(json.get<double>())) fail("is too large a number");
-        return json.get<Whole>();
+        return whole ? static_cast<Whole>(*whole) : json.get<Whole>();
     }
 
     double number(const char* key) const { return at(key).number(); }

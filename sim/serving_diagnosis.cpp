@@ -70,7 +70,28 @@ std::string at(const Distribution& times, PlanPercentile percentile) {
     return fmt::format("{} {}", name_of(percentile), to_string(Seconds(seconds)));
 }
 
+double busy_share(const ServingOutcome& out, const SharedTierOutcome& tier) {
+    return ratio(tier.busy, std::max(out.span, tier.busy_until));
+}
+
+double peak_share(const SharedTierOutcome& tier) {
+    return tier.busy_windows.empty()
+               ? 0.0
+               : *std::max_element(tier.busy_windows.begin(), tier.busy_windows.end());
+}
+
+bool is_full(const ServingOutcome& out, const SharedTierOutcome& tier) {
+    const bool held_up = out.waits.transfer > out.waits.queue + out.waits.prefill;
+    return busy_share(out, tier) >= kFullTier || (held_up && peak_share(tier) >= kFullTier);
+}
+
 }  // namespace
+
+std::optional<std::size_t> full_tier(const ServingOutcome& out) {
+    for (std::size_t t = 0; t < out.shared.size(); ++t)
+        if (is_full(out, out.shared[t])) return t;
+    return {};
+}
 
 std::string what_gave_way(ServingFleet& fleet, const ServingOutcome& out,
                           PlanPercentile percentile) {
@@ -103,18 +124,13 @@ std::string what_gave_way(ServingFleet& fleet, const ServingOutcome& out,
     what += ": ";
     for (std::size_t t = 0; t < out.shared.size(); ++t) {
         const SharedTierOutcome& tier = out.shared[t];
-        const double busy = ratio(tier.busy, std::max(out.span, tier.busy_until));
-        const double peak = tier.busy_windows.empty() ? 0.0
-                                                      : *std::max_element(tier.busy_windows.begin(),
-                                                                          tier.busy_windows.end());
-        // Full throughout, or at its busiest while requests wait for it more than for engines.
-        const bool held_up = out.waits.transfer > out.waits.queue + out.waits.prefill;
-        if (busy < kFullTier && !(held_up && peak >= kFullTier)) continue;
+        if (!is_full(out, tier)) continue;
         const CacheTierSetting& setting = fleet.shared_tiers()[t];
         what += fmt::format(
             "bandwidth of the shared tier {} ({}, {:.0f} % of the time in use, {:.0f} % at its "
             "busiest); ",
-            setting.name, to_string(setting.bandwidth), busy * 100, peak * 100);
+            setting.name, to_string(setting.bandwidth), busy_share(out, tier) * 100,
+            peak_share(tier) * 100);
     }
     return what + engine_text(fleet, out, pool);
 }

@@ -1,6 +1,8 @@
 // What gave way where a fleet did not keep its objective, in words.
 #pragma once
 
+#include <cstddef>
+#include <optional>
 #include <string>
 
 #include "sim/serving_fleet.hpp"
@@ -11,5 +13,9 @@ namespace podsim {
 // read, for the others among those that write. With the latency at the percentile that is promised.
 std::string what_gave_way(ServingFleet& fleet, const ServingOutcome& out,
                           PlanPercentile percentile);
+
+// The tier that replicas share whose bandwidth holds requests up: full throughout, or at its
+// busiest while requests wait for it more than for engines.
+std::optional<std::size_t> full_tier(const ServingOutcome& out);
 
 }  // namespace podsim

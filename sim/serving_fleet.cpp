@@ -10,6 +10,7 @@
 
 #include "base/names.hpp"
 #include "sim/cache_tiers.hpp"
+#include "sim/expert_host.hpp"
 #include "sim/metrics.hpp"
 #include "sim/pool_links.hpp"
 #include "sim/serving_faults.hpp"
@@ -46,6 +47,12 @@ PoolRole role_of(const PoolSpec& pool) {
     return value_named<PoolRole>(pool.role).value_or(PoolRole::serve);
 }
 
+std::optional<MemoryUse> experts_on_hosts(const ResolvedAlternative& pool, const StepTable& table) {
+    if (!pool.pool.experts.offload.is_used()) return {};
+    const StepSpec smallest = table.smallest();
+    return step_problems(smallest).empty() ? host_memory(pool, smallest) : std::nullopt;
+}
+
 long longest_of(const ResolvedExperiment& experiment) {
     const long asked = experiment.spec.workload.serving->max_model_len;
     return asked > 0 ? asked : experiment.model->max_context;
@@ -79,7 +86,9 @@ ServingFleet::ServingFleet(const ResolvedExperiment& experiment,
                                                       alternative.pools.front().pool.precision);
     shared_tiers_ = podsim::shared_tiers(experiment, alternative, tier_problems_);
     for (std::size_t i = 0; i < case_.pools.size(); ++i) {
-        check_own_tiers(experiment, alternative.pools[i], tier_problems_, tier_notes_);
+        check_own_tiers(experiment, alternative.pools[i],
+                        experts_on_hosts(alternative.pools[i], *pools_[i].table), tier_problems_,
+                        tier_notes_);
         case_.pools[i].shared =
             shared_path(experiment, alternative, i, Bytes(pools_[i].capacity.bytes_per_token),
                         case_.kv_per_token);
@@ -338,6 +347,12 @@ double ServingFleet::chip_seconds(const ServingOutcome& out) const {
     double sum = 0;
     for (std::size_t i = 0; i < pools_.size(); ++i) sum += chip_seconds(i, out);
     return sum;
+}
+
+std::vector<MemoryUse> ServingFleet::on_hosts(std::size_t pool) const {
+    if (is_beside(pool)) return {};
+    const ResolvedAlternative& own = alternative_.pools[pool];
+    return host_uses(experiment_, own, experts_on_hosts(own, *pools_[pool].table));
 }
 
 double ServingFleet::chips() const {

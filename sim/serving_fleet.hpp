@@ -28,6 +28,10 @@ struct PoolWork {
 // for.
 long longest_of(const ResolvedExperiment& experiment);
 
+// Routed experts on the hosts of a pool with so many replicas; nothing where none lie there, or no
+// step of it works out.
+std::optional<MemoryUse> experts_on_hosts(const ResolvedAlternative& pool, const StepTable& table);
+
 // Of a pool that names none: both at once.
 PoolRole role_of(const PoolSpec& pool);
 
@@ -59,6 +63,8 @@ class ServingFleet {
         return pools_[pool].tiers;
     }
     const std::vector<CacheTierSetting>& shared_tiers() const { return shared_tiers_; }
+    // Who holds the memory and the drives of the fullest of a pool's hosts.
+    std::vector<MemoryUse> on_hosts(std::size_t pool) const;
     // What no record says of the place of a tier.
     const std::vector<std::string>& tier_notes() const { return tier_notes_; }
     // As the last run had them, in blocks of its traffic.

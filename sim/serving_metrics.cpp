@@ -10,7 +10,6 @@
 
 #include "sim/disaggregated_run.hpp"
 #include "sim/energy_use.hpp"
-#include "sim/expert_host.hpp"
 #include "sim/host_charge.hpp"
 
 namespace podsim {
@@ -255,9 +254,9 @@ void add_resources(AlternativeResult& result, const ServingOutcome& out, Serving
         memory.capacity = fleet.capacity(i).capacity;
         result.memory.push_back(std::move(memory));
         if (fleet.is_beside(i)) continue;
-        if (auto host = host_memory(fleet.replica(i), fleet.table(i).smallest())) {
-            host->rank_class = fmt::format("{}, {}", name, host->rank_class);
-            result.host_memory.push_back(*std::move(host));
+        for (MemoryUse& host : fleet.on_hosts(i)) {
+            host.rank_class = fmt::format("{}, {}", name, host.rank_class);
+            result.host_memory.push_back(std::move(host));
         }
     }
 }

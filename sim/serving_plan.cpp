@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "sim/cache_tiers.hpp"
 #include "sim/memory_shares.hpp"
 #include "sim/plan_run.hpp"
 #include "sim/serving_fleet.hpp"
@@ -121,6 +122,26 @@ const PoolSpec& pool_named(const ResolvedAlternative& alternative, const std::st
     for (const ResolvedAlternative& pool : alternative.pools)
         if (pool.pool.name == name) return pool.pool;
     return alternative.pool;
+}
+
+// At the key that would have to be another one, with the value that would do where it is known.
+Diagnostic why_nothing(const ResolvedExperiment& experiment, std::size_t index,
+                       const ServingPlanAlternative& one, const std::string& what) {
+    const ResolvedAlternative& alternative = experiment.alternatives[index];
+    if (one.too_slow)
+        return at_key(experiment.spec.workload, "slo", what, "a longer one, or faster chips");
+    if (one.tier_bandwidth) {
+        const auto& pools = alternative.pools;
+        const auto own = std::find_if(pools.begin(), pools.end(), [](const auto& pool) {
+            return pool.pool.scheduler.cache_tiers.has_value();
+        });
+        return at_tiers(experiment, own != pools.end() ? *own : pools.front(), what,
+                        fmt::format("bandwidth: {}", to_string(*one.tier_bandwidth)));
+    }
+    if (one.least_chips > 0)
+        return at_plan(experiment, "most_chips", what,
+                       fmt::format("most_chips: {}", one.least_chips));
+    return at_key(pool_named(alternative, one.pool), "chips", what);
 }
 
 }  // namespace
@@ -263,10 +284,7 @@ ServingPlanReport plan_serving(const Node& experiment, Catalog& catalog,
     if (std::all_of(all.begin(), all.end(), [](const auto& one) { return !one.nothing.empty(); })) {
         for (std::size_t i = 0; i < all.size(); ++i) {
             const std::string what = all[i].name + ": " + all[i].nothing;
-            problems.push_back(
-                all[i].too_slow
-                    ? at_key(resolved.spec.workload, "slo", what, "a longer one, or faster chips")
-                    : at_key(pool_named(resolved.alternatives[i], all[i].pool), "chips", what));
+            problems.push_back(why_nothing(resolved, i, all[i], what));
         }
         throw InputError(std::move(problems));
     }

@@ -76,6 +76,10 @@ struct ServingPlanAlternative {
     std::string nothing;    // why there is no fleet, with what would help
     std::string pool;       // that it is about, the first if ""
     bool too_slow = false;  // no batch keeps the objective
+    // `most_chips` is too few: what the least fleet that may do has, or the next one to try.
+    int least_chips = 0;
+    // More replicas do not help, a tier that they share is full: what bandwidth of it would do.
+    std::optional<BytesPerSecond> tier_bandwidth;
     std::vector<std::string> warnings;
 };
 

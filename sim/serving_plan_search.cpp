@@ -1,9 +1,11 @@
 #include "sim/serving_plan_search.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "sim/cache_tiers.hpp"
@@ -25,15 +27,44 @@ using Counts = std::vector<int>;
 constexpr double kMostHeadroom = 16;    // times the planned rate that is looked for
 constexpr double kHeadroomStep = 1.25;  // between looks, then halved kHalvings times
 constexpr int kHalvings = 4;
+// Replicas that are 1.4 times as many and leave more than this share of what is missed have not
+// helped.
+constexpr double kNoGain = 0.75;
+constexpr double kEndlessBandwidth = 1e18;  // bytes a second, the most that a tier may have
 
 // One kind of replica of each pool.
 using Combination = std::vector<const ReplicaCandidate*>;
 
 struct Trial {
     double good = 0;
+    double missed = 0;                // share of the requests that broke a promise that counts
+    std::optional<std::size_t> full;  // the tier that replicas share whose bandwidth is
     bool kept = false, late_first = false, late_tokens = false, stopped = false;
     std::string why;  // where it is not kept: what ran out
 };
+
+// Replicas to try next.
+int grown(int replicas) {
+    return std::max(replicas + 1, static_cast<int>(std::ceil(replicas * 1.4)));
+}
+
+int counted(long chips) {
+    return static_cast<int>(std::min<long>(chips, std::numeric_limits<int>::max()));
+}
+
+// The same pools with another bandwidth of a tier that they share.
+ResolvedAlternative with_bandwidth(const ResolvedExperiment& experiment,
+                                   ResolvedAlternative alternative, const std::string& tier,
+                                   BytesPerSecond bandwidth) {
+    for (ResolvedAlternative& pool : alternative.pools) {
+        std::vector<CacheTierSetting> tiers =
+            knobs_of(experiment.spec.workload.serving->scheduler, pool.pool.scheduler).cache_tiers;
+        for (CacheTierSetting& one : tiers)
+            if (one.shared && one.name == tier) one.bandwidth = bandwidth;
+        pool.pool.scheduler.cache_tiers = std::move(tiers);
+    }
+    return alternative;
+}
 
 class AlternativeSearch {
   public:
@@ -50,18 +81,25 @@ class AlternativeSearch {
   private:
     bool look_for_candidates();
     std::vector<Combination> combinations() const;
+    long least_chips(const std::vector<Combination>& all) const;
     void search(const Combination& combination);
     std::optional<Counts> smallest(const Combination& combination);
     bool grow(const Combination& combination, Counts& counts, Counts& failed);
     void shrink(const Combination& combination, Counts& counts, const Counts& failed);
     bool allowed(const Combination& combination, const Counts& counts);
     double usd(const Combination& combination, const Counts& counts) const;
-    int chips(const Combination& combination, const Counts& counts) const;
+    long chips(const Combination& combination, const Counts& counts) const;
     double watts(const Combination& combination, const Counts& counts) const;
     Counts with_spares(Counts counts) const;
     ResolvedAlternative fleet(const Combination& combination, const Counts& counts) const;
     std::string no_tiers_for(const Combination& combination, const Counts& counts) const;
     Trial run(const Combination& combination, const Counts& counts, double scale);
+    Trial run(const Combination& combination, const ResolvedAlternative& fleet_of, double scale);
+    bool tier_holds_back(const Combination& combination, const Counts& counts, const Trial& before,
+                         const Trial& now);
+    BytesPerSecond bandwidth_that_does(const Combination& combination,
+                                       const ResolvedAlternative& fleet_of, const std::string& tier,
+                                       BytesPerSecond too_little);
     NextBottleneck next_bottleneck(const Combination& combination, const Counts& counts);
     ServingAnswer answer(const Combination& combination, const Counts& counts);
     Node winner_document(const Combination& combination, const Counts& counts) const;
@@ -86,9 +124,10 @@ class AlternativeSearch {
     double best_usd_ = 0, best_good_ = 0;
     bool over_power_ = false, over_chips_ = false;
     double least_watts_ = 0;
-    int least_chips_ = 0;
+    long least_chips_ = 0;
     std::string last_why_;
     std::string no_tiers_;  // of a fleet that would have been tried
+    std::string tier_why_;  // a tier that all share held back whatever was tried
 };
 
 // Whether so many of `arrived` requests are enough: good ones, or by a percentile those that were
@@ -105,9 +144,10 @@ double AlternativeSearch::usd(const Combination& combination, const Counts& coun
     return sum;
 }
 
-int AlternativeSearch::chips(const Combination& combination, const Counts& counts) const {
-    int sum = 0;
-    for (std::size_t i = 0; i < counts.size(); ++i) sum += combination[i]->packages() * counts[i];
+long AlternativeSearch::chips(const Combination& combination, const Counts& counts) const {
+    long sum = 0;
+    for (std::size_t i = 0; i < counts.size(); ++i)
+        sum += static_cast<long>(combination[i]->packages()) * counts[i];
     return sum;
 }
 
@@ -187,6 +227,18 @@ std::vector<Combination> AlternativeSearch::combinations() const {
     return all;
 }
 
+// Of the smallest fleet that any bound allows.
+long AlternativeSearch::least_chips(const std::vector<Combination>& all) const {
+    long least = 0;
+    for (const Combination& combination : all) {
+        Counts counts;
+        for (const ReplicaCandidate* pool : combination) counts.push_back(pool->bound.replicas);
+        const long own = chips(combination, with_spares(std::move(counts)));
+        if (least == 0 || own < least) least = own;
+    }
+    return least;
+}
+
 // That many replicas of each.
 ResolvedAlternative AlternativeSearch::fleet(const Combination& combination,
                                              const Counts& counts) const {
@@ -219,18 +271,24 @@ std::string AlternativeSearch::no_tiers_for(const Combination& combination,
     std::vector<std::string> notes;
     (void)shared_tiers(ground_.experiment, all, problems);
     for (std::size_t i = 0; i < counts.size(); ++i)
-        check_own_tiers(ground_.experiment, all.pools[i], problems, notes);
+        check_own_tiers(ground_.experiment, all.pools[i],
+                        experts_on_hosts(all.pools[i], *combination[i]->ground->table), problems,
+                        notes);
     if (problems.empty()) return "";
     return problems.front().what + " (" + problems.front().hint + ")";
 }
 
 Trial AlternativeSearch::run(const Combination& combination, const Counts& counts, double scale) {
+    return run(combination, fleet(combination, counts), scale);
+}
+
+Trial AlternativeSearch::run(const Combination& combination, const ResolvedAlternative& fleet_of,
+                             double scale) {
     std::vector<std::shared_ptr<StepTable>> tables;
     for (const ReplicaCandidate* pool : combination)
         tables.emplace_back(pool->ground, pool->ground->table.get());
     RunOptions options;
     options.fidelity = options_.fidelity;
-    const ResolvedAlternative fleet_of = fleet(combination, counts);
     ServingFleet fleet(ground_.experiment, fleet_of, options, std::move(tables));
     const ServingOutcome out =
         fleet.run(scaled(*ground_.experiment.traffic, planned() * scale), 1, options_.stop);
@@ -241,18 +299,91 @@ Trial AlternativeSearch::run(const Combination& combination, const Counts& count
     Trial trial;
     trial.stopped = out.stopped;
     trial.good = ratio(out.good, static_cast<double>(out.arrived));
-    trial.kept =
-        !out.stopped &&
-        keeps(out.good, static_cast<double>(out.late_first), static_cast<double>(out.late_tokens),
-              static_cast<double>(out.timed_out + out.rejected), static_cast<double>(out.arrived));
+    const double lost = static_cast<double>(out.timed_out + out.rejected);
+    trial.missed =
+        form_.percentile
+            ? ratio(static_cast<double>(std::max(out.late_first, out.late_tokens)) + lost,
+                    static_cast<double>(out.arrived))
+            : 1 - trial.good;
+    trial.kept = !out.stopped && keeps(out.good, static_cast<double>(out.late_first),
+                                       static_cast<double>(out.late_tokens), lost,
+                                       static_cast<double>(out.arrived));
     // What is rarer than a tenth of the other is its consequence.
     const double first = static_cast<double>(out.late_first + out.timed_out + out.rejected),
                  tokens = static_cast<double>(out.late_tokens);
     trial.late_first = first > 0 && first >= 0.1 * tokens;
     trial.late_tokens = tokens > 0 && tokens >= 0.1 * first;
-    if (!trial.kept && !trial.stopped)
+    if (!trial.kept && !trial.stopped) {
         trial.why = what_gave_way(fleet, out, form_.percentile.value_or(PlanPercentile::p99));
+        trial.full = full_tier(out);
+    }
     return trial;
+}
+
+// Whether more replicas are of no use: the tier they share was full for the number before and is
+// now, hardly anything was gained, and with a tier without end these replicas keep the objective.
+bool AlternativeSearch::tier_holds_back(const Combination& combination, const Counts& counts,
+                                        const Trial& before, const Trial& now) {
+    if (!now.full || before.full != now.full) return false;
+    if (!tier_why_.empty()) return true;
+    if (now.missed <= kNoGain * before.missed) return false;
+    Problems none;
+    const CacheTierSetting tier =
+        shared_tiers(ground_.experiment, fleet(combination, counts), none)[*now.full];
+    const auto endless = [&](const Counts& replicas) {
+        return run(combination,
+                   with_bandwidth(ground_.experiment, fleet(combination, replicas), tier.name,
+                                  BytesPerSecond(kEndlessBandwidth)),
+                   form_.burst)
+            .kept;
+    };
+    if (!endless(counts)) return false;
+    // With engines to spare, so that the bandwidth is not asked to make up for them.
+    Counts relieved = counts;
+    for (int& one : relieved) one = grown(one);
+    if (!allowed(combination, relieved) || !endless(relieved)) relieved = counts;
+    const BytesPerSecond enough =
+        bandwidth_that_does(combination, fleet(combination, relieved), tier.name, tier.bandwidth);
+    const auto text = [](const Counts& replicas) {
+        return fmt::format("{} replicas", fmt::join(replicas, " and "));
+    };
+    tier_why_ = fmt::format(
+        "bandwidth of the shared tier {} holds every fleet back: at {} {:.3g} % of the requests "
+        "are late with {}, {:.3g} % were with fewer; at {} {} keep the objective",
+        tier.name, to_string(tier.bandwidth), now.missed * 100, text(counts), before.missed * 100,
+        to_string(enough), text(relieved));
+    result_.tier_bandwidth = enough;
+    return true;
+}
+
+// The least bandwidth of a tier that keeps the objective with this fleet, to two digits, rounded
+// up; an endless one does.
+BytesPerSecond AlternativeSearch::bandwidth_that_does(const Combination& combination,
+                                                      const ResolvedAlternative& fleet_of,
+                                                      const std::string& tier,
+                                                      BytesPerSecond too_little) {
+    const auto kept = [&](double bandwidth) {
+        const Trial trial =
+            run(combination,
+                with_bandwidth(ground_.experiment, fleet_of, tier, BytesPerSecond(bandwidth)),
+                form_.burst);
+        return trial.kept || trial.stopped;
+    };
+    const auto rounded = [](double value) {
+        const double digit = std::pow(10, std::floor(std::log10(value)) - 1);
+        return std::ceil(value / digit - 1e-9) * digit;
+    };
+    double low = too_little.value(), high = rounded(2 * low);
+    while (high < kEndlessBandwidth && !kept(high)) {
+        low = high;
+        high = rounded(2 * high);
+    }
+    for (int i = 0; i < kHalvings; ++i) {
+        const double middle = rounded(std::sqrt(low * high));
+        if (middle >= high) break;
+        (kept(middle) ? high : low) = middle;
+    }
+    return BytesPerSecond(high);
 }
 
 // From the likely number up until the objective is kept. `failed` are numbers that did not do.
@@ -268,6 +399,7 @@ bool AlternativeSearch::grow(const Combination& combination, Counts& counts, Cou
         }
         if (!moved) return false;
     }
+    Trial before;
     while (true) {
         const Trial trial = run(combination, counts, form_.burst);
         if (trial.stopped) return false;
@@ -276,6 +408,8 @@ bool AlternativeSearch::grow(const Combination& combination, Counts& counts, Cou
             return true;
         }
         last_why_ = trial.why;
+        if (tier_holds_back(combination, counts, before, trial)) return false;
+        before = trial;
         Counts more = counts;
         const bool one_pool = counts.size() == 1;
         for (std::size_t i = 0; i < counts.size(); ++i) {
@@ -285,7 +419,7 @@ bool AlternativeSearch::grow(const Combination& combination, Counts& counts, Cou
                                   (trial.late_tokens && role != PoolRole::prefill);
             if (!at_fault) continue;
             failed[i] = std::max(failed[i], counts[i]);
-            more[i] = std::max(counts[i] + 1, static_cast<int>(std::ceil(counts[i] * 1.4)));
+            more[i] = grown(counts[i]);
         }
         // As far as it may go, step by step.
         while (!allowed(combination, more)) {
@@ -438,7 +572,7 @@ ServingAnswer AlternativeSearch::answer(const Combination& combination, const Co
         answer.pools.push_back({beside->pool.name, beside->pool.role, beside->packages, counts[i],
                                 form_.spare_replicas, beside->pool.mapping, 0, 0, bound});
     }
-    answer.chips = chips(combination, all);
+    answer.chips = counted(chips(combination, all));
     answer.watts = watts(combination, all);
     if (combination.front()->priced) {
         usd_per_hour += shared_usd_;
@@ -589,11 +723,17 @@ void AlternativeSearch::explain() {
                 : fmt::format("none of {} replicas can be: {}", pool.looked_at, pool.first_refusal);
         return;
     }
+    if (!tier_why_.empty()) {
+        result_.nothing = tier_why_;
+        return;
+    }
+    result_.tier_bandwidth.reset();
     if (over_power_) {
         result_.nothing = fmt::format(
             "site_power of {} is too little: the next fleet to try draws {} with its cooling",
             to_string(*ground_.experiment.spec.site_power), to_string(Watts(least_watts_)));
     } else if (over_chips_) {
+        result_.least_chips = counted(least_chips_);
         result_.nothing = fmt::format("most_chips of {} is too few: the next fleet to try has {}",
                                       form_.most_chips, least_chips_);
     } else if (!no_tiers_.empty()) {
@@ -619,6 +759,15 @@ ServingPlanAlternative AlternativeSearch::take() {
     // Tokens of a step that nobody listed are looked at last, of the replicas that were best; of
     // all where none did.
     const std::vector<Combination> all = combinations();
+    if (const long least = least_chips(all); least > form_.most_chips) {
+        result_.counts.beyond += static_cast<long>(all.size());
+        result_.least_chips = counted(least);
+        result_.nothing = fmt::format(
+            "most_chips of {} is too few: the traffic cannot be carried by fewer than {} chips in "
+            "closed form{}",
+            form_.most_chips, least, form_.spare_replicas > 0 ? ", spare replicas among them" : "");
+        return std::move(result_);
+    }
     const auto refines = [](const Combination& one) {
         return std::any_of(one.begin(), one.end(),
                            [](const auto* pool) { return pool->setting.refines; });

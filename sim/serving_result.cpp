@@ -8,6 +8,8 @@
 #include <stdexcept>
 #include <type_traits>
 
+#include "sim/json_numbers.hpp"
+
 namespace podsim {
 
 namespace {
@@ -69,6 +71,8 @@ void fields(Visitor& visit, ServedPool& pool) {
     visit.later("tier_tokens", pool.tier_tokens,
                 "of those found, in tiers below the chips' memory");
     visit.later("shared_tokens", pool.shared_tokens, "of these, in tiers that replicas share");
+    visit.later("early_tokens", pool.early_tokens,
+                "of those found, that a step took before they had come up; 0");
     visit.later("idle_chips", pool.idle_chips, "of hosts used in part, that are paid for");
     visit("step_points", pool.step_points, "steps worked out for the table");
     visit("step_error_mean", pool.step_error_mean, "interpolated against worked out, mean");
@@ -154,6 +158,8 @@ void fields(Visitor& visit, ServedTraffic& served) {
                 "finished, their tokens slower than was promised");
     visit("retried", served.retried, "begun again after a failure, each time counted");
     visit("skipped_rows", served.skipped_rows, "of the trace, with something wrong");
+    visit.later("skipped_long", served.skipped_long,
+                "requests longer than max_model_len, left out of the traffic");
     visit("input_tokens", served.input_tokens, "of finished requests");
     visit("cached_tokens", served.cached_tokens, "of these, found in the cache");
     visit("output_tokens", served.output_tokens, "of finished requests");
@@ -217,9 +223,9 @@ struct Reader {
             if (!from.is_boolean()) throw std::runtime_error(path + ": expected true or false");
             value = from.get<bool>();
         } else if constexpr (std::is_arithmetic_v<T>) {
-            if (!from.is_number_integer())
-                throw std::runtime_error(path + ": expected a whole number");
-            value = from.get<T>();
+            const auto whole = whole_number(from);
+            if (!whole) throw std::runtime_error(path + ": expected a whole number");
+            value = static_cast<T>(*whole);
         } else if constexpr (std::is_same_v<T, std::string>) {
             if (!from.is_string()) throw std::runtime_error(path + ": expected text");
             value = from.get<std::string>();

@@ -39,8 +39,9 @@ struct ServedPool {
     std::vector<double> replicas_over_time;  // paid for, means over equal parts of the span
     long preemptions = 0, peak_blocks = 0, peak_sequences = 0;
     double hit_tokens = 0, looked_up_tokens = 0, tier_tokens = 0, shared_tokens = 0;
-    double idle_chips = 0;  // of hosts used in part, that are paid for
-    long step_points = 0;   // of its step table, worked out
+    double early_tokens = 0;  // of prefixes that a step took before they had come up
+    double idle_chips = 0;    // of hosts used in part, that are paid for
+    long step_points = 0;     // of its step table, worked out
     double step_error_mean = 0, step_error_worst = 0;
     long step_error_samples = 0;
 };
@@ -82,6 +83,7 @@ struct ServedTraffic {
     long late_first = 0, late_tokens = 0;  // finished, but without the one or the other promise
     long retried = 0;                      // begun again after a failure of their replica
     long skipped_rows = 0;
+    long skipped_long = 0;  // requests longer than max_model_len
     double input_tokens = 0, cached_tokens = 0, output_tokens = 0, recomputed_tokens = 0;
     double number_integral = 0, sojourn_sum = 0;  // of Little's law, request-seconds
     double transferred_tokens = 0, transferred_bytes = 0;

@@ -92,6 +92,7 @@ ServedPool served_pool(ServingFleet& fleet, std::size_t i, const PoolOutcome& ou
     pool.looked_up_tokens = out.looked_up_tokens;
     pool.tier_tokens = out.tier_tokens;
     pool.shared_tokens = out.shared_tokens;
+    pool.early_tokens = out.early_tokens;
     pool.idle_chips = idle_chips(replica);
     if (fleet.is_beside(i)) return pool;  // of one table with the attention pool's
     pool.step_points = fleet.table(i).points();
@@ -134,6 +135,7 @@ ServedTraffic served_of(ServingFleet& fleet, const ServingOutcome& out, std::uin
     served.late_tokens = out.late_tokens;
     served.retried = out.retried;
     served.skipped_rows = fleet.stream().counts->skipped;
+    served.skipped_long = fleet.stream().counts->too_long;
     served.input_tokens = out.input_tokens;
     served.cached_tokens = out.cached_tokens;
     served.output_tokens = out.output_tokens;
@@ -220,6 +222,11 @@ void add_warnings(AlternativeResult& result, const ServingOutcome& out, ServingF
     if (skipped > 0)
         result.warnings.push_back(
             fmt::format("{} rows of the traffic with something wrong were skipped", skipped));
+    if (const RequestCounts& counts = *fleet.stream().counts; counts.too_long > 0)
+        result.warnings.push_back(
+            fmt::format("{} requests longer than max_model_len were left out of the traffic, the "
+                        "first: {}",
+                        counts.too_long, counts.first_too_long));
     for (const std::string& reason : out.reasons)
         result.warnings.push_back("rejected requests: " + reason + of_file(traffic));
     warn_of_cut_prefixes(traffic, result);
@@ -230,6 +237,8 @@ void add_warnings(AlternativeResult& result, const ServingOutcome& out, ServingF
 void load_traffic(ResolvedExperiment& experiment, const Catalog& catalog) {
     experiment.traffic = experiment.spec.workload.serving->traffic;
     find_traffic_files(*experiment.traffic, {catalog.data_folder()});
+    if (!experiment.model) return;
+    for (StreamSpec& stream : experiment.traffic->streams) stream.longest = longest_of(experiment);
 }
 
 ResolvedExperiment replica_experiment(const ResolvedExperiment& experiment, const PoolSpec& pool) {
@@ -274,14 +283,22 @@ AlternativeResult run_serving(const ResolvedExperiment& experiment,
     const TrafficSpec& traffic = *experiment.traffic;
     const ServingOutcome out = fleet.run(traffic, options.seed, options.stop);
     AlternativeResult result;
-    if (out.arrived == 0)
-        throw InputError({at_key(experiment.spec.workload, "traffic",
-                                 fleet.stream().counts->skipped > 0
-                                     ? fmt::format("no request comes: {} rows were skipped",
-                                                   fleet.stream().counts->skipped)
-                                     : "no request comes",
-                                 "a rate above 0, a longer duration, or another part of the "
-                                 "trace")});
+    if (out.arrived == 0) {
+        const RequestCounts& read = *fleet.stream().counts;
+        throw InputError(
+            {read.too_long > 0
+                 ? at_key(
+                       experiment.spec.workload, "traffic",
+                       fmt::format("no request comes: {} longer than max_model_len were skipped, "
+                                   "the first: {}",
+                                   read.too_long, read.first_too_long),
+                       "shorter prompts, or a larger max_model_len")
+                 : at_key(experiment.spec.workload, "traffic",
+                          read.skipped > 0
+                              ? fmt::format("no request comes: {} rows were skipped", read.skipped)
+                              : "no request comes",
+                          "a rate above 0, a longer duration, or another part of the trace")});
+    }
     if (out.finished == 0 && !out.stopped)
         throw InputError({at_key(
             experiment.spec.workload, "traffic",

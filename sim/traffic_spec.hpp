@@ -151,6 +151,10 @@ void describe(Form& form, StreamSpec& spec) {
     optional_of_variant(form, !drawn, "from", spec.from, "trace: where the slice begins",
                         non_negative());
     optional_of_variant(form, !drawn, "until", spec.until, "trace: where it ends", positive());
+    form.optional("long_prompts", spec.long_prompts,
+                  "requests longer than max_model_len, prompt and answer together: reject answers "
+                  "them with an error as engines do, refuse ends the run, skip leaves them out and "
+                  "counts them (reject)");
     form.optional("lengths", spec.lengths,
                   "a file whose requests' lengths, in and out together, are drawn; of ServeGen's "
                   "clients their probabilities of lengths");

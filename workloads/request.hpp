@@ -44,6 +44,8 @@ struct RequestCounts {
     long requests = 0;                 // read or drawn, before any slice
     long skipped = 0;                  // rows with something wrong
     long failed = 0;                   // rows that the trace itself marks as failed
+    long too_long = 0;                 // left out: longer than engines take
+    std::string first_too_long;        // where the first of them stands, and how long it is
     std::vector<Diagnostic> problems;  // of skipped rows, the first kMostProblems
     static constexpr std::size_t kMostProblems = 20;
 };

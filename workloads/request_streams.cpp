@@ -116,10 +116,13 @@ class Merge {
         counts_->requests += now.requests - before.requests;
         counts_->skipped += now.skipped - before.skipped;
         counts_->failed += now.failed - before.failed;
+        counts_->too_long += now.too_long - before.too_long;
+        if (counts_->first_too_long.empty()) counts_->first_too_long = now.first_too_long;
         for (std::size_t i = before.problems; i < now.problems.size(); ++i)
             if (counts_->problems.size() < RequestCounts::kMostProblems)
                 counts_->problems.push_back(now.problems[i]);
-        before = {now.rows, now.requests, now.skipped, now.failed, now.problems.size()};
+        before = {now.rows,   now.requests, now.skipped,
+                  now.failed, now.too_long, now.problems.size()};
     }
     void rename(Request& request, std::size_t which) const {
         request.service_class += first_class_[which];
@@ -132,7 +135,7 @@ class Merge {
     }
 
     struct Counted {
-        long rows = 0, requests = 0, skipped = 0, failed = 0;
+        long rows = 0, requests = 0, skipped = 0, failed = 0, too_long = 0;
         std::size_t problems = 0;
     };
 

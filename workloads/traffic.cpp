@@ -7,6 +7,7 @@
 #include "workloads/request_streams.hpp"
 #include "workloads/requests/block_names.hpp"
 #include "workloads/requests/generators.hpp"
+#include "workloads/requests/long_prompts.hpp"
 
 namespace podsim {
 
@@ -72,7 +73,7 @@ RequestStream make_stream(const StreamSpec& spec, std::uint64_t seed) {
         scaled.arrivals->rate *= spec.rate_scale;
         RequestStream stream = synthetic_stream(scaled, seed);
         stream.classes = {spec.service_class};
-        return stream;
+        return without_long_prompts(std::move(stream), spec);
     }
     RequestStream stream = read_stream(spec, seed);
     stream.classes = {spec.service_class};
@@ -88,7 +89,7 @@ RequestStream make_stream(const StreamSpec& spec, std::uint64_t seed) {
                              "leave prefix out");
         stream = with_prefix(std::move(stream), spec, seed);
     }
-    return stream;
+    return without_long_prompts(std::move(stream), spec);
 }
 
 RequestStream make_stream(const TrafficSpec& spec, std::uint64_t seed) {

@@ -21,6 +21,11 @@ const std::vector<std::pair<const char*, ArrivalLaw>>& names_of(const ArrivalLaw
 enum class LengthLaw { constant, uniform, exponential, lognormal, empirical };
 const std::vector<std::pair<const char*, LengthLaw>>& names_of(const LengthLaw*);
 
+// What becomes of a request longer than engines take, prompt and answer together: it is answered
+// with an error; ends the run; or is left out and counted.
+enum class LongPrompts { reject, refuse, skip };
+const std::vector<std::pair<const char*, LongPrompts>>& names_of(const LongPrompts*);
+
 enum class WaitLaw { constant, exponential, gamma, lognormal };
 const std::vector<std::pair<const char*, WaitLaw>>& names_of(const WaitLaw*);
 
@@ -96,6 +101,8 @@ struct StreamSpec {
     std::optional<LengthSpec> input, output;
     std::optional<SessionSpec> sessions;
     // Of both.
+    LongPrompts long_prompts = LongPrompts::reject;
+    long longest = 0;  // tokens that engines take, 0: any; a run says so, not the traffic
     std::optional<PrefixSpec> prefix;
     long block_tokens = 16;           // of names that are made
     double rate_scale = 1;            // gaps between arrivals are divided by it

@@ -113,6 +113,18 @@ std::optional<PrefixPin> PrefixStore::pin(const Request& request, long count, st
     return pin;
 }
 
+long PrefixStore::under_way(const Request& request, long count, Seconds then) const {
+    constexpr double kRounding = 1e-9;  // seconds, of a clock in picoseconds
+    const double by = then.value() + kRounding;
+    if (count == 0 || arrivals_.empty() || arrivals_.rbegin()->first <= by) return 0;
+    long late = 0;
+    for (const std::uint64_t name : leading(request.prefix_blocks, count)) {
+        const auto found = coming_.find(name);
+        if (found != coming_.end() && found->second > by) ++late;
+    }
+    return late;
+}
+
 void PrefixStore::unpin(const Request& request, long count, Seconds now) {
     if (count > 0) cache_->release(leading(request.prefix_blocks, count), 0, now);
 }

@@ -57,6 +57,8 @@ class PrefixStore {
                                  Seconds now);
     // These come up and are there then; whoever asks for them before waits for it.
     void expect(const std::vector<std::uint64_t>& names, Seconds there);
+    // Of the leading `count` blocks those that come up only after `then`, by what was expected.
+    long under_way(const Request& request, long count, Seconds then) const;
     void unpin(const Request& request, long count, Seconds now);
     // Running sequences use so many pages: what nobody holds gives way to them.
     void make_room(long used, Seconds now);

@@ -142,6 +142,7 @@ class Replica {
     void let_go_of_prefix(Live& one);
     bool free_held_by_waiting();
     void count_tiers(const Live& one);
+    void count_early(const std::vector<Chunk>& chunks, double wait);
     void take(long blocks);
     void give(long blocks);
     long growth(std::int64_t gained) const;

@@ -131,6 +131,18 @@ void Replica::count_tiers(const Live& one) {
     sums_.shared_tokens += static_cast<double>(shared) * block;
 }
 
+// For the audit: what a step, which computes after `wait` seconds, takes of prefixes that have not
+// come up by then, told from when each was to be there and not from who was put aside for it.
+void Replica::count_early(const std::vector<Chunk>& chunks, double wait) {
+    const long block = store_.block_tokens();
+    for (const Chunk& chunk : chunks) {
+        const Live& one = live(chunk.slot);
+        if (one.reused == 0 || one.computed - chunk.tokens != one.reused * block) continue;
+        const long late = store_.under_way(one.request, one.reused, now() + Seconds(wait));
+        sums_.early_tokens += static_cast<double>(late * block);
+    }
+}
+
 // Who reads in the next step, and how much of its prompt: those that have begun, then those that
 // wait, in their order, as far as tokens, sequences and blocks go. A prompt is read by one
 // data-parallel group, that with the most tokens left when it begins.
@@ -302,6 +314,7 @@ void Replica::plan_mixed(std::vector<Chunk> chunks, bool with_decodes) {
     step_.steps = 1;
     step_.load = load;
     step_.extra = wait_for_caches();
+    count_early(chunks, step_.extra);
     step_.first = time_of(load).value();
     step_.slope = 0;
     step_.chunks = std::move(chunks);

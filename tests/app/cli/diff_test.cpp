@@ -70,6 +70,28 @@ TEST_F(Diff, PartsOfEveryPairSumToItsDifference) {
     EXPECT_TRUE(json["pairs"][1]["inputs"].empty());
 }
 
+// Ours writes 2e+15, Python 2000000000000000.0; a whole number with a point is whole.
+TEST_F(Diff, NumbersAreWhatTheirValueIsHoweverALibraryWritesThem) {
+    Json json = Json::parse(folder_.read("a/result.json"));
+    json["alternatives"][0]["totals"]["flops"] = 2e15;
+    const std::string ours = json.dump();
+    std::string theirs = ours;
+    const auto rewrite = [&](const std::string& before, const std::string& after) {
+        const std::size_t at = theirs.find(before);
+        ASSERT_NE(at, std::string::npos) << before;
+        theirs.replace(at, before.size(), after);
+    };
+    rewrite("\"flops\":2e+15", "\"flops\":2000000000000000.0");
+    rewrite("\"packages\":160,", "\"packages\":160.0,");
+    folder_.write("ours.json", ours);
+    folder_.write("theirs.json", theirs);
+    const Outcome outcome = diff({"ours.json", "theirs.json", "--json"});
+    ASSERT_EQ(outcome.code, 0) << outcome.err;
+    const Json pair = Json::parse(outcome.out)["pairs"][0];
+    EXPECT_EQ(pair["difference_picoseconds"], 0);
+    EXPECT_TRUE(pair["inputs"].empty());
+}
+
 TEST_F(Diff, TheTableFitsATerminal) {
     const Outcome outcome = diff({"a", "--top", "3"});
     ASSERT_EQ(outcome.code, 0) << outcome.err;

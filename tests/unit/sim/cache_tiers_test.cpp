@@ -9,11 +9,13 @@
 #include "sim/host_charge.hpp"
 #include "sim/result_read.hpp"
 #include "sim/serving_fleet.hpp"
+#include "tests/support/readers.hpp"
 #include "tests/unit/sim/hosted_cases.hpp"
 
 namespace podsim {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -154,6 +156,67 @@ TEST(OwnTiers, HostsHaveSoMuchRoomAndRate) {
     EXPECT_EQ(problems_with("{name: far, place: pool, capacity: 100 TB, bandwidth: 100 GB/s}"), "");
     EXPECT_THAT(problems_with("{name: far, place: pool, capacity: 1 TB, bandwidth: 900 GB/s}"),
                 HasSubstr("bandwidth: 800 GB/s"));
+}
+
+// What all replicas on one host hold is added up: twelve chips are three replicas of four, two of
+// them on the first host, and 2 x 1.2 TB are more than its 2 TB.
+TEST(OwnTiers, AllReplicasOnAHostShareItsMemory) {
+    const auto three = [](const std::string& capacity) {
+        Node experiment =
+            with(two_hosts("{name: host, capacity: " + capacity + ", bandwidth: 10 GB/s}"),
+                 "workload.model", "llama-3.1-8b");
+        experiment = with(std::move(experiment), "alternatives.A.chips", "12");
+        experiment = with(std::move(experiment), "alternatives.A.replicas", "3");
+        return with(std::move(experiment), "alternatives.A.mapping", "{tensor_parallel: 8}");
+    };
+    const auto said = [](const Node& experiment) {
+        Catalog catalog = hosted();
+        return refusal_of([&] { check_experiment(experiment, catalog); });
+    };
+    EXPECT_THAT(said(three("1.2 TB")),
+                AllOf(HasSubstr("host: 1.2 TB for each of 3 replicas, 2 of them on a host of "
+                                "test-system: 2.4 TB of cache tiers, and its host memory is 2 TB"),
+                      HasSubstr("1 TB a replica at most, or place: pool")));
+    const AlternativeResult result = run_with(three("1 TB"));
+    EXPECT_THAT(broken_laws(result), IsEmpty());
+    ASSERT_EQ(result.host_memory.size(), 1U);
+    EXPECT_EQ(result.host_memory[0].ranks, 2);
+    EXPECT_DOUBLE_EQ(result.host_memory[0].total, 2e12);
+    EXPECT_DOUBLE_EQ(result.host_memory[0].capacity, 2e12);
+}
+
+// 58 x 256 experts of 44,085,248 B lie on the two hosts of a replica, 327.3 GB on each beside half
+// of its tier: 2 TB - 327.3 GB leave 3.345 TB for a replica's.
+TEST(OwnTiers, ExpertsThatLieWithTheHostTakeTheirPart) {
+    const auto beside = [](const std::string& capacity, const std::string& to) {
+        Node experiment =
+            with(two_hosts("{name: host, capacity: " + capacity + ", bandwidth: 100 GB/s}"),
+                 "alternatives.A.experts", "{offload: {to: " + to + ", resident: 50 %}}");
+        return without(std::move(experiment), "workload", "slo");
+    };
+    const auto said = [](const Node& experiment) {
+        Catalog catalog = hosted();
+        return refusal_of([&] { check_experiment(experiment, catalog); });
+    };
+    EXPECT_THAT(said(beside("4 TB", "host")),
+                AllOf(HasSubstr("scheduler.cache_tiers: host: 4 TB for each of 2 replicas, 0.5 of "
+                                "them on a host of test-system: 327.3 GB of routed experts, 2 TB "
+                                "of cache tiers, and its host memory is 2 TB"),
+                      HasSubstr("3.345 TB a replica at most")));
+    Catalog roomy = hosted();
+    EXPECT_NO_THROW(check_experiment(beside("4 TB", "ssd"), roomy));
+    const AlternativeResult result = run_with(beside("3.3 TB", "host"));
+    EXPECT_THAT(broken_laws(result), IsEmpty());
+    ASSERT_EQ(result.host_memory.size(), 1U);
+    EXPECT_DOUBLE_EQ(result.host_memory[0].total, 1.65e12 + 29.0 * 256 * 44085248);
+    // A host that holds more than it has is seen from the result.
+    AlternativeResult bent = result;
+    bent.host_memory[0].total += 1e12;
+    bent.host_memory[0].parts[0].bytes += 1e12;
+    Catalog catalog = hosted();
+    const Result whole = run_experiment(beside("3.3 TB", "host"), catalog, quick());
+    bent.audit = audit(bent, whole.kind, whole.configuration);
+    EXPECT_THAT(broken_laws(bent), Contains(HasSubstr("memory fits")));
 }
 
 // Twelve of the sixteen chips of two hosts: the others are kept from everybody, which is said.

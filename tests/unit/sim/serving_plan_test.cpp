@@ -193,8 +193,10 @@ TEST(ServingPlan, WhatCannotBeIsSaidWithTheBestThatCan) {
                           "requests: served alone they reach"));
     EXPECT_THAT(said(with(plan_of_fleet(), "site_power", "20 kW")),
                 HasSubstr("site_power of 20 kW is too little: the next fleet to try draws"));
+    // The bound itself is above it.
     EXPECT_THAT(said(with(plan_of_fleet(), "plan.most_chips", "8")),
-                HasSubstr("most_chips of 8 is too few: the next fleet to try has"));
+                HasSubstr("plan.most_chips: A: most_chips of 8 is too few: the traffic cannot be "
+                          "carried by fewer than 16 chips in closed form (most_chips: 16)"));
     EXPECT_THAT(said(with(plan_of_fleet(), "plan.tensor_parallel", "[3]")), HasSubstr("can be"));
     EXPECT_THAT(said(with(plan_of_fleet(), "workload.scheduler", "{gpu_memory_utilization: 0.2}")),
                 HasSubstr("no room for a KV cache"));
@@ -207,6 +209,60 @@ TEST(ServingPlan, WhatCannotBeIsSaidWithTheBestThatCan) {
     EXPECT_THAT(said(with(plan_of_fleet(), "plan.micro_batch", "[1]")),
                 HasSubstr("unknown key micro_batch"));
     EXPECT_EQ(problems_of(plan_of_fleet()), "");
+}
+
+// Sessions whose turns go to any replica, so that nearly all of a prompt comes up from what they
+// share: 2 GB/s are too little for any number of replicas, which a few runs show.
+TEST(ServingPlan, ATierThatIsFullEndsTheSearchAndIsNamed) {
+    const auto over = [](const std::string& bandwidth) {
+        Node experiment = plan_of_fleet();
+        for (const auto& [path, value] :
+             {std::pair<std::string, std::string>(
+                  "workload.traffic",
+                  "{arrivals: {law: poisson, rate: 40 req/s}, sessions: {turns: 5, think_time: "
+                  "{mean: 5 s}}, input: {mean: 1000 tokens}, output: {mean: 50 tokens}, requests: "
+                  "800}"),
+              {"workload.routing", "round_robin"},
+              {"workload.scheduler",
+               "{max_num_batched_tokens: 8192, cache_tiers: [{name: pool, shared: true, capacity: "
+               "10 TB, bandwidth: " +
+                   bandwidth + "}]}"},
+              {"plan", "{tensor_parallel: [1], good: 95 %}"}})
+            experiment = with(std::move(experiment), path, value);
+        return experiment;
+    };
+    Catalog catalog = test_catalog();
+    long runs = 0;
+    PlanOptions options;
+    options.progress = [&](const std::string&) { ++runs; };
+    std::vector<Diagnostic> told;
+    try {
+        (void)plan_serving(over("2 GB/s"), catalog, options);
+    } catch (const InputError& error) {
+        told = error.diagnostics();
+    }
+    ASSERT_EQ(told.size(), 1U);
+    EXPECT_EQ(told[0].path, "workload.scheduler.cache_tiers");
+    EXPECT_THAT(told[0].what, HasSubstr("A: bandwidth of the shared tier pool holds every fleet "
+                                        "back: at 2 GB/s "));
+    EXPECT_THAT(told[0].what, HasSubstr(" keep the objective"));
+    EXPECT_LT(runs, 30);
+    ASSERT_EQ(told[0].hint.rfind("bandwidth: ", 0), 0U);
+    // With that a fleet is found.
+    const ServingPlanReport report = planned(over(told[0].hint.substr(11)));
+    EXPECT_TRUE(report.alternatives[0].answer.has_value());
+}
+
+// Nothing is run where the bound itself is too many.
+TEST(ServingPlan, ABoundAboveTheMostChipsIsRefusedAtOnce) {
+    Catalog catalog = test_catalog();
+    long runs = 0;
+    PlanOptions options;
+    options.progress = [&](const std::string&) { ++runs; };
+    const std::string said = refusal_of(
+        [&] { plan_serving(with(plan_of_fleet(), "plan.most_chips", "8"), catalog, options); });
+    EXPECT_EQ(runs, 0);
+    EXPECT_THAT(said, HasSubstr("(most_chips: "));
 }
 
 TEST(ServingPlan, PricesOfTheModelStandBesideIt) {

@@ -9,9 +9,12 @@
 #include <string>
 
 #include "sim/audit.hpp"
+#include "sim/plan_run.hpp"
 #include "sim/result_read.hpp"
 #include "sim/serving_fleet.hpp"
+#include "sim/serving_plan.hpp"
 #include "sim/serving_spec.hpp"
+#include "tests/support/readers.hpp"
 #include "tests/unit/sim/experiment_cases.hpp"
 
 namespace podsim {
@@ -157,6 +160,20 @@ TEST(ServingRun, TheResultReadsBack) {
 
 // 32 chips in two replicas, each chip failing once in 200 s on the mean: every law holds all the
 // same, and nothing is left over.
+// Counts of requests and steps with a point, as other libraries write them.
+TEST(ServingRun, TheResultReadsBackHoweverNumbersAreWritten) {
+    Catalog catalog = test_catalog();
+    const nlohmann::ordered_json json =
+        to_json(run_experiment(pools_experiment(), catalog, quick()));
+    nlohmann::ordered_json other = json;
+    auto& served = other["alternatives"][0]["served"];
+    served["finished"] = served["finished"].get<double>();
+    served["pools"][0]["kv_blocks"] = served["pools"][0]["kv_blocks"].get<double>();
+    EXPECT_TRUE(to_json(read_result(other))["alternatives"] == json["alternatives"]);
+    served["finished"] = 199.5;
+    EXPECT_THROW((void)read_result(other), std::runtime_error);
+}
+
 TEST(ServingRun, FailuresBreakNoLaw) {
     Node experiment = with(with(serving_experiment(), "alternatives.A.chips", "32"),
                            "alternatives.A.replicas", "2");
@@ -333,6 +350,43 @@ TEST(ServingRun, WhatIsTooLongIsRejectedAndCounted) {
     EXPECT_THAT(broken_laws(result), ::testing::IsEmpty());
 }
 
+// The same traffic without those above 550 tokens: nobody is rejected, all others are served.
+TEST(ServingRun, WhatIsTooLongIsLeftOutOrEndsTheRunWhereThatIsChosen) {
+    const auto choosing = [](const char* choice) {
+        Node experiment = with(serving_experiment(), "workload.max_model_len", "550");
+        experiment = with(experiment, "workload.traffic.output",
+                          "{law: uniform, minimum: 10 tokens, maximum: 90 tokens}");
+        return with(experiment, "workload.traffic.long_prompts", choice);
+    };
+    const ServedTraffic rejected = *run_test(choosing("reject")).served;
+    const AlternativeResult result = run_test(choosing("skip"));
+    const ServedTraffic& skipped = *result.served;
+    EXPECT_GT(rejected.rejected, 20);
+    EXPECT_EQ(skipped.skipped_long, rejected.rejected);
+    EXPECT_EQ(skipped.arrived, rejected.finished);
+    EXPECT_EQ(skipped.finished, rejected.finished);
+    EXPECT_EQ(skipped.output_tokens, rejected.output_tokens);
+    EXPECT_THAT(result.warnings,
+                Contains(HasSubstr("requests longer than max_model_len were left out of the "
+                                   "traffic, the first: draw ")));
+    EXPECT_THAT(broken_laws(result), ::testing::IsEmpty());
+    const std::string said = refusal_of([&] { run_test(choosing("refuse")); });
+    EXPECT_THAT(said, HasSubstr("prompt of 500 and answer of "));
+    EXPECT_THAT(said, HasSubstr("max_model_len is 550"));
+    EXPECT_THAT(said, HasSubstr("refuse: " + std::to_string(rejected.rejected) +
+                                " of the requests are longer than max_model_len, 550 tokens"));
+    // A plan reads the same traffic.
+    Catalog catalog = test_catalog();
+    EXPECT_THAT(refusal_of([&] {
+                    plan_serving(with(choosing("refuse"), "plan", "{tensor_parallel: [1]}"),
+                                 catalog, {});
+                }),
+                HasSubstr("longer than max_model_len, 550 tokens"));
+    Node all = with(choosing("skip"), "workload.max_model_len", "100");
+    EXPECT_THAT(refusal_of([&] { run_test(all); }),
+                HasSubstr("no request comes: 200 longer than max_model_len were skipped"));
+}
+
 TEST(ServingCheck, WhatCannotBeIsToldAtItsKey) {
     EXPECT_EQ(problems_of(serving_experiment()), "");
     EXPECT_EQ(problems_of(pools_experiment()), "");
@@ -439,6 +493,8 @@ TEST(ServingAudit, TamperedResultsAreCaught) {
                 Contains(HasSubstr("replica-hours paid")));
     EXPECT_THAT(broken([](auto& r) { r.served->pools[0].busy_seconds *= 100; }),
                 Contains(HasSubstr("no resource above 100 %")));
+    EXPECT_THAT(broken([](auto& r) { r.served->pools[0].early_tokens = 16; }),
+                Contains(HasSubstr("no prefix is read before it has come up")));
     EXPECT_THAT(broken([](auto& r) { r.memory[0].parts[0].bytes += 1e9; }),
                 Contains(HasSubstr("memory fits")));
     EXPECT_THAT(broken([](auto& r) { r.breakdown[0].seconds += 1; }),

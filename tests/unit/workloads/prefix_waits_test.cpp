@@ -6,6 +6,7 @@
 
 #include "tests/unit/workloads/serving_cases.hpp"
 #include "workloads/serving.hpp"
+#include "workloads/serving/prefix_store.hpp"
 
 namespace podsim {
 namespace {
@@ -50,9 +51,25 @@ TEST(PrefixWaits, ASecondPromptJoinsWhatComesUp) {
     const ServingOutcome out = simulate_serving(serving, stream);
     EXPECT_EQ(out.finished, 5);
     EXPECT_EQ(out.cached_tokens, 2 * 48);
+    EXPECT_EQ(out.pools[0].early_tokens, 0);
     EXPECT_NEAR(out.span, 3.032 + 0.005, 1e-9);
     EXPECT_NEAR(out.waits.transfer, 0.032 + 0.022, 1e-9);
     EXPECT_NEAR(out.waits.queue, 0, 1e-9);
+}
+
+// The ledger by which the audit tells prefixes that are used too early.
+TEST(PrefixWaits, WhatIsUnderWayIsKnownByWhenItIsThere) {
+    PrefixStore store(16, 16, 8, {}, Bytes(16000), nullptr);
+    Request request;
+    request.input_tokens = 50;
+    request.prefix_blocks = {1, 2, 3};
+    store.expect({2, 3}, Seconds(5));
+    EXPECT_EQ(store.under_way(request, 3, Seconds(4.999)), 2);
+    EXPECT_EQ(store.under_way(request, 2, Seconds(4.999)), 1);
+    EXPECT_EQ(store.under_way(request, 1, Seconds(4.999)), 0);
+    EXPECT_EQ(store.under_way(request, 3, Seconds(5)), 0);
+    store.expect({2}, Seconds(6));  // gave way and comes up anew
+    EXPECT_EQ(store.under_way(request, 3, Seconds(5)), 1);
 }
 
 // The same from memory that replicas share: the first replica to ask brings 48 tokens up in 48 ms.
@@ -173,6 +190,7 @@ TEST(PrefixWaits, WhateverHappensEveryBlockIsGivenBack) {
         ASSERT_EQ(out.in_flight, 0) << seed;
         EXPECT_EQ(out.finished + out.rejected + out.timed_out, 80) << seed;
         EXPECT_EQ(out.rejected, 0) << seed;
+        EXPECT_EQ(out.pools[0].early_tokens, 0) << seed;
     }
 }
 
