@@ -22,15 +22,21 @@ namespace {
 
 using Counts = std::vector<int>;
 
-constexpr double kMostHeadroom = 16;    // times the planned rate that is looked for
-constexpr double kHeadroomStep = 1.25;  // between looks, then halved kHalvings times
-constexpr int kHalvings = 4;
+// The rate that breaks a fleet: looked for in steps of kHeadroomStep up to kStepped times the
+// planned one, then doubled, as long as a run has no more than kMostRequests and up to
+// kMostHeadroom; between the last two looks it is halved until they are kHeadroomApart apart.
+constexpr double kHeadroomStep = 1.25;
+constexpr double kStepped = 16;
+constexpr double kMostHeadroom = 4096;
+constexpr double kHeadroomApart = 1.0141;  // four halves of kHeadroomStep
+constexpr double kMostRequests = 1e6;
 
 // One kind of replica of each pool.
 using Combination = std::vector<const ReplicaCandidate*>;
 
 struct Trial {
     double good = 0;
+    long arrived = 0;
     bool kept = false, late_first = false, late_tokens = false, stopped = false;
     std::string why;  // where it is not kept: what ran out
 };
@@ -240,6 +246,7 @@ Trial AlternativeSearch::run(const Combination& combination, const Counts& count
                                       result_.counts.simulated, result_.counts.runs));
     Trial trial;
     trial.stopped = out.stopped;
+    trial.arrived = out.arrived;
     trial.good = ratio(out.good, static_cast<double>(out.arrived));
     trial.kept =
         !out.stopped &&
@@ -359,8 +366,9 @@ NextBottleneck AlternativeSearch::next_bottleneck(const Combination& combination
     NextBottleneck next;
     const Counts all = with_spares(counts);
     next.holds = form_.burst;
-    for (double scale = form_.burst * kHeadroomStep; scale <= kMostHeadroom * form_.burst;
-         scale *= kHeadroomStep) {
+    const double most = kMostHeadroom * form_.burst;
+    double step = kHeadroomStep;
+    for (double scale = form_.burst * step; scale <= most; scale *= step) {
         const Trial trial = run(combination, all, scale);
         if (trial.stopped) return next;
         if (!trial.kept) {
@@ -369,8 +377,11 @@ NextBottleneck AlternativeSearch::next_bottleneck(const Combination& combination
             break;
         }
         next.holds = scale;
+        if (scale * step <= kStepped * form_.burst) continue;
+        step = 2;
+        if (static_cast<double>(trial.arrived) * step > kMostRequests) break;
     }
-    for (int i = 0; i < kHalvings && next.breaks > 0; ++i) {
+    while (next.breaks > kHeadroomApart * next.holds) {
         const double middle = std::sqrt(next.holds * next.breaks);
         const Trial trial = run(combination, all, middle);
         if (trial.stopped) return next;
