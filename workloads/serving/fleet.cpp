@@ -224,14 +224,6 @@ std::string Fleet::refusal(const Request& request) const {
     for (const ServingPool& pool : serving_.pools) {
         const Replica& replica = *replicas_[first];
         first += static_cast<std::size_t>(pool.replicas);
-        // Its tokens are of one step of one group (vLLM ignores such a request, too).
-        const long step = pool.knobs.max_num_batched_tokens / pool.groups;
-        if (pool.role != PoolRole::decode && !pool.knobs.enable_chunked_prefill &&
-            request.input_tokens > step)
-            return fmt::format(
-                "prompts longer than max_num_batched_tokens of {}, {} tokens, which are not read "
-                "in chunks (enable_chunked_prefill: false)",
-                pool.name, step);
         const long held = pool.role == PoolRole::prefill ? request.input_tokens : whole;
         const long all = held + static_cast<long>(std::ceil(pool.tokens_per_step));
         if (replica.blocks_for(request, all) <= replica.usable_blocks()) continue;

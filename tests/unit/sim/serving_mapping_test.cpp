@@ -114,7 +114,7 @@ TEST(ServingMapping, IsSaidOfEachPool) {
 
 TEST(ServingMapping, APlanSaysItToo) {
     Node experiment = with(serving_experiment(), "alternatives.A.experts", "{redundant: 7}");
-    experiment = with(experiment, "plan", "{chips_per_replica: 16, tensor_parallel: [1]}");
+    experiment = with(experiment, "plan", "{chips_per_replica: [16], tensor_parallel: [1]}");
     Catalog catalog = test_catalog();
     try {
         (void)plan_serving(experiment, catalog, {});

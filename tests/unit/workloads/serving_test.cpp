@@ -1,7 +1,6 @@
 // The engine against what queueing theory and a pencil say of it.
 #include "workloads/serving.hpp"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -160,32 +159,13 @@ TEST(Serving, ChunksLetOthersGoOn) {
     for (const bool chunked : {true, false}) {
         ServingCase serving = one_pool(
             [](const StepLoad& load) { return Seconds(0.001 + 0.001 * load.prefill_tokens); });
-        serving.pools[0].knobs.max_num_batched_tokens = chunked ? 41 : 100;
+        serving.pools[0].knobs.max_num_batched_tokens = 41;
         serving.pools[0].knobs.enable_chunked_prefill = chunked;
         RequestStream stream = listed({{0.0, 1, 50}, {0.0105, 100, 1}});
         const ServingOutcome out = simulate_serving(serving, stream);
         EXPECT_EQ(out.finished, 2);
         EXPECT_EQ(out.pools[0].mixed_steps, chunked ? 4 : 2);
         EXPECT_NEAR(out.inter_token_latency.largest, chunked ? 0.041 : 0.001, 1e-9);
-    }
-}
-
-// A step takes 40 tokens. Without chunks nothing of a prompt of 41 could ever be read.
-TEST(Serving, APromptBeyondAStepIsRejectedWithoutChunks) {
-    ServingCase serving =
-        one_pool([](const StepLoad& load) { return Seconds(0.001 + 0.001 * load.prefill_tokens); });
-    serving.pools[0].knobs.max_num_batched_tokens = 40;
-    for (const bool chunked : {true, false}) {
-        serving.pools[0].knobs.enable_chunked_prefill = chunked;
-        RequestStream stream = listed({{0.0, 40, 2}, {0.0, 41, 2}});
-        const ServingOutcome out = simulate_serving(serving, stream);
-        EXPECT_EQ(out.finished, chunked ? 2 : 1);
-        EXPECT_EQ(out.rejected, chunked ? 0 : 1);
-        if (chunked) continue;
-        ASSERT_EQ(out.reasons.size(), 1U);
-        EXPECT_THAT(out.reasons[0],
-                    ::testing::HasSubstr("prompts longer than max_num_batched_tokens of"));
-        EXPECT_THAT(out.reasons[0], ::testing::HasSubstr("40 tokens"));
     }
 }
 
@@ -205,7 +185,6 @@ TEST(Serving, APromptIsReadByOneGroup) {
     EXPECT_EQ(out.pools[0].mixed_steps, 2);
     // Without chunks it is read whole, beside another's.
     serving.pools[0].knobs.enable_chunked_prefill = false;
-    serving.pools[0].knobs.max_num_batched_tokens = 60;
     RequestStream whole = listed({{0.0, 30, 1}, {0.0, 7, 1}});
     EXPECT_NEAR(simulate_serving(serving, whole).span, 0.040, 1e-9);
 }
