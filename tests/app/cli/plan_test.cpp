@@ -140,7 +140,8 @@ TEST(Plan, PlacesServicesOnWhatIsOwned) {
     EXPECT_EQ(folder.podsim({"run", "found/placed-another.yaml", "--out", "ran"}).code, 0);
 
     // One chip is too few for one with a spare: said, written, and no success.
-    folder.write("closet.yaml", "inventory: Closet\nowned:\n  - {system: hgx-h100, chips: 1}\n");
+    folder.write("closet.yaml",
+                 "inventory: Closet\nbuy: false\nowned:\n  - {system: hgx-h100, chips: 1}\n");
     const Outcome unmet =
         folder.podsim({"plan", "one.yaml", "--inventory", "closet.yaml", "--out", "unmet"});
     EXPECT_EQ(unmet.code, 1) << unmet.err;
