@@ -246,9 +246,10 @@ const std::vector<MetricInfo>& metric_table() {
         {"usd_per_hour_per_chip", "chip-hour", "USD/h", "cost",
          "what an hour of one package costs"},
         {"usd_per_million_input_tokens", "million input tokens", "USD/Mtok", "cost",
-         "chip-hours over prompt tokens computed"},
+         "engine time that reads prompts, over prompt tokens computed (not found in a cache)"},
         {"usd_per_million_cached_input_tokens", "million cached input tokens", "USD/Mtok", "cost",
-         "chip-hours over prompt tokens taken from the cache"},
+         "cache tiers, and engine time that waits for them, over prompt tokens found in a cache; 0 "
+         "where the chips' own memory has them, which is in the other prices"},
         {"usd_per_million_output_tokens", "million output tokens", "USD/Mtok", "cost",
          "chip-hours over tokens emitted"},
         {"usd_per_million_total_tokens", "million tokens in and out", "USD/Mtok", "cost",
@@ -260,7 +261,7 @@ const std::vector<MetricInfo>& metric_table() {
          "tokens"},
         {"usd_per_million_tokens_of_cache_tiers", "of it cache tiers", "USD/Mtok", "cost",
          "what memory and drives below the chips cost that keep sessions, over prompt and output "
-         "tokens"},
+         "tokens; cached input bears it"},
         {"usd_per_million_tokens_spared_by_cache_tiers", "reading that they spare", "USD/Mtok",
          "cost",
          "prompt tokens that came up from tiers, at what engines cost to read as many anew, over "

@@ -161,20 +161,29 @@ std::string latency_text(const ServingPlanForm& form, const AlternativeResult& r
 
 std::string cost_text(const AlternativeResult& result) {
     if (result.cost.empty()) return "no price is known";
+    const Metric* cached = result.metric("usd_per_million_cached_input_tokens");
     return fmt::format(
-        "USD/Mtok: input {}, output {}, idle time {}; whole bill over all {}, over "
+        "USD/Mtok: input {}{}, output {}, idle time {}; whole bill over all {}, over "
         "output {}",
         significant(value(result, "usd_per_million_input_tokens"), 3),
+        cached != nullptr ? ", cached input " + significant(cached->value, 3) : "",
         significant(value(result, "usd_per_million_output_tokens"), 3),
         significant(value(result, "usd_per_million_tokens_of_idle_time"), 3),
         significant(value(result, "usd_per_million_total_tokens"), 3),
         significant(value(result, "usd_per_million_output_tokens_whole_bill"), 3));
 }
 
+// Where no rate that was tried broke the objective, what it holds to is not known.
+std::string holds_text(const NextBottleneck& next) {
+    return (next.is_open() ? "more than " : "") + significant(next.holds, 3);
+}
+
 std::string next_text(const NextBottleneck& next) {
-    std::string text =
-        fmt::format("the fleet holds to {}x the planned rate", significant(next.holds, 3));
-    if (next.months > 0) text += fmt::format(", month {}", significant(next.months, 3));
+    std::string text = fmt::format("the fleet holds to {}x the planned rate", holds_text(next));
+    if (next.months > 0)
+        text += fmt::format(", month {}{}", significant(next.months, 3),
+                            next.is_open() ? " or later" : "");
+    if (next.is_open()) text += "; not searched further: no run that was tried broke";
     if (next.breaks > 0)
         text += fmt::format("; at {}x it breaks {}", significant(next.breaks, 3), next.what);
     return text;
@@ -204,13 +213,22 @@ std::string api_text(const ServingPlanReport& report, const ApiBill& bill) {
                                    price.model.empty() ? "" : ", " + price.model, price.date);
     if (!price.note.empty()) text += ", " + price.note;
     text += fmt::format(": {} a month", money(bill.usd_per_month));
-    std::string cheaper;
+    // A fleet costs the same each month, an API by the token: of so much of this traffic both do.
+    std::string cheaper, even;
+    const double tokens = report.input_per_month + report.output_per_month;
     for (const ServingPlanAlternative& of : report.alternatives) {
-        if (!of.answer || !(of.answer->usd_per_month > 0)) continue;
+        if (!of.answer || !(of.answer->usd_per_month > 0) || !(bill.usd_per_month > 0)) continue;
+        const double share = of.answer->usd_per_month / bill.usd_per_month;
+        even += fmt::format("{}{} {}{}", even.empty() ? "" : ", ", of.name,
+                            significant(share * tokens / 1e6),
+                            share > 1 ? " (more than is planned)" : "");
         cheaper += fmt::format("{}{} {}x", cheaper.empty() ? "" : ", ", of.name,
                                significant(bill.usd_per_month / of.answer->usd_per_month, 3));
     }
-    if (!cheaper.empty()) text += fmt::format(" (over each fleet's bill: {})", cheaper);
+    if (!cheaper.empty())
+        text +=
+            fmt::format(" (over each fleet's bill: {}); break-even, Mtok a month in and out: {}",
+                        cheaper, even);
     return hanging("  " + bill.name + ": ", text);
 }
 
@@ -230,7 +248,7 @@ std::string comparison(const ServingPlanReport& report) {
                             one.result.metric("usd_per_million_total_tokens") != nullptr
                                 ? significant(value(one.result, "usd_per_million_total_tokens"), 3)
                                 : "-",
-                            significant(one.next.holds, 3) + "x");
+                            (one.next.is_open() ? ">" : "") + significant(one.next.holds, 3) + "x");
     }
     return text;
 }
@@ -272,7 +290,8 @@ Json json_of(const ServingAnswer& answer) {
                  {"bound_chips", answer.bound_chips},
                  {"bound_usd_per_month", answer.bound_usd_per_month},
                  {"holds", answer.next.holds},
-                 {"breaks", answer.next.breaks},
+                 {"breaks", answer.next.is_open() ? Json() : Json(answer.next.breaks)},
+                 {"holds_to_more", answer.next.is_open()},
                  {"next_bottleneck", answer.next.what},
                  {"pools", Json::array()},
                  {"metrics", Json::object()}};

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cctype>
 #include <filesystem>
 #include <ostream>
@@ -83,6 +84,7 @@ struct Found {
     std::string text;
     std::vector<OutputFile> files;
     bool partial = false;
+    bool unmet = false;  // a service that what is owned cannot carry
 };
 
 std::vector<OutputFile> files_of(const InventoryReport& report, const std::string& folder) {
@@ -120,8 +122,11 @@ Found search(const PlanCommand& plan, const std::vector<Experiment>& experiments
             documents.push_back(one.document);
         }
         const InventoryReport report = plan_inventory(inventory, documents, catalog, options);
-        return found(report,
-                     plan.json ? inventory_json(report).dump(2) + "\n" : inventory_text(report));
+        Found all = found(
+            report, plan.json ? inventory_json(report).dump(2) + "\n" : inventory_text(report));
+        all.unmet = std::any_of(report.services.begin(), report.services.end(),
+                                [](const auto& service) { return service.pools.empty(); });
+        return all;
     }
     if (is_serving(experiment.document)) {
         const ServingPlanReport report = plan_serving(experiment.document, catalog, options);
@@ -165,7 +170,8 @@ ExitCode do_plan(const PlanCommand& plan, const Surroundings& surroundings, Stre
         for (const OutputFile& file : found.files) text += "written: " + file.path + "\n";
     }
     streams.out << text << std::flush;
-    return interrupted ? ExitCode::interrupted : ExitCode::ok;
+    if (interrupted) return ExitCode::interrupted;
+    return found.unmet ? ExitCode::check_failed : ExitCode::ok;
 }
 
 }  // namespace podsim

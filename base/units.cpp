@@ -258,7 +258,10 @@ const std::vector<Display>& displays() {
     static const std::vector<Display> table = {
         {none, "a plain number or a share", "12 %", {"%"}},
         {a_time, "a time", "929 ns", {"ps", "ns", "us", "ms", "s", "h", "day"}},
-        {a_frequency, "a frequency", "1.8 GHz", {"Hz", "kHz", "MHz", "GHz"}},
+        {a_frequency,
+         "a frequency",
+         "1.8 GHz, or of requests 2 req/s",
+         {"Hz", "kHz", "MHz", "GHz"}},
         {a_size, "an amount of bytes", "64 GB", {"B", "kB", "MB", "GB", "TB", "PB"}},
         {BytesPerSecond::dimension,
          "a rate of bytes",

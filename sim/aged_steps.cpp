@@ -111,12 +111,12 @@ ExpertMigration AgedSteps::migration(double moved, Seconds pause) const {
     const int ranks = layout.routed_ranks;
     const long slots = layout.slots_per_rank * ranks;
     double busiest = 0, all = 0, counted = 0;
-    for (const LayerPopularity& layer : expert_popularity(spec, true)) {
+    for (const LayerPopularity& layer : expert_popularity(spec)) {
         const auto placed = [&](const std::vector<double>& shares) {
             return place_experts(shares, slots, ranks, spec.experts.placement);
         };
-        const ReceivedExperts received = received_experts(
-            placed(layer.shares), placed(drifted_shares(layer.shares, layer.toward, moved)), ranks);
+        const ReceivedExperts received =
+            received_experts(placed(layer.shares), placed(layer.moved(moved)), ranks);
         busiest += static_cast<double>(received.busiest);
         all += static_cast<double>(received.all);
         counted += 1;

@@ -404,8 +404,9 @@ void rates_follow(const AlternativeResult& result, AuditFindings& findings) {
                         time_text(served.span_seconds));
 }
 
-// input x $/input + output x $/output + all x $ of idle time, tiers, idle chips
-//     = all x $/all = hours x $/hour
+// computed input x $/input + cached input x $/cached + output x $/output
+//     + all x $ of idle time, idle chips = all x $/all = hours x $/hour
+// Tiers are in what cached input costs, and by themselves where none was found in them.
 void bill_sums(const AlternativeResult& result, AuditFindings& findings) {
     const ServedTraffic& served = *result.served;
     const double all = served.input_tokens + served.output_tokens;
@@ -417,11 +418,17 @@ void bill_sums(const AlternativeResult& result, AuditFindings& findings) {
             return metric != nullptr ? metric->value * tokens * 1e-6 : 0.0;
         };
         const double bill = result.cost[i].usd_per_hour_per_chip * chip_seconds(served) / 3600;
-        const double parts = usd("usd_per_million_input_tokens", served.input_tokens) +
-                             usd("usd_per_million_output_tokens", served.output_tokens) +
-                             usd("usd_per_million_tokens_of_idle_time", all) +
-                             usd("usd_per_million_tokens_of_cache_tiers", all) +
-                             usd("usd_per_million_tokens_of_idle_chips", all);
+        const double cached = served.cached_tokens,
+                     tiers = usd("usd_per_million_tokens_of_cache_tiers", all),
+                     of_cached = usd("usd_per_million_cached_input_tokens", cached);
+        const double parts =
+            usd("usd_per_million_input_tokens", served.input_tokens - cached) + of_cached +
+            usd("usd_per_million_output_tokens", served.output_tokens) +
+            usd("usd_per_million_tokens_of_idle_time", all) + (cached > 0 ? 0 : tiers) +
+            usd("usd_per_million_tokens_of_idle_chips", all);
+        if (culprit.empty() && cached > 0 && of_cached < tiers * (1 - kCounted))
+            culprit = fmt::format("{}: cached input bears {:.9g} USD, tiers cost {:.9g}",
+                                  result.cost[i].name, of_cached, tiers);
         const double whole = usd("usd_per_million_total_tokens", all);
         if (culprit.empty() && all > 0 &&
             !(same(parts, bill, kCounted) && same(whole, bill, kCounted)))

@@ -277,12 +277,17 @@ Diagnostic DisaggregatedSteps::at_pool(const DisaggregatedError& problem) const 
     return at_key(pool, problem.error.key, problem.error.reason);
 }
 
-void DisaggregatedSteps::check(const StepSpec& smallest, const StepSpec& largest) {
-    const DisaggregatedSpec spec = spec_of(smallest);
+void DisaggregatedSteps::require_laid_out(const StepSpec& smallest) const {
     std::vector<Diagnostic> problems;
-    for (const DisaggregatedError& problem : disaggregated_problems(spec))
+    for (const DisaggregatedError& problem : disaggregated_problems(spec_of(smallest)))
         problems.push_back(at_pool(problem));
     if (!problems.empty()) throw InputError(std::move(problems));
+}
+
+void DisaggregatedSteps::check(const StepSpec& smallest, const StepSpec& largest) {
+    require_laid_out(smallest);
+    const DisaggregatedSpec spec = spec_of(smallest);
+    std::vector<Diagnostic> problems;
     const DisaggregatedStep step = build_disaggregated(spec);
     const auto look = [&](const Program& program, Side& side) {
         if (program.tasks.empty()) return;

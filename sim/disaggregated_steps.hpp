@@ -65,6 +65,8 @@ class DisaggregatedSteps {
     // feed-forward rank whose memory does not hold its part while it works on a micro-batch of
     // `largest`.
     void check(const StepSpec& smallest, const StepSpec& largest);
+    // Throws InputError with all that keeps a step from being laid out over the two pools.
+    void require_laid_out(const StepSpec& smallest) const;
 
     DisaggregatedSpec spec_of(const StepSpec& step) const;
     MemoryNeed memory_of_attention(const StepSpec& step) const;

@@ -25,6 +25,7 @@
 #include "sim/serving_run.hpp"
 #include "sim/slice.hpp"
 #include "sim/training_run_step.hpp"
+#include "workloads/step_parts.hpp"
 
 namespace podsim {
 
@@ -464,6 +465,48 @@ void load_draft(ResolvedExperiment& result, Catalog& catalog) {
         read_model(config, speculation.draft_model, result.unexpected));
 }
 
+// A head of one layer reads the hidden states of the model it was trained with; a model that drafts
+// by itself has to have its tokens.
+void check_draft(const ResolvedExperiment& result) {
+    const WorkloadSpec& workload = result.spec.workload;
+    const ModelSpec* draft = workload.speculation.draft.get();
+    if (draft == nullptr || !result.model) return;
+    const ModelSpec& model = *result.model;
+    if (layer_count(*draft) > 1 || draft->hidden == model.hidden) return;
+    throw InputError({at_key(
+        workload, "speculation.draft_model",
+        fmt::format(
+            "{} is the head of another model: its hidden states are {} wide, those of {} {}",
+            draft->name, draft->hidden, model.name, model.hidden),
+        "a head of that model, or a model of its family that drafts by itself")});
+}
+
+std::vector<std::string> draft_notes(const ResolvedExperiment& result) {
+    const ModelSpec* draft = result.spec.workload.speculation.draft.get();
+    if (draft == nullptr || !result.model) return {};
+    const bool is_head = layer_count(*draft) == 1;
+    const long own = draft->vocabulary, wanted = result.model->vocabulary;
+    if (is_head ? own <= wanted : own == wanted) return {};
+    return {
+        fmt::format("{} drafts of a vocabulary of {} tokens, {} has {}: engines refuse drafts of "
+                    "other tokens",
+                    draft->name, own, result.model->name, wanted)};
+}
+
+// What means nothing to a model without experts.
+std::vector<std::string> expert_notes(const ResolvedExperiment& result, const PoolSpec& pool) {
+    if (!result.model || has_experts(*result.model)) return {};
+    std::vector<std::string> notes;
+    const auto note = [&](const char* key, long value) {
+        notes.push_back(fmt::format("{}: {} means nothing to {}, which has no experts", key, value,
+                                    result.model->name));
+    };
+    if (pool.experts.redundant > 0) note("experts.redundant", pool.experts.redundant);
+    if (pool.mapping.expert_parallel > 1)
+        note("mapping.expert_parallel", pool.mapping.expert_parallel);
+    return notes;
+}
+
 }  // namespace
 
 ResolvedExperiment resolve(const Node& experiment, Catalog& catalog) {
@@ -478,7 +521,10 @@ ResolvedExperiment resolve(const Node& experiment, Catalog& catalog) {
             result.model = read_model(config, workload.model, result.unexpected);
             add_images(config, result);
         });
-        attempt(problems, [&] { load_draft(result, catalog); });
+        attempt(problems, [&] {
+            load_draft(result, catalog);
+            check_draft(result);
+        });
     }
     if (workload.replay) attempt(problems, [&] { load_trace(result, catalog); });
     if (workload.serving) attempt(problems, [&] { load_traffic(result, catalog); });
@@ -513,6 +559,8 @@ ResolvedExperiment resolve(const Node& experiment, Catalog& catalog) {
         resolved.name = alternative.name;
         resolved.pool = pool;
         for (const Diagnostic& key : result.unexpected) resolved.warnings.push_back(to_string(key));
+        for (const auto& notes : {draft_notes(result), expert_notes(result, pool)})
+            resolved.warnings.insert(resolved.warnings.end(), notes.begin(), notes.end());
         if (workload.serving) {
             resolved.pool.chips = pool.chips / pool.replicas;
             if (result.model) choose_popularity(*result.model, resolved);

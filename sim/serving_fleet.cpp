@@ -58,23 +58,32 @@ long longest_of(const ResolvedExperiment& experiment) {
     return asked > 0 ? asked : experiment.model->max_context;
 }
 
+bool promises(const ResolvedExperiment& experiment) {
+    const ServiceObjective& slo = experiment.spec.workload.serving->slo;
+    if (slo.time_to_first_token || slo.time_per_output_token) return true;
+    const auto& streams = experiment.traffic->streams;
+    return std::any_of(streams.begin(), streams.end(), [](const StreamSpec& stream) {
+        return stream.service_class.time_to_first_token ||
+               stream.service_class.time_per_output_token;
+    });
+}
+
 ServingFleet::ServingFleet(const ResolvedExperiment& experiment,
                            const ResolvedAlternative& alternative, const RunOptions& options,
                            std::vector<std::shared_ptr<StepTable>> tables)
     : experiment_(experiment), alternative_(alternative) {
-    tables.resize(alternative.pools.size());
     const ServingSpec& serving = *experiment.spec.workload.serving;
     case_.routing = serving.routing;
     case_.max_model_len = longest_of(experiment);
     case_.max_queue = serving.max_queue;
     case_.objective = serving.slo;
     pools_.resize(alternative.pools.size());
+    lay_out(std::move(tables), options);
     for (std::size_t i = 0; i < pools_.size(); ++i) {
         if (alternative.pools[i].pool.role == "ffn") {
             add_beside(i);
             continue;
         }
-        pools_[i].table = std::move(tables[i]);
         case_.pools.push_back(pool_of(i, options));
         case_.transfer_latency =
             max(case_.transfer_latency, pool_link_latency(alternative.pools[i]));
@@ -128,11 +137,29 @@ ServingFleet::ServingFleet(const ResolvedExperiment& experiment,
     };
 }
 
+// Steps of each pool, `tables` where they are known. Throws InputError with what keeps those of any
+// pool from being laid out, since all else is asked of them.
+void ServingFleet::lay_out(std::vector<std::shared_ptr<StepTable>> tables,
+                           const RunOptions& options) {
+    tables.resize(pools_.size());
+    Problems problems;
+    for (std::size_t i = 0; i < pools_.size(); ++i) {
+        if (alternative_.pools[i].pool.role == "ffn") continue;
+        pools_[i].table = std::move(tables[i]);
+        if (!pools_[i].table) pools_[i].table = table_of(i, alternative_.pools[i], options);
+        try {
+            pools_[i].table->require_laid_out();
+        } catch (const InputError& error) {
+            problems.insert(problems.end(), error.diagnostics().begin(), error.diagnostics().end());
+        }
+    }
+    if (!problems.empty()) throw InputError(std::move(problems));
+}
+
 ServingPool ServingFleet::pool_of(std::size_t index, const RunOptions& options) {
     const ResolvedAlternative& replica = alternative_.pools[index];
     const WorkloadSpec& workload = experiment_.spec.workload;
     Pool& own = pools_[index];
-    if (!own.table) own.table = table_of(index, replica, options);
     const ReplicaKnobs knobs = knobs_of(workload.serving->scheduler, replica.pool.scheduler);
     own.capacity =
         own.table->capacity(knobs.scheduler, knobs.gpu_memory_utilization, longest_of(experiment_));
@@ -208,10 +235,7 @@ void ServingFleet::add_beside(std::size_t index) {
     SchedulerKnobs of_group = attention.knobs;
     const long groups = alternative_.pools[attention_pool()].pool.mapping.data_parallel;
     of_group.max_num_seqs /= groups;
-    if (disaggregated_problems(pools_[attention_pool()].table->beside()->spec_of(
-                                   pools_[attention_pool()].table->smallest()))
-            .empty())
-        pools_[index].capacity = pools_[attention_pool()].table->memory_beside(of_group);
+    pools_[index].capacity = pools_[attention_pool()].table->memory_beside(of_group);
 }
 
 // It is paid for as long as the attention pool, and under way in the same steps.

@@ -32,6 +32,9 @@ long longest_of(const ResolvedExperiment& experiment);
 // step of it works out.
 std::optional<MemoryUse> experts_on_hosts(const ResolvedAlternative& pool, const StepTable& table);
 
+// Whether a time is promised to any of the requests.
+bool promises(const ResolvedExperiment& experiment);
+
 // Of a pool that names none: both at once.
 PoolRole role_of(const PoolSpec& pool);
 
@@ -48,6 +51,7 @@ class ServingFleet {
                        const std::function<bool()>& stop);
 
     std::size_t size() const { return pools_.size(); }
+    const ResolvedExperiment& experiment() const { return experiment_; }
     const ResolvedAlternative& replica(std::size_t pool) const { return alternative_.pools[pool]; }
     const ServingPool& engine(std::size_t pool) const {
         return is_beside(pool) ? *beside_ : case_.pools[pool];
@@ -102,6 +106,7 @@ class ServingFleet {
         std::vector<CacheTierSetting> tiers;
         PoolWork work;
     };
+    void lay_out(std::vector<std::shared_ptr<StepTable>> tables, const RunOptions& options);
     void age(std::size_t index, const RunOptions& options, ServingPool& pool);
     ServingPool pool_of(std::size_t index, const RunOptions& options);
     void add_beside(std::size_t index);

@@ -156,8 +156,10 @@ void add_rates(const ServingMetrics& add, const ServingOutcome& out, ServingFlee
         add("requests_waited_for_start", waited, "requests");
     }
     add("requests_per_second", ratio(static_cast<double>(out.finished), span), "req/s");
-    add("goodput_requests_per_second", ratio(out.good, span), "req/s");
-    add("goodput_share", ratio(out.good, static_cast<double>(out.arrived)), "share");
+    if (promises(fleet.experiment())) {
+        add("goodput_requests_per_second", ratio(out.good, span), "req/s");
+        add("goodput_share", ratio(out.good, static_cast<double>(out.arrived)), "share");
+    }
     add("output_tokens_per_second_per_chip", ratio(out.output_tokens, chip_seconds), "tok/s");
     add("input_tokens_per_second_per_chip", ratio(out.input_tokens, chip_seconds), "tok/s");
     add("total_tokens_per_second_per_chip",
@@ -317,7 +319,8 @@ void add_costs(const ServingMetrics& add, const ServingOutcome& out, ServingFlee
     for (const std::string& basis : common_bases(pools, result.warnings)) {
         CostBasis mean = *basis_named(pools.front().second, basis);
         mean.name = basis;
-        double hourly = 0, idle_hourly = 0, reading = 0, writing = 0;  // USD/h; USD of the span
+        // USD/h; USD of the span
+        double hourly = 0, idle_hourly = 0, reading = 0, writing = 0, bringing = 0;
         std::optional<double> low = 0.0, high = 0.0;
         for (std::size_t i = 0; i < pools.size(); ++i) {
             const auto same = basis_named(pools[i].second, basis);
@@ -330,8 +333,10 @@ void add_costs(const ServingMetrics& add, const ServingOutcome& out, ServingFlee
             // USD/s of a replica
             const double each = (usd - idle_usd(*same)) / 3600 * fleet.replica(i).packages;
             const double prompts = std::min(fleet.work(i).prefill_seconds, out.pools[i].busy);
+            const double fetching = std::min(out.pools[i].fetching, out.pools[i].busy - prompts);
             reading += each * prompts;
-            writing += each * (out.pools[i].busy - prompts);
+            bringing += each * fetching;
+            writing += each * (out.pools[i].busy - prompts - fetching);
         }
         if (pools.size() > 1) {
             mean.parts = {{"chips of all pools", hourly - idle_hourly}};
@@ -359,11 +364,15 @@ void add_costs(const ServingMetrics& add, const ServingOutcome& out, ServingFlee
         };
         add("usd_per_hour_per_chip" + suffix, hourly, "USD/h");
         const double tokens = out.input_tokens + out.output_tokens;
-        price("usd_per_million_input_tokens", reading, out.input_tokens);
+        // Prompt tokens that were found bear what was paid to find them; where none was, those
+        // that were computed bear the waiting, and tiers stand by themselves.
+        const double cached = out.cached_tokens, computed = out.input_tokens - cached;
+        price("usd_per_million_input_tokens", reading + (cached > 0 ? 0 : bringing), computed);
+        price("usd_per_million_cached_input_tokens", bringing + tiers.usd, cached);
         price("usd_per_million_output_tokens", writing, out.output_tokens);
         // Engines that are always busy leave what rounding does.
         const double idle_chips = idle_hourly * chip_seconds / 3600,
-                     idle = bill - reading - writing - tiers.usd - idle_chips;
+                     idle = bill - reading - bringing - writing - tiers.usd - idle_chips;
         price("usd_per_million_tokens_of_idle_time", idle > 1e-9 * bill ? idle : 0, tokens);
         price("usd_per_million_tokens_of_idle_chips", idle_chips, idle_chips > 0 ? tokens : 0);
         price("usd_per_million_tokens_of_cache_tiers", tiers.usd, tiers.usd > 0 ? tokens : 0);
@@ -373,6 +382,10 @@ void add_costs(const ServingMetrics& add, const ServingOutcome& out, ServingFlee
               tiers.spared_tokens > 0 ? tokens : 0);
         price("usd_per_million_total_tokens", bill, tokens);
         price("usd_per_million_output_tokens_whole_bill", bill, out.output_tokens);
+        if (cached > 0 && !(bringing + tiers.usd > 0) && suffix.empty())
+            result.warnings.push_back(
+                "cached input tokens are found in the chips' own memory: no engine time and no "
+                "tier is theirs alone, so that their price is 0 and the memory's is in the others");
         if (mean.confidence == "rumour")
             result.warnings.push_back(fmt::format("the {} price of {} is a rumour ({})", mean.name,
                                                   fleet.replica(0).chip.name, mean.source));

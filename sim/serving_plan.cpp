@@ -94,16 +94,6 @@ std::vector<ApiBill> api_bills(const ResolvedExperiment& experiment, Catalog& ca
     return bills;
 }
 
-bool promises(const ResolvedExperiment& experiment) {
-    const ServiceObjective& slo = experiment.spec.workload.serving->slo;
-    if (slo.time_to_first_token || slo.time_per_output_token) return true;
-    const auto& streams = experiment.traffic->streams;
-    return std::any_of(streams.begin(), streams.end(), [](const StreamSpec& stream) {
-        return stream.service_class.time_to_first_token ||
-               stream.service_class.time_per_output_token;
-    });
-}
-
 // Lists of a pool that its blocks have no use for (settings_of, sim/serving_plan_space).
 std::vector<std::string> meaningless(const ReplicaChoices& choices, const std::string& role) {
     std::vector<std::string> keys;

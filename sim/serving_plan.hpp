@@ -39,11 +39,13 @@ struct PlannedPool {
     ServingBound bound;
 };
 
-// Where the fleet ends: traffic of so many times the planned rate breaks the objective.
+// Where the fleet ends: traffic of so many times the planned rate breaks the objective. Where
+// nothing did that was tried, `breaks` is 0 and the fleet holds to more than `holds`.
 struct NextBottleneck {
-    double holds = 0, breaks = 0;  // times the planned rate; 0: not found up to a factor of 16
+    double holds = 0, breaks = 0;  // times the planned rate
     std::string what;              // in words
     double months = 0;             // of growth until there, 0 without growth
+    bool is_open() const { return holds > 0 && !(breaks > 0); }
 };
 
 struct ServingPlanCounts {

@@ -24,9 +24,14 @@ namespace {
 
 using Counts = std::vector<int>;
 
-constexpr double kMostHeadroom = 16;    // times the planned rate that is looked for
-constexpr double kHeadroomStep = 1.25;  // between looks, then halved kHalvings times
-constexpr int kHalvings = 4;
+// The rate that breaks a fleet: looked for in steps of kHeadroomStep up to kStepped times the
+// planned one, then doubled, as long as a run has no more than kMostRequests and up to
+// kMostHeadroom; between the last two looks it is halved until they are kHeadroomApart apart.
+constexpr double kHeadroomStep = 1.25;
+constexpr double kStepped = 16;
+constexpr double kMostHeadroom = 4096;
+constexpr double kHeadroomApart = 1.0141;  // four halves of kHeadroomStep
+constexpr double kMostRequests = 1e6;
 // Replicas that are 1.4 times as many and leave more than this share of what is missed have not
 // helped.
 constexpr double kNoGain = 0.75;
@@ -39,6 +44,7 @@ struct Trial {
     double good = 0;
     double missed = 0;                // share of the requests that broke a promise that counts
     std::optional<std::size_t> full;  // the tier that replicas share whose bandwidth is
+    long arrived = 0;
     bool kept = false, late_first = false, late_tokens = false, stopped = false;
     std::string why;  // where it is not kept: what ran out
 };
@@ -298,6 +304,7 @@ Trial AlternativeSearch::run(const Combination& combination, const ResolvedAlter
                                       result_.counts.simulated, result_.counts.runs));
     Trial trial;
     trial.stopped = out.stopped;
+    trial.arrived = out.arrived;
     trial.good = ratio(out.good, static_cast<double>(out.arrived));
     const double lost = static_cast<double>(out.timed_out + out.rejected);
     trial.missed =
@@ -493,8 +500,9 @@ NextBottleneck AlternativeSearch::next_bottleneck(const Combination& combination
     NextBottleneck next;
     const Counts all = with_spares(counts);
     next.holds = form_.burst;
-    for (double scale = form_.burst * kHeadroomStep; scale <= kMostHeadroom * form_.burst;
-         scale *= kHeadroomStep) {
+    const double most = kMostHeadroom * form_.burst;
+    double step = kHeadroomStep;
+    for (double scale = form_.burst * step; scale <= most; scale *= step) {
         const Trial trial = run(combination, all, scale);
         if (trial.stopped) return next;
         if (!trial.kept) {
@@ -503,8 +511,11 @@ NextBottleneck AlternativeSearch::next_bottleneck(const Combination& combination
             break;
         }
         next.holds = scale;
+        if (scale * step <= kStepped * form_.burst) continue;
+        step = 2;
+        if (static_cast<double>(trial.arrived) * step > kMostRequests) break;
     }
-    for (int i = 0; i < kHalvings && next.breaks > 0; ++i) {
+    while (next.breaks > kHeadroomApart * next.holds) {
         const double middle = std::sqrt(next.holds * next.breaks);
         const Trial trial = run(combination, all, middle);
         if (trial.stopped) return next;

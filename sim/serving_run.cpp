@@ -17,6 +17,8 @@ namespace podsim {
 namespace {
 
 constexpr int kErrorSamples = 24;
+// Of steps between the points of a table, above which the result says so.
+constexpr double kMeanErrorSaid = 0.02, kWorstErrorSaid = 0.05;
 
 // What the time rests on, asked at the mean loads of each pool.
 Provenance provenance_of(ServingFleet& fleet, std::vector<std::string>& warnings) {
@@ -156,6 +158,18 @@ ServedTraffic served_of(ServingFleet& fleet, const ServingOutcome& out, std::uin
     for (std::size_t i = 0; i < fleet.size(); ++i)
         served.pools.push_back(served_pool(fleet, i, out.pools[i], seed));
     return served;
+}
+
+void warn_of_interpolation(AlternativeResult& result) {
+    for (const ServedPool& pool : result.served->pools) {
+        if (pool.step_error_mean <= kMeanErrorSaid && pool.step_error_worst <= kWorstErrorSaid)
+            continue;
+        result.warnings.push_back(fmt::format(
+            "steps of {} are interpolated between {} that were worked out: off by {:.2g} "
+            "% on the mean and {:.2g} % at worst, of {} that were compared",
+            pool.name, pool.step_points, 100 * pool.step_error_mean, 100 * pool.step_error_worst,
+            pool.step_error_samples));
+    }
 }
 
 LoadPoint load_point(double scale, const ServingOutcome& out, ServingFleet& fleet,
@@ -314,6 +328,7 @@ AlternativeResult run_serving(const ResolvedExperiment& experiment,
             fmt::format("max_model_len of {} tokens is longer than the {} that {} was made for",
                         longest, made_for, experiment.model->name));
     result.served = served_of(fleet, out, options.seed);
+    warn_of_interpolation(result);
     result.packages = static_cast<int>(fleet.chips());
     for (const ServedPool& pool : result.served->pools) result.ranks += pool.ranks;
     result.iteration_seconds = out.span;

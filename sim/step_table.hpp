@@ -111,6 +111,10 @@ class StepTable {
     // weights and work leave none.
     KvCapacity capacity(const SchedulerKnobs& knobs, double utilization, long max_model_len) const;
 
+    // Throws InputError with all that keeps steps from being laid out: before anything else is
+    // asked of it.
+    void require_laid_out() const;
+
     // Throws InputError where the smallest step cannot be laid out or has no cost, or a
     // feed-forward pool no room for its part of one of `most` sequences of a group.
     void check(long most = 1);
@@ -136,6 +140,7 @@ class StepTable {
 
     StepSpec decode_spec(double sequences, double context) const;
     StepSpec prefill_spec(double tokens, double seen, double& scale) const;
+    ServingStep build(const StepSpec& spec) const;
     StepRun run(const StepSpec& spec);
     AssemblyInput input_of(const StepRun& ran) const;
     StepCost work_out(const StepSpec& spec, double scale);

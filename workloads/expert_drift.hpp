@@ -1,13 +1,16 @@
 // Popularity of experts that moves, and experts placed anew for it.
 //
-// What users ask changes, and with it which experts are popular. A time a after the experts were
-// placed for shares s, a part
+// What users ask changes, and with it which experts are popular, not how unequal they are. A time a
+// after the experts were placed, a part
 //
 //   x(a) = 1 - exp(-a / t)
 //
-// of the popularity has moved to shares s' that have nothing to do with them, t the drift's time
-// constant: the tokens follow (1 - x) s + x s' over slots that were laid out for s. s' is another
-// count (another domain of the same file), or s dealt out to the experts anew.
+// of the popularity has moved, t the drift's time constant: experts that had x of it, taken in a
+// fixed random order, have handed their shares on around a ring of themselves, over slots that were
+// laid out for the old ones. The shares are the same set all the while, so that placing anew finds
+// experts as uneven as they were. To mix the old shares with new ones instead would make them ever
+// more equal. Only where the traffic moves to another count (another domain of the same file) do
+// tokens follow (1 - x) s + x s': that many of them are of the other domain.
 //
 // Placing them anew (EPLB) moves experts: a rank receives every expert that its slots hold
 // afterwards and none of them held before, in each MoE layer, and waits for the rank that receives
@@ -30,13 +33,14 @@ struct ExpertBalancing {
     double moved(Seconds since) const;
 };
 
-// The shares dealt out to the experts in another, fixed order.
-std::vector<double> dealt_anew(const std::vector<double>& shares);
+// The shares with so much of the popularity handed on, of a layer. Throws std::invalid_argument
+// where `moved` is no share.
+std::vector<double> exchanged_shares(const std::vector<double>& shares, double moved, long layer);
 
 // (1 - moved) shares + moved toward. Throws std::invalid_argument where they are of different
 // numbers of experts.
-std::vector<double> drifted_shares(const std::vector<double>& shares,
-                                   const std::vector<double>& toward, double moved);
+std::vector<double> mixed_shares(const std::vector<double>& shares,
+                                 const std::vector<double>& toward, double moved);
 
 // Experts that ranks receive when the slots are laid out anew.
 struct ReceivedExperts {

@@ -199,6 +199,7 @@ struct PoolOutcome {
     double tier_tokens = 0;                       // of those found, in tiers below the chips'
     double shared_tokens = 0;                     // of these, in tiers that replicas share
     double early_tokens = 0;  // of those found, that a step took before they had come up
+    double fetching = 0;      // seconds that steps waited for prefixes from below (fetches_in_step)
     // Over equal parts of the run: shares of what is paid for, and how many replicas are.
     std::vector<double> busy_windows, block_windows, paid_windows;
 };

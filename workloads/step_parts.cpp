@@ -123,18 +123,15 @@ std::vector<double> counted_shares(const StepSpec& spec, const ExpertCounts& cou
 // Slots are laid out for the shares, tokens come by what these have moved to.
 void add_balance(const StepSpec& spec, const LayerPopularity& popular, ExpertLayout& layout) {
     const int ranks = layout.routed_ranks;
-    const double moved = spec.experts.moved;
-    const std::vector<double> now =
-        moved > 0 ? drifted_shares(popular.shares, popular.toward, moved) : popular.shares;
     layout.balances.push_back(slot_chances(
-        expert_chances(now, spec.model.experts_per_token),
+        expert_chances(popular.moved(spec.experts.moved), spec.model.experts_per_token),
         place_experts(popular.shares, layout.slots_per_rank * ranks, ranks, spec.experts.placement),
         ranks));
     layout.balance_layers.push_back(popular.layer);
 }
 
 void add_balances(const StepSpec& spec, ExpertLayout& layout) {
-    for (const LayerPopularity& popular : expert_popularity(spec, spec.experts.moved > 0))
+    for (const LayerPopularity& popular : expert_popularity(spec))
         add_balance(spec, popular, layout);
 }
 
@@ -168,7 +165,13 @@ Kernel make_kernel(Program& program, const std::vector<const Operator*>& run) {
 
 }  // namespace
 
-std::vector<LayerPopularity> expert_popularity(const StepSpec& spec, bool with_drift) {
+std::vector<double> LayerPopularity::moved(double part) const {
+    if (!(part > 0)) return shares;
+    return toward.empty() ? exchanged_shares(shares, part, layer)
+                          : mixed_shares(shares, toward, part);
+}
+
+std::vector<LayerPopularity> expert_popularity(const StepSpec& spec) {
     const ExpertsSpec& experts = spec.experts;
     std::vector<LayerPopularity> layers;
     switch (experts.popularity) {
@@ -186,11 +189,8 @@ std::vector<LayerPopularity> expert_popularity(const StepSpec& spec, bool with_d
             for (const ExpertCounts& counted : experts.counts)
                 layers.push_back({counted.layer, counted_shares(spec, counted), {}});
     }
-    if (!with_drift) return layers;
-    for (std::size_t i = 0; i < layers.size(); ++i) {
-        layers[i].toward = i < experts.toward.size() ? counted_shares(spec, experts.toward[i])
-                                                     : dealt_anew(layers[i].shares);
-    }
+    for (std::size_t i = 0; i < std::min(layers.size(), experts.toward.size()); ++i)
+        layers[i].toward = counted_shares(spec, experts.toward[i]);
     return layers;
 }
 
@@ -223,6 +223,13 @@ ExpertLayout expert_layout(const StepSpec& spec) {
                                     layout.shared_ranks, spec.model.name));
     }
     if (!has_experts(spec.model)) return layout;
+    if (layout.width_ranks > layout.group_ranks - layout.shared_ranks && layout.width_ranks > 1) {
+        throw StepError("experts.tensor_parallel",
+                        fmt::format("is {}: only {} ranks of expert_parallel {} hold routed "
+                                    "experts",
+                                    layout.width_ranks, layout.group_ranks - layout.shared_ranks,
+                                    layout.group_ranks));
+    }
     if (layout.routed_ranks < 1) {
         throw StepError("experts.shared_ranks",
                         fmt::format("is {}: no rank of expert_parallel {} is left for routed "

@@ -55,13 +55,15 @@ Bytes dispatched_token(const ModelSpec& model, DType dtype);
 ExpertLayout expert_layout(const StepSpec& spec);
 
 // Shares of assignments by expert in one counted layer, or in all: those that experts are placed
-// for, and those that popularity moves to.
+// for, and those of other traffic that popularity moves to, where there is such.
 struct LayerPopularity {
     long layer = 0;
-    std::vector<double> shares, toward;  // toward: where asked for
+    std::vector<double> shares, toward;
+    // The shares once so much of the popularity has moved (workloads/expert_drift).
+    std::vector<double> moved(double part) const;
 };
 // Nothing for balanced experts. Throws StepError for counts that are not the model's.
-std::vector<LayerPopularity> expert_popularity(const StepSpec& spec, bool with_drift);
+std::vector<LayerPopularity> expert_popularity(const StepSpec& spec);
 
 // Classes of a pool's ranks: all alike; those with the shared expert alone after the others; under
 // uneven load the busiest of each expert-parallel group first. With pipeline stages the same of

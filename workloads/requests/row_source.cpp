@@ -34,7 +34,11 @@ RowSource::RowSource(const std::string& path, BadRows bad_rows,
     if (!rows)
         throw InputError({path, 1, 0}, "", "is of no known format of requests", kKnownFormats);
     format_ = std::move(*rows);
-    if (!format_.unknown.empty() && bad_rows_ == BadRows::refuse) throw InputError(format_.unknown);
+    if (!format_.unknown.empty() && bad_rows_ == BadRows::refuse) {
+        std::string& hint = format_.unknown.back().hint;
+        hint += std::string(hint.empty() ? "" : "; ") + "bad_rows: skip leaves such columns out";
+        throw InputError(format_.unknown);
+    }
     if (!format_.header) {
         first_ = first;
         has_first_ = true;

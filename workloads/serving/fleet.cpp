@@ -75,7 +75,8 @@ void add(PoolOutcome& sum, const PoolOutcome& one) {
           &PoolOutcome::decode_sequences, &PoolOutcome::decode_contexts, &PoolOutcome::decode_steps,
           &PoolOutcome::sequence_seconds, &PoolOutcome::block_seconds, &PoolOutcome::hit_tokens,
           &PoolOutcome::looked_up_tokens, &PoolOutcome::tier_tokens, &PoolOutcome::shared_tokens,
-          &PoolOutcome::early_tokens, &PoolOutcome::rebalancing, &PoolOutcome::moved_seconds})
+          &PoolOutcome::early_tokens, &PoolOutcome::rebalancing, &PoolOutcome::moved_seconds,
+          &PoolOutcome::fetching})
         sum.*field += one.*field;
     sum.peak_blocks = std::max(sum.peak_blocks, one.peak_blocks);
     sum.peak_sequences = std::max(sum.peak_sequences, one.peak_sequences);

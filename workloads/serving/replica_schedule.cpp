@@ -89,6 +89,7 @@ bool Replica::bring_up(std::size_t slot, const PrefixPin& pinned) {
 // Before the next step begins: for what is swapped, and for what comes up for it, seconds.
 double Replica::wait_for_caches() {
     const double fetched = std::max(0.0, std::exchange(there_, 0.0) - now().value());
+    sums_.fetching += fetched;
     return std::exchange(moving_seconds_, 0.0) + fetched;
 }
 

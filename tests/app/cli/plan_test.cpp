@@ -139,6 +139,14 @@ TEST(Plan, PlacesServicesOnWhatIsOwned) {
     EXPECT_EQ(folder.podsim({"check", "rooms.yaml"}).code, 0);
     EXPECT_EQ(folder.podsim({"run", "found/placed-another.yaml", "--out", "ran"}).code, 0);
 
+    // One chip is too few for one with a spare: said, written, and no success.
+    folder.write("closet.yaml",
+                 "inventory: Closet\nbuy: false\nowned:\n  - {system: hgx-h100, chips: 1}\n");
+    const Outcome unmet =
+        folder.podsim({"plan", "one.yaml", "--inventory", "closet.yaml", "--out", "unmet"});
+    EXPECT_EQ(unmet.code, 1) << unmet.err;
+    EXPECT_TRUE(contains(unmet.out, "unmet: ")) << unmet.out;
+
     const Outcome several = folder.podsim({"plan", "one.yaml", "two.yaml"});
     EXPECT_EQ(several.code, 2);
     EXPECT_TRUE(contains(several.err, "2 experiments, one is planned at a time")) << several.err;

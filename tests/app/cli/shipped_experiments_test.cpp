@@ -145,10 +145,11 @@ void expect_fleets(const Folder& folder, const std::string& plan, const char* on
     for (const auto& of : json.at("alternatives")) {
         const auto& fleet = of.at("fleet");
         const std::string row = fmt::format(
-            "| {} | {} | {:.1f} | {:.1f} | {:.3f} | {:.2f}x |", of.at("name").get<std::string>(),
+            "| {} | {} | {:.1f} | {:.1f} | {:.3f} | {}{:.2f}x |", of.at("name").get<std::string>(),
             fleet.at("chips").get<int>(), fleet.at("power").get<double>() / 1e3,
             fleet.at("usd_per_month").get<double>() / 1e3,
-            metric(fleet, "usd_per_million_total_tokens"), fleet.at("holds").get<double>());
+            metric(fleet, "usd_per_million_total_tokens"),
+            fleet.at("holds_to_more").get<bool>() ? "> " : "", fleet.at("holds").get<double>());
         EXPECT_TRUE(contains(page(on), row)) << "put this into docs/" << on << ":\n" << row;
     }
 }

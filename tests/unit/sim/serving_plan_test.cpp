@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "sim/plan_run.hpp"
 #include "sim/serving_demand.hpp"
 #include "sim/serving_plan.hpp"
@@ -120,6 +122,39 @@ TEST(ServingPlan, OneReplicaFewerDoesNotDo) {
     const ServingPlanReport only = planned(other);
     ASSERT_TRUE(only.alternatives[0].answer.has_value());
     EXPECT_GE(only.alternatives[0].answer->chips, answer.chips);
+}
+
+// Twenty requests at 1,000 s of patience: at once or one by one, it is all the same.
+TEST(ServingPlan, WhatNothingBreaksHoldsToMoreThanWasTried) {
+    Node experiment = plan_of_fleet();
+    for (const auto& [path, value] :
+         {std::pair("workload.traffic.arrivals", "{law: constant, rate: 1 req/s}"),
+          std::pair("workload.traffic.requests", "20"),
+          std::pair("workload.slo", "{ttft: 1000 s, tpot: 1 s}"),
+          std::pair("plan", "{tensor_parallel: [1], growth: {per_month: 10 %}}")})
+        experiment = with(std::move(experiment), path, value);
+    const ServingPlanReport report = planned(experiment);
+    ASSERT_TRUE(report.alternatives[0].answer.has_value());
+    const NextBottleneck& next = report.alternatives[0].answer->next;
+    EXPECT_TRUE(next.is_open());
+    EXPECT_GE(next.holds, 2048);
+    EXPECT_EQ(next.breaks, 0);
+    // After the twelve months that are planned for.
+    EXPECT_NEAR(next.months, 12 + std::log(next.holds) / std::log(1.1), 1e-9);
+}
+
+// A hundredth of what a replica carries: what breaks it is found beyond sixteen times that.
+TEST(ServingPlan, WhatBreaksIsLookedForFarBeyond) {
+    Node experiment =
+        with(plan_of_fleet(), "workload.traffic.arrivals", "{law: constant, rate: 0.2 req/s}");
+    experiment = with(experiment, "plan", "{tensor_parallel: [1]}");
+    const ServingPlanReport report = planned(experiment);
+    ASSERT_TRUE(report.alternatives[0].answer.has_value());
+    const NextBottleneck& next = report.alternatives[0].answer->next;
+    EXPECT_FALSE(next.is_open());
+    EXPECT_GT(next.holds, 16);
+    EXPECT_LT(next.breaks, 1.015 * next.holds);
+    EXPECT_FALSE(next.what.empty());
 }
 
 TEST(ServingPlan, GrowthBurstAndSparesMakeRoom) {

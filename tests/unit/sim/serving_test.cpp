@@ -578,7 +578,10 @@ TEST(ServingRun, APlacingMayWaitForAnImbalance) {
     EXPECT_LT(aged.expected_imbalance(0), 1.1);
     EXPECT_GT(aged.expected_imbalance(1), 2);
     const Seconds drift(10.0), at = *aged.first_above(1.5, drift, Seconds(0.0));
-    EXPECT_NEAR(aged.expected_imbalance(1 - std::exp(-at.value() / 10)), 1.5, 1e-6);
+    // An expert more has moved, and that is above it.
+    const double moved = 1 - std::exp(-at.value() / 10);
+    EXPECT_GT(aged.expected_imbalance(moved + 1e-6), 1.5);
+    EXPECT_LE(aged.expected_imbalance(moved - 1e-6), 1.5);
     const double looks = aged.first_above(1.5, drift, Seconds(0.7))->value() / 0.7;
     EXPECT_NEAR(looks, std::ceil(at.value() / 0.7), 1e-9);
     // So uneven they never are.
@@ -675,10 +678,27 @@ TEST(ServingCosts, TiersArePaidForInARowOfTheirOwn) {
     // What came up would have been read anew.
     ASSERT_GT(served.pools[0].tier_tokens, 0);
     EXPECT_LE(served.pools[0].tier_tokens, served.pools[0].hit_tokens);
+    const double computed = served.input_tokens - served.cached_tokens;
     EXPECT_NEAR(value_of(paid, "usd_per_million_tokens_spared_by_cache_tiers") * tokens,
-                value_of(paid, "usd_per_million_input_tokens") * served.input_tokens /
+                value_of(paid, "usd_per_million_input_tokens") * computed /
                     served.pools[0].prefill_tokens * served.pools[0].tier_tokens,
                 1e-3);
+    // What was found bears the tier; nobody's engine waits for it.
+    EXPECT_NEAR(value_of(paid, "usd_per_million_cached_input_tokens"),
+                2.25357 * served.span_seconds / 3600 / served.cached_tokens * 1e6, 1e-4);
+    EXPECT_EQ(value_of(free, "usd_per_million_cached_input_tokens"), 0);
+    EXPECT_THAT(free.warnings, Contains(HasSubstr("found in the chips' own memory")));
+    // 16 chips at 2 USD an hour, of which steps that read have their share.
+    EXPECT_NEAR(value_of(free, "usd_per_million_input_tokens"),
+                16 * 2.0 / 3600 * served.pools[0].prefill_seconds / computed * 1e6, 1e-6);
+    const auto usd = [&](const char* metric, double count) {
+        return value_of(paid, metric) * count * 1e-6;
+    };
+    EXPECT_NEAR(usd("usd_per_million_input_tokens", computed) +
+                    usd("usd_per_million_cached_input_tokens", served.cached_tokens) +
+                    usd("usd_per_million_output_tokens", served.output_tokens) +
+                    usd("usd_per_million_tokens_of_idle_time", tokens),
+                value_of(paid, "usd_per_hour_per_chip") * 16 * served.span_seconds / 3600, 1e-6);
     Node unknown = sessions_with(", cache_tiers: [" + tier + ", medium: tape}]");
     try {
         check_experiment(unknown, catalog);
@@ -686,6 +706,48 @@ TEST(ServingCosts, TiersArePaidForInARowOfTheirOwn) {
     } catch (const InputError& error) {
         EXPECT_THAT(error.what(), HasSubstr("know no medium tape"));
     }
+}
+
+TEST(ServingCosts, WhereNothingIsFoundTiersStandByThemselves) {
+    Catalog catalog = test_catalog();
+    catalog.embed("prices", "test-prices",
+                  parse_yaml(std::string(kTestPrices) + "media: {ddr5: {purchase: 12 USD/GB}}\n",
+                             "test-prices.yaml"));
+    const Node experiment =
+        with(serving_experiment(), "workload.scheduler",
+             "{cache_tiers: [{name: host, capacity: 1 TB, bandwidth: 400 GB/s, medium: ddr5}]}");
+    const AlternativeResult result =
+        run_experiment(experiment, catalog, quick()).alternatives.front();
+    EXPECT_THAT(broken_laws(result), ::testing::IsEmpty());
+    EXPECT_EQ(result.metric("usd_per_million_cached_input_tokens"), nullptr);
+    EXPECT_GT(value_of(result, "usd_per_million_tokens_of_cache_tiers"), 0);
+}
+
+// Steps that wait for a prefix from below are what it costs to find it, not what answers do.
+TEST(ServingCosts, StepsThatWaitForPrefixesAreTheirs) {
+    Catalog catalog = test_catalog();
+    catalog.embed("engine", "waits",
+                  parse_yaml(std::string(kTestEngine) +
+                                 "prefix_fetch: {value: 4 GB/s, source: a test, confidence: "
+                                 "assumed}\n",
+                             "waits.yaml"));
+    const Node sessions =
+        sessions_with(", cache_tiers: [{name: host, capacity: 4 TB, bandwidth: 40 GB/s}]");
+    const auto run = [&](const char* engine) {
+        return run_experiment(with(sessions, "alternatives.A.engine", engine), catalog, quick())
+            .alternatives.front();
+    };
+    const AlternativeResult waits = run("waits");
+    EXPECT_THAT(broken_laws(waits), ::testing::IsEmpty());
+    EXPECT_GT(value_of(waits, "usd_per_million_cached_input_tokens"), 0);
+}
+
+TEST(ServingRun, NothingIsKeptWhereNothingWasPromised) {
+    const AlternativeResult without_promise =
+        run_test(without(serving_experiment(), "workload", "slo"));
+    EXPECT_EQ(without_promise.metric("goodput_share"), nullptr);
+    EXPECT_EQ(without_promise.metric("goodput_requests_per_second"), nullptr);
+    EXPECT_NE(run_test(serving_experiment()).metric("goodput_share"), nullptr);
 }
 
 TEST(ServingRun, PoolsThatDifferAreAllNamed) {
