@@ -36,6 +36,7 @@ constexpr double kMostRequests = 1e6;
 // helped.
 constexpr double kNoGain = 0.75;
 constexpr double kEndlessBandwidth = 1e18;  // bytes a second, the most that a tier may have
+constexpr int kBandwidthHalvings = 4;       // of the gap between too little and enough
 
 // One kind of replica of each pool.
 using Combination = std::vector<const ReplicaCandidate*>;
@@ -385,7 +386,7 @@ BytesPerSecond AlternativeSearch::bandwidth_that_does(const Combination& combina
         low = high;
         high = rounded(2 * high);
     }
-    for (int i = 0; i < kHalvings; ++i) {
+    for (int i = 0; i < kBandwidthHalvings; ++i) {
         const double middle = rounded(std::sqrt(low * high));
         if (middle >= high) break;
         (kept(middle) ? high : low) = middle;
