@@ -204,6 +204,8 @@ TEST(ServingModels, WavesOfExpertsAreInTheTable) {
     experiment = with(experiment, "alternatives.A.precision",
                       "{weights: fp8, experts: fp8, activations: fp8}");
     experiment = with(experiment, "alternatives.A.engine", "sglang");
+    experiment =
+        with(experiment, "alternatives.A.experts", "{exchange: all_to_all, popularity: balanced}");
     Catalog catalog = test_catalog();
     const ResolvedExperiment resolved = resolve(experiment, catalog);
     ServingFleet fleet(resolved, resolved.alternatives[0], RunOptions());

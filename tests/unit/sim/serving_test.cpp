@@ -93,6 +93,7 @@ TEST(ServingRun, AStepCostsWhatItCostsByItself) {
     Node one = with(serving_experiment(), "workload.traffic.requests", "1");
     one = with(with(one, "workload.traffic.input.mean", "1023 tokens"),
                "workload.traffic.output.mean", "2 tokens");
+    one = with(one, "alternatives.A.experts", "{popularity: balanced}");
     const AlternativeResult served = run_test(one);
     Node step = with(test_experiment(), "workload.batch_per_group", "1");
     step = without(with(step, "workload.context", "1024 tokens"), "workload", "batch_per_chip");
