@@ -23,8 +23,11 @@ bool is_open(const PoolSpec& pool, const std::string& degree) {
     return is_left(pool, "mapping." + degree);
 }
 
-bool lays_experts_out(const PoolSpec& pool) {
-    return is_left(pool, "experts.exchange") && is_left(pool, "experts.tensor_parallel");
+bool leaves_exchange(const PoolSpec& pool) {
+    return is_left(pool, "experts.exchange");
+}
+bool leaves_widths(const PoolSpec& pool) {
+    return is_left(pool, "experts.tensor_parallel");
 }
 
 // Without what the rule once chose.
@@ -35,9 +38,9 @@ void reset_open(PoolSpec& pool) {
     if (is_open(pool, "expert_parallel")) pool.mapping.expert_parallel = fresh.expert_parallel;
     if (is_open(pool, "pipeline_parallel"))
         pool.mapping.pipeline_parallel = fresh.pipeline_parallel;
-    if (!lays_experts_out(pool)) return;
-    pool.experts.exchange = ExpertsSpec{}.exchange;
-    pool.experts.tensor_parallel = ExpertsSpec{}.tensor_parallel;
+    const ExpertsSpec experts;
+    if (leaves_exchange(pool)) pool.experts.exchange = experts.exchange;
+    if (leaves_widths(pool)) pool.experts.tensor_parallel = experts.tensor_parallel;
 }
 
 // Ranks that are one tensor-parallel group all have its tokens: none is sent to its experts. Each
@@ -47,17 +50,18 @@ void lay_out_experts(const ModelSpec& model, const EngineSpec& engine, PoolSpec&
     const MappingSpec& mapping = pool.mapping;
     ExpertsSpec& experts = pool.experts;
     const int group = mapping.tensor_parallel;
-    const bool whole = mapping.stage_ranks() == group;
-    if (!lays_experts_out(pool) || !has_experts(model) || experts.shared_ranks > 0 ||
-        engine.expert_parts > 1 || mapping.attention == AttentionSplit::sp_tp_sp)
+    if (!has_experts(model) || experts.shared_ranks > 0 || engine.expert_parts > 1 ||
+        mapping.attention == AttentionSplit::sp_tp_sp)
         return;
     if (group == 1) {
-        experts.exchange = engine.expert_exchange.value_or(experts.exchange);
+        if (leaves_exchange(pool))
+            experts.exchange = engine.expert_exchange.value_or(experts.exchange);
         return;
     }
-    if (!whole || mapping.expert_parallel != group) return;
-    experts.exchange = ExpertExchange::gather;
-    if (is_open(pool, "expert_parallel") && experts.redundant == 0 && !experts.offload.is_used() &&
+    if (mapping.stage_ranks() != group || mapping.expert_parallel != group) return;
+    if (leaves_exchange(pool)) experts.exchange = ExpertExchange::gather;
+    if (experts.exchange == ExpertExchange::gather && leaves_widths(pool) &&
+        is_open(pool, "expert_parallel") && experts.redundant == 0 && !experts.offload.is_used() &&
         model.expert_intermediate % group == 0)
         experts.tensor_parallel = group;
 }
@@ -97,8 +101,8 @@ int expert_degree(const PoolSpec& pool, const ModelSpec& model, const MappingSpe
         return mapping.tensor_parallel;
     if (!has_experts(model) || experts.redundant > 0 || experts.shared_ranks > 0) return all;
     // One group that has every token: its ranks share the widths of experts.
-    if (lays_experts_out(pool) && mapping.tensor_parallel == all &&
-        model.expert_intermediate % all == 0)
+    if (leaves_exchange(pool) && mapping.tensor_parallel == all &&
+        (!leaves_widths(pool) || model.expert_intermediate % all == 0))
         return all;
     for (int degree = all; degree > 1; --degree)
         if (all % degree == 0 && model.routed_experts % degree == 0) return degree;
@@ -193,6 +197,56 @@ MappingSpec chosen_of(const std::vector<MappingSpec>& tried, Trial& trial) {
     return some != tried.end() ? *some : *std::min_element(tried.begin(), tried.end(), less);
 }
 
+// How experts were laid out, where it was left to the rule, and where an engine's words mean
+// something else here.
+void note_experts(const ModelSpec& model, ResolvedAlternative& alternative) {
+    const PoolSpec& pool = alternative.pool;
+    const MappingSpec& mapping = pool.mapping;
+    const ExpertsSpec& experts = pool.experts;
+    const int group = mapping.tensor_parallel;
+    const bool one_group = mapping.stage_ranks() == group;
+    if (!has_experts(model)) return;
+    if (one_group && group > 1 && !is_open(pool, "expert_parallel") &&
+        mapping.expert_parallel < group && leaves_exchange(pool)) {
+        alternative.warnings.push_back(
+            mapping.expert_parallel == 1
+                ? "mapping.expert_parallel: 1 keeps all experts on every rank; what engines call "
+                  "an expert parallelism of 1 is had without it"
+                : fmt::format("mapping.expert_parallel: {} keeps {} copies of the experts in the "
+                              "tensor-parallel group; what engines call so is experts: "
+                              "{{tensor_parallel: {}}} without it",
+                              mapping.expert_parallel, group / mapping.expert_parallel,
+                              group / mapping.expert_parallel));
+    }
+    if (leaves_exchange(pool) && !one_group && group > 1 &&
+        alternative.engine->expert_exchange == ExpertExchange::gather &&
+        experts.exchange == ExpertExchange::all_to_all)
+        alternative.warnings.push_back(
+            fmt::format("experts by the default rule: exchange all_to_all; {} gathers tokens, "
+                        "which is modelled "
+                        "of one tensor-parallel group, and of data-parallel groups of one rank",
+                        alternative.engine->title));
+    if (experts.exchange != ExpertExchange::gather) return;
+    if (leaves_widths(pool))
+        alternative.chosen.emplace_back("experts.tensor_parallel",
+                                        std::to_string(experts.tensor_parallel));
+    if (leaves_exchange(pool))
+        alternative.chosen.emplace_back("experts.exchange", name_of(experts.exchange));
+    if (leaves_widths(pool) && experts.tensor_parallel > 1) {
+        alternative.warnings.push_back(
+            fmt::format("experts by the default rule: each of the {} ranks of the tensor-parallel "
+                        "group has its part of every expert's width (expert_parallel: {} gives it "
+                        "whole experts)",
+                        experts.tensor_parallel, mapping.expert_parallel));
+    } else if (leaves_exchange(pool)) {
+        alternative.warnings.push_back(
+            one_group ? "experts by the default rule: exchange gather, the ranks of the "
+                        "tensor-parallel group have all its tokens"
+                      : fmt::format("experts by the default rule: exchange gather, as {} does",
+                                    alternative.engine->title));
+    }
+}
+
 }  // namespace
 
 void choose_mapping(const ResolvedExperiment& experiment, ResolvedAlternative& alternative) {
@@ -202,6 +256,11 @@ void choose_mapping(const ResolvedExperiment& experiment, ResolvedAlternative& a
     if (tried.empty()) return;
     alternative.pool.mapping = chosen_of(tried, trial);
     lay_out_experts(*experiment.model, *alternative.engine, alternative.pool);
+}
+
+bool shares_widths_by_rule(const PoolSpec& pool) {
+    return is_open(pool, "expert_parallel") && leaves_widths(pool) &&
+           pool.experts.tensor_parallel > 1;
 }
 
 void choose_popularity(const ModelSpec& model, ResolvedAlternative& alternative) {
@@ -234,22 +293,7 @@ void note_chosen(const ModelSpec& model, ResolvedAlternative& alternative) {
                                has_experts(model);
     if (chose_tensor || chose_stages || chose_experts)
         alternative.warnings.push_back("mapping by the default rule: " + said);
-    const ExpertsSpec& experts = pool.experts;
-    if (!lays_experts_out(pool) || experts.exchange != ExpertExchange::gather) return;
-    const bool one_group = mapping.stage_ranks() == mapping.tensor_parallel;
-    alternative.chosen.emplace_back("experts.exchange", name_of(experts.exchange));
-    alternative.chosen.emplace_back("experts.tensor_parallel",
-                                    std::to_string(experts.tensor_parallel));
-    alternative.warnings.push_back(
-        experts.tensor_parallel > 1
-            ? fmt::format("experts by the default rule: each of the {} ranks of the "
-                          "tensor-parallel group has its part of every expert's width "
-                          "(expert_parallel: {} gives it whole experts)",
-                          experts.tensor_parallel, mapping.expert_parallel)
-        : one_group ? "experts by the default rule: exchange gather, the ranks of the "
-                      "tensor-parallel group have all its tokens"
-                    : fmt::format("experts by the default rule: exchange gather, as {} does",
-                                  alternative.engine->title));
+    note_experts(model, alternative);
 }
 
 }  // namespace podsim

@@ -20,9 +20,10 @@ inline constexpr const char* kDefaultRule = "default rule";
 // - expert_parallel: all ranks of a stage, or the largest divisor of them over which routed experts
 //   divide. With redundant experts or shared-expert ranks somebody had a number in mind: all ranks,
 //   and an error where they do not divide. With exchange gather in a tensor-parallel group: that.
-// - experts.exchange and experts.tensor_parallel, where neither is said and all ranks of a stage are
-//   one tensor-parallel group, which has its tokens anyway: gather, and each rank has its part of
-//   every expert's width, as vLLM, SGLang and TensorRT-LLM do unless told otherwise. Where
+// - experts.exchange and experts.tensor_parallel, each where it is not said and all ranks of a
+// stage
+//   are one tensor-parallel group, which has its tokens anyway: gather, and each rank has its part
+//   of every expert's width, as vLLM, SGLang and TensorRT-LLM do unless told otherwise. Where
 //   mapping.expert_parallel is said, or the width does not divide, whole experts.
 //
 // It fits with the batch that is given, and of a latency target with the smallest. Where nothing
@@ -30,6 +31,10 @@ inline constexpr const char* kDefaultRule = "default rule";
 // its memory is refused later. Degrees that need a collective which the library has not are not
 // tried.
 void choose_mapping(const ResolvedExperiment& experiment, ResolvedAlternative& alternative);
+
+// Whether ranks share experts' widths because nothing was said: whoever writes the mapping out
+// leaves expert_parallel open, which would ask for whole experts.
+bool shares_widths_by_rule(const PoolSpec& pool);
 
 // Serving: requests are not routed equally, to the token. Experts that nobody says anything of are
 // equally popular, with chance left in.

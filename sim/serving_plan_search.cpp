@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "sim/cache_tiers.hpp"
+#include "sim/default_mapping.hpp"
 #include "sim/memory_shares.hpp"
 #include "sim/plan_document.hpp"
 #include "sim/plan_run.hpp"
@@ -543,7 +544,8 @@ Node AlternativeSearch::winner_document(const Combination& combination,
         setting.tensor_parallel = mapping.tensor_parallel;
         if (mapping.context_parallel() > 1) setting.context_parallel = mapping.context_parallel();
         setting.data_parallel = mapping.data_parallel;
-        if (has_experts(*ground_.experiment.model) && pool.role != "attention")
+        if (has_experts(*ground_.experiment.model) && pool.role != "attention" &&
+            !shares_widths_by_rule(pool))
             setting.expert_parallel = mapping.expert_parallel;
         if (mapping.pipeline_parallel > 1) setting.pipeline_parallel = mapping.pipeline_parallel;
         return setting;

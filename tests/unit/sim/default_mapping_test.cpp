@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/names.hpp"
+#include "sim/default_mapping.hpp"
 #include "sim/resolve.hpp"
 #include "tests/unit/sim/experiment_cases.hpp"
 
@@ -162,6 +163,44 @@ TEST(DefaultMapping, OneTensorParallelGroupSharesTheWidthsOfExperts) {
     const Node said = with(of_experts("{tensor_parallel: 8}"), "alternatives.A.experts",
                            "{exchange: all_to_all}");
     EXPECT_TRUE(lays_out(resolved(said, {}), ExpertExchange::all_to_all, 1));
+}
+
+TEST(DefaultMapping, EachKeyOfTheExpertsIsLeftByItself) {
+    const auto laid = [](const std::string& mapping, const std::string& experts) {
+        return resolved(with(of_experts(mapping), "alternatives.A.experts", experts), {});
+    };
+    EXPECT_TRUE(
+        lays_out(laid("{tensor_parallel: 8}", "{exchange: gather}"), ExpertExchange::gather, 8));
+    EXPECT_TRUE(
+        lays_out(laid("{tensor_parallel: 8}", "{tensor_parallel: 2}"), ExpertExchange::gather, 2));
+    EXPECT_TRUE(lays_out(laid("{tensor_parallel: 8, expert_parallel: 8}", "{exchange: gather}"),
+                         ExpertExchange::gather, 1));
+    // A result that is run again with one of them said: the other was no one's wish.
+    Node again = of_experts("{tensor_parallel: 8}");
+    Node& alternative = again.find("alternatives")->items.front();
+    set_path(alternative, "experts.tensor_parallel", "8", {"default rule", 0, 0});
+    set_path(alternative, "experts.exchange", "all_to_all", {"--set", 0, 0});
+    EXPECT_TRUE(lays_out(resolved(again, {}), ExpertExchange::all_to_all, 1));
+}
+
+TEST(DefaultMapping, WhatEnginesCallExpertParallelIsSaid) {
+    EXPECT_THAT(
+        resolved(of_experts("{tensor_parallel: 8, expert_parallel: 2}"), {}).warnings,
+        Contains(HasSubstr("keeps 4 copies of the experts in the tensor-parallel group; what "
+                           "engines call so is experts: {tensor_parallel: 4} without it")));
+    EXPECT_THAT(resolved(of_experts("{tensor_parallel: 8, expert_parallel: 1}"), {}).warnings,
+                Contains(HasSubstr("keeps all experts on every rank")));
+    const std::vector<std::string> gathers = {"engine:test-engine.expert_exchange=gather"};
+    EXPECT_THAT(resolved(of_experts("{tensor_parallel: 2}"), gathers).warnings,
+                Contains(HasSubstr("exchange all_to_all; ")));
+}
+
+// Written out with expert_parallel it would have whole experts.
+TEST(DefaultMapping, WidthsSharedByRuleStayOpen) {
+    EXPECT_TRUE(shares_widths_by_rule(resolved(of_experts("{tensor_parallel: 8}"), {}).pool));
+    EXPECT_FALSE(shares_widths_by_rule(
+        resolved(of_experts("{tensor_parallel: 8, expert_parallel: 8}"), {}).pool));
+    EXPECT_FALSE(shares_widths_by_rule(resolved(of_experts("{tensor_parallel: 1}"), {}).pool));
 }
 
 TEST(DefaultMapping, UnderDataParallelAttentionTokensMeetExpertsAsTheEngineHasIt) {

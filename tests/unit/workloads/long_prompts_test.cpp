@@ -86,7 +86,7 @@ StreamSpec drawn(ArrivalLaw law, long output) {
 }
 
 // Turns of 110, 220 and 330 tokens: of 250 that are taken the third is too long.
-TEST(LongPrompts, ASessionEndsWhereItsNextTurnIsTooLong) {
+TEST(LongPrompts, ASessionEndsWhereItsLastTurnIsTooLong) {
     StreamSpec spec = drawn(ArrivalLaw::poisson, 10);
     spec.sessions = SessionSpec{};
     spec.sessions->turns = 3;
