@@ -137,9 +137,9 @@ const std::vector<std::pair<const char*, KernelKind>>& names_of(const KernelKind
 struct KernelLibrarySpec {
     std::string name, chip, title;
     KernelKind kind = KernelKind::fitted;
-    double smooth_maximum = 4;                  // p of (a^p + b^p)^(1/p)
-    std::map<DType, GemmHabits> gemm;           // by compute format
-    std::map<DType, GemmHabits> grouped_gemm;   // where these differ from `gemm`
+    double smooth_maximum = 4;                 // p of (a^p + b^p)^(1/p)
+    std::map<DType, GemmHabits> gemm;          // by compute format
+    std::map<DType, GemmHabits> grouped_gemm;  // where these differ from `gemm`
     // Grouped products of 16 bits whose weights are stored narrower and widened in the kernel, by
     // the format they are stored in, where they differ.
     std::map<DType, GemmHabits> widened_gemm;
